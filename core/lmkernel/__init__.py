@@ -1,0 +1,3 @@
+"""lmkernel: one language model, every backend."""
+
+__all__: list[str] = []

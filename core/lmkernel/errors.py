@@ -1,0 +1,102 @@
+"""Every error that lmkernel raises on purpose.
+
+Constraints: a message says what was expected, what came and where; a command prints it as one line
+without a traceback. Programming errors inside the library stay ordinary Python exceptions.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "CacheError",
+    "CapabilityError",
+    "CheckpointError",
+    "ConfigError",
+    "ContractVersionError",
+    "DuplicateNameError",
+    "InputError",
+    "LmkernelError",
+    "MissingDependencyError",
+    "PluginError",
+    "PullError",
+    "TemplateError",
+    "UnknownNameError",
+]
+
+
+class LmkernelError(Exception):
+    """Base of all errors that lmkernel raises on purpose."""
+
+
+class UnknownNameError(LmkernelError):
+    """A name that nothing is registered under.
+
+    Args:
+        what: the kind of thing asked for, such as ``"backend"``.
+        name: the name that came.
+        known: the names that are there; the closest is suggested.
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        there = ", ".join(names) or "none"
+        super().__init__(f"unknown {what} {name!r}.{hint} Available: {there}")
+        self.name = name
+        self.known = tuple(names)
+
+
+class DuplicateNameError(LmkernelError):
+    """Two plugins register the same name."""
+
+    def __init__(self, what: str, name: str, first: str, second: str) -> None:
+        super().__init__(
+            f"{what} {name!r} is registered by plugin {first!r} already; "
+            f"the one from plugin {second!r} is ignored"
+        )
+
+
+class PluginError(LmkernelError):
+    """A plugin that cannot be used: it breaks on import, or registers something malformed."""
+
+
+class ContractVersionError(PluginError):
+    """A plugin was built for a version of the contract that this core does not speak."""
+
+
+class MissingDependencyError(LmkernelError):
+    """A known backend or feature whose library is not installed; the message says what to run."""
+
+
+class CapabilityError(LmkernelError):
+    """A dtype, device or operation that a backend does not declare."""
+
+
+class ConfigError(LmkernelError, ValueError):
+    """A model configuration that contradicts itself; the message names the field."""
+
+
+class CheckpointError(LmkernelError):
+    """A checkpoint that cannot be read or written; the message names the file and the tensor."""
+
+
+class InputError(LmkernelError, ValueError):
+    """A prompt or argument that cannot be used; the message says what was expected."""
+
+
+class CacheError(LmkernelError):
+    """A decoding state that was consumed already, or that is full."""
+
+
+class TemplateError(LmkernelError):
+    """A chat template that fails, or that tries what the sandbox forbids."""
+
+
+class PullError(LmkernelError):
+    """A model that could not be fetched; what had been there before is untouched."""

@@ -1,0 +1,22 @@
+"""Plugins: what they may register, and the registry that finds it by name."""
+
+from lmkernel.plugins.hookspecs import hookimpl
+from lmkernel.plugins.registry import Registry, default_registry
+from lmkernel.plugins.specs import (
+    BackendSpec,
+    CommandSpec,
+    ComponentSpec,
+    FamilySpec,
+    SourceSpec,
+)
+
+__all__ = [
+    "BackendSpec",
+    "CommandSpec",
+    "ComponentSpec",
+    "FamilySpec",
+    "Registry",
+    "SourceSpec",
+    "default_registry",
+    "hookimpl",
+]
