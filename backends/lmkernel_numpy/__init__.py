@@ -1,0 +1,1 @@
+"""The NumPy backend of lmkernel: the default, with gradients through autograd."""

@@ -1,0 +1,170 @@
+"""The mandatory tier on NumPy, with gradients through autograd.
+
+Constraints: every function goes through ``autograd.numpy``, which is NumPy itself when nothing is
+traced. Gradients are cast to the dtype of their argument, since autograd widens some of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+import autograd.numpy as anp
+import numpy as np
+from autograd import make_vjp
+from autograd.extend import defvjp, primitive
+from autograd.tracer import getval
+
+from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
+from lmkernel.contract.trees import tree_map, tree_stack, tree_take
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lmkernel.contract.capabilities import DType
+
+__all__ = ["NumpyOps"]
+
+
+@primitive  # type: ignore[untyped-decorator]  # autograd ships no types
+def _sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)) without overflow: exp is only taken of -|x|."""
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+
+defvjp(_sigmoid, lambda y, _: lambda g: g * y * (1 - y))
+
+
+@primitive  # type: ignore[untyped-decorator]  # autograd ships no types
+def _erf(x: Array) -> Array:
+    from scipy import special  # slow to import, and only erf needs it
+
+    return special.erf(x)
+
+
+defvjp(_erf, lambda _, x: lambda g: g * np.exp(-x * x) * np.asarray(2 / np.sqrt(np.pi), x.dtype))
+
+
+@final
+class NumpyOps(MandatoryOps):
+    """NumPy's implementation of the mandatory tier."""
+
+    def asarray(self, value: Any, dtype: DType) -> Array:
+        return np.array(value, dtype=dtype)
+
+    def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
+        return np.array(x)
+
+    def full(self, shape: Sequence[int], value: float, dtype: DType) -> Array:
+        return np.full(shape, value, dtype=dtype)
+
+    def arange(self, start: int, stop: int, dtype: DType) -> Array:
+        return np.arange(start, stop, dtype=dtype)
+
+    def astype(self, x: Array, dtype: DType) -> Array:
+        return x.astype(dtype)
+
+    def dtype(self, x: Array) -> DType:
+        return str(x.dtype)  # type: ignore[return-value]  # NumPy's names are the contract's
+
+    def reshape(self, x: Array, shape: Sequence[int]) -> Array:
+        return anp.reshape(x, tuple(shape))
+
+    def permute_dims(self, x: Array, axes: Sequence[int]) -> Array:
+        return anp.transpose(x, tuple(axes))
+
+    def broadcast_to(self, x: Array, shape: Sequence[int]) -> Array:
+        return anp.broadcast_to(x, tuple(shape))
+
+    def concat(self, arrays: Sequence[Array], axis: int) -> Array:
+        return anp.concatenate(arrays, axis)
+
+    def take(self, x: Array, indices: Array, axis: int) -> Array:
+        return x[(slice(None),) * (axis % x.ndim) + (indices,)]
+
+    def exp(self, x: Array) -> Array:
+        return anp.exp(x)
+
+    def log(self, x: Array) -> Array:
+        return anp.log(x)
+
+    def sqrt(self, x: Array) -> Array:
+        return anp.sqrt(x)
+
+    def tanh(self, x: Array) -> Array:
+        return anp.tanh(x)
+
+    def sigmoid(self, x: Array) -> Array:
+        return _sigmoid(x)
+
+    def erf(self, x: Array) -> Array:
+        return _erf(x)
+
+    def minimum(self, x: Array, y: Array) -> Array:
+        return anp.minimum(x, y)
+
+    def maximum(self, x: Array, y: Array) -> Array:
+        return anp.maximum(x, y)
+
+    def where(self, condition: Array, x: Array, y: Array) -> Array:
+        return anp.where(condition, x, y)
+
+    def sum(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:
+        return anp.sum(x, axis=axis, keepdims=keepdims)
+
+    def max(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:
+        return anp.max(x, axis=axis, keepdims=keepdims)
+
+    def argmax(self, x: Array, axis: int) -> Array:
+        return np.argmax(getval(x), axis=axis).astype(np.int32)
+
+    def matmul(self, x: Array, y: Array) -> Array:
+        return anp.matmul(x, y)
+
+    def stop_gradient(self, x: Array) -> Array:
+        return getval(x)
+
+    def value_and_grad(self, f: Callable[..., Array]) -> Callable[..., tuple[Array, Tree]]:
+        def differentiated(tree: Tree, *args: Any) -> tuple[Array, Tree]:
+            backward, value = make_vjp(lambda t: f(t, *args))(tree)
+            gradient = backward(np.ones_like(value))
+            return value, tree_map(lambda g, x: np.asarray(g, dtype=x.dtype), gradient, tree)
+
+        return differentiated
+
+    def compile(
+        self, f: Callable[..., Tree], *, donate: Sequence[int] = (), static: Sequence[int] = ()
+    ) -> Callable[..., Tree]:
+        del donate, static  # nothing is compiled
+        return f
+
+    def scan(
+        self,
+        f: Callable[[Tree, Tree], tuple[Tree, Tree]],
+        init: Tree,
+        xs: Tree,
+        *,
+        reverse: bool = False,
+    ) -> tuple[Tree, Tree]:
+        carry, ys = init, []
+        steps = range(_length(xs))
+        for step in reversed(steps) if reverse else steps:
+            carry, y = f(carry, tree_take(xs, step))
+            ys.append(y)
+        return carry, tree_stack(anp.stack, ys[::-1] if reverse else ys)
+
+    def cache_update(self, buffer: Array, values: Array, start: Array, axis: int) -> Array:
+        first = int(start)
+        window = slice(first, first + values.shape[axis])
+        buffer[(slice(None),) * axis + (window,)] = values
+        return buffer
+
+    def random_uniform(self, key: Array, shape: Sequence[int], dtype: DType) -> Array:
+        philox = np.random.Philox(key=np.asarray(key, dtype=np.uint64))
+        return np.random.Generator(philox).random(tuple(shape)).astype(dtype)
+
+
+def _length(xs: Tree) -> int:
+    while isinstance(xs, (dict, list, tuple)):
+        xs = next(iter(xs.values())) if isinstance(xs, dict) else xs[0]
+    return int(xs.shape[0])

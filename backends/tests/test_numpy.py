@@ -1,0 +1,140 @@
+"""The NumPy backend computes the document's numbers, values and gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lmkernel.backend import Backend, load_backend
+from lmkernel.composed import COMPOSED, assemble
+from lmkernel.contract.mandatory import MandatoryOps
+from lmkernel.contract.optional import Ops, OptionalOps
+from lmkernel.errors import CapabilityError, UnknownNameError
+
+EPS = {"float32": 1.2e-7, "float64": 2.3e-16}
+
+
+@pytest.fixture
+def backend() -> Backend:
+    return load_backend("numpy")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_document_chain(backend: Backend, dtype: str) -> None:
+    """3.3.1 to 3.3.3 by their formulas: W·x, W·e + b, softmax; 3.3.1 and softmax are errata."""
+    ops: Ops = backend.ops
+    kind = backend.capabilities.require_dtype(backend.name, dtype)
+    one = ops.asarray([1, 0, 0], kind)
+    embedding = ops.linear(one, ops.asarray([[0, 1, 0], [1, 0, 1], [0, 1, 0]], kind))
+    assert ops.to_numpy(embedding).tolist() == [0, 1, 0]
+    weight = ops.asarray([[1, 0, 1], [0, 1, 0], [1, 1, 0]], kind)
+    logits = ops.linear(embedding, weight, ops.asarray([1, 1, 1], kind))
+    assert ops.to_numpy(logits).tolist() == [1, 2, 2]
+    output = ops.to_numpy(ops.softmax(logits))
+    expected = [0.15536240349696362, 0.42231879825151820, 0.42231879825151820]
+    np.testing.assert_allclose(output, expected, rtol=4 * EPS[dtype], atol=0)
+    assert str(output.dtype) == dtype
+
+
+def test_document_losses(backend: Backend) -> None:
+    ops = backend.ops
+    prediction = ops.asarray([0.5, 0.3, 0.2], "float64")
+    target = ops.asarray([0.7, 0.2, 0.1], "float64")
+    assert abs(float(ops.mse(prediction, target)) - 0.02) <= 4 * EPS["float64"]
+    loss = float(ops.soft_cross_entropy(ops.log(prediction), target))
+    assert abs(loss - 0.886941378500559) <= 4 * EPS["float64"]
+
+
+@pytest.mark.parametrize(
+    "name", ["exp", "tanh", "sigmoid", "erf", "relu", "silu", "gelu", "gelu_tanh", "softmax"]
+)
+def test_gradient_agrees_with_central_differences(backend: Backend, name: str) -> None:
+    ops = backend.ops
+    x = ops.asarray([-2.1, -0.7, 0.3, 1.9, 4.0], "float64")
+    weight = ops.asarray([0.3, -1.1, 2.0, 0.7, -0.4], "float64")
+
+    def f(tree: dict[str, np.ndarray]) -> np.ndarray:
+        return ops.sum(getattr(ops, name)(tree["x"]) * weight, 0)
+
+    _, gradient = ops.value_and_grad(f)({"x": x, "unused": weight})
+    h = 1e-5
+    steps = np.eye(5) * h
+    expected = [float(f({"x": x + s}) - f({"x": x - s})) / (2 * h) for s in steps]
+    np.testing.assert_allclose(gradient["x"], expected, rtol=0, atol=1e-8)
+    assert not gradient["unused"].any()
+
+
+def test_gradient_keeps_float32(backend: Backend) -> None:
+    ops = backend.ops
+    x = ops.asarray([[1.0, 2.0, 4.0]], "float32")
+    weight = ops.asarray([1.0, 0.5, 2.0], "float32")
+    f = ops.value_and_grad(lambda t: ops.mse(ops.rms_norm(t, weight, 1e-6), x))
+    assert str(f(x)[1].dtype) == "float32"
+
+
+def test_norms_at_extremes(backend: Backend) -> None:
+    ops = backend.ops
+    ones = ops.full((8,), 1.0, "float64")
+    spread = np.arange(8.0) - 3.5
+    expected = spread / np.sqrt(np.mean(spread**2) + 1e-5)
+    got = ops.layer_norm(ops.asarray(spread + 1000, "float64"), ones, None, 1e-5)
+    np.testing.assert_allclose(got, expected, rtol=1e-12)
+    small = spread * 1e-3
+    expected = small / np.sqrt(np.mean(small**2) + 1e-6)
+    np.testing.assert_allclose(
+        ops.rms_norm(ops.asarray(small, "float64"), ones, 1e-6), expected, rtol=1e-14
+    )
+
+
+def test_softmax_survives_large_logits_on_every_axis(backend: Backend) -> None:
+    ops = backend.ops
+    x = ops.asarray([[1000.0, 999.0], [1000.0, -1000.0]], "float32")
+    for axis in (0, 1, -1):
+        y = ops.to_numpy(ops.softmax(x, axis))
+        np.testing.assert_allclose(y.sum(axis), 1, rtol=4 * EPS["float32"])
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_scan_carries_and_stacks(backend: Backend, *, reverse: bool) -> None:
+    ops = backend.ops
+    xs = ops.asarray([1.0, 2.0, 4.0], "float64")
+    one = ops.asarray(0.0, "float64")
+    total, sums = ops.scan(lambda c, x: (c + x, c + x), one, xs, reverse=reverse)
+    assert float(total) == 7
+    assert ops.to_numpy(sums).tolist() == ([7, 6, 4] if reverse else [1, 3, 7])
+
+
+def test_cache_update_writes_at_start(backend: Backend) -> None:
+    ops = backend.ops
+    buffer, values = ops.full((1, 4, 2), 0.0, "float32"), ops.full((1, 2, 2), 3.0, "float32")
+    got = ops.cache_update(buffer, values, ops.asarray(1, "int32"), 1)
+    assert ops.to_numpy(got)[0, :, 0].tolist() == [0, 3, 3, 0]
+
+
+def test_random_uniform_is_keyed(backend: Backend) -> None:
+    ops = backend.ops
+    draws = [
+        ops.random_uniform(ops.asarray(key, "int32"), (5, 3), "float32")
+        for key in ([1, 2], [1, 2], [2, 1])
+    ]
+    assert (draws[0] == draws[1]).all()
+    assert (draws[0] != draws[2]).any()
+    assert ((draws[0] >= 0) & (draws[0] < 1)).all()
+
+
+def test_every_optional_operation_has_a_composition() -> None:
+    declared = OptionalOps.__abstractmethods__ - MandatoryOps.__abstractmethods__
+    assert set(COMPOSED) == declared
+    assert len(MandatoryOps.__abstractmethods__) <= 50
+
+
+def test_operations_are_frozen_and_overrides_checked(backend: Backend) -> None:
+    with pytest.raises(AttributeError, match="frozen"):
+        backend.ops.exp = None  # type: ignore[method-assign, assignment]
+    with pytest.raises(UnknownNameError, match=r"'softmx'.*'softmax'"):
+        assemble(backend.ops, {"softmx": abs})
+
+
+def test_undeclared_device_is_refused() -> None:
+    with pytest.raises(CapabilityError, match=r"'numpy' declares the devices cpu; got 'cuda'"):
+        load_backend("numpy", device="cuda")

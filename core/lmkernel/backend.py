@@ -1,0 +1,86 @@
+"""A backend, loaded: one framework on one device, with all its operations."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.composed import assemble
+from lmkernel.errors import CapabilityError, PluginError
+from lmkernel.plugins.registry import default_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+
+    from lmkernel.contract.capabilities import Capabilities
+    from lmkernel.contract.mandatory import MandatoryOps
+    from lmkernel.contract.optional import Ops
+    from lmkernel.plugins.registry import Registry
+
+__all__ = ["Backend", "BackendParts", "load_backend"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class BackendParts:
+    """What a plugin's ``create(device)`` returns.
+
+    Args:
+        mandatory: the mandatory tier, bound to the device.
+        overrides: optional operations that the backend supplies itself, by name.
+        scope: what must be entered around operations, such as JAX's 64-bit types; by default
+            nothing. It is thread-local, re-entrant and undone on exit.
+    """
+
+    mandatory: MandatoryOps
+    overrides: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    scope: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """One framework on one device; operations are called inside ``with backend.scope():``."""
+
+    name: str
+    device: str
+    capabilities: Capabilities
+    ops: Ops
+    scope: Callable[[], AbstractContextManager[Any]]
+
+
+def load_backend(
+    name: str | None = None, *, device: str | None = None, registry: Registry | None = None
+) -> Backend:
+    """Load a backend by name: the argument, then ``LMKERNEL_BACKEND``, then the default.
+
+    Args:
+        name: what it is registered under.
+        device: a declared kind, with an optional index: ``"cpu"``, ``"cuda:1"``.
+        registry: where to look; by default all that is installed.
+
+    Raises:
+        UnknownNameError, MissingDependencyError, CapabilityError, PluginError.
+    """
+    spec = (registry or default_registry()).select_backend(name)
+    chosen = device or spec.capabilities.devices[0]
+    if chosen.partition(":")[0] not in spec.capabilities.devices:
+        raise CapabilityError(
+            f"backend {spec.name!r} declares the devices "
+            f"{', '.join(spec.capabilities.devices)}; got {chosen!r}"
+        )
+    parts = spec.resolve()(chosen)
+    if not isinstance(parts, BackendParts):
+        raise PluginError(
+            f"backend {spec.name!r}: expected {spec.load} to return BackendParts, "
+            f"got {type(parts).__name__}"
+        )
+    return Backend(
+        name=spec.name,
+        device=chosen,
+        capabilities=spec.capabilities,
+        ops=assemble(parts.mandatory, parts.overrides),
+        scope=parts.scope,
+    )

@@ -1,0 +1,34 @@
+"""Trees of arrays: a leaf, or a dict, list or tuple of trees.
+
+Constraint: dictionaries are paired by key, never by position, since frameworks disagree on order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lmkernel.contract.mandatory import Array, Tree
+
+__all__ = ["tree_map", "tree_stack", "tree_take"]
+
+
+def tree_map(f: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
+    """Apply ``f`` to each leaf of ``tree`` and its counterparts in ``others``."""
+    if isinstance(tree, dict):
+        return {k: tree_map(f, v, *(o[k] for o in others)) for k, v in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(tree_map(f, *leaves) for leaves in zip(tree, *others, strict=True))
+    return f(tree, *others)
+
+
+def tree_take(tree: Tree, index: int) -> Tree:
+    """Each leaf at one index of its leading axis."""
+    return tree_map(lambda x: x[index], tree)
+
+
+def tree_stack(stack: Callable[[Sequence[Array]], Array], trees: Sequence[Tree]) -> Tree:
+    """Trees of one structure, their leaves stacked along a new leading axis by ``stack``."""
+    return tree_map(lambda *leaves: stack(leaves), *trees)
