@@ -1,0 +1,156 @@
+"""The mandatory tier on PyTorch.
+
+Constraints: eager; ``compile`` is the identity. ``cache_update`` writes in place unless gradients
+flow through the values, for then autograd needs what was there before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+import torch
+
+from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
+from lmkernel.contract.trees import tree_map, tree_stack, tree_take
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lmkernel.contract.capabilities import DType
+
+__all__ = ["TorchOps"]
+
+
+@final
+class TorchOps(MandatoryOps):
+    """PyTorch's implementation of the mandatory tier, bound to one device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def asarray(self, value: Any, dtype: DType) -> Array:
+        host = np.array(value)  # always a copy, so that nobody else writes into it
+        return torch.from_numpy(host).to(self._device, getattr(torch, dtype))
+
+    def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
+        host = x.detach().to("cpu", copy=True)
+        narrow = host.dtype in (torch.bfloat16, torch.float16)
+        return np.asarray(host.float() if narrow else host)
+
+    def full(self, shape: Sequence[int], value: float, dtype: DType) -> Array:
+        return torch.full(tuple(shape), value, dtype=getattr(torch, dtype), device=self._device)
+
+    def arange(self, start: int, stop: int, dtype: DType) -> Array:
+        return torch.arange(start, stop, dtype=getattr(torch, dtype), device=self._device)
+
+    def astype(self, x: Array, dtype: DType) -> Array:
+        return x.to(getattr(torch, dtype))
+
+    def dtype(self, x: Array) -> DType:
+        return str(x.dtype).removeprefix("torch.")  # type: ignore[return-value]  # the same names
+
+    def reshape(self, x: Array, shape: Sequence[int]) -> Array:
+        return torch.reshape(x, tuple(shape))
+
+    def permute_dims(self, x: Array, axes: Sequence[int]) -> Array:
+        return torch.permute(x, tuple(axes))
+
+    def broadcast_to(self, x: Array, shape: Sequence[int]) -> Array:
+        return torch.broadcast_to(x, tuple(shape))
+
+    def concat(self, arrays: Sequence[Array], axis: int) -> Array:
+        return torch.cat(tuple(arrays), axis)
+
+    def take(self, x: Array, indices: Array, axis: int) -> Array:
+        before = axis % x.ndim
+        taken = torch.index_select(x, before, indices.reshape(-1))
+        return taken.reshape(*x.shape[:before], *indices.shape, *x.shape[before + 1 :])
+
+    def exp(self, x: Array) -> Array:
+        return torch.exp(x)
+
+    def log(self, x: Array) -> Array:
+        return torch.log(x)
+
+    def sqrt(self, x: Array) -> Array:
+        return torch.sqrt(x)
+
+    def tanh(self, x: Array) -> Array:
+        return torch.tanh(x)
+
+    def sigmoid(self, x: Array) -> Array:
+        return torch.sigmoid(x)
+
+    def erf(self, x: Array) -> Array:
+        return torch.erf(x)
+
+    def minimum(self, x: Array, y: Array) -> Array:
+        return torch.minimum(x, y)
+
+    def maximum(self, x: Array, y: Array) -> Array:
+        return torch.maximum(x, y)
+
+    def where(self, condition: Array, x: Array, y: Array) -> Array:
+        return torch.where(condition, x, y)
+
+    def sum(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:
+        return torch.sum(x, axis, keepdim=keepdims, dtype=x.dtype)
+
+    def max(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:
+        return torch.amax(x, axis, keepdim=keepdims)
+
+    def argmax(self, x: Array, axis: int) -> Array:
+        return torch.argmax(x, axis).to(torch.int32)
+
+    def matmul(self, x: Array, y: Array) -> Array:
+        return torch.matmul(x, y)
+
+    def stop_gradient(self, x: Array) -> Array:
+        return x.detach()
+
+    def value_and_grad(self, f: Callable[..., Array]) -> Callable[..., tuple[Array, Tree]]:
+        def differentiated(tree: Tree, *args: Any) -> tuple[Array, Tree]:
+            with torch.enable_grad():
+                watched = tree_map(lambda x: x.detach().requires_grad_(), tree)
+                value = f(watched, *args)
+                leaves: list[Array] = []
+                tree_map(leaves.append, watched)
+                grads = iter(torch.autograd.grad(value, leaves, materialize_grads=True))
+            return value.detach(), tree_map(lambda _: next(grads), tree)
+
+        return differentiated
+
+    def compile(
+        self, f: Callable[..., Tree], *, donate: Sequence[int] = (), static: Sequence[int] = ()
+    ) -> Callable[..., Tree]:
+        del donate, static  # nothing is compiled
+        return f
+
+    def scan(
+        self,
+        f: Callable[[Tree, Tree], tuple[Tree, Tree]],
+        init: Tree,
+        xs: Tree,
+        *,
+        reverse: bool = False,
+    ) -> tuple[Tree, Tree]:
+        leaves: list[Array] = []
+        tree_map(leaves.append, xs)
+        steps = range(leaves[0].shape[0])
+        carry, ys = init, []
+        for step in reversed(steps) if reverse else steps:
+            carry, y = f(carry, tree_take(xs, step))
+            ys.append(y)
+        return carry, tree_stack(torch.stack, ys[::-1] if reverse else ys)
+
+    def cache_update(self, buffer: Array, values: Array, start: Array, axis: int) -> Array:
+        target = buffer.clone() if torch.is_grad_enabled() and values.requires_grad else buffer
+        target.narrow(axis, int(start), values.shape[axis]).copy_(values)
+        return target
+
+    def random_uniform(self, key: Array, shape: Sequence[int], dtype: DType) -> Array:
+        high, low = (int(word) for word in key)
+        generator = torch.Generator(self._device).manual_seed(high << 32 | low)
+        kind = getattr(torch, dtype)
+        return torch.rand(tuple(shape), generator=generator, dtype=kind, device=self._device)

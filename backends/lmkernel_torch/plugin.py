@@ -1,0 +1,25 @@
+"""Registers the PyTorch backend; imports no framework."""
+
+from __future__ import annotations
+
+from lmkernel.contract.capabilities import Capabilities
+from lmkernel.plugins import BackendSpec, hookimpl
+
+
+@hookimpl
+def lmkernel_register_backends() -> list[BackendSpec]:
+    """PyTorch, eager."""
+    return [
+        BackendSpec(
+            name="torch",
+            load="lmkernel_torch.backend:create",
+            requires=("torch",),
+            distributions=("torch",),
+            install="pip install 'lmkernel[torch]'",
+            capabilities=Capabilities(
+                dtypes=("float32", "float64", "bfloat16", "float16"),
+                devices=("cpu", "cuda", "mps"),
+            ),
+            description="PyTorch, eager, on CPU, CUDA or Metal",
+        )
+    ]
