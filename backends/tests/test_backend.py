@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -11,13 +13,18 @@ from lmkernel.contract.mandatory import MandatoryOps
 from lmkernel.contract.optional import Ops, OptionalOps
 from lmkernel.errors import CapabilityError, UnknownNameError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 EPS = {"float32": 1.2e-7, "float64": 2.3e-16}
 
 
 @pytest.fixture
-def backend() -> Backend:
+def backend() -> Iterator[Backend]:
     """The one that LMKERNEL_BACKEND selects; a missing framework is an error, never a skip."""
-    return load_backend()
+    loaded = load_backend()
+    with loaded.scope():
+        yield loaded
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -1,0 +1,29 @@
+"""Creates the JAX backend."""
+
+from __future__ import annotations
+
+import jax
+
+from lmkernel.backend import BackendParts
+from lmkernel_jax.ops import JaxOps
+
+__all__ = ["create"]
+
+
+def create(device: str) -> BackendParts:
+    """The parts of the backend on ``device``, such as ``"cpu"`` or ``"gpu:1"``."""
+    kind, _, index = device.partition(":")
+    return BackendParts(
+        mandatory=JaxOps(jax.devices(kind)[int(index or 0)]),
+        overrides={
+            "softmax": jax.nn.softmax,
+            "log_softmax": jax.nn.log_softmax,
+            "silu": jax.nn.silu,
+        },
+        scope=_wide_types,
+    )
+
+
+def _wide_types() -> jax.enable_x64:
+    """JAX's 64-bit types, for this thread and until the scope is left."""
+    return jax.enable_x64(True)  # noqa: FBT003 - JAX's parameter is positional only
