@@ -28,10 +28,9 @@ class JaxOps(MandatoryOps):
     def __init__(self, device: Any) -> None:
         self._device = device
 
-    def asarray(self, value: Any, dtype: DType) -> Array:
-        return jax.device_put(
-            np.array(value).astype(jnp.dtype(dtype)), self._device, may_alias=False
-        )
+    def asarray(self, value: Any, dtype: DType, *, copy: bool = True) -> Array:
+        host = np.asarray(value).astype(jnp.dtype(dtype), copy=copy)
+        return jax.device_put(host, self._device, may_alias=not copy)
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
         narrow = self.dtype(x) in ("bfloat16", "float16")
@@ -72,6 +71,12 @@ class JaxOps(MandatoryOps):
 
     def sqrt(self, x: Array) -> Array:
         return jnp.sqrt(x)
+
+    def cos(self, x: Array) -> Array:
+        return jnp.cos(x)
+
+    def sin(self, x: Array) -> Array:
+        return jnp.sin(x)
 
     def tanh(self, x: Array) -> Array:
         return jnp.tanh(x)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import autograd.numpy as anp
 import numpy as np
-from autograd import make_vjp
+from autograd.core import VJPNode, add_outgrads
 from autograd.extend import defvjp, primitive
-from autograd.tracer import getval
+from autograd.tracer import getval, isbox, new_box, trace_stack
+from autograd.util import toposort
 
 from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
 from lmkernel.contract.trees import tree_map, tree_stack, tree_take
@@ -49,8 +50,8 @@ defvjp(_erf, lambda _, x: lambda g: g * np.exp(-x * x) * np.asarray(2 / np.sqrt(
 class NumpyOps(MandatoryOps):
     """NumPy's implementation of the mandatory tier."""
 
-    def asarray(self, value: Any, dtype: DType) -> Array:
-        return np.array(value, dtype=dtype)
+    def asarray(self, value: Any, dtype: DType, *, copy: bool = True) -> Array:
+        return np.array(value, dtype=dtype) if copy else np.asarray(value, dtype=dtype)
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
         return np.array(x)
@@ -91,6 +92,12 @@ class NumpyOps(MandatoryOps):
     def sqrt(self, x: Array) -> Array:
         return anp.sqrt(x)
 
+    def cos(self, x: Array) -> Array:
+        return anp.cos(x)
+
+    def sin(self, x: Array) -> Array:
+        return anp.sin(x)
+
     def tanh(self, x: Array) -> Array:
         return anp.tanh(x)
 
@@ -126,9 +133,12 @@ class NumpyOps(MandatoryOps):
 
     def value_and_grad(self, f: Callable[..., Array]) -> Callable[..., tuple[Array, Tree]]:
         def differentiated(tree: Tree, *args: Any) -> tuple[Array, Tree]:
-            backward, value = make_vjp(lambda t: f(t, *args))(tree)
-            gradient = backward(np.ones_like(value))
-            return value, tree_map(lambda g, x: np.asarray(g, dtype=x.dtype), gradient, tree)
+            with trace_stack.new_trace() as trace:
+                boxed = tree_map(lambda x: new_box(x, trace, VJPNode.new_root()), tree)
+                value = f(boxed, *args)
+            gradients = _backward(value, trace)
+            zeros = tree_map(lambda box: gradients.get(box._node, 0), boxed)  # noqa: SLF001 - autograd has no public way
+            return getval(value), tree_map(_like, zeros, tree)
 
         return differentiated
 
@@ -162,6 +172,25 @@ class NumpyOps(MandatoryOps):
     def random_uniform(self, key: Array, shape: Sequence[int], dtype: DType) -> Array:
         philox = np.random.Philox(key=np.asarray(key, dtype=np.uint64))
         return np.random.Generator(philox).random(tuple(shape)).astype(dtype)
+
+
+def _backward(value: Array, trace: int) -> dict[VJPNode, Array]:
+    """The gradient at every node that has no parents, such as the roots of a tree of inputs."""
+    if not (isbox(value) and value._trace == trace):  # noqa: SLF001 - the same
+        return {}
+    end = value._node  # noqa: SLF001 - the same
+    grads = {end: (np.ones_like(getval(value)), False)}
+    for node in toposort(end):
+        if not node.parents:
+            continue
+        grad = grads.pop(node)
+        for parent, part in zip(node.parents, node.vjp(grad[0]), strict=True):
+            grads[parent] = add_outgrads(grads.get(parent), part)
+    return {node: grad[0] for node, grad in grads.items()}
+
+
+def _like(gradient: Array, x: Array) -> Array:
+    return np.broadcast_to(np.asarray(gradient, dtype=x.dtype), x.shape)
 
 
 def _length(xs: Tree) -> int:

@@ -26,8 +26,8 @@ __all__ = ["TensorflowOps"]
 class TensorflowOps(MandatoryOps):
     """TensorFlow's implementation of the mandatory tier."""
 
-    def asarray(self, value: Any, dtype: DType) -> Array:
-        host = np.array(value)
+    def asarray(self, value: Any, dtype: DType, *, copy: bool = True) -> Array:
+        host = np.array(value) if copy else np.asarray(value)
         return tf.cast(tf.convert_to_tensor(host), dtype)
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
@@ -69,6 +69,12 @@ class TensorflowOps(MandatoryOps):
 
     def sqrt(self, x: Array) -> Array:
         return tf.sqrt(x)
+
+    def cos(self, x: Array) -> Array:
+        return tf.cos(x)
+
+    def sin(self, x: Array) -> Array:
+        return tf.sin(x)
 
     def tanh(self, x: Array) -> Array:
         return tf.tanh(x)

@@ -12,6 +12,7 @@ from lmkernel_torch.ops import TorchOps
 
 if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
+    from lmkernel.contract.optional import Delta
 
 __all__ = ["create"]
 
@@ -23,7 +24,7 @@ def create(device: str) -> BackendParts:
         overrides={
             "softmax": _softmax,
             "log_softmax": _log_softmax,
-            "linear": functional.linear,
+            "linear": _linear,
             "relu": torch.relu,
             "silu": functional.silu,
             "gelu": functional.gelu,
@@ -32,6 +33,15 @@ def create(device: str) -> BackendParts:
             "rms_norm": _rms_norm,
         },
     )
+
+
+def _linear(
+    x: Array, weight: Array, bias: Array | None = None, delta: Delta | None = None
+) -> Array:
+    y = functional.linear(x, weight, bias)
+    if delta is None:
+        return y
+    return y + functional.linear(functional.linear(x, delta[0]), delta[1])
 
 
 def _softmax(x: Array, axis: int = -1) -> Array:

@@ -29,8 +29,8 @@ class TorchOps(MandatoryOps):
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
-    def asarray(self, value: Any, dtype: DType) -> Array:
-        host = np.array(value)  # always a copy, so that nobody else writes into it
+    def asarray(self, value: Any, dtype: DType, *, copy: bool = True) -> Array:
+        host = np.array(value) if copy else np.asarray(value)
         return torch.from_numpy(host).to(self._device, getattr(torch, dtype))
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
@@ -75,6 +75,12 @@ class TorchOps(MandatoryOps):
 
     def sqrt(self, x: Array) -> Array:
         return torch.sqrt(x)
+
+    def cos(self, x: Array) -> Array:
+        return torch.cos(x)
+
+    def sin(self, x: Array) -> Array:
+        return torch.sin(x)
 
     def tanh(self, x: Array) -> Array:
         return torch.tanh(x)

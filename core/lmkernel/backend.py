@@ -30,13 +30,18 @@ class BackendParts:
     Args:
         mandatory: the mandatory tier, bound to the device.
         overrides: optional operations that the backend supplies itself, by name.
+        components: whole components that the backend supplies itself, by interface and kind, such
+            as ``"attention:multi_head"``.
         scope: what must be entered around operations, such as JAX's 64-bit types; by default
             nothing. It is thread-local, re-entrant and undone on exit.
+        inference: what is entered besides where no gradient is wanted.
     """
 
     mandatory: MandatoryOps
     overrides: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    components: Mapping[str, type] = field(default_factory=dict)
     scope: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+    inference: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
 
 
 @final
@@ -48,7 +53,9 @@ class Backend:
     device: str
     capabilities: Capabilities
     ops: Ops
+    components: Mapping[str, type]
     scope: Callable[[], AbstractContextManager[Any]]
+    inference: Callable[[], AbstractContextManager[Any]]
 
 
 def load_backend(
@@ -82,5 +89,7 @@ def load_backend(
         device=chosen,
         capabilities=spec.capabilities,
         ops=assemble(parts.mandatory, parts.overrides),
+        components=parts.components,
         scope=parts.scope,
+        inference=parts.inference,
     )

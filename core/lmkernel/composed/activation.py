@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
 
-__all__ = ["gelu", "gelu_tanh", "log_softmax", "relu", "silu", "softmax"]
+__all__ = ["gelu", "gelu_tanh", "log_softmax", "relu", "silu", "softmax", "swiglu"]
 
 
 @accumulated
@@ -50,3 +50,9 @@ def gelu_tanh(ops: Ops, x: Array) -> Array:
     half, one = constant(ops, 0.5, x), constant(ops, 1.0, x)
     cubic = x + constant(ops, 0.044715, x) * x * x * x
     return half * x * (one + ops.tanh(constant(ops, math.sqrt(2 / math.pi), x) * cubic))
+
+
+def swiglu(ops: Ops, x: Array) -> Array:
+    """The first half gates the second."""
+    half = x.shape[-1] // 2
+    return ops.silu(x[..., :half]) * x[..., half:]

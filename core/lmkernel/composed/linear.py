@@ -1,4 +1,4 @@
-"""The affine map."""
+"""The affine map, with weights in the orientation (out, in)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,38 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
-    from lmkernel.contract.optional import Ops
+    from lmkernel.contract.optional import Delta, Ops, PackedLinear
 
-__all__ = ["linear"]
+__all__ = ["linear", "pack_linear", "take_rows", "unpack_linear"]
 
 
-def linear(ops: Ops, x: Array, weight: Array, bias: Array | None = None) -> Array:
-    """x·Wᵀ + b, as one matrix product over all leading axes."""
+def pack_linear(_: Ops, weight: Array) -> PackedLinear:
+    """The weight is its own handle."""
+    return weight
+
+
+def unpack_linear(_: Ops, packed: PackedLinear) -> Array:
+    """The handle is the weight."""
+    return packed
+
+
+def linear(
+    ops: Ops,
+    x: Array,
+    weight: Array | PackedLinear,
+    bias: Array | None = None,
+    delta: Delta | None = None,
+) -> Array:
+    """x·Wᵀ + b + (x·aᵀ)·bᵀ, each as one matrix product over all leading axes."""
     rows = ops.reshape(x, (-1, x.shape[-1]))
     y = ops.matmul(rows, ops.permute_dims(weight, (1, 0)))
-    y = ops.reshape(y, (*x.shape[:-1], weight.shape[0]))
-    return y if bias is None else y + bias
+    if bias is not None:
+        y = y + bias
+    if delta is not None:
+        y = y + ops.linear(ops.linear(rows, delta[0]), delta[1])
+    return ops.reshape(y, (*x.shape[:-1], weight.shape[0]))
+
+
+def take_rows(ops: Ops, weight: Array | PackedLinear, indices: Array) -> Array:
+    """A gather along the first axis."""
+    return ops.take(weight, indices, 0)

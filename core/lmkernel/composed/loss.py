@@ -1,22 +1,33 @@
-"""Losses."""
+"""Losses; 16-bit logits are widened before they are normalised."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lmkernel.composed.precision import accumulated
+from lmkernel.composed.precision import accumulated, constant
 
 if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
 
-__all__ = ["mse", "soft_cross_entropy"]
+__all__ = ["cross_entropy", "mse", "soft_cross_entropy"]
 
 
 def mse(ops: Ops, prediction: Array, target: Array) -> Array:
     """Mean of (prediction - target)² over all elements."""
     difference = ops.reshape(prediction - target, (-1,))
     return ops.mean(difference * difference, 0)
+
+
+@accumulated
+def cross_entropy(ops: Ops, logits: Array, targets: Array, smoothing: float = 0.0) -> Array:
+    """The target's share is picked by a product with its one-hot vector."""
+    logs = ops.log_softmax(logits, -1)
+    picked = ops.sum(logs * ops.one_hot(targets, logits.shape[-1], ops.dtype(logits)), -1)
+    kept = constant(ops, 1.0 - smoothing, logs) * picked
+    spread = constant(ops, smoothing, logs) * ops.mean(logs, -1)
+    real = targets >= ops.full((), 0, "int32")
+    return ops.where(real, -(kept + spread), constant(ops, 0.0, logs))
 
 
 @accumulated

@@ -1,7 +1,7 @@
 """The mandatory tier: the operations that every backend supplies, and all that it must supply.
 
-Constraints: arrays are the framework's own; their ``.shape``, ``+ - * /``, negation, comparisons
-and basic slices with step 1 are used directly. Names and meanings are the Python array API
+Constraints: arrays are the framework's own; their ``.shape``, ``+ - * /``, negation, comparisons,
+``& | ~`` of booleans and basic slices with step 1 are used directly. Names and meanings are the Python array API
 standard's (2024.12) where it has them. Dtypes are named by strings (`DType`) and never mixed.
 Indices are checked by the caller: out of range is undefined.
 """
@@ -32,8 +32,11 @@ class MandatoryOps(ABC):
     # host transfer
 
     @abstractmethod
-    def asarray(self, value: Any, dtype: DType) -> Array:
-        """Copy a host array, number or nested list to the device as ``dtype``."""
+    def asarray(self, value: Any, dtype: DType, *, copy: bool = True) -> Array:
+        """A host array, number or nested list, on the device as ``dtype``.
+
+        With ``copy=False`` the result may share the host array's memory, which then nobody writes.
+        """
 
     @abstractmethod
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
@@ -92,6 +95,14 @@ class MandatoryOps(ABC):
     @abstractmethod
     def sqrt(self, x: Array) -> Array:
         """Square root; the caller keeps the argument positive where gradients flow."""
+
+    @abstractmethod
+    def cos(self, x: Array) -> Array:
+        """Cosine of an angle in radians."""
+
+    @abstractmethod
+    def sin(self, x: Array) -> Array:
+        """Sine of an angle in radians."""
 
     @abstractmethod
     def tanh(self, x: Array) -> Array:

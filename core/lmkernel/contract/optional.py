@@ -2,24 +2,36 @@
 
 Constraints: a backend may override any of them with a function of the same signature; the default
 is in `lmkernel.composed`. Sums over 16-bit floats accumulate in float32, and results come back in
-the dtype of the input.
+the dtype of the input. Handles of packed weights and of caches are opaque to the core.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lmkernel.contract.mandatory import Array, MandatoryOps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["Ops", "OptionalOps"]
+    from lmkernel.contract.capabilities import DType
+    from lmkernel.contract.mandatory import Tree
+
+__all__ = ["Cache", "Delta", "Ops", "OptionalOps", "PackedLinear"]
+
+PackedLinear = Any
+"""What `pack_linear` returns: a weight in whatever layout suits the backend."""
+Cache = Any
+"""What `cache_create` returns: the keys and values of one layer. Each update consumes it."""
+Delta = tuple[Array, Array]
+"""A low-rank addition to a weight: ``(a (rank, in), b (out, rank))`` (arXiv:2106.09685, eq. 3)."""
 
 
 class OptionalOps(MandatoryOps):
     """Signatures of the composed operations."""
+
+    # element-wise and along one axis
 
     @abstractmethod
     def mean(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:
@@ -34,12 +46,8 @@ class OptionalOps(MandatoryOps):
         """``x - max - log(sum(exp(x - max)))`` along ``axis``."""
 
     @abstractmethod
-    def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
-        """``x (…, in)`` times the transpose of ``weight (out, in)``, plus ``bias (out,)``."""
-
-    @abstractmethod
     def relu(self, x: Array) -> Array:
-        """max(x, 0)."""
+        """max(x, 0), with gradient 0 at 0."""
 
     @abstractmethod
     def silu(self, x: Array) -> Array:
@@ -54,6 +62,50 @@ class OptionalOps(MandatoryOps):
         """The tanh approximation of `gelu` (ibid., §2)."""
 
     @abstractmethod
+    def swiglu(self, x: Array) -> Array:
+        """``silu(x[..., :n]) · x[..., n:]``, ``(…, 2n) -> (…, n)`` (arXiv:2002.05202, eq. 5)."""
+
+    @abstractmethod
+    def one_hot(self, indices: Array, size: int, dtype: DType) -> Array:
+        """1 at each int32 index and 0 elsewhere, ``(…) -> (…, size)``; negative gives zeros."""
+
+    @abstractmethod
+    def dropout(self, x: Array, key: Array, rate: float) -> Array:
+        """Each element zeroed with probability ``rate``, the others divided by ``1 - rate``.
+
+        ``key (2,)`` int32 as in `random_uniform` (Srivastava et al. 2014, JMLR 15, §4).
+        """
+
+    # linear
+
+    @abstractmethod
+    def pack_linear(self, weight: Array) -> PackedLinear:
+        """A handle of ``weight (out, in)`` for inference; the weight is not used afterwards."""
+
+    @abstractmethod
+    def unpack_linear(self, packed: PackedLinear) -> Array:
+        """The weight ``(out, in)`` of a handle, exactly as it was packed."""
+
+    @abstractmethod
+    def linear(
+        self,
+        x: Array,
+        weight: Array | PackedLinear,
+        bias: Array | None = None,
+        delta: Delta | None = None,
+    ) -> Array:
+        """``x (…, in)`` times the transpose of ``weight (out, in)``, plus ``bias (out,)``.
+
+        With a delta ``(a, b)``, ``(x·aᵀ)·bᵀ`` is added.
+        """
+
+    @abstractmethod
+    def take_rows(self, weight: Array | PackedLinear, indices: Array) -> Array:
+        """Rows of a weight ``(out, in)`` at int32 ``indices (…)``: ``(…, in)``."""
+
+    # normalisation
+
+    @abstractmethod
     def layer_norm(self, x: Array, weight: Array, bias: Array | None, eps: float) -> Array:
         """``(x - mean) / sqrt(var + eps) · weight + bias`` over the last axis (arXiv:1607.06450).
 
@@ -64,13 +116,121 @@ class OptionalOps(MandatoryOps):
     def rms_norm(self, x: Array, weight: Array, eps: float) -> Array:
         """``x / sqrt(mean(x²) + eps) · weight`` over the last axis (arXiv:1910.07467, eq. 4)."""
 
+    # attention
+
+    @abstractmethod
+    def rotate(self, x: Array, cos: Array, sin: Array) -> Array:
+        """Rotary positions on the first ``2·half`` of the last axis, halves paired.
+
+        ``x (batch, heads, time, head_dim)``, ``cos`` and ``sin (batch, 1, time, half)``: element
+        i turns with element ``i + half`` (arXiv:2104.09864, §3.4.2, in the half-split order).
+        """
+
+    @abstractmethod
+    def attention(
+        self,
+        queries: Array,
+        keys: Array,
+        values: Array,
+        mask: Array | None,
+        *,
+        scale: float,
+        bias: Array | None = None,
+        softcap: float | None = None,
+    ) -> Array:
+        """softmax(scale · q·kᵀ + bias) · v (arXiv:1706.03762, eq. 1), with grouped heads.
+
+        Args:
+            queries: ``(batch, heads, time, head_dim)``.
+            keys: ``(batch, kv_heads, slots, head_dim)``; heads is a multiple of kv_heads, and
+                query head h uses key head ``h // (heads / kv_heads)``.
+            values: ``(batch, kv_heads, slots, value_dim)``.
+            mask: boolean, true where a query may see a slot, broadcasting to
+                ``(batch, heads, time, slots)``; None shows everything. A query that sees nothing
+                gives zeros. A slot that no query sees is not read: it may hold NaN.
+            scale: factor of the products.
+            bias: additive and finite, broadcasting as the mask does.
+            softcap: bounds the scaled products to ±softcap through tanh (arXiv:2408.00118, §2).
+
+        Returns:
+            ``(batch, heads, time, value_dim)``.
+        """
+
+    @abstractmethod
+    def cache_create(
+        self, batch: int, kv_heads: int, head_dim: int, capacity: int, dtype: DType
+    ) -> Cache:
+        """An empty cache of one layer with ``capacity`` slots for each row."""
+
+    @abstractmethod
+    def cache_append(self, cache: Cache, keys: Array, values: Array, start: Array) -> Cache:
+        """The cache (consumed) with ``keys, values (batch, kv_heads, time, head_dim)`` written.
+
+        They take the slots ``start … start + time - 1`` (0-d int32) of every row.
+        """
+
+    @abstractmethod
+    def cache_attend(
+        self,
+        cache: Cache,
+        queries: Array,
+        mask: Array,
+        *,
+        extent: int,
+        scale: float,
+        bias: Array | None = None,
+        softcap: float | None = None,
+    ) -> Array:
+        """`attention` over the first ``extent`` slots; all of them have been written or masked."""
+
+    @abstractmethod
+    def cache_grow(self, cache: Cache, capacity: int) -> Cache:
+        """The cache (consumed) with room for ``capacity`` slots, the old ones kept."""
+
+    # recurrent cells
+
+    @abstractmethod
+    def gru_cell(self, x: Array, h: Array, weight: Array, bias: Array | None) -> Array:
+        """One step of a gated recurrent unit (arXiv:1406.1078, §2.3, reset after the product).
+
+        ``x (batch, 3·width)`` is the input's part of the gates r, z, n, with its bias;
+        ``weight (3·width, width)`` and ``bias (3·width,)`` are the state's:
+        r = σ(x_r + h_r), z = σ(x_z + h_z), n = tanh(x_n + r·h_n), (1 - z)·n + z·h.
+        """
+
+    @abstractmethod
+    def lstm_cell(
+        self, x: Array, h: Array, c: Array, weight: Array, bias: Array | None
+    ) -> tuple[Array, Array]:
+        """One step of a long short-term memory (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
+
+        ``x (batch, 4·width)`` is the input's part of the gates i, f, g, o, with its bias;
+        c' = σ(f)·c + σ(i)·tanh(g), h' = σ(o)·tanh(c'). Returns (h', c').
+        """
+
+    # losses
+
     @abstractmethod
     def mse(self, prediction: Array, target: Array) -> Array:
         """Mean squared difference over all elements, 0-d."""
 
     @abstractmethod
+    def cross_entropy(self, logits: Array, targets: Array, smoothing: float = 0.0) -> Array:
+        """-log softmax(logits)[target], ``(…, classes), (…) -> (…)``; 0 where a target is negative.
+
+        Smoothing s mixes the target with the uniform distribution:
+        (1 - s)·nll + s·mean(-log softmax) (Szegedy et al. 2015, arXiv:1512.00567, §7).
+        """
+
+    @abstractmethod
     def soft_cross_entropy(self, logits: Array, target: Array) -> Array:
         """``-Σ target · log_softmax(logits)`` over the last axis; ``(…, classes) -> (…)``."""
+
+    # memory
+
+    @abstractmethod
+    def remat(self, f: Callable[..., Tree]) -> Callable[..., Tree]:
+        """``f``, whose inner values are computed again in the backward pass (arXiv:1604.06174)."""
 
 
 class Ops(OptionalOps):

@@ -1,0 +1,1 @@
+"""The composed implementation of each kind of each interface, over the operations contract."""

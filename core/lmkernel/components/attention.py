@@ -1,0 +1,116 @@
+"""Multi-head attention with grouped keys, rotary positions, a cache, or a memory to look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, final
+
+from lmkernel.components.parts import declare_linear
+from lmkernel.interfaces import Attention, ParamTree, View, project
+
+if TYPE_CHECKING:
+    from lmkernel.config import AttentionConfig
+    from lmkernel.contract.capabilities import DType
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.contract.optional import Ops
+    from lmkernel.interfaces import Factory
+
+__all__ = ["MultiHeadAttention", "join_heads", "project_qkv", "split_heads"]
+
+
+def split_heads(ops: Ops, x: Array, heads: int) -> Array:
+    """``(batch, time, heads · head_dim) -> (batch, heads, time, head_dim)``."""
+    batch, time, width = x.shape
+    if time == 1:
+        return ops.reshape(x, (batch, heads, 1, width // heads))
+    return ops.permute_dims(ops.reshape(x, (batch, time, heads, width // heads)), (0, 2, 1, 3))
+
+
+def join_heads(ops: Ops, x: Array) -> Array:
+    """``(batch, heads, time, head_dim) -> (batch, time, heads · head_dim)``."""
+    batch, heads, time, head_dim = x.shape
+    ordered = x if time == 1 else ops.permute_dims(x, (0, 2, 1, 3))
+    return ops.reshape(ordered, (batch, time, heads * head_dim))
+
+
+def project_qkv(
+    ops: Ops, x: Array, params: dict[str, Any], config: AttentionConfig
+) -> tuple[Array, Array, Array]:
+    """Queries, keys and values by heads, through one fused product where it was packed so."""
+    q, kv = config.heads * config.head_dim, config.kv_heads * config.head_dim
+    if "qkv" in params:
+        fused = project(ops, x, params["qkv"])
+        parts = [fused[..., :q], fused[..., q : q + kv], fused[..., q + kv :]]
+    else:
+        parts = [project(ops, x, params[name]) for name in ("q", "k", "v")]
+    counts = (config.heads, config.kv_heads, config.kv_heads)
+    queries, keys, values = (split_heads(ops, p, n) for p, n in zip(parts, counts, strict=True))
+    return queries, keys, values
+
+
+@final
+class MultiHeadAttention(Attention):
+    """softmax(q·kᵀ·scale)·v for each head (arXiv:1706.03762, §3.2; grouped: arXiv:2305.13245)."""
+
+    def __init__(self, ops: Ops, config: AttentionConfig) -> None:
+        self._ops = ops
+        self._config = config
+
+    @classmethod
+    def build(cls, factory: Factory, config: AttentionConfig) -> Self:
+        return cls(factory.ops, config)
+
+    def declare(self) -> ParamTree:
+        c = self._config
+        q, kv = c.heads * c.head_dim, c.kv_heads * c.head_dim
+        width, fuse = (c.memory_width, "kv") if c.memory_width else (c.width, "qkv")
+        own = "" if c.memory_width else fuse
+        return {
+            "q": declare_linear(q, c.width, ("heads", "embed"), bias=c.bias, fuse=own),
+            "k": declare_linear(kv, width, ("kv", "embed"), bias=c.bias, fuse=fuse),
+            "v": declare_linear(kv, width, ("kv", "embed"), bias=c.bias, fuse=fuse),
+            "o": declare_linear(c.width, q, ("embed", "heads"), bias=c.out_bias),
+        }
+
+    def __call__(
+        self,
+        params: dict[str, Any],
+        x: Array,
+        view: View,
+        *,
+        memory: Tree = None,
+        cache: Tree = None,
+    ) -> tuple[Array, Tree]:
+        ops, c = self._ops, self._config
+        options = {"scale": c.scale, "softcap": c.softcap}
+        if memory is not None:
+            queries = split_heads(ops, project(ops, x, params["q"]), c.heads)
+            mixed = ops.attention(
+                queries, memory["keys"], memory["values"], view.mask, **options
+            )
+            return project(ops, join_heads(ops, mixed), params["o"]), cache
+        queries, keys, values = project_qkv(ops, x, params, c)
+        if view.rotation is not None:
+            queries, keys = (ops.rotate(part, *view.rotation) for part in (queries, keys))
+        if cache is None:
+            mixed = ops.attention(queries, keys, values, view.mask, **options)
+        else:
+            cache = ops.cache_append(cache, keys, values, view.start)
+            mixed = ops.cache_attend(cache, queries, view.mask, extent=view.extent, **options)
+        return project(ops, join_heads(ops, mixed), params["o"]), cache
+
+    def remember(self, params: dict[str, Any], hidden: Array) -> Tree:
+        ops, c = self._ops, self._config
+        if "kv" in params:
+            both = project(ops, hidden, params["kv"])
+            half = c.kv_heads * c.head_dim
+            keys, values = both[..., :half], both[..., half:]
+        else:
+            keys, values = (project(ops, hidden, params[name]) for name in ("k", "v"))
+        return {
+            "keys": split_heads(ops, keys, c.kv_heads),
+            "values": split_heads(ops, values, c.kv_heads),
+        }
+
+    def cache(self, batch: int, capacity: int, dtype: DType) -> Tree:
+        c = self._config
+        return self._ops.cache_create(batch, c.kv_heads, c.head_dim, capacity, dtype)

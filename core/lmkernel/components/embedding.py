@@ -1,0 +1,120 @@
+"""Token embeddings with positions and segments, and inputs that are vectors already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, final
+
+from lmkernel.components.parts import declare_norm, dropped, normalize
+from lmkernel.components.positions import rotation, sinusoids
+from lmkernel.contract.capabilities import WIDE
+from lmkernel.interfaces import Embedded, Embedding, Init, Param, ParamTree
+
+if TYPE_CHECKING:
+    from lmkernel.config import EmbeddingConfig
+    from lmkernel.contract.mandatory import Array
+    from lmkernel.contract.optional import Ops
+    from lmkernel.interfaces import Factory
+
+__all__ = ["TokenEmbedding", "VectorEmbedding"]
+
+_NORMAL = Init("normal", 0.02)
+
+
+@final
+class TokenEmbedding(Embedding):
+    """Row ``token`` of a table ``(vocab, width)``, plus what tells positions and segments apart."""
+
+    def __init__(self, ops: Ops, config: EmbeddingConfig) -> None:
+        self._ops = ops
+        self._config = config
+
+    @classmethod
+    def build(cls, factory: Factory, config: EmbeddingConfig) -> Self:
+        return cls(factory.ops, config)
+
+    def declare(self) -> ParamTree:
+        c = self._config
+        table = Param((c.vocab, c.width), _NORMAL, ("vocab", "embed"), linear=True)
+        tree: dict[str, Any] = {"tokens": {"weight": table}}
+        if c.positions == "learned":
+            shape = (c.context + c.offset, c.width)
+            tree["positions"] = {"weight": Param(shape, _NORMAL, ("position", "embed"))}
+        if c.segments:
+            shape = (c.segments, c.width)
+            tree["segments"] = {"weight": Param(shape, _NORMAL, ("segment", "embed"))}
+        if c.norm is not None:
+            tree["norm"] = declare_norm(c.width, c.norm)
+        return tree
+
+    def __call__(
+        self,
+        params: dict[str, Any],
+        inputs: Array,
+        positions: Array,
+        *,
+        segments: Array | None = None,
+        key: Array | None = None,
+    ) -> Embedded:
+        ops, c = self._ops, self._config
+        hidden = self._scaled(self._rows(params["tokens"]["weight"], inputs))
+        real = ops.maximum(positions, ops.full((), 0, "int32"))
+        if c.positions == "learned":
+            slots = real + ops.full((), c.offset, "int32")
+            hidden = hidden + ops.take(params["positions"]["weight"], slots, 0)
+        if c.positions == "sinusoidal":
+            hidden = hidden + sinusoids(ops, real, c.width, ops.dtype(hidden))
+        if c.segments:
+            which = segments if segments is not None else ops.full(inputs.shape, 0, "int32")
+            hidden = hidden + ops.take(params["segments"]["weight"], which, 0)
+        if c.norm is not None:
+            hidden = normalize(ops, hidden, params["norm"], c.norm)
+        angles = c.rotary and rotation(ops, real, c.rotary, ops.dtype(hidden))
+        return Embedded(dropped(ops, hidden, c.dropout, key, 0), positions, angles or None)
+
+    def weight(self, params: dict[str, Any]) -> Array:
+        return params["tokens"]["weight"]
+
+    def _rows(self, table: Array, tokens: Array) -> Array:
+        """A gather, or the same as a product with one-hot vectors."""
+        if self._config.lookup == "gather":
+            return self._ops.take_rows(table, tokens)
+        rows = self._ops.unpack_linear(table)
+        hot = self._ops.one_hot(tokens, self._config.vocab, self._ops.dtype(rows))
+        return self._ops.linear(hot, self._ops.permute_dims(rows, (1, 0)))
+
+    def _scaled(self, hidden: Array) -> Array:
+        """The factor is applied in float32: rounding it to 16 bits first would move every value."""
+        if self._config.scale == 1:
+            return hidden
+        narrow = self._ops.dtype(hidden)
+        wide = WIDE.get(narrow, narrow)
+        factor = self._ops.full((), self._config.scale, wide)
+        return self._ops.astype(self._ops.astype(hidden, wide) * factor, narrow)
+
+
+@final
+class VectorEmbedding(Embedding):
+    """The inputs are the vectors, as in the document's programs."""
+
+    @classmethod
+    def build(cls, factory: Factory, config: EmbeddingConfig) -> Self:
+        del factory, config
+        return cls()
+
+    def declare(self) -> ParamTree:
+        return {}
+
+    def __call__(
+        self,
+        params: dict[str, Any],
+        inputs: Array,
+        positions: Array,
+        *,
+        segments: Array | None = None,
+        key: Array | None = None,
+    ) -> Embedded:
+        del params, segments, key
+        return Embedded(inputs, positions)
+
+    def weight(self, params: dict[str, Any]) -> Array:
+        raise TypeError("expected an embedding with a table, got one of vectors")

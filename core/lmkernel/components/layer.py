@@ -1,0 +1,134 @@
+"""One transformer layer: attention, attention over a memory where there is one, and an MLP.
+
+Pre-norm: x + f(norm(x)) (arXiv:2002.04745). Post-norm: norm(x + f(x)) (arXiv:1706.03762, §3.1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.components.parts import activate, declare_linear, declare_norm, dropped, normalize
+from lmkernel.interfaces import ParamTree, View, project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lmkernel.config import MlpConfig, TransformerConfig
+    from lmkernel.contract.capabilities import DType
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.contract.optional import Ops
+    from lmkernel.interfaces import Attention, Factory
+
+__all__ = ["TransformerLayer", "declare_mlp", "mlp"]
+
+_SITES = 4
+"""Dropout sites of one layer; site 0 of a model is the embedding's."""
+
+
+@final
+class TransformerLayer:
+    """The parts of one layer, in order."""
+
+    def __init__(self, factory: Factory, config: TransformerConfig, index: int) -> None:
+        self._ops: Ops = factory.ops
+        self._config = config
+        self._site = 1 + _SITES * index
+        self._attention: Attention = factory.create("attention", config.attention)
+        self._cross: Attention | None = config.cross and factory.create("attention", config.cross)
+
+    def declare(self) -> ParamTree:
+        c = self._config
+        tree = {
+            "attention_norm": declare_norm(c.width, c.norm),
+            "attention": self._attention.declare(),
+            "mlp_norm": declare_norm(c.width, c.norm),
+            "mlp": declare_mlp(c.width, c.mlp),
+        }
+        if self._cross is not None:
+            tree["cross_norm"] = declare_norm(c.width, c.norm)
+            tree["cross"] = self._cross.declare()
+        return tree
+
+    def __call__(
+        self,
+        params: dict[str, Any],
+        x: Array,
+        view: View,
+        *,
+        memory: Tree = None,
+        across: View | None = None,
+        cache: Tree = None,
+        key: Array | None = None,
+    ) -> tuple[Array, Tree]:
+        """``x (batch, time, width)`` and the cache, both through the layer."""
+
+        def attend(y: Array) -> Array:
+            nonlocal cache
+            y, cache = self._attention(params["attention"], y, view, cache=cache)
+            return y
+
+        x = self._part(params["attention_norm"], x, attend, key, 0)
+        if self._cross is not None and across is not None:
+            cross = self._cross
+            x = self._part(
+                params["cross_norm"],
+                x,
+                lambda y: cross(params["cross"], y, across, memory=memory)[0],
+                key,
+                1,
+            )
+        config = self._config.mlp
+        x = self._part(
+            params["mlp_norm"], x, lambda y: mlp(self._ops, y, params["mlp"], config), key, 2
+        )
+        return x, cache
+
+    def remember(self, params: dict[str, Any], hidden: Array) -> Tree:
+        """What cross-attention keeps of an encoder's output; None without cross-attention."""
+        return self._cross and self._cross.remember(params["cross"], hidden)
+
+    def cache(self, batch: int, capacity: int, dtype: DType) -> Tree:
+        """An empty cache of the layer's self-attention."""
+        return self._attention.cache(batch, capacity, dtype)
+
+    def _part(
+        self,
+        norm: dict[str, Any],
+        x: Array,
+        f: Callable[[Array], Array],
+        key: Array | None,
+        site: int,
+    ) -> Array:
+        ops, c = self._ops, self._config
+        inside = normalize(ops, x, norm, c.norm) if c.pre_norm else x
+        x = x + dropped(ops, f(inside), c.dropout, key, self._site + site)
+        return x if c.pre_norm else normalize(ops, x, norm, c.norm)
+
+
+def declare_mlp(width: int, config: MlpConfig) -> ParamTree:
+    """Weights up (and gate) ``(hidden, width)`` and down ``(width, hidden)``."""
+    n, fuse = config.hidden, "gate_up" if config.gated else ""
+    tree = {"gate": declare_linear(n, width, ("mlp", "embed"), bias=config.bias, fuse=fuse)}
+    if not config.gated:
+        tree = {}
+    tree["up"] = declare_linear(n, width, ("mlp", "embed"), bias=config.bias, fuse=fuse)
+    tree["down"] = declare_linear(width, n, ("embed", "mlp"), bias=config.bias)
+    return tree
+
+
+def mlp(ops: Ops, x: Array, params: dict[str, Any], config: MlpConfig) -> Array:
+    """down(act(up·x)), or gated down(act(gate·x) · (up·x)) (arXiv:2002.05202)."""
+    if not config.gated:
+        inner = activate(ops, project(ops, x, params["up"]), config.activation)
+    elif "gate_up" in params:
+        inner = _gated(ops, project(ops, x, params["gate_up"]), config)
+    else:
+        gate = activate(ops, project(ops, x, params["gate"]), config.activation)
+        inner = gate * project(ops, x, params["up"])
+    return project(ops, inner, params["down"])
+
+
+def _gated(ops: Ops, both: Array, config: MlpConfig) -> Array:
+    if config.activation == "silu":
+        return ops.swiglu(both)
+    return activate(ops, both[..., : config.hidden], config.activation) * both[..., config.hidden :]

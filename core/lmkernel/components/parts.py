@@ -1,0 +1,69 @@
+"""Small parts that several components share: declarations, normalisation, activation, dropout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.interfaces import Init, Param, ParamTree
+
+if TYPE_CHECKING:
+    from lmkernel.config import NormConfig
+    from lmkernel.contract.mandatory import Array
+    from lmkernel.contract.optional import Ops
+
+__all__ = [
+    "activate",
+    "declare_linear",
+    "declare_norm",
+    "dropped",
+    "normalize",
+]
+
+_GLOROT = Init("glorot_uniform")
+
+
+def declare_linear(
+    out: int,
+    into: int,
+    axes: tuple[str, str],
+    *,
+    bias: bool,
+    fuse: str = "",
+    init: Init = _GLOROT,
+) -> ParamTree:
+    """A linear layer's ``{"weight" (out, in), "bias" (out,)?}``."""
+    tree = {"weight": Param((out, into), init, axes, linear=True, fuse=fuse)}
+    if bias:
+        tree["bias"] = Param((out,), Init("zeros"), axes[:1], fuse=fuse)
+    return tree
+
+
+def declare_norm(width: int, config: NormConfig) -> ParamTree:
+    """A normalisation's ``{"weight" (width,), "bias" (width,)?}``."""
+    start = Init("zeros") if config.offset else Init("ones")
+    tree = {"weight": Param((width,), start, ("embed",))}
+    if config.kind == "layer" and config.bias:
+        tree["bias"] = Param((width,), Init("zeros"), ("embed",))
+    return tree
+
+
+def normalize(ops: Ops, x: Array, params: dict[str, Any], config: NormConfig) -> Array:
+    """``x (…, width)`` normalised over its last axis."""
+    weight = params["weight"]
+    if config.offset:
+        weight = weight + ops.full((), config.offset, ops.dtype(weight))
+    if config.kind == "rms":
+        return ops.rms_norm(x, weight, config.eps)
+    return ops.layer_norm(x, weight, params.get("bias"), config.eps)
+
+
+def activate(ops: Ops, x: Array, name: str) -> Array:
+    """One of `lmkernel.config.ACTIVATIONS`, element-wise or over the last axis."""
+    return x if name == "none" else getattr(ops, name)(x)
+
+
+def dropped(ops: Ops, x: Array, rate: float, key: Array | None, site: int) -> Array:
+    """Dropout in training; each site in a model has a number, and so draws of its own."""
+    if key is None or rate == 0:
+        return x
+    return ops.dropout(x, key + ops.asarray([0, site], "int32"), rate)

@@ -1,0 +1,62 @@
+"""The document's attention: weights softmax(W_a·h) from one vector (section 3.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, final
+
+from lmkernel.components.parts import declare_linear
+from lmkernel.interfaces import Attention, ParamTree, View, project
+
+if TYPE_CHECKING:
+    from lmkernel.config import AttentionConfig
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.contract.optional import Ops
+    from lmkernel.interfaces import Factory
+
+__all__ = ["SingleVectorAttention"]
+
+
+@final
+class SingleVectorAttention(Attention):
+    """Each vector weighs its own elements; positions do not see one another, so no cache."""
+
+    def __init__(self, ops: Ops, config: AttentionConfig) -> None:
+        self._ops = ops
+        self._config = config
+
+    @classmethod
+    def build(cls, factory: Factory, config: AttentionConfig) -> Self:
+        return cls(factory.ops, config)
+
+    def declare(self) -> ParamTree:
+        width = self._config.width
+        return {"scores": declare_linear(width, width, ("embed", "embed"), bias=self._config.bias)}
+
+    def scores(self, params: dict[str, Any], h: Array) -> Array:
+        """W_a·h, ``(…, width) -> (…, width)``."""
+        return project(self._ops, h, params["scores"])
+
+    def weights(self, params: dict[str, Any], h: Array) -> Array:
+        """softmax(W_a·h), ``(…, width) -> (…, width)``."""
+        return self._ops.softmax(self.scores(params, h), -1)
+
+    def __call__(
+        self,
+        params: dict[str, Any],
+        x: Array,
+        view: View,
+        *,
+        memory: Tree = None,
+        cache: Tree = None,
+    ) -> tuple[Array, Tree]:
+        del view, memory
+        return self.weights(params, x) * x, cache
+
+    def remember(self, params: dict[str, Any], hidden: Array) -> Tree:
+        del params
+        return hidden
+
+    def cache(self, batch: int, capacity: int, dtype: Any) -> Tree:
+        """One element a row, since a state is a tree of arrays."""
+        del capacity
+        return self._ops.full((batch, 1), 0.0, dtype)

@@ -1,0 +1,164 @@
+"""Transformer stacks (arXiv:1706.03762, §3.1): encoder, and decoder with a cache or a memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, final
+
+from lmkernel.components.layer import TransformerLayer
+from lmkernel.components.parts import declare_norm, normalize
+from lmkernel.components.positions import visible
+from lmkernel.interfaces import Decoder, Encoder, Memory, ParamTree, View
+
+if TYPE_CHECKING:
+    from lmkernel.config import TransformerConfig
+    from lmkernel.contract.capabilities import DType
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.contract.optional import Ops
+    from lmkernel.interfaces import Embedded, Factory
+
+__all__ = ["TransformerDecoder", "TransformerEncoder"]
+
+
+@final
+class _Stack:
+    """The layers, and the last normalisation."""
+
+    def __init__(self, factory: Factory, config: TransformerConfig) -> None:
+        self.ops: Ops = factory.ops
+        self.config = config
+        self.layers = [TransformerLayer(factory, config, i) for i in range(config.layers)]
+
+    def declare(self) -> ParamTree:
+        tree: dict[str, Any] = {"layers": [layer.declare() for layer in self.layers]}
+        if self.config.final_norm:
+            tree["norm"] = declare_norm(self.config.width, self.config.norm)
+        return tree
+
+    def finish(self, params: dict[str, Any], x: Array) -> Array:
+        if not self.config.final_norm:
+            return x
+        return normalize(self.ops, x, params["norm"], self.config.norm)
+
+    def view(self, inputs: Embedded) -> View:
+        """Every position is in the inputs."""
+        config, positions = self.config, inputs.positions
+        window = config.attention.window
+        mask = visible(self.ops, positions, positions, causal=config.causal, window=window)
+        return View(positions, positions, mask, inputs.rotation)
+
+    def run(
+        self,
+        params: dict[str, Any],
+        inputs: Embedded,
+        memory: Memory | None,
+        key: Array | None,
+    ) -> Array:
+        view, x = self.view(inputs), inputs.hidden
+        across = memory and self.across(inputs.positions, memory.positions)
+        for layer, own in zip(self.layers, params["layers"], strict=True):
+            kept = memory and layer.remember(own, memory.hidden)
+            x, _ = layer(own, x, view, memory=kept, across=across, key=key)
+        return self.finish(params, x)
+
+    def across(self, query_positions: Array, key_positions: Array) -> View:
+        """A target looks at every real position of the source."""
+        mask = visible(self.ops, query_positions, key_positions, causal=False)
+        return View(query_positions, key_positions, mask)
+
+
+@final
+class TransformerEncoder(Encoder):
+    """Layers in which every position sees every other, unless configured causal."""
+
+    def __init__(self, stack: _Stack) -> None:
+        self._stack = stack
+
+    @classmethod
+    def build(cls, factory: Factory, config: TransformerConfig) -> Self:
+        return cls(_Stack(factory, config))
+
+    def declare(self) -> ParamTree:
+        return self._stack.declare()
+
+    def __call__(
+        self, params: dict[str, Any], inputs: Embedded, *, key: Array | None = None
+    ) -> Memory:
+        return Memory(self._stack.run(params, inputs, None, key), inputs.positions)
+
+
+@final
+class TransformerDecoder(Decoder):
+    """Layers in which a position sees what came before it, and the memory where there is one."""
+
+    def __init__(self, stack: _Stack) -> None:
+        self._stack = stack
+
+    @classmethod
+    def build(cls, factory: Factory, config: TransformerConfig) -> Self:
+        return cls(_Stack(factory, config))
+
+    def declare(self) -> ParamTree:
+        return self._stack.declare()
+
+    def __call__(
+        self,
+        params: dict[str, Any],
+        inputs: Embedded,
+        *,
+        memory: Memory | None = None,
+        key: Array | None = None,
+    ) -> Array:
+        return self._stack.run(params, inputs, memory, key)
+
+    def start(
+        self,
+        params: dict[str, Any],
+        batch: int,
+        capacity: int,
+        dtype: DType,
+        *,
+        memory: Memory | None = None,
+    ) -> Tree:
+        """Slot positions shared by all layers, a cache a layer, and the memory's keys."""
+        layers = self._stack.layers
+        state: dict[str, Any] = {
+            "positions": self._stack.ops.full((batch, capacity), -1, "int32"),
+            "layers": [layer.cache(batch, capacity, dtype) for layer in layers],
+        }
+        if memory is not None:
+            pairs = zip(layers, params["layers"], strict=True)
+            state["memory"] = [layer.remember(own, memory.hidden) for layer, own in pairs]
+            state["memory_positions"] = memory.positions
+        return state
+
+    def step(
+        self, params: dict[str, Any], inputs: Embedded, state: Tree, start: Array, *, extent: int
+    ) -> tuple[Array, Tree]:
+        stack, ops, config = self._stack, self._stack.ops, self._stack.config
+        slots = ops.cache_update(state["positions"], inputs.positions, start, 1)
+        seen = slots[:, :extent]
+        mask = visible(
+            ops, inputs.positions, seen, causal=True, window=config.attention.window
+        )
+        view = View(inputs.positions, seen, mask, inputs.rotation, start, extent)
+        memories = state.get("memory", [None] * config.layers)
+        across = None
+        if "memory" in state:
+            across = stack.across(inputs.positions, state["memory_positions"])
+        x, caches = inputs.hidden, []
+        for layer, own, kept, cache in zip(
+            stack.layers, params["layers"], memories, state["layers"], strict=True
+        ):
+            x, cache = layer(own, x, view, memory=kept, across=across, cache=cache)  # noqa: PLW2901 - the old cache is consumed
+            caches.append(cache)
+        return stack.finish(params, x), {**state, "positions": slots, "layers": caches}
+
+    def grow(self, state: Tree, capacity: int) -> Tree:
+        ops, positions = self._stack.ops, state["positions"]
+        batch, slots = positions.shape
+        more = ops.full((batch, capacity - slots), -1, "int32")
+        return {
+            **state,
+            "positions": ops.concat([positions, more], 1),
+            "layers": [ops.cache_grow(cache, capacity) for cache in state["layers"]],
+        }

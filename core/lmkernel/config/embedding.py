@@ -1,0 +1,66 @@
+"""The embedding: what turns inputs into vectors, and what tells positions apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.config.check import frozen_options, one_of, positive, require
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lmkernel.config.attention import RotaryConfig
+    from lmkernel.config.layers import NormConfig
+
+__all__ = ["EmbeddingConfig"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingConfig:
+    """An embedding of some kind: ``"token"``, ``"vectors"`` (the inputs are vectors) or a plugin's.
+
+    Args:
+        width: of the vectors.
+        vocab: number of tokens; 0 for ``"vectors"``.
+        positions: ``"none"``, ``"learned"``, ``"sinusoidal"`` or ``"rotary"``.
+        context: how many positions there are; 0 means no limit (not for ``"learned"``).
+        offset: added to a learned position before it is looked up.
+        rotary: for ``"rotary"``.
+        segments: number of segments, or 0.
+        norm: a normalisation of the sum, or None.
+        scale: factor of the token vectors, applied in float32 whatever the dtype.
+        lookup: ``"gather"``, or ``"one_hot"`` for a product with one-hot vectors.
+        dropout: rate after the sum, in training.
+        options: free for kinds from plugins.
+    """
+
+    kind: str = "token"
+    width: int
+    vocab: int = 0
+    positions: str = "none"
+    context: int = 0
+    offset: int = 0
+    rotary: RotaryConfig | None = None
+    segments: int = 0
+    norm: NormConfig | None = None
+    scale: float = 1.0
+    lookup: str = "gather"
+    dropout: float = 0.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        frozen_options(self)
+        positive(self, "width")
+        if self.kind == "token":
+            positive(self, "vocab")
+        one_of(self, "positions", ("none", "learned", "sinusoidal", "rotary"))
+        one_of(self, "lookup", ("gather", "one_hot"))
+        if self.positions == "learned":
+            positive(self, "context")
+        if self.positions == "sinusoidal":
+            require(self, "width", "an even number", ok=self.width % 2 == 0)
+        with_rotary = (self.rotary is not None) == (self.positions == "rotary")
+        require(self, "rotary", "a RotaryConfig exactly for rotary positions", ok=with_rotary)
+        require(self, "dropout", "a rate in [0, 1)", ok=0 <= self.dropout < 1)

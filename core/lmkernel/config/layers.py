@@ -1,0 +1,162 @@
+"""Encoders and decoders: feed-forward, recurrent and transformer stacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.config.check import frozen_options, one_of, positive, require
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lmkernel.config.attention import AttentionConfig
+
+__all__ = [
+    "ACTIVATIONS",
+    "FeedForwardConfig",
+    "MlpConfig",
+    "NormConfig",
+    "RecurrentConfig",
+    "StackConfig",
+    "TransformerConfig",
+]
+
+ACTIVATIONS = ("relu", "silu", "gelu", "gelu_tanh", "tanh", "sigmoid", "softmax", "none")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class NormConfig:
+    """A normalisation: ``"rms"`` or ``"layer"``.
+
+    Args:
+        eps: added to the mean square or variance, inside the root.
+        bias: whether a layer normalisation has a bias.
+        offset: added to the weight; 1 where a family stores w - 1 (Gemma).
+    """
+
+    kind: str = "rms"
+    eps: float = 1e-5
+    bias: bool = True
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        one_of(self, "kind", ("rms", "layer"))
+        require(self, "eps", "a positive number", ok=self.eps > 0)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class MlpConfig:
+    """The position-wise network of a transformer layer: down(act(up(x))), or gated.
+
+    Args:
+        hidden: inner width.
+        activation: one of `ACTIVATIONS`.
+        gated: down(act(gate(x)) · up(x)) (arXiv:2002.05202).
+        bias: whether its products have biases.
+    """
+
+    hidden: int
+    activation: str = "silu"
+    gated: bool = True
+    bias: bool = False
+
+    def __post_init__(self) -> None:
+        positive(self, "hidden")
+        one_of(self, "activation", ACTIVATIONS)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """A stack of transformer layers.
+
+    Args:
+        attention: of each layer.
+        norm: before each part (``pre_norm``) or after each sum.
+        final_norm: whether the stack ends in one more normalisation.
+        causal: whether a position sees only itself and what came before.
+        cross: how each layer also looks at the encoder's output, or None.
+        dropout: rate of each part's output, in training.
+    """
+
+    kind: str = "transformer"
+    width: int
+    layers: int
+    attention: AttentionConfig
+    mlp: MlpConfig
+    norm: NormConfig = field(default_factory=NormConfig)
+    pre_norm: bool = True
+    final_norm: bool = True
+    causal: bool = False
+    cross: AttentionConfig | None = None
+    dropout: float = 0.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        frozen_options(self)
+        positive(self, "width", "layers")
+        same = self.attention.width == self.width
+        require(self, "width", f"attention.width={self.attention.width}", ok=same)
+        fits = self.cross is None or (self.cross.width == self.width and self.cross.memory_width)
+        require(self, "cross", f"width {self.width} and a memory_width", ok=bool(fits))
+        require(self, "dropout", "a rate in [0, 1)", ok=0 <= self.dropout < 1)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RecurrentConfig:
+    """A stack of recurrent layers, ``cell`` ``"gru"`` or ``"lstm"``.
+
+    Args:
+        input_width: of what goes in.
+        width: of the state, for each direction.
+        bidirectional: both directions, their outputs side by side; for encoders only.
+        bias: whether both products have biases.
+    """
+
+    kind: str = "recurrent"
+    input_width: int
+    width: int
+    layers: int = 1
+    cell: str = "gru"
+    bidirectional: bool = False
+    bias: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        frozen_options(self)
+        positive(self, "input_width", "width", "layers")
+        one_of(self, "cell", ("gru", "lstm"))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class FeedForwardConfig:
+    """Dense layers of the given widths, the input's first.
+
+    Args:
+        widths: at least two, such as ``(3, 128, 64, 32, 16)``.
+        activation: after every layer but the last.
+        final_activation: after the last.
+    """
+
+    kind: str = "feed_forward"
+    widths: tuple[int, ...]
+    activation: str = "relu"
+    final_activation: str = "relu"
+    bias: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        frozen_options(self)
+        whole = all(isinstance(w, int) and w > 0 for w in self.widths)
+        require(self, "widths", "two or more positive integers", ok=len(self.widths) > 1 and whole)
+        one_of(self, "activation", ACTIVATIONS)
+        one_of(self, "final_activation", ACTIVATIONS)
+
+
+StackConfig = TransformerConfig | RecurrentConfig | FeedForwardConfig
+"""What an encoder or a decoder is configured by; a plugin's kind reads one of them."""

@@ -1,0 +1,129 @@
+"""The whole model: input → embedding → encoder → decoder → output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from lmkernel.config.check import one_of, positive, require
+from lmkernel.config.layers import ACTIVATIONS, FeedForwardConfig, RecurrentConfig
+from lmkernel.contract.capabilities import FLOATING
+from lmkernel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lmkernel.config.embedding import EmbeddingConfig
+    from lmkernel.config.layers import StackConfig
+    from lmkernel.contract.capabilities import DType
+
+__all__ = ["HeadConfig", "ModelConfig", "PrecisionPolicy"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class PrecisionPolicy:
+    """In which dtypes a model works; sums over 16-bit floats accumulate in float32 always.
+
+    Args:
+        params: of the parameters.
+        compute: of activations and packed weights.
+        output: of the logits.
+    """
+
+    params: DType = "float32"
+    compute: DType = "float32"
+    output: DType = "float32"
+
+    def __post_init__(self) -> None:
+        for field in ("params", "compute", "output"):
+            one_of(self, field, FLOATING)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """The output: a product with ``(size, width)``.
+
+    Args:
+        width: of what comes in.
+        size: of what goes out, such as the vocabulary.
+        tied: whether the weight is the embedding's.
+        activation: after the product; ``"none"`` gives logits.
+        softcap: bound of the logits, or None.
+    """
+
+    width: int
+    size: int
+    tied: bool = False
+    bias: bool = False
+    activation: str = "none"
+    softcap: float | None = None
+
+    def __post_init__(self) -> None:
+        positive(self, "width", "size")
+        one_of(self, "activation", ACTIVATIONS)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A model as the composition of its parts; any but the embedding may be missing.
+
+    Args:
+        embedding: of the source.
+        encoder: reads the source.
+        decoder: writes the target, or with no encoder continues the source.
+        target_embedding: of the target of an encoder-decoder; by default the source's is shared.
+        head: the output.
+        context: the largest number of positions; 0 for no limit.
+    """
+
+    embedding: EmbeddingConfig
+    encoder: StackConfig | None = None
+    decoder: StackConfig | None = None
+    target_embedding: EmbeddingConfig | None = None
+    head: HeadConfig | None = None
+    context: int = 0
+
+    def __post_init__(self) -> None:
+        require(self, "context", "0 or more", ok=self.context >= 0)
+        width = self.embedding.width
+        if self.encoder is not None:
+            self._joined("encoder", _input_width(self.encoder), width)
+            width = _output_width(self.encoder)
+        if self.decoder is not None:
+            width = self._decoder_width(self.decoder, width)
+        if self.head is not None:
+            self._joined("head", self.head.width, width)
+            tied_to = self.target_embedding or self.embedding
+            vocab = tied_to.vocab or self.head.size
+            fits = not self.head.tied or (vocab, tied_to.width) == (self.head.size, width)
+            require(self, "head", f"a tied head of ({vocab}, {tied_to.width})", ok=fits)
+
+    def _decoder_width(self, decoder: StackConfig, memory: int) -> int:
+        if isinstance(decoder, FeedForwardConfig) or self.encoder is None:
+            self._joined("decoder", _input_width(decoder), memory)
+        else:
+            self._joined("decoder", _input_width(decoder), self._target_width())
+        if isinstance(decoder, RecurrentConfig) and decoder.bidirectional:
+            raise ConfigError("ModelConfig.decoder: expected one direction, got bidirectional=True")
+        return _output_width(decoder)
+
+    def _target_width(self) -> int:
+        return (self.target_embedding or self.embedding).width
+
+    def _joined(self, field: str, got: int, width: int) -> None:
+        if got != width:
+            raise ConfigError(f"ModelConfig.{field}: expected an input of width {width}, got {got}")
+
+
+def _input_width(stack: StackConfig) -> int:
+    if isinstance(stack, FeedForwardConfig):
+        return stack.widths[0]
+    return stack.input_width if isinstance(stack, RecurrentConfig) else stack.width
+
+
+def _output_width(stack: StackConfig) -> int:
+    if isinstance(stack, FeedForwardConfig):
+        return stack.widths[-1]
+    both = isinstance(stack, RecurrentConfig) and stack.bidirectional
+    return stack.width * 2 if both else stack.width

@@ -1,0 +1,82 @@
+"""What every implementation of an interface is: static in its configuration, pure in its calls.
+
+Constraints: a component holds no arrays. It declares its parameters, and is called with them; it
+does no host transfer and takes no branch on data, so that any backend can compile it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, final
+
+if TYPE_CHECKING:
+    from lmkernel.contract.mandatory import Array
+    from lmkernel.contract.optional import Ops
+
+__all__ = ["Component", "Factory", "Init", "Param", "ParamTree", "project"]
+
+ParamTree = Any
+"""A `Param`, or a dict or list of trees of them."""
+
+
+@final
+@dataclass(frozen=True)
+class Init:
+    """How a parameter starts: ``"zeros"``, ``"ones"``, ``"normal"`` (standard deviation ``scale``),
+    ``"uniform"`` (±``scale``) or ``"glorot_uniform"`` (Glorot & Bengio 2010, eq. 16).
+    """
+
+    kind: Literal["zeros", "ones", "normal", "uniform", "glorot_uniform"] = "zeros"
+    scale: float = 1.0
+
+
+@final
+@dataclass(frozen=True)
+class Param:
+    """One declared parameter.
+
+    Args:
+        shape: its extents; a weight of a product is (out, in).
+        init: how it starts.
+        axes: the logical name of each axis, such as ``("vocab", "embed")``.
+        linear: whether `Ops.linear` alone uses it, so that it may be packed for inference.
+        fuse: siblings with the same word here are packed as one, rows after rows, under it.
+    """
+
+    shape: tuple[int, ...]
+    init: Init
+    axes: tuple[str, ...]
+    linear: bool = False
+    fuse: str = ""
+
+
+class Factory(Protocol):
+    """Makes components: what `Component.build` is handed."""
+
+    @property
+    def ops(self) -> Ops:
+        """The operations that the component calls."""
+        ...
+
+    def create(self, interface: str, config: Any) -> Any:
+        """The component of ``config.kind``: the backend's own, else the one registered."""
+        ...
+
+
+class Component(ABC):
+    """A part of a model."""
+
+    @classmethod
+    @abstractmethod
+    def build(cls, factory: Factory, config: Any) -> Self:
+        """The component that ``config`` describes; makes its own parts through the factory."""
+
+    @abstractmethod
+    def declare(self) -> ParamTree:
+        """The parameters that calls expect, as a nested mapping."""
+
+
+def project(ops: Ops, x: Array, params: dict[str, Any]) -> Array:
+    """``x`` through one linear layer, ``{"weight", "bias"?, "delta"?}``."""
+    return ops.linear(x, params["weight"], params.get("bias"), params.get("delta"))

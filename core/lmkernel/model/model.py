@@ -1,0 +1,286 @@
+"""A model is the composition of its parts: input → embedding → encoder → decoder → output.
+
+Constraints: the configuration is static, the parameters are an argument. `forward` is pure, so it
+may be differentiated and compiled; `begin`, `step` and `grow` drive a decoder token by token.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.config import HeadConfig, ModelConfig, PrecisionPolicy
+from lmkernel.contract.trees import tree_map
+from lmkernel.errors import InputError
+from lmkernel.factory import ComponentFactory
+from lmkernel.interfaces import Embedded, Memory
+from lmkernel.model.head import declare_head, head
+from lmkernel.model.state import DecodingState, bucket
+from lmkernel.parameters import initial_values, pack, place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from lmkernel.backend import Backend
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.interfaces import Decoder, Embedding, Encoder, ParamTree
+    from lmkernel.plugins.registry import Registry
+
+__all__ = ["Model"]
+
+_PROMPT_STEP = 16
+"""Prompts of compiled backends are padded to 16, 32, 64, … so that few shapes are compiled."""
+
+
+@final
+class Model:
+    """One model on one backend; everything inside happens in the backend's scope.
+
+    Args:
+        backend: from `lmkernel.load_backend`.
+        config: what the model is.
+        policy: in which dtypes it works.
+        registry: where kinds from plugins are found.
+
+    Raises:
+        CapabilityError: a dtype that the backend does not declare.
+        UnknownNameError: a kind that nothing registers.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        config: ModelConfig,
+        policy: PrecisionPolicy | None = None,
+        *,
+        registry: Registry | None = None,
+    ) -> None:
+        self.backend = backend
+        self.config = config
+        self.policy = policy or PrecisionPolicy()
+        for dtype in (self.policy.params, self.policy.compute, self.policy.output):
+            backend.capabilities.require_dtype(backend.name, dtype)
+        factory = ComponentFactory(backend, registry)
+        self.embedding: Embedding = factory.create("embedding", config.embedding)
+        self.target_embedding: Embedding | None = config.target_embedding and factory.create(
+            "embedding", config.target_embedding
+        )
+        self.encoder: Encoder | None = config.encoder and factory.create("encoder", config.encoder)
+        self.decoder: Decoder | None = config.decoder and factory.create("decoder", config.decoder)
+        self._compiled_step = backend.ops.compile(self._step, donate=(3,), static=(5,))
+
+    # parameters
+
+    def declare(self) -> ParamTree:
+        """The declared parameters, nested by part."""
+        parts = {
+            "embedding": self.embedding,
+            "target_embedding": self.target_embedding,
+            "encoder": self.encoder,
+            "decoder": self.decoder,
+        }
+        tree = {name: part.declare() for name, part in parts.items() if part is not None}
+        if self.config.head is not None:
+            tree["head"] = declare_head(self.config.head)
+        return tree
+
+    def initial(self, seed: int) -> dict[str, NDArray[np.float32]]:
+        """Initial host values by dotted name, the same bits on every backend."""
+        return initial_values(self.declare(), seed)
+
+    def place(self, values: Mapping[str, NDArray[Any]]) -> Tree:
+        """Parameters on the device as declared, in ``policy.params``, for training."""
+        with self.backend.scope():
+            return place(self.backend.ops, self.declare(), values, self.policy.params)
+
+    def pack(self, values: Mapping[str, NDArray[Any]]) -> Tree:
+        """Parameters on the device for inference, in ``policy.compute``, fused and packed."""
+        with self.backend.scope(), self.backend.inference():
+            return pack(self.backend.ops, self.declare(), values, self.policy.compute)
+
+    # all positions at once
+
+    def forward(
+        self,
+        params: Tree,
+        inputs: Array,
+        *,
+        positions: Array | None = None,
+        segments: Array | None = None,
+        target: Array | None = None,
+        target_positions: Array | None = None,
+        key: Array | None = None,
+    ) -> Array:
+        """The output for every position; pure, to be called inside the backend's scope.
+
+        Args:
+            params: from `place` or `pack`.
+            inputs: int32 ``(batch, time)``, or vectors ``(batch, time, width)``.
+            positions: int32 ``(batch, time)``, -1 for padding; by default 0, 1, 2, …
+            segments: int32 ``(batch, time)``.
+            target: what an encoder-decoder's decoder is fed.
+            target_positions: as ``positions``, of the target.
+            key: int32 ``(2,)`` for dropout, in training.
+
+        Returns:
+            ``(batch, time, size)``, in ``policy.output``.
+        """
+        if positions is None:
+            positions = self._default_positions(inputs)
+        embedded = self.embedding(
+            params["embedding"], inputs, positions, segments=segments, key=key
+        )
+        hidden, memory = embedded.hidden, None
+        if self.encoder is not None:
+            memory = self.encoder(params["encoder"], embedded, key=key)
+            hidden = memory.hidden
+        if self.decoder is not None:
+            if target is not None:
+                embedded = self._embed_target(params, target, target_positions, key)
+            hidden = self.decoder(params["decoder"], embedded, memory=memory, key=key)
+        return self._output(params, hidden)
+
+    def _default_positions(self, inputs: Array) -> Array:
+        ops, (batch, time) = self.backend.ops, inputs.shape[:2]
+        return ops.broadcast_to(ops.reshape(ops.arange(0, time, "int32"), (1, time)), (batch, time))
+
+    def _embed_target(
+        self, params: Tree, target: Array, positions: Array | None, key: Array | None = None
+    ) -> Embedded:
+        if positions is None:
+            positions = self._default_positions(target)
+        if self.target_embedding is None:
+            return self.embedding(params["embedding"], target, positions, key=key)
+        return self.target_embedding(params["target_embedding"], target, positions, key=key)
+
+    def _output(self, params: Tree, hidden: Array) -> Array:
+        ops, config = self.backend.ops, self.config.head
+        if config is not None:
+            hidden = head(ops, hidden, params["head"], config, self._head_weight(params, config))
+        wanted = self.policy.output
+        return hidden if ops.dtype(hidden) == wanted else ops.astype(hidden, wanted)
+
+    def _head_weight(self, params: Tree, config: HeadConfig) -> Array:
+        if not config.tied:
+            return params["head"]["weight"]
+        if self.target_embedding is None:
+            return self.embedding.weight(params["embedding"])
+        return self.target_embedding.weight(params["target_embedding"])
+
+    # a few positions at a time
+
+    def encode(self, params: Tree, inputs: Array, positions: Array | None = None) -> Memory:
+        """What the encoder makes of a source, to be handed to `begin`."""
+        if self.encoder is None:
+            raise InputError("expected a model with an encoder, got one without")
+        if positions is None:
+            positions = self._default_positions(inputs)
+        embedded = self.embedding(params["embedding"], inputs, positions)
+        return self.encoder(params["encoder"], embedded)
+
+    def begin(
+        self, params: Tree, batch: int, capacity: int, *, memory: Memory | None = None
+    ) -> DecodingState:
+        """The state before the first token, with room for ``capacity`` positions a row."""
+        if self.decoder is None:
+            raise InputError("expected a model with a decoder, got one without")
+        with self.backend.scope(), self.backend.inference():
+            tree = self.decoder.start(
+                params["decoder"], batch, capacity, self.policy.compute, memory=memory
+            )
+        return DecodingState(tree, batch=batch, used=0, capacity=capacity)
+
+    def fork(self, state: DecodingState) -> DecodingState:
+        """A copy of a state, so that both can go on."""
+        ops = self.backend.ops
+        with self.backend.scope(), self.backend.inference():
+            tree = tree_map(lambda x: ops.concat([x], 0) + ops.full((), 0, ops.dtype(x)), state.peek())
+        return DecodingState(
+            tree, batch=state.batch, used=state.used, capacity=state.capacity
+        )
+
+    def step(
+        self,
+        params: Tree,
+        tokens: NDArray[np.int32],
+        positions: NDArray[np.int32],
+        state: DecodingState,
+    ) -> tuple[NDArray[Any], DecodingState]:
+        """Feed the next tokens; returns the last position's output and the new state.
+
+        Args:
+            params: from `pack` or `place`.
+            tokens: host ``(batch, time)``; rows are padded on the left.
+            positions: host ``(batch, time)``; -1 is padding.
+            state: consumed.
+
+        Returns:
+            Host array ``(batch, size)``, and the state after the last token.
+        """
+        self._check(tokens, positions, state)
+        ops, step = self.backend.ops, self.backend.capabilities.shape_step
+        if self.backend.capabilities.compiled:
+            tokens, positions = _padded(tokens, positions)
+        end = state.used + tokens.shape[1]
+        if end > state.capacity:
+            state = self.grow(state, bucket(end, step))
+        extent = min(bucket(end, step), state.capacity)
+        with self.backend.scope(), self.backend.inference():
+            arrays = (ops.asarray(x, "int32") for x in (tokens, positions))
+            start = ops.asarray(state.used, "int32")
+            output, tree = self._compiled_step(params, *arrays, state.consume(), start, extent)
+            host = ops.to_numpy(output)
+        return host, DecodingState(tree, batch=state.batch, used=end, capacity=state.capacity)
+
+    def grow(self, state: DecodingState, capacity: int) -> DecodingState:
+        """The state (consumed) with room for ``capacity`` positions."""
+        if self.decoder is None or capacity < state.capacity:
+            raise InputError(f"expected a capacity of {state.capacity} or more, got {capacity}")
+        with self.backend.scope(), self.backend.inference():
+            tree = self.decoder.grow(state.consume(), capacity)
+        return DecodingState(tree, batch=state.batch, used=state.used, capacity=capacity)
+
+    def _step(
+        self, params: Tree, tokens: Array, positions: Array, tree: Tree, start: Array, extent: int
+    ) -> tuple[Array, Tree]:
+        if self.decoder is None:
+            raise InputError("expected a model with a decoder, got one without")
+        embedded = self._embed_target(params, tokens, positions)
+        hidden, tree = self.decoder.step(params["decoder"], embedded, tree, start, extent=extent)
+        batch, width = hidden.shape[0], hidden.shape[-1]
+        last = self.backend.ops.reshape(hidden[:, -1:], (batch, width))
+        return self._output(params, last), tree
+
+    def _check(
+        self, tokens: NDArray[np.int32], positions: NDArray[np.int32], state: DecodingState
+    ) -> None:
+        if tokens.ndim != 2 or tokens.shape != positions.shape or tokens.shape[0] != state.batch:  # noqa: PLR2004 - rows and columns
+            raise InputError(
+                f"expected tokens and positions of shape ({state.batch}, time), "
+                f"got {tokens.shape} and {positions.shape}"
+            )
+        vocab = (self.config.target_embedding or self.config.embedding).vocab
+        if vocab and tokens.size and not (0 <= tokens.min() and tokens.max() < vocab):
+            raise InputError(
+                f"expected tokens in 0 … {vocab - 1}, got {tokens.min()} … {tokens.max()}"
+            )
+        if self.config.context and positions.max(initial=-1) >= self.config.context:
+            raise InputError(
+                f"expected positions below the context of {self.config.context}, "
+                f"got {positions.max()}"
+            )
+
+
+def _padded(
+    tokens: NDArray[np.int32], positions: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """More padding on the left, up to a length that is compiled once for many."""
+    time = tokens.shape[1]
+    more = 0 if time == 1 else bucket(time, _PROMPT_STEP) - time
+    if not more:
+        return tokens, positions
+    pad = ((0, 0), (more, 0))
+    return np.pad(tokens, pad), np.pad(positions, pad, constant_values=-1)

@@ -1,0 +1,58 @@
+"""The state of a decoder between steps: opaque, and consumed by each use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from lmkernel.errors import CacheError
+
+if TYPE_CHECKING:
+    from lmkernel.contract.mandatory import Tree
+
+__all__ = ["DecodingState", "bucket"]
+
+
+@final
+class DecodingState:
+    """What was decoded so far, on the device.
+
+    A backend may reuse its memory for the next state, so a state serves once: using it again
+    raises `CacheError`. `lmkernel.model.Model.fork` copies one.
+
+    Args:
+        tree: the decoder's own state.
+        batch: rows.
+        used: slots written.
+        capacity: slots there are.
+    """
+
+    def __init__(self, tree: Tree, *, batch: int, used: int, capacity: int) -> None:
+        self.batch = batch
+        self.used = used
+        self.capacity = capacity
+        self._tree: Tree | None = tree
+
+    def peek(self) -> Tree:
+        """The tree, for reading only."""
+        if self._tree is None:
+            raise CacheError(
+                "expected a fresh decoding state, got one that a step has consumed already; "
+                "use the state that the step returned, or fork it before"
+            )
+        return self._tree
+
+    def consume(self) -> Tree:
+        """The tree, for the one use that it has."""
+        tree = self.peek()
+        self._tree = None
+        return tree
+
+
+def bucket(needed: int, step: int) -> int:
+    """The smallest of step, 2·step, 4·step, … that holds ``needed``; ``needed`` for a step of 1."""
+    if step == 1:
+        return needed
+    size = step
+    while size < needed:
+        size *= 2
+    return size

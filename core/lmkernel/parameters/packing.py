@@ -1,0 +1,89 @@
+"""From host arrays to a backend's: as they are declared, or fused and packed for inference.
+
+Constraint: a weight is copied once at most. Siblings that are fused and lie next to each other in
+one memory map become one view of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmkernel.interfaces import Param, ParamTree
+from lmkernel.parameters.names import nest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from lmkernel.contract.capabilities import DType
+    from lmkernel.contract.mandatory import Tree
+    from lmkernel.contract.optional import Ops
+
+__all__ = ["fuse_rows", "pack", "place"]
+
+Host = Any
+"""A NumPy array."""
+
+
+def place(ops: Ops, declared: ParamTree, values: Mapping[str, Host], dtype: DType) -> Tree:
+    """Native arrays in the declared structure, each a copy, for training."""
+    return nest(declared, {name: ops.asarray(x, dtype) for name, x in values.items()})
+
+
+def pack(ops: Ops, declared: ParamTree, values: Mapping[str, Host], dtype: DType) -> Tree:
+    """Native arrays for inference: siblings with one ``fuse`` word joined, products packed."""
+    return _packed(ops, declared, nest(declared, values), dtype)
+
+
+def _packed(ops: Ops, declared: ParamTree, values: Tree, dtype: DType) -> Tree:
+    if isinstance(declared, list):
+        pairs = zip(declared, values, strict=True)
+        return [_packed(ops, child, value, dtype) for child, value in pairs]
+    if isinstance(declared, Param):
+        native = ops.asarray(values, dtype, copy=not declared.linear)
+        return ops.pack_linear(native) if declared.linear else native
+    tree = {}
+    for word, names in _groups(declared).items():
+        like, parts = declared[names[0]], [values[name] for name in names]
+        if len(names) > 1:
+            parts = [{leaf: fuse_rows([part[leaf] for part in parts]) for leaf in like}]
+        tree[word] = _packed(ops, like, parts[0], dtype)
+    return tree
+
+
+def _groups(declared: dict[str, ParamTree]) -> dict[str, list[str]]:
+    """The children's names by the name that they are packed under."""
+    groups: dict[str, list[str]] = {}
+    for name, child in declared.items():
+        leaves = child.values() if isinstance(child, dict) else ()
+        words = {leaf.fuse for leaf in leaves if isinstance(leaf, Param)}
+        groups.setdefault(words.pop() or name if len(words) == 1 else name, []).append(name)
+    return groups
+
+
+def fuse_rows(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Arrays, one after the other along the first axis; a view where memory has them so already."""
+    first = parts[0]
+    if not all(_follows(a, b) for a, b in zip(parts, parts[1:], strict=False)):
+        return np.concatenate(parts)
+    rows = sum(part.shape[0] for part in parts)
+    return np.lib.stride_tricks.as_strided(first, (rows, *first.shape[1:]))
+
+
+def _follows(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    """Whether ``b`` begins where ``a`` ends, in one memory map."""
+    alike = a.dtype == b.dtype and a.flags.c_contiguous and b.flags.c_contiguous
+    owner = _owner(a)
+    same = owner is not None and owner is _owner(b)
+    return alike and same and a.ctypes.data + a.nbytes == b.ctypes.data
+
+
+def _owner(x: NDArray[Any]) -> object:
+    """What holds the memory, when it is no array: a memory map or another buffer."""
+    base: Any = x
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base.obj if isinstance(base, memoryview) else base
