@@ -184,14 +184,21 @@ class Model:
     def begin(
         self, params: Tree, batch: int, capacity: int, *, memory: Memory | None = None
     ) -> DecodingState:
-        """The state before the first token, with room for ``capacity`` positions a row."""
+        """The state before the first token, with room for at least ``capacity`` positions a row."""
         if self.decoder is None:
             raise InputError("expected a model with a decoder, got one without")
+        capacity = bucket(capacity, self.backend.capabilities.shape_step)
         with self.backend.scope(), self.backend.inference():
             tree = self.decoder.start(
                 params["decoder"], batch, capacity, self.policy.compute, memory=memory
             )
         return DecodingState(tree, batch=batch, used=0, capacity=capacity)
+
+    def slots(self, time: int) -> int:
+        """How many slots a step of ``time`` positions takes: compiled shapes are few, so padded."""
+        if time == 1 or not self.backend.capabilities.compiled:
+            return time
+        return bucket(time, _PROMPT_STEP)
 
     def fork(self, state: DecodingState) -> DecodingState:
         """A copy of a state, so that both can go on."""
@@ -222,8 +229,7 @@ class Model:
         """
         self._check(tokens, positions, state)
         ops, step = self.backend.ops, self.backend.capabilities.shape_step
-        if self.backend.capabilities.compiled:
-            tokens, positions = _padded(tokens, positions)
+        tokens, positions = _padded(tokens, positions, self.slots(tokens.shape[1]))
         end = state.used + tokens.shape[1]
         if end > state.capacity:
             state = self.grow(state, bucket(end, step))
@@ -275,11 +281,10 @@ class Model:
 
 
 def _padded(
-    tokens: NDArray[np.int32], positions: NDArray[np.int32]
+    tokens: NDArray[np.int32], positions: NDArray[np.int32], length: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """More padding on the left, up to a length that is compiled once for many."""
-    time = tokens.shape[1]
-    more = 0 if time == 1 else bucket(time, _PROMPT_STEP) - time
+    """More padding on the left."""
+    more = length - tokens.shape[1]
     if not more:
         return tokens, positions
     pad = ((0, 0), (more, 0))

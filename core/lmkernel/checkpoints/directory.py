@@ -1,0 +1,192 @@
+"""Models on disk: a Hugging Face directory, read and written, or a GGUF file, read.
+
+Both come as `ModelFiles`, in Hugging Face's vocabulary: a configuration, tensors, a tokenizer.
+Opening reads headers and small JSON files only; a directory that is written appears whole.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.checkpoints.atomic import new_directory
+from lmkernel.checkpoints.documents import read_object, write_object
+from lmkernel.checkpoints.mapped import looks_pickled, refuse_pickle
+from lmkernel.checkpoints.safetensors import SafetensorsFile, SafetensorsShards
+from lmkernel.checkpoints.safetensors_writer import write_safetensors
+from lmkernel.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from lmkernel.checkpoints.tensors import Tensors
+    from lmkernel.tokenizers.tokenizer import Tokenizer
+
+__all__ = ["ModelFiles", "convert_gguf", "open_model", "read_directory", "write_directory"]
+
+_SHARD_BYTES = 5_000_000_000
+
+
+@final
+@dataclass(frozen=True)
+class ModelFiles:
+    """What a model's files hold.
+
+    Args:
+        path: the directory or file.
+        config: the content of ``config.json``.
+        tensors: the weights, under Hugging Face names.
+        generation_config: the content of ``generation_config.json``, empty if there is none.
+        load_tokenizer: loads the tokenizer; called when one is asked for.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    tensors: Tensors
+    generation_config: dict[str, Any]
+    load_tokenizer: Callable[[], Tokenizer] = field(repr=False)
+
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer; `CheckpointError` if the model has none."""
+        return self.load_tokenizer()
+
+
+def open_model(path: str | os.PathLike[str]) -> ModelFiles:
+    """The model in a Hugging Face directory or a GGUF file.
+
+    Raises:
+        CheckpointError: there is no such model, it is damaged, or it is a pickle.
+    """
+    place = Path(path)
+    if place.is_dir():
+        return read_directory(place)
+    if not place.exists():
+        raise CheckpointError(f"{place}: no such directory or file")
+    if place.suffix.lower() == ".safetensors":
+        raise CheckpointError(f"{place}: expected the directory that holds it and its config.json")
+    return _read_gguf(place)
+
+
+def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
+    """The model in a Hugging Face directory: ``config.json``, safetensors, maybe a tokenizer.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the weights are there only as a pickle.
+    """
+    folder = Path(path)
+    return ModelFiles(
+        path=folder,
+        config=read_object(folder / "config.json", required=True),
+        tensors=_open_tensors(folder),
+        generation_config=read_object(folder / "generation_config.json", required=False),
+        load_tokenizer=functools.cache(functools.partial(_directory_tokenizer, folder)),
+    )
+
+
+def write_directory(
+    path: str | os.PathLike[str],
+    *,
+    config: Mapping[str, Any],
+    tensors: Iterable[tuple[str, NDArray[Any]]],
+    dtype: str = "float32",
+    shard_bytes: int = _SHARD_BYTES,
+    tokenizer: Tokenizer | None = None,
+    generation_config: Mapping[str, Any] | None = None,
+    progress: Callable[[int], None] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a Hugging Face directory, all of it or nothing.
+
+    Args:
+        path: the directory to make; what is there stays untouched until the new one is complete.
+        config: the content of ``config.json``; its ``torch_dtype`` is set to ``dtype``.
+        tensors: names and values in the order to keep; one is in memory at a time.
+        dtype: of floating tensors in the file: float32, bfloat16 (nearest even) or float16.
+        shard_bytes: more data than this is written in several files, with an index.
+        tokenizer: written beside it, if given.
+        generation_config: the content of ``generation_config.json``, if given.
+        progress: called with the number of bytes of tensors just written.
+        overwrite: replace a directory that is there and not empty.
+
+    Raises:
+        CheckpointError: the directory is there, the disk refuses, or a tensor cannot be written.
+    """
+    with new_directory(Path(path).absolute(), overwrite=overwrite) as folder:
+        write_safetensors(folder, tensors, dtype=dtype, shard_bytes=shard_bytes, progress=progress)
+        write_object(folder / "config.json", {**config, "torch_dtype": dtype})
+        if generation_config is not None:
+            write_object(folder / "generation_config.json", generation_config)
+        if tokenizer is not None:
+            tokenizer.save(folder)
+
+
+def convert_gguf(
+    source: str | os.PathLike[str],
+    directory: str | os.PathLike[str],
+    progress: Callable[[int], None] | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write a GGUF file's model as a Hugging Face directory in float32.
+
+    Args:
+        source: the GGUF file.
+        directory: the directory to make.
+        progress: called with the number of bytes of tensors just written.
+        overwrite: replace a directory that is there and not empty.
+    """
+    model = _read_gguf(Path(source))
+    write_directory(
+        directory,
+        config=model.config,
+        tensors=((name, model.tensors.read(name)) for name in model.tensors.names()),
+        tokenizer=model.tokenizer(),
+        generation_config=model.generation_config,
+        progress=progress,
+        overwrite=overwrite,
+    )
+
+
+def _open_tensors(folder: Path) -> Tensors:
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.exists():
+        return SafetensorsFile(single)
+    if index.exists():
+        return SafetensorsShards(index)
+    for file in sorted(folder.iterdir()):
+        if looks_pickled(file, b""):
+            raise refuse_pickle(file)
+    raise CheckpointError(f"{folder}: expected model.safetensors, or {index.name} and its shards")
+
+
+def _read_gguf(path: Path) -> ModelFiles:
+    from lmkernel.checkpoints.gguf import GgufTensors
+    from lmkernel.checkpoints.gguf_config import gguf_config, gguf_generation_config
+    from lmkernel.checkpoints.gguf_file import GgufFile
+
+    file = GgufFile(path)
+    config = gguf_config(file)
+    return ModelFiles(
+        path=path,
+        config=config,
+        tensors=GgufTensors(file, config),
+        generation_config=gguf_generation_config(file),
+        load_tokenizer=functools.cache(functools.partial(_gguf_tokenizer, file)),
+    )
+
+
+def _directory_tokenizer(folder: Path) -> Tokenizer:
+    from lmkernel.tokenizers.load import load_tokenizer
+
+    return load_tokenizer(folder)
+
+
+def _gguf_tokenizer(file: Any) -> Tokenizer:
+    from lmkernel.tokenizers.gguf import gguf_tokenizer
+
+    return gguf_tokenizer(file)

@@ -1,0 +1,57 @@
+"""JSON files of a checkpoint: read with exact errors, written as the ecosystem writes them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["parse_object", "read_object", "write_object"]
+
+
+def read_object(path: Path, *, required: bool) -> dict[str, Any]:
+    """The JSON object in a file; empty when the file is absent and not required.
+
+    Raises:
+        CheckpointError: missing though required, unreadable, not UTF-8, not JSON, not an object.
+    """
+    if not required and not path.exists():
+        return {}
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror or error}") from error
+    return parse_object(data, str(path))
+
+
+def parse_object(data: bytes, what: str) -> dict[str, Any]:
+    """Parse a JSON object in which no name is repeated; ``what`` names its place in errors."""
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_without_repeats)
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{what}: expected UTF-8, {error.reason}") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{what}: expected a JSON object, {error}") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{what}: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def write_object(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object, keys in their order, indented by two."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        seen: set[str] = set()
+        repeated = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]  # add returns None, which is false
+        raise ValueError(f"the name {repeated!r} is there twice")
+    return table

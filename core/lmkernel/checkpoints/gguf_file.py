@@ -1,0 +1,230 @@
+"""The container of a GGUF file, every claim of its header checked against the file's size.
+
+Format (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): magic, version, the numbers of
+tensors and of metadata pairs, the pairs, the tensors' names, shapes, types and offsets, padding to
+the alignment, data. Versions 2 and 3, little endian. The ``gguf`` package supplies the table of
+quantised types; its reader is not used, for it takes seconds over a vocabulary and trusts a header.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.checkpoints.mapped import looks_pickled, map_file, refuse_pickle
+from lmkernel.errors import CheckpointError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+__all__ = ["GGUF_MAGIC", "GgufFile", "GgufTensor", "gguf_package"]
+
+GGUF_MAGIC = b"GGUF"
+_VERSIONS = (2, 3)
+_STRING, _ARRAY, _FLOAT32 = 8, 9, 6
+_SCALARS: Mapping[int, str] = MappingProxyType(
+    dict(enumerate(("B", "b", "H", "h", "I", "i", "f", "?"))) | {10: "Q", 11: "q", 12: "d"}
+)
+_SMALLEST_PAIR = 8 + 4 + 1  # the length of a name, a type, a value of one byte
+_SMALLEST_TENSOR = 8 + 4 + 4 + 8
+_MOST_AXES = 4  # GGML_MAX_DIMS
+
+
+@final
+@dataclass(frozen=True)
+class GgufTensor:
+    """One tensor: its row-major shape, the number of its type, and its bytes in the file."""
+
+    shape: tuple[int, ...]
+    kind: int
+    kind_name: str
+    start: int
+    stop: int
+
+
+@final
+class GgufFile:
+    """A GGUF file: ``metadata`` by key and ``tensors`` by GGUF's own names.
+
+    float32 metadata come as the shortest decimal that rounds to them, so 1e-5 is 1e-5.
+
+    Raises:
+        CheckpointError: the file is not a whole, sound GGUF file.
+        MissingDependencyError: the ``gguf`` package is not installed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._data = map_file(self.path)
+        cursor = _Cursor(self.path, self._data)
+        tensors, pairs = _preamble(cursor)
+        self.metadata: Mapping[str, Any] = MappingProxyType(_metadata(cursor, pairs))
+        self.tensors: Mapping[str, GgufTensor] = MappingProxyType(
+            _tensors(cursor, tensors, self.metadata.get("general.alignment", 32))
+        )
+
+    def data(self, name: str) -> NDArray[np.uint8]:
+        """The stored bytes of a tensor, (bytes,), a view into the file's map."""
+        return self._data[self.tensors[name].start : self.tensors[name].stop]
+
+
+def gguf_package() -> ModuleType:
+    """The ``gguf`` package, or the command that installs it."""
+    try:
+        import gguf
+    except ImportError as error:
+        raise MissingDependencyError(
+            "reading GGUF needs gguf, which is not installed; run: pip install gguf"
+        ) from error
+    return gguf
+
+
+@final
+class _Cursor:
+    """A place in the file that never moves past its end."""
+
+    def __init__(self, path: Path, data: NDArray[np.uint8]) -> None:
+        self.path = path
+        self.at = 0
+        self.size = len(data)
+        self._bytes = data.data
+
+    def take(self, count: int, what: str) -> memoryview:
+        """The next ``count`` bytes."""
+        self.expect(count, what)
+        self.at += count
+        return self._bytes[self.at - count : self.at]
+
+    def expect(self, count: int, what: str) -> None:
+        """Refuse a claim of more bytes than are left."""
+        if count > self.size - self.at:
+            raise self.error(
+                f"{what} needs {count} bytes at byte {self.at} and the file ends at {self.size}; "
+                "it is truncated or corrupt"
+            )
+
+    def number(self, code: str, what: str) -> Any:
+        """The next scalar, little endian."""
+        return struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}"), what))[0]
+
+    def string(self, what: str) -> str:
+        """The next string: its length in 8 bytes, then UTF-8."""
+        raw = self.take(self.number("Q", what), what)
+        try:
+            return str(raw, "utf-8")
+        except UnicodeDecodeError as error:
+            raise self.error(f"{what} is not UTF-8: {error.reason}") from error
+
+    def error(self, text: str) -> CheckpointError:
+        """An error that names the file."""
+        return CheckpointError(f"{self.path}: {text}")
+
+
+def _preamble(cursor: _Cursor) -> tuple[int, int]:
+    """Magic, version, and how many tensors and metadata pairs there are."""
+    magic = bytes(cursor.take(4, "the magic"))
+    if magic != GGUF_MAGIC:
+        if looks_pickled(cursor.path, magic):
+            raise refuse_pickle(cursor.path)
+        raise cursor.error(f"not a GGUF file: expected the magic {GGUF_MAGIC!r}, got {magic!r}")
+    version = cursor.number("I", "the version")
+    if version and version & 0xFFFF == 0:
+        raise cursor.error("the file is big-endian GGUF; expected little endian")
+    if version not in _VERSIONS:
+        raise cursor.error(f"expected GGUF version 2 or 3, got {version}")
+    tensors, pairs = (cursor.number("Q", "the header") for _ in range(2))
+    cursor.expect(pairs * _SMALLEST_PAIR, f"a header of {pairs} metadata pairs")
+    cursor.expect(tensors * _SMALLEST_TENSOR, f"a header of {tensors} tensors")
+    return tensors, pairs
+
+
+def _metadata(cursor: _Cursor, pairs: int) -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    for _ in range(pairs):
+        key = cursor.string("a metadata key")
+        if key in table:
+            raise cursor.error(f"metadata {key!r} is there twice")
+        table[key] = _value(cursor, cursor.number("I", key), f"metadata {key!r}")
+    return table
+
+
+def _value(cursor: _Cursor, kind: int, what: str) -> Any:
+    if kind == _STRING:
+        return cursor.string(what)
+    if kind == _ARRAY:
+        return _array(cursor, what)
+    if kind not in _SCALARS:
+        raise cursor.error(f"{what} has the unknown value type {kind}")
+    value = cursor.number(_SCALARS[kind], what)
+    return float(str(np.float32(value))) if kind == _FLOAT32 else value
+
+
+def _array(cursor: _Cursor, what: str) -> list[Any]:
+    kind = cursor.number("I", what)
+    count = cursor.number("Q", what)
+    if kind == _STRING:
+        cursor.expect(count * 8, f"{what}, {count} strings,")
+        return [cursor.string(what) for _ in range(count)]
+    if kind not in _SCALARS:
+        raise cursor.error(f"{what} is an array of the unsupported value type {kind}")
+    dtype = np.dtype(_SCALARS[kind]).newbyteorder("<")
+    raw = cursor.take(count * dtype.itemsize, f"{what}, {count} values,")
+    values: list[Any] = np.frombuffer(raw, dtype).tolist()
+    return values
+
+
+def _tensors(cursor: _Cursor, count: int, alignment: Any) -> dict[str, GgufTensor]:
+    if not (type(alignment) is int and alignment > 0 and alignment & (alignment - 1) == 0):
+        raise cursor.error(f"general.alignment: expected a power of two, got {alignment!r}")
+    found = [_tensor_info(cursor) for _ in range(count)]
+    data_start = -(-cursor.at // alignment) * alignment
+    table: dict[str, GgufTensor] = {}
+    for name, shape, kind, offset in found:
+        if name in table:
+            raise cursor.error(f"tensor {name!r} is there twice")
+        table[name] = _placed(cursor, name, shape, kind, data_start + offset)
+    return table
+
+
+def _tensor_info(cursor: _Cursor) -> tuple[str, tuple[int, ...], int, int]:
+    name = cursor.string("a tensor's name")
+    what = f"tensor {name!r}"
+    axes = cursor.number("I", what)
+    if axes > _MOST_AXES:
+        raise cursor.error(f"{what}: expected at most {_MOST_AXES} axes, got {axes}")
+    shape = tuple(cursor.number("Q", what) for _ in range(axes))[::-1]
+    return name, shape, cursor.number("I", what), cursor.number("Q", what)
+
+
+def _placed(
+    cursor: _Cursor, name: str, shape: tuple[int, ...], kind: int, start: int
+) -> GgufTensor:
+    """A tensor with the bytes that it takes, if they are in the file."""
+    gguf = gguf_package()
+    try:
+        quantisation = gguf.GGMLQuantizationType(kind)
+        block, block_bytes = gguf.GGML_QUANT_SIZES[quantisation]
+    except (ValueError, KeyError) as error:
+        raise cursor.error(f"tensor {name!r} has the unknown quantisation type {kind}") from error
+    if (shape[-1] if shape else 1) % block:
+        raise cursor.error(
+            f"tensor {name!r}: rows of {shape[-1:]} are no multiple of {quantisation.name}'s "
+            f"block of {block}"
+        )
+    stop = start + math.prod(shape) // block * block_bytes
+    if stop > cursor.size:
+        raise cursor.error(
+            f"tensor {name!r} ends at byte {stop} and the file at {cursor.size}; "
+            "it is truncated or corrupt"
+        )
+    return GgufTensor(shape, kind, quantisation.name, start, stop)

@@ -1,0 +1,137 @@
+"""Safetensors files, alone or in shards, read over a memory map.
+
+Why not the library of that name: its NumPy reader copies every tensor and cannot read bfloat16, and
+its errors do not name file and tensor. Here a tensor is a view into the map, neighbours in the file
+are neighbours in memory (so that a fused matrix needs no copy), and bfloat16 widens to float32.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.checkpoints.documents import read_object
+from lmkernel.checkpoints.dtypes import STORED_DTYPES, to_dtype, widen
+from lmkernel.checkpoints.mapped import map_file
+from lmkernel.checkpoints.safetensors_header import Entry, read_header
+from lmkernel.checkpoints.tensors import Tensors, unknown_tensor
+from lmkernel.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+__all__ = ["SafetensorsFile", "SafetensorsShards"]
+
+
+@final
+class SafetensorsFile(Tensors):
+    """One safetensors file.
+
+    Args:
+        path: the file; only its header is read now.
+
+    Raises:
+        CheckpointError: the file is not a whole, sound safetensors file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._data = map_file(self.path)
+        self._entries = read_header(self.path, self._data)
+
+    def names(self) -> tuple[str, ...]:
+        """Every name, in the order of the data."""
+        return tuple(self._entries)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape."""
+        return self._entry(name).shape
+
+    def dtype(self, name: str) -> str:
+        """The stored dtype's name."""
+        return self._entry(name).dtype
+
+    def read(self, name: str, dtype: str | None = None) -> NDArray[Any]:
+        """The values; see `Tensors.read`."""
+        entry = self._entry(name)
+        raw = self._data[entry.start : entry.stop].view(STORED_DTYPES[entry.dtype])
+        if not raw.flags.aligned:  # a neighbour of odd size before it: few programs take that
+            raw = raw.copy()
+        values = widen(raw) if entry.dtype == "bfloat16" else raw
+        return to_dtype(values.reshape(entry.shape), dtype, f"{self.path}: tensor {name!r}")
+
+    def _entry(self, name: str) -> Entry:
+        if name not in self._entries:
+            raise unknown_tensor(self.path, name, self._entries)
+        return self._entries[name]
+
+
+@final
+class SafetensorsShards(Tensors):
+    """Several safetensors files under one index, ``model.safetensors.index.json``.
+
+    Args:
+        index: the index file; its shards lie in the same folder.
+
+    Raises:
+        CheckpointError: a shard is unsound, missing or outside the folder, or lacks a tensor.
+    """
+
+    def __init__(self, index: str | os.PathLike[str]) -> None:
+        self.path = Path(index)
+        table = read_object(self.path, required=True).get("weight_map")
+        if not isinstance(table, dict) or not all(isinstance(s, str) for s in table.values()):
+            raise CheckpointError(f"{self.path}: expected weight_map, tensor names to file names")
+        files = {s: SafetensorsFile(_inside(self.path, s)) for s in dict.fromkeys(table.values())}
+        for name, shard in table.items():
+            if name not in files[shard].names():
+                raise CheckpointError(f"{self.path}: tensor {name!r} is not in its shard {shard!r}")
+        self._files = {
+            name: file
+            for shard, file in files.items()
+            for name in file.names()
+            if table.get(name) == shard
+        }
+
+    def names(self) -> tuple[str, ...]:
+        """Every name in the index, shard by shard, in the order of the data."""
+        return tuple(self._files)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape."""
+        return self._file(name).shape(name)
+
+    def dtype(self, name: str) -> str:
+        """The stored dtype's name."""
+        return self._file(name).dtype(name)
+
+    def read(self, name: str, dtype: str | None = None) -> NDArray[Any]:
+        """The values; see `Tensors.read`."""
+        return self._file(name).read(name, dtype)
+
+    def _file(self, name: str) -> SafetensorsFile:
+        if name not in self._files:
+            raise unknown_tensor(self.path, name, self._files)
+        return self._files[name]
+
+
+def _inside(index: Path, shard: str) -> Path:
+    """The shard's path, unless a name or a link leads out of the index's folder.
+
+    The one way out that is allowed is that of the Hugging Face cache, where each file of
+    ``snapshots/REVISION`` is a link into ``blobs`` of the same model.
+    """
+    parts = {*PurePosixPath(shard).parts, *PureWindowsPath(shard).parts}
+    absolute = PurePosixPath(shard).is_absolute() or PureWindowsPath(shard).anchor
+    folder = index.parent.resolve()
+    target = (folder / shard).resolve()
+    homes = [folder]
+    if folder.parent.name == "snapshots":
+        homes.append(folder.parents[1] / "blobs")
+    if absolute or ".." in parts or not any(target.is_relative_to(home) for home in homes):
+        raise CheckpointError(f"{index}: shard {shard!r} lies outside the checkpoint's folder")
+    if not target.is_file():
+        raise CheckpointError(f"{index}: shard {shard!r} is missing")
+    return index.parent / shard

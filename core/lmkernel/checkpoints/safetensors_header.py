@@ -1,0 +1,138 @@
+"""The header of a safetensors file, checked before anything in it is trusted.
+
+Format (https://github.com/huggingface/safetensors): 8 bytes with the header's length N, little
+endian; N bytes of JSON, padded with spaces, that give each tensor's dtype, shape and data_offsets;
+then the data, row-major, little endian, without holes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.checkpoints.documents import parse_object
+from lmkernel.checkpoints.dtypes import STORED_DTYPES
+from lmkernel.checkpoints.mapped import looks_pickled, refuse_pickle
+from lmkernel.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["DTYPE_CODES", "LENGTH_BYTES", "Entry", "read_header"]
+
+LENGTH_BYTES = 8
+_LIMIT = 100_000_000  # the format's own limit to a header
+
+DTYPE_CODES: Mapping[str, str] = MappingProxyType(
+    {
+        "float64": "F64",
+        "float32": "F32",
+        "float16": "F16",
+        "bfloat16": "BF16",
+        "int64": "I64",
+        "int32": "I32",
+        "int16": "I16",
+        "int8": "I8",
+        "uint64": "U64",
+        "uint32": "U32",
+        "uint16": "U16",
+        "uint8": "U8",
+        "bool": "BOOL",
+    }
+)
+_NAMES = MappingProxyType({code: name for name, code in DTYPE_CODES.items()})
+
+
+@final
+@dataclass(frozen=True)
+class Entry:
+    """One tensor: its dtype, its shape, and the bytes of the file from ``start`` to ``stop``."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+def read_header(path: Path, data: NDArray[np.uint8]) -> dict[str, Entry]:
+    """Every tensor of a mapped file, in the order in which the data lies.
+
+    Raises:
+        CheckpointError: whatever is wrong, with the file and the tensor.
+    """
+    length = _length(path, data)
+    start = LENGTH_BYTES + length
+    header = parse_object(data[LENGTH_BYTES:start].tobytes(), f"{path}: the header")
+    header.pop("__metadata__", None)
+    entries = {name: _entry(path, name, value, start) for name, value in header.items()}
+    ordered = sorted(entries.items(), key=lambda item: (item[1].start, item[1].stop))
+    _check_layout(path, ordered, start, len(data))
+    return dict(ordered)
+
+
+def _length(path: Path, data: NDArray[np.uint8]) -> int:
+    """The header's length, once the file is known to be able to hold it."""
+    first = data[LENGTH_BYTES : LENGTH_BYTES + 1].tobytes()
+    length = int.from_bytes(data[:LENGTH_BYTES].tobytes(), "little")
+    if first != b"{":
+        if looks_pickled(path, data[:4].tobytes()):
+            raise refuse_pickle(path)
+        raise CheckpointError(f"{path}: not a safetensors file, for it has no JSON header")
+    if length > len(data) - LENGTH_BYTES:
+        raise CheckpointError(
+            f"{path}: the header should be {length} bytes long and the file ends after "
+            f"{len(data) - LENGTH_BYTES}; it is truncated or corrupt"
+        )
+    if length > _LIMIT:
+        raise CheckpointError(f"{path}: a header of {length} bytes is over the limit of {_LIMIT}")
+    return length
+
+
+def _entry(path: Path, name: str, value: Any, start: int) -> Entry:
+    where = f"{path}: tensor {name!r}"
+    fields: dict[str, Any] = value if isinstance(value, dict) else {}
+    dtype: Any = fields.get("dtype")
+    shape: Any = fields.get("shape")
+    offsets: Any = fields.get("data_offsets")
+    if not (_naturals(shape) and _naturals(offsets) and len(offsets) == 2):  # noqa: PLR2004 - a start and a stop
+        raise CheckpointError(
+            f"{where}: expected dtype, shape and two data_offsets, got {str(value)[:200]}"
+        )
+    if dtype not in _NAMES:
+        known = ", ".join(_NAMES)
+        raise CheckpointError(f"{where}: expected a dtype among {known}, got {dtype!r}")
+    entry = Entry(_NAMES[dtype], tuple(shape), start + offsets[0], start + offsets[1])
+    need = math.prod(shape) * STORED_DTYPES[entry.dtype].itemsize
+    if entry.stop - entry.start != need:
+        raise CheckpointError(
+            f"{where}: shape {entry.shape} of {entry.dtype} needs {need} bytes, "
+            f"data_offsets {offsets} give {entry.stop - entry.start}"
+        )
+    return entry
+
+
+def _naturals(value: Any) -> bool:
+    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
+
+
+def _check_layout(path: Path, entries: list[tuple[str, Entry]], start: int, size: int) -> None:
+    """Each tensor begins where the one before it ends, and the last ends with the file."""
+    end = start
+    for name, entry in entries:
+        if entry.start != end:
+            fault = "overlaps the one before it" if entry.start < end else "leaves a hole before it"
+            raise CheckpointError(f"{path}: tensor {name!r} {fault}")
+        end = entry.stop
+        if end > size:
+            raise CheckpointError(
+                f"{path}: tensor {name!r} ends at byte {end} and the file at {size}; "
+                "it is truncated or corrupt"
+            )
+    if end != size:
+        raise CheckpointError(f"{path}: {size - end} bytes after the last tensor belong to none")

@@ -1,0 +1,61 @@
+"""``lmkernel generate``: continue a prompt."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, final
+
+from lmkernel.cli.command import Command
+from lmkernel.cli.options import (
+    add_backend_options,
+    add_generation_options,
+    generation_options,
+    load,
+    read_prompt,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["Generate"]
+
+
+@final
+class Generate(Command):
+    """Standard output holds the completion alone, as it comes, or one JSON object."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """The model, the prompt and how to answer."""
+        parser.add_argument("model", metavar="MODEL", help="a name, a folder or a GGUF file")
+        parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="default: standard input")
+        parser.add_argument("--json", action="store_true", help="print one object at the end")
+        add_generation_options(parser)
+        add_backend_options(parser)
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Generate."""
+        options, prompt = generation_options(args), read_prompt(args.prompt)
+        loaded = load(args, self.registry)
+        answer = loaded.generate(prompt, options)
+        for piece in answer:
+            if not args.json:
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+        if args.json:
+            backend = loaded.model.backend
+            result = {
+                "model": args.model,
+                "backend": backend.name,
+                "device": backend.device,
+                "dtype": loaded.model.policy.compute,
+                "prompt": prompt,
+                "text": answer.text,
+                "tokens": answer.tokens,
+                "finish_reason": answer.finish_reason,
+                "seconds": round(answer.seconds, 3),
+            }
+            print(json.dumps(result, ensure_ascii=False))
+        elif sys.stdout.isatty():
+            print()
+        return 0

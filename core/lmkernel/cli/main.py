@@ -1,0 +1,140 @@
+"""The entry point of the program ``lmkernel``.
+
+Constraints: help lists every command without importing one, and imports neither NumPy nor a
+framework; an error raised on purpose is one line without a traceback; exit codes are 0, 1 for an
+error, 2 for wrong usage, 130 for an interrupt, 141 for a closed pipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.cli.command import Command
+from lmkernel.cli.style import columns, paint
+from lmkernel.errors import LmkernelError, PluginError, UnknownNameError
+from lmkernel.plugins import CommandSpec, default_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lmkernel.plugins import Registry
+
+__all__ = ["main"]
+
+DEBUG_VARIABLE = "LMKERNEL_DEBUG"
+ERROR, USAGE, INTERRUPTED, CLOSED_PIPE = 1, 2, 130, 141
+
+
+def main(argv: Sequence[str] | None = None, *, registry: Registry | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the arguments without the program's name; by default the process's.
+        registry: the plugins; by default all that is installed.
+
+    Returns:
+        the exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(arguments, registry or default_registry())
+        sys.stdout.flush()
+    except SystemExit as stop:  # argparse, after help or a usage error
+        return stop.code if isinstance(stop.code, int) else USAGE
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _close_quietly()
+    except LmkernelError as error:
+        return _report(error, debug="--debug" in arguments or bool(os.environ.get(DEBUG_VARIABLE)))
+    return code
+
+
+def _run(arguments: list[str], registry: Registry) -> int:
+    specs = registry.all(CommandSpec)
+    parser = _parser(specs)
+    commands = parser.add_subparsers(prog="lmkernel", help=argparse.SUPPRESS)
+    chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
+    command = None
+    if chosen is not None:
+        command = _load(chosen, parser, registry)
+        described = commands.add_parser(
+            chosen, description=_sentence(specs[chosen].help), allow_abbrev=False
+        )
+        _add_debug(described, argparse.SUPPRESS)
+        command.configure(described)
+    args = parser.parse_args(arguments)
+    if command is None:
+        parser.print_help(sys.stderr)
+        return USAGE
+    return command.run(args)
+
+
+def _parser(specs: Mapping[str, CommandSpec]) -> argparse.ArgumentParser:
+    listed = columns([[f"  {spec.name}", spec.help] for spec in specs.values()])
+    parser = argparse.ArgumentParser(
+        prog="lmkernel",
+        usage="lmkernel [-h] [--version] [--debug] COMMAND ...",
+        description="One language model, every backend.",
+        epilog=f"commands:\n{listed}\n\n`lmkernel COMMAND --help` says more of each.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, help="show the version and leave")
+    _add_debug(parser, f"show the traceback of an error; so does {DEBUG_VARIABLE}=1")
+    return parser
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _add_debug(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=text)
+
+
+def _load(name: str, parser: argparse.ArgumentParser, registry: Registry) -> Command:
+    """Import the chosen command; an unknown name is wrong usage."""
+    try:
+        spec = registry.get(CommandSpec, name)
+    except UnknownNameError as error:
+        parser.error(str(error))
+    kind = spec.resolve()
+    if not (isinstance(kind, type) and issubclass(kind, Command)):
+        raise PluginError(f"command {name!r}: expected {spec.load} to be a Command, got {kind!r}")
+    return kind(registry)
+
+
+@final
+class _Version(argparse.Action):
+    """Shows the versions of the package and of the contract, which are looked up only then."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        from lmkernel.contract.version import CONTRACT_VERSION
+
+        print(f"lmkernel {version('lmkernel')} (contract {CONTRACT_VERSION})")
+        parser.exit()
+
+
+def _report(error: LmkernelError, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    label = paint("error:", "red", sys.stderr)
+    print(f"lmkernel: {label} {' '.join(str(error).split())}", file=sys.stderr)
+    return ERROR
+
+
+def _close_quietly() -> int:
+    """Whoever read our output has left: drop the rest, also what is flushed at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CLOSED_PIPE

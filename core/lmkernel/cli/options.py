@@ -1,0 +1,108 @@
+"""Arguments that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from lmkernel.errors import InputError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lmkernel.generation import GenerationOptions
+    from lmkernel.language_model import LanguageModel
+    from lmkernel.plugins import Registry
+
+__all__ = [
+    "add_backend_options",
+    "add_generation_options",
+    "generation_options",
+    "load",
+    "read_prompt",
+]
+
+
+def add_backend_options(parser: argparse.ArgumentParser) -> None:
+    """``--backend``, ``--device`` and ``--dtype``."""
+    group = parser.add_argument_group("where it runs")
+    group.add_argument("--backend", metavar="NAME", help="see `lmkernel backends`")
+    group.add_argument("--device", metavar="KIND[:N]", help="such as cpu or cuda:1")
+    group.add_argument("--dtype", metavar="NAME", help="of the computation; default float32")
+
+
+def add_generation_options(parser: argparse.ArgumentParser) -> None:
+    """How tokens are chosen, and when to stop."""
+    group = parser.add_argument_group("how it answers")
+    group.add_argument("--max-new-tokens", type=int, default=512, metavar="N", help="default 512")
+    group.add_argument(
+        "--temperature", type=float, default=0.0, metavar="T", help="default 0: the likeliest token"
+    )
+    group.add_argument("--top-k", type=int, default=0, metavar="K", help="only the K likeliest")
+    group.add_argument("--top-p", type=float, default=1.0, metavar="P", help="only a share P")
+    group.add_argument("--min-p", type=float, default=0.0, metavar="P", help="only P of the best")
+    group.add_argument(
+        "--repetition-penalty", type=float, default=1.0, metavar="R", help="default 1: none"
+    )
+    group.add_argument("--seed", type=int, default=0, metavar="S", help="of the draws; default 0")
+    group.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="end before it; repeatable"
+    )
+
+
+def generation_options(args: argparse.Namespace) -> GenerationOptions:
+    """The options that the arguments ask for; `InputError` names one that makes no sense."""
+    from lmkernel.generation import GenerationOptions
+
+    return GenerationOptions(
+        max_new_tokens=args.max_new_tokens,
+        temperature=args.temperature,
+        top_k=args.top_k,
+        top_p=args.top_p,
+        min_p=args.min_p,
+        repetition_penalty=args.repetition_penalty,
+        seed=args.seed,
+        stop=tuple(args.stop),
+    )
+
+
+def load(args: argparse.Namespace, registry: Registry) -> LanguageModel:
+    """The model that the arguments ask for; a pull reports on standard error."""
+    from lmkernel.loading import load_model
+    from lmkernel.sources import Progress
+
+    return load_model(
+        args.model,
+        backend=args.backend,
+        device=args.device,
+        dtype=args.dtype,
+        registry=registry,
+        progress=Progress(sys.stderr),
+    )
+
+
+def read_prompt(argument: str | None) -> str:
+    """The argument, else all of standard input, as UTF-8.
+
+    Raises:
+        InputError: nothing was given, or what was given is no UTF-8.
+    """
+    if argument is None:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise InputError("expected a prompt, as an argument or on standard input")
+        argument = _decoded(sys.stdin.buffer.read())
+    if any("\udc80" <= character <= "\udcff" for character in argument):
+        raise InputError("expected a prompt in UTF-8, got an argument with other bytes")
+    if not argument:
+        raise InputError("expected a prompt of at least one character, got an empty one")
+    return argument
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"expected UTF-8 on standard input, got the byte 0x{data[error.start]:02x} "
+            f"at offset {error.start}"
+        ) from error

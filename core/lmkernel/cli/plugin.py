@@ -1,0 +1,52 @@
+"""Registers the built-in commands; imports none of them."""
+
+from __future__ import annotations
+
+from lmkernel.plugins import CommandSpec, hookimpl
+
+
+@hookimpl
+def lmkernel_register_commands() -> list[CommandSpec]:
+    """What the program can do, in the order of its help."""
+    return [
+        CommandSpec(
+            name="backends",
+            load="lmkernel.cli.backends:Backends",
+            help="list the backends and what each declares",
+        ),
+        CommandSpec(
+            name="models",
+            load="lmkernel.cli.models:Models",
+            help="list the models that are known by name or here already",
+        ),
+        CommandSpec(
+            name="pull",
+            load="lmkernel.cli.pull:Pull",
+            help="fetch a model by name",
+        ),
+        CommandSpec(
+            name="chat",
+            load="lmkernel.cli.chat:Chat",
+            help="talk with a model",
+        ),
+        CommandSpec(
+            name="generate",
+            load="lmkernel.cli.generate:Generate",
+            help="continue a prompt",
+        ),
+        CommandSpec(
+            name="compare",
+            load="lmkernel.cli.compare:Compare",
+            help="run one prompt on several backends and compare what comes out",
+        ),
+        CommandSpec(
+            name="reference",
+            load="lmkernel.cli.reference:Reference",
+            help="train the reference network, the same on every backend",
+        ),
+        CommandSpec(
+            name="certify",
+            load="lmkernel_conformance.cli:Certify",
+            help="test a backend against the contract and write its certificate",
+        ),
+    ]

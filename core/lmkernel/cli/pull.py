@@ -1,0 +1,31 @@
+"""``lmkernel pull``: fetch a model by name."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, final
+
+from lmkernel.cli.command import Command
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["Pull"]
+
+
+@final
+class Pull(Command):
+    """Prints the model's folder once it is there."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """The model's name, and whether to fetch it again."""
+        parser.add_argument("name", metavar="NAME", help="a name from `lmkernel models`")
+        parser.add_argument("--force", action="store_true", help="fetch it even if it is there")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Fetch it."""
+        from lmkernel.sources import Progress, pull
+
+        progress = Progress(sys.stderr)
+        print(pull(args.name, registry=self.registry, progress=progress, force=args.force))
+        return 0

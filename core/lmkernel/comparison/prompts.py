@@ -1,0 +1,25 @@
+"""The fixed prompts of a comparison: facts, lists, code, arithmetic, other scripts, odd lengths."""
+
+PROMPTS: tuple[str, ...] = (
+    "What is the capital of France?",
+    "Name three primary colours.",
+    "Explain in two sentences why the sky is blue.",
+    "Write a Python function that reverses a string.",
+    "What is 17 + 25?",
+    "List the planets of the solar system in order from the sun.",
+    "Translate 'good morning' into Spanish.",
+    "Who wrote the play Hamlet?",
+    "Give me a short recipe for pancakes.",
+    "What does the word 'ephemeral' mean?",
+    "Summarise the story of the tortoise and the hare.",
+    "How many days are there in a leap year?",
+    "你好,请介绍一下北京。",
+    "Write a haiku about autumn rain.",
+    "What is the difference between a list and a tuple in Python?",
+    "Why do we have seasons? 🌍",
+    "Continue the sequence: 2, 4, 8, 16,",
+    "Hi",
+    "Write a polite e-mail that asks a colleague to move a meeting from Monday to Wednesday, "
+    "because the projector in the meeting room is broken and will be mended on Tuesday.",
+    "What is photosynthesis, and which gas do plants take in for it?",
+)

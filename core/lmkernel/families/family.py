@@ -1,0 +1,125 @@
+"""The interface of a model family, and a reader of configurations that names what is wrong."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.errors import CheckpointError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lmkernel.config import ModelConfig
+    from lmkernel.families.names import Rule
+    from lmkernel.plugins.registry import Registry
+
+__all__ = ["Family", "HfConfig", "find_family"]
+
+
+@final
+class HfConfig:
+    """The content of a ``config.json``; every complaint names the file and the key.
+
+    Args:
+        values: the parsed object.
+        where: the file, for messages.
+    """
+
+    def __init__(self, values: Mapping[str, Any], where: str = "config.json") -> None:
+        self._values = values
+        self._where = where
+
+    def whole(self, key: str, default: int | None = None) -> int:
+        """A positive integer."""
+        value = self._get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise self.error(key, "a positive integer", value)
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """A number."""
+        value = self._get(key, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.error(key, "a number", value)
+        return float(value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
+        value = self._get(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, "true or false", value)
+        return value
+
+    def choice(self, key: str, choices: Mapping[str, Any], default: str) -> Any:
+        """What ``choices`` holds under the name given."""
+        value = self._get(key, default)
+        if value not in choices:
+            raise self.error(key, "one of " + ", ".join(choices), value)
+        return choices[value]
+
+    def part(self, *keys: str) -> HfConfig | None:
+        """The first of several objects inside that is there, or None."""
+        for key in keys:
+            value = self._values.get(key)
+            if value is None:
+                continue
+            if not isinstance(value, dict):
+                raise self.error(key, "an object", value)
+            return HfConfig(value, f"{self._where}, {key}")
+        return None
+
+    def has(self, key: str) -> bool:
+        """Whether the key is there and not null."""
+        return self._values.get(key) is not None
+
+    def error(self, key: str, expected: str, got: object) -> CheckpointError:
+        """What to raise for a key that cannot be used."""
+        return CheckpointError(f"{self._where}: {key}: expected {expected}, got {got!r}")
+
+    def _get(self, key: str, default: object) -> Any:
+        value = self._values.get(key)
+        if value is None:
+            value = default
+        if value is None:
+            raise CheckpointError(f"{self._where}: the key {key!r} is missing")
+        return value
+
+
+class Family(ABC):
+    """A model family, found by the ``model_type`` that it is registered under."""
+
+    @abstractmethod
+    def read(self, config: HfConfig) -> ModelConfig:
+        """Our configuration of a Hugging Face one.
+
+        Raises:
+            CheckpointError: a key is missing, or asks for what is not supported.
+        """
+
+    @abstractmethod
+    def write(self, config: ModelConfig) -> dict[str, Any]:
+        """The Hugging Face configuration of ours; `read` inverts it."""
+
+    @abstractmethod
+    def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
+        """How tensor names map, both ways."""
+
+    @abstractmethod
+    def ignored(self, config: ModelConfig) -> tuple[str, ...]:
+        """Patterns of tensor names that a checkpoint may hold without need, such as buffers."""
+
+
+def find_family(model_type: object, where: str, registry: Registry) -> Family:
+    """The family registered under a ``model_type``.
+
+    Raises:
+        CheckpointError: there is none; the message lists those that there are.
+    """
+    from lmkernel.plugins import FamilySpec
+
+    try:
+        family: Family = registry.get(FamilySpec, str(model_type)).resolve()()
+    except UnknownNameError as error:
+        raise CheckpointError(f"{where}: unsupported model_type: {error}") from error
+    return family

@@ -1,0 +1,135 @@
+"""Tensor names: a declarative, invertible table of renames, transpositions and fusions."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.errors import CheckpointError
+from lmkernel.parameters.names import flatten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from lmkernel.checkpoints.tensors import Tensors
+    from lmkernel.interfaces import Param, ParamTree
+
+__all__ = ["Rule", "from_ours", "to_ours"]
+
+
+@final
+@dataclass(frozen=True)
+class Rule:
+    """One tensor of a checkpoint and the parameters that it holds.
+
+    Args:
+        theirs: its name; ``{i}`` stands for the number of a layer.
+        ours: our dotted name, or several whose rows it holds one after the other.
+        transpose: whether it is stored (in, out).
+    """
+
+    theirs: str
+    ours: str | tuple[str, ...]
+    transpose: bool = False
+
+    def names(self, layer: int) -> tuple[str, tuple[str, ...]]:
+        """Both sides for one layer."""
+        ours = (self.ours,) if isinstance(self.ours, str) else self.ours
+        number = str(layer)
+        return (
+            self.theirs.replace("{i}", number),
+            tuple(name.replace("{i}", number) for name in ours),
+        )
+
+    @property
+    def layered(self) -> bool:
+        """Whether there is one tensor for each layer."""
+        return "{i}" in self.theirs
+
+
+def _pairs(rules: Sequence[Rule], known: Mapping[str, Param]) -> Iterator[tuple[Rule, str, tuple[str, ...]]]:
+    """Every (rule, their name, our names) of the parameters that a model declares."""
+    for rule in rules:
+        layer = 0
+        while True:
+            theirs, ours = rule.names(layer)
+            if not all(name in known for name in ours):
+                break
+            yield rule, theirs, ours
+            if not rule.layered:
+                break
+            layer += 1
+
+
+def to_ours(
+    tensors: Tensors,
+    rules: Sequence[Rule],
+    declared: ParamTree,
+    *,
+    where: str,
+    ignored: Sequence[str] = (),
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Every declared parameter from a checkpoint, as views of it wherever that is possible.
+
+    Raises:
+        CheckpointError: a tensor is missing, too much, or of another shape than the
+            configuration says; the message names it.
+    """
+    known: dict[str, Param] = flatten(declared)
+    there, values = set(tensors.names()), {}
+    for rule, theirs, ours in _pairs(rules, known):
+        if theirs not in there:
+            raise CheckpointError(f"{where}: the tensor {theirs!r} is missing")
+        there.discard(theirs)
+        values.update(_read(tensors, rule, theirs, {name: known[name] for name in ours}, where))
+        if progress is not None:
+            progress(tensors.read(theirs).nbytes)
+    surplus = [n for n in sorted(there) if not any(fnmatch.fnmatch(n, p) for p in ignored)]
+    if surplus:
+        raise CheckpointError(
+            f"{where}: {len(surplus)} tensor(s) that the configuration has no place for, "
+            f"such as {surplus[0]!r}"
+        )
+    missing = known.keys() - values.keys()
+    if missing:
+        raise CheckpointError(f"{where}: no tensor maps to {min(missing)!r}")
+    return values
+
+
+def _read(
+    tensors: Tensors, rule: Rule, theirs: str, ours: Mapping[str, Param], where: str
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    first = next(iter(ours.values())).shape
+    expected = (sum(p.shape[0] for p in ours.values()), *first[1:])
+    stored = expected[::-1] if rule.transpose else expected
+    if tensors.shape(theirs) != stored:
+        raise CheckpointError(
+            f"{where}: tensor {theirs!r}: the configuration expects the shape {stored}, "
+            f"the file holds {tensors.shape(theirs)}"
+        )
+    whole = tensors.read(theirs)
+    whole = whole.T if rule.transpose else whole
+    row = 0
+    for name, param in ours.items():
+        yield name, whole[row : row + param.shape[0]]
+        row += param.shape[0]
+
+
+def from_ours(
+    values: Mapping[str, NDArray[Any]], rules: Sequence[Rule], declared: ParamTree
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The checkpoint's tensors of our parameters, layer by layer, one at a time."""
+    known: dict[str, Param] = flatten(declared)
+    pairs = list(_pairs(rules, known))
+    covered = {name for _, _, ours in pairs for name in ours}
+    if covered != set(known):
+        raise CheckpointError(f"no rule writes {min(known.keys() - covered)!r}")
+    for rule, theirs, ours in pairs:
+        whole = np.concatenate([values[name] for name in ours]) if len(ours) > 1 else values[ours[0]]
+        yield theirs, whole.T if rule.transpose else whole

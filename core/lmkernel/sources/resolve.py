@@ -1,0 +1,141 @@
+"""From what a user wrote, a path or a name, to a model on this machine.
+
+Constraints: a path that exists is used as it is and nothing is written; a name is looked up among
+the registered sources; a pull is all or nothing (see `lmkernel.sources.store`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lmkernel.errors import InputError, PluginError, PullError, UnknownNameError
+from lmkernel.plugins import SourceSpec, default_registry
+from lmkernel.sources.home import HOME_VARIABLE
+from lmkernel.sources.progress import Progress
+from lmkernel.sources.source import Source
+from lmkernel.sources.store import claim, folder_of, publish, pulled
+
+if TYPE_CHECKING:
+    from lmkernel.plugins import Registry
+
+__all__ = ["find_model", "known_models", "pull", "serving"]
+
+
+def find_model(
+    name_or_path: str | Path,
+    *,
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+    pull: bool = True,
+) -> Path:
+    """The folder or file of a model, pulled first if need be.
+
+    Args:
+        name_or_path: a folder or ``.gguf`` file that exists, or a name that a source serves.
+        registry: where to look for sources; by default all that is installed.
+        progress: where to report; by default nowhere.
+        pull: whether a model that is not there may be pulled.
+
+    Raises:
+        UnknownNameError: neither a path nor a name; the message lists the names.
+        InputError: a path to a file of another kind.
+        PullError: the model is not there and cannot be pulled, or must not.
+    """
+    name = str(name_or_path)
+    path = Path(name_or_path).expanduser()
+    if name and (path.is_dir() or (path.is_file() and path.suffix == ".gguf")):
+        return path
+    if path.is_file():
+        raise InputError(f"expected a model's folder or a .gguf file, got the file {path}")
+    there = pulled().get(name)
+    if there:
+        return there
+    spec = serving(name, registry or default_registry())
+    if not pull:
+        raise PullError(f"model {name!r} is not on this machine; run: lmkernel pull {name}")
+    return _obtain(spec, name, progress=progress or Progress())
+
+
+def pull(
+    name: str,
+    *,
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Path:
+    """Fetch a model by name, unless it is there, and return its folder.
+
+    Args:
+        name: a name that a source serves.
+        registry: where to look for sources; by default all that is installed.
+        progress: where to report; by default nowhere.
+        force: fetch it anew even if it is there; if that fails, what was there stays.
+
+    Raises:
+        UnknownNameError: no source serves this name.
+        PullError: it could not be fetched; nothing has changed.
+    """
+    reporter = progress or Progress()
+    spec = serving(name, registry or default_registry())
+    there = pulled().get(name)
+    if there and not force:
+        reporter.say(f"{name} is there already; --force pulls it anew")
+        return there
+    return _obtain(spec, name, progress=reporter, force=force)
+
+
+def known_models(registry: Registry | None = None) -> dict[str, tuple[str, str]]:
+    """The names that sources serve, each with the source's name and a line of description."""
+    known: dict[str, tuple[str, str]] = {}
+    for spec in (registry or default_registry()).all(SourceSpec).values():
+        for name, description in spec.models.items():
+            known.setdefault(name, (spec.name, description))
+    return known
+
+
+def serving(name: str, registry: Registry) -> SourceSpec:
+    """The source that serves a name: by the name itself, else by its prefix."""
+    specs = list(registry.all(SourceSpec).values())
+    for spec in specs:
+        if name in spec.models:
+            return spec
+    for spec in specs:
+        if spec.prefix and name.startswith(spec.prefix):
+            return spec
+    patterns = [f"{spec.prefix}NAME" for spec in specs if spec.prefix]
+    raise UnknownNameError("model", name, [*known_models(registry), *patterns])
+
+
+def _obtain(spec: SourceSpec, name: str, *, progress: Progress, force: bool = False) -> Path:
+    target = folder_of(name)
+    try:
+        _fetch(spec, name, target, progress=progress, force=force)
+    except OSError as error:
+        raise PullError(
+            f"model {name!r} could not be put into {target.parent}: {error}; "
+            f"{HOME_VARIABLE} chooses another folder"
+        ) from error
+    return target
+
+
+def _fetch(spec: SourceSpec, name: str, target: Path, *, progress: Progress, force: bool) -> None:
+    with claim(name, progress) as workspace:
+        if target.is_dir() and not force:  # another process pulled it while this one waited
+            return
+        ready = workspace / "model"
+        ready.mkdir()
+        _create(spec).fetch(name, ready, progress=progress)
+        if not any(ready.iterdir()):
+            raise PullError(f"source {spec.name!r} left nothing for model {name!r}")
+        publish(ready, target)
+
+
+def _create(spec: SourceSpec) -> Source:
+    source = spec.resolve()()
+    if not isinstance(source, Source):
+        raise PluginError(
+            f"model source {spec.name!r}: expected {spec.load} to give a Source, "
+            f"got {type(source).__name__}"
+        )
+    return source

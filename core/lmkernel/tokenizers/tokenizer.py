@@ -1,0 +1,201 @@
+"""A tokenizer: text to ids and back, as a stream, and as a chat.
+
+Constraints: over the ``tokenizers`` library, imported when a tokenizer is loaded; ``jinja2`` is
+imported by the first chat. Decoding is lossless: no clean-up of spaces.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.errors import InputError, TemplateError
+from lmkernel.tokenizers.stream import TextStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import tokenizers
+
+__all__ = ["SPECIAL_ROLES", "Tokenizer"]
+
+SPECIAL_ROLES = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")
+_DEFAULT, _TOOLS = "default", "tool_use"
+
+
+@final
+class Tokenizer:
+    """A tokenizer of a model.
+
+    Args:
+        backend: the ``tokenizers.Tokenizer``.
+        config: the content of ``tokenizer_config.json``; special tokens may be strings or objects
+            with ``content``.
+        templates: chat templates by name; ``"default"`` is the usual one.
+        eos_ids: further ids that end a text, beside the configuration's ``eos_token``.
+
+    Raises:
+        InputError: a special token of the configuration is not in the vocabulary.
+    """
+
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        config: Mapping[str, Any],
+        *,
+        templates: Mapping[str, str] | None = None,
+        eos_ids: Iterable[int] = (),
+    ) -> None:
+        self._backend = backend
+        self._config = dict(config)
+        self._templates = dict(templates or {})
+        self._special = {role: _content(config.get(role)) for role in SPECIAL_ROLES}
+        own = self._id("eos_token")
+        first = () if own is None else (own,)
+        self._eos_ids = tuple(dict.fromkeys((*first, *eos_ids)))
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]:
+        """The ids that end a text, the tokenizer's own first."""
+        return self._eos_ids
+
+    @property
+    def bos_id(self) -> int | None:
+        """The id that begins a text, if there is one."""
+        return self._id("bos_token")
+
+    @property
+    def pad_id(self) -> int | None:
+        """The id that pads a batch, if there is one."""
+        return self._id("pad_token")
+
+    @property
+    def vocab_size(self) -> int:
+        """How many tokens there are, added ones included."""
+        return self._backend.get_vocab_size(with_added_tokens=True)
+
+    @property
+    def chat_template(self) -> str | None:
+        """The usual chat template's source, if the model has one."""
+        return self._templates.get(_DEFAULT)
+
+    def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
+        """The ids of a text.
+
+        Args:
+            text: any Unicode text; special tokens spelt in it count as such.
+            special_tokens: add those that the tokenizer puts around a text, such as its first one.
+                A rendered chat has its own, so encode that with ``False``.
+
+        Raises:
+            InputError: the text holds a lone surrogate, which UTF-8 cannot express.
+        """
+        _check_text(text)
+        return list(self._backend.encode(text, add_special_tokens=special_tokens).ids)
+
+    def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
+        """The text of ids; those that no token has (a padded vocabulary's) add nothing.
+
+        Raises:
+            InputError: an id is negative.
+        """
+        numbers = [int(item) for item in ids]
+        if numbers and min(numbers) < 0:
+            raise InputError(f"expected token ids of 0 or more, got {min(numbers)}")
+        return self._backend.decode(numbers, skip_special_tokens=skip_special)
+
+    def stream(self, *, skip_special: bool = True) -> TextStream:
+        """A decoder of ids that come one at a time."""
+        return TextStream(functools.partial(self.decode, skip_special=skip_special))
+
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        add_generation_prompt: bool = True,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+    ) -> str:
+        """The text of a conversation, by the model's template.
+
+        Args:
+            messages: mappings with ``role`` and ``content``, oldest first.
+            add_generation_prompt: end with what begins the assistant's answer.
+            tools: JSON schemas of functions; a template named ``tool_use`` serves them, if any.
+
+        Raises:
+            TemplateError: the model has no template, or it fails, or does what is forbidden.
+            InputError: a message has no role, or holds a lone surrogate.
+        """
+        _check_messages(messages)
+        name = _TOOLS if tools and _TOOLS in self._templates else _DEFAULT
+        if name not in self._templates:
+            raise TemplateError("the model has no chat template; use generate with plain text")
+        text = self._renderer(name)(
+            messages=[dict(message) for message in messages],
+            tools=None if tools is None else [dict(tool) for tool in tools],
+            documents=None,
+            add_generation_prompt=add_generation_prompt,
+            **{role: token for role, token in self._special.items() if token is not None},
+        )
+        _check_text(text)
+        return text
+
+    def save(self, directory: Path) -> None:
+        """Write ``tokenizer.json``, ``tokenizer_config.json`` and ``special_tokens_map.json``."""
+        from lmkernel.checkpoints.documents import write_object
+
+        self._backend.save(str(directory / "tokenizer.json"))
+        write_object(
+            directory / "tokenizer_config.json", {**self._config, **self._saved_template()}
+        )
+        special = {role: token for role, token in self._special.items() if token is not None}
+        write_object(directory / "special_tokens_map.json", special)
+
+    def _saved_template(self) -> dict[str, Any]:
+        if not self._templates:
+            return {}
+        if set(self._templates) == {_DEFAULT}:
+            return {"chat_template": self._templates[_DEFAULT]}
+        named = [{"name": name, "template": text} for name, text in self._templates.items()]
+        return {"chat_template": named}
+
+    @functools.cache  # noqa: B019 - a tokenizer lives as long as its model, and has few templates
+    def _renderer(self, name: str) -> Callable[..., str]:
+        from lmkernel.tokenizers.template import compile_template
+
+        return compile_template(self._templates[name])
+
+    def _id(self, role: str) -> int | None:
+        token = self._special[role]
+        if token is None:
+            return None
+        number = self._backend.token_to_id(token)
+        if number is None:
+            raise InputError(f"{role} {token!r} is not in the tokenizer's vocabulary")
+        return number
+
+
+def _content(token: Any) -> str | None:
+    """A special token's text, from a string or from an object of ``tokenizer_config.json``."""
+    if isinstance(token, dict):
+        token = token.get("content")
+    return token if isinstance(token, str) else None
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"expected text that UTF-8 can express, got the lone surrogate "
+            f"U+{ord(text[error.start]):04X} at character {error.start}"
+        ) from error
+
+
+def _check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
+    for number, message in enumerate(messages):
+        if not isinstance(message.get("role"), str):
+            raise InputError(f"message {number}: expected a role such as 'user', got {message!r}")
+        if isinstance(content := message.get("content"), str):
+            _check_text(content)

@@ -1,0 +1,197 @@
+"""The program's frame: help, errors and exit codes; commands are loaded only when chosen."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, ClassVar, final
+
+import pytest
+
+from lmkernel.cli import Command, plugin
+from lmkernel.cli.main import main
+from lmkernel.errors import InputError
+from lmkernel.plugins import CommandSpec, Registry, hookimpl
+
+if TYPE_CHECKING:
+    import argparse
+
+HEAVY = ("numpy", "scipy", "autograd", "torch", "tensorflow", "jax", "huggingface_hub", "tqdm")
+BUILT_IN = (
+    "backends", "models", "pull", "chat", "generate", "compare", "reference", "certify",
+)  # fmt: skip
+
+
+@final
+class Plugin:
+    @hookimpl
+    def lmkernel_register_commands(self) -> list[CommandSpec]:
+        return [
+            CommandSpec(name="say", load=f"{__name__}:Say", help="say a word"),
+            CommandSpec(name="absent", load="no_such_module:Absent", help="be absent"),
+            CommandSpec(name="wrong", load="json:loads", help="be no command"),
+        ]
+
+
+@final
+class Say(Command):
+    """Says a word, or raises what it is told to."""
+
+    errors: ClassVar[dict[str, BaseException]] = {
+        "input": InputError("expected a word,\n  got none"),
+        "interrupt": KeyboardInterrupt(),
+        "bug": ZeroDivisionError("a bug"),
+    }
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("word")
+        parser.add_argument("--code", type=int, default=0)
+
+    def run(self, args: argparse.Namespace) -> int:
+        if args.word in self.errors:
+            raise self.errors[args.word]
+        print(args.word)
+        return int(args.code)
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry({"test": Plugin()})
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_command_runs(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["say", "hello"], registry=registry) == 0
+    assert capsys.readouterr() == ("hello\n", "")
+
+
+def test_exit_code_is_the_commands(registry: Registry) -> None:
+    assert main(["say", "hello", "--code", "7"], registry=registry) == 7
+
+
+def test_help_lists_all_and_imports_none(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--help"], registry=registry) == 0
+    assert "  say     say a word\n  absent  be absent\n" in capsys.readouterr().out
+
+
+def test_help_of_a_command(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["say", "--help"], registry=registry) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("usage: lmkernel say [-h] [--code CODE] word\n\nSay a word.\n")
+
+
+def test_no_command_shows_help_as_a_usage_error(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([], registry=registry) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "commands:" in err
+
+
+def test_unknown_command_is_a_usage_error_with_a_suggestion(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sya"], registry=registry) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == (
+        "lmkernel: error: unknown command 'sya'. Did you mean 'say'? Available: absent, say, wrong"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["say"], ["say", "a", "b"], ["--bogus"], ["say", "--wo", "x"]])
+def test_wrong_usage(
+    registry: Registry, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert main(arguments, registry=registry) == 2
+    assert "usage: lmkernel" in capsys.readouterr().err
+
+
+def test_error_is_one_line(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["say", "input"], registry=registry) == 1
+    assert capsys.readouterr() == ("", "lmkernel: error: expected a word, got none\n")
+
+
+@pytest.mark.parametrize("arguments", [["--debug", "say", "input"], ["say", "input", "--debug"]])
+def test_debug_shows_the_traceback(
+    registry: Registry, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert main(arguments, registry=registry) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback")
+    assert err.endswith("lmkernel: error: expected a word, got none\n")
+
+
+def test_debug_variable_shows_the_traceback(
+    registry: Registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LMKERNEL_DEBUG", "1")
+    assert main(["say", "input"], registry=registry) == 1
+    assert capsys.readouterr().err.startswith("Traceback")
+
+
+def test_interrupt(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["say", "interrupt"], registry=registry) == 130
+    assert capsys.readouterr() == ("", "\ninterrupted\n")
+
+
+def test_bug_is_no_error_on_purpose(registry: Registry) -> None:
+    with pytest.raises(ZeroDivisionError):
+        main(["say", "bug"], registry=registry)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("absent", "cannot be loaded from 'no_such_module:Absent': ModuleNotFoundError"),
+        ("wrong", "expected json:loads to be a Command"),
+    ],
+)
+def test_command_that_cannot_be_loaded(
+    registry: Registry, capsys: pytest.CaptureFixture[str], name: str, reason: str
+) -> None:
+    assert main([name], registry=registry) == 1
+    assert reason in capsys.readouterr().err
+
+
+def test_built_in_commands_are_registered_in_the_order_of_help() -> None:
+    assert tuple(Registry({"cli": plugin}).all(CommandSpec)) == BUILT_IN
+
+
+def test_version_is_that_of_the_package_and_the_contract() -> None:
+    done = run("-m", "lmkernel.cli", "--version")
+    assert done.stdout == "lmkernel 0.1.0 (contract 0.1)\n"
+
+
+@pytest.mark.parametrize("command", ["--help", "backends", "models", "pull --help", "nonsense"])
+def test_light_commands_import_no_heavy_library(command: str) -> None:
+    done = run("-X", "importtime", "-m", "lmkernel.cli", *command.split())
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "lmkernel.cli.main" in imported
+    assert imported.isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(("command", "seconds"), [("--help", 0.35), ("backends", 0.5)])
+def test_light_commands_are_quick(command: str, seconds: float) -> None:
+    assert min(timed(command) for _ in range(5)) <= seconds
+
+
+def timed(command: str) -> float:
+    start = time.perf_counter()
+    run("-m", "lmkernel.cli", command)
+    return time.perf_counter() - start
+
+
+def test_closed_pipe_is_quiet() -> None:
+    program = f"{sys.executable} -m lmkernel.cli backends --json"
+    shell = f"{program} | head -c 0; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (141, "")

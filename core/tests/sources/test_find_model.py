@@ -1,0 +1,84 @@
+"""A path is used as it is; a name is looked up, and pulled unless it is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from made_sources import registry
+
+from lmkernel.errors import InputError, PullError, UnknownNameError
+from lmkernel.sources import find_model, known_models
+from lmkernel.sources.store import folder_of, pulled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_folder_is_used_as_it_is(models: Path, tmp_path: Path) -> None:
+    assert find_model(tmp_path, registry=registry("Whole")) == tmp_path
+    assert not models.exists()
+
+
+def test_gguf_file_is_used_as_it_is(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.gguf"
+    weights.touch()
+    assert find_model(str(weights), registry=registry("Whole")) == weights
+
+
+def test_other_file_is_refused(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.touch()
+    with pytest.raises(InputError, match=r"folder or a \.gguf file, got the file .*safetensors"):
+        find_model(weights, registry=registry("Whole"))
+
+
+@pytest.mark.usefixtures("models")
+def test_name_is_pulled_once() -> None:
+    served = registry("Whole", "tiny")
+    first = find_model("tiny", registry=served)
+    second = find_model("tiny", registry=served)
+    assert first == second == folder_of("tiny")
+    assert (first / "config.json").read_text() == "1"
+
+
+@pytest.mark.usefixtures("models")
+def test_pulled_model_outlives_its_source() -> None:
+    find_model("tiny", registry=registry("Whole", "tiny"))
+    assert find_model("tiny", registry=registry("Whole")) == folder_of("tiny")
+
+
+@pytest.mark.usefixtures("models")
+def test_prefix_serves_names_that_are_no_folder_names(models: Path) -> None:
+    name = "hf:org/tiny@v1.0"
+    path = find_model(name, registry=registry("Whole", prefix="hf:"))
+    assert path.parent == models
+    assert pulled() == {name: path}
+
+
+@pytest.mark.usefixtures("models")
+def test_unknown_name_suggests_and_lists() -> None:
+    served = registry("Whole", "tiny-instruct", "large", prefix="hf:")
+    with pytest.raises(
+        UnknownNameError, match=r"unknown model 'tiny-instrct'.*'tiny-instruct'\?.*hf:NAME, large"
+    ):
+        find_model("tiny-instrct", registry=served)
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("name", ["", ".tiny.lock", ".tiny.part"])
+def test_what_is_no_name_is_unknown(name: str) -> None:
+    served = registry("Whole", "tiny")
+    find_model("tiny", registry=served)
+    with pytest.raises(UnknownNameError):
+        find_model(name, registry=served)
+
+
+def test_pull_can_be_forbidden(models: Path) -> None:
+    with pytest.raises(PullError, match=r"'tiny' is not on this machine; run: lmkernel pull tiny"):
+        find_model("tiny", registry=registry("Whole", "tiny"), pull=False)
+    assert not models.exists()
+
+
+def test_known_models_carry_source_and_description() -> None:
+    assert known_models(registry("Whole", "tiny")) == {"tiny": ("made", "the model tiny")}
