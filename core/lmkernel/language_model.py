@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.checkpoints.directory import open_model, write_directory
 from lmkernel.config import PrecisionPolicy
-from lmkernel.errors import CheckpointError, InputError
+from lmkernel.errors import InputError
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.names import from_ours, to_ours
 from lmkernel.generation import GenerationOptions, TextGeneration, generate_tokens
@@ -59,7 +59,9 @@ class LanguageModel:
     @property
     def end_ids(self) -> tuple[int, ...]:
         """The ids that end an answer: the checkpoint's and the tokenizer's."""
-        own = self.files.generation_config.get("eos_token_id", self.files.config.get("eos_token_id"))
+        own = self.files.generation_config.get(
+            "eos_token_id", self.files.config.get("eos_token_id")
+        )
         listed = own if isinstance(own, list) else [own]
         ids = (*self.tokenizer.eos_ids, *(i for i in listed if isinstance(i, int)))
         return tuple(dict.fromkeys(ids))
@@ -116,7 +118,10 @@ class LanguageModel:
         return answers
 
     def generate_tokens(
-        self, prompts: Sequence[Sequence[int]], options: GenerationOptions | None = None, **changes: Any
+        self,
+        prompts: Sequence[Sequence[int]],
+        options: GenerationOptions | None = None,
+        **changes: Any,
     ) -> Iterator[list[int | None]]:
         """One token for each row at each step, from token ids; ``changes`` replace options."""
         options = replace(options or GenerationOptions(), **changes)
@@ -124,7 +129,7 @@ class LanguageModel:
         return generate_tokens(self.model, self.params, prompts, options, end_ids=ends)
 
     def logits(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Logits of every position of rows of equal length: ``(batch, time, vocab)`` on the host."""
+        """Logits of every position, on the host: ``(batch, time, vocab)``; rows of equal length."""
         backend = self.model.backend
         with backend.scope(), backend.inference():
             inputs = backend.ops.asarray(tokens, "int32")
@@ -138,7 +143,7 @@ class LanguageModel:
         dtype: str = "float32",
         overwrite: bool = False,
     ) -> None:
-        """Write a Hugging Face directory of host ``values`` by dotted name, all of it or nothing."""
+        """Write host ``values`` by dotted name as a Hugging Face directory, all or nothing."""
         rules = self._family.rules(self.model.config)
         config = {**self.files.config, **self._family.write(self.model.config)}
         write_directory(
@@ -179,9 +184,7 @@ def open_language_model(
     family = find_family(files.config.get("model_type"), where, found)
     config = family.read(HfConfig(files.config, f"{where}: config.json"))
     output = compute if compute == "float64" else "float32"
-    model = Model(
-        backend, config, PrecisionPolicy(compute=compute, output=output), registry=found
-    )
+    model = Model(backend, config, PrecisionPolicy(compute=compute, output=output), registry=found)
     values = to_ours(
         files.tensors,
         family.rules(config),

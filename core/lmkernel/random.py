@@ -1,6 +1,6 @@
 """Random numbers that are the same bits on every backend, Python and NumPy.
 
-Constraints: only the raw integers of the counter-based generator Philox 4x64-10 (Salmon et al. 2011,
+Constraints: only the raw integers of the counter-based generator Philox 4x64-10 (Salmon et al.,
 SC '11) are used, keyed by a seed and a purpose; conversions are our own and use only operations
 that IEEE 754 rounds exactly (+ - × ÷ √), so that no library's logarithm can move a bit.
 """
@@ -27,7 +27,8 @@ def raw_words(seed: int, purpose: str, count: int) -> NDArray[np.uint64]:
 
 def uniforms(seed: int, purpose: str, count: int) -> NDArray[np.float64]:
     """Uniform in [0, 1): the upper 53 bits of each word, divided by 2⁵³."""
-    return (raw_words(seed, purpose, count) >> np.uint64(11)) * 2.0**-53
+    words = raw_words(seed, purpose, count) >> np.uint64(11)
+    return words.astype(np.float64) * 2.0**-53
 
 
 def normals(seed: int, purpose: str, count: int) -> NDArray[np.float64]:
@@ -58,15 +59,17 @@ _TAIL = (
      0.59983220655588793769, 1.0),
 )  # fmt: skip
 _LN2 = 0.6931471805599453
+_HALF_ROOT = 0.7071067811865476
+_CENTRE_LIMIT, _MIDDLE_LIMIT = 0.425, 5.0
 
 
 def _quantile(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Where the normal distribution function reaches ``p``; relative error about 1e-15."""
     q = p - 0.5
     centre = q * _ratio(_CENTRE, 0.180625 - q * q)
-    outer = np.abs(q) > 0.425
+    outer = np.abs(q) > _CENTRE_LIMIT
     r = np.sqrt(-_log(np.where(q < 0, p, 1 - p)[outer]))
-    far = np.where(r <= 5, _ratio(_MIDDLE, r - 1.6), _ratio(_TAIL, r - 5.0))
+    far = np.where(r <= _MIDDLE_LIMIT, _ratio(_MIDDLE, r - 1.6), _ratio(_TAIL, r - 5.0))
     centre[outer] = np.where(q[outer] < 0, -far, far)
     return centre
 
@@ -83,10 +86,11 @@ def _ratio(
 def _log(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Natural logarithm of positive numbers: 2·artanh((m-1)/(m+1)) of the mantissa, as a series."""
     mantissa, exponent = np.frexp(x)
-    small = mantissa < 0.7071067811865476
+    small = mantissa < _HALF_ROOT
     mantissa, exponent = np.where(small, mantissa * 2, mantissa), exponent - small
     t = (mantissa - 1) / (mantissa + 1)
     total = np.zeros_like(t)
     for power in range(23, 0, -2):
         total = total * (t * t) + 1.0 / power
-    return 2 * t * total + exponent * _LN2
+    result: NDArray[np.float64] = 2 * t * total + exponent * _LN2
+    return result

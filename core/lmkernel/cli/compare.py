@@ -33,7 +33,9 @@ class Compare(Command):
         parser.add_argument(
             "--prompt", action="append", metavar="P", help="repeatable; default: twenty fixed ones"
         )
-        parser.add_argument("--max-new-tokens", type=int, default=64, metavar="N", help="default 64")
+        parser.add_argument(
+            "--max-new-tokens", type=int, default=64, metavar="N", help="default 64"
+        )
         parser.add_argument("--dtype", metavar="NAME", help="of the backends; default float32")
         parser.add_argument("--json", action="store_true", help="print one object")
 
@@ -57,9 +59,7 @@ class Compare(Command):
         honest = runs.decode(DEFAULT_BACKEND, "float32", follow)
         dtype = args.dtype or "float32"
         allowed = budget(largest_error(honest, reference), reference, dtype)
-        verdicts = [
-            compare(name, runs.decode(name, dtype), reference, allowed) for name in names
-        ]
+        verdicts = [compare(name, runs.decode(name, dtype), reference, allowed) for name in names]
         if args.json:
             tokens = [list(answer.tokens) for answer in reference]
             print(json.dumps(_json(args.model, texts, runs.prompts, tokens, verdicts)))
@@ -112,7 +112,9 @@ def _text(verdicts: list[Comparison], texts: tuple[str, ...]) -> str:
     rows = [("BACKEND", "TOKENS", "LARGEST LOGIT ERROR", "BUDGET", "TOKENS/S", "VERDICT")]
     for v in verdicts:
         equal = f"{v.prompts - len(v.partings)}/{v.prompts} equal"
-        verdict = paint("ok", "green", sys.stdout) if v.passed else paint("differs", "red", sys.stdout)
+        verdict = (
+            paint("ok", "green", sys.stdout) if v.passed else paint("differs", "red", sys.stdout)
+        )
         speed = f"{v.tokens_per_second:.1f}"
         rows.append((v.backend, equal, f"{v.error:.2e}", f"{v.budget:.2e}", speed, verdict))
     lines = [columns(rows), "errors are against the float64 reference on the default backend"]

@@ -19,7 +19,7 @@ PROMPTS: tuple[str, ...] = (
     "Why do we have seasons? 🌍",
     "Continue the sequence: 2, 4, 8, 16,",
     "Hi",
-    "Write a polite e-mail that asks a colleague to move a meeting from Monday to Wednesday, "
-    "because the projector in the meeting room is broken and will be mended on Tuesday.",
+    """Write a polite e-mail that asks a colleague to move a meeting from Monday to Wednesday,
+because the projector in the meeting room is broken and will be mended on Tuesday.""",
     "What is photosynthesis, and which gas do plants take in for it?",
 )

@@ -81,12 +81,10 @@ class MultiHeadAttention(Attention):
         cache: Tree = None,
     ) -> tuple[Array, Tree]:
         ops, c = self._ops, self._config
-        options = {"scale": c.scale, "softcap": c.softcap}
+        options: dict[str, Any] = {"scale": c.scale, "softcap": c.softcap}
         if memory is not None:
             queries = split_heads(ops, project(ops, x, params["q"]), c.heads)
-            mixed = ops.attention(
-                queries, memory["keys"], memory["values"], view.mask, **options
-            )
+            mixed = ops.attention(queries, memory["keys"], memory["values"], view.mask, **options)
             return project(ops, join_heads(ops, mixed), params["o"]), cache
         queries, keys, values = project_qkv(ops, x, params, c)
         if view.rotation is not None:

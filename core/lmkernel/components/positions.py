@@ -34,9 +34,7 @@ def rotary_frequencies(config: RotaryConfig) -> np.ndarray[tuple[int], np.dtype[
     return plain
 
 
-def rotation(
-    ops: Ops, positions: Array, config: RotaryConfig, dtype: DType
-) -> tuple[Array, Array]:
+def rotation(ops: Ops, positions: Array, config: RotaryConfig, dtype: DType) -> tuple[Array, Array]:
     """Cosines and sines of position · frequency, ``(batch, time) -> (batch, 1, time, dim / 2)``.
 
     Angles are computed in float32 or wider, whatever the dtype of the result.
@@ -49,7 +47,7 @@ def rotation(
 
 
 def sinusoids(ops: Ops, positions: Array, width: int, dtype: DType) -> Array:
-    """sin and cos of position / 10000^(2i/width), interleaved (arXiv:1706.03762, §3.5).
+    """Sin and cos of position / 10000^(2i/width), interleaved (arXiv:1706.03762, §3.5).
 
     ``(batch, time) -> (batch, time, width)``.
     """
@@ -79,10 +77,7 @@ def visible(
     keys = ops.reshape(key_positions, (batch, 1, 1, key_positions.shape[1]))
     queries = ops.reshape(query_positions, (batch, 1, time, 1))
     real = keys >= ops.full((), 0, "int32")
-    if causal:
-        mask = real & (keys <= queries)
-    else:
-        mask = real & (queries >= ops.full((), -1, "int32"))
+    mask = real & (keys <= queries if causal else queries >= ops.full((), -1, "int32"))
     if window is not None:
         mask = mask & (queries - keys < ops.full((), window, "int32"))
         if not causal:

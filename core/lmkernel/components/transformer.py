@@ -137,9 +137,7 @@ class TransformerDecoder(Decoder):
         stack, ops, config = self._stack, self._stack.ops, self._stack.config
         slots = ops.cache_update(state["positions"], inputs.positions, start, 1)
         seen = slots[:, :extent]
-        mask = visible(
-            ops, inputs.positions, seen, causal=True, window=config.attention.window
-        )
+        mask = visible(ops, inputs.positions, seen, causal=True, window=config.attention.window)
         view = View(inputs.positions, seen, mask, inputs.rotation, start, extent)
         memories = state.get("memory", [None] * config.layers)
         across = None

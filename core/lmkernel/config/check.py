@@ -1,4 +1,4 @@
-"""Checks that every configuration uses; a failure names the field, what was expected and what came."""
+"""Checks that every configuration uses; a failure names the field, the expected and the got."""
 
 from __future__ import annotations
 

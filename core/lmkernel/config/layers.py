@@ -100,8 +100,9 @@ class TransformerConfig:
         positive(self, "width", "layers")
         same = self.attention.width == self.width
         require(self, "width", f"attention.width={self.attention.width}", ok=same)
-        fits = self.cross is None or (self.cross.width == self.width and self.cross.memory_width)
-        require(self, "cross", f"width {self.width} and a memory_width", ok=bool(fits))
+        cross = self.cross
+        fits = cross is None or (cross.width == self.width and cross.memory_width > 0)
+        require(self, "cross", f"width {self.width} and a memory_width", ok=fits)
         require(self, "dropout", "a rate in [0, 1)", ok=0 <= self.dropout < 1)
 
 
@@ -152,7 +153,7 @@ class FeedForwardConfig:
 
     def __post_init__(self) -> None:
         frozen_options(self)
-        whole = all(isinstance(w, int) and w > 0 for w in self.widths)
+        whole = all(w > 0 for w in self.widths)
         require(self, "widths", "two or more positive integers", ok=len(self.widths) > 1 and whole)
         one_of(self, "activation", ACTIVATIONS)
         one_of(self, "final_activation", ACTIVATIONS)

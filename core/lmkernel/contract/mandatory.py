@@ -1,9 +1,9 @@
 """The mandatory tier: the operations that every backend supplies, and all that it must supply.
 
 Constraints: arrays are the framework's own; their ``.shape``, ``+ - * /``, negation, comparisons,
-``& | ~`` of booleans and basic slices with step 1 are used directly. Names and meanings are the Python array API
-standard's (2024.12) where it has them. Dtypes are named by strings (`DType`) and never mixed.
-Indices are checked by the caller: out of range is undefined.
+``& | ~`` of booleans and basic slices with step 1 are used directly. Names and meanings are the
+Python array API standard's (2024.12) where it has them. Dtypes are named by strings (`DType`) and
+never mixed. Indices are checked by the caller: out of range is undefined.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class HfConfig:
             raise self.error(key, "a number", value)
         return float(value)
 
-    def flag(self, key: str, default: bool) -> bool:
+    def flag(self, key: str, *, default: bool) -> bool:
         """True or false."""
         value = self._get(key, default)
         if not isinstance(value, bool):

@@ -66,7 +66,7 @@ class Llama(Family):
             ),
             decoder=_decoder(config, width, heads, head_dim),
             head=HeadConfig(
-                width=width, size=vocab, tied=config.flag("tie_word_embeddings", False)
+                width=width, size=vocab, tied=config.flag("tie_word_embeddings", default=False)
             ),
             context=context,
         )
@@ -110,7 +110,7 @@ class Llama(Family):
 
 
 def _decoder(config: HfConfig, width: int, heads: int, head_dim: int) -> StackConfig:
-    bias = config.flag("attention_bias", False)
+    bias = config.flag("attention_bias", default=False)
     return TransformerConfig(
         width=width,
         layers=config.whole("num_hidden_layers"),
@@ -125,7 +125,7 @@ def _decoder(config: HfConfig, width: int, heads: int, head_dim: int) -> StackCo
         mlp=MlpConfig(
             hidden=config.whole("intermediate_size"),
             activation=config.choice("hidden_act", _ACTIVATIONS, "silu"),
-            bias=config.flag("mlp_bias", False),
+            bias=config.flag("mlp_bias", default=False),
         ),
         norm=NormConfig(kind="rms", eps=config.number("rms_norm_eps", 1e-6)),
         causal=True,
@@ -133,7 +133,7 @@ def _decoder(config: HfConfig, width: int, heads: int, head_dim: int) -> StackCo
 
 
 def _rotary(config: HfConfig, head_dim: int) -> RotaryConfig:
-    """From ``rope_parameters`` (transformers 5), or ``rope_theta`` and ``rope_scaling`` (before)."""
+    """From ``rope_parameters`` (transformers 5), or ``rope_theta`` and ``rope_scaling``."""
     scaling = config.part("rope_parameters", "rope_scaling")
     theta = config.number("rope_theta", 10000.0)
     if scaling is None:

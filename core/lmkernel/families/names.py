@@ -52,7 +52,9 @@ class Rule:
         return "{i}" in self.theirs
 
 
-def _pairs(rules: Sequence[Rule], known: Mapping[str, Param]) -> Iterator[tuple[Rule, str, tuple[str, ...]]]:
+def _pairs(
+    rules: Sequence[Rule], known: Mapping[str, Param]
+) -> Iterator[tuple[Rule, str, tuple[str, ...]]]:
     """Every (rule, their name, our names) of the parameters that a model declares."""
     for rule in rules:
         layer = 0
@@ -82,7 +84,8 @@ def to_ours(
             configuration says; the message names it.
     """
     known: dict[str, Param] = flatten(declared)
-    there, values = set(tensors.names()), {}
+    there = set(tensors.names())
+    values: dict[str, NDArray[Any]] = {}
     for rule, theirs, ours in _pairs(rules, known):
         if theirs not in there:
             raise CheckpointError(f"{where}: the tensor {theirs!r} is missing")
@@ -131,5 +134,7 @@ def from_ours(
     if covered != set(known):
         raise CheckpointError(f"no rule writes {min(known.keys() - covered)!r}")
     for rule, theirs, ours in pairs:
-        whole = np.concatenate([values[name] for name in ours]) if len(ours) > 1 else values[ours[0]]
+        whole = (
+            np.concatenate([values[name] for name in ours]) if len(ours) > 1 else values[ours[0]]
+        )
         yield theirs, whole.T if rule.transpose else whole

@@ -23,8 +23,10 @@ ParamTree = Any
 @final
 @dataclass(frozen=True)
 class Init:
-    """How a parameter starts: ``"zeros"``, ``"ones"``, ``"normal"`` (standard deviation ``scale``),
-    ``"uniform"`` (±``scale``) or ``"glorot_uniform"`` (Glorot & Bengio 2010, eq. 16).
+    """How a parameter starts.
+
+    ``"zeros"``, ``"ones"``, ``"normal"`` (standard deviation ``scale``), ``"uniform"``
+    (±``scale``) or ``"glorot_uniform"`` (Glorot & Bengio 2010, eq. 16).
     """
 
     kind: Literal["zeros", "ones", "normal", "uniform", "glorot_uniform"] = "zeros"

@@ -25,9 +25,7 @@ class Trainer(Component):
         """Take ``steps`` optimizer steps; returns the new parameters and the loss of each step."""
 
     @abstractmethod
-    def evaluate(
-        self, params: Tree, batches: Iterable[Mapping[str, Array]]
-    ) -> dict[str, float]:
+    def evaluate(self, params: Tree, batches: Iterable[Mapping[str, Array]]) -> dict[str, float]:
         """Mean loss, and the task's metrics, over the batches."""
 
     @abstractmethod

@@ -14,7 +14,6 @@ from lmkernel.config import HeadConfig, ModelConfig, PrecisionPolicy
 from lmkernel.contract.trees import tree_map
 from lmkernel.errors import InputError
 from lmkernel.factory import ComponentFactory
-from lmkernel.interfaces import Embedded, Memory
 from lmkernel.model.head import declare_head, head
 from lmkernel.model.state import DecodingState, bucket
 from lmkernel.parameters import initial_values, pack, place
@@ -26,7 +25,14 @@ if TYPE_CHECKING:
 
     from lmkernel.backend import Backend
     from lmkernel.contract.mandatory import Array, Tree
-    from lmkernel.interfaces import Decoder, Embedding, Encoder, ParamTree
+    from lmkernel.interfaces import (
+        Decoder,
+        Embedded,
+        Embedding,
+        Encoder,
+        Memory,
+        ParamTree,
+    )
     from lmkernel.plugins.registry import Registry
 
 __all__ = ["Model"]
@@ -204,10 +210,10 @@ class Model:
         """A copy of a state, so that both can go on."""
         ops = self.backend.ops
         with self.backend.scope(), self.backend.inference():
-            tree = tree_map(lambda x: ops.concat([x], 0) + ops.full((), 0, ops.dtype(x)), state.peek())
-        return DecodingState(
-            tree, batch=state.batch, used=state.used, capacity=state.capacity
-        )
+            tree = tree_map(
+                lambda x: ops.concat([x], 0) + ops.full((), 0, ops.dtype(x)), state.peek()
+            )
+        return DecodingState(tree, batch=state.batch, used=state.used, capacity=state.capacity)
 
     def step(
         self,
@@ -269,7 +275,7 @@ class Model:
                 f"got {tokens.shape} and {positions.shape}"
             )
         vocab = (self.config.target_embedding or self.config.embedding).vocab
-        if vocab and tokens.size and not (0 <= tokens.min() and tokens.max() < vocab):
+        if vocab and tokens.size and not (tokens.min() >= 0 and tokens.max() < vocab):
             raise InputError(
                 f"expected tokens in 0 … {vocab - 1}, got {tokens.min()} … {tokens.max()}"
             )

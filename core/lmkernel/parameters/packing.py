@@ -6,6 +6,7 @@ one memory map become one view of it.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def _groups(declared: dict[str, ParamTree]) -> dict[str, list[str]]:
 def fuse_rows(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Arrays, one after the other along the first axis; a view where memory has them so already."""
     first = parts[0]
-    if not all(_follows(a, b) for a, b in zip(parts, parts[1:], strict=False)):
+    if not all(_follows(a, b) for a, b in pairwise(parts)):
         return np.concatenate(parts)
     rows = sum(part.shape[0] for part in parts)
     return np.lib.stride_tricks.as_strided(first, (rows, *first.shape[1:]))

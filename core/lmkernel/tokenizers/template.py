@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, final
 import jinja2
 from jinja2 import nodes
 from jinja2.ext import Extension
+from jinja2.filters import make_attrgetter
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from lmkernel.errors import TemplateError
@@ -126,7 +127,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         check_operation(operator, left, right)
         return super().call_binop(context, operator, left, right)
 
-    def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]  # jinja2 hides the names by underscores, for the sake of kwargs
+    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Refuse a method of a text whose result would be huge, before it is called."""
         check_method(obj, args)
         return super().call(context, obj, *args, **kwargs)
@@ -156,9 +157,17 @@ def _strftime_now(form: str) -> str:
     return dt.datetime.now().astimezone().strftime(form)
 
 
-def _join(value: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
+@jinja2.pass_environment
+def _join(
+    environment: jinja2.Environment,
+    value: Iterable[Any],
+    d: str = "",
+    attribute: str | int | None = None,
+) -> str:
     """Jinja's filter, within the limits."""
-    items = [item if attribute is None else item[attribute] for item in value]
+    items = list(
+        value if attribute is None else map(make_attrgetter(environment, attribute), value)
+    )
     check_method(str(d).join, (items,))
     return str(d).join(map(str, items))
 

@@ -8,9 +8,9 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, final
 
-import lmkernel_numpy.plugin
 import pytest
 
+import lmkernel_numpy.plugin
 from lmkernel.cli import plugin as commands
 from lmkernel.cli.main import main
 from lmkernel.contract.capabilities import Capabilities
@@ -119,8 +119,12 @@ def test_text_shows_versions_or_the_install_command(capsys: pytest.CaptureFixtur
     assert main(["backends"], registry=registry(absent)) == 0
     out, err = capsys.readouterr()
     version = re.escape(importlib.metadata.version("numpy"))
-    assert re.search(rf"^\*  numpy \(default\) +cpu +float32 float64 +any +numpy {version}", out, re.M)
-    assert re.search(r"^   absent +cpu npu .* steps of 16 +no; run: pip install absent$", out, re.M)
+    assert re.search(
+        rf"^\*  numpy \(default\) +cpu +float32 float64 +any +numpy {version}", out, re.MULTILINE
+    )
+    assert re.search(
+        r"^   absent +cpu npu .* steps of 16 +no; run: pip install absent$", out, re.MULTILINE
+    )
     assert "absent does not support scan: no loops yet\n" in out
     assert err == ""
 

@@ -56,9 +56,7 @@ def test_pull_prints_the_folder(models: Path, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr() == (f"{models / 'tiny'}\n", "fetching tiny\n")
 
 
-def test_pull_again_fetches_only_by_force(
-    models: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_pull_again_fetches_only_by_force(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("pull", "tiny")
     capsys.readouterr()
     assert run("pull", "tiny") == 0

@@ -29,9 +29,7 @@ def test_pipe_gets_none() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_environment_forbids_colour(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+def test_environment_forbids_colour(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     assert paint("error", "red", Terminal()) == "error"
 

@@ -78,6 +78,14 @@ class DiskFull(Source):
 
 
 @final
+class Interrupted(Source):
+    def fetch(self, name: str, directory: Path, *, progress: Progress) -> None:
+        progress.say(name)
+        (directory / "config.json").write_text("half")
+        raise KeyboardInterrupt
+
+
+@final
 class Nothing(Source):
     def fetch(self, name: str, directory: Path, *, progress: Progress) -> None:
         progress.say(f"{name} {directory}")

@@ -108,6 +108,13 @@ def test_failed_pull_leaves_nothing(models: Path, kind: str) -> None:
     assert leftovers(models) == []
 
 
+def test_interrupt_leaves_nothing(models: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        pull("tiny", registry=registry("Interrupted", "tiny"))
+    assert pulled() == {}
+    assert leftovers(models) == []
+
+
 def test_full_disk_names_folder_and_variable(models: Path) -> None:
     with pytest.raises(PullError, match=rf"{models}: .*No space left on device; LMKERNEL_HOME"):
         pull("tiny", registry=registry("DiskFull", "tiny"))
