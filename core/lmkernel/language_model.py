@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lmkernel.backend import Backend
     from lmkernel.checkpoints.directory import ModelFiles
     from lmkernel.contract.mandatory import Tree
-    from lmkernel.families import Family
+    from lmkernel.families.family import Family
     from lmkernel.plugins.registry import Registry
     from lmkernel.tokenizers.tokenizer import Tokenizer
 

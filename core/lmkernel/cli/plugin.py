@@ -39,14 +39,4 @@ def lmkernel_register_commands() -> list[CommandSpec]:
             load="lmkernel.cli.compare:Compare",
             help="run one prompt on several backends and compare what comes out",
         ),
-        CommandSpec(
-            name="reference",
-            load="lmkernel.cli.reference:Reference",
-            help="train the reference network, the same on every backend",
-        ),
-        CommandSpec(
-            name="certify",
-            load="lmkernel_conformance.cli:Certify",
-            help="test a backend against the contract and write its certificate",
-        ),
     ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.config.check import frozen_options, require
 from lmkernel.interfaces.component import Component
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lmkernel.contract.mandatory import Array
 
 __all__ = ["Loss", "LossConfig"]
@@ -21,10 +24,16 @@ class LossConfig:
 
     Args:
         smoothing: label smoothing of ``"cross_entropy"``.
+        options: free for kinds from plugins.
     """
 
     kind: str
     smoothing: float = 0.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        frozen_options(self)
+        require(self, "smoothing", "a share in [0, 1)", ok=0 <= self.smoothing < 1)
 
 
 class Loss(Component):

@@ -127,7 +127,7 @@ class FamilySpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSpec(Spec):
-    """A source of models: ``load`` names a `lmkernel.sources.Source`.
+    """A source of models: ``load`` names a `lmkernel.sources.Source`, or what returns one.
 
     Args:
         models: the names that it serves, each with a line of description.

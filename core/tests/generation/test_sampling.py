@@ -1,0 +1,88 @@
+"""One token from logits: each option by a case worked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lmkernel.errors import InputError
+from lmkernel.generation import GenerationOptions, draw, sample
+from lmkernel.random import uniforms
+
+LOGITS = np.log(np.array([0.1, 0.4, 0.2, 0.3]))
+
+
+def drawn(**options: float) -> set[int]:
+    """All tokens that 400 draws give."""
+    chosen = GenerationOptions(temperature=1.0, **options)  # type: ignore[arg-type]  # by name
+    return {sample(LOGITS, chosen, step=step) for step in range(400)}
+
+
+def test_greedy_takes_the_first_of_the_largest() -> None:
+    assert sample(np.array([1.0, 3.0, 3.0]), GenerationOptions()) == 1
+
+
+def test_draws_follow_the_distribution() -> None:
+    chosen = GenerationOptions(temperature=1.0)
+    counts = np.bincount([sample(LOGITS, chosen, step=s) for s in range(4000)], minlength=4)
+    np.testing.assert_allclose(counts / 4000, [0.1, 0.4, 0.2, 0.3], atol=0.03)
+
+
+def test_draw_picks_from_the_cumulative_distribution() -> None:
+    chosen = GenerationOptions(temperature=1.0, seed=9)
+    u = draw(9, 2, 5)
+    expected = int(np.searchsorted(np.cumsum([0.1, 0.4, 0.2, 0.3]), u, side="right"))
+    assert sample(LOGITS, chosen, row=2, step=5) == expected
+
+
+def test_draws_are_keyed_by_seed_row_and_step() -> None:
+    assert draw(1, 2, 3) == uniforms(1, "sample.2.3", 1)[0]
+    assert len({draw(1, 2, 3), draw(2, 2, 3), draw(1, 3, 3), draw(1, 2, 4)}) == 4
+
+
+def test_top_k_keeps_the_k_largest() -> None:
+    assert drawn(top_k=2) == {1, 3}
+    assert drawn(top_k=1) == {1}
+
+
+@pytest.mark.parametrize(("p", "expected"), [(0.3, {1}), (0.5, {1, 3}), (0.75, {1, 2, 3})])
+def test_top_p_keeps_the_smallest_set_that_reaches_p(p: float, expected: set[int]) -> None:
+    assert drawn(top_p=p) == expected
+
+
+def test_min_p_is_relative_to_the_largest() -> None:
+    assert drawn(min_p=0.6) == {1, 3}
+
+
+def test_temperature_sharpens() -> None:
+    cold = GenerationOptions(temperature=0.01)
+    assert {sample(LOGITS, cold, step=s) for s in range(50)} == {1}
+
+
+def test_penalty_divides_positive_and_multiplies_negative() -> None:
+    options = GenerationOptions(repetition_penalty=2.0)
+    assert sample(np.array([3.0, 2.0, 1.0]), options, history=[0]) == 1
+    assert sample(np.array([-1.0, -1.5, -9.0]), options, history=[0]) == 1
+
+
+def test_nan_is_not_hidden() -> None:
+    with pytest.raises(InputError, match="step 3, row 1"):
+        sample(np.array([1.0, np.nan]), GenerationOptions(), row=1, step=3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_new_tokens": 0},
+        {"temperature": -1.0},
+        {"top_p": 0.0},
+        {"top_k": -1},
+        {"min_p": 1.0},
+        {"repetition_penalty": 0.0},
+        {"seed": -1},
+        {"stop": ("",)},
+    ],
+)
+def test_senseless_options_are_named(options: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=next(iter(options))):
+        GenerationOptions(**options)  # type: ignore[arg-type]  # wrong on purpose

@@ -1,0 +1,60 @@
+"""Text from tokens: stop strings, ends and reasons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from lmkernel.generation import TextGeneration
+from lmkernel.tokenizers.stream import TextStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lmkernel.tokenizers.tokenizer import Tokenizer
+
+
+class Letters:
+    """Ids are code points."""
+
+    def stream(self) -> TextStream:
+        return TextStream(lambda ids: "".join(map(chr, ids)))
+
+
+def generation(text: str, **options: Iterable[object]) -> TextGeneration:
+    tokens = (ord(letter) for letter in text)
+    return TextGeneration(tokens, cast("Tokenizer", Letters()), **options)  # type: ignore[arg-type]  # by name
+
+
+def test_pieces_come_as_they_are_made() -> None:
+    answer = generation("abc")
+    assert list(answer) == ["a", "b", "c"]
+    assert (answer.text, answer.finish_reason) == ("abc", "length")
+
+
+def test_stop_string_ends_before_it_though_it_comes_in_parts() -> None:
+    answer = generation("hello END more", stop=("END",))
+    assert "".join(answer) == "hello "
+    assert answer.finish_reason == "stop"
+    assert answer.tokens == [ord(letter) for letter in "hello END"]
+
+
+def test_what_only_looks_like_a_stop_is_given() -> None:
+    assert "".join(generation("xENyEN", stop=("END",))) == "xENyEN"
+
+
+def test_earliest_of_several_stops_wins() -> None:
+    assert "".join(generation("a##b--c", stop=("--", "##"))) == "a"
+
+
+def test_end_token_gives_no_text() -> None:
+    answer = generation("ab\0", end_ids=(0,))
+    assert "".join(answer) == "ab"
+    assert answer.finish_reason == "stop"
+    assert answer.tokens[-1] == 0
+
+
+@pytest.mark.parametrize("text", ["", "q"])
+def test_short_answers(text: str) -> None:
+    assert "".join(generation(text, stop=("qq",))) == text

@@ -1,0 +1,98 @@
+"""A model runs whole or step by step with the same result, and guards its state."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small import small_config, values_of
+
+from lmkernel.backend import load_backend
+from lmkernel.config import PrecisionPolicy
+from lmkernel.errors import CacheError, CapabilityError, InputError
+from lmkernel.model import Model
+from lmkernel.model.state import bucket
+
+TOKENS = np.array([[3, 9, 27, 20, 60], [1, 4, 16, 3, 12]], np.int32)
+POSITIONS = np.broadcast_to(np.arange(5, dtype=np.int32), (2, 5))
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model(load_backend(), small_config())
+
+
+def whole(model: Model, params: object) -> np.ndarray:
+    backend = model.backend
+    with backend.scope():
+        return backend.ops.to_numpy(model.forward(params, backend.ops.asarray(TOKENS, "int32")))
+
+
+def test_steps_equal_the_whole(model: Model) -> None:
+    params = model.pack(values_of(model))
+    expected, state = whole(model, params), model.begin(params, 2, 5)
+    got, state = model.step(params, TOKENS[:, :3], POSITIONS[:, :3], state)
+    np.testing.assert_allclose(got, expected[:, 2], rtol=0, atol=2e-4)
+    for i in (3, 4):
+        step = slice(i, i + 1)
+        got, state = model.step(params, TOKENS[:, step], POSITIONS[:, step], state)
+        np.testing.assert_allclose(got, expected[:, i], rtol=0, atol=2e-4)
+
+
+def test_state_grows_when_it_is_full(model: Model) -> None:
+    params = model.pack(values_of(model))
+    expected, state = whole(model, params), model.begin(params, 2, 1)
+    for i in range(5):
+        step = slice(i, i + 1)
+        got, state = model.step(params, TOKENS[:, step], POSITIONS[:, step], state)
+    np.testing.assert_allclose(got, expected[:, 4], rtol=0, atol=2e-4)
+    assert state.used == 5
+
+
+def test_consumed_state_is_refused(model: Model) -> None:
+    params = model.pack(values_of(model))
+    old = model.begin(params, 2, 8)
+    model.step(params, TOKENS[:, :1], POSITIONS[:, :1], old)
+    with pytest.raises(CacheError, match="consumed"):
+        model.step(params, TOKENS[:, 1:2], POSITIONS[:, 1:2], old)
+
+
+def test_fork_goes_its_own_way(model: Model) -> None:
+    params = model.pack(values_of(model))
+    _, state = model.step(params, TOKENS[:, :2], POSITIONS[:, :2], model.begin(params, 2, 8))
+    other = model.fork(state)
+    model.step(params, TOKENS[:, :1], POSITIONS[:, 2:3], state)
+    got, _ = model.step(params, TOKENS[:, 2:3], POSITIONS[:, 2:3], other)
+    np.testing.assert_allclose(got, whole(model, params)[:, 2], rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "positions", "message"),
+    [
+        (TOKENS[:1], POSITIONS[:1], r"shape \(2, time\)"),
+        (TOKENS + 10, POSITIONS, r"tokens in 0 … 60, got 11 … 70"),
+        (TOKENS, POSITIONS + 44, "below the context of 48, got 48"),
+    ],
+)
+def test_bad_input_is_named(
+    model: Model, tokens: np.ndarray, positions: np.ndarray, message: str
+) -> None:
+    params = model.pack(values_of(model))
+    with pytest.raises(InputError, match=message):
+        model.step(params, tokens, positions, model.begin(params, 2, 8))
+
+
+def test_undeclared_dtype_is_refused() -> None:
+    with pytest.raises(CapabilityError, match="bfloat16"):
+        Model(load_backend("numpy"), small_config(), PrecisionPolicy(compute="bfloat16"))
+
+
+def test_one_seed_gives_one_model(model: Model) -> None:
+    again = Model(model.backend, small_config())
+    first, second = model.initial(11), again.initial(11)
+    assert all((first[name] == second[name]).all() for name in first)
+    assert (first["embedding.tokens.weight"] != model.initial(12)["embedding.tokens.weight"]).any()
+
+
+def test_buckets_double() -> None:
+    assert [bucket(n, 64) for n in (1, 64, 65, 200)] == [64, 64, 128, 256]
+    assert bucket(37, 1) == 37

@@ -1,0 +1,89 @@
+"""The layers: the core imports no framework and knows no backend by name; its surface is light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lmkernel
+from lmkernel.plugins.registry import DEFAULT_BACKEND
+
+ROOT = Path(lmkernel.__file__).parent
+FRAMEWORKS = {"torch", "tensorflow", "jax", "autograd", "keras", "mlx", "transformers"}
+BACKENDS = {"numpy", "torch", "tensorflow", "jax", "mlx"}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def imported(tree: ast.AST) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_core_imports_no_framework_and_no_backend(path: Path) -> None:
+    names = imported(ast.parse(path.read_text("utf-8")))
+    assert not names & FRAMEWORKS
+    assert not {name for name in names if name.startswith("lmkernel_")}
+
+
+def comparisons_with_names(tree: ast.AST) -> list[int]:
+    """Lines that compare something with a backend's name, or look one up by it."""
+    lines = []
+    for node in ast.walk(tree):
+        parts: list[ast.AST] = []
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            parts = [node.value]
+        elif isinstance(node, ast.Subscript):
+            parts = [node.slice]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            parts = list(node.args) if node.func.attr in ("get", "startswith") else []
+        constants = {
+            c.value for part in parts for c in ast.walk(part) if isinstance(c, ast.Constant)
+        }
+        if constants & BACKENDS:
+            lines.append(node.lineno)  # type: ignore[attr-defined]  # every node above has a line
+    return lines
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_core_never_branches_on_a_backends_name(path: Path) -> None:
+    assert comparisons_with_names(ast.parse(path.read_text("utf-8"))) == []
+
+
+def test_the_check_itself_sees_branches() -> None:
+    code = "if name == 'torch': pass\nx = {}['jax']\ny = {}.get('numpy')\nz = name in ('mlx',)\n"
+    assert comparisons_with_names(ast.parse(code)) == [1, 2, 3, 4]
+
+
+def test_the_default_is_the_only_name() -> None:
+    assert DEFAULT_BACKEND == "numpy"
+
+
+@pytest.mark.parametrize("argument", ["import lmkernel", "import lmkernel; lmkernel.load_backend"])
+def test_import_brings_no_framework(argument: str) -> None:
+    code = f"{argument}\nimport sys\nprint(sorted({FRAMEWORKS!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_public_names_are_what_all_says() -> None:
+    for name in lmkernel.__all__:
+        assert getattr(lmkernel, name).__name__ == name
+    with pytest.raises(AttributeError, match="nothing"):
+        getattr(lmkernel, "nothing")  # noqa: B009 - the name is not there
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_are_small(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= 350
