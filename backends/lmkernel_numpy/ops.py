@@ -6,6 +6,7 @@ traced. Gradients are cast to the dtype of their argument, since autograd widens
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 import autograd.numpy as anp
@@ -19,11 +20,22 @@ from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
 from lmkernel.contract.trees import tree_map, tree_stack, tree_take
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lmkernel.contract.capabilities import DType
 
 __all__ = ["NumpyOps"]
+
+_NAMES: Mapping[Any, DType] = MappingProxyType(
+    {
+        np.dtype("float32"): "float32",
+        np.dtype("float64"): "float64",
+        np.dtype("float16"): "float16",
+        np.dtype("int32"): "int32",
+        np.dtype("bool"): "bool",
+    }
+)
+"""The contract's names; making one from NumPy's dtype takes longer than many an operation."""
 
 
 @primitive  # type: ignore[untyped-decorator]  # autograd ships no types
@@ -66,7 +78,7 @@ class NumpyOps(MandatoryOps):
         return x.astype(dtype)
 
     def dtype(self, x: Array) -> DType:
-        return str(x.dtype)  # type: ignore[return-value]  # NumPy's names are the contract's
+        return _NAMES[x.dtype]
 
     def reshape(self, x: Array, shape: Sequence[int]) -> Array:
         return anp.reshape(x, tuple(shape))
@@ -166,6 +178,11 @@ class NumpyOps(MandatoryOps):
     def cache_update(self, buffer: Array, values: Array, start: Array, axis: int) -> Array:
         first = int(start)
         window = slice(first, first + values.shape[axis])
+        if isbox(buffer) or isbox(values):
+            before, after = slice(None, first), slice(window.stop, None)
+            lead = (slice(None),) * axis
+            parts = [buffer[(*lead, before)], values, buffer[(*lead, after)]]
+            return anp.concatenate(parts, axis)
         buffer[(slice(None),) * axis + (window,)] = values
         return buffer
 
