@@ -8,6 +8,7 @@ quantised types; its reader is not used, for it takes seconds over a vocabulary 
 
 from __future__ import annotations
 
+import importlib
 import math
 import struct
 from dataclasses import dataclass
@@ -81,12 +82,11 @@ class GgufFile:
 def gguf_package() -> ModuleType:
     """The ``gguf`` package, or the command that installs it."""
     try:
-        import gguf
+        return importlib.import_module("gguf")
     except ImportError as error:
         raise MissingDependencyError(
             "reading GGUF needs gguf, which is not installed; run: pip install gguf"
         ) from error
-    return gguf
 
 
 @final

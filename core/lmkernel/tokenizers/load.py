@@ -6,11 +6,12 @@ a text, and the chat template, each of which may lie in more than one place.
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.checkpoints.documents import read_object
-from lmkernel.errors import CheckpointError, MissingDependencyError
+from lmkernel.errors import CheckpointError, InputError, MissingDependencyError
 from lmkernel.tokenizers.tokenizer import SPECIAL_ROLES, Tokenizer
 
 if TYPE_CHECKING:
@@ -36,23 +37,21 @@ def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
     for role in SPECIAL_ROLES:
         if config.get(role) is None and special.get(role) is not None:
             config[role] = special[role]
-    return Tokenizer(
-        backend,
-        {key: value for key, value in config.items() if key != "chat_template"},
-        templates=_templates(folder, config.get("chat_template")),
-        eos_ids=_eos_ids(folder),
-    )
+    templates = _templates(folder, config.pop("chat_template", None))
+    try:
+        return Tokenizer(backend, config, templates=templates, eos_ids=_eos_ids(folder))
+    except InputError as error:
+        raise CheckpointError(f"{folder}: {error}") from error
 
 
 def tokenizers_package() -> ModuleType:
     """The ``tokenizers`` library, or the command that installs it."""
     try:
-        import tokenizers
+        return importlib.import_module("tokenizers")
     except ImportError as error:
         raise MissingDependencyError(
             "tokenizers is not installed; run: pip install tokenizers"
         ) from error
-    return tokenizers
 
 
 def _backend(path: Path) -> tokenizers.Tokenizer:

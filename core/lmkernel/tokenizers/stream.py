@@ -5,6 +5,8 @@ ids. A token alone cannot be decoded: it may hold a part of a UTF-8 character, a
 drop the space before the first token they see. So a window of tokens is decoded without and with
 the newest; the difference is new text. Text that ends in U+FFFD may still grow into a character and
 is held back. The window begins at the tokens of the last text given, so its length stays small.
+The one exception: a decoder with bytes as fallback turns a whole run of byte tokens into U+FFFD
+when one of them is broken, also those before it; here, what was whole was given as it was.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Tokenizer:
         eos_ids: further ids that end a text, beside the configuration's ``eos_token``.
 
     Raises:
-        InputError: a special token of the configuration is not in the vocabulary.
+        InputError: the ``eos_token`` is not in the vocabulary, so that no text would end.
     """
 
     def __init__(
@@ -52,6 +52,9 @@ class Tokenizer:
         self._templates = dict(templates or {})
         self._special = {role: _content(config.get(role)) for role in SPECIAL_ROLES}
         own = self._id("eos_token")
+        if own is None and self._special["eos_token"] is not None:
+            token = self._special["eos_token"]
+            raise InputError(f"eos_token {token!r} is not in the tokenizer's vocabulary")
         first = () if own is None else (own,)
         self._eos_ids = tuple(dict.fromkeys((*first, *eos_ids)))
 
@@ -167,13 +170,9 @@ class Tokenizer:
         return compile_template(self._templates[name])
 
     def _id(self, role: str) -> int | None:
+        """The id of a role's token; None without a token, or without an id in this vocabulary."""
         token = self._special[role]
-        if token is None:
-            return None
-        number = self._backend.token_to_id(token)
-        if number is None:
-            raise InputError(f"{role} {token!r} is not in the tokenizer's vocabulary")
-        return number
+        return None if token is None else self._backend.token_to_id(token)
 
 
 def _content(token: Any) -> str | None:

@@ -14,6 +14,7 @@ import lmkernel_numpy.plugin
 from lmkernel.cli import plugin as commands
 from lmkernel.cli.main import main
 from lmkernel.contract.capabilities import Capabilities
+from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.plugins import BackendSpec, Registry, hookimpl
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def test_json_holds_what_is_declared(capsys: pytest.CaptureFixture[str]) -> None
         "compiled": True,
         "shape_step": 16,
         "unsupported": {"scan": "no loops yet"},
-        "contract": "0.1",
+        "contract": CONTRACT_VERSION,
         "default": False,
         "selected": False,
     }

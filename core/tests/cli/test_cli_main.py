@@ -11,6 +11,7 @@ import pytest
 
 from lmkernel.cli import Command, plugin
 from lmkernel.cli.main import main
+from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.errors import InputError
 from lmkernel.plugins import CommandSpec, Registry, hookimpl
 
@@ -168,7 +169,7 @@ def test_built_in_commands_are_registered_in_the_order_of_help() -> None:
 
 def test_version_is_that_of_the_package_and_the_contract() -> None:
     done = run("-m", "lmkernel.cli", "--version")
-    assert done.stdout == "lmkernel 0.1.0 (contract 0.1)\n"
+    assert done.stdout == f"lmkernel 0.1.0 (contract {CONTRACT_VERSION})\n"
 
 
 @pytest.mark.parametrize("command", ["--help", "backends", "models", "pull --help", "nonsense"])

@@ -1,0 +1,147 @@
+"""A tokenizer encodes, decodes, knows its special ids, and saves itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from vocabulary_samples import CORPUS, TEMPLATE, TEXTS, byte_level, sentencepiece
+
+from lmkernel.errors import InputError, TemplateError
+from lmkernel.tokenizers import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = {
+    "bos_token": "<|im_start|>",
+    "eos_token": {"content": "<|im_end|>", "lstrip": False},
+    "pad_token": None,
+}
+USER = {"role": "user", "content": "the cat"}
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer(byte_level(), CONFIG, templates={"default": TEMPLATE}, eos_ids=(0, 2))
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_decoding_gives_the_text_back(tokenizer: Tokenizer, text: str) -> None:
+    assert tokenizer.decode(tokenizer.encode(text), skip_special=False) == text
+
+
+def test_ids_are_the_librarys(tokenizer: Tokenizer) -> None:
+    library = byte_level()
+    assert [tokenizer.encode(t) for t in TEXTS] == [library.encode(t).ids for t in TEXTS]
+
+
+def test_special_ids_and_sizes(tokenizer: Tokenizer) -> None:
+    assert tokenizer.eos_ids == (2, 0)
+    assert (tokenizer.bos_id, tokenizer.pad_id) == (1, None)
+    assert tokenizer.vocab_size == byte_level().get_vocab_size()
+
+
+def test_special_tokens_are_skipped_unless_asked_for(tokenizer: Tokenizer) -> None:
+    ids = tokenizer.encode("<|im_start|>the cat<|im_end|>")
+    assert (ids[0], ids[-1]) == (1, 2)
+    assert tokenizer.decode(ids) == "the cat"
+    assert tokenizer.decode(ids, skip_special=False) == "<|im_start|>the cat<|im_end|>"
+
+
+def test_ids_of_a_padded_vocabulary_add_nothing(tokenizer: Tokenizer) -> None:
+    assert tokenizer.decode([*tokenizer.encode("cat"), 99_999]) == "cat"
+
+
+def test_negative_id_is_refused(tokenizer: Tokenizer) -> None:
+    with pytest.raises(InputError, match="expected token ids of 0 or more, got -3"):
+        tokenizer.decode([5, -3])
+
+
+@pytest.mark.parametrize("text", ["a\ud800", "\udcffx"])
+def test_lone_surrogate_is_refused(tokenizer: Tokenizer, text: str) -> None:
+    with pytest.raises(InputError, match=r"lone surrogate U\+D[8C]\w\w at character [01]"):
+        tokenizer.encode(text)
+    with pytest.raises(InputError, match="lone surrogate"):
+        tokenizer.chat([{"role": "user", "content": text}])
+
+
+def test_special_token_outside_the_vocabulary_is_refused() -> None:
+    with pytest.raises(InputError, match=r"eos_token '<\|gone\|>' is not in the tokenizer's"):
+        Tokenizer(byte_level(), {"eos_token": "<|gone|>"})
+
+
+def test_chat_renders_and_encodes(tokenizer: Tokenizer) -> None:
+    text = tokenizer.chat([USER])
+    assert text == "<|im_start|>user\nthe cat<|im_end|>\n<|im_start|>assistant\n"
+    assert tokenizer.chat([USER], add_generation_prompt=False).endswith("<|im_end|>\n")
+    assert tokenizer.encode(text, special_tokens=False).count(1) == 2
+    assert tokenizer.chat_template == TEMPLATE
+
+
+def test_template_sees_special_tokens_and_tools() -> None:
+    source = "{{ bos_token }}{{ tools[0].name if tools }}{{ pad_token is defined }}"
+    tokenizer = Tokenizer(byte_level(), CONFIG, templates={"default": source})
+    assert tokenizer.chat([USER], tools=[{"name": "f"}]) == "<|im_start|>fFalse"
+
+
+def test_template_named_tool_use_serves_tools() -> None:
+    templates = {"default": "plain", "tool_use": "tools"}
+    tokenizer = Tokenizer(byte_level(), CONFIG, templates=templates)
+    assert tokenizer.chat([USER]) == "plain"
+    assert tokenizer.chat([USER], tools=[{"name": "f"}]) == "tools"
+
+
+def test_model_without_template_points_to_generate() -> None:
+    tokenizer = Tokenizer(byte_level(), CONFIG)
+    assert tokenizer.chat_template is None
+    with pytest.raises(TemplateError, match="no chat template; use generate"):
+        tokenizer.chat([USER])
+
+
+@pytest.mark.parametrize("message", [{"content": "x"}, {"role": 3, "content": "x"}])
+def test_message_without_role_is_refused(tokenizer: Tokenizer, message: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="message 1: expected a role"):
+        tokenizer.chat([USER, message])
+
+
+def test_template_cannot_change_the_callers_messages(tokenizer: Tokenizer) -> None:
+    messages = [dict(USER)]
+    tokenizer.chat(messages)
+    assert messages == [USER]
+
+
+@pytest.mark.parametrize(
+    "templates", [{}, {"default": TEMPLATE}, {"default": "a", "tool_use": "b"}]
+)
+def test_saved_tokenizer_is_the_same(tmp_path: Path, templates: dict[str, str]) -> None:
+    first = Tokenizer(byte_level(), CONFIG, templates=templates)
+    first.save(tmp_path)
+    second = load_tokenizer(tmp_path)
+    assert [second.encode(text) for text in TEXTS] == [first.encode(text) for text in TEXTS]
+    assert (second.bos_id, second.eos_ids) == (first.bos_id, first.eos_ids)
+    assert second.chat_template == first.chat_template
+    assert second._templates == templates
+
+
+def test_padding_outside_the_vocabulary_has_no_id() -> None:
+    assert Tokenizer(byte_level(), {"pad_token": "<|gone|>"}).pad_id is None
+
+
+@pytest.mark.parametrize("make", [byte_level, sentencepiece])
+@pytest.mark.parametrize("text", [*TEXTS[1:], *CORPUS])
+def test_stream_gives_the_decoded_text_in_whole_characters(make: object, text: str) -> None:
+    tokenizer = Tokenizer(make(), {})  # type: ignore[operator]  # one of the two functions above
+    ids = tokenizer.encode(text)
+    stream = tokenizer.stream(skip_special=False)
+    parts = [stream.push(number) for number in ids]
+    assert not any("\ufffd" in part for part in parts)
+    assert "".join(parts) + stream.finish() == tokenizer.decode(ids, skip_special=False)
+
+
+def test_stream_skips_special_tokens_in_the_middle() -> None:
+    tokenizer = Tokenizer(sentencepiece(), {})
+    ids = [*tokenizer.encode("the cat"), 1, *tokenizer.encode("the mat")]
+    stream = tokenizer.stream()
+    parts = [stream.push(number) for number in ids]
+    assert "".join(parts) + stream.finish() == tokenizer.decode(ids) == "the cat the mat"
