@@ -33,17 +33,27 @@ def join_heads(ops: Ops, x: Array) -> Array:
 
 
 def project_qkv(
-    ops: Ops, x: Array, params: dict[str, Any], config: AttentionConfig
+    ops: Ops,
+    x: Array,
+    params: dict[str, Any],
+    config: AttentionConfig,
+    rotation: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array, Array]:
-    """Queries, keys and values by heads, through one fused product where it was packed so."""
-    q, kv = config.heads * config.head_dim, config.kv_heads * config.head_dim
+    """Queries, keys and values by heads; queries and keys turned, if there is a rotation.
+
+    Where they were packed as one, they are projected, split and turned as one.
+    """
+    heads, kv_heads = config.heads, config.kv_heads
     if "qkv" in params:
-        fused = project(ops, x, params["qkv"])
-        parts = [fused[..., :q], fused[..., q : q + kv], fused[..., q + kv :]]
-    else:
-        parts = [project(ops, x, params[name]) for name in ("q", "k", "v")]
-    counts = (config.heads, config.kv_heads, config.kv_heads)
-    queries, keys, values = (split_heads(ops, p, n) for p, n in zip(parts, counts, strict=True))
+        fused = split_heads(ops, project(ops, x, params["qkv"]), heads + 2 * kv_heads)
+        both, values = fused[:, : heads + kv_heads], fused[:, heads + kv_heads :]
+        if rotation is not None:
+            both = ops.rotate(both, *rotation)
+        return both[:, :heads], both[:, heads:], values
+    queries = split_heads(ops, project(ops, x, params["q"]), heads)
+    keys, values = (split_heads(ops, project(ops, x, params[n]), kv_heads) for n in ("k", "v"))
+    if rotation is not None:
+        queries, keys = ops.rotate(queries, *rotation), ops.rotate(keys, *rotation)
     return queries, keys, values
 
 
@@ -86,9 +96,7 @@ class MultiHeadAttention(Attention):
             queries = split_heads(ops, project(ops, x, params["q"]), c.heads)
             mixed = ops.attention(queries, memory["keys"], memory["values"], view.mask, **options)
             return project(ops, join_heads(ops, mixed), params["o"]), cache
-        queries, keys, values = project_qkv(ops, x, params, c)
-        if view.rotation is not None:
-            queries, keys = (ops.rotate(part, *view.rotation) for part in (queries, keys))
+        queries, keys, values = project_qkv(ops, x, params, c, view.rotation)
         if cache is None:
             mixed = ops.attention(queries, keys, values, view.mask, **options)
         else:

@@ -102,6 +102,24 @@ def test_pre_tokenisers_differ_where_they_should(tmp_path: Path) -> None:
     assert counts == {"gpt-2": 2, "smollm": 5, "qwen2": 5, "llama-bpe": 3}
 
 
+def test_only_llama_3_takes_a_word_whole_that_no_merge_makes(tmp_path: Path) -> None:
+    fields = byte_level_fields(byte_level())
+    fields["ggml.tokens"].append("zqz")
+    fields["ggml.token_type"].append(1)
+    counts = [
+        len(load(tmp_path, fields | {"ggml.pre": pre}).encode("zqz"))
+        for pre in ("llama-bpe", "gpt-2")
+    ]
+    assert counts == [1, 3]
+
+
+def test_only_qwen_composes_accents(tmp_path: Path) -> None:
+    fields = byte_level_fields(byte_level())
+    for pre, composes in (("qwen2", True), ("llama-bpe", False)):
+        tokenizer = load(tmp_path, fields | {"ggml.pre": pre})
+        assert (tokenizer.encode("e\u0301") == tokenizer.encode("\u00e9")) is composes
+
+
 def test_special_tokens_ids_and_template(tmp_path: Path) -> None:
     tokenizer = load(tmp_path, byte_level_fields(byte_level()) | {"ggml.eot_token_id": 0})
     assert (tokenizer.bos_id, tokenizer.eos_ids, tokenizer.pad_id) == (1, (2, 0), None)
