@@ -1,0 +1,190 @@
+"""PyTorch's own kernels in place of compositions."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.contract.optional import Cache, Delta
+
+__all__ = ["OVERRIDES"]
+
+
+def softmax(x: Array, axis: int = -1) -> Array:
+    """Sums in float32 inside, whatever the dtype."""
+    return torch.softmax(x, axis)
+
+
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    """The same."""
+    return torch.log_softmax(x, axis)
+
+
+def gelu_tanh(x: Array) -> Array:
+    """The tanh approximation."""
+    return functional.gelu(x, approximate="tanh")
+
+
+def swiglu(x: Array) -> Array:
+    """The first half gates the second."""
+    gate, up = x.chunk(2, -1)
+    return functional.silu(gate) * up
+
+
+def linear(x: Array, weight: Array, bias: Array | None = None, delta: Delta | None = None) -> Array:
+    """One call for product and bias."""
+    y = functional.linear(x, weight, bias)
+    if delta is None:
+        return y
+    return y + functional.linear(functional.linear(x, delta[0]), delta[1])
+
+
+def layer_norm(x: Array, weight: Array, bias: Array | None, eps: float) -> Array:
+    """Over the last axis."""
+    return functional.layer_norm(x, x.shape[-1:], weight, bias, eps)
+
+
+def rms_norm(x: Array, weight: Array, eps: float) -> Array:
+    """Over the last axis."""
+    return functional.rms_norm(x, x.shape[-1:], weight, eps)
+
+
+def rotate(x: Array, cos: Array, sin: Array) -> Array:
+    """(a·cos - b·sin, b·cos + a·sin), two operations a half."""
+    half = cos.shape[-1]
+    a, b = x[..., :half], x[..., half : 2 * half]
+    turned = [torch.addcmul(a * cos, b, sin, value=-1), torch.addcmul(b * cos, a, sin)]
+    if x.shape[-1] > 2 * half:
+        turned.append(x[..., 2 * half :])
+    return torch.cat(turned, -1)
+
+
+def attention(
+    queries: Array,
+    keys: Array,
+    values: Array,
+    mask: Array | None,
+    *,
+    scale: float,
+    bias: Array | None = None,
+    softcap: float | None = None,
+) -> Array:
+    """The fused kernel; slots that nobody sees are cleaned first, for it multiplies by zero."""
+    if mask is not None:
+        seen = mask.any(2, keepdim=True).any(1, keepdim=True).transpose(2, 3)
+        keys, values = keys.masked_fill(~seen, 0), values.masked_fill(~seen, 0)
+    return _attend(queries, keys, values, mask, scale, bias, softcap)
+
+
+def cache_attend(
+    cache: Cache,
+    queries: Array,
+    mask: Array,
+    *,
+    extent: int,
+    scale: float,
+    bias: Array | None = None,
+    softcap: float | None = None,
+) -> Array:
+    """A cache holds only what was computed, or zeros, so there is nothing to clean."""
+    keys, values = cache["keys"][:, :, :extent], cache["values"][:, :, :extent]
+    return _attend(queries, keys, values, mask, scale, bias, softcap)
+
+
+def _attend(
+    queries: Array,
+    keys: Array,
+    values: Array,
+    mask: Array | None,
+    scale: float,
+    bias: Array | None,
+    softcap: float | None,
+) -> Array:
+    if softcap is not None:
+        return _capped(queries, keys, values, mask, scale, bias, softcap)
+    shown = mask
+    if bias is not None:
+        shown = bias if mask is None else bias.masked_fill(~mask, float("-inf"))
+    return functional.scaled_dot_product_attention(
+        queries, keys, values, shown, scale=scale, enable_gqa=True
+    )
+
+
+def _capped(
+    queries: Array,
+    keys: Array,
+    values: Array,
+    mask: Array | None,
+    scale: float,
+    bias: Array | None,
+    softcap: float,
+) -> Array:
+    """The fused kernel knows no cap."""
+    groups = queries.shape[1] // keys.shape[1]
+    keys, values = (x.repeat_interleave(groups, 1) for x in (keys, values))
+    scores = torch.matmul(queries, keys.transpose(2, 3)).to(
+        torch.promote_types(queries.dtype, torch.float32)
+    )
+    scores = torch.tanh(scores * (scale / softcap)) * softcap
+    if bias is not None:
+        scores = scores + bias
+    if mask is None:
+        weights = torch.softmax(scores, -1)
+    else:
+        weights = torch.softmax(scores.masked_fill(~mask, -1e30), -1).masked_fill(~mask, 0)
+    return torch.matmul(weights.to(values.dtype), values)
+
+
+def cross_entropy(logits: Array, targets: Array, smoothing: float = 0.0) -> Array:
+    """One fused call over rows; a negative target gives zero."""
+    rows = logits.reshape(-1, logits.shape[-1])
+    wide = torch.promote_types(rows.dtype, torch.float32)
+    classes = targets.reshape(-1).long().clamp_min(-1)
+    losses = functional.cross_entropy(
+        rows.to(wide), classes, ignore_index=-1, reduction="none", label_smoothing=smoothing
+    )
+    return losses.reshape(targets.shape).to(logits.dtype)
+
+
+def take_rows(weight: Array, indices: Array) -> Array:
+    """The embedding kernel."""
+    return functional.embedding(indices, weight)
+
+
+def remat(f: Callable[..., Tree]) -> Callable[..., Tree]:
+    """Inner values are computed again in the backward pass."""
+
+    def again(*args: Any) -> Tree:
+        return checkpoint(f, *args, use_reentrant=False)
+
+    return again
+
+
+OVERRIDES: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        "softmax": softmax,
+        "log_softmax": log_softmax,
+        "relu": torch.relu,
+        "silu": functional.silu,
+        "gelu": functional.gelu,
+        "gelu_tanh": gelu_tanh,
+        "swiglu": swiglu,
+        "linear": linear,
+        "take_rows": take_rows,
+        "layer_norm": layer_norm,
+        "rms_norm": rms_norm,
+        "rotate": rotate,
+        "attention": attention,
+        "cache_attend": cache_attend,
+        "cross_entropy": cross_entropy,
+        "remat": remat,
+    }
+)
