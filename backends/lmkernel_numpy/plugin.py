@@ -12,6 +12,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
     return [
         BackendSpec(
             name="numpy",
+            contract="0.2",
             load="lmkernel_numpy.backend:create",
             requires=("numpy", "autograd"),
             distributions=("numpy", "autograd"),

@@ -12,6 +12,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
     return [
         BackendSpec(
             name="tensorflow",
+            contract="0.2",
             load="lmkernel_tensorflow.backend:create",
             requires=("tensorflow",),
             distributions=("tensorflow", "tensorflow-cpu"),

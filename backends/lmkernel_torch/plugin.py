@@ -12,6 +12,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
     return [
         BackendSpec(
             name="torch",
+            contract="0.2",
             load="lmkernel_torch.backend:create",
             requires=("torch",),
             distributions=("torch",),

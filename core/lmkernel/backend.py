@@ -88,7 +88,7 @@ def load_backend(
         name=spec.name,
         device=chosen,
         capabilities=spec.capabilities,
-        ops=assemble(parts.mandatory, parts.overrides),
+        ops=assemble(parts.mandatory, parts.overrides, spec.capabilities.unsupported),
         components=parts.components,
         scope=parts.scope,
         inference=parts.inference,

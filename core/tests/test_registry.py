@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from lmkernel.contract.capabilities import Capabilities
+from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.errors import (
     CapabilityError,
     ContractVersionError,
@@ -36,11 +37,19 @@ class Plugin:
 class Components:
     @hookimpl
     def lmkernel_register_components(self) -> list[ComponentSpec]:
-        return [ComponentSpec(name="alibi", interface="attention", load="json:loads")]
+        return [
+            ComponentSpec(
+                contract=CONTRACT_VERSION, name="alibi", interface="attention", load="json:loads"
+            )
+        ]
 
 
 def backend(name: str, **fields: object) -> BackendSpec:
-    defaults: dict[str, object] = {"load": "json:loads", "capabilities": Capabilities()}
+    defaults: dict[str, object] = {
+        "load": "json:loads",
+        "contract": CONTRACT_VERSION,
+        "capabilities": Capabilities(),
+    }
     return BackendSpec(name=name, **{**defaults, **fields})  # type: ignore[arg-type]
 
 

@@ -91,7 +91,7 @@ class MultiHeadAttention(Attention):
         cache: Tree = None,
     ) -> tuple[Array, Tree]:
         ops, c = self._ops, self._config
-        options: dict[str, Any] = {"scale": c.scale, "softcap": c.softcap}
+        options: dict[str, Any] = {"scale": c.scale, "softcap": c.softcap, "bias": view.bias}
         if memory is not None:
             queries = split_heads(ops, project(ops, x, params["q"]), c.heads)
             mixed = ops.attention(queries, memory["keys"], memory["values"], view.mask, **options)

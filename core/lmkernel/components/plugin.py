@@ -25,6 +25,11 @@ _KINDS = (
 def lmkernel_register_components() -> list[ComponentSpec]:
     """Every kind that the core composes itself."""
     return [
-        ComponentSpec(interface=interface, name=name, load=f"lmkernel.components.{where}")  # type: ignore[arg-type]  # the table above holds interfaces
+        ComponentSpec(
+            interface=interface,  # type: ignore[arg-type]  # the table above holds interfaces
+            name=name,
+            contract="0.2",
+            load=f"lmkernel.components.{where}",
+        )
         for interface, name, where in _KINDS
     ]

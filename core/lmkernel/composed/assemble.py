@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast, final
 
 from lmkernel.composed.table import COMPOSED
 from lmkernel.contract.mandatory import MandatoryOps
-from lmkernel.errors import UnknownNameError
+from lmkernel.errors import CapabilityError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,16 +21,38 @@ if TYPE_CHECKING:
 __all__ = ["assemble"]
 
 
-def assemble(mandatory: MandatoryOps, overrides: Mapping[str, Callable[..., Any]]) -> Ops:
+def assemble(
+    mandatory: MandatoryOps,
+    overrides: Mapping[str, Callable[..., Any]],
+    unsupported: Mapping[str, str] = MappingProxyType({}),
+) -> Ops:
     """Return the frozen `Ops` of a backend.
 
+    Args:
+        mandatory: the mandatory tier.
+        overrides: what the backend supplies of the optional tier, by name.
+        unsupported: what it declares that it cannot do, with reasons; calling one of these raises
+            `CapabilityError`.
+
     Raises:
-        UnknownNameError: an override that is no optional operation.
+        UnknownNameError: an override that is no optional operation, or an unsupported one that is
+            no operation.
     """
     for name in overrides:
         if name not in COMPOSED:
             raise UnknownNameError("optional operation", name, COMPOSED)
-    return cast("Ops", _Frozen(mandatory, overrides))
+    for name in unsupported:
+        known = {*COMPOSED, *MandatoryOps.__abstractmethods__}
+        if name not in known:
+            raise UnknownNameError("operation", name, known)
+    return cast("Ops", _Frozen(mandatory, overrides, unsupported))
+
+
+def _refusal(name: str, reason: str) -> Callable[..., NoReturn]:
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise CapabilityError(f"the backend declares {name!r} unsupported: {reason}")
+
+    return refuse
 
 
 @final
@@ -38,11 +60,15 @@ class _Frozen:
     """Holds every operation as an attribute of its own."""
 
     def __init__(
-        self, mandatory: MandatoryOps, overrides: Mapping[str, Callable[..., Any]]
+        self,
+        mandatory: MandatoryOps,
+        overrides: Mapping[str, Callable[..., Any]],
+        unsupported: Mapping[str, str],
     ) -> None:
         table = {name: getattr(mandatory, name) for name in MandatoryOps.__abstractmethods__}
         for name, default in COMPOSED.items():
             table[name] = overrides.get(name) or functools.partial(default, self)
+        table |= {name: _refusal(name, reason) for name, reason in unsupported.items()}
         self.__dict__.update(table, overridden=MappingProxyType(dict(overrides)))
 
     def __setattr__(self, name: str, value: object) -> NoReturn:

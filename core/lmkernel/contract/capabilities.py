@@ -25,7 +25,7 @@ class Capabilities:
         compiled: whether `compile` specialises on shapes. Then the core keeps shapes few: it
             pads prompts and grows caches in steps of ``shape_step``.
         shape_step: the multiple that varying lengths are rounded up to; 1 when not compiled.
-        unsupported: operations or features that raise `CapabilityError`, each with its reason.
+        unsupported: operations that raise `CapabilityError` when called, each with its reason.
     """
 
     dtypes: tuple[DType, ...] = ("float32", "float64")

@@ -149,7 +149,8 @@ class OptionalOps(MandatoryOps):
                 ``(batch, heads, time, slots)``; None shows everything. A query that sees nothing
                 gives zeros. A slot that no query sees is not read: it may hold NaN.
             scale: factor of the products.
-            bias: additive and finite, broadcasting as the mask does.
+            bias: additive and finite, broadcasting as the mask does; float32 where the queries
+                have 16 bits.
             softcap: bounds the scaled products to ±softcap through tanh (arXiv:2408.00118, §2).
 
         Returns:

@@ -26,6 +26,8 @@ class View:
         rotation: cosines and sines of the query positions, each ``(batch, 1, time, dim / 2)``.
         start: 0-d int32, the slot of the first query, when there is a cache.
         extent: how many slots of the cache are looked at; equals ``slots``.
+        bias: added to the scores, broadcasting to ``(batch, heads, time, slots)``, float32 or
+            wider.
     """
 
     query_positions: Array
@@ -34,6 +36,7 @@ class View:
     rotation: tuple[Array, Array] | None = None
     start: Array | None = None
     extent: int = 0
+    bias: Array | None = None
 
 
 class Attention(Component):

@@ -10,7 +10,6 @@ import importlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.errors import PluginError
 
 if TYPE_CHECKING:
@@ -38,14 +37,15 @@ class Spec:
     Args:
         name: the name that selects it.
         load: ``"package.module:attribute"``, imported when the name is selected.
-        contract: the version of the contract that it was built for, ``"major.minor"``.
+        contract: the version of the contract that it was built for, ``"major.minor"``: write the
+            number, not the core's constant, else it could never be found too old.
     """
 
     what: ClassVar[str] = "plugin"
 
     name: str
     load: str
-    contract: str = CONTRACT_VERSION
+    contract: str
 
     def __post_init__(self) -> None:
         module, _, attribute = self.load.partition(":")

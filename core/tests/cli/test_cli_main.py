@@ -29,9 +29,18 @@ class Plugin:
     @hookimpl
     def lmkernel_register_commands(self) -> list[CommandSpec]:
         return [
-            CommandSpec(name="say", load=f"{__name__}:Say", help="say a word"),
-            CommandSpec(name="absent", load="no_such_module:Absent", help="be absent"),
-            CommandSpec(name="wrong", load="json:loads", help="be no command"),
+            CommandSpec(
+                contract=CONTRACT_VERSION, name="say", load=f"{__name__}:Say", help="say a word"
+            ),
+            CommandSpec(
+                contract=CONTRACT_VERSION,
+                name="absent",
+                load="no_such_module:Absent",
+                help="be absent",
+            ),
+            CommandSpec(
+                contract=CONTRACT_VERSION, name="wrong", load="json:loads", help="be no command"
+            ),
         ]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from lmkernel.cli import plugin as commands
 from lmkernel.cli.main import main
+from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.plugins import Registry, SourceSpec, hookimpl
 from lmkernel.sources import Source
 from lmkernel.sources import plugin as built_in
@@ -31,7 +32,15 @@ class Plugin:
     @hookimpl
     def lmkernel_register_sources(self) -> list[SourceSpec]:
         models = {"tiny": "a tiny one (MIT)", "huge": "a huge one"}
-        return [SourceSpec(name="fixed", load=f"{__name__}:Fixed", models=models, prefix="fx:")]
+        return [
+            SourceSpec(
+                contract=CONTRACT_VERSION,
+                name="fixed",
+                load=f"{__name__}:Fixed",
+                models=models,
+                prefix="fx:",
+            )
+        ]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, final
 
+from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.plugins import Registry, SourceSpec, hookimpl
 from lmkernel.sources import Source
 
@@ -28,7 +29,13 @@ class Plugin:
 
 def registry(kind: str, *names: str, prefix: str = "") -> Registry:
     models = {name: f"the model {name}" for name in names}
-    spec = SourceSpec(name="made", load=f"made_sources:{kind}", models=models, prefix=prefix)
+    spec = SourceSpec(
+        contract=CONTRACT_VERSION,
+        name="made",
+        load=f"made_sources:{kind}",
+        models=models,
+        prefix=prefix,
+    )
     return Registry({"made": Plugin(spec)})
 
 

