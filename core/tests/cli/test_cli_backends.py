@@ -33,6 +33,7 @@ class Plugin:
 
 def spec(name: str, **fields: Any) -> BackendSpec:
     defaults: dict[str, Any] = {
+        "contract": CONTRACT_VERSION,
         "load": f"{__name__}:breaks",
         "capabilities": Capabilities(
             dtypes=("float32", "float64", "bfloat16"),
