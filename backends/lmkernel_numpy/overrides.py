@@ -9,7 +9,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from autograd.tracer import isbox
+from autograd.tracer import trace_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,36 +27,44 @@ def overrides(composed: Ops) -> Mapping[str, Callable[..., Any]]:
         composed: the operations without any override, for traced arrays.
     """
     plain = (linear, rms_norm, silu, swiglu, rotate, attention, cache_attend)
-    return {f.__name__: _guarded(f, getattr(composed, f.__name__)) for f in plain}
+    table = {f.__name__: _guarded(f, getattr(composed, f.__name__)) for f in plain}
+    return {**table, "pack_linear": pack_linear}
 
 
 def _guarded(fast: Callable[..., Any], composed: Callable[..., Any]) -> Callable[..., Any]:
-    """``fast`` if all arguments are plain, else the composition."""
+    """The composition while autograd traces, else ``fast``."""
 
     @functools.wraps(fast)
     def chosen(*args: Any, **options: Any) -> Any:
-        traced = any(map(_traced, args)) or any(map(_traced, options.values()))
-        return (composed if traced else fast)(*args, **options)
+        return (fast if trace_stack.top < 0 else composed)(*args, **options)
 
     return chosen
 
 
-def _traced(value: Any) -> bool:
-    """Whether autograd follows an argument, or a part of it."""
-    if isinstance(value, dict):
-        return any(map(isbox, value.values()))
-    return isbox(value) or (isinstance(value, tuple) and any(map(isbox, value)))
+def pack_linear(weight: Array) -> Array:
+    """A copy, which NumPy puts into huge pages; a memory map's small ones are read more slowly."""
+    return np.array(weight)
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None, delta: Delta | None = None) -> Array:
     """One product over all leading axes; the weight is read row by row, as it lies in memory."""
     rows = x.reshape(-1, x.shape[-1])
-    y = np.dot(rows, weight.T) if len(rows) > 1 else np.dot(weight, rows[0])
+    y = np.dot(weight, rows[0]) if len(rows) == 1 else _products(rows, weight)
     if bias is not None:
         y += bias
     if delta is not None:
         y += (rows @ delta[0].T) @ delta[1].T
     return y.reshape(*x.shape[:-1], weight.shape[0])
+
+
+def _products(rows: Array, weight: Array) -> Array:
+    """OpenBLAS takes a few rows faster as columns."""
+    if len(rows) <= _FEW:
+        return np.ascontiguousarray(np.dot(weight, rows.T).T)
+    return np.dot(rows, weight.T)
+
+
+_FEW = 16
 
 
 def rms_norm(x: Array, weight: Array, eps: float) -> Array:
@@ -131,6 +139,10 @@ def cache_attend(
     return _attend(queries, keys, values, mask, scale, bias, softcap)
 
 
+_BLOCK = 64
+"""Queries that are looked at together, so that their scores stay in the processor's cache."""
+
+
 def _attend(
     queries: Array,
     keys: Array,
@@ -140,31 +152,70 @@ def _attend(
     bias: Array | None,
     softcap: float | None,
 ) -> Array:
+    """Block by block of queries; slots behind the last one that a block sees are left out."""
+    batch, heads, time, _ = queries.shape
+    queries = queries * queries.dtype.type(scale)
+    out = np.empty((batch, heads, time, values.shape[-1]), values.dtype)
+    for begin in range(0, time, _BLOCK):
+        rows = slice(begin, begin + _BLOCK)
+        shown = None if mask is None else _rows(mask, rows)
+        extent = keys.shape[2] if shown is None else _extent(shown)
+        out[:, :, rows] = _attend_block(
+            queries[:, :, rows],
+            keys[:, :, :extent],
+            values[:, :, :extent],
+            None if shown is None else shown[..., :extent],
+            None if bias is None else _rows(bias, rows)[..., :extent],
+            softcap,
+        )
+    return out
+
+
+def _rows(x: Array, rows: slice) -> Array:
+    """Some rows of what broadcasts to (batch, heads, time, slots)."""
+    return x[:, :, rows] if x.shape[2] > 1 else x
+
+
+def _extent(shown: Array) -> int:
+    """One more than the last slot that any query sees; at least one."""
+    seen = np.flatnonzero(shown.any(axis=(0, 1, 2)))
+    return int(seen[-1]) + 1 if len(seen) else 1
+
+
+def _attend_block(
+    queries: Array,
+    keys: Array,
+    values: Array,
+    mask: Array | None,
+    bias: Array | None,
+    softcap: float | None,
+) -> Array:
+    """Query heads of one group are stacked as rows; the sum divides the small result."""
     batch, heads, time, head_dim = queries.shape
     kv_heads, slots = keys.shape[1:3]
-    dtype = queries.dtype.type
-    rows = (queries * dtype(scale)).reshape(batch, kv_heads, -1, head_dim)
+    rows = queries.reshape(batch, kv_heads, -1, head_dim)
     scores = np.matmul(rows, keys.swapaxes(2, 3)).reshape(batch, heads, time, slots)
     if softcap is not None:
-        np.tanh(scores / dtype(softcap), out=scores)
-        scores *= dtype(softcap)
+        cap = scores.dtype.type(softcap)
+        scores = np.tanh(scores / cap) * cap
     if bias is not None:
         scores = scores + bias
-    _softmax(scores, mask)
+    total = _exponentials(scores, mask)
     mixed = np.matmul(scores.reshape(batch, kv_heads, -1, slots), values)
-    return mixed.reshape(batch, heads, time, values.shape[-1])
+    return mixed.reshape(batch, heads, time, -1) / total
 
 
-def _softmax(scores: Array, mask: Array | None) -> None:
-    """In place over the last axis; zeros where the mask shows nothing."""
-    if mask is not None:
-        np.copyto(scores, -np.inf, where=~mask)
+def _exponentials(scores: Array, mask: Array | None) -> Array:
+    """exp(score - largest) in place, zero where masked; returns the sums, 1 where all is masked."""
+    if mask is None or mask.all():
+        scores -= scores.max(axis=-1, keepdims=True)
+        np.exp(scores, out=scores)
+        return scores.sum(axis=-1, keepdims=True)
+    np.copyto(scores, -np.inf, where=~mask)
     largest = scores.max(axis=-1, keepdims=True)
-    if mask is not None:
-        largest[largest == -np.inf] = 0
+    largest[largest == -np.inf] = 0
     scores -= largest
     np.exp(scores, out=scores)
     total = scores.sum(axis=-1, keepdims=True)
-    if mask is not None:
-        total[total == 0] = 1
-    scores /= total
+    total[total == 0] = 1
+    return total

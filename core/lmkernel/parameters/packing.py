@@ -1,11 +1,13 @@
 """From host arrays to a backend's: as they are declared, or fused and packed for inference.
 
 Constraint: a weight is copied once at most. Siblings that are fused and lie next to each other in
-one memory map become one view of it.
+one memory map become one view of it, and the map's pages are given back when they have been packed,
+so that a model is never in memory twice. Nobody writes to what is mapped.
 """
 
 from __future__ import annotations
 
+import mmap
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +47,9 @@ def _packed(ops: Ops, declared: ParamTree, values: Tree, dtype: DType) -> Tree:
         return [_packed(ops, child, value, dtype) for child, value in pairs]
     if isinstance(declared, Param):
         native = ops.asarray(values, dtype, copy=not declared.linear)
-        return ops.pack_linear(native) if declared.linear else native
+        packed = ops.pack_linear(native) if declared.linear else native
+        _release(values)
+        return packed
     tree = {}
     for word, names in _groups(declared).items():
         like, parts = declared[names[0]], [values[name] for name in names]
@@ -82,9 +86,21 @@ def _follows(a: NDArray[Any], b: NDArray[Any]) -> bool:
     return alike and same and a.ctypes.data + a.nbytes == b.ctypes.data
 
 
+def _release(x: NDArray[Any]) -> None:
+    """Give the pages of a memory map back: what still uses them gets them again from the file."""
+    owner = _owner(x)
+    if not (isinstance(owner, mmap.mmap) and x.flags.c_contiguous and hasattr(owner, "madvise")):
+        return
+    begin = x.ctypes.data - np.frombuffer(owner, np.uint8, 1).ctypes.data
+    first = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
+    length = (begin + x.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
+    if length > 0:
+        owner.madvise(mmap.MADV_DONTNEED, first, length)
+
+
 def _owner(x: NDArray[Any]) -> object:
     """What holds the memory, when it is no array: a memory map or another buffer."""
     base: Any = x
-    while isinstance(base, np.ndarray):
+    while hasattr(base, "base"):  # an array, or what a strided view keeps of one
         base = base.base
     return base.obj if isinstance(base, memoryview) else base
