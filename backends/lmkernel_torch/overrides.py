@@ -40,6 +40,10 @@ def swiglu(x: Array) -> Array:
     return gate * up if torch.is_grad_enabled() else gate.mul_(up)
 
 
+_LONG = 64
+"""From so many queries on, it pays to find out whether a mask is causal."""
+
+
 @final
 class Transposed:
     """A packed weight: stored (in, out), which the library multiplies faster at any row count."""
@@ -143,12 +147,26 @@ def _attend(
 ) -> Array:
     if softcap is not None:
         return _capped(queries, keys, values, mask, scale, bias, softcap)
-    shown = mask
+    shown, causal = mask, False
     if bias is not None:
         shown = bias if mask is None else bias.masked_fill(~mask, float("-inf"))
+    elif mask is not None and _is_causal(mask):
+        shown, causal = None, True
     return functional.scaled_dot_product_attention(
-        queries, keys, values, shown, scale=scale, enable_gqa=True
+        queries, keys, values, shown, scale=scale, enable_gqa=True, is_causal=causal
     )
+
+
+def _is_causal(mask: Array) -> bool:
+    """Whether a large square mask shows each query all before it: then the kernel skips the rest.
+
+    Looked at only where that costs little, on the processor.
+    """
+    rows, slots = mask.shape[-2:]
+    if rows != slots or rows < _LONG or mask.device.type != "cpu":
+        return False
+    triangle = torch.ones(rows, slots, dtype=torch.bool).tril_()
+    return bool((mask == triangle).all())
 
 
 def _capped(
