@@ -58,21 +58,23 @@ def main(argv: Sequence[str] | None = None, *, registry: Registry | None = None)
 def _run(arguments: list[str], registry: Registry) -> int:
     specs = registry.all(CommandSpec)
     parser = _parser(specs)
-    commands = parser.add_subparsers(prog="lmkernel", help=argparse.SUPPRESS)
     chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
-    command = None
-    if chosen is not None:
-        command = _load(chosen, parser, registry)
-        described = commands.add_parser(
-            chosen, description=_sentence(specs[chosen].help), allow_abbrev=False
-        )
-        _add_debug(described, argparse.SUPPRESS)
-        command.configure(described)
-    args = parser.parse_args(arguments)
-    if command is None:
+    if chosen is None:
+        parser.parse_args(arguments)
         parser.print_help(sys.stderr)
         return USAGE
-    return command.run(args)
+    command = _load(chosen, parser, registry)
+    at = arguments.index(chosen)
+    parser.parse_args(arguments[:at])
+    own = argparse.ArgumentParser(
+        prog=f"lmkernel {chosen}",
+        description=_sentence(specs[chosen].help),
+        allow_abbrev=False,
+    )
+    _add_debug(own, argparse.SUPPRESS)
+    command.configure(own)
+    # options may stand between the positional arguments, and before an optional last one
+    return command.run(own.parse_intermixed_args(arguments[at + 1 :]))
 
 
 def _parser(specs: Mapping[str, CommandSpec]) -> argparse.ArgumentParser:

@@ -51,7 +51,7 @@ def find_model(
     there = pulled().get(name)
     if there:
         return there
-    spec = serving(name, registry or default_registry())
+    spec = _serving_or_path(name, registry or default_registry())
     if not pull:
         raise PullError(f"model {name!r} is not on this machine; run: lmkernel pull {name}")
     return _obtain(spec, name, progress=progress or Progress())
@@ -105,6 +105,16 @@ def serving(name: str, registry: Registry) -> SourceSpec:
             return spec
     patterns = [f"{spec.prefix}NAME" for spec in specs if spec.prefix]
     raise UnknownNameError("model", name, [*known_models(registry), *patterns])
+
+
+def _serving_or_path(name: str, registry: Registry) -> SourceSpec:
+    """The source of a name; what looks like a path, and is none, is said to be missing."""
+    try:
+        return serving(name, registry)
+    except UnknownNameError:
+        if any(separator in name for separator in ("/", "\\")) or name.endswith(".gguf"):
+            raise InputError(f"no such folder or file: {name}") from None
+        raise
 
 
 def _obtain(spec: SourceSpec, name: str, *, progress: Progress, force: bool = False) -> Path:
