@@ -42,10 +42,12 @@ def decode_greedily(
     Args:
         loaded: the model.
         prompt: token ids.
-        steps: at most so many.
+        steps: at most so many, and no more than the context holds.
         follow: instead of its own choices the model is fed these, as long as they last.
     """
     model, params, ends = loaded.model, loaded.params, set(loaded.end_ids)
+    if model.config.context:
+        steps = min(steps, model.config.context - len(prompt) + 1)
     state = model.begin(params, 1, model.slots(len(prompt)) + steps)
     tokens, positions = np.array([prompt], np.int32), np.arange(len(prompt), dtype=np.int32)[None]
     chosen: list[int] = []
