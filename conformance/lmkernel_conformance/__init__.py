@@ -1,0 +1,1 @@
+"""The conformance suite: proves that a backend computes what the contract says."""

@@ -1,0 +1,103 @@
+"""The cache: written in pieces, grown, read in part, it gives what attention over all gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmkernel_conformance.cases.case import case
+from lmkernel_conformance.inputs import normal
+from lmkernel_conformance.oracle import attention as oracle
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lmkernel.contract.optional import Cache
+    from lmkernel_conformance.subject import Subject
+
+Host = Any
+
+_BATCH, _HEADS, _KV, _WIDTH, _SLOTS = 2, 6, 3, 5, 7
+_K = normal("cache.k", _BATCH, _KV, _SLOTS, _WIDTH)
+_V = normal("cache.v", _BATCH, _KV, _SLOTS, _WIDTH)
+
+
+def _written(s: Subject, cache: Cache, pieces: Sequence[tuple[int, int]]) -> Cache:
+    """The cache with slots start … stop - 1 written, piece by piece."""
+    for start, stop in pieces:
+        keys, values = (s.array(x[:, :, start:stop]) for x in (_K, _V))
+        cache = s.ops.cache_append(cache, keys, values, s.ops.asarray(start, "int32"))
+    return cache
+
+
+def _attended(
+    s: Subject, cache: Cache, time: int, extent: int, softcap: float | None = None
+) -> None:
+    """The last ``time`` of the written slots ask, causally."""
+    used = extent - 1
+    where = np.array([range(used - time, used)] * _BATCH)
+    slots = np.array([[*range(used), -1]] * _BATCH)
+    mask = oracle.visible(where, slots, causal=True)
+    q = normal(f"cache.q{time}", _BATCH, _HEADS, time, _WIDTH)
+    options: dict[str, Any] = {"scale": 0.41, "softcap": softcap}
+    got = s.ops.cache_attend(cache, s.array(q), s.array(mask), extent=extent, **options)
+    hosts = s.rounded([q, _K[:, :, :extent], _V[:, :, :extent]])
+
+    def formula(ar: Any) -> Host:
+        queries, keys, values = map(ar.constant, hosts)
+        return oracle.attention(ar, queries, keys, values, mask, **options)
+
+    s.agree("output", got, formula)
+
+
+def _empty(s: Subject, capacity: int) -> Cache:
+    return s.ops.cache_create(_BATCH, _KV, _WIDTH, capacity, s.dtype)  # type: ignore[arg-type]  # declared by the backend
+
+
+@case(level="operations", id="cache.one_piece")
+def one_piece(s: Subject) -> None:
+    """All slots written at once; one slot that nobody sees."""
+    _attended(s, _written(s, _empty(s, 9), [(0, 5)]), 2, 6)
+
+
+@case(level="operations", id="cache.in_pieces", rows=(25,))
+def in_pieces(s: Subject) -> None:
+    """A prompt of three, then one by one; the extent is less than the capacity."""
+    pieces = [(0, 3), (3, 4), (4, 5), (5, 6)]
+    _attended(s, _written(s, _empty(s, 11), pieces), 1, 7)
+
+
+@case(level="operations", id="cache.softcap", rows=(25,))
+def softcap(s: Subject) -> None:
+    """The bound on scores holds for the cache too."""
+    _attended(s, _written(s, _empty(s, 7), [(0, 6)]), 3, 7, softcap=0.8)
+
+
+@case(level="operations", id="cache.grown", rows=(25,))
+def grown(s: Subject) -> None:
+    """Growing keeps what was written, and what is written next lands behind it."""
+    cache = s.ops.cache_grow(_written(s, _empty(s, 4), [(0, 3)]), 10)
+    _attended(s, _written(s, cache, [(3, 5), (5, 6)]), 2, 7)
+
+
+@case(level="operations", id="cache_update.float")
+def update(s: Subject) -> None:
+    """Values take the slots from a start that is an array; the others keep theirs."""
+    for start in (0, 1, 3):
+        host, values = normal("update", 2, 5, 3), normal("update.values", 2, 2, 3)
+        got = s.ops.cache_update(s.array(host), s.array(values), s.ops.asarray(start, "int32"), 1)
+        host[:, start : start + 2] = values
+        s.equal(f"at {start}", got, s.rounded(host), s.dtype)
+
+
+@case(level="operations", id="cache_update.int32", dtypes=("float32",))
+def update_int32(s: Subject) -> None:
+    """Positions are kept in the same way, along the first axis too."""
+    for axis, shape in ((0, (2, 4)), (1, (6, 1))):
+        values = np.arange(8)[: shape[0] * shape[1]].reshape(shape)
+        buffer = s.ops.full((6, 4), -1, "int32")
+        got = s.ops.cache_update(buffer, s.array(values), s.ops.asarray(2, "int32"), axis)
+        want = np.full((6, 4), -1)
+        want[(slice(None),) * axis + (slice(2, 2 + shape[axis]),)] = values
+        s.equal(f"axis {axis}", got, want, "int32")

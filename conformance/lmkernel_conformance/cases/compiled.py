@@ -1,0 +1,72 @@
+"""Compiled results equal eager ones: every trial of every operation, group by group."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lmkernel_conformance.cases.case import Case
+from lmkernel_conformance.cases.tried import trials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lmkernel_conformance.cases.trial import Trial, Tried
+    from lmkernel_conformance.subject import Subject
+
+_ELEMENTWISE = ("relu", "silu", "gelu", "gelu_tanh", "swiglu", "softmax", "log_softmax")
+_GROUPS = {
+    "elementwise": _ELEMENTWISE,
+    "norms": ("mean", "layer_norm", "rms_norm"),
+    "linear": ("linear", "take_rows"),
+    "attention": ("attention", "rotate"),
+    "cells": ("gru_cell", "lstm_cell"),
+    "losses": ("cross_entropy", "soft_cross_entropy", "mse"),
+}
+
+
+def _case(group: str, names: Sequence[str]) -> Case:
+    def run(s: Subject) -> None:
+        table = trials()
+        found = [t for name in names for t in table[name]]
+        _check(s, found)
+
+    return Case(
+        level="operations",
+        name=f"compiled.{group}",
+        run=run,
+        rows=(28,),
+        doc=f"Compiled together: {', '.join(names)}.",
+    )
+
+
+def _check(s: Subject, found: Sequence[Tried]) -> None:
+    """All trials in one compiled function, each result within its own trial's budget."""
+    made = [t.make() for t in found]
+    f = s.ops.compile(_together(s, made))
+    outputs = f([s.arrays({**t.inputs, **t.fixed}) for t in made])
+    for tried, t, got in zip(found, made, outputs, strict=True):
+        name = tried.cases[0].name
+        hosts = s.rounded({**t.inputs, **t.fixed})
+        own = replace(s, case=name)
+        own.agree("value", list(got), _formula(t, hosts))
+
+
+def _formula(t: Trial, hosts: dict[str, Any]) -> Callable[[Any], Any]:
+    def f(ar: Any) -> Any:
+        return t.formula(
+            ar, {n: ar.constant(x) if x.dtype.kind == "f" else x for n, x in hosts.items()}
+        )
+
+    return f
+
+
+def _together(s: Subject, made: Sequence[Trial]) -> Callable[[Any], Any]:
+    def f(trees: Any) -> list[Any]:
+        results = [t.native(s, tree) for t, tree in zip(made, trees, strict=True)]
+        return [list(r) if isinstance(r, (list, tuple)) else [r] for r in results]
+
+    return f
+
+
+COMPILED = tuple(_case(group, names) for group, names in _GROUPS.items())

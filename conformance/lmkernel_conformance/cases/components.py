@@ -1,0 +1,326 @@
+"""Components: each kind against the oracle, values and gradients, and what each has of its own."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmkernel.config import (
+    AttentionConfig,
+    EmbeddingConfig,
+    FeedForwardConfig,
+    NormConfig,
+    RecurrentConfig,
+    RotaryConfig,
+)
+from lmkernel.interfaces import Embedded, View
+from lmkernel.parameters import flatten, nest
+from lmkernel_conformance.cases.case import Case, case
+from lmkernel_conformance.cases.kinds import CALLED, POSITIONS, build
+from lmkernel_conformance.cases.trial import Trial, check_gradients, check_values, trial
+from lmkernel_conformance.inputs import normal, parameters, tokens
+from lmkernel_conformance.oracle import model, positions
+from lmkernel_conformance.oracle.attention import visible
+from lmkernel_conformance.oracle.transformer import multi_head
+
+if TYPE_CHECKING:
+    from lmkernel_conformance.subject import Subject
+
+Host = Any
+
+_ROWS = {
+    "embedding:token": (11,),
+    "attention:multi_head": (7, 10),
+    "decoder:transformer": (1, 8, 10),
+    "encoder:recurrent": (27,),
+    "decoder:recurrent": (27,),
+    "encoder:transformer": (12, 13),
+    "loss:cross_entropy": (19, 20),
+}
+
+
+def _kind_trial(s: Subject, kind: str) -> Trial:
+    component = build(s, kind)
+    declared = component.declare()
+    hosts = parameters(f"kind.{kind}", flatten(declared))
+    return Trial(
+        inputs=hosts,
+        native=lambda x, t: CALLED[kind].call(x, build(x, kind), nest(declared, t)),
+        formula=CALLED[kind].formula,
+    )
+
+
+def _kind_cases(kind: str) -> list[Case]:
+    name, rows = kind.replace(":", "."), _ROWS.get(kind, ())
+    plain = Case(
+        level="components",
+        name=f"kind.{name}",
+        run=lambda s: check_values(s, _kind_trial(s, kind)),
+        rows=rows,
+        doc=f"{kind}: values, with biases, padding and unequal heads.",
+    )
+    if kind == "embedding:vectors" or kind.startswith("loss:"):
+        return [plain]
+    gradient = Case(
+        level="components",
+        name=f"kind.{name}.gradient",
+        run=lambda s: check_gradients(s, _kind_trial(s, kind)),
+        rows=rows,
+        training=True,
+        doc=f"{kind}: the gradient of every parameter.",
+    )
+    return [plain, gradient]
+
+
+KINDS = tuple(made for kind in CALLED for made in _kind_cases(kind))
+
+_TOKENS = tokens("components", 2, 5, vocab=11)
+
+
+def _embedding(config: EmbeddingConfig, segments: Host = None) -> Trial:
+    width = config.width
+    inputs = {"tokens.weight": normal("embedding.table", 11, width)}
+    if config.segments:
+        inputs["segments.weight"] = normal("embedding.segments", config.segments, width)
+    if config.norm is not None:
+        inputs["norm.weight"] = normal("embedding.norm", width)
+
+    def native(s: Subject, t: dict[str, Any]) -> Any:
+        made = s.factory.create("embedding", config)
+        kinds = None if segments is None else s.array(segments)
+        params = nest(made.declare(), t)
+        return made(params, s.array(_TOKENS), s.array(POSITIONS), segments=kinds).hidden
+
+    def formula(ar: Any, t: dict[str, Host]) -> Host:
+        own = {f"own.{name}": x for name, x in t.items()}
+        return model.embed(ar, _TOKENS, POSITIONS, own, "own", config, segments)
+
+    return Trial(inputs=inputs, native=native, formula=formula)
+
+
+@trial(id="embedding.one_hot", level="components")
+def one_hot() -> Trial:
+    """The product with one-hot vectors gives the rows that the gather gives, and its gradients."""
+    return _embedding(EmbeddingConfig(width=6, vocab=11, lookup="one_hot"))
+
+
+@trial(id="embedding.gather", level="components")
+def gather() -> Trial:
+    """The vocabulary is the table's first axis."""
+    return _embedding(EmbeddingConfig(width=6, vocab=11))
+
+
+@trial(id="embedding.scale", level="components", rows=(26,))
+def scale() -> Trial:
+    """A factor that is no power of two."""
+    return _embedding(EmbeddingConfig(width=6, vocab=11, scale=math.sqrt(6)))
+
+
+@trial(id="embedding.sinusoidal", level="components", rows=(11,))
+def sinusoidal() -> Trial:
+    """Sine and cosine interleaved; a padded row has the positions of an unpadded one."""
+    return _embedding(EmbeddingConfig(width=6, vocab=11, positions="sinusoidal"))
+
+
+@trial(id="embedding.segments", level="components")
+def segmented() -> Trial:
+    """Segments that differ between rows and inside them."""
+    segments = np.array([[0, 0, 2, 1, 1], [1, 2, 2, 0, 1]])
+    return _embedding(EmbeddingConfig(width=6, vocab=11, segments=3), segments)
+
+
+@trial(id="norm.offset", level="components", rows=(16,))
+def norm_offset() -> Trial:
+    """A family that stores w - 1: the factor is 1 + w."""
+    norm = NormConfig(kind="rms", eps=1e-5, offset=1.0)
+    return _embedding(EmbeddingConfig(width=6, vocab=11, norm=norm))
+
+
+@trial(id="norm.no_offset", level="components", rows=(16,))
+def norm_plain() -> Trial:
+    """A family that stores w: the factor is w."""
+    return _embedding(EmbeddingConfig(width=6, vocab=11, norm=NormConfig(kind="rms", eps=1e-5)))
+
+
+def _rotation(rotary: RotaryConfig, where: Host) -> Trial:
+    config = EmbeddingConfig(width=2, vocab=2, positions="rotary", rotary=rotary)
+
+    def native(s: Subject, t: dict[str, Any]) -> list[Any]:
+        made = s.factory.create("embedding", config)
+        params = {"tokens": {"weight": t["table"]}}
+        return list(made(params, s.array(np.zeros_like(where)), s.array(where)).rotation)
+
+    return Trial(
+        inputs={"table": normal("rotation.table", 2, 2)},
+        native=native,
+        formula=lambda ar, _: list(positions.rotation(ar, where, rotary)),
+    )
+
+
+@trial(id="attention.view_bias", level="components")
+def view_bias() -> Trial:
+    """A bias that comes with the view is added to the scores of every head."""
+    config = AttentionConfig(width=12, heads=6, kv_heads=2, head_dim=4)
+    mask = visible(POSITIONS, POSITIONS, causal=True)
+    declared = {"q": (24, 12), "k": (8, 12), "v": (8, 12), "o": (12, 24)}
+    weights = {
+        f"{name}.weight": normal(f"view_bias.{name}", *shape, scale=0.4)
+        for name, shape in declared.items()
+    }
+
+    def native(s: Subject, t: dict[str, Any]) -> Any:
+        made = s.factory.create("attention", config)
+        where = s.array(POSITIONS)
+        view = View(where, where, s.array(mask), bias=t["bias"])
+        return made(nest(made.declare(), t), t["x"], view)[0]
+
+    def formula(ar: Any, t: dict[str, Host]) -> Host:
+        own = {f"own.{name}": x for name, x in t.items()}
+        return multi_head(ar, t["x"], own, "own", config, mask, bias=t["bias"])
+
+    inputs = {"x": normal("view_bias.x", 2, 5, 12), "bias": normal("view_bias", 1, 6, 5, 5)}
+    return Trial(inputs={**inputs, **weights}, native=native, formula=formula)
+
+
+_FAR = np.array([[0, 1, 2, 3, 17, 101], [-1, -1, 0, 1, 1023, 4097]])
+
+
+@trial(id="rotary.theta", level="components", rows=(9, 10), gradients=False)
+def rotary_theta() -> Trial:
+    """A theta of 5e5, positions far out."""
+    return _rotation(RotaryConfig(dim=12, theta=5e5), _FAR)
+
+
+@trial(id="rotary.linear", level="components", rows=(10,), gradients=False)
+def rotary_linear() -> Trial:
+    """Positions divided by a factor."""
+    return _rotation(RotaryConfig(dim=12, scaling="linear", factor=4.0), _FAR)
+
+
+@trial(id="rotary.llama3", level="components", rows=(10,), gradients=False)
+def rotary_llama3() -> Trial:
+    """Wavelengths on both sides of the ramp and on it."""
+    config = RotaryConfig(
+        dim=16,
+        theta=5e5,
+        scaling="llama3",
+        factor=8.0,
+        low_freq_factor=1.0,
+        high_freq_factor=4.0,
+        original_context=512,
+    )
+    return _rotation(config, _FAR)
+
+
+def _dense(kind: str, widths: tuple[int, ...], final: str) -> Trial:
+    config = FeedForwardConfig(widths=widths, final_activation=final)
+    inputs = {"x": normal(f"dense.{kind}", 1, 4, widths[0])}
+    for i, (into, out) in enumerate(pairwise(widths)):
+        shape = (out, into)
+        inputs[f"layers.{i}.weight"] = normal(f"dense.{kind}.{i}", *shape, scale=into**-0.5)
+        inputs[f"layers.{i}.bias"] = normal(f"dense.{kind}.{i}.b", out, scale=0.2)
+    where = np.arange(4)[None]
+
+    def native(s: Subject, t: dict[str, Any]) -> Any:
+        made = s.factory.create(kind, config)
+        called = made(nest(made.declare(), t), Embedded(t["x"], s.array(where)))
+        return called.hidden if kind == "encoder" else called
+
+    def formula(ar: Any, t: dict[str, Host]) -> Host:
+        own = {f"own.{name}": x for name, x in t.items()}
+        return model.feed_forward(ar, t["x"], own, "own", config)
+
+    return Trial(inputs=inputs, native=native, formula=formula)
+
+
+@trial(id="document.encoder", level="components")
+def document_encoder() -> Trial:
+    """The document's encoder, 3→128→64→32→16, ReLU."""
+    return _dense("encoder", (3, 128, 64, 32, 16), "relu")
+
+
+@trial(id="document.decoder", level="components")
+def document_decoder() -> Trial:
+    """The document's decoder, mirrored, with a linear output."""
+    return _dense("decoder", (16, 32, 64, 128, 3), "none")
+
+
+@trial(id="document.decoder.softmax", level="components")
+def document_decoder_softmax() -> Trial:
+    """The same with a distribution over four tokens."""
+    return _dense("decoder", (16, 32, 64, 128, 4), "softmax")
+
+
+def _recurrent(cell: str) -> Trial:
+    """Two layers, both directions, odd length, padding, states that are not zero."""
+    config = RecurrentConfig(input_width=4, width=3, layers=2, cell=cell, bidirectional=True)
+    gates, kinds = (4, ("h", "c")) if cell == "lstm" else (3, ("h",))
+    inputs = {"x": normal(f"{cell}.x", 2, 5, 4)}
+    for i, into in enumerate((4, 6)):
+        for way in ("forward", "backward"):
+            at = f"layers.{i}.{way}"
+            for part, width in (("input", into), ("state", 3)):
+                name = f"{at}.{part}"
+                inputs[f"{name}.weight"] = normal(f"{cell}.{name}", gates * 3, width, scale=0.7)
+                inputs[f"{name}.bias"] = normal(f"{cell}.{name}.b", gates * 3, scale=0.5)
+            for kind in kinds:
+                inputs[f"{at}.{kind}"] = normal(f"{cell}.{at}.{kind}", 2, 3)
+
+    def states(t: dict[str, Any]) -> list[dict[str, dict[str, Any]]]:
+        ways = ("forward", "backward")
+        return [{w: {k: t[f"layers.{i}.{w}.{k}"] for k in kinds} for w in ways} for i in range(2)]
+
+    def native(s: Subject, t: dict[str, Any]) -> list[Any]:
+        made = s.factory.create("encoder", config)
+        embedded = Embedded(t["x"], s.array(POSITIONS))
+        memory = made(nest(made.declare(), t), embedded, state=states(t))
+        return [memory.hidden, *(layer[k] for layer in memory.state for k in kinds)]
+
+    def formula(ar: Any, t: dict[str, Host]) -> list[Host]:
+        own = {f"own.{name}": x for name, x in t.items()}
+        y, last = model.recurrent(ar, t["x"], POSITIONS, own, "own", config, states(t))
+        return [y, *(ar.concat([e[w][k] for w in e], -1) for e in last for k in kinds)]
+
+    return Trial(inputs=inputs, native=native, formula=formula)
+
+
+@trial(id="gru", level="components", rows=(27,))
+def gru() -> Trial:
+    """GRU, two layers, both directions, from states that are not zero."""
+    return _recurrent("gru")
+
+
+@trial(id="lstm", level="components", rows=(27,))
+def lstm() -> Trial:
+    """LSTM, two layers, both directions, from states that are not zero."""
+    return _recurrent("lstm")
+
+
+@case(level="components", id="recurrent.padding", rows=(11,))
+def recurrent_padding(s: Subject) -> None:
+    """A padded row gives what the row by itself gives, on either side."""
+    config = RecurrentConfig(input_width=4, width=3, layers=2, cell="gru", bidirectional=True)
+    made = s.factory.create("encoder", config)
+    hosts = s.rounded(parameters("rnn.pad", flatten(made.declare())))
+    params = s.arrays(nest(made.declare(), hosts))
+    x = s.rounded(normal("rnn.pad.x", 1, 3, 4))
+    limit, last = s.budgets("alone", lambda ar: _read(ar, config, hosts, x))
+    for left in (True, False):
+        parts = [np.full((1, 2, 4), 9.0), x]
+        wide = np.concatenate(parts if left else parts[::-1], 1)
+        where = np.array([[-1, -1, 0, 1, 2]] if left else [[0, 1, 2, -1, -1]])
+        padded = made(params, Embedded(s.array(wide), s.array(where)))
+        hidden = s.host(padded.hidden)
+        s.judge(f"outputs, left={left}", hidden[:, 2:] if left else hidden[:, :3], limit)
+        s.equal("padding", hidden[:, :2] if left else hidden[:, 3:], np.zeros((1, 2, 6)))
+        s.judge(f"last state, left={left}", s.host(padded.state[-1]["h"]), last)
+
+
+def _read(ar: Any, config: RecurrentConfig, hosts: Host, x: Host) -> list[Host]:
+    """Outputs and the last layer's last state of three unpadded positions."""
+    own = {f"own.{name}": ar.constant(v) for name, v in hosts.items()}
+    y, last = model.recurrent(ar, ar.constant(x), np.arange(3)[None], own, "own", config)
+    return [y, ar.concat([last[-1][way]["h"] for way in last[-1]], -1)]

@@ -1,0 +1,166 @@
+"""Generation: tokens from logits, and from prompts, are those of the definitions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmkernel.generation import GenerationOptions, draw, generate_tokens, sample
+from lmkernel_conformance.cases.case import case
+from lmkernel_conformance.cases.models import batch, outputs
+from lmkernel_conformance.cases.zoo import ZOO, made, values
+from lmkernel_conformance.discrepancy import Discrepancy
+from lmkernel_conformance.inputs import normal, tokens
+from lmkernel_conformance.oracle import model as oracle
+from lmkernel_conformance.oracle import sampling
+from lmkernel_conformance.oracle.arithmetic import Arithmetic
+
+if TYPE_CHECKING:
+    from lmkernel_conformance.subject import Subject
+
+Host = Any
+
+_PROMPTS = (
+    tuple(int(t) for t in tokens("prompt.0", 5, vocab=31)),
+    tuple(int(t) for t in tokens("prompt.1", 2, vocab=31)),
+    tuple(int(t) for t in tokens("prompt.2", 7, vocab=31)),
+)
+_GREEDY = GenerationOptions(max_new_tokens=6)
+
+
+def _generated(
+    s: Subject, name: str, prompts: Any, options: GenerationOptions, **more: Any
+) -> list[list[int]]:
+    """The tokens of each row."""
+    model = made(s, name)
+    params = model.pack(values(s, name))
+    steps = list(generate_tokens(model, params, prompts, options, **more))
+    return [[t for t in row if t is not None] for row in zip(*steps, strict=True)]
+
+
+def _is_greedy(s: Subject, name: str, prompt: tuple[int, ...], got: list[int]) -> None:
+    """Each token is the oracle's largest logit at its step, but for ties within the budget."""
+    known = [*prompt, *got]
+    hosts = values(s, name)
+    limit = s.budgets(
+        f"{name} {prompt}",
+        lambda ar: oracle.forward(
+            ar, ZOO[name], {n: ar.constant(x) for n, x in hosts.items()}, np.array([known])
+        ),
+    )[0]
+    for i, token in enumerate(got):
+        logits = limit.reference[0, len(prompt) - 1 + i]
+        behind = float(logits.max() - logits[token])
+        allowed = 2 * (4 * limit.honest + limit.floor * float(s.precision.ulp(logits.max())))
+        if behind > allowed:
+            raise Discrepancy(
+                f"{s.label}: {name}, step {i}: expected token {int(logits.argmax())}, got {token}, "
+                f"whose logit is {behind:.4g} below the largest (allowed: {allowed:.4g})"
+            )
+
+
+@case(level="generation", id="greedy", rows=(25,))
+def greedy(s: Subject) -> None:
+    """Cached greedy decoding takes the largest logit of the uncached model at every step."""
+    for name in ("llama", "gpt2", "gemma"):
+        (got,) = _generated(s, name, _PROMPTS[:1], _GREEDY)
+        s.demand(f"{name}: tokens", expected=6, got=len(got))
+        _is_greedy(s, name, _PROMPTS[0], got)
+
+
+@case(level="generation", id="greedy.batch", rows=(11, 25))
+def greedy_batch(s: Subject) -> None:
+    """Rows of unequal length give what each gives alone."""
+    together = _generated(s, "llama", _PROMPTS, _GREEDY)
+    for prompt, row in zip(_PROMPTS, together, strict=True):
+        _is_greedy(s, "llama", prompt, row)
+        (alone,) = _generated(s, "llama", [prompt], _GREEDY)
+        s.demand(f"tokens after {prompt}", expected=alone, got=row)
+
+
+@case(level="generation", id="sampling.seed", rows=(30,))
+def seeded(s: Subject) -> None:
+    """One seed gives the same tokens, alone or beside other rows; another seed gives others."""
+    options = GenerationOptions(max_new_tokens=8, temperature=1.5, seed=11)
+    rows = _generated(s, "llama", _PROMPTS, options)
+    s.demand("again", expected=rows, got=_generated(s, "llama", _PROMPTS, options))
+    (alone,) = _generated(s, "llama", _PROMPTS[:1], options)
+    s.demand("the first row alone", expected=rows[0], got=alone)
+    other = _generated(s, "llama", _PROMPTS, replace(options, seed=12))
+    s.demand("another seed differs", expected=True, got=other != rows)
+
+
+@case(level="generation", id="sampling.draws", dtypes=("float64",), rows=(30,))
+def draws(s: Subject) -> None:
+    """Draws are keyed by seed, row and step: bit for bit these numbers."""
+    got = tuple(draw(*key).hex() for key in ((0, 0, 0), (7, 0, 3), (7, 3, 0)))
+    s.demand(
+        "draws",
+        expected=("0x1.ce1326903f540p-7", "0x1.563e51c5245c8p-4", "0x1.be10c27db27cbp-1"),
+        got=got,
+    )
+
+
+@case(level="generation", id="sampling.picks", dtypes=("float64",), rows=(30,))
+def picks(s: Subject) -> None:
+    """Each token is what the oracle's distribution and the draw say, filter by filter."""
+    filters: list[dict[str, Any]] = [
+        {"temperature": 0.7},
+        {"temperature": 2.5},
+        {"temperature": 1.0, "top_k": 3},
+        {"temperature": 1.3, "top_p": 0.6},
+        {"temperature": 1.0, "min_p": 0.2},
+        {"temperature": 1.1, "top_k": 9, "top_p": 0.8, "min_p": 0.05},
+    ]
+    logits = normal("sampling", 23, scale=2)
+    for chosen in filters:
+        options = GenerationOptions(seed=5, **chosen)
+        probabilities = sampling.distribution(list(logits), **chosen)
+        for step in range(40):
+            want = sampling.pick(probabilities, draw(5, 1, step))
+            got = sample(logits, options, row=1, step=step)
+            s.demand(f"{chosen}, step {step}", expected=want, got=got)
+
+
+@case(level="generation", id="ends")
+def ends(s: Subject) -> None:
+    """A row ends at its end token, which is given; the others go on as if it were not there."""
+    whole = _generated(s, "llama", _PROMPTS, _GREEDY)
+    end = whole[0][2]
+    got = _generated(s, "llama", _PROMPTS, _GREEDY, end_ids=(end,))
+    for row, full in zip(got, whole, strict=True):
+        stop = full.index(end) + 1 if end in full else len(full)
+        s.demand("tokens", expected=full[:stop], got=row)
+
+
+@case(level="generation", id="encoder_decoder", rows=(8,))
+def encoder_decoder(s: Subject) -> None:
+    """Greedy tokens of a model with a memory, from a padded source, are the oracle's."""
+    model, fed = made(s, "t5"), batch("t5")
+    hosts = values(s, "t5")
+    params = model.pack(hosts)
+    memory = model.encode(params, s.array(fed.inputs), s.array(fed.options["positions"]))
+    rows = list(
+        generate_tokens(
+            model, params, [[1], [1], [1]], GenerationOptions(max_new_tokens=4), memory=memory
+        )
+    )
+    target = np.array([[1, *(row[i] or 0 for row in rows)] for i in range(3)])
+    want = oracle.forward(
+        Arithmetic(),
+        ZOO["t5"],
+        {n: np.asarray(x, np.float64) for n, x in hosts.items()},
+        fed.inputs,
+        positions=fed.options["positions"],
+        target=target,
+    )
+    allowed = 8 * outputs(s, "t5").honest
+    for i, step in np.ndindex(3, 4):
+        behind = float(want[i, step].max() - want[i, step, target[i, step + 1]])
+        if behind > allowed:
+            raise Discrepancy(
+                f"{s.label}: row {i}, step {step}: expected token {int(want[i, step].argmax())}, "
+                f"got {target[i, step + 1]}, whose logit is {behind:.4g} lower"
+            )

@@ -1,0 +1,157 @@
+"""Losses: ignored targets, smoothing, soft targets, large logits, and totals with counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmkernel.interfaces import LossConfig
+from lmkernel_conformance.cases.case import case
+from lmkernel_conformance.cases.trial import Trial, trial
+from lmkernel_conformance.inputs import normal, spread
+from lmkernel_conformance.oracle import activation, loss
+
+if TYPE_CHECKING:
+    from lmkernel_conformance.oracle.arithmetic import Arithmetic
+    from lmkernel_conformance.subject import Subject
+
+Host = Any
+
+_TARGETS = np.array([[3, -1, 0, 6], [-100, 2, 5, 1]])
+
+
+def _cross_entropy(logits: Host, targets: Host, smoothing: float = 0.0) -> Trial:
+    return Trial(
+        inputs={"logits": logits},
+        fixed={"targets": targets},
+        native=lambda s, t: s.ops.cross_entropy(t["logits"], t["targets"], smoothing),
+        formula=lambda ar, t: loss.cross_entropy(ar, t["logits"], targets, smoothing),
+    )
+
+
+@trial(id="cross_entropy", op="cross_entropy", rows=(19,))
+def cross_entropy() -> Trial:
+    """Some targets are ignored, by -1 and by -100; an ignored one costs nothing."""
+    return _cross_entropy(normal("cross_entropy", 2, 4, 7, scale=2), _TARGETS)
+
+
+@trial(id="cross_entropy.smoothing", op="cross_entropy", rows=(19,))
+def cross_entropy_smoothing() -> Trial:
+    """Label smoothing leaves out ignored targets as well."""
+    return _cross_entropy(normal("cross_entropy", 2, 4, 7, scale=2), _TARGETS, 0.15)
+
+
+@trial(id="cross_entropy.large_logits", op="cross_entropy", rows=(18,))
+def cross_entropy_large() -> Trial:
+    """Logits near 1000, and one of -1000 at a target: the loss is finite."""
+    logits = spread("cross_entropy.large", 4, 6, low=998, high=1003)
+    logits[2, 4] = -1000.0
+    return _cross_entropy(logits, np.array([1, 5, 4, 0]))
+
+
+@trial(id="cross_entropy.large_vocabulary", op="cross_entropy")
+def cross_entropy_wide() -> Trial:
+    """Many classes, the last one too."""
+    logits = normal("cross_entropy.wide", 3, 1009, scale=3)
+    return _cross_entropy(logits, np.array([1008, 0, 511]))
+
+
+def _soft(s: Any, t: dict[str, Host], logits: Host) -> Host:
+    return s.ops.soft_cross_entropy(logits, t["target"])
+
+
+@trial(id="soft_cross_entropy", op="soft_cross_entropy")
+def soft_cross_entropy() -> Trial:
+    """Against distributions; both arguments have gradients."""
+    raw = spread("soft.target", 2, 3, 5, low=0.1, high=1)
+    return Trial(
+        inputs={
+            "logits": normal("soft", 2, 3, 5, scale=2),
+            "target": raw / raw.sum(-1, keepdims=True),
+        },
+        native=lambda s, t: s.ops.soft_cross_entropy(t["logits"], t["target"]),
+        formula=lambda ar, t: loss.soft_cross_entropy(ar, t["logits"], t["target"]),
+    )
+
+
+@trial(id="mse", op="mse")
+def mse() -> Trial:
+    """Mean over all elements of two axes, to 0-d."""
+    return Trial(
+        inputs={"y": normal("mse.y", 3, 5), "t": normal("mse.t", 3, 5, shift=0.5)},
+        native=lambda s, t: s.ops.mse(t["y"], t["t"]),
+        formula=lambda ar, t: loss.mse(ar, t["y"], t["t"]),
+    )
+
+
+def _component(kind: str, smoothing: float = 0.0) -> Any:
+    config = LossConfig(kind=kind, smoothing=smoothing)
+    return lambda s, y, t: list(s.factory.create("loss", config)(y, t))
+
+
+def _flat_sum(ar: Arithmetic, x: Host) -> Host:
+    return ar.sum(ar.reshape(x, (-1,)), 0)
+
+
+@trial(id="loss.cross_entropy", level="components", rows=(19, 20))
+def loss_cross_entropy() -> Trial:
+    """Total over the real targets, and how many there are: 6 of 8."""
+    made = _component("cross_entropy", 0.1)
+    return Trial(
+        inputs={"logits": normal("loss.cross_entropy", 2, 4, 7, scale=2)},
+        fixed={"targets": _TARGETS},
+        native=lambda s, t: made(s, t["logits"], t["targets"]),
+        formula=lambda ar, t: [
+            _flat_sum(ar, loss.cross_entropy(ar, t["logits"], _TARGETS, 0.1)),
+            ar.full((), 6.0),
+        ],
+    )
+
+
+@trial(id="loss.soft_cross_entropy", level="components")
+def loss_soft() -> Trial:
+    """Total over distributions, and how many there are: 6."""
+    raw = spread("soft.target", 2, 3, 5, low=0.1, high=1)
+    made = _component("soft_cross_entropy")
+    return Trial(
+        inputs={"logits": normal("loss.soft", 2, 3, 5, scale=2)},
+        fixed={"target": raw / raw.sum(-1, keepdims=True)},
+        native=lambda s, t: made(s, t["logits"], t["target"]),
+        formula=lambda ar, t: [
+            _flat_sum(ar, loss.soft_cross_entropy(ar, t["logits"], t["target"])),
+            ar.full((), 6.0),
+        ],
+    )
+
+
+@trial(id="loss.mse", level="components")
+def loss_mse() -> Trial:
+    """Total of the squares, and how many elements there are: 15."""
+    made = _component("mse")
+    return Trial(
+        inputs={"y": normal("mse.y", 3, 5)},
+        fixed={"t": normal("mse.t", 3, 5, shift=0.5)},
+        native=lambda s, t: made(s, t["y"], t["t"]),
+        formula=lambda ar, t: [15.0 * loss.mse(ar, t["y"], t["t"]), ar.full((), 15.0)],
+    )
+
+
+@case(level="components", id="loss.by_hand", rows=(20,))
+def by_hand(s: Subject) -> None:
+    """Labels stand where they are: neither shifted nor shifted twice.
+
+    Three positions over two classes with odds 1:1, 1:3 and 3:1; targets 0, 1 and 1: the total is
+    ln 2 + ln 4/3 + ln 4, that is ln(32/3).
+    """
+    odds = np.log(np.array([[[1.0, 1.0], [1.0, 3.0], [3.0, 1.0]]]))
+    made = s.factory.create("loss", LossConfig(kind="cross_entropy"))
+    total, count = made(s.array(odds), s.array(np.array([[0, 1, 1]])))
+    limit = s.budgets("total", lambda ar: _by_hand(ar, odds))
+    s.judge("total", s.host(total), limit[0])
+    s.demand("count", expected=3.0, got=float(s.host(count)))
+
+
+def _by_hand(ar: Arithmetic, odds: Host) -> Host:
+    logs = activation.log_softmax(ar, ar.constant(odds))
+    return -(logs[0, 0, 0] + logs[0, 1, 1] + logs[0, 2, 1])

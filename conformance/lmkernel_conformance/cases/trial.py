@@ -1,0 +1,166 @@
+"""A trial: one formula on a backend and on the oracle, values and gradients.
+
+A trial of level ``operations`` registers its gradient at level ``gradients``; that of a component
+or a model stays at its own level. The probe that the gradient is taken with weighs every output
+differently, so that no two mistakes cancel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel_conformance.cases.case import Case
+from lmkernel_conformance.inputs import normal
+from lmkernel_conformance.oracle.tape import gradient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel_conformance.oracle.arithmetic import Arithmetic
+    from lmkernel_conformance.subject import Subject
+
+__all__ = ["Trial", "Tried", "check_gradients", "check_values", "trial", "weighted"]
+
+Host = Any
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One formula.
+
+    Args:
+        inputs: host arrays of floats by name; gradients are taken of all of them.
+        native: on the backend: ``f(subject, arrays) -> array``, or several.
+        formula: on the oracle: ``f(arithmetic, arrays) -> array``, or several.
+        fixed: further host arrays, of any kind, that no gradient is taken of.
+    """
+
+    inputs: Mapping[str, Host]
+    native: Callable[[Subject, dict[str, Array]], Tree]
+    formula: Callable[[Arithmetic, dict[str, Host]], Tree]
+    fixed: Mapping[str, Host] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True)
+class Tried:
+    """A trial's cases.
+
+    Args:
+        op: the operation that it exercises, or empty.
+        make: makes the trial.
+        cases: its value, and its gradients unless there are none.
+    """
+
+    op: str
+    make: Callable[[], Trial]
+    cases: tuple[Case, ...]
+
+
+def trial(
+    *,
+    id: str,  # noqa: A002 - the word that pytest uses
+    op: str = "",
+    level: str = "operations",
+    rows: tuple[int, ...] = (),
+    dtypes: tuple[str, ...] = ("float32", "float64"),
+    gradients: bool = True,
+) -> Callable[[Callable[[], Trial]], Tried]:
+    """Make one case of a maker of a `Trial`, and another of its gradients."""
+
+    def made(make: Callable[[], Trial]) -> Tried:
+        doc = (make.__doc__ or "").strip()
+
+        def one(level: str, name: str, check: Callable[[Subject, Trial], None]) -> Case:
+            return Case(
+                level=level,
+                name=name,
+                run=lambda s: check(s, make()),
+                rows=rows,
+                dtypes=dtypes,
+                training=check is check_gradients,
+                doc=doc,
+            )
+
+        found = [one(level, id, check_values)]
+        if gradients:
+            higher = "gradients" if level == "operations" else level
+            found.append(one(higher, f"{id}.gradient", check_gradients))
+        return Tried(op, make, tuple(found))
+
+    return made
+
+
+def check_values(s: Subject, t: Trial) -> None:
+    """The value within its budget, in the dtype of the inputs."""
+    hosts = s.rounded({**t.inputs, **t.fixed})
+    got = t.native(s, s.arrays({**t.inputs, **t.fixed}))
+    s.agree("value", got, lambda ar: t.formula(ar, _cast(ar, hosts)))
+
+
+def check_gradients(s: Subject, t: Trial, *, compiled: bool = False) -> None:
+    """The gradient of every input within its budget, in the dtype of the input."""
+    floats, fixed = s.rounded(dict(t.inputs)), s.rounded(dict(t.fixed))
+    native = s.arrays(dict(t.fixed))
+    names = list(floats)
+
+    def honest(ar: Arithmetic) -> list[Host]:
+        known = _cast(ar, fixed)
+
+        def f(x: dict[str, Host]) -> list[Host]:
+            return _several(t.formula(ar, {**x, **known}))
+
+        leaves = _cast(ar, floats)
+        shapes = [_shape(y) for y in f(leaves)]
+        found = gradient(ar, f, leaves, [ar.constant(p) for p in _probes(s, shapes)])
+        return [found[name] for name in names]
+
+    def total(x: dict[str, Array]) -> Array:
+        return weighted(s, _several(t.native(s, {**x, **native})))
+
+    differentiated = s.ops.value_and_grad(total)
+    if compiled:
+        differentiated = s.ops.compile(differentiated)
+    _, got = differentiated(s.arrays(dict(t.inputs)))
+    limits = s.budgets("gradient", honest)
+    for name, limit in zip(names, limits, strict=True):
+        s.demand(f"gradient of {name}: dtype", expected=s.dtype, got=s.ops.dtype(got[name]))
+        s.judge(f"gradient of {name}", s.host(got[name]), limit)
+
+
+def weighted(s: Subject, outputs: list[Array]) -> Array:
+    """Σ probe · output over all outputs, 0-d."""
+    ops = s.ops
+    probes = [s.array(p) for p in _probes(s, [tuple(y.shape) for y in outputs])]
+    sums = [ops.sum(ops.reshape(y * p, (-1,)), 0) for y, p in zip(outputs, probes, strict=True)]
+    total = sums[0]
+    for more in sums[1:]:
+        total = total + more
+    return total
+
+
+def _probes(s: Subject, shapes: list[tuple[int, ...]]) -> list[Host]:
+    found = []
+    for i, shape in enumerate(shapes):
+        whole = tuple(int(extent) for extent in shape)
+        found.append(s.precision.round(normal(f"probe.{i}", *whole)))
+    return found
+
+
+def _shape(y: Host) -> tuple[int, ...]:
+    shape: tuple[int, ...] = y.shape
+    return shape
+
+
+def _cast(ar: Arithmetic, hosts: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Host]:
+    """Floats in the arithmetic's precision, everything else as it is."""
+    return {n: ar.constant(x) if x.dtype.kind == "f" else x for n, x in hosts.items()}
+
+
+def _several(results: Any) -> list[Any]:
+    return list(results) if isinstance(results, (list, tuple)) else [results]

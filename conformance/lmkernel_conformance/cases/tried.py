@@ -1,0 +1,27 @@
+"""The trials of single operations, by the operation that each exercises."""
+
+from __future__ import annotations
+
+from lmkernel_conformance.cases import (
+    activations,
+    attentions,
+    linears,
+    losses,
+    norms,
+    recurrents,
+)
+from lmkernel_conformance.cases.trial import Tried
+
+__all__ = ["trials"]
+
+_MODULES = (activations, norms, linears, attentions, recurrents, losses)
+
+
+def trials() -> dict[str, list[Tried]]:
+    """By operation; an operation without a trial is not there."""
+    found: dict[str, list[Tried]] = {}
+    for module in _MODULES:
+        for value in vars(module).values():
+            if isinstance(value, Tried) and value.op:
+                found.setdefault(value.op, []).append(value)
+    return found

@@ -1,0 +1,190 @@
+"""The document's worked examples as data: what is printed, what is correct, and where they differ.
+
+Constraint: nothing is tuned to reproduce a misprint. ``correct`` is what the printed formula gives
+for the printed inputs; where that is not what is printed, ``erratum`` says why. Each example has a
+companion of our own, whose matrices are not symmetric, so that a transposed product shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["EXAMPLES", "Example", "errata", "lookup"]
+
+Value = Any
+"""A number, or a list of them."""
+
+_THIRD = 0.33333333333333333333
+_W = [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
+_SKEW = [[1, 2, 0], [0, 1, 3], [2, 0, 1]]
+_PAIR = MappingProxyType({"prediction": [0.5, 0.3, 0.2], "target": [0.7, 0.2, 0.1]})
+_OTHER_PAIR = MappingProxyType({"prediction": [0.1, 0.6, 0.3], "target": [0.25, 0.25, 0.5]})
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One worked example.
+
+    Args:
+        id: its name here.
+        section: of the document; empty for a companion.
+        formula: as the document writes it.
+        inputs: by the names of the formula.
+        correct: what the formula gives, to all digits of float64.
+        printed: what the document prints; None for a companion.
+        erratum: why the two differ, or empty.
+        note: what else is to be said.
+    """
+
+    id: str
+    section: str = ""
+    formula: str
+    inputs: Mapping[str, Value]
+    correct: Value
+    printed: Value = None
+    erratum: str = ""
+    note: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """``"holds"``, ``"erratum: …"``, or ``"companion"``."""
+        if self.printed is None:
+            return "companion"
+        return f"erratum: {self.erratum}" if self.erratum else "holds"
+
+    @property
+    def computation(self) -> str:
+        """Which computation it is an example of: its id without ``.companion``."""
+        return self.id.split(".companion", maxsplit=1)[0]
+
+
+EXAMPLES: tuple[Example, ...] = (
+    Example(
+        id="embedding",
+        section="3.3.1",
+        formula="W·x",
+        inputs={"W": _W, "x": [1, 0, 0]},
+        printed=[0, 1, 1],
+        correct=[0, 1, 0],
+        erratum="W·x is the first column of W",
+        note="the vocabulary is the second axis of W; the document's index 1 counts from one",
+    ),
+    Example(
+        id="embedding.companion",
+        formula="W·x",
+        inputs={"W": [[0, 5, 2], [3, 1, 0], [1, 4, 7]], "x": [0, 0, 1]},
+        correct=[2, 0, 7],
+    ),
+    Example(
+        id="embedding.companion.zero_based",
+        formula="W·x",
+        inputs={"W": _W, "x": [0, 1, 0]},
+        correct=[1, 0, 1],
+        note="index 1, counting from zero",
+    ),
+    Example(
+        id="network.logits",
+        section="3.3.2",
+        formula="W·e + b",
+        inputs={"W": [[1, 0, 1], [0, 1, 0], [1, 1, 0]], "e": [0, 1, 0], "b": [1, 1, 1]},
+        printed=[1, 2, 2],
+        correct=[1, 2, 2],
+        note="holds for the corrected embedding; with the printed one it would be [2, 2, 2]",
+    ),
+    Example(
+        id="network.logits.companion",
+        formula="W·e + b",
+        inputs={"W": _SKEW, "e": [1, 0, 2], "b": [0.5, -1, 2]},
+        correct=[1.5, 5, 6],
+    ),
+    Example(
+        id="network.output",
+        section="3.3.2",
+        formula="softmax(W·e + b)",
+        inputs={"W": [[1, 0, 1], [0, 1, 0], [1, 1, 0]], "e": [0, 1, 0], "b": [1, 1, 1]},
+        printed=[0.25, 0.5, 0.25],
+        correct=[0.15536240349696362, 0.42231879825151820, 0.42231879825151820],
+        erratum="no softmax gives equal inputs unequal outputs",
+    ),
+    Example(
+        id="network.output.companion",
+        formula="softmax(W·e + b)",
+        inputs={"W": _SKEW, "e": [1, 0, 2], "b": [0.5, -1, 2]},
+        correct=[0.0080559025982065984914, 0.26677485547481520144, 0.72516924192697820006],
+    ),
+    Example(
+        id="attention.scores",
+        section="3.3.3",
+        formula="W_a·h",
+        inputs={"W_a": _W, "h": [0, 1, 1]},
+        printed=[1, 1, 1],
+        correct=[1, 1, 1],
+    ),
+    Example(
+        id="attention.scores.companion",
+        formula="W_a·h",
+        inputs={"W_a": _SKEW, "h": [0.5, -1, 2]},
+        correct=[-1.5, 5, 3],
+    ),
+    Example(
+        id="attention.weights",
+        section="3.3.3",
+        formula="softmax(W_a·h)",
+        inputs={"W_a": _W, "h": [0, 1, 1]},
+        printed=[0.33, 0.33, 0.33],
+        correct=[_THIRD, _THIRD, _THIRD],
+        note="holds to the two decimals printed",
+    ),
+    Example(
+        id="attention.weights.companion",
+        formula="softmax(W_a·h)",
+        inputs={"W_a": _SKEW, "h": [0.5, -1, 2]},
+        correct=[0.0013224735956957056094, 0.87963224709909076307, 0.11904527930521353133],
+    ),
+    Example(
+        id="loss.mse",
+        section="3.3.4",
+        formula="mean of (prediction - target)²",
+        inputs=_PAIR,
+        printed=0.0667,
+        correct=0.02,
+        erratum="(0.04 + 0.01 + 0.01) / 3 = 0.02",
+    ),
+    Example(
+        id="loss.mse.companion",
+        formula="mean of (prediction - target)²",
+        inputs=_OTHER_PAIR,
+        correct=0.061666666666666666667,
+    ),
+    Example(
+        id="loss.ce",
+        section="3.3.4",
+        formula="-Σ target · ln prediction",
+        inputs=_PAIR,
+        printed=0.342,
+        correct=0.88694137850055896,
+        erratum="0.8869 (base e), 0.3852 (base 10), 1.2796 (base 2); in no base 0.342",
+    ),
+    Example(
+        id="loss.ce.companion",
+        formula="-Σ target · ln prediction",
+        inputs=_OTHER_PAIR,
+        correct=1.3053390813529770881,
+    ),
+)
+
+
+def errata() -> tuple[Example, ...]:
+    """The examples whose printed result does not follow from their printed inputs."""
+    return tuple(example for example in EXAMPLES if example.erratum)
+
+
+def lookup(example_id: str) -> Example:
+    """The example of that name."""
+    return {example.id: example for example in EXAMPLES}[example_id]

@@ -1,0 +1,19 @@
+"""Mutants: broken backends that the suite must find wanting, each at the level named."""
+
+from __future__ import annotations
+
+from lmkernel_conformance.mutants import attention, basics, components, operations
+from lmkernel_conformance.mutants.mutant import Mutant
+
+__all__ = ["MUTANTS", "ROWS", "Mutant"]
+
+MUTANTS: tuple[Mutant, ...] = (
+    *basics.MUTANTS,
+    *operations.MUTANTS,
+    *attention.MUTANTS,
+    *components.MUTANTS,
+)
+"""All of them."""
+
+ROWS = frozenset({*range(1, 21), *range(25, 31)})
+"""The rows of the catalogue that this stage covers; 21 to 24 are the trainer's."""

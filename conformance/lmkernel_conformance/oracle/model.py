@@ -1,0 +1,155 @@
+"""A whole model: embedding, encoder, decoder, head, from a configuration and named parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmkernel_conformance.oracle.activation import activate
+from lmkernel_conformance.oracle.norm import linear
+from lmkernel_conformance.oracle.positions import sinusoids
+from lmkernel_conformance.oracle.recurrent import layer
+from lmkernel_conformance.oracle.tape import raw
+from lmkernel_conformance.oracle.transformer import normalize, stack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lmkernel_conformance.oracle.arithmetic import Arithmetic
+
+__all__ = ["embed", "feed_forward", "forward", "recurrent"]
+
+Host = Any
+Params = "Mapping[str, Host]"
+
+
+def embed(
+    ar: Arithmetic,
+    inputs: Host,
+    positions: Host,
+    p: Mapping[str, Host],
+    name: str,
+    config: Any,
+    segments: Host = None,
+) -> Host:
+    """Rows of the table, scaled, plus what tells positions and segments apart."""
+    if config.kind == "vectors":
+        return inputs
+    real = np.maximum(positions, 0)
+    x = ar.take(p[f"{name}.tokens.weight"], inputs) * config.scale
+    if config.positions == "learned":
+        x = x + ar.take(p[f"{name}.positions.weight"], real + config.offset)
+    if config.positions == "sinusoidal":
+        x = x + sinusoids(ar, real, config.width)
+    if config.segments:
+        which = segments if segments is not None else np.zeros_like(inputs)
+        x = x + ar.take(p[f"{name}.segments.weight"], which)
+    return x if config.norm is None else normalize(ar, x, p, f"{name}.norm", config.norm)
+
+
+def feed_forward(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, config: Any) -> Host:
+    """Dense layers, one after the other."""
+    last = len(config.widths) - 2
+    for i in range(last + 1):
+        y = linear(ar, x, p[f"{name}.layers.{i}.weight"], p.get(f"{name}.layers.{i}.bias"))
+        x = activate(ar, y, config.final_activation if i == last else config.activation)
+    return x
+
+
+def recurrent(
+    ar: Arithmetic,
+    x: Host,
+    positions: Host,
+    p: Mapping[str, Host],
+    name: str,
+    config: Any,
+    states: list[dict[str, dict[str, Host]]] | None = None,
+) -> tuple[Host, list[dict[str, dict[str, Host]]]]:
+    """All layers; states and last states are given for each layer and direction."""
+    ways = ("forward", "backward") if config.bidirectional else ("forward",)
+    kinds = ("h", "c") if config.cell == "lstm" else ("h",)
+    batch = raw(x).shape[0]
+    empty = {way: {kind: ar.full((batch, config.width), 0.0) for kind in kinds} for way in ways}
+    last = []
+    for i in range(config.layers):
+        begin = states[i] if states is not None else empty
+        runs = {
+            way: layer(
+                ar,
+                x,
+                positions,
+                p,
+                f"{name}.layers.{i}.{way}",
+                begin[way],
+                cell=config.cell,
+                reverse=way == "backward",
+            )
+            for way in ways
+        }
+        x = ar.concat([runs[way][0] for way in ways], -1)
+        last.append({way: runs[way][1] for way in ways})
+    return x, last
+
+
+def _joined(ar: Arithmetic, last: Any) -> Any:
+    """Each layer's last states, directions side by side, as a decoder's first ones."""
+    return [
+        {"forward": {k: ar.concat([s[k] for s in ends.values()], -1) for k in ends["forward"]}}
+        for ends in last
+    ]
+
+
+def _run(ar: Arithmetic, x: Host, positions: Host, p: Any, name: str, c: Any, **more: Any) -> Any:
+    """One encoder or decoder: hidden vectors and, of a recurrent one, the last states."""
+    if c.kind == "feed_forward":
+        return feed_forward(ar, x, p, name, c), None
+    if c.kind == "recurrent":
+        return recurrent(ar, x, positions, p, name, c, more.get("states"))
+    options = {"rotary": more.get("rotary"), "memory": more.get("memory")}
+    return stack(ar, x, positions, p, name, c, **options), None
+
+
+def forward(
+    ar: Arithmetic,
+    config: Any,
+    p: Mapping[str, Host],
+    inputs: Host,
+    *,
+    positions: Host = None,
+    segments: Host = None,
+    target: Host = None,
+    target_positions: Host = None,
+) -> Host:
+    """The output of every position, as `lmkernel.model.Model.forward` gives it."""
+    positions = _default(inputs) if positions is None else positions
+    own, name = config.embedding, "embedding"
+    x = embed(ar, inputs, positions, p, name, own, segments)
+    memory, states = None, None
+    if config.encoder is not None:
+        x, last = _run(ar, x, positions, p, "encoder", config.encoder, rotary=own.rotary)
+        memory, states = (x, positions), last and _joined(ar, last)
+    if config.decoder is not None:
+        if target is not None:
+            positions = _default(target) if target_positions is None else target_positions
+            if config.target_embedding is not None:
+                own, name = config.target_embedding, "target_embedding"
+            x = embed(ar, target, positions, p, name, own)
+        more = {"rotary": own.rotary, "memory": memory, "states": states}
+        if config.decoder.kind == "feed_forward" and memory is not None:
+            x = memory[0]
+        x, _ = _run(ar, x, positions, p, "decoder", config.decoder, **more)
+    return x if config.head is None else _head(ar, x, p, config.head, name)
+
+
+def _head(ar: Arithmetic, x: Host, p: Any, config: Any, tied_to: str) -> Host:
+    weight = p[f"{tied_to}.tokens.weight" if config.tied else "head.weight"]
+    y = linear(ar, x, weight, p.get("head.bias"))
+    if config.softcap is not None:
+        y = config.softcap * ar.tanh(y / config.softcap)
+    return activate(ar, y, config.activation)
+
+
+def _default(inputs: Host) -> Host:
+    batch, time = raw(inputs).shape[:2]
+    return np.broadcast_to(np.arange(time), (batch, time))

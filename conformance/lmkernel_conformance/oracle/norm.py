@@ -1,0 +1,40 @@
+"""Affine maps and normalisations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lmkernel_conformance.oracle.tape import raw
+
+if TYPE_CHECKING:
+    from lmkernel_conformance.oracle.arithmetic import Arithmetic
+
+__all__ = ["layer_norm", "linear", "rms_norm"]
+
+Host = Any
+
+
+def linear(
+    ar: Arithmetic, x: Host, weight: Host, bias: Host = None, delta: tuple[Host, Host] | None = None
+) -> Host:
+    """W·x + b (+ B·A·x) for each vector x, with W of (out, in)."""
+    rows = ar.reshape(x, (-1, raw(x).shape[-1]))
+    y = ar.matmul(rows, ar.transpose(weight, (1, 0)))
+    if bias is not None:
+        y = y + bias
+    if delta is not None:
+        y = y + linear(ar, linear(ar, rows, delta[0]), delta[1])
+    return ar.reshape(y, (*raw(x).shape[:-1], raw(weight).shape[0]))
+
+
+def layer_norm(ar: Arithmetic, x: Host, weight: Host, bias: Host, eps: float) -> Host:
+    """Centred, divided by the root of (mean square + ε), scaled, shifted (arXiv:1607.06450)."""
+    centred = x - ar.mean(x, -1, keepdims=True)
+    variance = ar.mean(centred * centred, -1, keepdims=True)
+    y = centred / ar.sqrt(variance + eps) * weight
+    return y if bias is None else y + bias
+
+
+def rms_norm(ar: Arithmetic, x: Host, weight: Host, eps: float) -> Host:
+    """Divided by the root of (mean square + ε), scaled (arXiv:1910.07467, eq. 4)."""
+    return x / ar.sqrt(ar.mean(x * x, -1, keepdims=True) + eps) * weight

@@ -1,0 +1,151 @@
+"""What a case is given: one backend in one precision, with the means to judge its results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.contract.trees import tree_map
+from lmkernel.factory import ComponentFactory
+from lmkernel_conformance.budget import Budget, budgets
+from lmkernel_conformance.discrepancy import demand
+from lmkernel_conformance.precision import PRECISIONS, Precision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lmkernel.backend import Backend
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.contract.optional import Ops
+    from lmkernel_conformance.budget import Measured
+    from lmkernel_conformance.oracle.arithmetic import Arithmetic
+
+__all__ = ["Record", "Subject"]
+
+Host = Any
+
+
+@final
+@dataclass(frozen=True)
+class Record:
+    """What one comparison used of its budget."""
+
+    what: str
+    measured: Measured
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A backend under test.
+
+    Args:
+        backend: from `lmkernel.load_backend`.
+        dtype: the floating dtype of this run.
+        case: the case that runs, which keys the budgets.
+        known: budgets measured so far, shared by all runs, since they belong to the cases.
+        records: what each comparison of this run used.
+    """
+
+    backend: Backend
+    dtype: str = "float32"
+    case: str = ""
+    known: dict[tuple[str, str, str], list[Budget]] = field(default_factory=dict, repr=False)
+    records: list[Record] = field(default_factory=list, repr=False)
+
+    @property
+    def ops(self) -> Ops:
+        """The backend's operations."""
+        return self.backend.ops
+
+    @property
+    def factory(self) -> ComponentFactory:
+        """Makes components on the backend."""
+        return ComponentFactory(self.backend)
+
+    @property
+    def precision(self) -> Precision:
+        """The format of this run."""
+        return PRECISIONS[self.dtype]
+
+    def with_ops(self, ops: Ops) -> Subject:
+        """The same with other operations."""
+        return replace(self, backend=replace(self.backend, ops=ops))
+
+    # transfer
+
+    def array(self, host: Host) -> Array:
+        """A host array on the backend: floats in this run's dtype, integers and masks in theirs."""
+        x = np.asarray(host)
+        if x.dtype.kind == "f":
+            return self.ops.asarray(self.precision.round(x), self.dtype)  # type: ignore[arg-type]  # declared by the backend
+        return self.ops.asarray(x, "bool" if x.dtype.kind == "b" else "int32")
+
+    def arrays(self, tree: Tree) -> Tree:
+        """Every leaf of a tree on the backend."""
+        return tree_map(self.array, tree)
+
+    def host(self, x: Array) -> Host:
+        """On the host, as a NumPy array."""
+        return np.asarray(self.ops.to_numpy(x))
+
+    def rounded(self, tree: Tree) -> Tree:
+        """Host floats as this run's dtype holds them; integers and masks as they are."""
+        return tree_map(lambda x: self.precision.round(x) if _floating(x) else x, tree)
+
+    def constant(self, value: float) -> Array:
+        """A 0-d array in this run's dtype."""
+        return self.ops.full((), value, self.dtype)  # type: ignore[arg-type]  # declared by the backend
+
+    # judgement
+
+    def agree(
+        self, what: str, got: Array, formula: Callable[[Arithmetic], Host], dtype: str | None = None
+    ) -> None:
+        """One result, or several, against the oracle's formula within its budget."""
+        results = list(got) if isinstance(got, (list, tuple)) else [got]
+        limits = self.budgets(what, formula)
+        demand(f"{what}: number of results", expected=len(limits), got=len(results))
+        for i, (x, limit) in enumerate(zip(results, limits, strict=True)):
+            name = what if len(results) == 1 else f"{what}, result {i}"
+            demand(f"{name}: dtype", expected=dtype or self.dtype, got=self.ops.dtype(x))
+            self.judge(name, self.host(x), limit)
+
+    def judge(self, what: str, got: Host, limit: Budget) -> None:
+        """A host array against a budget; what it used is recorded."""
+        self.records.append(Record(what, limit.judge(f"{self.label}: {what}", got)))
+
+    def equal(self, what: str, got: Array, expected: Host, dtype: str | None = None) -> None:
+        """Exactly equal, bit for bit but for the sign of zero."""
+        want = np.asarray(expected)
+        if dtype is not None:
+            demand(f"{self.label}: {what}: dtype", expected=dtype, got=self.ops.dtype(got))
+        host = self.host(got) if not isinstance(got, np.ndarray) else got
+        exact = Budget(np.asarray(want, np.float64), 0.0, PRECISIONS["float64"], floor=0.0)
+        self.judge(what, np.asarray(host, np.float64), exact)
+
+    def demand(self, what: str, *, expected: object, got: object) -> None:
+        """Equal Python values."""
+        demand(f"{self.label}: {what}", expected=expected, got=got)
+
+    def budgets(self, what: str, formula: Callable[[Arithmetic], Host]) -> list[Budget]:
+        """The budgets of a formula's results, measured once for a case and dtype."""
+        key = (self.case, self.dtype, what)
+        if key not in self.known:
+            self.known[key] = budgets(lambda ar: _several(formula(ar)), self.precision)
+        return self.known[key]
+
+    @property
+    def label(self) -> str:
+        """The case and its dtype, for messages."""
+        return f"{self.case}[{self.dtype}]"
+
+
+def _floating(x: Host) -> bool:
+    return bool(np.asarray(x).dtype.kind == "f")
+
+
+def _several(results: Host) -> list[Host]:
+    return list(results) if isinstance(results, (list, tuple)) else [results]

@@ -1,0 +1,118 @@
+"""The commands: certify, from an empty folder, and reference."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lmkernel.contract.capabilities import Capabilities
+from lmkernel.errors import MissingDependencyError, UnknownNameError
+from lmkernel.plugins import BackendSpec, Registry, hookimpl
+from lmkernel_conformance.cli import Certify
+from lmkernel_conformance.mutants.mutant import optional
+from lmkernel_conformance.reference import Reference
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Absent:
+    @hookimpl
+    def lmkernel_register_backends(self) -> list[BackendSpec]:
+        return [
+            BackendSpec(
+                name="absent",
+                contract="0.2",
+                load="absent.backend:create",
+                requires=("absent_framework",),
+                install="pip install absent",
+                capabilities=Capabilities(),
+            )
+        ]
+
+
+def _run(command: Any, *arguments: str, registry: Registry | None = None) -> int:
+    made = command(registry or Registry())
+    parser = argparse.ArgumentParser()
+    made.configure(parser)
+    code: int = made.run(parser.parse_args(arguments))
+    return code
+
+
+def test_certify_passes_numpy_from_an_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _run(Certify, "numpy", "--profile", "inference", "--level", "document") == 0
+    out = capfd.readouterr().out
+    assert "numpy passes the profile inference" in out
+    assert "document" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_certify_ignores_the_users_pytest_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --nonsense\n", encoding="utf-8")
+    (tmp_path / "conftest.py").write_text("raise RuntimeError\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--more-nonsense")
+    assert _run(Certify, "numpy", "--level", "document", "--json") == 0
+    rows = json.loads(capfd.readouterr().out)
+    assert {row["outcome"] for row in rows} == {"passed"}
+    assert any(row["share"] > 0 for row in rows)
+
+
+def test_certify_needs_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'lmkernel\[conformance\]'"):
+        _run(Certify, "numpy")
+
+
+def test_certify_refuses_an_unknown_and_an_absent_backend() -> None:
+    with pytest.raises(UnknownNameError, match="unknown backend 'nunpy'"):
+        _run(Certify, "nunpy")
+    with pytest.raises(MissingDependencyError, match="run: pip install absent"):
+        _run(Certify, "absent", registry=Registry({"absent": Absent()}))
+
+
+def test_reference_prints_errata_and_seven_digits(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(Reference, "--backend", "numpy") == 0
+    lines = capsys.readouterr().out.splitlines()
+    output = next(line for line in lines if line.startswith("network.output "))
+    assert "[0.25, 0.5, 0.25]" in output
+    assert output.count("[0.1553624, 0.4223188, 0.4223188]") == 2
+    assert "erratum" in output
+    assert sum("erratum" in line for line in lines) == 5
+
+
+def test_reference_of_all_says_how_to_install_what_is_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    registry = Registry({"absent": Absent()})
+    assert _run(Reference, "--backend", "all", registry=registry) == 0
+    assert "run: pip install absent" in capsys.readouterr().out
+
+
+def test_reference_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(Reference, "--backend", "numpy", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    found = {row["id"]: row for row in rows if row["way"] in ("", "gather")}
+    assert found["loss.ce"]["computed"] == pytest.approx(0.886941378500559)
+    assert found["loss.ce"]["printed"] == 0.342
+
+
+def test_reference_fails_where_a_value_disagrees(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lmkernel import backend
+
+    right = backend.load_backend
+    broken = optional("softmax", lambda ops, x, _=-1: ops.softmax(x) * x)
+    monkeypatch.setattr(backend, "load_backend", lambda *a, **k: broken(right(*a, **k)))
+    assert _run(Reference, "--backend", "numpy") == 1
+    assert "DISAGREES" in capsys.readouterr().out

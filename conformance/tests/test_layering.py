@@ -1,0 +1,46 @@
+"""What the suite may import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import lmkernel_conformance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(lmkernel_conformance.__file__).parent
+
+
+def _imported(folder: Path) -> Iterator[str]:
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            if isinstance(node, ast.ImportFrom) and node.module:
+                yield node.module
+
+
+def test_suite_imports_no_backend_and_no_framework() -> None:
+    roots = {name.partition(".")[0] for name in _imported(ROOT)}
+    allowed = {"lmkernel", "lmkernel_conformance", "numpy", "pytest"}
+    assert roots - allowed - set(sys.stdlib_module_names) == set()
+
+
+def test_oracle_imports_nothing_of_the_core() -> None:
+    names = {n for n in _imported(ROOT / "oracle") if n.startswith("lmkernel")}
+    assert {n for n in names if not n.startswith("lmkernel_conformance.oracle")} == set()
+
+
+def test_pytest_plugin_is_light() -> None:
+    code = (
+        "import sys, lmkernel_conformance.pytest_plugin, lmkernel_conformance.plugin as p;"
+        "p.lmkernel_register_commands();"
+        "print(sorted({'numpy', 'torch', 'jax', 'tensorflow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
