@@ -13,6 +13,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.core import VJPNode, add_outgrads
 from autograd.extend import defvjp, primitive
+from autograd.numpy.numpy_vjps import unbroadcast_f
 from autograd.tracer import getval, isbox, new_box, trace_stack
 from autograd.util import toposort
 
@@ -56,6 +57,19 @@ def _erf(x: Array) -> Array:
 
 
 defvjp(_erf, lambda _, x: lambda g: g * np.exp(-x * x) * np.asarray(2 / np.sqrt(np.pi), x.dtype))
+
+
+@primitive  # type: ignore[untyped-decorator]  # autograd ships no types
+def _where(condition: Array, x: Array, y: Array) -> Array:
+    return np.where(condition, x, y)
+
+
+defvjp(  # autograd's own fails where the condition has more axes than a choice
+    _where,
+    None,
+    lambda _, c, x, __: unbroadcast_f(x, lambda g: np.where(c, g, np.zeros((), g.dtype))),
+    lambda _, c, __, y: unbroadcast_f(y, lambda g: np.where(c, np.zeros((), g.dtype), g)),
+)
 
 
 @final
@@ -126,9 +140,11 @@ class NumpyOps(MandatoryOps):
         return anp.maximum(x, y)
 
     def where(self, condition: Array, x: Array, y: Array) -> Array:
-        return anp.where(condition, x, y)
+        return _where(condition, x, y)
 
     def sum(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:
+        if x.dtype.kind != "f":
+            return np.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
         return anp.sum(x, axis=axis, keepdims=keepdims)
 
     def max(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:

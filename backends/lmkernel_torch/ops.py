@@ -122,6 +122,8 @@ class TorchOps(MandatoryOps):
                 value = f(watched, *args)
                 leaves: list[Array] = []
                 tree_map(leaves.append, watched)
+                if not value.requires_grad:  # nothing was used
+                    return value, tree_map(torch.zeros_like, tree)
                 grads = iter(torch.autograd.grad(value, leaves, materialize_grads=True))
             return value.detach(), tree_map(lambda _: next(grads), tree)
 

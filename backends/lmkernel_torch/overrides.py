@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from lmkernel_torch.packing import linear, pack_linear, take_rows, unpack_linear
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lmkernel.contract.mandatory import Array, Tree
-    from lmkernel.contract.optional import Cache, Delta
+    from lmkernel.contract.optional import Cache
 
 __all__ = ["OVERRIDES"]
 
@@ -42,46 +44,6 @@ def swiglu(x: Array) -> Array:
 
 _LONG = 64
 """From so many queries on, it pays to find out whether a mask is causal."""
-
-
-@final
-class Transposed:
-    """A packed weight: stored (in, out), which the library multiplies faster at any row count."""
-
-    __slots__ = ("weight",)
-
-    def __init__(self, weight: Array) -> None:
-        self.weight = weight
-
-    @property
-    def shape(self) -> torch.Size:
-        """(out, in), as the weight had."""
-        return self.weight.shape[::-1]
-
-
-def pack_linear(weight: Array) -> Transposed:
-    """A copy in the other order."""
-    return Transposed(weight.t().contiguous())
-
-
-def unpack_linear(packed: Transposed) -> Array:
-    """The weight, as a view."""
-    return packed.weight.t()
-
-
-def linear(
-    x: Array, weight: Array | Transposed, bias: Array | None = None, delta: Delta | None = None
-) -> Array:
-    """One call for product and bias."""
-    if type(weight) is Transposed:
-        rows = x.reshape(-1, x.shape[-1])
-        y = rows @ weight.weight if bias is None else torch.addmm(bias, rows, weight.weight)
-        y = y.view(*x.shape[:-1], y.shape[-1])
-    else:
-        y = functional.linear(x, weight, bias)
-    if delta is None:
-        return y
-    return y + functional.linear(functional.linear(x, delta[0]), delta[1])
 
 
 def layer_norm(x: Array, weight: Array, bias: Array | None, eps: float) -> Array:
@@ -203,14 +165,6 @@ def cross_entropy(logits: Array, targets: Array, smoothing: float = 0.0) -> Arra
         rows.to(wide), classes, ignore_index=-1, reduction="none", label_smoothing=smoothing
     )
     return losses.reshape(targets.shape).to(logits.dtype)
-
-
-def take_rows(weight: Array | Transposed, indices: Array) -> Array:
-    """The embedding kernel, or columns of what is stored in the other order."""
-    if type(weight) is not Transposed:
-        return functional.embedding(indices, weight)
-    rows = torch.index_select(weight.weight, 1, indices.reshape(-1)).t()
-    return rows.reshape(*indices.shape, -1)
 
 
 def remat(f: Callable[..., Tree]) -> Callable[..., Tree]:

@@ -16,9 +16,9 @@ def pack_linear(_: Ops, weight: Array) -> PackedLinear:
     return weight
 
 
-def unpack_linear(_: Ops, packed: PackedLinear) -> Array:
+def unpack_linear(_: Ops, weight: Array | PackedLinear) -> Array:
     """The handle is the weight."""
-    return packed
+    return weight
 
 
 def linear(

@@ -83,8 +83,8 @@ class OptionalOps(MandatoryOps):
         """A handle of ``weight (out, in)`` for inference; the weight is not used afterwards."""
 
     @abstractmethod
-    def unpack_linear(self, packed: PackedLinear) -> Array:
-        """The weight ``(out, in)`` of a handle, exactly as it was packed."""
+    def unpack_linear(self, weight: Array | PackedLinear) -> Array:
+        """The weight ``(out, in)`` of a handle, exactly as it was packed; an array as it is."""
 
     @abstractmethod
     def linear(

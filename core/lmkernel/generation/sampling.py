@@ -39,10 +39,13 @@ def sample(
     the lowest id.
 
     Raises:
-        InputError: the logits hold NaN or infinity where a choice is to be made.
+        InputError: the largest logit is NaN or infinite.
     """
-    if not np.isfinite(logits).all():
+    best = int(np.argmax(logits))  # of NaN, if there is any
+    if not np.isfinite(logits[best]):
         raise InputError(f"expected finite logits at step {step}, row {row}; got NaN or infinity")
+    if options.temperature == 0 and options.repetition_penalty == 1:
+        return best
     scores = logits.astype(np.float64)
     if options.repetition_penalty != 1:
         _penalise(scores, history, options.repetition_penalty)

@@ -262,9 +262,8 @@ class Model:
             raise InputError("expected a model with a decoder, got one without")
         embedded = self._embed_target(params, tokens, positions)
         hidden, tree = self.decoder.step(params["decoder"], embedded, tree, start, extent=extent)
-        batch, width = hidden.shape[0], hidden.shape[-1]
-        last = self.backend.ops.reshape(hidden[:, -1:], (batch, width))
-        return self._output(params, last), tree
+        last = self._output(params, hidden[:, -1:])
+        return self.backend.ops.reshape(last, (last.shape[0], last.shape[-1])), tree
 
     def _check(
         self, tokens: NDArray[np.int32], positions: NDArray[np.int32], state: DecodingState
