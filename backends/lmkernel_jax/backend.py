@@ -6,6 +6,7 @@ import jax
 
 from lmkernel.backend import BackendParts
 from lmkernel_jax.ops import JaxOps
+from lmkernel_jax.overrides import OVERRIDES
 
 __all__ = ["create"]
 
@@ -15,11 +16,7 @@ def create(device: str) -> BackendParts:
     kind, _, index = device.partition(":")
     return BackendParts(
         mandatory=JaxOps(jax.devices(kind)[int(index or 0)]),
-        overrides={
-            "softmax": jax.nn.softmax,
-            "log_softmax": jax.nn.log_softmax,
-            "silu": jax.nn.silu,
-        },
+        overrides=OVERRIDES,
         scope=_wide_types,
     )
 

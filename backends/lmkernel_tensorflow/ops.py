@@ -1,7 +1,6 @@
 """The mandatory tier on TensorFlow.
 
-Constraints: called inside the backend's scope, which places arrays on its device. Loops are real
-loops (`tf.while_loop`): an unrolled one takes XLA minutes to compile.
+Constraint: called inside the backend's scope, which places arrays on its device.
 """
 
 from __future__ import annotations
@@ -13,6 +12,9 @@ import tensorflow as tf
 
 from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
 from lmkernel.contract.trees import tree_map
+from lmkernel_tensorflow.cache import cache_update
+from lmkernel_tensorflow.compiling import Compiled
+from lmkernel_tensorflow.loops import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,15 +29,16 @@ class TensorflowOps(MandatoryOps):
     """TensorFlow's implementation of the mandatory tier."""
 
     def asarray(self, value: Any, dtype: DType, *, copy: bool = True) -> Array:
-        host = np.array(value) if copy else np.asarray(value)
-        return tf.cast(tf.convert_to_tensor(host), dtype)
+        del copy  # TensorFlow copies in any case
+        return tf.convert_to_tensor(np.asarray(value, dtype=_host(dtype)))
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
         narrow = self.dtype(x) in ("bfloat16", "float16")
         return np.array(tf.cast(x, "float32") if narrow else x)
 
     def full(self, shape: Sequence[int], value: float, dtype: DType) -> Array:
-        return tf.fill(tuple(shape), tf.cast(value, dtype))
+        number = tf.constant(np.asarray(value, dtype=_host(dtype)))
+        return tf.fill(tuple(shape), number) if shape else number
 
     def arange(self, start: int, stop: int, dtype: DType) -> Array:
         return tf.cast(tf.range(start, stop), dtype)
@@ -111,11 +114,12 @@ class TensorflowOps(MandatoryOps):
 
     def value_and_grad(self, f: Callable[..., Array]) -> Callable[..., tuple[Array, Tree]]:
         def differentiated(tree: Tree, *args: Any) -> tuple[Array, Tree]:
+            watched = tree_map(tf.identity, tree)  # f may close over a leaf, as a constant
             leaves: list[Array] = []
-            tree_map(leaves.append, tree)
+            tree_map(leaves.append, watched)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(leaves)
-                value = f(tree, *args)
+                value = f(watched, *args)
             zero = tf.UnconnectedGradients.ZERO
             grads = iter(tape.gradient(value, leaves, unconnected_gradients=zero))
             # a gather's gradient is sparse until it is made a tensor
@@ -126,9 +130,8 @@ class TensorflowOps(MandatoryOps):
     def compile(
         self, f: Callable[..., Tree], *, donate: Sequence[int] = (), static: Sequence[int] = ()
     ) -> Callable[..., Tree]:
-        del donate, static  # XLA reuses buffers by itself; plain Python values are constants
-        compiled = tf.function(f, jit_compile=True, autograph=False)
-        return lambda *args: compiled(*args)
+        del donate  # XLA reuses what it made itself
+        return Compiled(f, static)
 
     def scan(
         self,
@@ -138,37 +141,15 @@ class TensorflowOps(MandatoryOps):
         *,
         reverse: bool = False,
     ) -> tuple[Tree, Tree]:
-        leaves: list[Array] = []
-        tree_map(leaves.append, xs)
-        length = leaves[0].shape[0]
-
-        def at(step: Array) -> Tree:
-            return tree_map(lambda x: tf.gather(x, step), xs)
-
-        _, shapes = f(init, at(length - 1 if reverse else 0))  # only for its structure
-        stacks = tree_map(lambda y: tf.TensorArray(y.dtype, length, element_shape=y.shape), shapes)
-
-        def body(count: Array, carry: Tree, stacks: Tree) -> tuple[Array, Tree, Tree]:
-            step = length - 1 - count if reverse else count
-            carry, y = f(carry, at(step))
-            return count + 1, carry, tree_map(lambda s, v: s.write(step, v), stacks, y)
-
-        _, carry, stacks = tf.while_loop(
-            lambda count, *_: count < length,
-            body,
-            (tf.constant(0), init, stacks),
-            maximum_iterations=length,
-        )
-        return carry, tree_map(lambda s: s.stack(), stacks)
+        return scan(f, init, xs, reverse=reverse)
 
     def cache_update(self, buffer: Array, values: Array, start: Array, axis: int) -> Array:
-        extent, count = buffer.shape[axis], values.shape[axis]
-        slots = tf.range(extent) - start
-        rows = tf.gather(values, tf.clip_by_value(slots, 0, count - 1), axis=axis)
-        inside = tf.reshape(
-            (slots >= 0) & (slots < count), (extent,) + (1,) * (len(buffer.shape) - axis - 1)
-        )
-        return tf.where(inside, rows, buffer)
+        return cache_update(buffer, values, start, axis)
 
     def random_uniform(self, key: Array, shape: Sequence[int], dtype: DType) -> Array:
-        return tf.random.stateless_uniform(tuple(shape), key, dtype=dtype)
+        return tf.random.stateless_uniform(tuple(shape), key, dtype=dtype, alg="philox")
+
+
+def _host(dtype: DType) -> Any:
+    """NumPy's own type of that name; TensorFlow brings the 16-bit ones."""
+    return tf.as_dtype(dtype).as_numpy_dtype
