@@ -21,7 +21,7 @@ __all__ = ["OVERRIDES"]
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None, delta: Delta | None = None) -> Array:
-    """Contracts both last axes, so that the weight is read as it lies: a third faster at one row."""
+    """Contracts both last axes: the weight is read as it lies, a third faster at one row."""
     y = _product(x, weight)
     if bias is not None:
         y = y + bias
