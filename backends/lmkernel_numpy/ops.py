@@ -50,6 +50,14 @@ defvjp(_sigmoid, lambda y, _: lambda g: g * y * (1 - y))
 
 
 @primitive  # type: ignore[untyped-decorator]  # autograd ships no types
+def _tanh(x: Array) -> Array:
+    return np.tanh(x)
+
+
+defvjp(_tanh, lambda y, _: lambda g: g * (1 - y * y))  # autograd's own overflows in cosh
+
+
+@primitive  # type: ignore[untyped-decorator]  # autograd ships no types
 def _erf(x: Array) -> Array:
     from scipy import special  # slow to import, and only erf needs it
 
@@ -125,7 +133,7 @@ class NumpyOps(MandatoryOps):
         return anp.sin(x)
 
     def tanh(self, x: Array) -> Array:
-        return anp.tanh(x)
+        return _tanh(x)
 
     def sigmoid(self, x: Array) -> Array:
         return _sigmoid(x)

@@ -70,14 +70,17 @@ class Budget:
         error = self._errors(got, want)
         ulp = self.precision.ulp(np.where(np.isfinite(want), want, 0.0))
         allowed = FACTOR * self.honest + np.maximum(self.floor * ulp, self.precision.tiny)
-        with np.errstate(over="ignore"):
-            shares = error / allowed
+        with np.errstate(over="ignore"):  # an exact budget allows next to nothing
+            shares, units = error / allowed, error / ulp
         if not want.size:
             return Measured(0.0, 0.0)
         worst = np.unravel_index(int(np.argmax(shares)), want.shape)
-        found = Measured(float(error[worst] / ulp[worst]), float(shares[worst]))
+        found = Measured(float(units[worst]), float(shares[worst]))
         if not found.share <= 1:
-            raise Discrepancy(_sentence(what, got[worst], want[worst], worst, found))
+            exact = self.honest == self.floor == 0
+            raise Discrepancy(
+                _sentence(what, got[worst], want[worst], worst, None if exact else found)
+            )
         return found
 
     @staticmethod
@@ -90,12 +93,12 @@ class Budget:
         return np.where(same, 0.0, error)
 
 
-def _sentence(what: str, got: float, want: float, where: Any, found: Measured) -> str:
+def _sentence(what: str, got: float, want: float, where: Any, found: Measured | None) -> str:
     place = ", ".join(str(int(i)) for i in where)
-    return (
-        f"{what}: expected {want:.17g}, got {got:.17g} at [{place}]: "
-        f"{found.ulps:.4g} units in the last place, {found.share:.4g} of the budget"
-    )
+    text = f"{what}: expected {want:.17g}, got {got:.17g} at [{place}]"
+    if found is None:
+        return f"{text}, where both must be equal"
+    return f"{text}: {found.ulps:.4g} units in the last place, {found.share:.4g} of the budget"
 
 
 def budgets(formula: Callable[[Arithmetic], list[Host]], precision: Precision) -> list[Budget]:

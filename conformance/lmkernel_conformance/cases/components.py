@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +9,16 @@ import numpy as np
 
 from lmkernel.config import (
     AttentionConfig,
-    EmbeddingConfig,
     FeedForwardConfig,
-    NormConfig,
     RecurrentConfig,
-    RotaryConfig,
 )
 from lmkernel.interfaces import Embedded, View
 from lmkernel.parameters import flatten, nest
 from lmkernel_conformance.cases.case import Case, case
 from lmkernel_conformance.cases.kinds import CALLED, POSITIONS, build
 from lmkernel_conformance.cases.trial import Trial, check_gradients, check_values, trial
-from lmkernel_conformance.inputs import normal, parameters, tokens
-from lmkernel_conformance.oracle import model, positions
+from lmkernel_conformance.inputs import normal, parameters
+from lmkernel_conformance.oracle import model
 from lmkernel_conformance.oracle.attention import visible
 from lmkernel_conformance.oracle.transformer import multi_head
 
@@ -77,88 +73,6 @@ def _kind_cases(kind: str) -> list[Case]:
 
 KINDS = tuple(made for kind in CALLED for made in _kind_cases(kind))
 
-_TOKENS = tokens("components", 2, 5, vocab=11)
-
-
-def _embedding(config: EmbeddingConfig, segments: Host = None) -> Trial:
-    width = config.width
-    inputs = {"tokens.weight": normal("embedding.table", 11, width)}
-    if config.segments:
-        inputs["segments.weight"] = normal("embedding.segments", config.segments, width)
-    if config.norm is not None:
-        inputs["norm.weight"] = normal("embedding.norm", width)
-
-    def native(s: Subject, t: dict[str, Any]) -> Any:
-        made = s.factory.create("embedding", config)
-        kinds = None if segments is None else s.array(segments)
-        params = nest(made.declare(), t)
-        return made(params, s.array(_TOKENS), s.array(POSITIONS), segments=kinds).hidden
-
-    def formula(ar: Any, t: dict[str, Host]) -> Host:
-        own = {f"own.{name}": x for name, x in t.items()}
-        return model.embed(ar, _TOKENS, POSITIONS, own, "own", config, segments)
-
-    return Trial(inputs=inputs, native=native, formula=formula)
-
-
-@trial(id="embedding.one_hot", level="components")
-def one_hot() -> Trial:
-    """The product with one-hot vectors gives the rows that the gather gives, and its gradients."""
-    return _embedding(EmbeddingConfig(width=6, vocab=11, lookup="one_hot"))
-
-
-@trial(id="embedding.gather", level="components")
-def gather() -> Trial:
-    """The vocabulary is the table's first axis."""
-    return _embedding(EmbeddingConfig(width=6, vocab=11))
-
-
-@trial(id="embedding.scale", level="components", rows=(26,))
-def scale() -> Trial:
-    """A factor that is no power of two."""
-    return _embedding(EmbeddingConfig(width=6, vocab=11, scale=math.sqrt(6)))
-
-
-@trial(id="embedding.sinusoidal", level="components", rows=(11,))
-def sinusoidal() -> Trial:
-    """Sine and cosine interleaved; a padded row has the positions of an unpadded one."""
-    return _embedding(EmbeddingConfig(width=6, vocab=11, positions="sinusoidal"))
-
-
-@trial(id="embedding.segments", level="components")
-def segmented() -> Trial:
-    """Segments that differ between rows and inside them."""
-    segments = np.array([[0, 0, 2, 1, 1], [1, 2, 2, 0, 1]])
-    return _embedding(EmbeddingConfig(width=6, vocab=11, segments=3), segments)
-
-
-@trial(id="norm.offset", level="components", rows=(16,))
-def norm_offset() -> Trial:
-    """A family that stores w - 1: the factor is 1 + w."""
-    norm = NormConfig(kind="rms", eps=1e-5, offset=1.0)
-    return _embedding(EmbeddingConfig(width=6, vocab=11, norm=norm))
-
-
-@trial(id="norm.no_offset", level="components", rows=(16,))
-def norm_plain() -> Trial:
-    """A family that stores w: the factor is w."""
-    return _embedding(EmbeddingConfig(width=6, vocab=11, norm=NormConfig(kind="rms", eps=1e-5)))
-
-
-def _rotation(rotary: RotaryConfig, where: Host) -> Trial:
-    config = EmbeddingConfig(width=2, vocab=2, positions="rotary", rotary=rotary)
-
-    def native(s: Subject, t: dict[str, Any]) -> list[Any]:
-        made = s.factory.create("embedding", config)
-        params = {"tokens": {"weight": t["table"]}}
-        return list(made(params, s.array(np.zeros_like(where)), s.array(where)).rotation)
-
-    return Trial(
-        inputs={"table": normal("rotation.table", 2, 2)},
-        native=native,
-        formula=lambda ar, _: list(positions.rotation(ar, where, rotary)),
-    )
-
 
 @trial(id="attention.view_bias", level="components")
 def view_bias() -> Trial:
@@ -183,36 +97,6 @@ def view_bias() -> Trial:
 
     inputs = {"x": normal("view_bias.x", 2, 5, 12), "bias": normal("view_bias", 1, 6, 5, 5)}
     return Trial(inputs={**inputs, **weights}, native=native, formula=formula)
-
-
-_FAR = np.array([[0, 1, 2, 3, 17, 101], [-1, -1, 0, 1, 1023, 4097]])
-
-
-@trial(id="rotary.theta", level="components", rows=(9, 10), gradients=False)
-def rotary_theta() -> Trial:
-    """A theta of 5e5, positions far out."""
-    return _rotation(RotaryConfig(dim=12, theta=5e5), _FAR)
-
-
-@trial(id="rotary.linear", level="components", rows=(10,), gradients=False)
-def rotary_linear() -> Trial:
-    """Positions divided by a factor."""
-    return _rotation(RotaryConfig(dim=12, scaling="linear", factor=4.0), _FAR)
-
-
-@trial(id="rotary.llama3", level="components", rows=(10,), gradients=False)
-def rotary_llama3() -> Trial:
-    """Wavelengths on both sides of the ramp and on it."""
-    config = RotaryConfig(
-        dim=16,
-        theta=5e5,
-        scaling="llama3",
-        factor=8.0,
-        low_freq_factor=1.0,
-        high_freq_factor=4.0,
-        original_context=512,
-    )
-    return _rotation(config, _FAR)
 
 
 def _dense(kind: str, widths: tuple[int, ...], final: str) -> Trial:

@@ -111,6 +111,7 @@ def unpack(s: Subject) -> None:
     weight = normal("unpack", 9, 6)
     back = s.ops.unpack_linear(s.ops.pack_linear(s.array(weight)))
     s.equal("weight", back, s.rounded(weight), s.dtype)
+    s.equal("an array", s.ops.unpack_linear(s.array(weight)), s.rounded(weight), s.dtype)
 
 
 @case(level="operations", id="take_rows.packed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 Host = Any
 
-_SOURCE = np.array([[-1, 0, 1, 2, 3], [0, 1, 2, 3, 4], [-1, -1, -1, 0, 1]])
+SOURCE = np.array([[-1, 0, 1, 2, 3], [0, 1, 2, 3, 4], [-1, -1, -1, 0, 1]])
 """Three rows of five; two are padded on the left."""
-_TARGET = np.array([[0, 1, 2, 3, 4, 5], [-1, -1, 0, 1, 2, 3], [-1, 0, 1, 2, 3, 4]])
+TARGET = np.array([[0, 1, 2, 3, 4, 5], [-1, -1, 0, 1, 2, 3], [-1, 0, 1, 2, 3, 4]])
 """Three rows of six."""
-_DECODERS = ("llama", "gpt2", "gemma")
+DECODERS = ("llama", "gpt2", "gemma")
 _PAIRS = ("t5", "gru", "lstm")
 
 
@@ -49,15 +49,15 @@ def batch(name: str) -> Batch:
     """The inputs of one of the zoo, padded where it takes positions."""
     if name == "document":
         return Batch(normal("document", 1, 4, 3), {})
-    if name in _DECODERS:
-        return Batch(tokens(name, 3, 6, vocab=31), {"positions": _TARGET})
+    if name in DECODERS:
+        return Batch(tokens(name, 3, 6, vocab=31), {"positions": TARGET})
     if name == "bert":
         segments = np.array([[0, 0, 0, 1, 1], [0, 1, 1, 1, 1], [0, 0, 0, 0, 1]])
-        return Batch(tokens(name, 3, 5, vocab=31), {"positions": _SOURCE, "segments": segments})
+        return Batch(tokens(name, 3, 5, vocab=31), {"positions": SOURCE, "segments": segments})
     options = {
-        "positions": _SOURCE,
+        "positions": SOURCE,
         "target": tokens(f"{name}.target", 3, 6, vocab=31),
-        "target_positions": _TARGET,
+        "target_positions": TARGET,
     }
     return Batch(tokens(name, 3, 5, vocab=17), options)
 
@@ -66,10 +66,11 @@ def _shown(name: str) -> Host:
     """Which output positions are real; what padding gives is nobody's business."""
     if name == "document":
         return np.ones((1, 4), bool)
-    return (_SOURCE if name == "bert" else _TARGET) >= 0
+    return (SOURCE if name == "bert" else TARGET) >= 0
 
 
-def _trial(s: Subject, name: str) -> Trial:
+def model_trial(s: Subject, name: str) -> Trial:
+    """The model's forward pass over its batch; what padding gives is set to zero."""
     fed, shown, declared = batch(name), _shown(name), made(s, name).declare()
 
     def native(x: Subject, t: dict[str, Any]) -> Any:
@@ -100,14 +101,14 @@ def _forward_cases(name: str) -> tuple[Case, Case]:
     plain = Case(
         level="models",
         name=f"{name}.forward",
-        run=lambda s: check_values(s, _trial(s, name)),
+        run=lambda s: check_values(s, model_trial(s, name)),
         rows=_ROWS[name],
         doc="Every real position of a padded batch.",
     )
     gradient = Case(
         level="models",
         name=f"{name}.gradient",
-        run=lambda s: check_gradients(s, _trial(s, name)),
+        run=lambda s: check_gradients(s, model_trial(s, name)),
         rows=_ROWS[name],
         training=True,
         doc="The gradient of every parameter.",
@@ -122,7 +123,7 @@ def outputs(s: Subject, name: str) -> Budget:
     """The oracle's outputs for the batch, with their budget."""
     fed, hosts = batch(name), values(s, name)
     return s.budgets(
-        "outputs",
+        f"outputs of {name}",
         lambda ar: oracle.forward(
             ar, ZOO[name], {n: ar.constant(x) for n, x in hosts.items()}, fed.inputs, **fed.options
         ),
@@ -140,7 +141,7 @@ def _decoded(s: Subject, name: str, pieces: tuple[int, ...], capacity: int) -> N
     model, fed, limit = made(s, name), batch(name), outputs(s, name)
     params = model.pack(values(s, name))
     fed_tokens = fed.options.get("target", fed.inputs).astype(np.int32)
-    where = _TARGET.astype(np.int32)
+    where = TARGET.astype(np.int32)
     memory = None
     if "target" in fed.options:
         memory = model.encode(params, s.array(fed.inputs), s.array(fed.options["positions"]))
@@ -166,7 +167,7 @@ def _cached_case(name: str) -> Case:
     )
 
 
-CACHED = tuple(_cached_case(name) for name in (*_DECODERS, *_PAIRS))
+CACHED = tuple(_cached_case(name) for name in (*DECODERS, *_PAIRS))
 
 
 @case(level="models", id="llama.cache_grows", rows=(25,))
@@ -179,7 +180,7 @@ def grows(s: Subject) -> None:
 def consumed(s: Subject) -> None:
     """A state serves once; a fork of it serves once more and gives the same."""
     model, fed = made(s, "gpt2"), batch("gpt2")
-    params, where = model.pack(values(s, "gpt2")), _TARGET.astype(np.int32)
+    params, where = model.pack(values(s, "gpt2")), TARGET.astype(np.int32)
     old = model.begin(params, 3, 6)
     _, state = model.step(params, fed.inputs[:, :3], where[:, :3], old)
     twin = model.fork(state)
@@ -192,111 +193,3 @@ def consumed(s: Subject) -> None:
         except CacheError:
             continue
         raise Discrepancy(f"{s.label}: expected CacheError from a consumed state, got an output")
-
-
-def _forward(s: Subject, name: str, params: Any, inputs: Host, **options: Host) -> Host:
-    native = {key: s.array(x) for key, x in options.items()}
-    return s.host(made(s, name).forward(params, s.array(inputs), **native))
-
-
-@case(level="models", id="law.causality", rows=(1,))
-def causality(s: Subject) -> None:
-    """A change of a token moves no earlier output, and moves its own."""
-    for name in _DECODERS:
-        params = made(s, name).place(values(s, name))
-        inputs = batch(name).inputs
-        before = _forward(s, name, params, inputs)
-        for i in (2, 5):
-            changed = inputs.copy()
-            changed[:, i] = (changed[:, i] + 7) % 31
-            after = _forward(s, name, params, changed)
-            s.equal(f"{name}: outputs before {i}", after[:, :i], before[:, :i])
-            moved = bool((after[:, i] != before[:, i]).any())
-            s.demand(f"{name}: output {i} moves", expected=True, got=moved)
-
-
-@case(level="models", id="law.padding", rows=(8, 11))
-def padding(s: Subject) -> None:
-    """A padded row is the row by itself, whatever stands in the padding."""
-    for name in ("llama", "gpt2", "gemma", "t5", "gru", "lstm"):
-        model, fed = made(s, name), batch(name)
-        params = model.place(values(s, name))
-        limit = _outputs_of(s, name)
-        padded = fed.inputs.copy()
-        where = fed.options["positions"]
-        padded[where < 0] = (padded[where < 0] + 5) % 17
-        options = dict(fed.options)
-        if "target" in options:
-            options["target"] = np.where(options["target_positions"] < 0, 1, options["target"])
-        got = _forward(s, name, params, padded, **options)
-        for row in range(3):
-            shown = _TARGET[row] >= 0
-            at = Budget(limit.reference[row, shown], limit.honest, limit.precision)
-            s.judge(f"{name}: row {row} with other padding", got[row, shown], at)
-            alone = _alone(s, name, params, fed, row)
-            s.judge(f"{name}: row {row} alone", alone, at)
-
-
-def _outputs_of(s: Subject, name: str) -> Budget:
-    fed, hosts = batch(name), values(s, name)
-    return s.budgets(
-        name,
-        lambda ar: oracle.forward(
-            ar, ZOO[name], {n: ar.constant(x) for n, x in hosts.items()}, fed.inputs, **fed.options
-        ),
-    )[0]
-
-
-def _alone(s: Subject, name: str, params: Any, fed: Batch, row: int) -> Host:
-    """One row without its padding, with default positions."""
-    real = fed.options["positions"][row] >= 0
-    inputs = fed.inputs[row : row + 1, real]
-    options = {}
-    if "target" in fed.options:
-        shown = _TARGET[row] >= 0
-        options["target"] = fed.options["target"][row : row + 1, shown]
-    return _forward(s, name, params, inputs, **options)[0]
-
-
-@case(level="models", id="law.batch_order")
-def batch_order(s: Subject) -> None:
-    """Rows in another order give outputs in that order."""
-    order = np.array([2, 0, 1])
-    for name in ("llama", "t5", "lstm"):
-        params, fed, limit = made(s, name).place(values(s, name)), batch(name), _outputs_of(s, name)
-        options = {key: x[order] for key, x in fed.options.items()}
-        got = _forward(s, name, params, fed.inputs[order], **options)
-        shown = _TARGET >= 0
-        at = Budget(limit.reference[shown], limit.honest, limit.precision)
-        s.judge(name, got[np.argsort(order)][shown], at)
-
-
-@case(level="models", id="law.compiled", rows=(28,))
-def compiled(s: Subject) -> None:
-    """Compiled, a model gives what it gives eagerly, within the budget."""
-    for name in ("llama", "t5", "lstm"):
-        model, fed, limit = made(s, name), batch(name), _outputs_of(s, name)
-        params, options = model.place(values(s, name)), fed.native(s)
-        f = s.ops.compile(lambda p, x, o, m=model: m.forward(p, x, **o))
-        got = s.host(f(params, s.array(fed.inputs), options))
-        shown = _TARGET >= 0
-        s.judge(name, got[shown], Budget(limit.reference[shown], limit.honest, limit.precision))
-
-
-@case(level="models", id="law.compiled_gradient", training=True, rows=(28,))
-def compiled_gradient(s: Subject) -> None:
-    """A compiled gradient of a whole model is within the budget of the eager one."""
-    for name in ("llama", "gru"):
-        own = replace(s, case=f"{s.case} {name}")
-        check_gradients(own, _trial(s, name), compiled=True)
-
-
-@case(level="models", id="law.packed")
-def packed(s: Subject) -> None:
-    """Fused and packed weights serve as the plain ones, all positions at once."""
-    for name in ("llama", "gpt2", "gemma", "t5"):
-        model, fed, limit = made(s, name), batch(name), _outputs_of(s, name)
-        with s.backend.inference():
-            got = _forward(s, name, model.pack(values(s, name)), fed.inputs, **fed.options)
-        shown = _TARGET >= 0
-        s.judge(name, got[shown], Budget(limit.reference[shown], limit.honest, limit.precision))

@@ -28,10 +28,10 @@ _UNIFORMS = (
     "0x1.c3bf399795e09p-1",
 )
 _NORMALS = (
-    "0x1.1c4d6b7df87fap-2",
-    "0x1.4c49a5714351fp-1",
-    "0x1.ccce62314e4bep-5",
-    "0x1.2fc8add97ad4ap+0",
+    "0x1.1c4d6b7df87f5p-2",
+    "0x1.4c49a57143521p-1",
+    "0x1.ccce62314e495p-5",
+    "0x1.2fc8add97ad46p+0",
 )
 _WEIGHTS = "b4a084153f56fc72b5c1400171884682"
 

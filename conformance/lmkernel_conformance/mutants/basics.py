@@ -24,6 +24,12 @@ def asarray_float32(ops: Any, value: Any, dtype: Any, *, copy: bool = True) -> A
     return narrowed(ops, ops.asarray(value, dtype, copy=copy))
 
 
+def full_float32(ops: Any, shape: Any, value: float, dtype: Any) -> Any:
+    """A constant of float64 comes through float32, as a framework's default number does."""
+    rounded = float(np.float32(value)) if dtype == "float64" else value
+    return ops.full(shape, rounded, dtype)
+
+
 def sum_float32(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
     """float64 is summed in float32."""
     return narrowed(ops, ops.sum(narrowed(ops, x), axis, keepdims=keepdims))
@@ -187,6 +193,7 @@ def _of(op: str, name: str, broken: Any, row: int = 0, seen: str = "", **more: A
 
 MUTANTS = (
     _of("asarray", "float64_by_float32", asarray_float32, 29, "keras#23225"),
+    _of("full", "float64_by_float32", full_float32, 29),
     _of("sum", "float64_by_float32", sum_float32, 29, "keras#23225"),
     _of("matmul", "float64_by_float32", matmul_float32, 29, "keras#23225"),
     _of("matmul", "ten_bits", matmul_ten_bits),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import numpy as np
 
 from lmkernel.interfaces import Decoder, Embedded, Embedding, Encoder, Loss, Memory
-from lmkernel.plugins import default_registry
+from lmkernel_conformance.mutants.around import around, rebuilt
 from lmkernel_conformance.mutants.mutant import Mutant, component, narrow
 
 if TYPE_CHECKING:
@@ -17,49 +17,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 __all__ = ["MUTANTS"]
-
-
-def _right(interface: str, kind: str, factory: Any, config: Any) -> Any:
-    """The core's own component."""
-    return default_registry().component(interface, kind).resolve().build(factory, config)
-
-
-def _rebuilt(base: type, interface: str, kind: str, change: Callable[[Any], Any]) -> type:
-    """A class that builds the core's own component from a configuration that is changed."""
-
-    def build(cls: Any, factory: Any, config: Any) -> Any:
-        del cls
-        return _right(interface, kind, factory, change(config))
-
-    return type("Rebuilt", (base,), {"build": classmethod(build)})
-
-
-@final
-class _Around:
-    """The core's own component, with one call of it changed."""
-
-    def __init__(self, inner: Any, call: Callable[..., Any]) -> None:
-        self._inner = inner
-        self._call = call
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        return self._call(self._inner, *args, **options)
-
-
-def _around(
-    base: type, interface: str, kind: str, make_call: Callable[[Any, Any], Callable[..., Any]]
-) -> type:
-    """A class that builds the core's own component and changes its call."""
-
-    def build(cls: Any, factory: Any, config: Any) -> Any:
-        del cls
-        inner = _right(interface, kind, factory, config)
-        return _Around(inner, make_call(factory.ops, config))
-
-    return type("Around", (base,), {"build": classmethod(build)})
 
 
 def _plain_theta(config: Any) -> Any:
@@ -184,40 +141,40 @@ MUTANTS = (
     Mutant(
         id="rotary.theta_ignored",
         level="components",
-        make=component(_TOKEN, _rebuilt(Embedding, "embedding", "token", _plain_theta)),
+        make=component(_TOKEN, rebuilt(Embedding, "embedding", "token", _plain_theta)),
         row=10,
         seen="candle#3746",
     ),
     Mutant(
         id="rotary.theta_ignored.in_a_model",
         level="models",
-        make=component(_TOKEN, _rebuilt(Embedding, "embedding", "token", _plain_theta)),
+        make=component(_TOKEN, rebuilt(Embedding, "embedding", "token", _plain_theta)),
         row=10,
         seen="candle#3746",
     ),
     Mutant(
         id="rotary.scaling_ignored",
         level="components",
-        make=component(_TOKEN, _rebuilt(Embedding, "embedding", "token", _no_scaling)),
+        make=component(_TOKEN, rebuilt(Embedding, "embedding", "token", _no_scaling)),
         row=10,
     ),
     Mutant(
         id="rotary.scaling_ignored.in_a_checkpoint",
         level="checkpoints",
-        make=component(_TOKEN, _rebuilt(Embedding, "embedding", "token", _no_scaling)),
+        make=component(_TOKEN, rebuilt(Embedding, "embedding", "token", _no_scaling)),
         row=10,
     ),
     Mutant(
         id="positions.shifted_by_padding",
         level="models",
-        make=component(_TOKEN, _around(Embedding, "embedding", "token", _shifted_positions)),
+        make=component(_TOKEN, around(Embedding, "embedding", "token", _shifted_positions)),
         row=11,
         seen="nnsight#673",
     ),
     Mutant(
         id="positions.shifted_in_a_batch",
         level="generation",
-        make=component(_TOKEN, _around(Embedding, "embedding", "token", _shifted_positions)),
+        make=component(_TOKEN, around(Embedding, "embedding", "token", _shifted_positions)),
         row=11,
         seen="nnsight#673",
     ),
@@ -225,7 +182,7 @@ MUTANTS = (
         id="norm.offset_ignored",
         level="models",
         make=component(
-            "decoder:transformer", _rebuilt(Decoder, "decoder", "transformer", _no_offset)
+            "decoder:transformer", rebuilt(Decoder, "decoder", "transformer", _no_offset)
         ),
         row=16,
         seen="Liger-Kernel#74",
@@ -234,14 +191,14 @@ MUTANTS = (
         id="window.too_wide",
         level="models",
         make=component(
-            "decoder:transformer", _rebuilt(Decoder, "decoder", "transformer", _wider_window)
+            "decoder:transformer", rebuilt(Decoder, "decoder", "transformer", _wider_window)
         ),
     ),
     Mutant(
         id="memory.padding_seen",
         level="models",
         make=component(
-            "encoder:transformer", _around(Encoder, "encoder", "transformer", _padding_seen)
+            "encoder:transformer", around(Encoder, "encoder", "transformer", _padding_seen)
         ),
         row=8,
         seen="transformers#36293",
@@ -250,7 +207,7 @@ MUTANTS = (
         id="memory.padding_seen.in_generation",
         level="generation",
         make=component(
-            "encoder:transformer", _around(Encoder, "encoder", "transformer", _padding_seen)
+            "encoder:transformer", around(Encoder, "encoder", "transformer", _padding_seen)
         ),
         row=8,
         seen="transformers#36293",
@@ -258,15 +215,13 @@ MUTANTS = (
     Mutant(
         id="recurrent.padding_read",
         level="components",
-        make=component(
-            "encoder:recurrent", _around(Encoder, "encoder", "recurrent", _padding_read)
-        ),
+        make=component("encoder:recurrent", around(Encoder, "encoder", "recurrent", _padding_read)),
         row=11,
     ),
     Mutant(
         id="embedding.scale_rounded",
         level="components",
-        make=component(_TOKEN, _around(Embedding, "embedding", "token", _scale_rounded)),
+        make=component(_TOKEN, around(Embedding, "embedding", "token", _scale_rounded)),
         row=26,
         seen="transformers#29402",
         base=narrow(),
@@ -275,7 +230,7 @@ MUTANTS = (
         id="loss.labels_shifted",
         level="components",
         make=component(
-            "loss:cross_entropy", _around(Loss, "loss", "cross_entropy", _labels_shifted)
+            "loss:cross_entropy", around(Loss, "loss", "cross_entropy", _labels_shifted)
         ),
         row=20,
         seen="transformers#47394",
@@ -283,7 +238,7 @@ MUTANTS = (
     Mutant(
         id="loss.counts_ignored",
         level="components",
-        make=component("loss:cross_entropy", _around(Loss, "loss", "cross_entropy", _all_counted)),
+        make=component("loss:cross_entropy", around(Loss, "loss", "cross_entropy", _all_counted)),
         row=19,
         seen="pytorch#73205",
     ),

@@ -1,0 +1,118 @@
+"""Laws of whole models: causality, padding, order, compilation, packing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmkernel_conformance.budget import Budget
+from lmkernel_conformance.cases.case import case
+from lmkernel_conformance.cases.models import DECODERS, TARGET, batch, model_trial, outputs
+from lmkernel_conformance.cases.trial import check_gradients
+from lmkernel_conformance.cases.zoo import made, values
+
+if TYPE_CHECKING:
+    from lmkernel_conformance.cases.models import Batch
+    from lmkernel_conformance.subject import Subject
+
+Host = Any
+
+
+def _forward(s: Subject, name: str, params: Any, inputs: Host, **options: Host) -> Host:
+    native = {key: s.array(x) for key, x in options.items()}
+    return s.host(made(s, name).forward(params, s.array(inputs), **native))
+
+
+@case(level="models", id="law.causality", rows=(1,))
+def causality(s: Subject) -> None:
+    """A change of a token moves no earlier output, and moves its own."""
+    for name in DECODERS:
+        params = made(s, name).place(values(s, name))
+        inputs = batch(name).inputs
+        before = _forward(s, name, params, inputs)
+        for i in (2, 5):
+            changed = inputs.copy()
+            changed[:, i] = (changed[:, i] + 7) % 31
+            after = _forward(s, name, params, changed)
+            s.equal(f"{name}: outputs before {i}", after[:, :i], before[:, :i])
+            moved = bool((after[:, i] != before[:, i]).any())
+            s.demand(f"{name}: output {i} moves", expected=True, got=moved)
+
+
+@case(level="models", id="law.padding", rows=(8, 11))
+def padding(s: Subject) -> None:
+    """A padded row is the row by itself, whatever stands in the padding."""
+    for name in ("llama", "gpt2", "t5", "gru"):
+        model, fed = made(s, name), batch(name)
+        params = model.place(values(s, name))
+        limit = outputs(s, name)
+        padded = fed.inputs.copy()
+        where = fed.options["positions"]
+        padded[where < 0] = (padded[where < 0] + 5) % 17
+        options = dict(fed.options)
+        if "target" in options:
+            options["target"] = np.where(options["target_positions"] < 0, 1, options["target"])
+        got = _forward(s, name, params, padded, **options)
+        for row in range(3):
+            shown = TARGET[row] >= 0
+            at = Budget(limit.reference[row, shown], limit.honest, limit.precision)
+            s.judge(f"{name}: row {row} with other padding", got[row, shown], at)
+            alone = _alone(s, name, params, fed, row)
+            s.judge(f"{name}: row {row} alone", alone, at)
+
+
+def _alone(s: Subject, name: str, params: Any, fed: Batch, row: int) -> Host:
+    """One row without its padding, with default positions."""
+    real = fed.options["positions"][row] >= 0
+    inputs = fed.inputs[row : row + 1, real]
+    options = {}
+    if "target" in fed.options:
+        shown = TARGET[row] >= 0
+        options["target"] = fed.options["target"][row : row + 1, shown]
+    return _forward(s, name, params, inputs, **options)[0]
+
+
+@case(level="models", id="law.batch_order")
+def batch_order(s: Subject) -> None:
+    """Rows in another order give outputs in that order."""
+    order = np.array([2, 0, 1])
+    for name in ("llama", "t5", "lstm"):
+        params, fed, limit = made(s, name).place(values(s, name)), batch(name), outputs(s, name)
+        options = {key: x[order] for key, x in fed.options.items()}
+        got = _forward(s, name, params, fed.inputs[order], **options)
+        shown = TARGET >= 0
+        at = Budget(limit.reference[shown], limit.honest, limit.precision)
+        s.judge(name, got[np.argsort(order)][shown], at)
+
+
+@case(level="models", id="law.compiled", rows=(28,))
+def compiled(s: Subject) -> None:
+    """Compiled, a model gives what it gives eagerly, within the budget."""
+    for name in ("llama", "t5", "lstm"):
+        model, fed, limit = made(s, name), batch(name), outputs(s, name)
+        params, options = model.place(values(s, name)), fed.native(s)
+        f = s.ops.compile(lambda p, x, o, m=model: m.forward(p, x, **o))
+        got = s.host(f(params, s.array(fed.inputs), options))
+        shown = TARGET >= 0
+        s.judge(name, got[shown], Budget(limit.reference[shown], limit.honest, limit.precision))
+
+
+@case(level="models", id="law.compiled_gradient", training=True, rows=(28,))
+def compiled_gradient(s: Subject) -> None:
+    """A compiled gradient of a whole model is within the budget of the eager one."""
+    for name in ("llama", "gru"):
+        own = replace(s, case=f"{s.case} {name}")
+        check_gradients(own, model_trial(s, name), compiled=True)
+
+
+@case(level="models", id="law.packed")
+def packed(s: Subject) -> None:
+    """Fused and packed weights serve as the plain ones, all positions at once."""
+    for name in ("llama", "gpt2", "gemma", "t5"):
+        model, fed, limit = made(s, name), batch(name), outputs(s, name)
+        with s.backend.inference():
+            got = _forward(s, name, model.pack(values(s, name)), fed.inputs, **fed.options)
+        shown = TARGET >= 0
+        s.judge(name, got[shown], Budget(limit.reference[shown], limit.honest, limit.precision))
