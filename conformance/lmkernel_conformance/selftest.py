@@ -5,6 +5,7 @@ Constraint: only a discrepancy kills; a mutant that crashes proves nothing.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
@@ -41,11 +42,13 @@ def judge(mutant: Mutant, known: Subject) -> Trial:
 
     Args:
         mutant: the defect.
-        known: a subject on the correct backend, whose budgets are shared.
+        known: a subject on the correct backend, whose budgets are used where there are some.
     """
     broken = mutant.make(mutant.base(known.backend))
+    # a defect may reach what expected values are made of: its budgets are nobody else's
+    shared = replace(known, known=dict(known.known) if mutant.patch is nullcontext else {})
     with mutant.patch():
-        for outcome in run_items(broken, _ordered(mutant, broken), known):
+        for outcome in run_items(broken, _ordered(mutant, broken), shared):
             if outcome.discrepancy is not None:
                 return Trial(mutant, outcome.item, str(outcome.discrepancy))
     return Trial(mutant, None)
