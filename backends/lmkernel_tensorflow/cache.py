@@ -34,7 +34,7 @@ def cache_update(buffer: Array, values: Array, start: Array, axis: int) -> Array
     return _sliced(buffer, values, corner)
 
 
-@tf.custom_gradient
+@tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow is not typed here
 def _sliced(buffer: Array, values: Array, corner: Array) -> Array:
     """XLA's operation, which has no gradient of its own."""
 

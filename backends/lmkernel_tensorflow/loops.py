@@ -31,9 +31,7 @@ def scan(f: Step, init: Tree, xs: Tree, *, reverse: bool) -> tuple[Tree, Tree]:
     return run(f, init, xs, length, reverse=reverse)
 
 
-def _at_once(
-    f: Step, init: Tree, xs: Tree, length: int, *, reverse: bool
-) -> tuple[Tree, Tree]:
+def _at_once(f: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) -> tuple[Tree, Tree]:
     carry, ys = init, []
     for step in reversed(range(length)) if reverse else range(length):
         carry, y = f(carry, tree_take(xs, step))

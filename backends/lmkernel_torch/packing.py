@@ -101,7 +101,7 @@ def _probed() -> bool:
         exact = torch.equal(blocks.to_dense(), weight)
     except (AttributeError, RuntimeError, TypeError):
         return False
-    return exact and torch.allclose(y, x @ weight.t(), rtol=1e-5, atol=1e-6)
+    return bool(exact and torch.allclose(y, x @ weight.t(), rtol=1e-5, atol=1e-6))
 
 
 def pack_linear(weight: Array) -> Packed:

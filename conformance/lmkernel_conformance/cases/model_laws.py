@@ -44,7 +44,7 @@ def causality(s: Subject) -> None:
 @case(level="models", id="law.padding", rows=(8, 11))
 def padding(s: Subject) -> None:
     """A padded row is the row by itself, whatever stands in the padding."""
-    for name in ("llama", "gpt2", "t5", "gru"):
+    for name in ("llama", "t5"):
         model, fed = made(s, name), batch(name)
         params = model.place(values(s, name))
         limit = outputs(s, name)
