@@ -1,7 +1,7 @@
 """The real model: the same tokens on every backend as transformers takes from the original GGUF.
 
-Constraints: needs the package index, all four frameworks and transformers in one environment;
-run by ``tox -e real``. transformers reads the GGUF file by itself: nothing of ours is between.
+Constraints: needs the package index, all four frameworks, transformers and the plugin
+``lmkernel-minimal`` in one environment; run by ``tox -e real``. transformers reads the GGUF file by itself: nothing of ours is between.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def test_directory_opens_in_transformers_with_equal_logits(folder: str) -> None:
     np.testing.assert_allclose(ours.logits([ids]), theirs, rtol=0, atol=2e-3)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [*BACKENDS, "minimal"])
 def test_chat_names_paris(folder: str, backend: str) -> None:
     assert folder
     assert "Paris" in lmkernel("chat", "--backend", backend, "What is the capital of France?")

@@ -24,9 +24,13 @@ __all__ = ["RecurrentDecoder", "RecurrentEncoder"]
 _GATES = {"gru": 3, "lstm": 4}
 
 
+def _ways(config: RecurrentConfig) -> tuple[str, ...]:
+    """The directions in the order of their outputs; a mapping's own order is no one's promise."""
+    return ("forward", "backward") if config.bidirectional else ("forward",)
+
+
 def _declare(config: RecurrentConfig) -> ParamTree:
-    ways = ("forward", "backward") if config.bidirectional else ("forward",)
-    layers, into = [], config.input_width
+    ways, layers, into = _ways(config), [], config.input_width
     for _ in range(config.layers):
         layers.append({way: _declare_one(config, into) for way in ways})
         into = config.width * len(ways)
@@ -90,7 +94,7 @@ def _run(
     x, last = inputs.hidden, []
     for layer, state in zip(params["layers"], states, strict=True):
         outs, ends = [], {}
-        for way in state:
+        for way in _ways(config):
             out, ends[way] = _scan(
                 ops, config, layer[way], x, inputs.positions, state[way], reverse=way == "backward"
             )
@@ -128,9 +132,8 @@ class RecurrentEncoder(Encoder):
         ops, config = self._ops, self._config
         if state is None:
             batch, dtype = inputs.hidden.shape[0], ops.dtype(inputs.hidden)
-            ways = ("forward", "backward") if config.bidirectional else ("forward",)
             state = [
-                {way: _zeros(ops, config, batch, dtype) for way in ways}
+                {way: _zeros(ops, config, batch, dtype) for way in _ways(config)}
                 for _ in range(config.layers)
             ]
         hidden, last = _run(ops, config, params, inputs, state)
