@@ -1,7 +1,8 @@
 """The real model: the same tokens on every backend as transformers takes from the original GGUF.
 
 Constraints: needs the package index, all four frameworks, transformers and the plugin
-``lmkernel-minimal`` in one environment; run by ``tox -e real``. transformers reads the GGUF file by itself: nothing of ours is between.
+``lmkernel-minimal`` in one environment; run by ``tox -e real``. transformers reads the GGUF file by
+itself: nothing of ours is between.
 """
 
 from __future__ import annotations
