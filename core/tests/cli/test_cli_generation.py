@@ -129,7 +129,8 @@ def test_missing_path_is_said_to_be_missing() -> None:
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it was ignored at the start
 from lmkernel.cli import main
 import lmkernel.generation.text as text
 original = text.TextGeneration._given
