@@ -40,9 +40,15 @@ def wide(s: Subject) -> None:
 
 @case(level="operations", id="float64.reductions", dtypes=("float64",), rows=(29,))
 def wide_composed(s: Subject) -> None:
-    """Means and gradients in float64 are not float32 inside."""
+    """Means in float64 are not float32 inside."""
+    x = np.array([1.0, 1 + _WIDE, 1 + 2 * _WIDE])
+    s.equal("mean", s.ops.mean(s.array(x), 0), 1 + _WIDE, "float64")
+
+
+@case(level="gradients", id="float64.gradient", dtypes=("float64",), rows=(29,), training=True)
+def wide_gradient(s: Subject) -> None:
+    """Gradients in float64 are not float32 inside."""
     ops, x = s.ops, np.array([1.0, 1 + _WIDE, 1 + 2 * _WIDE])
-    s.equal("mean", ops.mean(s.array(x), 0), 1 + _WIDE, "float64")
     _, gradient = ops.value_and_grad(lambda t: ops.sum(t * t, 0))(s.array(x))
     s.equal("gradient", gradient, 2 * x, "float64")
 

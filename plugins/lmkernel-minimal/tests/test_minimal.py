@@ -69,7 +69,7 @@ def test_generates_what_the_default_backend_generates() -> None:
 
 def test_gradients_are_refused_as_declared(backend: Backend) -> None:
     [(operation, reason)] = backend.capabilities.unsupported.items()
-    with pytest.raises(CapabilityError, match=f"{operation}: {reason}"):
+    with pytest.raises(CapabilityError, match=f"{operation}.*unsupported: {reason}"):
         getattr(backend.ops, operation)(backend.ops.exp)
 
 
