@@ -160,7 +160,9 @@ def _recurrent(cell: str) -> Trial:
     def native(s: Subject, t: dict[str, Any]) -> list[Any]:
         made = s.factory.create("encoder", config)
         embedded = Embedded(t["x"], s.array(POSITIONS))
-        memory = made(nest(made.declare(), t), embedded, state=states(t))
+        # some frameworks sort the keys of a mapping: its order may decide nothing
+        turned = [dict(reversed(layer.items())) for layer in states(t)]
+        memory = made(nest(made.declare(), t), embedded, state=turned)
         return [memory.hidden, *(layer[k] for layer in memory.state for k in kinds)]
 
     def formula(ar: Any, t: dict[str, Host]) -> list[Host]:

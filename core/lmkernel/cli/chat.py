@@ -75,7 +75,7 @@ def _converse(loaded: LanguageModel, options: GenerationOptions, system: list[Me
     messages = list(system)
     while True:
         try:
-            line = input(paint("> ", "bold", sys.stdout)).strip()
+            line = input("> ").strip()
         except EOFError:
             print()
             return 0
