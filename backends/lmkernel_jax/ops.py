@@ -111,8 +111,10 @@ class JaxOps(MandatoryOps):
     def stop_gradient(self, x: Array) -> Array:
         return jax.lax.stop_gradient(x)
 
-    def value_and_grad(self, f: Callable[..., Array]) -> Callable[..., tuple[Array, Tree]]:
-        return jax.value_and_grad(f)  # type: ignore[no-any-return]  # JAX is not typed here
+    def value_and_grad(
+        self, f: Callable[..., Tree], *, aux: bool = False
+    ) -> Callable[..., tuple[Tree, Tree]]:
+        return jax.value_and_grad(f, has_aux=aux)  # type: ignore[no-any-return]  # JAX is not typed here
 
     def compile(
         self, f: Callable[..., Tree], *, donate: Sequence[int] = (), static: Sequence[int] = ()

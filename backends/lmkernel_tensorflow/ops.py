@@ -112,18 +112,21 @@ class TensorflowOps(MandatoryOps):
     def stop_gradient(self, x: Array) -> Array:
         return tf.stop_gradient(x)
 
-    def value_and_grad(self, f: Callable[..., Array]) -> Callable[..., tuple[Array, Tree]]:
-        def differentiated(tree: Tree, *args: Any) -> tuple[Array, Tree]:
+    def value_and_grad(
+        self, f: Callable[..., Tree], *, aux: bool = False
+    ) -> Callable[..., tuple[Tree, Tree]]:
+        def differentiated(tree: Tree, *args: Any) -> tuple[Tree, Tree]:
             watched = tree_map(tf.identity, tree)  # f may close over a leaf, as a constant
             leaves: list[Array] = []
             tree_map(leaves.append, watched)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(leaves)
-                value = f(watched, *args)
+                result = f(watched, *args)
+                value = result[0] if aux else result
             zero = tf.UnconnectedGradients.ZERO
             grads = iter(tape.gradient(value, leaves, unconnected_gradients=zero))
             # a gather's gradient is sparse until it is made a tensor
-            return value, tree_map(lambda _: tf.convert_to_tensor(next(grads)), tree)
+            return result, tree_map(lambda _: tf.convert_to_tensor(next(grads)), tree)
 
         return differentiated
 
@@ -147,7 +150,13 @@ class TensorflowOps(MandatoryOps):
         return cache_update(buffer, values, start, axis)
 
     def random_uniform(self, key: Array, shape: Sequence[int], dtype: DType) -> Array:
-        return tf.random.stateless_uniform(tuple(shape), key, dtype=dtype, alg="philox")
+        return _uniform(key, tuple(shape), dtype)
+
+
+@tf.function(jit_compile=True)
+def _uniform(key: Array, shape: tuple[int, ...], dtype: DType) -> Array:
+    """Compiled also where nothing else is: XLA's stream is not that of TensorFlow's kernel."""
+    return tf.random.stateless_uniform(shape, key, dtype=dtype, alg="philox")
 
 
 def _host(dtype: DType) -> Any:

@@ -115,17 +115,20 @@ class TorchOps(MandatoryOps):
     def stop_gradient(self, x: Array) -> Array:
         return x.detach()
 
-    def value_and_grad(self, f: Callable[..., Array]) -> Callable[..., tuple[Array, Tree]]:
-        def differentiated(tree: Tree, *args: Any) -> tuple[Array, Tree]:
+    def value_and_grad(
+        self, f: Callable[..., Tree], *, aux: bool = False
+    ) -> Callable[..., tuple[Tree, Tree]]:
+        def differentiated(tree: Tree, *args: Any) -> tuple[Tree, Tree]:
             with torch.enable_grad():
                 watched = tree_map(lambda x: x.detach().requires_grad_(), tree)
-                value = f(watched, *args)
+                result = f(watched, *args)
+                value = result[0] if aux else result
                 leaves: list[Array] = []
                 tree_map(leaves.append, watched)
                 if not value.requires_grad:  # nothing was used
-                    return value, tree_map(torch.zeros_like, tree)
+                    return result, tree_map(torch.zeros_like, tree)
                 grads = iter(torch.autograd.grad(value, leaves, materialize_grads=True))
-            return value.detach(), tree_map(lambda _: next(grads), tree)
+            return tree_map(torch.Tensor.detach, result), tree_map(lambda _: next(grads), tree)
 
         return differentiated
 

@@ -12,7 +12,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
     return [
         BackendSpec(
             name="torch",
-            contract="0.2",
+            contract="0.3",
             load="lmkernel_torch.backend:create",
             requires=("torch",),
             distributions=("torch",),

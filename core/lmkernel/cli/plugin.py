@@ -11,37 +11,37 @@ def lmkernel_register_commands() -> list[CommandSpec]:
     return [
         CommandSpec(
             name="backends",
-            contract="0.2",
+            contract="0.3",
             load="lmkernel.cli.backends:Backends",
             help="list the backends and what each declares",
         ),
         CommandSpec(
             name="models",
-            contract="0.2",
+            contract="0.3",
             load="lmkernel.cli.models:Models",
             help="list the models that are known by name or here already",
         ),
         CommandSpec(
             name="pull",
-            contract="0.2",
+            contract="0.3",
             load="lmkernel.cli.pull:Pull",
             help="fetch a model by name",
         ),
         CommandSpec(
             name="chat",
-            contract="0.2",
+            contract="0.3",
             load="lmkernel.cli.chat:Chat",
             help="talk with a model",
         ),
         CommandSpec(
             name="generate",
-            contract="0.2",
+            contract="0.3",
             load="lmkernel.cli.generate:Generate",
             help="continue a prompt",
         ),
         CommandSpec(
             name="compare",
-            contract="0.2",
+            contract="0.3",
             load="lmkernel.cli.compare:Compare",
             help="run one prompt on several backends and compare what comes out",
         ),

@@ -28,7 +28,7 @@ def lmkernel_register_components() -> list[ComponentSpec]:
         ComponentSpec(
             interface=interface,  # type: ignore[arg-type]  # the table above holds interfaces
             name=name,
-            contract="0.2",
+            contract="0.3",
             load=f"lmkernel.components.{where}",
         )
         for interface, name, where in _KINDS

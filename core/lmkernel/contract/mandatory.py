@@ -153,11 +153,13 @@ class MandatoryOps(ABC):
         """``x``, through which no gradient flows."""
 
     @abstractmethod
-    def value_and_grad(self, f: Callable[..., Array]) -> Callable[..., tuple[Array, Tree]]:
+    def value_and_grad(
+        self, f: Callable[..., Tree], *, aux: bool = False
+    ) -> Callable[..., tuple[Tree, Tree]]:
         """``g(tree, *args) -> (f(tree, *args), gradient)`` for an ``f`` of scalar value.
 
         The gradient has the structure and dtypes of ``tree``; a leaf that ``f`` does not use gets
-        zeros.
+        zeros. With ``aux``, ``f`` returns (scalar, tree) and the scalar alone is differentiated.
         """
 
     @abstractmethod

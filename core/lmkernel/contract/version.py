@@ -10,7 +10,7 @@ from lmkernel.errors import ContractVersionError
 
 __all__ = ["CONTRACT_VERSION", "check_contract"]
 
-CONTRACT_VERSION = "0.2"
+CONTRACT_VERSION = "0.3"
 
 
 def check_contract(what: str, declared: str) -> None:

@@ -8,4 +8,4 @@ from lmkernel.plugins import FamilySpec, hookimpl
 @hookimpl
 def lmkernel_register_families() -> list[FamilySpec]:
     """By ``model_type``."""
-    return [FamilySpec(name="llama", contract="0.2", load="lmkernel.families.llama:Llama")]
+    return [FamilySpec(name="llama", contract="0.3", load="lmkernel.families.llama:Llama")]

@@ -7,7 +7,9 @@ from lmkernel.plugins.specs import (
     CommandSpec,
     ComponentSpec,
     FamilySpec,
+    OptimizerSpec,
     SourceSpec,
+    TrackerSpec,
 )
 
 __all__ = [
@@ -15,8 +17,10 @@ __all__ = [
     "CommandSpec",
     "ComponentSpec",
     "FamilySpec",
+    "OptimizerSpec",
     "Registry",
     "SourceSpec",
+    "TrackerSpec",
     "default_registry",
     "hookimpl",
 ]

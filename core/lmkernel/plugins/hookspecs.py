@@ -19,7 +19,9 @@ if TYPE_CHECKING:
         CommandSpec,
         ComponentSpec,
         FamilySpec,
+        OptimizerSpec,
         SourceSpec,
+        TrackerSpec,
     )
 
 PROJECT = "lmkernel"
@@ -54,4 +56,16 @@ def lmkernel_register_sources() -> Sequence[SourceSpec]:
 @hookspec
 def lmkernel_register_commands() -> Sequence[CommandSpec]:
     """Commands of the program ``lmkernel``."""
+    raise AssertionError
+
+
+@hookspec
+def lmkernel_register_optimizers() -> Sequence[OptimizerSpec]:
+    """Optimizers: how gradients become new parameters."""
+    raise AssertionError
+
+
+@hookspec
+def lmkernel_register_trackers() -> Sequence[TrackerSpec]:
+    """Trackers: where the numbers of a training run are recorded besides its own folder."""
     raise AssertionError

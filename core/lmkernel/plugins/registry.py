@@ -29,8 +29,10 @@ from lmkernel.plugins.specs import (
     CommandSpec,
     ComponentSpec,
     FamilySpec,
+    OptimizerSpec,
     SourceSpec,
     Spec,
+    TrackerSpec,
 )
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ _HOOKS: dict[type[Spec], str] = {
     FamilySpec: "lmkernel_register_families",
     SourceSpec: "lmkernel_register_sources",
     CommandSpec: "lmkernel_register_commands",
+    OptimizerSpec: "lmkernel_register_optimizers",
+    TrackerSpec: "lmkernel_register_trackers",
 }
 
 

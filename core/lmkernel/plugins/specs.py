@@ -22,8 +22,10 @@ __all__ = [
     "ComponentSpec",
     "FamilySpec",
     "Interface",
+    "OptimizerSpec",
     "SourceSpec",
     "Spec",
+    "TrackerSpec",
 ]
 
 Interface = Literal["embedding", "encoder", "decoder", "attention", "loss", "trainer"]
@@ -147,3 +149,17 @@ class CommandSpec(Spec):
     what: ClassVar[str] = "command"
 
     help: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSpec(Spec):
+    """An optimizer: ``load`` names a `lmkernel.training.optimizers.Optimizer`."""
+
+    what: ClassVar[str] = "optimizer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerSpec(Spec):
+    """A tracker of runs: ``load`` names a `lmkernel.training.trackers.Tracker`."""
+
+    what: ClassVar[str] = "tracker"

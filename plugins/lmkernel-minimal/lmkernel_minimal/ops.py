@@ -128,8 +128,10 @@ class MinimalOps(MandatoryOps):
     def stop_gradient(self, x: Array) -> Array:
         return x
 
-    def value_and_grad(self, f: Callable[..., Array]) -> Callable[..., tuple[Array, Tree]]:
-        del f
+    def value_and_grad(
+        self, f: Callable[..., Tree], *, aux: bool = False
+    ) -> Callable[..., tuple[Tree, Tree]]:
+        del f, aux
         raise CapabilityError(f"backend 'minimal' does not support value_and_grad: {NO_GRADIENTS}")
 
     def compile(

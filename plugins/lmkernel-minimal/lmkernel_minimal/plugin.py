@@ -15,7 +15,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
         BackendSpec(
             name="minimal",
             load="lmkernel_minimal.ops:create",
-            contract="0.2",
+            contract="0.3",
             requires=("numpy",),
             distributions=("numpy",),
             install="pip install lmkernel-minimal",

@@ -1,0 +1,1 @@
+"""Training: a trainer, its optimizers and schedules, its data, its checkpoints."""
