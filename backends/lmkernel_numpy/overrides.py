@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from autograd.tracer import trace_stack
 
+from lmkernel_numpy.optimizer import adam_update, global_norm
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -26,7 +28,17 @@ def overrides(composed: Ops) -> Mapping[str, Callable[..., Any]]:
     Args:
         composed: the operations without any override, for traced arrays.
     """
-    plain = (linear, rms_norm, silu, swiglu, rotate, attention, cache_attend)
+    plain = (
+        linear,
+        rms_norm,
+        silu,
+        swiglu,
+        rotate,
+        attention,
+        cache_attend,
+        global_norm,
+        adam_update,
+    )
     table = {f.__name__: _guarded(f, getattr(composed, f.__name__)) for f in plain}
     return {**table, "pack_linear": pack_linear}
 

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from lmkernel_torch.optimizer import adam_update, global_norm
 from lmkernel_torch.packing import linear, pack_linear, take_rows, unpack_linear
 
 if TYPE_CHECKING:
@@ -196,5 +197,7 @@ OVERRIDES: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "cache_attend": cache_attend,
         "cross_entropy": cross_entropy,
         "remat": remat,
+        "global_norm": global_norm,
+        **({"adam_update": adam_update} if hasattr(torch, "_fused_adamw_") else {}),
     }
 )

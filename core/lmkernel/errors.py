@@ -22,8 +22,10 @@ __all__ = [
     "InputError",
     "LmkernelError",
     "MissingDependencyError",
+    "NotFiniteError",
     "PluginError",
     "PullError",
+    "RunError",
     "TemplateError",
     "UnknownNameError",
 ]
@@ -98,5 +100,13 @@ class TemplateError(LmkernelError):
     """A chat template that fails, or that tries what the sandbox forbids."""
 
 
+class NotFiniteError(LmkernelError):
+    """A loss or gradient that is NaN or infinite; the message says at which step and batches."""
+
+
 class PullError(LmkernelError):
     """A model that could not be fetched; what had been there before is untouched."""
+
+
+class RunError(LmkernelError):
+    """A training run that cannot begin or go on; what it had written is untouched."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.checkpoints.directory import open_model, write_directory
+from lmkernel.checkpoints.directory import SHARD_BYTES, open_model
 from lmkernel.config import PrecisionPolicy
 from lmkernel.errors import InputError
 from lmkernel.families.family import HfConfig, find_family
-from lmkernel.families.names import from_ours, to_ours
+from lmkernel.families.files import save_model
+from lmkernel.families.names import to_ours
 from lmkernel.generation import GenerationOptions, TextGeneration, generate_tokens
 from lmkernel.model import Model
 from lmkernel.plugins.registry import default_registry
@@ -17,6 +18,7 @@ from lmkernel.plugins.registry import default_registry
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -141,18 +143,29 @@ class LanguageModel:
         values: Mapping[str, NDArray[Any]],
         *,
         dtype: str = "float32",
+        shard_bytes: int = SHARD_BYTES,
         overwrite: bool = False,
     ) -> None:
-        """Write host ``values`` by dotted name as a Hugging Face directory, all or nothing."""
-        rules = self._family.rules(self.model.config)
-        config = {**self.files.config, **self._family.write(self.model.config)}
-        write_directory(
+        """Write host ``values`` by dotted name as a Hugging Face directory, all or nothing.
+
+        Args:
+            directory: to be made.
+            values: every parameter of the model.
+            dtype: of floating tensors in the file: float32, bfloat16 or float16.
+            shard_bytes: more data than this is written in several files, with an index.
+            overwrite: replace a directory that is there and not empty.
+        """
+        save_model(
             directory,
-            config=config,
-            tensors=from_ours(values, rules, self.model.declare()),
-            dtype=dtype,
+            self.model.config,
+            values,
+            self._family,
+            declared=self.model.declare(),
             tokenizer=self.tokenizer,
+            extra_config=self.files.config,
             generation_config=self.files.generation_config or None,
+            dtype=dtype,
+            shard_bytes=shard_bytes,
             overwrite=overwrite,
         )
 
@@ -164,6 +177,7 @@ def open_language_model(
     dtype: str | None = None,
     registry: Registry | None = None,
     progress: Callable[[int], None] | None = None,
+    find: Callable[[str], Path] | None = None,
 ) -> LanguageModel:
     """Load the model in a Hugging Face directory or a GGUF file onto a backend.
 
@@ -173,13 +187,14 @@ def open_language_model(
         dtype: of the computation; by default float32.
         registry: where families and kinds from plugins are found.
         progress: called with the number of bytes of each tensor read.
+        find: finds the model that a directory of LoRA adapters names; by default by its path.
 
     Raises:
         CheckpointError: a file is missing, damaged, or contradicts its configuration.
         CapabilityError: a dtype that the backend does not declare.
     """
     compute = backend.capabilities.require_dtype(backend.name, dtype or "float32")
-    files, found = open_model(path), registry or default_registry()
+    files, found = open_model(path, find), registry or default_registry()
     where = str(files.path)
     family = find_family(files.config.get("model_type"), where, found)
     config = family.read(HfConfig(files.config, f"{where}: config.json"))

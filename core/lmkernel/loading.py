@@ -8,6 +8,7 @@ from lmkernel.backend import load_backend
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from lmkernel.language_model import LanguageModel
     from lmkernel.plugins.registry import Registry
@@ -45,5 +46,8 @@ def load_model(
     from lmkernel.sources.resolve import find_model
 
     loaded = load_backend(backend, device=device, registry=registry)
-    path = find_model(str(model), registry=registry, progress=progress)
-    return open_language_model(path, loaded, dtype=dtype, registry=registry)
+
+    def find(name: str) -> Path:
+        return find_model(name, registry=registry, progress=progress)
+
+    return open_language_model(find(str(model)), loaded, dtype=dtype, registry=registry, find=find)

@@ -36,6 +36,27 @@ def trees(s: Subject) -> None:
     s.equal("a.1.0", g["a"][1][0], [[1.0]], s.dtype)
 
 
+@case(level="gradients", id="aux", training=True)
+def aux(s: Subject) -> None:
+    """What is returned beside the value comes back as it is, and is not differentiated."""
+    ops = s.ops
+    x = s.array(np.array([1.5, -2.0]))
+
+    def f(t: Any) -> Any:
+        return ops.sum(t["x"] * t["x"], 0), {
+            "double": t["x"] + t["x"],
+            "n": ops.full((), 3, "int32"),
+        }
+
+    for compiled in (False, True):
+        g = ops.value_and_grad(f, aux=True)
+        (value, beside), gradients = (ops.compile(g) if compiled else g)({"x": x})
+        s.equal("value", value, 6.25, s.dtype)
+        s.equal("beside", beside["double"], [3.0, -4.0], s.dtype)
+        s.equal("an integer beside", beside["n"], 3, "int32")
+        s.equal("gradient", gradients["x"], [3.0, -4.0], s.dtype)
+
+
 @case(level="gradients", id="unused", training=True)
 def unused(s: Subject) -> None:
     """A leaf that is not used gets zeros in its own shape and dtype."""

@@ -97,9 +97,9 @@ def scan_unordered(ops: Any, f: Any, init: Any, xs: Any, *, reverse: bool = Fals
     return carry, tree_map(flipped, ys)
 
 
-def widened(ops: Any, f: Any) -> Any:
+def widened(ops: Any, f: Any, **options: Any) -> Any:
     """Gradients come in float64."""
-    own = ops.value_and_grad(f)
+    own = ops.value_and_grad(f, **options)
 
     def differentiated(tree: Any, *args: Any) -> Any:
         value, gradient = own(tree, *args)
@@ -108,9 +108,9 @@ def widened(ops: Any, f: Any) -> Any:
     return differentiated
 
 
-def positional(ops: Any, f: Any) -> Any:
+def positional(ops: Any, f: Any, **options: Any) -> Any:
     """Gradients of a dictionary are given out in the order of its sorted keys."""
-    own = ops.value_and_grad(f)
+    own = ops.value_and_grad(f, **options)
 
     def differentiated(tree: Any, *args: Any) -> Any:
         value, gradient = own(tree, *args)

@@ -7,14 +7,15 @@ Opening reads headers and small JSON files only; a directory that is written app
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.checkpoints.adapter import ADAPTER_CONFIG, AdaptedTensors
 from lmkernel.checkpoints.atomic import new_directory
 from lmkernel.checkpoints.documents import read_object, write_object
 from lmkernel.checkpoints.mapped import looks_pickled, refuse_pickle
-from lmkernel.checkpoints.safetensors import SafetensorsFile, SafetensorsShards
+from lmkernel.checkpoints.safetensors import open_safetensors
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
 from lmkernel.errors import CheckpointError
 
@@ -27,9 +28,18 @@ if TYPE_CHECKING:
     from lmkernel.checkpoints.tensors import Tensors
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["ModelFiles", "convert_gguf", "open_model", "read_directory", "write_directory"]
+__all__ = [
+    "SHARD_BYTES",
+    "ModelFiles",
+    "convert_gguf",
+    "fill_directory",
+    "open_model",
+    "read_directory",
+    "write_directory",
+]
 
-_SHARD_BYTES = 5_000_000_000
+SHARD_BYTES = 5_000_000_000
+"""More data than this is written in several files, unless told otherwise."""
 
 
 @final
@@ -56,13 +66,21 @@ class ModelFiles:
         return self.load_tokenizer()
 
 
-def open_model(path: str | os.PathLike[str]) -> ModelFiles:
-    """The model in a Hugging Face directory or a GGUF file.
+def open_model(
+    path: str | os.PathLike[str], find: Callable[[str], Path] | None = None
+) -> ModelFiles:
+    """The model in a Hugging Face directory, a GGUF file, or a directory of LoRA adapters.
+
+    Args:
+        path: the directory or file.
+        find: finds the model that adapters name, by name or path; by default it is a path.
 
     Raises:
         CheckpointError: there is no such model, it is damaged, or it is a pickle.
     """
     place = Path(path)
+    if (place / ADAPTER_CONFIG).is_file() and not (place / "config.json").exists():
+        return _adapted(place, find or Path)
     if place.is_dir():
         return read_directory(place)
     if not place.exists():
@@ -94,7 +112,7 @@ def write_directory(
     config: Mapping[str, Any],
     tensors: Iterable[tuple[str, NDArray[Any]]],
     dtype: str = "float32",
-    shard_bytes: int = _SHARD_BYTES,
+    shard_bytes: int = SHARD_BYTES,
     tokenizer: Tokenizer | None = None,
     generation_config: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
@@ -117,12 +135,36 @@ def write_directory(
         CheckpointError: the directory is there, the disk refuses, or a tensor cannot be written.
     """
     with new_directory(Path(path).absolute(), overwrite=overwrite) as folder:
-        write_safetensors(folder, tensors, dtype=dtype, shard_bytes=shard_bytes, progress=progress)
-        write_object(folder / "config.json", {**config, "torch_dtype": dtype})
-        if generation_config is not None:
-            write_object(folder / "generation_config.json", generation_config)
-        if tokenizer is not None:
-            tokenizer.save(folder)
+        fill_directory(
+            folder,
+            config=config,
+            tensors=tensors,
+            dtype=dtype,
+            shard_bytes=shard_bytes,
+            tokenizer=tokenizer,
+            generation_config=generation_config,
+            progress=progress,
+        )
+
+
+def fill_directory(
+    folder: Path,
+    *,
+    config: Mapping[str, Any],
+    tensors: Iterable[tuple[str, NDArray[Any]]],
+    dtype: str = "float32",
+    shard_bytes: int = SHARD_BYTES,
+    tokenizer: Tokenizer | None = None,
+    generation_config: Mapping[str, Any] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Write the files of `write_directory` into a folder that is not in its place yet."""
+    write_safetensors(folder, tensors, dtype=dtype, shard_bytes=shard_bytes, progress=progress)
+    write_object(folder / "config.json", {**config, "torch_dtype": dtype})
+    if generation_config is not None:
+        write_object(folder / "generation_config.json", generation_config)
+    if tokenizer is not None:
+        tokenizer.save(folder)
 
 
 def convert_gguf(
@@ -153,15 +195,23 @@ def convert_gguf(
 
 
 def _open_tensors(folder: Path) -> Tensors:
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if single.exists():
-        return SafetensorsFile(single)
-    if index.exists():
-        return SafetensorsShards(index)
+    tensors = open_safetensors(folder)
+    if tensors is not None:
+        return tensors
     for file in sorted(folder.iterdir()):
         if looks_pickled(file, b""):
             raise refuse_pickle(file)
-    raise CheckpointError(f"{folder}: expected model.safetensors, or {index.name} and its shards")
+    raise CheckpointError(f"{folder}: expected model.safetensors, or its shards and their index")
+
+
+def _adapted(folder: Path, find: Callable[[str], Path]) -> ModelFiles:
+    """The model that the adapters name, with them merged into its weights as they are read."""
+    config = folder / ADAPTER_CONFIG
+    name = read_object(config, required=True).get("base_model_name_or_path")
+    if not isinstance(name, str) or not name:
+        raise CheckpointError(f"{config}: expected base_model_name_or_path, got {name!r}")
+    base = open_model(find(name), find)
+    return replace(base, path=folder, tensors=AdaptedTensors(base.tensors, folder))
 
 
 def _read_gguf(path: Path) -> ModelFiles:

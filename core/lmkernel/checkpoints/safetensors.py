@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["SafetensorsFile", "SafetensorsShards"]
+__all__ = ["SafetensorsFile", "SafetensorsShards", "open_safetensors"]
+
+
+def open_safetensors(folder: Path, stem: str = "model") -> Tensors | None:
+    """``STEM.safetensors``, or its shards, or None where there is neither."""
+    single, index = folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"
+    if single.exists():
+        return SafetensorsFile(single)
+    return SafetensorsShards(index) if index.exists() else None
 
 
 @final

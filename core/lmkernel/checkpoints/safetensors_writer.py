@@ -39,15 +39,17 @@ def write_safetensors(
     *,
     dtype: str,
     shard_bytes: int,
+    stem: str = "model",
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Write ``model.safetensors``, or shards and their index, into an existing folder.
+    """Write ``STEM.safetensors``, or shards and their index, into an existing folder.
 
     Args:
         folder: where to write.
         tensors: names and values, in the order to keep.
         dtype: of floating tensors; one of `FLOAT_DTYPES`. Others keep their own.
         shard_bytes: a file holds at most this many bytes of data, but one tensor at least.
+        stem: what the names of the files begin with.
         progress: called with the number of bytes just written.
 
     Raises:
@@ -65,7 +67,7 @@ def write_safetensors(
             if not shards or not shards[-1].has_room(name, array, stored, shard_bytes):
                 shards.append(_Shard(folder, len(shards)))
             shards[-1].add(name, array, stored, progress or (lambda _: None))
-        _finish(folder, shards or [_Shard(folder, 0)])
+        _finish(folder, shards or [_Shard(folder, 0)], stem)
     finally:
         for shard in shards:
             shard.file.close()
@@ -140,16 +142,16 @@ def _encode(values: NDArray[Any], stored: str, what: str) -> NDArray[Any]:
         raise CheckpointError(f"{what}: a value is too large for {stored}") from error
 
 
-def _finish(folder: Path, shards: list[_Shard]) -> None:
+def _finish(folder: Path, shards: list[_Shard], stem: str) -> None:
     """Close the files under their final names, with an index if there are several."""
     if len(shards) == 1:
-        shards[0].close(folder / "model.safetensors")
+        shards[0].close(folder / f"{stem}.safetensors")
         return
     table = {}
     for number, shard in enumerate(shards, 1):
-        name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        name = f"{stem}-{number:05d}-of-{len(shards):05d}.safetensors"
         shard.close(folder / name)
         table.update(dict.fromkeys(shard.entries, name))
     total = sum(shard.size for shard in shards)
     index = {"metadata": {"total_size": total}, "weight_map": table}
-    write_object(folder / "model.safetensors.index.json", index)
+    write_object(folder / f"{stem}.safetensors.index.json", index)

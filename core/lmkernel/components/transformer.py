@@ -55,9 +55,16 @@ class _Stack:
     ) -> Array:
         view, x = self.view(inputs), inputs.hidden
         across = memory and self.across(inputs.positions, memory.positions)
+        source = memory and memory.hidden
         for layer, own in zip(self.layers, params["layers"], strict=True):
-            kept = memory and layer.remember(own, memory.hidden)
-            x, _ = layer(own, x, view, memory=kept, across=across, key=key)
+
+            def through(
+                own: Tree, x: Array, source: Array | None, layer: TransformerLayer = layer
+            ) -> Array:
+                kept = None if source is None else layer.remember(own, source)
+                return layer(own, x, view, memory=kept, across=across, key=key)[0]
+
+            x = (self.ops.remat(through) if self.config.remat else through)(own, x, source)
         return self.finish(params, x)
 
     def across(self, query_positions: Array, key_positions: Array) -> View:

@@ -11,6 +11,7 @@ from lmkernel.composed import (
     linear,
     loss,
     normalization,
+    optimizer,
     recurrent,
     selection,
 )
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPOSED"]
 
-_MODULES = (activation, attention, linear, loss, normalization, recurrent, selection)
+_MODULES = (
+    activation,
+    attention,
+    linear,
+    loss,
+    normalization,
+    optimizer,
+    recurrent,
+    selection,
+)
 
 COMPOSED: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {name: getattr(module, name) for module in _MODULES for name in module.__all__}

@@ -2,6 +2,7 @@
 
 from lmkernel.config.attention import AttentionConfig, RotaryConfig
 from lmkernel.config.embedding import EmbeddingConfig
+from lmkernel.config.head import HeadConfig, HeadTransformConfig
 from lmkernel.config.layers import (
     ACTIVATIONS,
     FeedForwardConfig,
@@ -11,7 +12,7 @@ from lmkernel.config.layers import (
     StackConfig,
     TransformerConfig,
 )
-from lmkernel.config.model import HeadConfig, ModelConfig, PrecisionPolicy
+from lmkernel.config.model import InitConfig, ModelConfig, PrecisionPolicy
 
 __all__ = [
     "ACTIVATIONS",
@@ -19,6 +20,8 @@ __all__ = [
     "EmbeddingConfig",
     "FeedForwardConfig",
     "HeadConfig",
+    "HeadTransformConfig",
+    "InitConfig",
     "MlpConfig",
     "ModelConfig",
     "NormConfig",

@@ -80,6 +80,8 @@ class TransformerConfig:
         causal: whether a position sees only itself and what came before.
         cross: how each layer also looks at the encoder's output, or None.
         dropout: rate of each part's output, in training.
+        remat: whether a layer's inner values are computed again in the backward pass, in place of
+            being kept (arXiv:1604.06174).
     """
 
     kind: str = "transformer"
@@ -93,6 +95,7 @@ class TransformerConfig:
     causal: bool = False
     cross: AttentionConfig | None = None
     dropout: float = 0.0
+    remat: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from lmkernel.config.check import one_of, positive, require
-from lmkernel.config.layers import ACTIVATIONS, FeedForwardConfig, RecurrentConfig
+from lmkernel.config.check import one_of, require
+from lmkernel.config.layers import FeedForwardConfig, RecurrentConfig
 from lmkernel.contract.capabilities import FLOATING
 from lmkernel.errors import ConfigError
 
 if TYPE_CHECKING:
     from lmkernel.config.embedding import EmbeddingConfig
+    from lmkernel.config.head import HeadConfig
     from lmkernel.config.layers import StackConfig
     from lmkernel.contract.capabilities import DType
 
-__all__ = ["HeadConfig", "ModelConfig", "PrecisionPolicy"]
+__all__ = ["InitConfig", "ModelConfig", "PrecisionPolicy"]
 
 
 @final
@@ -40,27 +41,20 @@ class PrecisionPolicy:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class HeadConfig:
-    """The output: a product with ``(size, width)``.
+class InitConfig:
+    """How a family starts its weights: normal, where a component would draw in its own way.
 
     Args:
-        width: of what comes in.
-        size: of what goes out, such as the vocabulary.
-        tied: whether the weight is the embedding's.
-        activation: after the product; ``"none"`` gives logits.
-        softcap: bound of the logits, or None.
+        scale: the standard deviation.
+        residual: whether weights whose products are added to a stack's stream are divided by
+            √(2·layers), for its two sums a layer (GPT-2, section 2.3).
     """
 
-    width: int
-    size: int
-    tied: bool = False
-    bias: bool = False
-    activation: str = "none"
-    softcap: float | None = None
+    scale: float = 0.02
+    residual: bool = False
 
     def __post_init__(self) -> None:
-        positive(self, "width", "size")
-        one_of(self, "activation", ACTIVATIONS)
+        require(self, "scale", "a positive number", ok=self.scale > 0)
 
 
 @final
@@ -75,6 +69,7 @@ class ModelConfig:
         target_embedding: of the target of an encoder-decoder; by default the source's is shared.
         head: the output.
         context: the largest number of positions; 0 for no limit.
+        init: how weights start, or None for each component's own way.
     """
 
     embedding: EmbeddingConfig
@@ -83,6 +78,7 @@ class ModelConfig:
     target_embedding: EmbeddingConfig | None = None
     head: HeadConfig | None = None
     context: int = 0
+    init: InitConfig | None = None
 
     def __post_init__(self) -> None:
         require(self, "context", "0 or more", ok=self.context >= 0)

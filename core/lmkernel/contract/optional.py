@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.contract.mandatory import Array, MandatoryOps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from lmkernel.contract.capabilities import DType
     from lmkernel.contract.mandatory import Tree
@@ -226,6 +226,50 @@ class OptionalOps(MandatoryOps):
     @abstractmethod
     def soft_cross_entropy(self, logits: Array, target: Array) -> Array:
         """``-Σ target · log_softmax(logits)`` over the last axis; ``(…, classes) -> (…)``."""
+
+    # training
+
+    @abstractmethod
+    def global_norm(self, arrays: Sequence[Array]) -> Array:
+        """√Σx² over all elements of one or more arrays, 0-d; in float32 where they are narrower.
+
+        Infinite where a square is, in float32 from about 1e19 on.
+        """
+
+    @abstractmethod
+    def adam_update(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        first: Sequence[Array],
+        second: Sequence[Array],
+        scalars: Mapping[str, Array],
+        *,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        decays: Sequence[float],
+    ) -> tuple[list[Array], list[Array], list[Array]]:
+        """One step of Adam (arXiv:1412.6980, alg. 1), decay decoupled (arXiv:1711.05101, alg. 2).
+
+        g = grad_scale · gradient, m = β1·m + (1 - β1)·g, v = β2·v + (1 - β2)·g²,
+        p = p - rate · (decay·p + first_scale·m / (√(second_scale·v) + ε)).
+
+        Args:
+            params: arrays of one dtype; consumed, as are the gradients and the moments.
+            grads: one for each parameter.
+            first: the running means m of gradients.
+            second: the running means v of their squares.
+            scalars: 0-d, of the same dtype: ``"rate"``, ``"grad_scale"``, ``"step"`` (from 1),
+                ``"first_scale"`` = 1 / (1 - β1^step), ``"second_scale"`` = 1 / (1 - β2^step).
+            beta1: share of the old m.
+            beta2: share of the old v.
+            eps: added to the root.
+            decays: one for each parameter.
+
+        Returns:
+            New parameters, first and second moments.
+        """
 
     # memory
 

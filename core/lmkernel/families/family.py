@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import CheckpointError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lmkernel.config import ModelConfig
     from lmkernel.families.names import Rule
     from lmkernel.plugins.registry import Registry
 
-__all__ = ["Family", "HfConfig", "find_family"]
+__all__ = ["ACTIVATIONS", "Family", "HfConfig", "find_family", "spelt"]
+
+ACTIVATIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "silu": "silu",
+        "swish": "silu",
+        "gelu": "gelu",
+        "gelu_pytorch_tanh": "gelu_tanh",
+        "gelu_new": "gelu_tanh",
+        "relu": "relu",
+        "tanh": "tanh",
+        "sigmoid": "sigmoid",
+    }
+)
+"""Activations by their names in a ``config.json``; of several for one, the first is written."""
 
 
 @final
@@ -30,11 +44,12 @@ class HfConfig:
         self._values = values
         self._where = where
 
-    def whole(self, key: str, default: int | None = None) -> int:
-        """A positive integer."""
+    def whole(self, key: str, default: int | None = None, *, least: int = 1) -> int:
+        """An integer of at least ``least``."""
         value = self._get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise self.error(key, "a positive integer", value)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            what = "a positive integer" if least == 1 else f"an integer of at least {least}"
+            raise self.error(key, what, value)
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
@@ -43,6 +58,13 @@ class HfConfig:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.error(key, "a number", value)
         return float(value)
+
+    def rate(self, key: str, default: float) -> float:
+        """A rate of dropout."""
+        value = self.number(key, default)
+        if not 0 <= value < 1:
+            raise self.error(key, "a rate in [0, 1)", value)
+        return value
 
     def flag(self, key: str, *, default: bool) -> bool:
         """True or false."""
@@ -57,6 +79,26 @@ class HfConfig:
         if value not in choices:
             raise self.error(key, "one of " + ", ".join(choices), value)
         return choices[value]
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """A list of names; empty if it is not there."""
+        value = self._values.get(key) or []
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            raise self.error(key, "a list of names", value)
+        return tuple(value)
+
+    def labels(self) -> tuple[str, ...]:
+        """The names of classes in ``id2label``, in order; empty if it is not there."""
+        table = self._values.get("id2label") or {}
+        if not isinstance(table, dict) or set(table) != {str(i) for i in range(len(table))}:
+            raise self.error("id2label", "an object with the keys 0, 1, …", table)
+        return tuple(str(table[str(i)]) for i in range(len(table)))
+
+    def refuse(self, **usual: object) -> None:
+        """Raise if a key asks for anything but what is usual, the one value that is supported."""
+        for key, value in usual.items():
+            if self.has(key) and self._values[key] != value:
+                raise self.error(key, f"{value!r}, all that is supported", self._values[key])
 
     def part(self, *keys: str) -> HfConfig | None:
         """The first of several objects inside that is there, or None."""
@@ -99,7 +141,11 @@ class Family(ABC):
 
     @abstractmethod
     def write(self, config: ModelConfig) -> dict[str, Any]:
-        """The Hugging Face configuration of ours; `read` inverts it."""
+        """The Hugging Face configuration of ours; `read` inverts it.
+
+        Raises:
+            CheckpointError: a model of another shape.
+        """
 
     @abstractmethod
     def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
@@ -123,3 +169,11 @@ def find_family(model_type: object, where: str, registry: Registry) -> Family:
     except UnknownNameError as error:
         raise CheckpointError(f"{where}: unsupported model_type: {error}") from error
     return family
+
+
+def spelt(ours: str, names: Mapping[str, str] = ACTIVATIONS) -> str:
+    """The name that a ``config.json`` has for one of our activations."""
+    for theirs, name in names.items():
+        if name == ours:
+            return theirs
+    raise CheckpointError(f"expected an activation among {', '.join(names.values())}, got {ours!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -12,14 +13,14 @@ from lmkernel.errors import CheckpointError
 from lmkernel.parameters.names import flatten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from lmkernel.checkpoints.tensors import Tensors
     from lmkernel.interfaces import Param, ParamTree
 
-__all__ = ["Rule", "from_ours", "to_ours"]
+__all__ = ["Rule", "from_ours", "rule_pairs", "to_ours"]
 
 
 @final
@@ -31,20 +32,24 @@ class Rule:
         theirs: its name; ``{i}`` stands for the number of a layer.
         ours: our dotted name, or several whose rows it holds one after the other.
         transpose: whether it is stored (in, out).
+        also: other names that it goes by in checkpoints; they are read, not written.
     """
 
     theirs: str
     ours: str | tuple[str, ...]
     transpose: bool = False
+    also: tuple[str, ...] = ()
 
-    def names(self, layer: int) -> tuple[str, tuple[str, ...]]:
-        """Both sides for one layer."""
+    def at(self, layer: int) -> Rule:
+        """The same for one layer."""
         ours = (self.ours,) if isinstance(self.ours, str) else self.ours
-        number = str(layer)
-        return (
-            self.theirs.replace("{i}", number),
-            tuple(name.replace("{i}", number) for name in ours),
-        )
+        theirs, *also = (name.replace("{i}", str(layer)) for name in (self.theirs, *self.also))
+        numbered = tuple(name.replace("{i}", str(layer)) for name in ours)
+        return Rule(theirs, numbered, self.transpose, tuple(also))
+
+    def found(self, there: Collection[str]) -> str | None:
+        """The name that it goes by among ``there``, if any."""
+        return next((name for name in (self.theirs, *self.also) if name in there), None)
 
     @property
     def layered(self) -> bool:
@@ -52,17 +57,17 @@ class Rule:
         return "{i}" in self.theirs
 
 
-def _pairs(
+def rule_pairs(
     rules: Sequence[Rule], known: Mapping[str, Param]
 ) -> Iterator[tuple[Rule, str, tuple[str, ...]]]:
-    """Every (rule, their name, our names) of the parameters that a model declares."""
+    """Every (rule, their name, our names) of the parameters that a model declares, by layer."""
     for rule in rules:
         layer = 0
         while True:
-            theirs, ours = rule.names(layer)
-            if not all(name in known for name in ours):
+            one = rule.at(layer)
+            if not all(name in known for name in one.ours):
                 break
-            yield rule, theirs, ours
+            yield one, one.theirs, tuple(one.ours)
             if not rule.layered:
                 break
             layer += 1
@@ -75,9 +80,19 @@ def to_ours(
     *,
     where: str,
     ignored: Sequence[str] = (),
+    fresh: Mapping[str, NDArray[Any]] = MappingProxyType({}),
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Every declared parameter from a checkpoint, as views of it wherever that is possible.
+
+    Args:
+        tensors: the checkpoint's.
+        rules: how its names map.
+        declared: the parameters wanted.
+        where: the checkpoint, for messages.
+        ignored: patterns of names that it may hold without need.
+        fresh: values of parameters that it may lack, by dotted name, such as a new head's.
+        progress: called with the number of bytes of each tensor read.
 
     Raises:
         CheckpointError: a tensor is missing, too much, or of another shape than the
@@ -86,9 +101,13 @@ def to_ours(
     known: dict[str, Param] = flatten(declared)
     there = set(tensors.names())
     values: dict[str, NDArray[Any]] = {}
-    for rule, theirs, ours in _pairs(rules, known):
-        if theirs not in there:
-            raise CheckpointError(f"{where}: the tensor {theirs!r} is missing")
+    for rule, written, ours in rule_pairs(rules, known):
+        theirs = rule.found(there)
+        if theirs is None and all(name in fresh for name in ours):
+            values.update({name: fresh[name] for name in ours})
+            continue
+        if theirs is None:
+            raise CheckpointError(f"{where}: the tensor {written!r} is missing")
         there.discard(theirs)
         values.update(_read(tensors, rule, theirs, {name: known[name] for name in ours}, where))
         if progress is not None:
@@ -129,7 +148,7 @@ def from_ours(
 ) -> Iterator[tuple[str, NDArray[Any]]]:
     """The checkpoint's tensors of our parameters, layer by layer, one at a time."""
     known: dict[str, Param] = flatten(declared)
-    pairs = list(_pairs(rules, known))
+    pairs = list(rule_pairs(rules, known))
     covered = {name for _, _, ours in pairs for name in ours}
     if covered != set(known):
         raise CheckpointError(f"no rule writes {min(known.keys() - covered)!r}")

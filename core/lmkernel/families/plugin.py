@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
 from lmkernel.plugins import FamilySpec, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FAMILIES: Mapping[str, str] = MappingProxyType(
+    {
+        "llama": "lmkernel.families.llama:Llama",
+        "mistral": "lmkernel.families.mistral:Mistral",
+        "qwen2": "lmkernel.families.qwen2:Qwen2",
+        "gpt2": "lmkernel.families.gpt2:Gpt2",
+        "bert": "lmkernel.families.bert:Bert",
+    }
+)
 
 
 @hookimpl
 def lmkernel_register_families() -> list[FamilySpec]:
     """By ``model_type``."""
-    return [FamilySpec(name="llama", contract="0.3", load="lmkernel.families.llama:Llama")]
+    return [FamilySpec(name=n, load=load, contract="0.3") for n, load in _FAMILIES.items()]

@@ -6,10 +6,11 @@ from lmkernel.interfaces.decoder import Decoder
 from lmkernel.interfaces.embedding import Embedded, Embedding
 from lmkernel.interfaces.encoder import Encoder, Memory
 from lmkernel.interfaces.loss import Loss, LossConfig
-from lmkernel.interfaces.trainer import Trainer
+from lmkernel.interfaces.trainer import Callback, StepResult, Trainer, TrainingState
 
 __all__ = [
     "Attention",
+    "Callback",
     "Component",
     "Decoder",
     "Embedded",
@@ -22,7 +23,9 @@ __all__ = [
     "Memory",
     "Param",
     "ParamTree",
+    "StepResult",
     "Trainer",
+    "TrainingState",
     "View",
     "project",
 ]

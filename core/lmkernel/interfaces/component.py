@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, final
 
 if TYPE_CHECKING:
+    from lmkernel.backend import Backend
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
+    from lmkernel.plugins.registry import Registry
 
 __all__ = ["Component", "Factory", "Init", "Param", "ParamTree", "project"]
 
@@ -59,6 +61,16 @@ class Factory(Protocol):
     @property
     def ops(self) -> Ops:
         """The operations that the component calls."""
+        ...
+
+    @property
+    def backend(self) -> Backend:
+        """The backend; a trainer makes a model on it."""
+        ...
+
+    @property
+    def registry(self) -> Registry | None:
+        """Where kinds are found by name; None for all that is installed."""
         ...
 
     def create(self, interface: str, config: Any) -> Any:

@@ -1,33 +1,92 @@
-"""The output: from the last hidden vectors to logits, or to whatever the model predicts."""
+"""The output: from the last hidden vectors to logits, or to whatever the model predicts.
+
+pool → norm(act(W·x + b)) → dropout → product → bound → activation; the product alone is always there.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.components.parts import activate, declare_linear
-from lmkernel.interfaces import Init, ParamTree
+from lmkernel.components.parts import (
+    activate,
+    declare_linear,
+    declare_norm,
+    dropped,
+    normalize,
+)
+from lmkernel.interfaces import Init, ParamTree, project
 
 if TYPE_CHECKING:
     from lmkernel.config import HeadConfig
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
 
-__all__ = ["declare_head", "head"]
+__all__ = ["declare_head", "first_of_each_row", "head"]
+
+_INIT = Init("normal", 0.02)
+_SITE = (1 << 15) - 1
+"""The head's dropout site, past those of any stack of layers."""
 
 
 def declare_head(config: HeadConfig) -> ParamTree:
-    """``{"weight" (size, width)?, "bias" (size,)?}``; a tied head has no weight of its own."""
-    axes, init = ("vocab", "embed"), Init("normal", 0.02)
-    tree = declare_linear(config.size, config.width, axes, bias=config.bias, init=init)
+    """``{"weight" (size, width)?, "bias" (size,)?, "transform"?, "norm"?}``.
+
+    A tied head has no weight of its own; ``transform`` is ``(width, width)`` and its bias.
+    """
+    tree = declare_linear(
+        config.size, config.width, ("vocab", "embed"), bias=config.bias, init=_INIT
+    )
     if config.tied:
         tree.pop("weight")
+    if (t := config.transform) is not None:
+        square = declare_linear(
+            config.width, config.width, ("embed", "embed"), bias=t.bias, init=_INIT
+        )
+        tree["transform"] = square
+        if t.norm is not None:
+            tree["norm"] = declare_norm(config.width, t.norm)
     return tree
 
 
-def head(ops: Ops, x: Array, params: dict[str, Any], config: HeadConfig, weight: Array) -> Array:
-    """``(…, width) -> (…, size)`` with the own ``weight`` or the embedding's."""
-    y = ops.linear(x, weight, params.get("bias"))
+def head(
+    ops: Ops,
+    x: Array,
+    params: dict[str, Any],
+    config: HeadConfig,
+    weight: Array,
+    *,
+    positions: Array,
+    key: Array | None = None,
+) -> Array:
+    """``(batch, time, width) -> (batch, time, size)``, or ``(batch, size)`` where it pools.
+
+    Args:
+        ops: the backend's operations.
+        x: the last hidden vectors.
+        params: as declared.
+        config: of the head.
+        weight: its own, or the embedding's.
+        positions: int32 ``(batch, time)``, -1 at padding.
+        key: int32 ``(2,)`` for dropout, in training.
+    """
+    if config.pooling == "first":
+        x = first_of_each_row(ops, x, positions)
+    if (t := config.transform) is not None:
+        x = activate(ops, project(ops, x, params["transform"]), t.activation)
+        x = x if t.norm is None else normalize(ops, x, params["norm"], t.norm)
+    y = ops.linear(dropped(ops, x, config.dropout, key, _SITE), weight, params.get("bias"))
     if config.softcap is not None:
         cap = ops.full((), config.softcap, ops.dtype(y))
         y = ops.tanh(y / cap) * cap
     return activate(ops, y, config.activation)
+
+
+def first_of_each_row(ops: Ops, x: Array, positions: Array) -> Array:
+    """The vector at the first real position: ``(batch, time, width) -> (batch, width)``.
+
+    A row of nothing but padding gives its first.
+    """
+    batch, time, width = x.shape
+    real = ops.astype(positions >= ops.full((), 0, "int32"), "int32")
+    starts = ops.arange(0, batch, "int32") * ops.full((), time, "int32")
+    return ops.take(ops.reshape(x, (batch * time, width)), starts + ops.argmax(real, 1), 0)

@@ -15,6 +15,7 @@ from lmkernel.contract.trees import tree_map
 from lmkernel.errors import InputError
 from lmkernel.factory import ComponentFactory
 from lmkernel.model.head import declare_head, head
+from lmkernel.model.start import started
 from lmkernel.model.state import DecodingState, bucket
 from lmkernel.parameters import initial_values, pack, place
 
@@ -91,7 +92,7 @@ class Model:
         tree = {name: part.declare() for name, part in parts.items() if part is not None}
         if self.config.head is not None:
             tree["head"] = declare_head(self.config.head)
-        return tree
+        return started(tree, self.config)
 
     def initial(self, seed: int) -> dict[str, NDArray[np.float32]]:
         """Initial host values by dotted name, the same bits on every backend."""
@@ -132,7 +133,8 @@ class Model:
             key: int32 ``(2,)`` for dropout, in training.
 
         Returns:
-            ``(batch, time, size)``, in ``policy.output``.
+            ``(batch, time, size)``, or ``(batch, size)`` where the head pools, in
+            ``policy.output``.
         """
         if positions is None:
             positions = self._default_positions(inputs)
@@ -147,7 +149,7 @@ class Model:
             if target is not None:
                 embedded = self._embed_target(params, target, target_positions, key)
             hidden = self.decoder(params["decoder"], embedded, memory=memory, key=key)
-        return self._output(params, hidden)
+        return self._output(params, hidden, embedded.positions, key)
 
     def _default_positions(self, inputs: Array) -> Array:
         ops, (batch, time) = self.backend.ops, inputs.shape[:2]
@@ -162,10 +164,13 @@ class Model:
             return self.embedding(params["embedding"], target, positions, key=key)
         return self.target_embedding(params["target_embedding"], target, positions, key=key)
 
-    def _output(self, params: Tree, hidden: Array) -> Array:
+    def _output(
+        self, params: Tree, hidden: Array, positions: Array, key: Array | None = None
+    ) -> Array:
         ops, config = self.backend.ops, self.config.head
         if config is not None:
-            hidden = head(ops, hidden, params["head"], config, self._head_weight(params, config))
+            weight = self._head_weight(params, config)
+            hidden = head(ops, hidden, params["head"], config, weight, positions=positions, key=key)
         wanted = self.policy.output
         return hidden if ops.dtype(hidden) == wanted else ops.astype(hidden, wanted)
 
@@ -193,6 +198,8 @@ class Model:
         """The state before the first token, with room for at least ``capacity`` positions a row."""
         if self.decoder is None:
             raise InputError("expected a model with a decoder, got one without")
+        if self.config.head is not None and self.config.head.pooling != "none":
+            raise InputError("expected a head for each position, got one that pools")
         capacity = bucket(capacity, self.backend.capabilities.shape_step)
         with self.backend.scope(), self.backend.inference():
             tree = self.decoder.start(
@@ -262,7 +269,7 @@ class Model:
             raise InputError("expected a model with a decoder, got one without")
         embedded = self._embed_target(params, tokens, positions)
         hidden, tree = self.decoder.step(params["decoder"], embedded, tree, start, extent=extent)
-        last = self._output(params, hidden[:, -1:])
+        last = self._output(params, hidden[:, -1:], positions[:, -1:])
         return self.backend.ops.reshape(last, (last.shape[0], last.shape[-1])), tree
 
     def _check(

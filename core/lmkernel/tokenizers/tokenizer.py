@@ -7,6 +7,7 @@ imported by the first chat. Decoding is lossless: no clean-up of spaces.
 from __future__ import annotations
 
 import functools
+import hashlib
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError, TemplateError
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["SPECIAL_ROLES", "Tokenizer"]
 
-SPECIAL_ROLES = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")
+SPECIAL_ROLES = (
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "pad_token",
+    "sep_token",
+    "cls_token",
+    "mask_token",
+)
 _DEFAULT, _TOOLS = "default", "tool_use"
 
 
@@ -73,6 +82,28 @@ class Tokenizer:
         """The id that pads a batch, if there is one."""
         return self._id("pad_token")
 
+    def special_id(self, role: str) -> int:
+        """The id of the token in a role, such as ``"mask_token"``.
+
+        Raises:
+            InputError: the tokenizer has none.
+        """
+        found = self._id(role)
+        if found is None:
+            raise InputError(f"expected a tokenizer with a {role}, got one without")
+        return found
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """The ids of all tokens that are no part of a text."""
+        added = self._backend.get_added_tokens_decoder()
+        return frozenset(number for number, token in added.items() if token.special)
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal hash of how text becomes ids."""
+        return hashlib.blake2b(self._backend.to_str().encode(), digest_size=16).hexdigest()
+
     @property
     def vocab_size(self) -> int:
         """How many tokens there are, added ones included."""
@@ -96,6 +127,26 @@ class Tokenizer:
         """
         _check_text(text)
         return list(self._backend.encode(text, add_special_tokens=special_tokens).ids)
+
+    def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of texts, on all cores, with no special tokens around them.
+
+        Raises:
+            InputError: a text holds a lone surrogate.
+        """
+        for text in texts:
+            _check_text(text)
+        return [e.ids for e in self._backend.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def encode_with_ends(self, text: str) -> tuple[list[int], list[int]]:
+        """The ids of a rendered chat, and for each the character of the text that it ends before.
+
+        Raises:
+            InputError: the text holds a lone surrogate.
+        """
+        _check_text(text)
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        return encoding.ids, [end for _, end in encoding.offsets]
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
         """The text of ids; those that no token has (a padded vocabulary's) add nothing.

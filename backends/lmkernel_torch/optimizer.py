@@ -1,0 +1,73 @@
+"""Adam by PyTorch's fused kernel, in place, and the global norm by its grouped one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lmkernel.contract.mandatory import Array
+
+__all__ = ["adam_update", "global_norm"]
+
+
+def global_norm(arrays: Sequence[Array]) -> Array:
+    """The norm of the norms."""
+    wide = torch.promote_types(arrays[0].dtype, torch.float32)
+    return torch.nn.utils.get_total_norm([x.to(wide) for x in arrays])
+
+
+@torch.no_grad()
+def adam_update(
+    params: Sequence[Array],
+    grads: Sequence[Array],
+    first: Sequence[Array],
+    second: Sequence[Array],
+    scalars: Mapping[str, Array],
+    *,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    decays: Sequence[float],
+) -> tuple[list[Array], list[Array], list[Array]]:
+    """One call for each decay; the kernel works the corrections out from the step."""
+    grads, divisor = _scaled(_apart(params, grads), scalars["grad_scale"])
+    step = scalars["step"].float()
+    for decay in dict.fromkeys(decays):
+        chosen = [i for i, own in enumerate(decays) if own == decay]
+        torch._fused_adamw_(  # noqa: SLF001 - what torch.optim.AdamW(fused=True) calls
+            *([xs[i] for i in chosen] for xs in (params, grads, first, second)),
+            [],
+            [step] * len(chosen),
+            lr=scalars["rate"],
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=decay,
+            eps=eps,
+            amsgrad=False,
+            maximize=False,
+            grad_scale=divisor,
+        )
+    return list(params), list(first), list(second)
+
+
+def _apart(params: Sequence[Array], grads: Sequence[Array]) -> list[Array]:
+    """Gradients laid out as their parameters, each in memory of its own, which is written to."""
+    seen: set[int] = set()
+    apart = []
+    for p, g in zip(params, grads, strict=True):
+        place = g.untyped_storage().data_ptr()
+        alone = g.stride() == p.stride() and place not in seen
+        seen.add(place)
+        apart.append(g if alone else torch.empty_like(p).copy_(g))
+    return apart
+
+
+def _scaled(grads: list[Array], scale: Array) -> tuple[list[Array], Array | None]:
+    """The kernel divides by a number in float32; float64 is multiplied beforehand."""
+    if scale.dtype == torch.float64:
+        return list(torch._foreach_mul(grads, scale)), None  # noqa: SLF001 - one call for all
+    return grads, scale.float().reciprocal()

@@ -1,0 +1,164 @@
+"""Writes a model, loaded or new, as a Hugging Face directory that transformers opens.
+
+Constraint: what a family cannot express is refused, never dropped: the configuration that is
+written is read back first, and must describe the same model. How weights start, dropout and
+rematerialisation are of training alone, and do not count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
+from lmkernel.config import ModelConfig
+from lmkernel.errors import CheckpointError
+from lmkernel.families.family import Family, HfConfig
+from lmkernel.families.names import from_ours
+from lmkernel.plugins.registry import DEFAULT_BACKEND, default_registry
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from lmkernel.interfaces import ParamTree
+    from lmkernel.plugins.registry import Registry
+    from lmkernel.tokenizers.tokenizer import Tokenizer
+
+__all__ = ["config_document", "family_of", "save_model"]
+
+
+def save_model(
+    directory: str | os.PathLike[str],
+    config: ModelConfig,
+    values: Mapping[str, NDArray[Any]],
+    family: Family,
+    *,
+    declared: ParamTree = None,
+    tokenizer: Tokenizer | None = None,
+    extra_config: Mapping[str, Any] | None = None,
+    generation_config: Mapping[str, Any] | None = None,
+    dtype: str = "float32",
+    shard_bytes: int = SHARD_BYTES,
+    progress: Callable[[int], None] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a model, all of it or nothing.
+
+    Args:
+        directory: to be made.
+        config: of the model.
+        values: host arrays by dotted name.
+        family: how it is written; see `family_of`.
+        declared: the model's parameters, if they are at hand.
+        tokenizer: written beside it, its special ids in ``config.json``.
+        extra_config: further keys of ``config.json``; what describes the model goes before them.
+        generation_config: the content of ``generation_config.json``, if given.
+        dtype: of floating tensors in the file: float32, bfloat16 (nearest even) or float16.
+        shard_bytes: more data than this is written in several files, with an index.
+        progress: called with the number of bytes of tensors just written.
+        overwrite: replace a directory that is there and not empty.
+
+    Raises:
+        CheckpointError: the family cannot express the model, a value is missing or of another
+            shape, the directory is there, or the disk refuses.
+    """
+    rules = family.rules(config)
+    write_directory(
+        directory,
+        config=config_document(config, family, tokenizer=tokenizer, extra=extra_config),
+        tensors=from_ours(values, rules, declared or _declared(config)),
+        dtype=dtype,
+        shard_bytes=shard_bytes,
+        tokenizer=tokenizer,
+        generation_config=generation_config,
+        progress=progress,
+        overwrite=overwrite,
+    )
+
+
+def config_document(
+    config: ModelConfig,
+    family: Family,
+    *,
+    tokenizer: Tokenizer | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The content of ``config.json``: the model, special ids, and what ``extra`` has besides.
+
+    Raises:
+        CheckpointError: the family cannot express the model; the message names the field.
+    """
+    kept = {key: value for key, value in (extra or {}).items() if key not in _STORED}
+    written = {**_special_ids(tokenizer), **kept, **family.write(config)}
+    again = family.read(HfConfig(written, "the configuration to be written"))
+    lost = _difference(_essential(config), _essential(again), "ModelConfig")
+    if lost:
+        raise CheckpointError(f"the family {written['model_type']!r} cannot express {lost}")
+    return written
+
+
+_STORED = ("dtype", "torch_dtype", "transformers_version")
+"""Keys that tell of the files that they were read from, not of the model."""
+
+
+def family_of(config: ModelConfig, registry: Registry | None = None) -> Family:
+    """The first registered family that can express a model.
+
+    Raises:
+        CheckpointError: none can; the message says what each of them lacks.
+    """
+    from lmkernel.plugins import FamilySpec
+
+    complaints = []
+    for spec in (registry or default_registry()).all(FamilySpec).values():
+        family: Family = spec.resolve()()
+        try:
+            config_document(config, family)
+        except CheckpointError as error:
+            complaints.append(f"{spec.name}: {error}")
+            continue
+        return family
+    raise CheckpointError("no family can express the model: " + "; ".join(complaints))
+
+
+def _declared(config: ModelConfig) -> ParamTree:
+    """The parameters as the default backend declares them, which are those of every backend."""
+    from lmkernel.backend import load_backend
+    from lmkernel.model import Model
+
+    return Model(load_backend(DEFAULT_BACKEND), config).declare()
+
+
+def _special_ids(tokenizer: Tokenizer | None) -> dict[str, Any]:
+    """Null where there is none, since transformers would take the original model's."""
+    if tokenizer is None:
+        return dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
+    ends = list(tokenizer.eos_ids)
+    return {
+        "bos_token_id": tokenizer.bos_id,
+        "eos_token_id": ends if len(ends) > 1 else next(iter(ends), None),
+        "pad_token_id": tokenizer.pad_id,
+    }
+
+
+def _essential(part: Any) -> Any:
+    """A configuration without what concerns training alone."""
+    if not is_dataclass(part) or isinstance(part, type):
+        return part
+    plain = {"init": None, "dropout": 0.0, "remat": False}
+    there = {field.name: getattr(part, field.name) for field in fields(part)}
+    return replace(part, **{n: plain.get(n, _essential(x)) for n, x in there.items()})
+
+
+def _difference(ours: Any, theirs: Any, where: str) -> str:
+    """The first field in which two configurations differ; empty if there is none."""
+    if is_dataclass(ours) and type(ours) is type(theirs):
+        found = (
+            _difference(getattr(ours, f.name), getattr(theirs, f.name), f"{where}.{f.name}")
+            for f in fields(ours)
+        )
+        return next(filter(None, found), "")
+    return "" if ours == theirs else f"{where}={ours!r}, it would become {theirs!r}"

@@ -1,0 +1,80 @@
+"""What a trainer refuses: batches that the model cannot take, and numbers that are none."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.errors import InputError, NotFiniteError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from numpy.typing import NDArray
+
+    from lmkernel.config import ModelConfig
+    from lmkernel.interfaces import StepResult
+    from lmkernel.training.data import Batch
+
+__all__ = ["check_batch", "check_finite", "check_same_names"]
+
+
+def check_batch(config: ModelConfig, batch: Batch, where: str) -> None:
+    """Tokens, positions and class targets are what the model has a place for.
+
+    Raises:
+        InputError: names the array, what was expected and what came.
+    """
+    missing = {"inputs", "targets"} - batch.keys()
+    if missing:
+        raise InputError(f"{where}: expected the arrays inputs and targets, got {sorted(batch)}")
+    target = config.target_embedding or config.embedding
+    _within(batch, "inputs", config.embedding.vocab, where)
+    _within(batch, "target", target.vocab, where)
+    if config.head is not None and batch["targets"].dtype.kind == "i":
+        _within(batch, "targets", config.head.size, where)
+    if config.context and config.embedding.vocab:
+        _fits(config.context, batch, where)
+
+
+def _within(batch: Batch, name: str, size: int, where: str) -> None:
+    values = batch.get(name)
+    if values is None or not size or not values.size or values.dtype.kind != "i":
+        return
+    lowest = -1 if name == "targets" else 0
+    if name != "targets" and values.min() < lowest or values.max() >= size:
+        raise InputError(
+            f"{where}: {name}: expected numbers in 0 … {size - 1}, "
+            f"got {values.min()} … {values.max()}"
+        )
+
+
+def _fits(context: int, batch: Batch, where: str) -> None:
+    positions = batch.get("positions")
+    longest = batch["inputs"].shape[1] if positions is None else int(positions.max()) + 1
+    if longest > context:
+        raise InputError(
+            f"{where}: expected sequences within the model's context of {context}, "
+            f"got one of {longest}"
+        )
+
+
+def check_finite(result: StepResult, step: int, batches: range) -> None:
+    """Raise `NotFiniteError` unless loss and gradient are numbers."""
+    if math.isfinite(result.loss) and math.isfinite(result.norm):
+        return
+    numbers = str(batches[0]) if len(batches) == 1 else f"{batches[0]} … {batches[-1]}"
+    raise NotFiniteError(
+        f"step {step}, batch {numbers}: expected a finite loss and gradient, got a loss of "
+        f"{result.loss} and a gradient of norm {result.norm}"
+    )
+
+
+def check_same_names(expected: Collection[str], got: Collection[str]) -> None:
+    """Raise `InputError` unless a saved optimizer's state has the names that this one has."""
+    missing, surplus = sorted(set(expected) - set(got)), sorted(set(got) - set(expected))
+    if missing or surplus:
+        raise InputError(
+            f"the optimizer's state: expected the names of this optimizer and model; "
+            f"missing {missing[:2]}, surplus {surplus[:2]}"
+        )

@@ -1,0 +1,101 @@
+"""Rows of Parquet files and of Hugging Face ``datasets``, through libraries imported when used."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.errors import InputError, MissingDependencyError
+from lmkernel.training.data.rows import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["DATASETS_PREFIX", "dataset_rows", "is_saved_dataset", "parquet_rows"]
+
+DATASETS_PREFIX = "datasets:"
+_SAVED = ("dataset_dict.json", "dataset_info.json")
+_BATCH = 1024
+
+
+def parquet_rows(path: Path) -> Iterator[Row]:
+    """The rows of a Parquet file, numbered from 1, read a thousand at a time.
+
+    Raises:
+        InputError: unreadable, or not Parquet.
+        MissingDependencyError: pyarrow is not installed.
+    """
+    _library("pyarrow", "parquet", str(path))
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            number = 0
+            for batch in file.iter_batches(batch_size=_BATCH):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield Row(values, f"{path}: row {number}")
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: expected a Parquet file that can be read: {reason}") from error
+
+
+def is_saved_dataset(folder: Path) -> bool:
+    """Whether a folder was written by `datasets.Dataset.save_to_disk`, or by that of a dict."""
+    return any((folder / name).is_file() for name in _SAVED)
+
+
+def dataset_rows(name: str) -> Iterator[Row]:
+    """The rows of one split of a dataset, numbered from 1.
+
+    Args:
+        name: ``NAME``, ``NAME:CONFIGURATION``, or a folder that `datasets` saved; the split after
+            an ``@``, ``train`` by default.
+
+    Raises:
+        InputError: the library finds no such dataset, or the dataset no such split.
+        MissingDependencyError: datasets is not installed.
+    """
+    where, _, split = name.removeprefix(DATASETS_PREFIX).partition("@")
+    for number, values in enumerate(_dataset(where, split), 1):
+        yield Row(values, f"{DATASETS_PREFIX}{where}: row {number}")
+
+
+def _dataset(where: str, split: str) -> Any:
+    library = _library("datasets", "datasets", f"{DATASETS_PREFIX}{where}")
+    folder = Path(where)
+    try:
+        if folder.is_dir() and is_saved_dataset(folder):
+            found = library.load_from_disk(where)
+        else:
+            found = library.load_dataset(*where.split(":"), streaming=False)
+    except Exception as error:  # the library raises its own, the client's and the system's errors
+        reason = " ".join(str(error).split())
+        raise InputError(f"{DATASETS_PREFIX}{where}: {reason}") from error
+    return _split(found, where, split)
+
+
+def _split(found: Any, where: str, split: str) -> Any:
+    """One split of many; a dataset saved alone has no splits to choose from."""
+    if not isinstance(found, dict):
+        if split:
+            raise InputError(f"{DATASETS_PREFIX}{where}: expected no split, got {split!r}")
+        return found
+    splits: Mapping[str, Any] = found
+    if (split or "train") not in splits:
+        there = ", ".join(splits)
+        raise InputError(
+            f"{DATASETS_PREFIX}{where}: expected one of the splits {there}, got {split or 'train'!r}"
+        )
+    return splits[split or "train"]
+
+
+def _library(package: str, extra: str, for_what: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{for_what}: {package} is not installed; run: pip install 'lmkernel[{extra}]'"
+        ) from error

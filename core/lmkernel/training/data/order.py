@@ -1,0 +1,77 @@
+"""Which rows are in which batch.
+
+Constraints: a function of the seed and the batch's number; in every epoch each row comes once. The
+last batch of an epoch that is not full is filled with copies of its first row, whose targets the
+batch marks as ignored: all batches have one shape, and nothing is dropped or counted twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from lmkernel.errors import InputError
+from lmkernel.random import raw_words
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Order"]
+
+
+@final
+class Order:
+    """The order of rows over all epochs.
+
+    Args:
+        rows: how many there are.
+        batch: rows a batch.
+        seed: of the shuffle.
+        shuffle: whether each epoch has an order of its own: the stable order of the raw words of
+            the stream ``shuffle.EPOCH``; else the rows come as they are.
+
+    Raises:
+        InputError: no rows, or no place for them.
+    """
+
+    def __init__(self, rows: int, batch: int, *, seed: int, shuffle: bool) -> None:
+        if rows < 1 or batch < 1:
+            raise InputError(
+                f"expected at least one example and a batch of one, got {rows} and {batch}"
+            )
+        self._rows, self._batch, self._seed, self._shuffle = rows, batch, seed, shuffle
+        self._latest: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return -(-self._rows // self._batch)
+
+    @property
+    def parts(self) -> list[int]:
+        """What the order follows from."""
+        return [self._rows, self._batch, self._seed, int(self._shuffle)]
+
+    def at(self, index: int) -> tuple[NDArray[np.int64], int, int]:
+        """The rows of a batch, how many of them are real, and its epoch.
+
+        Raises:
+            InputError: the index is negative.
+        """
+        if index < 0:
+            raise InputError(f"expected the number of a batch, 0 or more, got {index}")
+        epoch, number = divmod(index, len(self))
+        start = number * self._batch
+        rows = self._permutation(epoch)[start : start + self._batch]
+        real = rows.size
+        return np.concatenate([rows, np.repeat(rows[:1], self._batch - real)]), real, epoch
+
+    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+        """The epoch's order; the latest is kept, as batches are asked for one after another."""
+        if not self._shuffle:
+            return np.arange(self._rows)
+        latest, order = self._latest
+        if latest != epoch:
+            order = np.argsort(raw_words(self._seed, f"shuffle.{epoch}", self._rows), kind="stable")
+            self._latest = (epoch, order)
+        return order

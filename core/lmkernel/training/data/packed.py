@@ -1,0 +1,80 @@
+"""Causal language modelling on packed documents: every token is predicted once an epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from lmkernel.errors import InputError
+from lmkernel.training.data.batches import Batch, Batches
+from lmkernel.training.data.digest import digest_of
+from lmkernel.training.data.order import Order
+
+if TYPE_CHECKING:
+    from lmkernel.training.data.tokens import Tokens
+
+__all__ = ["PackedCausal"]
+
+
+@final
+class PackedCausal(Batches):
+    """Windows of ``context + 1`` tokens, each beginning with the last token of the one before.
+
+    ``inputs`` is a window without its last token, ``targets`` without its first, both
+    ``(batch, context)``. The last window is filled up on the right, with targets of -1, which no
+    position before it can see. Documents see those before them in their window.
+
+    Args:
+        tokens: documents, one after another.
+        context: positions of a row.
+        batch: rows.
+        vocab: tokens that the model knows.
+        seed: of the shuffle.
+        shuffle: whether windows come in another order each epoch.
+
+    Raises:
+        InputError: fewer than two tokens, or a token outside the vocabulary.
+    """
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        *,
+        context: int,
+        batch: int,
+        vocab: int,
+        seed: int = 0,
+        shuffle: bool = True,
+    ) -> None:
+        if len(tokens) < 2 or context < 1:  # noqa: PLR2004 - one is seen, one predicted
+            raise InputError(
+                f"expected at least two tokens and a context of one, got {len(tokens)} tokens and "
+                f"a context of {context}"
+            )
+        if tokens.highest >= vocab:
+            raise InputError(f"expected tokens in 0 … {vocab - 1}, got {tokens.highest}")
+        self._tokens, self._context = tokens, context
+        windows = -(-(len(tokens) - 1) // context)
+        self._order = Order(windows, batch, seed=seed, shuffle=shuffle)
+
+    def __len__(self) -> int:
+        """Batches in one epoch."""
+        return len(self._order)
+
+    def at(self, index: int) -> Batch:
+        """``inputs`` and ``targets``."""
+        rows, real, _ = self._order.at(index)
+        inputs = np.zeros((rows.size, self._context), np.int32)
+        targets = np.full_like(inputs, -1)
+        for line, row in enumerate(rows):
+            window = self._tokens.read(row * self._context, (row + 1) * self._context + 1)
+            inputs[line, : window.size - 1] = window[:-1]
+            targets[line, : window.size - 1] = window[1:]
+        targets[real:] = -1
+        return {"inputs": inputs, "targets": targets}
+
+    @property
+    def digest(self) -> str:
+        """Of tokens, sizes and order."""
+        return digest_of("packed causal", self._tokens.digest, self._context, self._order.parts)

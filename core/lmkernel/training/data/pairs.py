@@ -1,0 +1,152 @@
+"""Sequence to sequence: a source, and a target that is predicted token by token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from lmkernel.errors import InputError
+from lmkernel.training.data.batches import Batch, Batches
+from lmkernel.training.data.digest import digest_of
+from lmkernel.training.data.order import Order
+from lmkernel.training.data.ragged import Ragged, padded_length, positions_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lmkernel.tokenizers import Tokenizer
+    from lmkernel.training.data.rows import Row
+
+__all__ = ["PairExample", "SequencePairs", "pair_examples"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PairExample:
+    """One example.
+
+    Args:
+        source: tokens that the encoder sees.
+        target: tokens that the decoder is to say, with the one that ends a text.
+        where: it comes from.
+    """
+
+    source: Sequence[int]
+    target: Sequence[int]
+    where: str
+
+
+@final
+class SequencePairs(Batches):
+    """A row for each example; sources and targets each as long as the longest of the batch.
+
+    ``inputs`` and ``positions`` are ``(batch, time)`` of the source; ``target``, which is the
+    target after ``start`` and without its end, ``target_positions`` and ``targets`` are
+    ``(batch, time)`` of the target. Lengths are rounded up to ``multiple``; positions and targets
+    are -1 at padding.
+
+    Args:
+        examples: from `pair_examples`, or already tokenised.
+        start: the token that the decoder begins with.
+        context: most positions of a row, on either side.
+        batch: rows.
+        vocab: tokens that the model knows.
+        target_vocab: those of the target, if it has others.
+        seed: of the shuffle.
+        shuffle: whether examples come in another order each epoch.
+        multiple: of which the lengths of rows are, short of ``context``.
+
+    Raises:
+        InputError: names the example with a side that is empty, too long, or holds a token outside
+            its vocabulary.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[PairExample],
+        *,
+        start: int,
+        context: int,
+        batch: int,
+        vocab: int,
+        target_vocab: int | None = None,
+        seed: int = 0,
+        shuffle: bool = True,
+        multiple: int = 64,
+    ) -> None:
+        places = [example.where for example in examples]
+        self._source = Ragged(e.source for e in examples)
+        self._target = Ragged(e.target for e in examples)
+        limits = {"source": vocab, "target": target_vocab or vocab}
+        for name, side in (("source", self._source), ("target", self._target)):
+            side.check_tokens(limits[name], places, f"{name} tokens")
+            side.check_lengths(context, places, f"{name} tokens")
+        if not 0 <= start < limits["target"]:
+            raise InputError(f"expected a start token in 0 … {limits['target'] - 1}, got {start}")
+        self._fed = Ragged([start, *e.target[:-1]] for e in examples)
+        self._context, self._multiple = context, multiple
+        self._order = Order(len(examples), batch, seed=seed, shuffle=shuffle)
+
+    def __len__(self) -> int:
+        """Batches in one epoch."""
+        return len(self._order)
+
+    def at(self, index: int) -> Batch:
+        """``inputs``, ``positions``, ``target``, ``target_positions`` and ``targets``."""
+        rows, real, _ = self._order.at(index)
+        source, target = self._source.lengths[rows], self._target.lengths[rows]
+        long = padded_length(int(source.max()), self._multiple, self._context)
+        time = padded_length(int(target.max()), self._multiple, self._context)
+        targets = self._target.padded(rows, time, -1)
+        targets[real:] = -1
+        return {
+            "inputs": self._source.padded(rows, long, 0),
+            "positions": positions_of(source, long),
+            "target": self._fed.padded(rows, time, 0),
+            "target_positions": positions_of(target, time),
+            "targets": targets,
+        }
+
+    @property
+    def digest(self) -> str:
+        """Of examples, sizes and order."""
+        sizes = [self._context, self._multiple]
+        parts = (*self._source.parts(), *self._target.parts(), *self._fed.parts())
+        return digest_of("sequence pairs", *parts, sizes, self._order.parts)
+
+
+def pair_examples(
+    rows: Iterable[Row],
+    tokenizer: Tokenizer,
+    *,
+    context: int,
+    truncate: bool = False,
+    source: str = "source",
+    target: str = "target",
+) -> Iterator[PairExample]:
+    """One example for each row, both texts with the token that ends a text.
+
+    Args:
+        rows: with the columns.
+        tokenizer: with a token that ends a text.
+        context: most tokens of either side.
+        truncate: cut a longer text before the token that ends it.
+        source, target: names of columns.
+
+    Raises:
+        InputError: a row without a column, or, naming it, one that is too long.
+    """
+    if not tokenizer.eos_ids:
+        raise InputError("expected a tokenizer with a token that ends a text, got one without")
+    end = tokenizer.eos_ids[0]
+    for row in rows:
+        sides = tokenizer.encode_many([row.text(source), row.text(target)])
+        if truncate:
+            sides = [side[: context - 1] for side in sides]
+        for name, side in zip((source, target), sides, strict=True):
+            if len(side) >= context:
+                raise InputError(
+                    f"{row.where}: expected at most {context} tokens, the model's context, in the "
+                    f"column {name!r}, got {len(side) + 1}; say truncate to cut it"
+                )
+        yield PairExample([*sides[0], end], [*sides[1], end], row.where)

@@ -1,0 +1,86 @@
+"""From a name to rows: a file, a folder of files, a dataset, or a source that is always there."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from lmkernel.errors import InputError
+from lmkernel.training.data.columnar import (
+    DATASETS_PREFIX,
+    dataset_rows,
+    is_saved_dataset,
+    parquet_rows,
+)
+from lmkernel.training.data.rows import Row, Rows
+from lmkernel.training.data.sources import SOURCES
+from lmkernel.training.data.tables import csv_rows, jsonl_rows
+from lmkernel.training.data.text_files import text_rows
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["open_rows"]
+
+_TABLES: Mapping[str, Callable[[Path], Iterator[Row]]] = MappingProxyType(
+    {
+        ".jsonl": jsonl_rows,
+        ".ndjson": jsonl_rows,
+        ".csv": csv_rows,
+        ".tsv": functools.partial(csv_rows, delimiter="\t"),
+        ".parquet": parquet_rows,
+    }
+)
+_TEXTS = (".txt", ".text", ".md", ".rst")
+
+
+def open_rows(source: str | os.PathLike[str], *, blank_lines: bool = False) -> Rows:
+    """The rows of a source; those of a text file have the one column ``text``.
+
+    Args:
+        source: a file (``.jsonl``, ``.csv``, ``.tsv``, ``.parquet``, anything else is text); a
+            folder, whose files of those kinds and ``.txt``, ``.md``, ``.rst`` are read in the
+            order of their paths, subfolders too; a folder that `datasets` saved; ``datasets:NAME``,
+            ``datasets:NAME:CONFIGURATION``, either with ``@SPLIT``; or ``python-topics``.
+        blank_lines: blank lines part the documents of a text file; else it is one document.
+
+    Raises:
+        InputError: there is no such source; when read, whatever is wrong with it, and where.
+    """
+    name = str(source)
+    if name in SOURCES:
+        return Rows(SOURCES[name], name)
+    if name.startswith(DATASETS_PREFIX):
+        return Rows(functools.partial(dataset_rows, name), name)
+    path = Path(source)
+    if path.is_dir() and is_saved_dataset(path):
+        return Rows(functools.partial(dataset_rows, name), name)
+    files = _files(path)
+    return Rows(functools.partial(_chained, files, blank_lines), name)
+
+
+def _chained(files: list[Path], blank_lines: bool) -> Iterator[Row]:
+    for path in files:
+        table = _TABLES.get(path.suffix.lower())
+        yield from table(path) if table else text_rows(path, blank_lines=blank_lines)
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        known = ", ".join((*SOURCES, f"{DATASETS_PREFIX}NAME"))
+        raise InputError(
+            f"{path}: expected a file, a folder or one of {known}; there is no such file"
+        )
+    if not path.is_dir():
+        return [path]
+    kinds = {*_TABLES, *_TEXTS}
+    found = sorted(f for f in path.rglob("*") if f.suffix.lower() in kinds and f.is_file())
+    visible = [f for f in found if not any(p.startswith(".") for p in f.relative_to(path).parts)]
+    if not visible:
+        raise InputError(
+            f"{path}: expected a folder with files {', '.join(sorted(kinds))}, got none"
+        )
+    return visible

@@ -1,0 +1,91 @@
+"""A row of a data file: values by column, and the place that errors name.
+
+Constraint: rows are read again from the start each time they are iterated over, one at a time, so
+that a corpus need not fit into memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["Row", "Rows"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row.
+
+    Args:
+        values: by column.
+        where: the file, and the line or row in it.
+    """
+
+    values: Mapping[str, Any]
+    where: str
+
+    def column(self, name: str) -> Any:
+        """The value of a column.
+
+        Raises:
+            InputError: there is no such column, or it holds nothing; names those that are there.
+        """
+        value = self.values.get(name)
+        if value is None:
+            there = ", ".join(map(str, self.values)) or "none"
+            what = "a value" if name in self.values else "a column"
+            raise InputError(f"{self.where}: expected {what} {name!r}, got the columns {there}")
+        return value
+
+    def text(self, name: str) -> str:
+        """The text of a column.
+
+        Raises:
+            InputError: as `column`; not a text; a lone surrogate, which UTF-8 cannot express.
+        """
+        value = self.column(name)
+        if not isinstance(value, str):
+            raise InputError(
+                f"{self.where}: expected text in the column {name!r}, got {type(value).__name__}"
+            )
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{self.where}: expected text that UTF-8 can express in the column {name!r}, got "
+                f"the lone surrogate U+{ord(value[error.start]):04X}"
+            ) from error
+        return value
+
+
+@final
+class Rows:
+    """Rows that can be gone through many times.
+
+    Args:
+        read: begins to read them.
+        name: of the whole, for errors.
+    """
+
+    def __init__(self, read: Callable[[], Iterator[Row]], name: str) -> None:
+        self._read = read
+        self.name = name
+
+    def __iter__(self) -> Iterator[Row]:
+        """From the first one.
+
+        Raises:
+            InputError: there is none.
+        """
+        empty = True
+        for row in self._read():
+            empty = False
+            yield row
+        if empty:
+            raise InputError(f"{self.name}: expected data, got not one row")

@@ -1,0 +1,190 @@
+"""Documents to token shards: tokenised in chunks on all cores, written as they come."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, BinaryIO, final
+
+import numpy as np
+
+from lmkernel.checkpoints.atomic import new_directory
+from lmkernel.checkpoints.documents import write_object
+from lmkernel.errors import CheckpointError, InputError
+from lmkernel.sources.home import home
+from lmkernel.sources.progress import Progress
+from lmkernel.training.data.digest import digest_of
+from lmkernel.training.data.shards import (
+    DOCUMENTS,
+    FORMAT,
+    INDEX,
+    Shards,
+    file_hash,
+    open_shards,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from lmkernel.tokenizers import Tokenizer
+
+__all__ = ["token_shards", "write_shards"]
+
+_SHARD_TOKENS = 1 << 26
+_CHUNK = 1_000_000
+_SMALL = 1 << 16
+
+
+def token_shards(
+    documents: Iterable[str],
+    tokenizer: Tokenizer,
+    *,
+    end: int | None = None,
+    progress: Progress | None = None,
+) -> Shards:
+    """The tokens of documents: from the cache below ``LMKERNEL_HOME``, or made and put there.
+
+    Args:
+        documents: texts that can be gone through twice.
+        tokenizer: without special tokens around a text.
+        end: the token that ends each document; by default the tokenizer's that ends a text.
+        progress: hears of the work, and of damage that is made good.
+
+    Raises:
+        InputError: no documents, documents that come only once, a tokenizer without an end token.
+        CheckpointError: the cache cannot be written.
+    """
+    progress, last = progress or Progress(), _end(tokenizer, end)
+    content, size = _content(documents)
+    key = digest_of(FORMAT, content, tokenizer.digest, last)
+    folder = home() / "tokens" / key
+    with _lock(folder):
+        if folder.exists():
+            try:
+                return open_shards(folder)
+            except CheckpointError as error:
+                progress.say(f"{error}; it is made again")
+        write_shards(
+            folder, documents, tokenizer, end=last, digest=key, size=size, progress=progress
+        )
+        return open_shards(folder)
+
+
+def _lock(folder: Path) -> Any:
+    from filelock import FileLock
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{folder.parent}: {error.strerror or error}") from error
+    return FileLock(folder.with_name(f".{folder.name}.lock"))
+
+
+def _end(tokenizer: Tokenizer, end: int | None) -> int:
+    if end is not None:
+        return end
+    if not tokenizer.eos_ids:
+        raise InputError("expected a tokenizer with a token that ends a text, got one without")
+    return tokenizer.eos_ids[0]
+
+
+def _content(documents: Iterable[str]) -> tuple[str, int]:
+    """Hash and size in bytes of documents, each after its length."""
+    if iter(documents) is documents:
+        raise InputError("expected documents that can be gone through twice, got an iterator")
+    state, size = hashlib.blake2b(digest_size=16), 0
+    for text in documents:
+        data = text.encode()
+        state.update(len(data).to_bytes(8, "little") + data)
+        size += len(data)
+    if not size:
+        raise InputError("expected documents, got not one with text in it")
+    return state.hexdigest(), size
+
+
+def write_shards(
+    folder: Path,
+    documents: Iterable[str],
+    tokenizer: Tokenizer,
+    *,
+    end: int,
+    digest: str,
+    size: int,
+    progress: Progress,
+    shard_tokens: int = _SHARD_TOKENS,
+) -> None:
+    """Fill a folder, which takes the place of a damaged one; a shard is full at ``shard_tokens``.
+
+    Raises:
+        CheckpointError: the disk refuses.
+    """
+    dtype = "<u2" if max(tokenizer.vocab_size, end + 1) <= _SMALL else "<u4"
+    with new_directory(folder, overwrite=True) as made:
+        writer = _Writer(made, dtype, shard_tokens)
+        with progress.bar("tokenising", size) as done:
+            for texts in _chunks(documents):
+                for text, ids in zip(texts, tokenizer.encode_many(texts), strict=True):
+                    writer.add([*ids, end], len(text.encode()))
+                done(sum(len(text.encode()) for text in texts))
+        writer.finish({"format": FORMAT, "digest": digest, "dtype": dtype, "end": end})
+
+
+def _chunks(documents: Iterable[str]) -> Iterator[list[str]]:
+    """A million characters at a time, in whole documents."""
+    texts: list[str] = []
+    size = 0
+    for text in documents:
+        texts.append(text)
+        size += len(text)
+        if size >= _CHUNK:
+            yield texts
+            texts, size = [], 0
+    if texts:
+        yield texts
+
+
+@final
+class _Writer:
+    """Appends documents to the last shard, and begins another when that is full."""
+
+    def __init__(self, folder: Path, dtype: str, shard_tokens: int) -> None:
+        self._folder, self._dtype, self._limit = folder, dtype, shard_tokens
+        self._names: list[str] = []
+        self._documents: list[tuple[int, int]] = []
+        self._highest = 0
+        self._room = 0
+        self._file: BinaryIO | None = None
+
+    def add(self, ids: list[int], size: int) -> None:
+        """One document, of so many bytes."""
+        if self._room <= 0:
+            self._close()
+            self._names.append(f"tokens-{len(self._names):05d}.bin")
+            self._file, self._room = (self._folder / self._names[-1]).open("wb"), self._limit
+        if self._file is not None:
+            self._file.write(np.array(ids, self._dtype).tobytes())
+        self._room -= len(ids)
+        self._documents.append((len(ids), size))
+        self._highest = max(self._highest, *ids)
+
+    def finish(self, index: dict[str, Any]) -> None:
+        """Write the documents' sizes and the index."""
+        self._close()
+        (self._folder / DOCUMENTS).write_bytes(np.array(self._documents, "<i8").tobytes())
+        write_object(
+            self._folder / INDEX,
+            {
+                **index,
+                "highest": self._highest,
+                "documents": _written(self._folder / DOCUMENTS),
+                "shards": {name: _written(self._folder / name) for name in self._names},
+            },
+        )
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _written(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "blake2b": file_hash(path)}

@@ -1,0 +1,1 @@
+"""What surrounds a training run: its settings, its folder, its display, its trackers."""

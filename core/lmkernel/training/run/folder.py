@@ -1,0 +1,160 @@
+"""The folder of a run: one process at a time writes it, and it says exactly what ran.
+
+Constraints: whoever does not hold the lock touches nothing; the system releases the lock of a
+killed process. Every file appears whole or not at all, and ``metrics.jsonl`` grows by whole lines.
+
+- ``run.toml``: the settings, all of them; ``run-until-000200.toml`` are earlier ones, where a
+  resumed run was given others
+- ``environment.json``: under ``"sessions"``, what each process ran on and from which step
+- ``metrics.jsonl``, ``loss.png``: see `metrics_log` and `plot`
+- ``checkpoints/``: see `stored`
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.checkpoints.documents import read_object
+from lmkernel.errors import RunError
+from lmkernel.training.run.files import unwritable, write_whole
+from lmkernel.training.run.metrics_log import MetricsLog
+from lmkernel.training.run.stored import latest, prune, step_folder, steps, sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from os import PathLike
+
+    from filelock import BaseFileLock
+
+__all__ = ["RunFolder", "has_run", "open_run"]
+
+LOCK = ".lock"
+SETTINGS = "run.toml"
+
+
+@final
+class RunFolder:
+    """A folder that this process holds; made by `open_run`.
+
+    Args:
+        path: of the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings = path / SETTINGS
+        self.environment = path / "environment.json"
+        self.metrics = path / "metrics.jsonl"
+        self.plot = path / "loss.png"
+        self.checkpoints = path / "checkpoints"
+
+    def write_settings(self, text: str, step: int = 0) -> None:
+        """Say what runs from after ``step`` on; other settings that ran before are kept beside.
+
+        Raises:
+            RunError: the disk refuses.
+        """
+        before = self.settings.read_bytes() if self.settings.exists() else b""
+        if before and before != text.encode():
+            write_whole(self.path / f"run-until-{step:06d}.toml", before)
+        write_whole(self.settings, text.encode())
+
+    def add_session(self, environment: Mapping[str, Any], step: int = 0) -> None:
+        """Note what this process runs on and which step it goes on after.
+
+        Raises:
+            RunError: the disk refuses.
+            CheckpointError: the file that is there is malformed.
+        """
+        before = read_object(self.environment, required=False).get("sessions", [])
+        sessions = {"sessions": [*before, {"step": step, **environment}]}
+        text = json.dumps(sessions, indent=2, ensure_ascii=False) + "\n"
+        write_whole(self.environment, text.encode(errors="surrogateescape"))
+
+    def open_metrics(self, step: int = 0) -> MetricsLog:
+        """The log of numbers, without what was logged after ``step``; to be closed.
+
+        Raises:
+            RunError: the disk refuses.
+        """
+        return MetricsLog(self.metrics, step)
+
+    def checkpoint(self, step: int) -> Path:
+        """Where the checkpoint after ``step`` belongs; `new_directory` makes it."""
+        return step_folder(self.checkpoints, step)
+
+    def latest(self) -> Path | None:
+        """The checkpoint after most steps, or None."""
+        return latest(self.checkpoints)
+
+    def prune(self, keep: int, best: int | None = None) -> None:
+        """Delete all checkpoints but the last ``keep`` and that of step ``best``.
+
+        Raises:
+            RunError: the disk refuses.
+        """
+        prune(self.checkpoints, keep, best)
+
+
+def has_run(path: str | PathLike[str]) -> bool:
+    """Whether a run began in a folder, so that it can be resumed."""
+    return (Path(path) / SETTINGS).is_file()
+
+
+@contextmanager
+def open_run(path: str | PathLike[str], *, resume: bool = False) -> Iterator[RunFolder]:
+    """Hold a run's folder; a new one is made, and what a killed process left half-done is cleared.
+
+    Args:
+        path: of the folder.
+        resume: go on with the run that is there; else there must be none, and no other file.
+
+    Raises:
+        RunError: another process holds it, it is not empty, it has no run to resume, or it cannot
+            be written.
+    """
+    folder = Path(path)
+    _check(folder, resume=resume)  # before anything is written
+    try:
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        lock = _locked(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        sweep(folder)
+        sweep(folder / "checkpoints")
+        _check(folder, resume=resume)  # another process may have had it in between
+        yield RunFolder(folder)
+    finally:
+        lock.release()
+
+
+def _locked(folder: Path) -> BaseFileLock:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise RunError(f"{folder}: another process is running in this folder") from error
+    return lock
+
+
+def _check(folder: Path, *, resume: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: expected a folder for the run, got a file")
+    if resume and not has_run(folder):
+        raise RunError(f"{folder}: expected a run to resume, got no {SETTINGS}")
+    if not resume and _occupied(folder):
+        raise RunError(f"{folder}: expected a new or empty folder; resume the run, or name another")
+
+
+def _occupied(folder: Path) -> bool:
+    """Whether there is more than what a process leaves that died before its run began."""
+    if not folder.is_dir():
+        return False
+    files = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return files not in ([], [folder / "checkpoints"]) or bool(steps(folder / "checkpoints"))

@@ -1,0 +1,102 @@
+"""``metrics.jsonl``: what a run measured, one JSON object a line.
+
+Constraints: a line is written in one piece and reaches the operating system at once, so that a
+killed process loses none; every line is JSON (RFC 8259), which has no NaN: what is not finite is
+one of the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, final
+
+from lmkernel.training.run.files import unwritable, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["MetricsLog", "read_metrics"]
+
+_NOT_FINITE = ("NaN", "Infinity", "-Infinity")
+
+
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """Each line as a mapping from names to numbers, ``"step"`` among them.
+
+    A line that is not whole, such as the last one of a process that died of a full disk, is left
+    out. A missing file has no lines.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            values = _parsed(line)
+            if values is not None:
+                yield values
+
+
+@final
+class MetricsLog:
+    """Appends to the file; a context manager.
+
+    Args:
+        path: of the file.
+        step: the step that the run goes on after: lines of later steps are dropped, and lines that
+            are not whole.
+
+    Raises:
+        RunError: the disk refuses, here or in `append`.
+    """
+
+    def __init__(self, path: Path, step: int = 0) -> None:
+        self._path = path
+        if path.exists():
+            kept = (v for v in read_metrics(path) if v["step"] <= step)
+            write_whole(path, b"".join(map(_line, kept)))
+        try:
+            self._file: BinaryIO = path.open("ab", buffering=0)
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+    def append(self, step: int, values: Mapping[str, float]) -> None:
+        """One line: the step, then the numbers by name, such as ``"train/loss"``."""
+        try:
+            self._file.write(_line({"step": step, **values}))
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+
+    def close(self) -> None:
+        """End it; nothing waits to be written."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _line(values: Mapping[str, float]) -> bytes:
+    plain = {name: _written(value) for name, value in values.items()}
+    return (json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _written(value: float) -> int | float | str:
+    if isinstance(value, int):
+        return value
+    number = float(value)
+    if math.isnan(number):
+        return "NaN"
+    return number if math.isfinite(number) else ("Infinity" if number > 0 else "-Infinity")
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        values = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(values, dict) or not isinstance(values.get("step"), int):
+        return None
+    return {name: float(v) if v in _NOT_FINITE else v for name, v in values.items()}

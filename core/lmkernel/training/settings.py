@@ -1,0 +1,159 @@
+"""A run, described: what a settings file or a command's flags can say.
+
+Constraints: frozen and validated; every default is one that trains something sensible. What a name
+means is looked up when the run begins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import final
+
+from lmkernel.config.check import one_of, positive, require
+from lmkernel.training.config import LoraConfig, OptimizerConfig, ScheduleConfig
+
+__all__ = [
+    "OBJECTIVES",
+    "DataSettings",
+    "ModelSettings",
+    "RunSettings",
+    "StepSettings",
+]
+
+OBJECTIVES = ("causal", "instruction", "masked", "classification")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """What is trained: a checkpoint to go on from, or a new model of a family.
+
+    Args:
+        start: a name, folder or GGUF file as ``lmkernel chat`` takes it; empty for a new model.
+        family: of a new model, such as ``"gpt2"``, ``"llama"`` or ``"bert"``.
+        width, layers, heads, hidden: of a new model; ``hidden`` is the inner width of its
+            feed-forward part, by default 4 · width.
+        context: the largest number of positions of a new model.
+        vocab: size of the tokenizer that is trained for a new model.
+        tokenizer: a folder whose tokenizer a new model takes, in place of training one.
+        dropout: rate of a new model's dropout.
+    """
+
+    start: str = ""
+    family: str = "gpt2"
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    hidden: int = 0
+    context: int = 128
+    vocab: int = 2048
+    tokenizer: str = ""
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        positive(self, "width", "layers", "heads", "context", "vocab")
+        require(self, "hidden", "0 or more", ok=self.hidden >= 0)
+        require(self, "heads", f"a divisor of width={self.width}", ok=self.width % self.heads == 0)
+        require(self, "dropout", "a rate in [0, 1)", ok=0 <= self.dropout < 1)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """What it is trained on.
+
+    Args:
+        train: a file or folder (text, JSONL, CSV, Parquet), ``datasets:NAME``, or the name of a
+            built-in text: ``"python-topics"``.
+        validation: the same, of what is held out; empty for a share of ``train``.
+        validation_share: the share held out.
+        text, pair, label: columns of plain text, of a second text, of a label.
+        prompt, completion: columns of an instruction example that holds no ``messages``.
+        truncate: whether longer examples are cut at the context; else they are an error.
+    """
+
+    train: str = "python-topics"
+    validation: str = ""
+    validation_share: float = 0.1
+    text: str = "text"
+    pair: str = ""
+    label: str = "label"
+    prompt: str = "prompt"
+    completion: str = "completion"
+    truncate: bool = False
+
+    def __post_init__(self) -> None:
+        require(self, "train", "a file, a folder or a name", ok=bool(self.train))
+        share = 0 < self.validation_share < 1
+        require(self, "validation_share", "a share between 0 and 1", ok=share)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class StepSettings:
+    """How long and how large.
+
+    Args:
+        steps: optimizer steps of the whole run.
+        batch: rows of one micro-batch.
+        accumulate: micro-batches of one step.
+        clip: largest global norm of the gradient, or 0.
+        smoothing: label smoothing.
+        precision: dtype of the computation: ``"float32"``, or ``"bfloat16"`` beside parameters in
+            float32.
+        remat: whether inner values are computed again in the backward pass, which saves memory.
+        seed: of first weights, data order and dropout.
+        evaluate_every, checkpoint_every: steps between; 0 for at the end alone.
+        keep: how many of the last checkpoints stay, beside the best.
+        patience: evaluations without a better loss after which the run stops; 0 for never.
+    """
+
+    steps: int = 300
+    batch: int = 16
+    accumulate: int = 1
+    clip: float = 1.0
+    smoothing: float = 0.0
+    precision: str = "float32"
+    remat: bool = False
+    seed: int = 0
+    evaluate_every: int = 50
+    checkpoint_every: int = 100
+    keep: int = 2
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        positive(self, "steps", "batch", "accumulate", "keep")
+        one_of(self, "precision", ("float32", "bfloat16"))
+        for name in ("clip", "seed", "evaluate_every", "checkpoint_every", "patience"):
+            require(self, name, "0 or more", ok=getattr(self, name) >= 0)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Everything that a run follows from.
+
+    Args:
+        objective: one of `OBJECTIVES`.
+        backend, device: where it runs; empty for the default.
+        trackers: names of trackers besides the run's own folder.
+        lora: adapters in place of the whole model, or None.
+    """
+
+    objective: str = "causal"
+    backend: str = ""
+    device: str = ""
+    trackers: tuple[str, ...] = ()
+    model: ModelSettings = field(default_factory=ModelSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    training: StepSettings = field(default_factory=StepSettings)
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(kind="adamw", weight_decay=0.01)
+    )
+    schedule: ScheduleConfig = field(
+        default_factory=lambda: ScheduleConfig(kind="cosine", rate=3e-3, warmup=20, floor=0.1)
+    )
+    lora: LoraConfig | None = None
+
+    def __post_init__(self) -> None:
+        one_of(self, "objective", OBJECTIVES)

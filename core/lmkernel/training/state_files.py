@@ -1,0 +1,79 @@
+"""What a checkpoint holds besides the model: all that a run needs to go on to the same bits.
+
+``trainer/state.json`` says where the run stood, ``trainer/optimizer.safetensors`` holds the
+optimizer's state by slot and name, and with adapters ``trainer/trained.safetensors`` holds those.
+Dropout draws and data order follow from the seed and the step, so no random state is left to keep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.checkpoints.documents import read_object, write_object
+from lmkernel.checkpoints.safetensors import open_safetensors
+from lmkernel.checkpoints.safetensors_writer import write_safetensors
+from lmkernel.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["SavedState", "read_state", "write_state"]
+
+FOLDER = "trainer"
+_UNSPLIT = 2**62
+
+
+@final
+@dataclass(frozen=True)
+class SavedState:
+    """The content of a checkpoint's ``trainer`` folder.
+
+    Args:
+        facts: ``"step"``, and whatever the run wrote beside it.
+        optimizer: the optimizer's values by dotted name.
+        trained: the adapters by dotted name; empty where the model itself was trained.
+    """
+
+    facts: Mapping[str, Any]
+    optimizer: Mapping[str, NDArray[Any]]
+    trained: Mapping[str, NDArray[Any]]
+
+    @property
+    def step(self) -> int:
+        """The step after which it was written."""
+        return int(self.facts["step"])
+
+
+def write_state(folder: Path, state: SavedState) -> None:
+    """Write into a checkpoint's folder that is not in its place yet."""
+    inner = folder / FOLDER
+    inner.mkdir()
+    for stem, values in (("optimizer", state.optimizer), ("trained", state.trained)):
+        if values:
+            write_safetensors(
+                inner, values.items(), dtype="float32", shard_bytes=_UNSPLIT, stem=stem
+            )
+    write_object(inner / "state.json", state.facts)
+
+
+def read_state(folder: Path) -> SavedState:
+    """Read a checkpoint's state.
+
+    Raises:
+        CheckpointError: the folder holds a model alone, or is damaged.
+    """
+    inner = folder / FOLDER
+    facts = read_object(inner / "state.json", required=True)
+    step = facts.get("step")
+    if not isinstance(step, int) or step < 0:
+        raise CheckpointError(f"{inner / 'state.json'}: expected a step, got {step!r}")
+    return SavedState(facts, _values(inner, "optimizer"), _values(inner, "trained"))
+
+
+def _values(folder: Path, stem: str) -> dict[str, NDArray[Any]]:
+    tensors = open_safetensors(folder, stem)
+    return {} if tensors is None else {name: tensors.read(name) for name in tensors.names()}
