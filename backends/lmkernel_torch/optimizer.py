@@ -20,7 +20,6 @@ def global_norm(arrays: Sequence[Array]) -> Array:
     return torch.nn.utils.get_total_norm([x.to(wide) for x in arrays])
 
 
-@torch.no_grad()
 def adam_update(
     params: Sequence[Array],
     grads: Sequence[Array],
@@ -33,25 +32,21 @@ def adam_update(
     eps: float,
     decays: Sequence[float],
 ) -> tuple[list[Array], list[Array], list[Array]]:
-    """One call for each decay; the kernel works the corrections out from the step."""
-    grads, divisor = _scaled(_apart(params, grads), scalars["grad_scale"])
+    """One call for each decay; the kernel works the corrections out from the step.
+
+    It goes through memory from end to end, so all four must lie alike.
+    """
+    own = [[x.contiguous() for x in xs] for xs in (params, first, second)]
+    grads, divisor = _scaled(_apart(own[0], grads), scalars["grad_scale"])
     step = scalars["step"].float()
     for decay in dict.fromkeys(decays):
-        chosen = [i for i, own in enumerate(decays) if own == decay]
-        torch._fused_adamw_(  # noqa: SLF001 - what torch.optim.AdamW(fused=True) calls
-            *([xs[i] for i in chosen] for xs in (params, grads, first, second)),
-            [],
-            [step] * len(chosen),
-            lr=scalars["rate"],
-            beta1=beta1,
-            beta2=beta2,
-            weight_decay=decay,
-            eps=eps,
-            amsgrad=False,
-            maximize=False,
-            grad_scale=divisor,
-        )
-    return list(params), list(first), list(second)
+        chosen = [i for i, one in enumerate(decays) if one == decay]
+        p, g, m, v = ([xs[i] for i in chosen] for xs in (own[0], grads, own[1], own[2]))
+        options = {"lr": scalars["rate"], "beta1": beta1, "beta2": beta2, "eps": eps}
+        options |= {"weight_decay": decay, "amsgrad": False, "maximize": False}
+        steps = [step] * len(chosen)
+        torch._fused_adamw_(p, g, m, v, [], steps, **options, grad_scale=divisor)
+    return own[0], own[1], own[2]
 
 
 def _apart(params: Sequence[Array], grads: Sequence[Array]) -> list[Array]:

@@ -30,6 +30,7 @@ _LEVELS = (
     "models",
     "generation",
     "checkpoints",
+    "training",
 )
 _PROFILES = ("inference", "training", "full")
 _NOTHING_COLLECTED = 5

@@ -20,7 +20,7 @@ __all__ = ["Reference", "computed"]
 
 @final
 class Reference(Command):
-    """One row for each example; the code is 1 where a computed value disagrees."""
+    """One row for each example, or loss curves; the code is 1 where a value disagrees."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Which backend, and how to print."""
@@ -29,20 +29,32 @@ class Reference(Command):
             metavar="NAME",
             help="a backend, or all; by default LMKERNEL_BACKEND, else the default one",
         )
+        parser.add_argument(
+            "--train", action="store_true", help="the document's training programs instead"
+        )
         parser.add_argument("--json", action="store_true", help="print a list of objects")
 
     def run(self, args: argparse.Namespace) -> int:
         """Compute and print."""
-        tables, missing = {}, {}
-        for name in self._names(args.backend):
-            hint = self._missing(name) if args.backend == "all" else ""
-            if hint:
-                missing[name] = hint
-            else:
-                tables[name] = computed(name, self.registry)
+        names, missing = self._names(args.backend), {}
+        if args.backend == "all":
+            missing = {name: hint for name in names if (hint := self._missing(name))}
+        there = [name for name in names if name not in missing]
+        if args.train:
+            return self._train(there, missing, as_json=args.json)
+        tables = {name: computed(name, self.registry) for name in there}
         text = _json(tables, missing) if args.json else _text(tables, missing)
         print(text)  # noqa: T201 - a command's results are printed
         return int(any(not row["agrees"] for rows in tables.values() for row in rows))
+
+    def _train(self, names: list[str], missing: dict[str, str], *, as_json: bool) -> int:
+        from lmkernel_conformance.training_table import trained, training_json, training_text
+
+        rows, left_out = trained(names, self.registry)
+        show = training_json if as_json else training_text
+        print(show(rows, {**missing, **left_out}))  # noqa: T201 - a command's results are printed
+        runs = [run for row in rows for run in row["backends"].values()]
+        return int(not runs or any(not run["agrees"] for run in runs))
 
     def _names(self, asked: str | None) -> list[str]:
         from lmkernel.plugins import BackendSpec

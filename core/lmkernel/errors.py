@@ -27,6 +27,7 @@ __all__ = [
     "PullError",
     "RunError",
     "TemplateError",
+    "TrackerError",
     "UnknownNameError",
 ]
 
@@ -110,3 +111,7 @@ class PullError(LmkernelError):
 
 class RunError(LmkernelError):
     """A training run that cannot begin or go on; what it had written is untouched."""
+
+
+class TrackerError(LmkernelError):
+    """A tracker that cannot record a run; the message names the tracker and says what to do."""

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from lmkernel_conformance.cases import (
     activations,
+    adam_updates,
     attentions,
     caches,
     checkpoints,
+    clipping,
     compiled,
     components,
     contract,
@@ -26,8 +28,10 @@ from lmkernel_conformance.cases import (
     models,
     narrow,
     norms,
+    optimizers,
     overrides,
     recurrents,
+    schedules,
     seeds,
 )
 from lmkernel_conformance.cases.case import LEVELS, PROFILES, Case, Item, case, items
@@ -74,6 +78,10 @@ _MODULES = (
     seeds,
     generation,
     checkpoints,
+    adam_updates,
+    optimizers,
+    clipping,
+    schedules,
 )
 
 

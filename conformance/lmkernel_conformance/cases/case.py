@@ -25,6 +25,7 @@ LEVELS = (
     "models",
     "generation",
     "checkpoints",
+    "training",
 )
 PROFILES = ("inference", "training", "full")
 _BOTH = ("float32", "float64")
@@ -60,7 +61,7 @@ class Case:
     def within(self, profile: str) -> bool:
         """Whether the profile asks for it."""
         if profile == "inference":
-            return not self.training
+            return not self.training and self.level != "training"
         return profile == "full" or self.level not in ("generation", "checkpoints")
 
 

@@ -21,6 +21,7 @@ _GROUPS = {
     "linear": ("linear", "take_rows"),
     "attention": ("attention", "rotate"),
     "cells": ("gru_cell", "lstm_cell"),
+    "updates": ("adam_update", "global_norm"),
     "losses": ("cross_entropy", "soft_cross_entropy", "mse"),
 }
 

@@ -29,6 +29,7 @@ SOURCE = np.array([[-1, 0, 1, 2, 3], [0, 1, 2, 3, 4], [-1, -1, -1, 0, 1]])
 TARGET = np.array([[0, 1, 2, 3, 4, 5], [-1, -1, 0, 1, 2, 3], [-1, 0, 1, 2, 3, 4]])
 """Three rows of six."""
 DECODERS = ("llama", "gpt2", "gemma")
+_ENCODERS = ("bert", "bert_masked", "bert_classes")
 _PAIRS = ("t5", "gru", "lstm")
 
 
@@ -51,7 +52,7 @@ def batch(name: str) -> Batch:
         return Batch(normal("document", 1, 4, 3), {})
     if name in DECODERS:
         return Batch(tokens(name, 3, 6, vocab=31), {"positions": TARGET})
-    if name == "bert":
+    if name in _ENCODERS:
         segments = np.array([[0, 0, 0, 1, 1], [0, 1, 1, 1, 1], [0, 0, 0, 0, 1]])
         return Batch(tokens(name, 3, 5, vocab=31), {"positions": SOURCE, "segments": segments})
     options = {
@@ -63,10 +64,12 @@ def batch(name: str) -> Batch:
 
 
 def _shown(name: str) -> Host:
-    """Which output positions are real; what padding gives is nobody's business."""
-    if name == "document":
+    """Which outputs are real; what padding gives is nobody's business."""
+    head = ZOO[name].head
+    if head is None:
         return np.ones((1, 4), bool)
-    return (SOURCE if name == "bert" else TARGET) >= 0
+    real = (SOURCE if name in _ENCODERS else TARGET) >= 0
+    return np.ones(len(real), bool) if head.pooling == "first" else real
 
 
 def model_trial(s: Subject, name: str) -> Trial:
@@ -90,6 +93,8 @@ _ROWS: Mapping[str, tuple[int, ...]] = {
     "gpt2": (1, 7, 11, 13, 17),
     "gemma": (16, 26),
     "bert": (2, 14, 17),
+    "bert_masked": (14, 17),
+    "bert_classes": (11,),
     "t5": (1, 8),
     "gru": (27,),
     "lstm": (27,),

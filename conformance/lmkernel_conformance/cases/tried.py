@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lmkernel_conformance.cases import (
     activations,
+    adam_updates,
     attentions,
     linears,
     losses,
@@ -14,7 +15,7 @@ from lmkernel_conformance.cases.trial import Tried
 
 __all__ = ["trials"]
 
-_MODULES = (activations, norms, linears, attentions, recurrents, losses)
+_MODULES = (activations, norms, linears, attentions, recurrents, losses, adam_updates)
 
 
 def trials() -> dict[str, list[Tried]]:

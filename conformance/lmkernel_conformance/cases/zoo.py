@@ -11,6 +11,7 @@ from lmkernel.config import (
     EmbeddingConfig,
     FeedForwardConfig,
     HeadConfig,
+    HeadTransformConfig,
     MlpConfig,
     ModelConfig,
     NormConfig,
@@ -88,7 +89,7 @@ def _gemma() -> ModelConfig:
     )
 
 
-def _bert() -> ModelConfig:
+def _bert(head: HeadConfig) -> ModelConfig:
     """Post-norm encoder with segments, learned positions and a norm after the embedding."""
     norm = NormConfig(kind="layer", eps=1e-12)
     return ModelConfig(
@@ -104,9 +105,27 @@ def _bert() -> ModelConfig:
             pre_norm=False,
             final_norm=False,
         ),
-        head=HeadConfig(width=24, size=_VOCAB, bias=True, activation="softmax"),
+        head=head,
         context=12,
     )
+
+
+def _probabilities() -> HeadConfig:
+    """Of every token at every position."""
+    return HeadConfig(width=24, size=_VOCAB, bias=True, activation="softmax")
+
+
+def _masked() -> HeadConfig:
+    """A dense layer and a norm of their own, then the embedding's table with a bias."""
+    norm = NormConfig(kind="layer", eps=1e-6)
+    transform = HeadTransformConfig(activation="gelu", norm=norm)
+    return HeadConfig(width=24, size=_VOCAB, tied=True, bias=True, transform=transform)
+
+
+def _classes() -> HeadConfig:
+    """A dense layer over each row's first position, then five classes."""
+    transform = HeadTransformConfig(activation="tanh")
+    return HeadConfig(width=24, size=5, bias=True, pooling="first", transform=transform)
 
 
 def _t5() -> ModelConfig:
@@ -161,7 +180,9 @@ ZOO: Mapping[str, ModelConfig] = MappingProxyType(
         "llama": _llama(),
         "gpt2": _gpt2(),
         "gemma": _gemma(),
-        "bert": _bert(),
+        "bert": _bert(_probabilities()),
+        "bert_masked": _bert(_masked()),
+        "bert_classes": _bert(_classes()),
         "t5": _t5(),
         "gru": _recurrent("gru"),
         "lstm": _recurrent("lstm"),

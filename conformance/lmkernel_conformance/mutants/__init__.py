@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from lmkernel_conformance.mutants import attention, basics, components, operations
+from lmkernel_conformance.mutants import (
+    attention,
+    basics,
+    components,
+    heads,
+    operations,
+    optimizers,
+)
 from lmkernel_conformance.mutants.mutant import Mutant
 
 __all__ = ["MUTANTS", "ROWS", "Mutant"]
@@ -12,8 +19,10 @@ MUTANTS: tuple[Mutant, ...] = (
     *operations.MUTANTS,
     *attention.MUTANTS,
     *components.MUTANTS,
+    *heads.MUTANTS,
+    *optimizers.MUTANTS,
 )
 """All of them."""
 
-ROWS = frozenset({*range(1, 21), *range(25, 31)})
-"""The rows of the catalogue that this stage covers; 21 to 24 are the trainer's."""
+ROWS = frozenset({*range(1, 21), 22, 23, *range(25, 31)})
+"""The rows of the catalogue that this stage covers; 21 and 24 are the trainer's."""

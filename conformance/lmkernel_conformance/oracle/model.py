@@ -139,10 +139,20 @@ def forward(
         if config.decoder.kind == "feed_forward" and memory is not None:
             x = memory[0]
         x, _ = _run(ar, x, positions, p, "decoder", config.decoder, **more)
-    return x if config.head is None else _head(ar, x, p, config.head, name)
+    return x if config.head is None else _head(ar, x, positions, p, config.head, name)
 
 
-def _head(ar: Arithmetic, x: Host, p: Any, config: Any, tied_to: str) -> Host:
+def _head(ar: Arithmetic, x: Host, positions: Host, p: Any, config: Any, tied_to: str) -> Host:
+    """Of each row's first real position or of all, a dense layer if there is one, a product."""
+    if config.pooling == "first":
+        batch, time, width = raw(x).shape
+        first = np.array([next((t for t in range(time) if row[t] >= 0), 0) for row in positions])
+        flat = ar.reshape(x, (batch * time, width))
+        x = ar.take(flat, np.arange(batch) * time + first)
+    if (t := config.transform) is not None:
+        x = linear(ar, x, p["head.transform.weight"], p.get("head.transform.bias"))
+        x = activate(ar, x, t.activation)
+        x = x if t.norm is None else normalize(ar, x, p, "head.norm", t.norm)
     weight = p[f"{tied_to}.tokens.weight" if config.tied else "head.weight"]
     y = linear(ar, x, weight, p.get("head.bias"))
     if config.softcap is not None:

@@ -40,6 +40,24 @@ def lmkernel_register_commands() -> list[CommandSpec]:
             help="continue a prompt",
         ),
         CommandSpec(
+            name="pretrain",
+            contract="0.3",
+            load="lmkernel.cli.pretrain:Pretrain",
+            help="train a model on unlabelled text; without arguments, a small one in two minutes",
+        ),
+        CommandSpec(
+            name="finetune",
+            contract="0.3",
+            load="lmkernel.cli.finetune:Finetune",
+            help="go on training a model on instructions, labels or text",
+        ),
+        CommandSpec(
+            name="evaluate",
+            contract="0.3",
+            load="lmkernel.cli.evaluate:Evaluate",
+            help="measure a model on data: loss, perplexity, accuracy",
+        ),
+        CommandSpec(
             name="compare",
             contract="0.3",
             load="lmkernel.cli.compare:Compare",

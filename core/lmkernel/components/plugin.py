@@ -5,19 +5,20 @@ from __future__ import annotations
 from lmkernel.plugins import ComponentSpec, hookimpl
 
 _KINDS = (
-    ("embedding", "token", "embedding:TokenEmbedding"),
-    ("embedding", "vectors", "embedding:VectorEmbedding"),
-    ("attention", "multi_head", "attention:MultiHeadAttention"),
-    ("attention", "single_vector", "single_vector:SingleVectorAttention"),
-    ("encoder", "transformer", "transformer:TransformerEncoder"),
-    ("encoder", "recurrent", "recurrent:RecurrentEncoder"),
-    ("encoder", "feed_forward", "feed_forward:FeedForwardEncoder"),
-    ("decoder", "transformer", "transformer:TransformerDecoder"),
-    ("decoder", "recurrent", "recurrent:RecurrentDecoder"),
-    ("decoder", "feed_forward", "feed_forward:FeedForwardDecoder"),
-    ("loss", "mse", "losses:MeanSquaredError"),
-    ("loss", "cross_entropy", "losses:CrossEntropy"),
-    ("loss", "soft_cross_entropy", "losses:SoftCrossEntropy"),
+    ("embedding", "token", "components.embedding:TokenEmbedding"),
+    ("embedding", "vectors", "components.embedding:VectorEmbedding"),
+    ("attention", "multi_head", "components.attention:MultiHeadAttention"),
+    ("attention", "single_vector", "components.single_vector:SingleVectorAttention"),
+    ("encoder", "transformer", "components.transformer:TransformerEncoder"),
+    ("encoder", "recurrent", "components.recurrent:RecurrentEncoder"),
+    ("encoder", "feed_forward", "components.feed_forward:FeedForwardEncoder"),
+    ("decoder", "transformer", "components.transformer:TransformerDecoder"),
+    ("decoder", "recurrent", "components.recurrent:RecurrentDecoder"),
+    ("decoder", "feed_forward", "components.feed_forward:FeedForwardDecoder"),
+    ("loss", "mse", "components.losses:MeanSquaredError"),
+    ("loss", "cross_entropy", "components.losses:CrossEntropy"),
+    ("loss", "soft_cross_entropy", "components.losses:SoftCrossEntropy"),
+    ("trainer", "composed", "training.trainer:ComposedTrainer"),
 )
 
 
@@ -29,7 +30,7 @@ def lmkernel_register_components() -> list[ComponentSpec]:
             interface=interface,  # type: ignore[arg-type]  # the table above holds interfaces
             name=name,
             contract="0.3",
-            load=f"lmkernel.components.{where}",
+            load=f"lmkernel.{where}",
         )
         for interface, name, where in _KINDS
     ]

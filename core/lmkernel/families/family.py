@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import CheckpointError, UnknownNameError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lmkernel.config import ModelConfig
     from lmkernel.families.names import Rule
     from lmkernel.plugins.registry import Registry

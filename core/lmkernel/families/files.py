@@ -11,7 +11,6 @@ from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
-from lmkernel.config import ModelConfig
 from lmkernel.errors import CheckpointError
 from lmkernel.families.family import Family, HfConfig
 from lmkernel.families.names import from_ours
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lmkernel.config import ModelConfig
     from lmkernel.interfaces import ParamTree
     from lmkernel.plugins.registry import Registry
     from lmkernel.tokenizers.tokenizer import Tokenizer

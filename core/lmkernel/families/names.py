@@ -146,14 +146,29 @@ def _read(
 def from_ours(
     values: Mapping[str, NDArray[Any]], rules: Sequence[Rule], declared: ParamTree
 ) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The checkpoint's tensors of our parameters, layer by layer, one at a time."""
+    """The checkpoint's tensors of our parameters, layer by layer, one at a time.
+
+    Raises:
+        CheckpointError: a parameter that no rule writes, or whose value is missing or of another
+            shape than declared; before anything is given.
+    """
     known: dict[str, Param] = flatten(declared)
     pairs = list(rule_pairs(rules, known))
     covered = {name for _, _, ours in pairs for name in ours}
     if covered != set(known):
         raise CheckpointError(f"no rule writes {min(known.keys() - covered)!r}")
+    for name, param in known.items():
+        _check_value(name, param, values)
     for rule, theirs, ours in pairs:
-        whole = (
-            np.concatenate([values[name] for name in ours]) if len(ours) > 1 else values[ours[0]]
-        )
+        parts = [values[name] for name in ours]
+        whole = np.concatenate(parts) if len(parts) > 1 else parts[0]
         yield theirs, whole.T if rule.transpose else whole
+
+
+def _check_value(name: str, param: Param, values: Mapping[str, NDArray[Any]]) -> None:
+    if name not in values:
+        raise CheckpointError(f"the value of the parameter {name!r} is missing")
+    if values[name].shape != param.shape:
+        raise CheckpointError(
+            f"parameter {name!r}: expected a value of shape {param.shape}, got {values[name].shape}"
+        )

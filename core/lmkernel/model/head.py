@@ -1,6 +1,7 @@
 """The output: from the last hidden vectors to logits, or to whatever the model predicts.
 
-pool → norm(act(W·x + b)) → dropout → product → bound → activation; the product alone is always there.
+pool → norm(act(W·x + b)) → dropout → product → bound → activation, each but the product if
+configured.
 """
 
 from __future__ import annotations

@@ -45,7 +45,9 @@ class Adapters:
         self._config = config
         flat: dict[str, Param] = flatten(declared)
         layers = {n.removesuffix(".weight"): p for n, p in flat.items() if p.linear}
-        self._layers = {n: p for n, p in layers.items() if n.split(".")[-1] in config.targets}
+        inside = {n: p for n, p in layers.items() if ".layers." in n}
+        wanted = config.targets or {name.split(".")[-1] for name in inside}
+        self._layers = {n: p for n, p in layers.items() if n.split(".")[-1] in wanted}
         missing = set(config.targets) - {name.split(".")[-1] for name in self._layers}
         if not self._layers or missing:
             there = sorted({name.split(".")[-1] for name in layers})

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError, NotFiniteError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    from numpy.typing import NDArray
 
     from lmkernel.config import ModelConfig
     from lmkernel.interfaces import StepResult
@@ -41,8 +39,8 @@ def _within(batch: Batch, name: str, size: int, where: str) -> None:
     values = batch.get(name)
     if values is None or not size or not values.size or values.dtype.kind != "i":
         return
-    lowest = -1 if name == "targets" else 0
-    if name != "targets" and values.min() < lowest or values.max() >= size:
+    too_low = name != "targets" and values.min() < 0  # a negative target is ignored
+    if too_low or values.max() >= size:
         raise InputError(
             f"{where}: {name}: expected numbers in 0 … {size - 1}, "
             f"got {values.min()} … {values.max()}"

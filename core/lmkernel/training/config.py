@@ -89,17 +89,17 @@ class LoraConfig:
     Args:
         rank: of each adapter.
         alpha: the product is scaled by ``alpha / rank``.
-        targets: last parts of the names of the adapted linear layers, such as ``("q", "v")``.
+        targets: last parts of the names of the adapted linear layers, such as ``("q", "v")``; by
+            default all that lie inside encoder and decoder layers.
     """
 
     rank: int = 8
     alpha: float = 16.0
-    targets: tuple[str, ...] = ("q", "k", "v", "o", "gate", "up", "down")
+    targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         positive(self, "rank")
         require(self, "alpha", "a positive number", ok=self.alpha > 0)
-        require(self, "targets", "at least one name", ok=bool(self.targets))
 
 
 @final

@@ -46,9 +46,12 @@ class Metrics:
             self._rows.append((targets[real], predicted[real]))
 
     def result(self) -> dict[str, float]:
-        """The means: ``"loss"``, and ``"perplexity"``, ``"accuracy"``, ``"f1"`` where they apply."""
+        """The means: ``"loss"``, and ``"perplexity"``, ``"accuracy"``, ``"f1"`` where they apply.
+
+        ``"targets"`` says how many there were.
+        """
         loss = self._total / max(self._count, 1.0)
-        values = {"loss": loss}
+        values = {"loss": loss, "targets": self._count}
         if self._judged:
             values["perplexity"] = math.exp(loss) if loss < 700 else math.inf  # noqa: PLR2004 - the largest exponent of a float64
             values["accuracy"] = self._right / self._judged

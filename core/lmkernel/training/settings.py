@@ -7,10 +7,13 @@ means is looked up when the run begins.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from lmkernel.config.check import one_of, positive, require
 from lmkernel.training.config import LoraConfig, OptimizerConfig, ScheduleConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "OBJECTIVES",
@@ -67,25 +70,26 @@ class DataSettings:
             built-in text: ``"python-topics"``.
         validation: the same, of what is held out; empty for a share of ``train``.
         validation_share: the share held out.
-        text, pair, label: columns of plain text, of a second text, of a label.
-        prompt, completion: columns of an instruction example that holds no ``messages``.
-        truncate: whether longer examples are cut at the context; else they are an error.
+        columns: other names for the columns ``text``, ``second`` (read if it is named), ``label``,
+            ``messages``, ``prompt`` and ``completion``.
+        context: most positions of an example; 0 for the model's context.
+        truncate: whether longer examples are cut there; else they are an error.
+        blank_lines: whether blank lines part the documents of a text file.
     """
 
     train: str = "python-topics"
     validation: str = ""
     validation_share: float = 0.1
-    text: str = "text"
-    pair: str = ""
-    label: str = "label"
-    prompt: str = "prompt"
-    completion: str = "completion"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    context: int = 0
     truncate: bool = False
+    blank_lines: bool = False
 
     def __post_init__(self) -> None:
         require(self, "train", "a file, a folder or a name", ok=bool(self.train))
         share = 0 < self.validation_share < 1
         require(self, "validation_share", "a share between 0 and 1", ok=share)
+        require(self, "context", "0 or more", ok=self.context >= 0)
 
 
 @final
@@ -138,6 +142,7 @@ class RunSettings:
         backend, device: where it runs; empty for the default.
         trackers: names of trackers besides the run's own folder.
         lora: adapters in place of the whole model, or None.
+        merge: whether the resulting model has the adapters merged into its weights.
     """
 
     objective: str = "causal"
@@ -154,6 +159,11 @@ class RunSettings:
         default_factory=lambda: ScheduleConfig(kind="cosine", rate=3e-3, warmup=20, floor=0.1)
     )
     lora: LoraConfig | None = None
+    merge: bool = False
 
     def __post_init__(self) -> None:
         one_of(self, "objective", OBJECTIVES)
+        needless = self.merge and self.lora is None
+        require(self, "merge", "true only beside adapters: [lora]", ok=not needless)
+        fresh = self.lora is not None and not self.model.start
+        require(self, "lora", "none for a new model: adapters need model.start", ok=not fresh)

@@ -19,7 +19,7 @@ from lmkernel.random import raw_words
 from lmkernel.training.checks import check_batch, check_finite, check_same_names
 from lmkernel.training.gradients import Gradients
 from lmkernel.training.metrics import Metrics
-from lmkernel.training.optimizers import build_optimizer
+from lmkernel.training.optimizers.build import build_optimizer
 from lmkernel.training.parts import Parts
 from lmkernel.training.schedules import learning_rate
 from lmkernel.training.update import Update
@@ -229,7 +229,7 @@ class ComposedTrainer(Trainer):
 
 def _with_remat(model: ModelConfig) -> ModelConfig:
     stacks = {"encoder": model.encoder, "decoder": model.decoder}
-    changed = {
+    changed: dict[str, Any] = {
         name: replace(stack, remat=True)
         for name, stack in stacks.items()
         if isinstance(stack, TransformerConfig)

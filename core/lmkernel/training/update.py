@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.training.clipping import global_norm
+from lmkernel.training.clipping import clip_factor, global_norm
 
 if TYPE_CHECKING:
-    from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
     from lmkernel.training.optimizers import Optimizer
 
@@ -36,22 +35,19 @@ class Update:
     def __call__(
         self, trainable: Arrays, state: Any, sums: Arrays, scalars: Arrays
     ) -> tuple[Arrays, Any, Arrays]:
-        """(new parameters, new state, ``{"total", "count", "norm"}``); all but scalars is consumed."""
+        """(new parameters, new state, what to tell); all but ``scalars`` is consumed.
+
+        Told are ``"total"`` and ``"count"`` of the loss and the ``"norm"`` of its mean's gradient.
+        """
         ops, total = self._ops, sums["total"]
         one = ops.full((), 1.0, ops.dtype(total))
         count = ops.maximum(sums["count"], one)
         norm = ops.astype(global_norm(ops, sums["gradients"]), ops.dtype(total)) / count
         factor = one / count
         if self._limit:
-            factor = factor * self._clipped(norm, one)
+            factor = factor * clip_factor(ops, norm, self._limit)
         scale = ops.astype(factor, ops.dtype(scalars["rate"]))
         trainable, state = self.optimizer.update(
             trainable, sums["gradients"], state, {**scalars, "grad_scale": scale}
         )
         return trainable, state, {"total": total, "count": sums["count"], "norm": norm}
-
-    def _clipped(self, norm: Array, one: Array) -> Array:
-        """min(1, limit / norm)."""
-        ops, dtype = self._ops, self._ops.dtype(norm)
-        limit = ops.full((), self._limit, dtype)
-        return ops.minimum(one, limit / ops.maximum(norm, ops.full((), 1e-30, dtype)))

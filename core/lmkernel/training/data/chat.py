@@ -45,7 +45,9 @@ def chat_examples(
             as they are, with the token that ends a text.
         context: most positions of a row, one less than its tokens.
         truncate: cut what is longer at its end.
-        messages, prompt, completion: names of columns.
+        messages: name of a column.
+        prompt: name of a column.
+        completion: name of a column.
 
     Raises:
         InputError: names the row that is malformed or too long, has nothing of the assistant's,

@@ -26,10 +26,8 @@ def parquet_rows(path: Path) -> Iterator[Row]:
         InputError: unreadable, or not Parquet.
         MissingDependencyError: pyarrow is not installed.
     """
-    _library("pyarrow", "parquet", str(path))
-    import pyarrow
-    from pyarrow import parquet
-
+    arrow = _library("pyarrow", "parquet", str(path))
+    parquet = importlib.import_module("pyarrow.parquet")
     try:
         with parquet.ParquetFile(path) as file:
             number = 0
@@ -37,7 +35,7 @@ def parquet_rows(path: Path) -> Iterator[Row]:
                 for values in batch.to_pylist():
                     number += 1
                     yield Row(values, f"{path}: row {number}")
-    except (pyarrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: expected a Parquet file that can be read: {reason}") from error
 
@@ -84,12 +82,13 @@ def _split(found: Any, where: str, split: str) -> Any:
             raise InputError(f"{DATASETS_PREFIX}{where}: expected no split, got {split!r}")
         return found
     splits: Mapping[str, Any] = found
-    if (split or "train") not in splits:
+    wanted = split or "train"
+    if wanted not in splits:
         there = ", ".join(splits)
         raise InputError(
-            f"{DATASETS_PREFIX}{where}: expected one of the splits {there}, got {split or 'train'!r}"
+            f"{DATASETS_PREFIX}{where}: expected one of the splits {there}, got {wanted!r}"
         )
-    return splits[split or "train"]
+    return splits[wanted]
 
 
 def _library(package: str, extra: str, for_what: str) -> Any:

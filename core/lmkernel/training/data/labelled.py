@@ -56,7 +56,9 @@ def classified_examples(
         names: of the classes, such as from `label_names` of the training rows.
         context: most tokens of an example.
         truncate: cut what is longer, of two texts the longer one first, at its end.
-        text, second, label: names of columns.
+        text: name of the column of the first text.
+        second: name of that of the second, if there is one.
+        label: name of that of the label.
 
     Raises:
         InputError: names the row that is too long, lacks a column, or has a label outside

@@ -45,7 +45,7 @@ class Order:
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        return -(-self._rows // self._batch)
+        return (self._rows + self._batch - 1) // self._batch
 
     @property
     def parts(self) -> list[int]:

@@ -131,7 +131,8 @@ def pair_examples(
         tokenizer: with a token that ends a text.
         context: most tokens of either side.
         truncate: cut a longer text before the token that ends it.
-        source, target: names of columns.
+        source: name of a column.
+        target: name of a column.
 
     Raises:
         InputError: a row without a column, or, naming it, one that is too long.

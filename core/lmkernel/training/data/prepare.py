@@ -6,9 +6,9 @@ read rows into memory. Training batches are shuffled, those of validation come i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, Protocol, final
 
 from lmkernel.errors import InputError, UnknownNameError
 from lmkernel.training.data.causal_rows import CausalRows
@@ -22,19 +22,33 @@ from lmkernel.training.data.pairs import SequencePairs, pair_examples
 from lmkernel.training.data.readers import open_rows
 from lmkernel.training.data.shard_writer import token_shards
 from lmkernel.training.data.split import split_items, split_tokens
+from lmkernel.training.data.tokens import Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from lmkernel.sources.progress import Progress
     from lmkernel.tokenizers import Tokenizer
     from lmkernel.training.data.batches import Batches
-    from lmkernel.training.data.rows import Row
+    from lmkernel.training.data.rows import Row, Rows
     from lmkernel.training.data.settings import DataConfig
     from lmkernel.training.data.shards import Shards
-    from lmkernel.training.data.tokens import Tokens
 
-__all__ = ["OBJECTIVES", "Prepared", "Preparation"]
+__all__ = ["OBJECTIVES", "Preparation", "Prepared"]
+
+_CLASSIFICATION = "classification"
+
+
+class _Sides(Protocol):
+    """Reads the data of training and validation; all of the source twice unless ``parted``."""
+
+    def __call__(self, asked: Preparation, /, *, parted: bool = True) -> tuple[Any, Any]: ...
+
+
+class _Make(Protocol):
+    """Makes batches of one side."""
+
+    def __call__(self, asked: Preparation, side: Any, /, *, shuffle: bool) -> Batches: ...
 
 
 @final
@@ -59,14 +73,14 @@ class Prepared:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """How data of one kind are made from settings.
+    """How data are made from settings.
 
     Args:
         data: which, and how they are cut.
         tokenizer: of the model.
         vocab: tokens that the model knows; no token may be above.
         labels: names of the classes in their order, if the model has them; else they are those of
-            the training data.
+            the data.
         start: the token that a decoder begins with; by default the tokenizer's first of
             ``bos_token``, ``pad_token`` and what ends a text.
         progress: hears of long work.
@@ -86,7 +100,14 @@ class Preparation:
             UnknownNameError: another objective.
             InputError: whatever is wrong with the data; names file and line.
         """
-        return _objective(objective)(self, True)
+        asked, (sides, make) = _labelled(self, objective), _objective(objective)
+        training, validation = sides(asked)
+        return Prepared(
+            training=make(asked, training, shuffle=True),
+            validation=make(asked, validation, shuffle=False),
+            labels=asked.labels,
+            validation_bytes=_bytes(validation),
+        )
 
     def whole(self, objective: str) -> Prepared:
         """All data of ``source`` in order, as both sides, to evaluate on.
@@ -95,113 +116,118 @@ class Preparation:
             UnknownNameError: another objective.
             InputError: whatever is wrong with the data; names file and line.
         """
-        return _objective(objective)(self, False)
+        asked, (sides, make) = _labelled(self, objective), _objective(objective)
+        side, _ = sides(asked, parted=False)
+        made = make(asked, side, shuffle=False)
+        size = _bytes(side)
+        return Prepared(training=made, validation=made, labels=asked.labels, validation_bytes=size)
 
 
-def _objective(name: str) -> Callable[[Preparation, bool], Prepared]:
+def _objective(name: str) -> tuple[_Sides, _Make]:
     if name not in OBJECTIVES:
         raise UnknownNameError("objective", name, OBJECTIVES)
     return OBJECTIVES[name]
 
 
+def _labelled(asked: Preparation, objective: str) -> Preparation:
+    """With the names of the classes, where there are classes."""
+    if asked.labels or objective != _CLASSIFICATION:
+        return asked
+    return replace(asked, labels=label_names(_rows(asked.data, asked.data.source), _label(asked)))
+
+
+def _label(asked: Preparation) -> str:
+    return asked.data.column("label")
+
+
+def _bytes(side: Tokens | list[Row]) -> int:
+    return side.text_bytes if isinstance(side, Tokens) else 0
+
+
 # documents
 
 
-def _shards(asked: Preparation, source: str, end: int | None) -> Shards:
-    data = asked.data
-    rows = open_rows(source, blank_lines=data.blank_lines)
-    documents = Documents(rows, data.columns.get("text", "text"))
-    return token_shards(documents, asked.tokenizer, end=end, progress=asked.progress)
-
-
-def _tokens(asked: Preparation, parted: bool, end: int | None) -> tuple[Tokens, Tokens]:
-    data, shards = asked.data, _shards(asked, asked.data.source, end)
+def _tokens(asked: Preparation, *, parted: bool = True) -> tuple[Tokens, Tokens]:
+    data, shards = asked.data, _shards(asked, asked.data.source)
     if not parted:
         return shards.tokens(), shards.tokens()
     if data.validation is None:
         return split_tokens(shards, data.validation_share, data.seed)
-    return shards.tokens(), _shards(asked, data.validation, end).tokens()
+    return shards.tokens(), _shards(asked, data.validation).tokens()
 
 
-def _packed(
-    asked: Preparation, parted: bool, end: int | None, make: Callable[[Tokens, bool], Batches]
-) -> Prepared:
-    training, validation = _tokens(asked, parted, end)
-    return Prepared(
-        training=make(training, parted),
-        validation=make(validation, False),
-        validation_bytes=validation.text_bytes,
-    )
+def _shards(asked: Preparation, source: str) -> Shards:
+    documents = Documents(_rows(asked.data, source), asked.data.column("text"))
+    return token_shards(documents, asked.tokenizer, progress=asked.progress)
 
 
-def _causal(asked: Preparation, parted: bool) -> Prepared:
-    sizes = _sizes(asked)
-    return _packed(
-        asked, parted, None, lambda tokens, shuffle: PackedCausal(tokens, shuffle=shuffle, **sizes)
-    )
+def _causal(asked: Preparation, tokens: Tokens, *, shuffle: bool) -> Batches:
+    return PackedCausal(tokens, shuffle=shuffle, **_sizes(asked))
 
 
-def _masked(asked: Preparation, parted: bool) -> Prepared:
-    masking, sizes = MaskingConfig.of(asked.tokenizer), _sizes(asked)
-    return _packed(
-        asked,
-        parted,
-        masking.sep,
-        lambda tokens, shuffle: Masked(tokens, masking, shuffle=shuffle, **sizes),
-    )
+def _masked(asked: Preparation, tokens: Tokens, *, shuffle: bool) -> Batches:
+    masking = MaskingConfig.of(asked.tokenizer)
+    return Masked(tokens, masking, shuffle=shuffle, **_sizes(asked))
 
 
 # rows
 
 
-def _rows(asked: Preparation, parted: bool) -> tuple[Sequence[Row], Sequence[Row]]:
-    data = asked.data
-    rows = list(open_rows(data.source, blank_lines=data.blank_lines))
+def _rows(data: DataConfig, source: str) -> Rows:
+    return open_rows(source, blank_lines=data.blank_lines)
+
+
+def _lists(asked: Preparation, *, parted: bool = True) -> tuple[list[Row], list[Row]]:
+    data, rows = asked.data, list(_rows(asked.data, asked.data.source))
     if not parted:
         return rows, rows
     if data.validation is None:
         return split_items(rows, data.validation_share, data.seed)
-    return rows, list(open_rows(data.validation, blank_lines=data.blank_lines))
+    return rows, list(_rows(data, data.validation))
 
 
-def _instruction(asked: Preparation, parted: bool) -> Prepared:
-    data, sides = asked.data, _rows(asked, parted)
-    names = data.named("messages", "prompt", "completion")
-    examples = (list(chat_examples(rows, asked.tokenizer, **_cut(data), **names)) for rows in sides)
-    training, validation = (
-        CausalRows(side, shuffle=shuffle, multiple=data.multiple, **_sizes(asked))
-        for side, shuffle in zip(examples, (parted, False), strict=True)
+def _instruction(asked: Preparation, rows: list[Row], *, shuffle: bool) -> Batches:
+    data = asked.data
+    examples = chat_examples(
+        rows,
+        asked.tokenizer,
+        context=data.context,
+        truncate=data.truncate,
+        messages=data.column("messages"),
+        prompt=data.column("prompt"),
+        completion=data.column("completion"),
     )
-    return Prepared(training=training, validation=validation)
+    return CausalRows(list(examples), shuffle=shuffle, multiple=data.multiple, **_sizes(asked))
 
 
-def _classification(asked: Preparation, parted: bool) -> Prepared:
-    data, sides = asked.data, _rows(asked, parted)
-    names = data.named("text", "second", "label")
-    known = sides[0] if data.validation else [*sides[0], *sides[1]]
-    labels = asked.labels or label_names(known, names.get("label", "label"))
-    examples = (
-        list(classified_examples(rows, asked.tokenizer, labels, **_cut(data), **names))
-        for rows in sides
+def _classified(asked: Preparation, rows: list[Row], *, shuffle: bool) -> Batches:
+    data = asked.data
+    examples = classified_examples(
+        rows,
+        asked.tokenizer,
+        asked.labels,
+        context=data.context,
+        truncate=data.truncate,
+        text=data.column("text"),
+        second=data.columns.get("second"),
+        label=_label(asked),
     )
-    sizes = {"classes": len(labels), "multiple": data.multiple, **_sizes(asked)}
-    training, validation = (
-        Classified(side, shuffle=shuffle, **sizes)
-        for side, shuffle in zip(examples, (parted, False), strict=True)
+    sizes = {"classes": len(asked.labels), "multiple": data.multiple, **_sizes(asked)}
+    return Classified(list(examples), shuffle=shuffle, **sizes)
+
+
+def _sequences(asked: Preparation, rows: list[Row], *, shuffle: bool) -> Batches:
+    data = asked.data
+    examples = pair_examples(
+        rows,
+        asked.tokenizer,
+        context=data.context,
+        truncate=data.truncate,
+        source=data.column("source"),
+        target=data.column("target"),
     )
-    return Prepared(training=training, validation=validation, labels=labels)
-
-
-def _sequences(asked: Preparation, parted: bool) -> Prepared:
-    data, sides = asked.data, _rows(asked, parted)
-    names = data.named("source", "target")
-    examples = (list(pair_examples(rows, asked.tokenizer, **_cut(data), **names)) for rows in sides)
     sizes = {"start": _start(asked), "multiple": data.multiple, **_sizes(asked)}
-    training, validation = (
-        SequencePairs(side, shuffle=shuffle, **sizes)
-        for side, shuffle in zip(examples, (parted, False), strict=True)
-    )
-    return Prepared(training=training, validation=validation)
+    return SequencePairs(list(examples), shuffle=shuffle, **sizes)
 
 
 def _start(asked: Preparation) -> int:
@@ -215,24 +241,16 @@ def _start(asked: Preparation) -> int:
 
 def _sizes(asked: Preparation) -> dict[str, int]:
     data = asked.data
-    return {
-        "context": data.context,
-        "batch": data.batch,
-        "seed": data.seed,
-        "vocab": asked.vocab,
-    }
+    sizes = {"context": data.context, "batch": data.batch, "seed": data.seed}
+    return {**sizes, "vocab": asked.vocab}
 
 
-def _cut(data: DataConfig) -> dict[str, int]:
-    return {"context": data.context, "truncate": data.truncate}
-
-
-OBJECTIVES: Mapping[str, Callable[[Preparation, bool], Prepared]] = MappingProxyType(
+OBJECTIVES: Mapping[str, tuple[_Sides, _Make]] = MappingProxyType(
     {
-        "causal": _causal,
-        "masked": _masked,
-        "instruction": _instruction,
-        "classification": _classification,
-        "sequences": _sequences,
+        "causal": (_tokens, _causal),
+        "masked": (_tokens, _masked),
+        "instruction": (_lists, _instruction),
+        _CLASSIFICATION: (_lists, _classified),
+        "sequences": (_lists, _sequences),
     }
 )

@@ -71,16 +71,13 @@ def _chained(files: list[Path], blank_lines: bool) -> Iterator[Row]:
 def _files(path: Path) -> list[Path]:
     if not path.exists():
         known = ", ".join((*SOURCES, f"{DATASETS_PREFIX}NAME"))
-        raise InputError(
-            f"{path}: expected a file, a folder or one of {known}; there is no such file"
-        )
+        raise InputError(f"{path}: no such file; expected a file, a folder or one of {known}")
     if not path.is_dir():
         return [path]
     kinds = {*_TABLES, *_TEXTS}
     found = sorted(f for f in path.rglob("*") if f.suffix.lower() in kinds and f.is_file())
     visible = [f for f in found if not any(p.startswith(".") for p in f.relative_to(path).parts)]
     if not visible:
-        raise InputError(
-            f"{path}: expected a folder with files {', '.join(sorted(kinds))}, got none"
-        )
+        names = ", ".join(sorted(kinds))
+        raise InputError(f"{path}: expected a folder with files {names}, got none of them")
     return visible

@@ -64,6 +64,6 @@ class DataConfig:
         require(self, "columns", "names for some of " + ", ".join(COLUMNS), ok=known)
         object.__setattr__(self, "columns", MappingProxyType(dict(self.columns)))
 
-    def named(self, *columns: str) -> dict[str, str]:
-        """Those of the columns that have another name, with it."""
-        return {column: self.columns[column] for column in columns if column in self.columns}
+    def column(self, name: str) -> str:
+        """What the data call a column."""
+        return self.columns.get(name, name)

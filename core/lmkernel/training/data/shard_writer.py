@@ -47,7 +47,8 @@ def token_shards(
     Args:
         documents: texts that can be gone through twice.
         tokenizer: without special tokens around a text.
-        end: the token that ends each document; by default the tokenizer's that ends a text.
+        end: the token that ends each document; by default the tokenizer's that ends a text, or
+            else its ``sep_token``.
         progress: hears of the work, and of damage that is made good.
 
     Raises:
@@ -83,9 +84,7 @@ def _lock(folder: Path) -> Any:
 def _end(tokenizer: Tokenizer, end: int | None) -> int:
     if end is not None:
         return end
-    if not tokenizer.eos_ids:
-        raise InputError("expected a tokenizer with a token that ends a text, got one without")
-    return tokenizer.eos_ids[0]
+    return tokenizer.eos_ids[0] if tokenizer.eos_ids else tokenizer.special_id("sep_token")
 
 
 def _content(documents: Iterable[str]) -> tuple[str, int]:

@@ -3,8 +3,9 @@
 Constraints: a folder of the cache holds what one tokenizer makes of one list of documents, and is
 named by the hash of both, so that it is never out of date; it appears whole or not at all; two
 processes never make it at once; each file carries its hash, and is read again before it is used.
-A folder holds ``index.json``; ``documents.bin``, the tokens and bytes of each one; and ``tokens-….bin``,
-each of whole documents, after each of which comes one token that ends it; little-endian.
+A folder holds ``index.json``; ``documents.bin``, the tokens and bytes of each document; and
+``tokens-….bin``, each of whole documents, after each of which comes one token that ends it; all
+little-endian.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FORMAT", "INDEX", "DOCUMENTS", "Shards", "file_hash", "open_shards"]
+__all__ = ["DOCUMENTS", "FORMAT", "INDEX", "Shards", "file_hash", "open_shards"]
 
 FORMAT = 1
 INDEX = "index.json"
@@ -90,6 +91,13 @@ def open_shards(folder: Path) -> Shards:
         raise CheckpointError(
             f"{folder / INDEX}: expected format {FORMAT}, got {index.get('format')!r}"
         )
+    try:
+        return _opened(folder, index)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / INDEX}: expected an index, missing {error}") from error
+
+
+def _opened(folder: Path, index: Mapping[str, Any]) -> Shards:
     for name, written in {DOCUMENTS: index["documents"], **index["shards"]}.items():
         _check(folder / name, written)
     lengths, sizes = np.fromfile(folder / DOCUMENTS, "<i8").reshape(-1, 2).T

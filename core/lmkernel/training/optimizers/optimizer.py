@@ -35,11 +35,14 @@ class Optimizer(ABC):
 
     @abstractmethod
     def init(self, params: Mapping[str, Array]) -> Tree:
-        """The state before the first step: a mapping of mappings by dotted name, all arrays."""
+        """The state before the first step: non-empty mappings by dotted name, all arrays."""
 
     @abstractmethod
     def scalars(self, step: int, rate: float) -> dict[str, float]:
-        """The numbers of one step, on the host; ``step`` counts from 1."""
+        """The numbers of one step, on the host; ``step`` counts from 1, ``"rate"`` is among them.
+
+        ``"grad_scale"`` is not: it is the caller's.
+        """
 
     @abstractmethod
     def update(
@@ -49,8 +52,10 @@ class Optimizer(ABC):
         state: Tree,
         scalars: Mapping[str, Array],
     ) -> tuple[dict[str, Array], Tree]:
-        """The new parameters and state; the old ones are consumed.
+        """The new parameters, and a state of the same structure; all but ``scalars`` is consumed.
 
-        Pure and without branches on data, so that it can be compiled. Gradients come clipped, and
-        in the dtype of the parameters.
+        Pure and without branches on data, so that it can be compiled. Gradients are in the dtype
+        of the parameters. What `scalars` gave comes as 0-d arrays of that dtype, and with it
+        ``"grad_scale"``, by which every gradient is to be multiplied: clipping and the mean over
+        targets are in it, so that they need no pass of their own.
         """

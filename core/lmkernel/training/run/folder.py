@@ -33,6 +33,7 @@ __all__ = ["RunFolder", "has_run", "open_run"]
 
 LOCK = ".lock"
 SETTINGS = "run.toml"
+CHECKPOINTS = "checkpoints"
 
 
 @final
@@ -49,7 +50,7 @@ class RunFolder:
         self.environment = path / "environment.json"
         self.metrics = path / "metrics.jsonl"
         self.plot = path / "loss.png"
-        self.checkpoints = path / "checkpoints"
+        self.checkpoints = path / CHECKPOINTS
 
     def write_settings(self, text: str, step: int = 0) -> None:
         """Say what runs from after ``step`` on; other settings that ran before are kept beside.
@@ -72,7 +73,7 @@ class RunFolder:
         before = read_object(self.environment, required=False).get("sessions", [])
         sessions = {"sessions": [*before, {"step": step, **environment}]}
         text = json.dumps(sessions, indent=2, ensure_ascii=False) + "\n"
-        write_whole(self.environment, text.encode(errors="surrogateescape"))
+        write_whole(self.environment, text.encode(errors="backslashreplace"))
 
     def open_metrics(self, step: int = 0) -> MetricsLog:
         """The log of numbers, without what was logged after ``step``; to be closed.
@@ -117,16 +118,11 @@ def open_run(path: str | PathLike[str], *, resume: bool = False) -> Iterator[Run
             be written.
     """
     folder = Path(path)
-    _check(folder, resume=resume)  # before anything is written
+    if not (folder / LOCK).exists():  # nobody's run, so nothing is written before it is looked at
+        _check(folder, resume=resume)
+    lock = _locked(folder)
     try:
-        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        lock = _locked(folder)
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
-        sweep(folder)
-        sweep(folder / "checkpoints")
-        _check(folder, resume=resume)  # another process may have had it in between
+        _prepare(folder, resume=resume)
         yield RunFolder(folder)
     finally:
         lock.release()
@@ -137,10 +133,24 @@ def _locked(folder: Path) -> BaseFileLock:
 
     lock = FileLock(folder / LOCK, timeout=0)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise RunError(f"{folder}: another process is running in this folder") from error
+    except OSError as error:
+        raise unwritable(folder, error) from error
     return lock
+
+
+def _prepare(folder: Path, *, resume: bool) -> None:
+    """Under the lock: another process may have had the folder in between."""
+    try:
+        sweep(folder)
+        sweep(folder / CHECKPOINTS)
+        _check(folder, resume=resume)
+        (folder / CHECKPOINTS).mkdir(exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
 
 
 def _check(folder: Path, *, resume: bool) -> None:
@@ -154,7 +164,5 @@ def _check(folder: Path, *, resume: bool) -> None:
 
 def _occupied(folder: Path) -> bool:
     """Whether there is more than what a process leaves that died before its run began."""
-    if not folder.is_dir():
-        return False
-    files = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    return files not in ([], [folder / "checkpoints"]) or bool(steps(folder / "checkpoints"))
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return not names <= {LOCK, CHECKPOINTS} or bool(steps(folder / CHECKPOINTS))

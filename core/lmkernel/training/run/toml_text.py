@@ -34,7 +34,8 @@ def toml_text(values: Mapping[str, Any]) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ConfigError(f"{text[error.start : error.end]!r} cannot be UTF-8") from error
+        odd = text[error.start : error.end]
+        raise ConfigError(f"{odd!r} cannot be written as UTF-8") from error
     return text
 
 

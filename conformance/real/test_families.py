@@ -1,0 +1,343 @@
+"""Small random checkpoints of every family: written by transformers and read here, and back.
+
+Constraint: transformers in float64 is the reference, its own error in float32 the measure: the
+largest over 16 runs, in which rows come in other orders and attention is computed in two ways.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from vocabulary_samples import byte_level
+
+from lmkernel import load_model
+from lmkernel.backend import load_backend
+from lmkernel.checkpoints.directory import open_model
+from lmkernel.families.family import HfConfig, find_family
+from lmkernel.families.files import save_model
+from lmkernel.families.names import from_ours, to_ours
+from lmkernel.generation import GenerationOptions
+from lmkernel.language_model import open_language_model
+from lmkernel.model import Model
+from lmkernel.parameters import flatten
+from lmkernel.plugins.registry import default_registry
+from lmkernel.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from lmkernel.config import ModelConfig
+
+BACKENDS = ("numpy", "torch", "tensorflow", "jax")
+VOCAB, BATCH, TIME = 101, 4, 9
+LENGTHS = np.array([9, 4, 7, 1])
+GENERATOR = np.random.default_rng(17)
+REAL = np.arange(TIME) < LENGTHS[:, None]
+TOKENS = np.where(REAL, GENERATOR.integers(1, VOCAB, (BATCH, TIME)), 0)
+SEGMENTS = np.where(REAL, np.arange(TIME) >= LENGTHS[:, None] // 2, 0)
+POSITIONS = np.where(REAL, np.arange(TIME), -1)
+HEADS = {"num_attention_heads": 6, "num_key_value_heads": 2, "num_hidden_layers": 3}
+GATED = {
+    "vocab_size": VOCAB,
+    "hidden_size": 48,
+    "intermediate_size": 80,
+    "max_position_embeddings": 64,
+    "rms_norm_eps": 1e-4,
+    **HEADS,
+}
+BERT = {
+    "vocab_size": VOCAB,
+    "hidden_size": 48,
+    "intermediate_size": 80,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 6,
+    "max_position_embeddings": 20,
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-6,
+}
+GPT2 = {
+    "vocab_size": VOCAB,
+    "n_embd": 48,
+    "n_layer": 3,
+    "n_head": 6,
+    "n_positions": 20,
+    "n_inner": 80,
+    "layer_norm_epsilon": 1e-4,
+}
+SLIDING = {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 0}
+LABELS = {0: "no", 1: "perhaps", 2: "yes"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One sort of checkpoint: transformers' classes, and what makes it small."""
+
+    config: str
+    model: str
+    auto: str
+    options: Mapping[str, Any]
+    shards: str = "50GB"
+    segments: bool = False
+
+    def make(self) -> Any:
+        """A random model, with weights and biases that all matter."""
+        torch.manual_seed(11)
+        config = getattr(transformers, self.config)(**self.options)
+        model = getattr(transformers, self.model)(config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.15)
+        return model.eval()
+
+    def output(self, model: Any, rows: np.ndarray) -> Any:
+        """The logits, or the pooled vector, of some rows."""
+        named = {"input_ids": TOKENS[rows], "attention_mask": REAL[rows].astype(np.int64)}
+        if self.segments:
+            named["token_type_ids"] = SEGMENTS[rows]
+        out = model(**{name: torch.tensor(x) for name, x in named.items()})
+        return out.pooler_output if self.model == "BertModel" else out.logits
+
+
+CAUSAL = "AutoModelForCausalLM"
+CLASSES = "AutoModelForSequenceClassification"
+KINDS = {
+    "gpt2": Kind("GPT2Config", "GPT2LMHeadModel", CAUSAL, GPT2, shards="60KB"),
+    "gpt2 untied": Kind(
+        "GPT2Config",
+        "GPT2LMHeadModel",
+        CAUSAL,
+        {**GPT2, "tie_word_embeddings": False, "scale_attn_weights": False},
+    ),
+    "bert pooled": Kind("BertConfig", "BertModel", "AutoModel", BERT, segments=True),
+    "bert masked": Kind(
+        "BertConfig", "BertForMaskedLM", "AutoModelForMaskedLM", BERT, segments=True
+    ),
+    "bert untied": Kind(
+        "BertConfig",
+        "BertForMaskedLM",
+        "AutoModelForMaskedLM",
+        {**BERT, "tie_word_embeddings": False},
+        segments=True,
+    ),
+    "bert classes": Kind(
+        "BertConfig",
+        "BertForSequenceClassification",
+        CLASSES,
+        {**BERT, "id2label": LABELS, "classifier_dropout": 0.2},
+        segments=True,
+    ),
+    "mistral": Kind("MistralConfig", "MistralForCausalLM", CAUSAL, {**GATED, "sliding_window": 4}),
+    "mistral wide": Kind(
+        "MistralConfig",
+        "MistralForCausalLM",
+        CAUSAL,
+        {**GATED, "sliding_window": None, "head_dim": 12, "tie_word_embeddings": True},
+    ),
+    "qwen2": Kind("Qwen2Config", "Qwen2ForCausalLM", CAUSAL, GATED),
+    "qwen2 sliding": Kind("Qwen2Config", "Qwen2ForCausalLM", CAUSAL, {**GATED, **SLIDING}),
+}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """An exact result, and how far from it an honest one may be."""
+
+    exact: np.ndarray
+    honest: list[float] = field(default_factory=list)
+
+    def judge(self, what: str, got: np.ndarray) -> None:
+        budget = 4 * max(self.honest) + 4 * np.spacing(np.float32(np.abs(self.exact).max()))
+        error = np.abs(got - self.exact).max()
+        assert error <= budget, (
+            f"{what}: expected an error of {budget:.3g} at most, got {error:.3g}"
+        )
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A checkpoint, the model that it is of, and what that gives."""
+
+    kind: Kind
+    folder: Path
+    model: Any
+    output: Limit
+    gradients: dict[str, Limit]
+
+    @property
+    def shown(self) -> np.ndarray:
+        """Which outputs are real."""
+        return np.ones(BATCH, bool) if self.output.exact.ndim == 2 else REAL
+
+
+def probe(shape: tuple[int, ...]) -> np.ndarray:
+    """Weighs every real output differently."""
+    drawn = np.random.default_rng(23).normal(size=shape).astype(np.float32)
+    return drawn if len(shape) == 2 else drawn * REAL[..., None]
+
+
+def evaluated(kind: Kind, model: Any, rows: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Outputs, in the order of all rows, and the gradient of their weighted sum."""
+    model.zero_grad()
+    output = kind.output(model, rows)
+    weights = torch.tensor(probe(output.shape)[rows], dtype=output.dtype)
+    (output * weights).sum().backward()
+    used = [(name, p.grad) for name, p in model.named_parameters() if p.grad is not None]
+    gradients = {name: grad.numpy().copy() for name, grad in used}
+    return output.detach().numpy()[np.argsort(rows)], gradients
+
+
+@pytest.fixture(scope="module", params=sorted(KINDS))
+def witness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Witness:
+    kind = KINDS[request.param]
+    model, folder = kind.make(), tmp_path_factory.mktemp("theirs")
+    model.save_pretrained(folder, max_shard_size=kind.shards)
+    assert len(list(folder.glob("*.safetensors"))) > 1 or kind.shards == "50GB"
+    exact, slopes = evaluated(kind, copy.deepcopy(model).double(), np.arange(BATCH))
+    output, gradients = Limit(exact), {name: Limit(g) for name, g in slopes.items()}
+    shown = np.ones(BATCH, bool) if exact.ndim == 2 else REAL
+    orders = list(itertools.permutations(range(BATCH)))[::3]
+    for order, way in itertools.product(orders, ("eager", "sdpa")):
+        model.set_attn_implementation(way)
+        got, slopes = evaluated(kind, model, np.array(order))
+        output.honest.append(np.abs(got - exact)[shown].max())
+        for name, limit in gradients.items():
+            limit.honest.append(np.abs(slopes[name] - limit.exact).max())
+    return Witness(kind, folder, model, output, gradients)
+
+
+def read(folder: Path, backend: str = "numpy") -> tuple[Model, Any, dict[str, np.ndarray]]:
+    """The model on a backend, its family, and its values."""
+    files = open_model(folder)
+    family = find_family(files.config["model_type"], str(folder), default_registry())
+    config = family.read(HfConfig(files.config))
+    model = Model(load_backend(backend), config)
+    values = to_ours(
+        files.tensors,
+        family.rules(config),
+        model.declare(),
+        where=str(folder),
+        ignored=family.ignored(config),
+    )
+    return model, family, values
+
+
+def fed(model: Model, kind: Kind) -> dict[str, Any]:
+    """The batch on the backend."""
+    ops = model.backend.ops
+    named = {"inputs": TOKENS, "positions": POSITIONS}
+    if kind.segments:
+        named["segments"] = SEGMENTS
+    return {name: ops.asarray(x.astype(np.int32), "int32") for name, x in named.items()}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_outputs_equal(witness: Witness, backend: str) -> None:
+    loaded = open_language_model(witness.folder, load_backend(backend))
+    model = loaded.model
+    with model.backend.scope(), model.backend.inference():
+        got = model.forward(loaded.params, **fed(model, witness.kind))
+        host = model.backend.ops.to_numpy(got)
+    assert host.shape == witness.output.exact.shape
+    shown = witness.shown
+    replace(witness.output, exact=witness.output.exact[shown]).judge("output", host[shown])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradients_equal(witness: Witness, backend: str) -> None:
+    model, family, values = read(witness.folder, backend)
+    ops = model.backend.ops
+    with model.backend.scope():
+        batch = fed(model, witness.kind)
+        weights = ops.asarray(probe(witness.output.exact.shape), "float32")
+
+        def total(params: Any) -> Any:
+            return ops.sum(ops.reshape(model.forward(params, **batch) * weights, (-1,)), 0)
+
+        _, found = ops.value_and_grad(total)(model.place(values))
+        slopes = {name: ops.to_numpy(x) for name, x in flatten(found).items()}
+    theirs = dict(from_ours(slopes, family.rules(model.config), model.declare()))
+    assert set(theirs) == set(witness.gradients)
+    for name, limit in witness.gradients.items():
+        limit.judge(f"gradient of {name}", theirs[name])
+
+
+def test_what_is_written_opens_there(witness: Witness, tmp_path: Path) -> None:
+    model, family, values = read(witness.folder)
+    save_model(tmp_path / "ours", model.config, values, family, shard_bytes=60_000)
+    assert len(list((tmp_path / "ours").glob("model-*.safetensors"))) > 1
+    opened = getattr(transformers, witness.kind.auto).from_pretrained(tmp_path / "ours").eval()
+    assert type(opened).__name__ == witness.kind.model
+    rows = np.arange(BATCH)
+    with torch.inference_mode():
+        expected = witness.kind.output(witness.model, rows)
+        got = witness.kind.output(opened, rows)
+    np.testing.assert_array_equal(got.numpy(), expected.numpy())
+
+
+def test_names_of_classes_survive(tmp_path: Path) -> None:
+    KINDS["bert classes"].make().save_pretrained(tmp_path / "theirs")
+    model, family, values = read(tmp_path / "theirs")
+    assert model.config.head is not None
+    assert model.config.head.labels == tuple(LABELS.values())
+    save_model(tmp_path / "ours", model.config, values, family)
+    config = transformers.AutoConfig.from_pretrained(tmp_path / "ours")
+    assert config.id2label == LABELS
+    assert config.label2id == {label: i for i, label in LABELS.items()}
+
+
+BIGRAMS = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
+
+
+def tokenizer() -> Tokenizer:
+    return Tokenizer(byte_level(), {"eos_token": "<|endoftext|>"})
+
+
+def test_a_new_model_opens_there(tmp_path: Path) -> None:
+    made = tokenizer()
+    hf = HfConfig({**BIGRAMS, "vocab_size": made.vocab_size, "resid_pdrop": 0.05})
+    family = find_family("gpt2", "a new model", default_registry())
+    config: ModelConfig = family.read(hf)
+    model = Model(load_backend(), config)
+    save_model(tmp_path / "new", config, model.initial(5), family, tokenizer=made)
+    opened: Any = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "new")
+    opened.eval()
+    assert opened.config.resid_pdrop == 0.05
+    assert opened.config.eos_token_id == 0
+    ids = transformers.AutoTokenizer.from_pretrained(tmp_path / "new")("the cat")["input_ids"]
+    assert ids == made.encode("the cat")
+    with torch.inference_mode():
+        theirs = opened(torch.tensor([ids])).logits.numpy()
+    ours = load_model(tmp_path / "new").logits([ids])
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_greedy_text_of_a_model_with_learned_positions(backend: str, tmp_path: Path) -> None:
+    made = tokenizer()
+    options: dict[str, Any] = {**GPT2, "vocab_size": made.vocab_size, "n_positions": 64}
+    options = {**options, "bos_token_id": None, "eos_token_id": 0}
+    model = replace(KINDS["gpt2"], options=options).make()
+    model.save_pretrained(tmp_path)
+    made.save(tmp_path)
+    prompt = "the hat of the cat"
+    ids = made.encode(prompt)
+    given = torch.tensor([ids])
+    out = model.generate(
+        given, attention_mask=torch.ones_like(given), max_new_tokens=40, do_sample=False,
+        pad_token_id=0,
+    )  # fmt: skip
+    expected = out[0, len(ids) :].tolist()
+    loaded = load_model(tmp_path, backend=backend)
+    greedy = GenerationOptions(max_new_tokens=40, temperature=0)
+    rows = loaded.generate_tokens([ids], greedy)
+    assert [token for [token] in rows if token is not None] == [i for i in expected if i]
+    text = "".join(loaded.generate(prompt, greedy))
+    assert text == made.decode(expected)

@@ -1,0 +1,23 @@
+"""Registers the built-in optimizers; imports none of them."""
+
+from __future__ import annotations
+
+from lmkernel.plugins import OptimizerSpec, hookimpl
+
+_KINDS = (
+    ("sgd", "sgd:SGD"),
+    ("adam", "adam:Adam"),
+    ("adamw", "adam:AdamW"),
+    ("adafactor", "adafactor:Adafactor"),
+    ("lion", "lion:Lion"),
+    ("muon", "muon:Muon"),
+)
+
+
+@hookimpl
+def lmkernel_register_optimizers() -> list[OptimizerSpec]:
+    """Every kind that the core has itself."""
+    return [
+        OptimizerSpec(name=name, contract="0.3", load=f"lmkernel.training.optimizers.{where}")
+        for name, where in _KINDS
+    ]

@@ -1,0 +1,116 @@
+"""The trackers of a run, side by side: each is told everything, none harms the run or another.
+
+Constraints: what is wrong at the start stops the run before its first step; what goes wrong later
+is said once, by the tracker's name, and the run goes on without that tracker.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self, final
+
+from lmkernel.errors import LmkernelError, RunError
+from lmkernel.plugins.registry import default_registry
+from lmkernel.plugins.specs import TrackerSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from lmkernel.plugins.registry import Registry
+    from lmkernel.training.trackers import RunInfo, RunStatus, Tracker
+
+__all__ = ["Trackers", "open_trackers"]
+
+
+def open_trackers(
+    names: Iterable[str],
+    run: RunInfo,
+    registry: Registry | None = None,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+) -> Trackers:
+    """Open trackers by name; a name that is there twice opens one.
+
+    Args:
+        names: what they are registered under.
+        run: what they are told.
+        registry: where to look; by default all that is installed.
+        say: shows a line, for what goes wrong later.
+
+    Raises:
+        UnknownNameError, PluginError: there is no such tracker, or it cannot be imported; none was
+            opened.
+        RunError: one cannot be opened; those opened before it are closed as ``"failed"``.
+    """
+    there = registry or default_registry()
+    specs = [there.get(TrackerSpec, name) for name in dict.fromkeys(names)]
+    classes = {spec.name: spec.resolve() for spec in specs}
+    trackers = Trackers(say)
+    for name, tracker in classes.items():
+        try:
+            trackers.add(name, tracker.open(run))
+        except BaseException as error:
+            trackers.close("failed")
+            if not isinstance(error, Exception):
+                raise  # an interrupt
+            raise RunError(f"tracker {name!r} cannot be opened: {_reason(error)}") from error
+    return trackers
+
+
+@final
+class Trackers:
+    """Trackers by name; a context manager that closes them.
+
+    Args:
+        say: shows a line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._open: dict[str, Tracker] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that are still told."""
+        return tuple(self._open)
+
+    def add(self, name: str, tracker: Tracker) -> None:
+        """One more, which is open."""
+        self._open[name] = tracker
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Tell each one the numbers at a step, such as ``"train/loss"``."""
+        for name, tracker in list(self._open.items()):
+            try:
+                tracker.log(step, dict(values))
+            except Exception as error:  # noqa: BLE001 - whatever a tracker does, the run goes on
+                del self._open[name]
+                self._say(f"tracker {name!r} fails and is left out from here on: {_reason(error)}")
+                self._end(name, tracker, "failed", quiet=True)
+
+    def close(self, status: RunStatus) -> None:
+        """Close each one; a second call does nothing."""
+        trackers, self._open = self._open, {}
+        for name, tracker in trackers.items():
+            self._end(name, tracker, status)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close("finished")
+        else:
+            self.close("interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
+
+    def _end(self, name: str, tracker: Tracker, status: RunStatus, *, quiet: bool = False) -> None:
+        try:
+            tracker.close(status)
+        except Exception as error:  # noqa: BLE001 - whatever a tracker does, the run goes on
+            if not quiet:
+                self._say(f"tracker {name!r} cannot be closed: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    """One line: what lmkernel's own errors say, or the type and what it says."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, LmkernelError) else f"{type(error).__name__}: {text}"

@@ -1,0 +1,163 @@
+"""Runs a session in its folder: steps, evaluations, checkpoints, and the model at the end."""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TextIO, final
+
+from lmkernel.errors import MissingDependencyError, NotFiniteError
+from lmkernel.parameters import flatten
+from lmkernel.training.recording import Best, Evaluations, Interrupts, Recorder, Saves
+from lmkernel.training.results import save_checkpoint, write_result
+from lmkernel.training.run.environment import environment
+from lmkernel.training.run.flops import flops_per_token, peak_flops
+from lmkernel.training.run.meter import Workload
+from lmkernel.training.run.plot import write_loss_curve
+from lmkernel.training.run.progress import open_display
+from lmkernel.training.run.settings_file import flat, written
+from lmkernel.training.run.trackers import open_trackers
+from lmkernel.training.trackers import RunInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from lmkernel.interfaces import TrainingState
+    from lmkernel.plugins.registry import Registry
+    from lmkernel.training.run.folder import RunFolder
+    from lmkernel.training.session import Session
+
+__all__ = ["Outcome", "run"]
+
+Status = Literal["finished", "stopped early", "interrupted"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended.
+
+    Args:
+        status: how.
+        step: after which step.
+        model: the folder of the resulting model; None after an interrupt.
+        best: the step and the loss of the best evaluation.
+        evaluation: what the last evaluation gave.
+    """
+
+    status: Status
+    step: int
+    model: Path | None
+    best: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Mapping[str, float] = field(default_factory=dict)
+
+
+def run(session: Session, folder: RunFolder, registry: Registry, stream: TextIO | None) -> Outcome:
+    """Begin, or go on from the latest checkpoint in the folder.
+
+    Args:
+        session: what runs.
+        folder: held by this process.
+        registry: where trackers are found.
+        stream: where the display is shown, usually standard error; None shows nothing.
+
+    Raises:
+        NotFiniteError: the loss is no number; the last checkpoint is kept, and named.
+        LmkernelError: whatever else stops it, by its name; checkpoints are kept.
+    """
+    latest = folder.latest()
+    if latest is None:
+        state, facts = session.begin(), {}
+    else:
+        state, saved = session.resume(latest)
+        facts = saved.facts.get("best", {})
+    _describe(session, folder, registry, state.step)
+    best = Best(facts)
+    with ExitStack() as stack:
+        recorder = _recorder(stack, session, folder, registry, stream, state.step)
+        evaluations = Evaluations(session.settings.training, session.data, recorder, best)
+
+        def save(state: TrainingState) -> None:
+            with recorder.display.paused():
+                save_checkpoint(session, folder, state, best)
+
+        saves = Saves(session.settings.training, save, best)
+        interrupts = stack.enter_context(Interrupts())
+        state = _fit(session, folder, state, [recorder, evaluations, saves, interrupts])
+        saves.save(state)
+    _plot(folder, stream)
+    if interrupts.asked and state.step < session.settings.training.steps:
+        return Outcome(status="interrupted", step=state.step, model=None, best=best.facts())
+    return Outcome(
+        status="stopped early" if evaluations.exhausted else "finished",
+        step=state.step,
+        model=write_result(session, folder, best),
+        best=best.facts(),
+        evaluation=evaluations.latest,
+    )
+
+
+def _fit(
+    session: Session, folder: RunFolder, state: TrainingState, callbacks: list[Any]
+) -> TrainingState:
+    training = session.settings.training
+    try:
+        return session.trainer.fit(
+            state,
+            session.data.training,
+            until=training.steps,
+            accumulate=training.accumulate,
+            callbacks=callbacks,
+        )
+    except NotFiniteError as error:
+        kept = folder.latest()
+        where = f"the last checkpoint is {kept}" if kept else "no checkpoint was written yet"
+        raise NotFiniteError(f"{error}; {where}; try a lower rate or a longer warm-up") from error
+
+
+def _describe(session: Session, folder: RunFolder, registry: Registry, step: int) -> None:
+    """Say in the folder exactly what runs."""
+    backend = session.backend
+    folder.write_settings(written(session.settings), step)
+    spec = registry.select_backend(backend.name)
+    folder.add_session(environment(spec, backend.device), step)
+
+
+def _recorder(
+    stack: ExitStack,
+    session: Session,
+    folder: RunFolder,
+    registry: Registry,
+    stream: TextIO | None,
+    step: int,
+) -> Recorder:
+    """Where numbers go, closed with the stack; trackers learn how the run ended."""
+    settings = session.settings
+    info = RunInfo(name=folder.path.name, folder=folder.path, settings=flat(settings), step=step)
+    log = stack.enter_context(folder.open_metrics(step))
+    trackers = stack.enter_context(open_trackers(settings.trackers, info, registry))
+    tokens = session.data.training.at(0)["inputs"].size * settings.training.accumulate
+    display = stack.enter_context(open_display(_workload(session, step), stream))
+    return Recorder(log, trackers, display, tokens)
+
+
+def _workload(session: Session, step: int) -> Workload:
+    """What a step costs, for the share of the machine's peak."""
+    config = session.trainee.config
+    parameters = sum(math.prod(p.shape) for p in flatten(session.trainer.declare()).values())
+    stack: Any = config.decoder or config.encoder
+    context = session.data.training.at(0)["inputs"].shape[1]
+    each = flops_per_token(parameters, stack.layers, stack.width, context)
+    total = session.settings.training.steps
+    return Workload(total=total, start=step, flops_per_token=each, peak=peak_flops())
+
+
+def _plot(folder: RunFolder, stream: TextIO | None) -> None:
+    """The curve as a picture; a run goes on without one."""
+    try:
+        write_loss_curve(folder.plot, folder.metrics)
+    except MissingDependencyError as error:
+        if stream is not None:
+            print(f"no loss curve: {error}", file=stream)

@@ -1,0 +1,88 @@
+"""Mistral and Qwen2: what tells them from Llama survives the way there and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from small import HF_CONFIG
+
+from lmkernel.config import ModelConfig, TransformerConfig
+from lmkernel.errors import CheckpointError
+from lmkernel.families.family import Family, HfConfig
+from lmkernel.families.mistral import Mistral
+from lmkernel.families.qwen2 import Qwen2
+
+WINDOWS = {"use_sliding_window": True, "sliding_window": 5}
+FULL, SLIDING = "full_attention", "sliding_attention"
+
+
+def read(family: Family, **changes: Any) -> ModelConfig:
+    return family.read(HfConfig({**HF_CONFIG, **changes}))
+
+
+def stack(config: ModelConfig) -> TransformerConfig:
+    assert isinstance(config.decoder, TransformerConfig)
+    return config.decoder
+
+
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        (Mistral(), {}),
+        (Mistral(), {"sliding_window": 7, "initializer_range": 0.1}),
+        (Mistral(), {"sliding_window": None, "rope_parameters": {"rope_theta": 7.0}}),
+        (Qwen2(), {"tie_word_embeddings": False}),
+        (Qwen2(), {**WINDOWS, "max_window_layers": 0}),
+    ],
+)
+def test_configuration_survives_the_way_there_and_back(
+    family: Family, changes: dict[str, Any]
+) -> None:
+    config = read(family, **changes)
+    assert family.read(HfConfig(family.write(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "window"),
+    [
+        (Mistral(), {}, None),
+        (Mistral(), {"sliding_window": 7}, 7),
+        (Qwen2(), {"sliding_window": 5}, None),
+        (Qwen2(), WINDOWS, None),
+        (Qwen2(), {**WINDOWS, "max_window_layers": 2}, None),
+        (Qwen2(), {**WINDOWS, "max_window_layers": 0}, 5),
+        (Qwen2(), {**WINDOWS, "max_window_layers": 2, "layer_types": [SLIDING] * 2}, 5),
+        (Qwen2(), {**WINDOWS, "max_window_layers": 0, "layer_types": [FULL] * 2}, None),
+    ],
+)
+def test_window(family: Family, changes: dict[str, Any], window: int | None) -> None:
+    assert stack(read(family, **changes)).attention.window == window
+
+
+def test_queries_keys_and_values_of_qwen2_alone_have_biases() -> None:
+    attention = stack(read(Qwen2())).attention
+    assert (attention.bias, attention.out_bias, stack(read(Qwen2())).mlp.bias) == (
+        True,
+        False,
+        False,
+    )
+    assert not stack(read(Mistral())).attention.bias
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {**WINDOWS, "max_window_layers": 1},
+            "expected a window in all layers or in none, got 'full_attention, sliding_attention'",
+        ),
+        ({**WINDOWS, "layer_types": [SLIDING, FULL]}, "layer_types: expected a window in all"),
+        ({**WINDOWS, "layer_types": [SLIDING, "chunked"]}, "layer_types: expected a window in all"),
+        ({**WINDOWS, "layer_types": 3}, "layer_types: expected a list of names, got 3"),
+        ({**WINDOWS, "max_window_layers": -1}, "expected an integer of at least 0, got -1"),
+    ],
+)
+def test_windows_that_differ_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        read(Qwen2(), **changes)

@@ -1,0 +1,161 @@
+"""Of a conversation, the assistant's words are learned and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from letters import letters
+from vocabulary_samples import TEMPLATE, byte_level
+
+from lmkernel.errors import InputError, TemplateError
+from lmkernel.tokenizers import Tokenizer
+from lmkernel.training.data.chat import chat_examples
+from lmkernel.training.data.rows import Row
+
+CONFIG = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}
+TALK = [
+    {"role": "system", "content": "be"},
+    {"role": "user", "content": "the cat"},
+    {"role": "assistant", "content": " the\nhat "},
+    {"role": "user", "content": "<|im_end|>"},
+    {"role": "assistant", "content": "mat é"},
+]
+
+
+def chatty(template: str = TEMPLATE) -> Tokenizer:
+    return Tokenizer(byte_level(), CONFIG, templates={"default": template})
+
+
+def learned(tokenizer: Tokenizer, values: dict[str, Any], **options: Any) -> tuple[str, list[str]]:
+    """The text, and the stretches of it that are learned."""
+    options = {"context": 512, **options}
+    (example,) = chat_examples([Row(values, "f: line 1")], tokenizer, **options)
+    runs: list[list[int]] = []
+    for number, (token, mark) in enumerate(zip(example.ids, example.learned, strict=True)):
+        if mark and number and example.learned[number - 1]:
+            runs[-1].append(token)
+        elif mark:
+            runs.append([token])
+    return (
+        tokenizer.decode(example.ids, skip_special=False),
+        [tokenizer.decode(run, skip_special=False) for run in runs],
+    )
+
+
+def test_answers_and_the_tokens_that_end_them_are_learned() -> None:
+    text, said = learned(chatty(), {"messages": TALK})
+    assert text == chatty().chat(TALK, add_generation_prompt=False)
+    assert said == [" the\nhat <|im_end|>", "mat é<|im_end|>"]
+
+
+def test_token_by_token() -> None:
+    tokenizer = letters(
+        "{% for m in messages %}<start>{{ m.role[0] }}:{{ m.content }}<end>"
+        "{% endfor %}{% if add_generation_prompt %}<start>a:{% endif %}"
+    )
+    talk = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
+    (example,) = chat_examples([Row({"messages": talk}, "")], tokenizer, context=64)
+    text = ["<start>", "u", ":", "h", "i", "<end>", "<start>", "a", ":", "y", "o", "<end>"]
+    assert [tokenizer.decode([n], skip_special=False) for n in example.ids] == text
+    assert list(example.learned) == [False] * 9 + [True] * 3
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"prompt": "the cat", "completion": "the mat"},
+        {
+            "prompt": [{"role": "user", "content": "the cat"}],
+            "completion": [{"role": "assistant", "content": "the mat"}],
+        },
+        {"prompt": [{"role": "user", "content": "the cat", "tool": None}], "completion": "the mat"},
+    ],
+)
+def test_prompt_and_completion_are_a_conversation(values: dict[str, Any]) -> None:
+    text, said = learned(chatty(), values)
+    assert text.startswith("<|im_start|>user\nthe cat<|im_end|>\n<|im_start|>assistant\nthe mat")
+    assert said == ["the mat<|im_end|>"]
+
+
+def test_columns_may_have_other_names() -> None:
+    values = {"q": "the cat", "a": "the mat"}
+    assert learned(chatty(), values, prompt="q", completion="a")[1] == ["the mat<|im_end|>"]
+
+
+def test_without_a_token_that_ends_a_turn_all_of_it_is_learned() -> None:
+    _, said = learned(letters(), {"prompt": "hi", "completion": "yo"})
+    assert said == ["yo\n"]
+
+
+def test_without_a_template_texts_are_put_together() -> None:
+    text, said = learned(letters(None), {"prompt": "hi ", "completion": "yo"})
+    assert text == "hi yo<end>"
+    assert said == ["yo<end>"]
+
+
+def test_without_a_template_messages_are_refused() -> None:
+    with pytest.raises(TemplateError, match=r"^f: line 1: the model has no chat template"):
+        learned(letters(None), {"messages": TALK})
+
+
+def test_what_is_cut_is_the_end() -> None:
+    text, said = learned(chatty(), {"messages": TALK}, truncate=True, context=40)
+    assert chatty().chat(TALK).startswith(text)
+    assert len(chatty().encode(text, special_tokens=False)) <= 41
+    assert said[0].startswith(" the\nhat"[: len(said[0])])
+
+
+FORGETS = (
+    "{% for m in messages %}{% if m.role != 'assistant' or loop.last %}<|im_start|>{{ m.role }}\n"
+    "{{ m.content }}<|im_end|>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+THINKS = TEMPLATE.replace("assistant\n{%", "assistant\n<think>{%")
+
+
+@pytest.mark.parametrize(
+    ("template", "once"),
+    [
+        (FORGETS, r"more follows message 2; at character \d+ 'assistant"),
+        (THINKS, r"the answer in message 2 is there; at character \d+ '<think>' becomes ' the"),
+    ],
+)
+def test_template_that_rewrites_what_came_before_is_named(template: str, once: str) -> None:
+    with pytest.raises(InputError, match=f"^f: line 1: expected a chat template .* once {once}"):
+        learned(chatty(template), {"messages": TALK})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"text": "x"}, "expected a column 'messages', got the columns text"),
+        ({"prompt": "x"}, "expected a column 'completion', got the columns prompt"),
+        ({"messages": {"role": "user"}}, "expected messages with role and content in the column"),
+        ({"messages": [1]}, "expected messages with role and content in the column"),
+        ({"messages": [{"content": "x"}]}, "message 0: expected a role"),
+        (
+            {"messages": TALK[:2]},
+            "expected something that the assistant says .* got nothing",
+        ),
+        ({"prompt": "x", "completion": "\ud800"}, r"expected text .* lone surrogate U\+D800"),
+    ],
+)
+def test_malformed_row_is_named(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"^f: line 1: {message}"):
+        learned(chatty(), values)
+
+
+def test_refusing_template_names_the_row() -> None:
+    with pytest.raises(TemplateError, match=r"^f: line 1: the chat template refuses .* no system"):
+        learned(chatty("{{ raise_exception('no system') }}"), {"messages": TALK})
+
+
+def test_conversation_beyond_the_context_is_named() -> None:
+    with pytest.raises(InputError, match=r"^f: line 1: expected at most 21 tokens, .* got \d+;"):
+        learned(chatty(), {"messages": TALK}, context=20)
+
+
+def test_nothing_said_within_the_context_is_named() -> None:
+    with pytest.raises(InputError, match=r"^f: line 1: expected something that the"):
+        learned(chatty(), {"messages": TALK}, context=8, truncate=True)

@@ -1,0 +1,54 @@
+"""Parquet files become rows; needs pyarrow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from lmkernel.errors import InputError
+from lmkernel.training.data.readers import open_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_rows_are_numbered_over_batches(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    texts = [f"row {number} é" for number in range(2500)]
+    parquet.write_table(pa.table({"text": texts, "label": list(range(2500))}), path)
+    rows = list(open_rows(path))
+    assert [row.text("text") for row in rows] == texts
+    assert dict(rows[2047].values) == {"text": "row 2047 é", "label": 2047}
+    assert rows[2047].where == f"{path}: row 2048"
+
+
+def test_nested_messages_are_lists_of_mappings(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
+    parquet.write_table(pa.table({"messages": [messages]}), path)
+    assert next(iter(open_rows(tmp_path))).column("messages") == messages
+
+
+def test_missing_column_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"body": ["x"]}), path)
+    with pytest.raises(InputError, match="row 1: expected a column 'text', got the columns body"):
+        next(iter(open_rows(path))).text("text")
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1 no more", b"x" * 100])
+def test_damaged_file_is_named(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.parquet: expected a Parquet file that can be read"):
+        list(open_rows(path))
+
+
+def test_file_without_rows_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"text": pa.array([], pa.string())}), path)
+    with pytest.raises(InputError, match="got not one row"):
+        list(open_rows(path))

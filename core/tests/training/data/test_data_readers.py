@@ -1,0 +1,167 @@
+"""Files become rows; what is wrong with one is named with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmkernel.errors import InputError, MissingDependencyError
+from lmkernel.training.data.documents import Documents
+from lmkernel.training.data.readers import open_rows
+from lmkernel.training.data.rows import Row
+
+
+def write(path: Path, data: bytes | str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def values(path: Path, **options: Any) -> list[dict[str, Any]]:
+    return [dict(row.values) for row in open_rows(path, **options)]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.RST", "LICENSE", "a.py"])
+def test_text_file_is_one_document_to_the_byte(tmp_path: Path, name: str) -> None:
+    text = "one\r\n\n two é \n"
+    assert values(write(tmp_path / name, text)) == [{"text": text}]
+
+
+def test_blank_lines_part_documents(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "\n\none\ntwo\n \n\nthree\n\n")
+    rows = list(open_rows(path, blank_lines=True))
+    assert [(row.text("text"), row.where) for row in rows] == [
+        ("one\ntwo", f"{path}: line 3"),
+        ("three", f"{path}: line 7"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv"])
+def test_byte_order_mark_is_no_text(tmp_path: Path, name: str) -> None:
+    content = {"a.txt": "x", "a.jsonl": '{"text": "x"}', "a.csv": "text\nx\n"}[name]
+    path = write(tmp_path / name, b"\xef\xbb\xbf" + content.encode())
+    assert values(path) == [{"text": "x"}]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson"])
+def test_jsonl_is_an_object_a_line(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, '{"a": "é", "b": [1]}\n\n{"a": null}')
+    rows = list(open_rows(path))
+    assert [dict(row.values) for row in rows] == [{"a": "é", "b": [1]}, {"a": None}]
+    assert [row.where for row in rows] == [f"{path}: line 1", f"{path}: line 3"]
+
+
+def test_csv_and_tsv(tmp_path: Path) -> None:
+    text = 'text,label\n"a, ""b""\nc",1\n\nd,\n'
+    expected = [{"text": 'a, "b"\nc', "label": "1"}, {"text": "d", "label": ""}]
+    assert values(write(tmp_path / "a.csv", text)) == expected
+    assert values(write(tmp_path / "a.tsv", "x\ty\n1, 2\t3\n")) == [{"x": "1, 2", "y": "3"}]
+
+
+def test_rows_can_be_read_twice(tmp_path: Path) -> None:
+    rows = open_rows(write(tmp_path / "a.jsonl", '{"a": 1}\n{"a": 2}\n'))
+    assert list(rows) == list(rows)
+
+
+def test_folder_is_read_in_the_order_of_paths(tmp_path: Path) -> None:
+    for name in ("b/2.md", "b.txt", "a/z.jsonl", "c.png", ".hidden/x.txt", "a/.x.txt"):
+        write(tmp_path / name, '{"text": "x"}')
+    found = [row.where for row in open_rows(tmp_path)]
+    names = ["a/z.jsonl: line 1", "b/2.md", "b.txt"]
+    assert found == [f"{tmp_path}/{name}" for name in names]
+
+
+def test_topics_are_sorted_english_text() -> None:
+    rows = list(open_rows("python-topics"))
+    topics = [row.text("topic") for row in rows]
+    assert topics == sorted(topics)
+    assert len(topics) > 70
+    text = {row.text("topic"): row.text("text") for row in rows}["lambda"]
+    assert "anonymous functions" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.txt", b"", "expected data, got an empty file"),
+        ("a.jsonl", b"", "expected data, got an empty file"),
+        ("a.csv", b"", "expected data, got an empty file"),
+        ("a.jsonl", b"\n \n", "expected data, got not one row"),
+        ("a.csv", b"a,b\n", "expected data, got not one row"),
+        ("a.txt", b"ab\ncd\0e", "got a binary file: a zero byte at offset 5"),
+        ("a.csv", b"a\n\xc3\x28\n", "expected UTF-8, got the byte 0xC3 at offset 2: invalid"),
+        ("a.txt", b"\xef\xbb\xbfab\xff", "got the byte 0xFF at offset 5: invalid start byte"),
+        ("a.txt", b"\xff\xfea\0", "got a binary file: a zero byte at offset 3"),
+        ("a.jsonl", b'{"a": 1}\n{"a": \n', "line 2: expected a JSON object, Expecting value"),
+        ("a.jsonl", b'{"a": 1}\n\n[1]\n', "line 3: expected a JSON object, got list"),
+        ("a.jsonl", b'{"a": 1, "a": 2}\n', "line 1: .*'a' is there twice"),
+        ("a.csv", b"a,b\n1,2\n3\n", "line 3: expected 2 values, one for each of a, b, got 1"),
+        ("a.csv", b"a,a\n1,2\n", "line 1: expected distinct column names, got"),
+        ("a.csv", b"a,\n1,2\n", "line 1: expected distinct column names, got"),
+        ("a.csv", b'a\n"x\n', "line 2: expected a CSV record, unexpected end of data"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    path = write(tmp_path / name, data)
+    with pytest.raises(InputError, match=message) as caught:
+        list(open_rows(path))
+    assert str(caught.value).startswith(str(path))
+
+
+def test_missing_source_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such file; expected .* python-topics, datasets:NAME"):
+        open_rows(tmp_path / "gone.txt")
+
+
+def test_folder_without_data_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", b"x")
+    with pytest.raises(InputError, match=r"expected a folder with files \.csv, .* got none"):
+        open_rows(tmp_path)
+
+
+def test_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.txt", b"x")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError, match=r"a\.txt: cannot be read: Permission denied"):
+        list(open_rows(path))
+
+
+@pytest.mark.parametrize(
+    ("source", "package", "extra"),
+    [("a.parquet", "pyarrow", "parquet"), ("datasets:some/name", "datasets", "datasets")],
+)
+def test_missing_library_names_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, package: str, extra: str
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    write(tmp_path / "a.parquet", b"PAR1")
+    monkeypatch.chdir(tmp_path)
+    command = rf"pip install 'lmkernel\[{extra}\]'"
+    with pytest.raises(MissingDependencyError, match=f"{package} is not installed; run: {command}"):
+        list(open_rows(source))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"a": 1, "b": 2}, "^f: line 7: expected a column 'text', got the columns a, b$"),
+        ({"text": None}, "expected a value 'text', got the columns text"),
+        ({"text": 3}, "expected text in the column 'text', got int"),
+        ({"text": "a\ud800"}, r"got the lone surrogate U\+D800"),
+    ],
+)
+def test_row_without_the_text_is_named(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Row(values, "f: line 7").text("text")
+
+
+def test_documents_pass_over_empty_texts(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "id,body\n1,x\n2,\n3,y\n")
+    documents = Documents(open_rows(path), "body")
+    assert list(documents) == list(documents) == ["x", "y"]

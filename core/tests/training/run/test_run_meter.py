@@ -1,0 +1,116 @@
+"""Loss, speed and time left, from steps that take a known time."""
+
+from __future__ import annotations
+
+from typing import final
+
+import pytest
+
+from lmkernel.training.run.meter import Meter, Workload
+
+
+@final
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@final
+class Run:
+    """A meter whose steps are told how long they take."""
+
+    def __init__(self, work: Workload) -> None:
+        self.clock = Clock()
+        self.meter = Meter(work, self.clock)
+        self.at = work.start
+
+    def step(self, seconds: float, tokens: float = 100.0, **values: float) -> None:
+        self.clock.now += seconds
+        self.at += 1
+        named = {f"train/{name}": value for name, value in values.items()}
+        self.meter.step(self.at, {"train/tokens": tokens, **named})
+
+
+def test_nothing_is_known_before_the_first_step() -> None:
+    reading = Run(Workload(total=10, start=4)).meter.reading()
+    assert (reading.step, reading.loss, reading.rate) == (4, None, None)
+    assert (reading.speed, reading.share, reading.left) == (None, None, None)
+
+
+def test_loss_is_a_mean_without_bias_at_first() -> None:
+    run = Run(Workload(total=10))
+    run.step(1, loss=4.0)
+    assert run.meter.reading().loss == 4.0
+    run.step(1, loss=2.0)
+    assert run.meter.reading().loss == pytest.approx((0.9 * 4 + 2) / 1.9)
+
+
+def test_rate_is_the_last_one() -> None:
+    run = Run(Workload(total=10))
+    run.step(1, rate=0.5)
+    run.step(1, rate=0.25)
+    assert run.meter.reading().rate == 0.25
+
+
+def test_first_step_in_which_a_backend_compiles_is_no_part_of_the_speed() -> None:
+    run = Run(Workload(total=10))
+    run.step(60)
+    assert run.meter.reading().speed is None
+    run.step(0.5)
+    run.step(1.5)
+    assert run.meter.reading().speed == pytest.approx(100.0)
+
+
+def test_speed_follows_the_last_steps() -> None:
+    run = Run(Workload(total=1000))
+    for seconds in [1.0] * 100 + [2.0] * 50:
+        run.step(seconds)
+    assert run.meter.reading().speed == pytest.approx(50.0)
+
+
+def test_pauses_are_no_part_of_the_speed_and_part_of_the_time_left() -> None:
+    run = Run(Workload(total=10))
+    run.step(60)
+    run.step(1)
+    run.clock.now += 3
+    run.meter.pause()
+    with run.meter.paused():
+        run.clock.now += 5
+    run.step(1)
+    run.step(1)
+    reading = run.meter.reading()
+    assert reading.speed == pytest.approx(100.0)
+    assert reading.left == pytest.approx(6 * (1 + 8 / 4))
+
+
+def test_time_left_of_a_resumed_run_is_of_its_own_steps() -> None:
+    run = Run(Workload(total=110, start=100))
+    for _ in range(4):
+        run.step(2)
+    assert run.meter.reading().left == pytest.approx(12.0)
+
+
+def test_nothing_is_left_at_the_end() -> None:
+    run = Run(Workload(total=2))
+    run.step(1)
+    run.step(1)
+    assert run.meter.reading().left == 0.0
+
+
+def test_share_is_of_the_peak() -> None:
+    run = Run(Workload(total=10, flops_per_token=6e6, peak=3e9))
+    run.step(1)
+    run.step(1)
+    assert run.meter.reading().share == pytest.approx(0.2)
+
+
+def test_share_without_a_peak_is_unknown() -> None:
+    run = Run(Workload(total=10, flops_per_token=6e6))
+    run.step(1)
+    run.step(1)
+    assert run.meter.reading().share is None

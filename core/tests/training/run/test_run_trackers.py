@@ -1,0 +1,98 @@
+"""Trackers are told everything; what is wrong with one stops neither the run nor another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from made_trackers import registry
+
+from lmkernel.errors import RunError, UnknownNameError
+from lmkernel.training.run import Trackers, open_trackers
+from lmkernel.training.trackers import RunInfo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def opened(folder: Path, *names: str, said: list[str] | None = None) -> Trackers:
+    run = RunInfo(name="first", folder=folder, step=3)
+    say = [].append if said is None else said.append
+    return open_trackers(names, run, registry(), say=say)
+
+
+def diary(folder: Path) -> list[str]:
+    path = folder / "diary"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_tracker_is_opened_told_and_closed(tmp_path: Path) -> None:
+    with opened(tmp_path, "diary") as trackers:
+        trackers.log(4, {"train/loss": 1.5})
+    assert diary(tmp_path) == [
+        "diary open first 3",
+        "diary log 4 {'train/loss': 1.5}",
+        "diary close finished",
+    ]
+
+
+def test_name_that_is_there_twice_opens_one(tmp_path: Path) -> None:
+    opened(tmp_path, "diary", "diary").close("finished")
+    assert diary(tmp_path) == ["diary open first 3", "diary close finished"]
+
+
+def test_closing_twice_closes_once(tmp_path: Path) -> None:
+    with opened(tmp_path, "diary") as trackers:
+        trackers.close("interrupted")
+    assert diary(tmp_path)[1:] == ["diary close interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt, "interrupted"), (OSError, "failed")]
+)
+def test_end_of_the_run_is_told(tmp_path: Path, error: type[BaseException], status: str) -> None:
+    with pytest.raises(error), opened(tmp_path, "diary"):
+        raise error
+    assert diary(tmp_path)[-1] == f"diary close {status}"
+
+
+def test_what_one_tracker_does_to_the_values_no_other_sees(tmp_path: Path) -> None:
+    values = {"train/loss": 1.0}
+    opened(tmp_path, "diary", "brittle").log(1, values)
+    assert diary(tmp_path)[-1] == "brittle log 1 {'train/loss': 1.0}"
+    assert values == {"train/loss": 1.0}
+
+
+def test_unknown_name_opens_none(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown tracker 'dairy'. Did you mean 'diary'\?"):
+        opened(tmp_path, "diary", "dairy")
+    assert diary(tmp_path) == []
+
+
+def test_tracker_that_cannot_be_opened_stops_the_run(tmp_path: Path) -> None:
+    expected = "tracker 'shut' cannot be opened: ConnectionError: no server for first"
+    with pytest.raises(RunError, match=expected):
+        opened(tmp_path, "diary", "shut")
+    assert diary(tmp_path) == ["diary open first 3", "diary close failed"]
+
+
+def test_tracker_that_fails_is_named_once_and_left_out(tmp_path: Path) -> None:
+    said: list[str] = []
+    with opened(tmp_path, "brittle", "diary", said=said) as trackers:
+        for step in (1, 2, 3):
+            trackers.log(step, {})
+        assert trackers.names == ("diary",)
+    assert said == ["tracker 'brittle' fails and is left out from here on: ValueError: broken"]
+    assert [line for line in diary(tmp_path) if "brittle" in line] == [
+        "brittle log 1 {}",
+        "brittle log 2 {}",
+        "brittle close failed",
+    ]
+    assert "diary log 3 {}" in diary(tmp_path)
+
+
+def test_tracker_that_cannot_be_closed_keeps_no_other_from_it(tmp_path: Path) -> None:
+    said: list[str] = []
+    opened(tmp_path, "sticky", "diary", said=said).close("finished")
+    assert said == ["tracker 'sticky' cannot be closed: OSError: cannot write finished"]
+    assert diary(tmp_path)[-1] == "diary close finished"

@@ -1,0 +1,52 @@
+"""What the tests of several plugins share."""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INTERNET = (socket.AF_INET, socket.AF_INET6)
+
+
+@pytest.fixture(scope="session")
+def trap() -> Iterator[socket.socket]:
+    """A server that nobody should turn to."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+@pytest.fixture
+def offline(trap: socket.socket, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Neither this process nor its children, whose proxy is a trap, turn to the network."""
+    tried: list[Any] = []
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if self.family in INTERNET:
+            tried.append(address)
+            raise ConnectionRefusedError(address)
+        super(socket.socket, self).connect(address)
+
+    def getaddrinfo(*arguments: Any, **_: Any) -> Any:
+        tried.append(arguments)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        for spelling in (name, name.upper()):
+            monkeypatch.setenv(spelling, f"http://127.0.0.1:{trap.getsockname()[1]}")
+    for spelling in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(spelling, raising=False)
+    yield
+    for server in select.select([trap], [], [], 0)[0]:
+        connection, address = server.accept()
+        connection.close()
+        tried.append(address)
+    if tried:
+        pytest.fail(f"expected no connection, got {tried}")

@@ -1,0 +1,17 @@
+"""Registers the tracker; imports MLflow when it is selected, not before."""
+
+from __future__ import annotations
+
+from lmkernel.plugins import TrackerSpec, hookimpl
+
+
+@hookimpl
+def lmkernel_register_trackers() -> list[TrackerSpec]:
+    """The tracker ``"mlflow"``."""
+    return [
+        TrackerSpec(
+            name="mlflow",
+            load="lmkernel_mlflow.tracker:MlflowTracker",
+            contract="0.3",
+        )
+    ]

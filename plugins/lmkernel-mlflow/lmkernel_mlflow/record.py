@@ -1,0 +1,63 @@
+"""Where MLflow keeps a run, and what of it is there already.
+
+Constraint: without MLFLOW_TRACKING_URI everything is in a folder of the run, in SQLite, which
+MLflow recommends over its files.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from lmkernel_mlflow.library import MlflowClient, Param, RunTag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["connect", "experiment", "record_settings", "steps"]
+
+_BATCH = 100
+"""How many parameters or tags MLflow takes at once."""
+
+
+def connect(folder: Path) -> MlflowClient:
+    """A client of the server that MLFLOW_TRACKING_URI names, or of a database in the folder."""
+    local = f"sqlite:///{(folder / 'mlflow.db').resolve().as_posix()}"
+    return MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or local)
+
+
+def experiment(client: MlflowClient, folder: Path) -> str:
+    """The id of the experiment that MLFLOW_EXPERIMENT_NAME names, or of "lmkernel"; made if new."""
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "lmkernel"
+    known = client.get_experiment_by_name(name)
+    if known is not None:
+        return str(known.experiment_id)
+    artifacts = None if os.environ.get("MLFLOW_TRACKING_URI") else folder / "artifacts"
+    location = artifacts and artifacts.resolve().as_uri()
+    return str(client.create_experiment(name, artifact_location=location))
+
+
+def record_settings(client: MlflowClient, run_id: str, settings: Mapping[str, Any]) -> None:
+    """As parameters; one that differs from what is there, which MLflow fixes, as a tag."""
+    known = client.get_run(run_id).data.params
+    texts = {name: str(value) for name, value in settings.items()}
+    params = [Param(name, text) for name, text in texts.items() if name not in known]
+    tags = [RunTag(name, text) for name, text in texts.items() if known.get(name, text) != text]
+    for batch in _batches(params):
+        client.log_batch(run_id, params=batch)
+    for batch in _batches(tags):
+        client.log_batch(run_id, tags=batch)
+
+
+def steps(client: MlflowClient, run_id: str) -> dict[str, int]:
+    """The last step of each metric that is there."""
+    return {
+        name: max(metric.step for metric in client.get_metric_history(run_id, name))
+        for name in client.get_run(run_id).data.metrics
+    }
+
+
+def _batches(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for begin in range(0, len(items), _BATCH):
+        yield items[begin : begin + _BATCH]

@@ -1,0 +1,1 @@
+"""A plugin of lmkernel: training runs as TensorBoard's event files."""

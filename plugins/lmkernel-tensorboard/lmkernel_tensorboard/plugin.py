@@ -1,0 +1,17 @@
+"""Registers the tracker; imports TensorBoard when it is selected, not before."""
+
+from __future__ import annotations
+
+from lmkernel.plugins import TrackerSpec, hookimpl
+
+
+@hookimpl
+def lmkernel_register_trackers() -> list[TrackerSpec]:
+    """The tracker ``"tensorboard"``."""
+    return [
+        TrackerSpec(
+            name="tensorboard",
+            load="lmkernel_tensorboard.tracker:TensorBoardTracker",
+            contract="0.3",
+        )
+    ]

@@ -1,0 +1,96 @@
+"""The tracker ``"tensorboard"``: a run as event files in the folder ``tensorboard`` of the run.
+
+Constraints: what was logged is with the operating system when `log` returns, so a killed run keeps
+it; each opening writes a file of its own, since the last record of a killed one may be cut; steps
+that a resumed run computes again replace the earlier ones, by TensorBoard's own rule for restarts.
+TensorBoard's `EventFileWriter` would write with a delay, and import TensorFlow where it is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Self, final
+
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from lmkernel.errors import TrackerError
+from lmkernel.training.trackers import Tracker
+from lmkernel_tensorboard import events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    from lmkernel.training.trackers import RunInfo, RunStatus
+
+__all__ = ["TensorBoardTracker"]
+
+
+@final
+class TensorBoardTracker(Tracker):
+    """Writes one event file; `open` begins it.
+
+    Args:
+        file: to be written; does not exist.
+        step: that the run begins or resumes after.
+    """
+
+    def __init__(self, file: Path, step: int) -> None:
+        self._file = file
+        self._step = step
+        with _explained(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = RecordWriter(file.open("xb"))
+
+    @classmethod
+    def open(cls, run: RunInfo) -> Self:
+        """A new file, which readers sort behind those that are there.
+
+        Raises:
+            TrackerError: the folder cannot be written.
+        """
+        name = f"events.out.tfevents.{time.time_ns()}.lmkernel"
+        tracker = cls(run.folder / "tensorboard" / name, run.step)
+        first = run.step + 1 if run.step else 0
+        tracker._write(*events.beginning(first), events.settings(run.step, run.settings))
+        return tracker
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Append the numbers.
+
+        Raises:
+            TrackerError: the disk refuses.
+        """
+        self._step = step
+        self._write(events.numbers(step, values))
+
+    def close(self, status: RunStatus) -> None:
+        """Append how it ended, and close the file.
+
+        Raises:
+            TrackerError: the disk refuses.
+        """
+        ending = [events.end(self._step)] if status == "finished" else []
+        with _explained(self._file), contextlib.closing(self._writer):
+            self._write(events.status(self._step, status), *ending)
+
+    def _write(self, *written: Event) -> None:
+        with _explained(self._file):
+            for event in written:
+                self._writer.write(event.SerializeToString())
+            self._writer.flush()
+
+
+@contextlib.contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    """Say what to do about what the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise TrackerError(
+            f"tracker 'tensorboard': cannot write {file}: {error.strerror or error}; make room or "
+            "give access there, or train without this tracker"
+        ) from error

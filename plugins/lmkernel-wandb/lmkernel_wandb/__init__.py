@@ -1,0 +1,1 @@
+"""A plugin of lmkernel: training runs in Weights & Biases."""

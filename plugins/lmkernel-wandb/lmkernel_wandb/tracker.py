@@ -1,0 +1,112 @@
+"""The tracker ``"wandb"``: a run in Weights & Biases, continued under its id when it is resumed.
+
+Constraints: the user's mode, project and entity hold; what was logged is on the disk a second
+later, so a killed run keeps it; wandb can't take a value back, so of a step that a resumed run
+computes again the value recorded first stays; the terminal is left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self, final
+
+from lmkernel.errors import TrackerError
+from lmkernel.training.trackers import Tracker
+from lmkernel_wandb.library import Error, Run, Settings, init
+from lmkernel_wandb.record import last_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from lmkernel.training.trackers import RunInfo, RunStatus
+
+__all__ = ["WandbTracker"]
+
+_EXIT: Mapping[RunStatus, int] = MappingProxyType({"finished": 0, "interrupted": 255, "failed": 1})
+"""What wandb makes of a program's end; 255 is its own code of an interrupt."""
+
+
+@final
+class WandbTracker(Tracker):
+    """Writes to one run of wandb.
+
+    Args:
+        run: of wandb, begun.
+        recorded: the last step that is there already and that wandb does not know of.
+    """
+
+    def __init__(self, run: Run, recorded: int) -> None:
+        self._run = run
+        self._recorded = recorded
+
+    @classmethod
+    def open(cls, run: RunInfo) -> Self:
+        """Begin a run, or continue that whose id is in the file ``wandb/run-id`` of the folder.
+
+        Raises:
+            TrackerError: not logged in, no connection, or the folder cannot be written.
+        """
+        folder = run.folder / "wandb"
+        with _explained():
+            folder.mkdir(parents=True, exist_ok=True)
+            identity = _identity(folder, run)
+            before = last_step(folder, identity) if run.step else -1
+            begun = _begin(run, identity)
+        return cls(begun, before if begun.offline else -1)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Record the numbers if their step is new.
+
+        Raises:
+            TrackerError: wandb refuses.
+        """
+        if step > self._recorded:
+            with _explained():
+                self._run.log({name: float(value) for name, value in values.items()}, step=step)
+
+    def close(self, status: RunStatus) -> None:
+        """Write or send what is left, and say how the run ended.
+
+        Raises:
+            TrackerError: wandb refuses.
+        """
+        with _explained():
+            self._run.finish(exit_code=_EXIT[status])
+
+
+def _identity(folder: Path, run: RunInfo) -> str:
+    """The id of the run in wandb, new or as it was."""
+    file = folder / "run-id"
+    if not (run.step and file.exists()):
+        file.write_text(f"{secrets.token_hex(8)}\n", "utf-8")
+    return file.read_text("utf-8").strip()
+
+
+def _begin(run: RunInfo, identity: str) -> Run:
+    return init(
+        project=os.environ.get("WANDB_PROJECT") or "lmkernel",
+        name=run.name,
+        id=identity,
+        dir=str(run.folder),
+        config=dict(run.settings),
+        resume="allow",
+        reinit="create_new",  # a run that the caller has begun stays as it is
+        settings=Settings(console="off", quiet=True, x_transaction_log_flush_interval=1.0),
+    )
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Say what to do about what wandb refuses."""
+    try:
+        yield
+    except (Error, OSError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise TrackerError(
+            f"tracker 'wandb': {reason}; run: wandb login, or set WANDB_MODE=offline to record "
+            "without a server"
+        ) from error
