@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bars import METRICS, Verdict, verdicts
-from summary import agreement, answers, busiest, medians, samples
+from bars import Verdict, verdicts
+from summary import busiest, medians, samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from subject import Metric, Subject
 
     Result = Mapping[str, Any]
 
@@ -21,39 +23,39 @@ QUIET = 0.05
 """Others may take this share of the processors before the figures are called disturbed."""
 
 INTRODUCTION = (
-    "Written by `benchmarks/run.py`; `benchmarks/README.md` says how each is measured and why that "
-    "is equal work."
+    "Written by `{}`; `benchmarks/README.md` says how each is measured and why that is equal work."
 )
 RATIOS = (
     "Ratios of medians, ours over the best variant of the rival. A speed is to be at least the "
     "bar, a time or a peak at most."
 )
 SPREAD = (
-    "In brackets the least and the greatest. “Same tokens” is the share of the tokens that are "
-    "also the first row's; “others” the largest share of the processors' time that other "
-    "processes took during one of its runs."
+    "Over {} alternating rounds. In brackets the least and the greatest. {}; “others” the largest "
+    "share of the processors' time that other processes took during one of its runs."
 )
 
 WORDS = {True: "ok", False: "below", None: "–"}
 
 
-def markdown(result: Result) -> str:
+def markdown(subject: Subject, result: Result) -> str:
     """Write the page.
 
     Args:
+        subject: what was compared.
         result: ``machine``, ``settings``, ``runs``, ``failures``, as the driver keeps them.
     """
     runs = result["runs"]
     parts = [
-        "# Benchmarks",
-        INTRODUCTION,
+        f"# {subject.title}",
+        INTRODUCTION.format(subject.command),
         *_warnings(result),
+        *subject.warnings(runs),
         "## Beside the rivals",
         RATIOS,
-        _verdict_table(verdicts(medians(runs))),
+        _verdict_table(verdicts(subject, medians(runs))),
         "## Medians",
-        f"Over {result['settings']['rounds']} alternating rounds. {SPREAD}",
-        _median_table(runs),
+        SPREAD.format(result["settings"]["rounds"], subject.proof[1]),
+        _median_table(subject, runs),
         "## Measured on",
         _table(("what", "value"), [*result["machine"].items(), *_settings(result)]),
         "## Versions",
@@ -70,10 +72,6 @@ def _warnings(result: Result) -> list[str]:
             f"**The machine was not quiet**: other processes took up to {share:.0%} of the "
             "processors during a run, so read these figures as rough."
         )
-    texts = answers(result["runs"])
-    if len(texts) > 1:
-        groups = "; ".join(", ".join(names) for names in texts.values())
-        found.append(f"**The cold starts gave different answers**: {groups}.")
     return found
 
 
@@ -83,11 +81,11 @@ def _verdict_table(found: Sequence[Verdict]) -> str:
 
 
 def _verdict_row(one: Verdict) -> tuple[str, ...]:
-    metric = METRICS[one.metric]
+    metric = one.metric
     sign = "≥" if metric.is_speed else "≤"
     return (
         f"{metric.title}, {metric.unit}",
-        one.backend,
+        one.variant,
         f"{one.value:,.{metric.digits}f}",
         one.rival,
         f"{one.rival_value:,.{metric.digits}f}",
@@ -97,29 +95,31 @@ def _verdict_row(one: Verdict) -> tuple[str, ...]:
     )
 
 
-def _median_table(runs: Sequence[Mapping[str, Any]]) -> str:
-    middle, spread = medians(runs), samples(runs)
-    same, others = agreement(runs), busiest(runs)
-    shown = [name for name in METRICS if any(name in values for values in middle.values())]
-    head = ["", *(f"{METRICS[name].title}, {METRICS[name].unit}" for name in shown)]
+def _median_table(subject: Subject, runs: Sequence[Mapping[str, Any]]) -> str:
+    middle, spread, others, proof = medians(runs), samples(runs), busiest(runs), subject.shown(runs)
+    shown = {
+        name: metric
+        for name, metric in subject.metrics.items()
+        if any(name in values for values in middle.values())
+    }
+    head = ["", *(f"{one.title}, {one.unit}" for one in shown.values())]
     rows = [
         (
             name,
-            *(_cell(metric, middle[name], spread[name]) for metric in shown),
-            f"{same[name]:.0%}" if name in same else "–",
+            *(_cell(one, values.get(key), spread[name].get(key)) for key, one in shown.items()),
+            proof.get(name, "–"),
             f"{others[name]:.0%}",
         )
-        for name in middle
+        for name, values in middle.items()
     ]
-    return _table([*head, "same tokens", "others"], rows)
+    return _table([*head, subject.proof[0], "others"], rows)
 
 
-def _cell(metric: str, middle: Mapping[str, float], spread: Mapping[str, Sequence[float]]) -> str:
-    if metric not in middle:
+def _cell(metric: Metric, middle: float | None, spread: Sequence[float] | None) -> str:
+    if middle is None or not spread:
         return "–"
-    digits, values = METRICS[metric].digits, spread[metric]
-    low, high = f"{min(values):,.{digits}f}", f"{max(values):,.{digits}f}"
-    return f"{middle[metric]:,.{digits}f} ({low}–{high})"
+    digits = metric.digits
+    return f"{middle:,.{digits}f} ({min(spread):,.{digits}f}–{max(spread):,.{digits}f})"
 
 
 def _settings(result: Result) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Compare speed with rivals in one run: ``python benchmarks/run.py --help``.
+"""Compare speed with rivals in one run: ``python benchmarks/run.py [train] --help``.
 
 Constraints: standard library alone; every contestant runs in a process of its own, in turn, in
 alternating rounds, with the same prompts, counts, environment and precision; medians are compared.
@@ -8,32 +8,29 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bars import verdicts
-from contestants import BACKENDS, SPEEDS, Contestant, Pythons, contestants
+from contestants import Contestant, Pythons, contestants
+from decoding import METRICS, Decoding
 from machine import describe
-from processes import ContestantError, environment, run_cold, run_worker, warm_files
+from processes import ContestantError, environment, run_cold, run_worker
 from report import markdown
+from subject import BACKENDS, Subject
 from summary import medians
+from training import Training
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["main"]
 
-MODEL = "smollm2-135m-instruct"
-COLD = "cold"
-METRICS = (*SPEEDS, COLD)
-NEW_TOKENS = 32
-BATCH = 8
-PREFILL = 512
-MESSAGE = "Tell me about the history of the printing press."
-PROMPT = (504, 1463, 282, 260, 7510, 1757, 5634, 281, 260, 35561, 2070, 28, 645, 253, 4231, 45956)
-"""16 ids, "The history of the printing press begins in the fifteenth century, when a goldsmith"."""
+SUBJECTS: Mapping[str, type[Subject]] = MappingProxyType(
+    {"decode": Decoding, "train": Training}
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,31 +40,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         0, or 1 if a contestant failed, or if ``--check`` is given and a bar is not met.
     """
     args = _parser().parse_args(argv)
-    model = args.model or _pulled_model(args.python_lmkernel)
-    result = _measure(args, model)
-    page = markdown(result)
+    subject = SUBJECTS[args.subject]()
+    result = _measure(args, subject)
+    page = markdown(subject, result)
     sys.stdout.write(page)
     _write(args.json, json.dumps(result, indent=1) + "\n")
     _write(args.markdown, page)
-    missed = [one for one in verdicts(result["medians"]) if one.is_met is False]
+    missed = [one for one in verdicts(subject, result["medians"]) if one.is_met is False]
     return int(bool(result["failures"]) or (args.check and bool(missed)))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks/run.py", description=__doc__)
     add = parser.add_argument
-    add("--model", help=f"a Hugging Face directory; by default the pulled {MODEL}")
+    add("subject", nargs="?", choices=SUBJECTS, default="decode", help="what is compared")
     add("--only", type=_names(BACKENDS), default=BACKENDS, help="our backends: numpy,torch,…")
-    add("--metrics", type=_names(METRICS), default=METRICS, help=f"some of {','.join(METRICS)}")
     add("--skip", type=lambda text: text.split(","), default=[], help="contestants to leave out")
     add("--rounds", type=int, default=3, help="alternating rounds, at least 1")
-    add("--repeats", type=int, default=3, help="measurements of a metric within a process")
+    add("--repeats", type=int, help="measurements of a metric, or steps, within a process")
     add("--timeout", type=float, default=1200, help="seconds for one process")
     for name in ("transformers", "keras", "lmkernel"):
         add(f"--python-{name}", default=sys.executable, help=f"the interpreter that has {name}")
     add("--json", type=Path, help="write everything that was measured to this file")
     add("--markdown", type=Path, help="write the page to this file")
     add("--check", action="store_true", help="exit with 1 when a bar is not met")
+    alone = parser.add_argument_group("of decode alone").add_argument
+    alone("--model", help="a Hugging Face directory; by default a pulled one")
+    metrics = f"some of {','.join(METRICS)}"
+    alone("--metrics", type=_names(METRICS), default=METRICS, help=metrics)
     return parser
 
 
@@ -86,29 +86,22 @@ class _names:  # noqa: N801 - argparse calls it like a function and shows its na
         return text.split(",")
 
 
-def _pulled_model(python: str) -> str:
-    """Ask lmkernel where the model is, which pulls it if it is not there."""
-    code = f"from lmkernel.sources import find_model; print(find_model({MODEL!r}))"
-    done = subprocess.run(  # noqa: S603 - the interpreter that the user named, and our own line
-        [python, "-c", code], check=True, stdout=subprocess.PIPE, text=True
-    )
-    return done.stdout.strip().splitlines()[-1]
-
-
-def _measure(args: argparse.Namespace, model: str) -> dict[str, Any]:
+def _measure(args: argparse.Namespace, subject: Subject) -> dict[str, Any]:
+    args.repeats = args.repeats or subject.repeats
+    subject.prepare(args)
     pythons = Pythons(args.python_transformers, args.python_keras, args.python_lmkernel)
-    chosen = contestants(pythons, args.only, args.skip)
-    warm_files(Path(model))
+    chosen = contestants(subject, pythons, args.only, args.skip)
     runs: list[dict[str, Any]] = []
     failures: dict[str, str] = {}
     for number in range(args.rounds):
         for one in chosen:
             if one.name not in failures:
                 _say(f"round {number + 1} of {args.rounds}: {one.name}")
-                _turn(one, args, model, number, runs, failures)
+                _turn(one, args, subject, number, runs, failures)
+    counts = {"rounds": args.rounds, "repeats": args.repeats}
     return {
         "machine": describe(),
-        "settings": _settings(args, model),
+        "settings": {**subject.settings(args), **counts},
         "runs": runs,
         "failures": [{"contestant": name, "error": error} for name, error in failures.items()],
         "medians": medians(runs),
@@ -118,56 +111,25 @@ def _measure(args: argparse.Namespace, model: str) -> dict[str, Any]:
 def _turn(
     one: Contestant,
     args: argparse.Namespace,
-    model: str,
+    subject: Subject,
     number: int,
     runs: list[dict[str, Any]],
     failures: dict[str, str],
 ) -> None:
     """Let one contestant run once; who fails is left out of the rounds that follow."""
-    label = {"round": number, "contestant": one.name}
+    label, env = {"round": number, "contestant": one.name}, environment(one.env)
+    task, cold = subject.task(one, args), subject.cold_command(one, args)
     try:
-        if any(metric in SPEEDS for metric in args.metrics):
-            task, command = _task(one, args, model), [one.python, str(one.worker)]
-            runs.append({**label, **run_worker(command, task, environment(one.env), args.timeout)})
-        if one.has_cold and COLD in args.metrics:
-            command = one.cold_command(model, MESSAGE, NEW_TOKENS)
+        if task is not None:
+            command = [one.python, str(one.worker)]
+            runs.append({**label, **run_worker(command, task, env, args.timeout)})
+        if cold is not None:
             if number == 0:  # fills the page cache with the libraries, and is not counted
-                run_cold(command, environment(one.env), args.timeout)
-            runs.append({**label, COLD: run_cold(command, environment(one.env), args.timeout)})
+                run_cold(cold, env, args.timeout)
+            runs.append({**label, "cold": run_cold(cold, env, args.timeout)})
     except ContestantError as error:
         failures[one.name] = str(error)
         _say(f"{one.name} failed: {error}")
-
-
-def _task(one: Contestant, args: argparse.Namespace, model: str) -> dict[str, Any]:
-    """Write what the workers read; see `workers/common.py`."""
-    prompt = list(PROMPT)
-    prompts = {
-        "decode1": [prompt],
-        "decode8": [prompt[row:] + prompt[:row] for row in range(BATCH)],
-        "prefill": [prompt * (PREFILL // len(prompt))],
-    }
-    return {
-        "model": model,
-        "variant": one.variant,
-        "metrics": [name for name in SPEEDS if name in args.metrics],
-        "prompts": prompts,
-        "new_tokens": NEW_TOKENS,
-        "repeats": args.repeats,
-    }
-
-
-def _settings(args: argparse.Namespace, model: str) -> dict[str, Any]:
-    return {
-        "model": Path(model).name,
-        "precision": "float32",
-        "prompt": f"{len(PROMPT)} tokens",
-        "new_tokens": NEW_TOKENS,
-        "cache_capacity": len(PROMPT) + NEW_TOKENS,
-        "prefill": f"{PREFILL} tokens, logits of the last",
-        "rounds": args.rounds,
-        "repeats": args.repeats,
-    }
 
 
 def _say(text: str) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     Run = Mapping[str, Any]
 
-__all__ = ["agreement", "answers", "busiest", "medians", "samples"]
+__all__ = ["agreement", "answers", "busiest", "losses", "medians", "samples"]
 
 MIB = 1024
 
@@ -19,11 +19,14 @@ def samples(runs: Sequence[Run]) -> dict[str, dict[str, list[float]]]:
     """Return one value a round, by contestant and metric.
 
     Args:
-        runs: each with ``contestant`` and the ``median`` of a worker or the ``cold`` outcome.
+        runs: each with ``contestant``, and the ``median`` of a worker with its ``process``, or the
+            ``cold`` outcome.
     """
     found: dict[str, dict[str, list[float]]] = {}
     for run in runs:
         values = dict(run.get("median", {}))
+        if "peak_kib" in run.get("process", {}):
+            values["peak"] = run["process"]["peak_kib"] / MIB
         if "cold" in run:
             values["cold_seconds"] = run["cold"]["seconds"]
             values["cold_peak"] = run["cold"]["peak_kib"] / MIB
@@ -76,4 +79,13 @@ def answers(runs: Sequence[Run]) -> dict[str, list[str]]:
         if "cold" in run:
             names = found.setdefault(run["cold"]["output"].strip(), [])
             names.extend({run["contestant"]} - set(names))
+    return found
+
+
+def losses(runs: Sequence[Run]) -> dict[str, list[float]]:
+    """Return the loss of every step of each contestant's first run, where it trained."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        if run.get("losses"):
+            found.setdefault(run["contestant"], run["losses"])
     return found

@@ -1,4 +1,5 @@
 """What the tests of several plugins share."""
+# ruff: noqa: INP001 - tests are not a package
 
 from __future__ import annotations
 

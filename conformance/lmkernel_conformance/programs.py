@@ -61,9 +61,7 @@ class Program:
         """Optimizer steps of all epochs."""
         return self.epochs * len(self.data)
 
-    def start(
-        self, initial: Mapping[str, Any], before: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
+    def start(self, initial: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
         """The first weights, on the host.
 
         Args:

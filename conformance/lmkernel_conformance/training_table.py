@@ -49,7 +49,7 @@ def trained(
         try:
             runs[name] = run_programs(factory)
         except CapabilityError as error:
-            left_out[name] = str(error)
+            left_out[name] = f"{name} was left out: {error}"
             continue
         limits = limits or expected_curves(first_weights(factory))
     return [_row(p, runs, limits[p.id]) for p in PROGRAMS if runs], left_out

@@ -15,6 +15,7 @@ from lmkernel_conformance.cases import (
     compiled,
     components,
     contract,
+    curves,
     document,
     draws,
     embeddings,
@@ -33,6 +34,7 @@ from lmkernel_conformance.cases import (
     recurrents,
     schedules,
     seeds,
+    trainers,
 )
 from lmkernel_conformance.cases.case import LEVELS, PROFILES, Case, Item, case, items
 from lmkernel_conformance.cases.trial import Trial, Tried, trial
@@ -82,6 +84,8 @@ _MODULES = (
     optimizers,
     clipping,
     schedules,
+    curves,
+    trainers,
 )
 
 

@@ -12,7 +12,7 @@ from lmkernel_conformance.inputs import normal, spread
 from lmkernel_conformance.oracle import optimizers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from lmkernel.contract.mandatory import Array
     from lmkernel_conformance.oracle.arithmetic import Arithmetic
@@ -42,23 +42,20 @@ def _inputs(purpose: str, shapes: Sequence[tuple[int, ...]]) -> dict[str, Host]:
     return found
 
 
-def _adam(
-    inputs: dict[str, Host],
-    decays: Sequence[float],
-    view: Callable[[Any, str, Host], Host] = lambda _, __, x: x,
-) -> Trial:
-    """One step; ``view(s, letter, x)`` may change how an array lies before it is handed over."""
+def _adam(inputs: dict[str, Host], decays: Sequence[float], turned: Sequence[str] = ()) -> Trial:
+    """One step; the inputs in ``turned`` are handed over as their transposes."""
+    count = range(len(decays))
 
     def native(s: Subject, t: dict[str, Array]) -> list[Array]:
-        p, g, m, v = (
-            [view(s, letter, t[f"{letter}{i}"]) for i in range(len(decays))] for letter in "pgmv"
-        )
+        t = {**t, **{name: s.ops.permute_dims(t[name], (1, 0)) for name in turned}}
+        p, g, m, v = ([t[f"{letter}{i}"] for i in count] for letter in "pgmv")
         scalars = {name: t[name] for name in _SCALARS}
         options = {"beta1": _BETA1, "beta2": _BETA2, "eps": _EPS}
         moved, first, second = s.ops.adam_update(p, g, m, v, scalars, **options, decays=decays)
         return [*moved, *first, *second]
 
     def formula(ar: Arithmetic, t: dict[str, Host]) -> list[Host]:
+        t = {**t, **{name: ar.transpose(t[name], (1, 0)) for name in turned}}
         found = [
             optimizers.adam_step(
                 ar,
@@ -97,14 +94,9 @@ def adam_update_large() -> Trial:
 def adam_update_layouts() -> Trial:
     """Gradients and parameters that are transposed views, as products leave them."""
     inputs = _inputs("adam_update.layouts", [(183, 211), (3, 5)])
-
-    def turned(s: Subject, letter: str, x: Host) -> Host:
-        if letter == "g" or (letter == "p" and x.shape == (3, 5)):
-            across = s.array(s.host(x).T.copy())
-            return s.ops.permute_dims(across, (1, 0))
-        return x
-
-    return _adam(inputs, [0.5, 0.0], turned)
+    turned = ("g0", "p1", "g1")
+    across = {name: x.T.copy() if name in turned else x for name, x in inputs.items()}
+    return _adam(across, [0.5, 0.0], turned)
 
 
 @case(level="training", id="adam_update.shared_gradient", training=True)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lmkernel_conformance.oracle import loss as losses
 from lmkernel_conformance.oracle.model import forward
+from lmkernel_conformance.oracle.optimizers import adam_step, norm
 from lmkernel_conformance.oracle.tape import gradient, raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from lmkernel_conformance.oracle.arithmetic import Arithmetic
 
-__all__ = ["adam", "mean_loss", "run"]
+__all__ = ["adam", "mean_loss", "run", "sgd"]
 
 Host = Any
 Values = dict[str, Any]
+Update = "Callable[[Arithmetic, int, Values, Values], Values]"
+"""``(arithmetic, step from 1, parameters, gradients) -> parameters``."""
 
 
 def mean_loss(ar: Arithmetic, config: Any, kind: str, p: Mapping[str, Host], batch: Any) -> Host:
@@ -41,7 +42,7 @@ def run(
     kind: str,
     start: Mapping[str, Host],
     batches: Iterable[Any],
-    update: Callable[[Arithmetic, int, Values, Values], Values],
+    update: Update,
 ) -> tuple[list[Host], Values]:
     """(the loss before each step, the parameters after the last).
 
@@ -51,7 +52,7 @@ def run(
         kind: of the loss.
         start: parameters by dotted name.
         batches: one for each step.
-        update: ``(arithmetic, step from 1, parameters, gradients) -> parameters``.
+        update: how gradients become new parameters.
     """
     p = {name: ar.constant(x) for name, x in start.items()}
     curve = []
@@ -68,24 +69,31 @@ def run(
     return curve, p
 
 
-def adam(
-    rate: float, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
-) -> Callable[[Arithmetic, int, Values, Values], Values]:
-    """Algorithm 1 of arXiv:1412.6980, with a memory of its own."""
-    first: Values = {}
-    second: Values = {}
+def adam(rate: float, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Update:
+    """Algorithm 1 of arXiv:1412.6980 for all parameters, with a memory of its own."""
+    kept: dict[str, tuple[Host, Host]] = {}
 
     def update(ar: Arithmetic, step: int, p: Values, g: Values) -> Values:
         new = {}
         for name, x in p.items():
-            one = x.dtype.type
-            first[name] = one(beta1) * first.get(name, np.zeros_like(x)) + one(1 - beta1) * g[name]
-            second[name] = (
-                one(beta2) * second.get(name, np.zeros_like(x)) + one(1 - beta2) * g[name] * g[name]
-            )
-            m = first[name] / one(1 - beta1**step)
-            v = second[name] / one(1 - beta2**step)
-            new[name] = x - one(rate) * m / (ar.sqrt(v) + one(eps))
+            m, v = kept.get(name, (ar.full(x.shape, 0.0), ar.full(x.shape, 0.0)))
+            new[name], m, v = adam_step(
+                ar, x, g[name], m, v,
+                step=step, rate=rate, beta1=beta1, beta2=beta2, eps=eps, decay=0.0,
+            )  # fmt: skip
+            kept[name] = (m, v)
         return new
+
+    return update
+
+
+def sgd(rate: float, *, clip: float = 0.0) -> Update:
+    """P - rate·g, with g brought down to a global norm of ``clip`` where it is larger."""
+
+    def update(ar: Arithmetic, step: int, p: Values, g: Values) -> Values:
+        del step
+        size = norm(ar, [g[name] for name in sorted(g)])
+        scale = ar.full((), min(1.0, clip / float(size)) if clip else 1.0)
+        return {name: x - ar.full((), rate) * (scale * g[name]) for name, x in p.items()}
 
     return update

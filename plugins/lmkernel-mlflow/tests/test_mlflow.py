@@ -15,6 +15,7 @@ from lmkernel.errors import TrackerError
 from lmkernel.training.trackers import RunInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from mlflow.entities import Run
@@ -27,7 +28,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
 ]
 
-SETTINGS = {"optimizer.kind": "adamw", "schedule.rate": 0.1 + 0.2, "steps": 60, "remat": True}
+SETTINGS: Mapping[str, Any] = {
+    "optimizer.kind": "adamw",
+    "schedule.rate": 0.1 + 0.2,
+    "steps": 60,
+    "remat": True,
+}
 PROGRAM = """
 import os
 import sys
@@ -76,10 +82,14 @@ def loss(step: int) -> float:
 
 
 def record(
-    folder: Path, logged: range, status: RunStatus = "finished", resume: int = 0, **settings: Any
+    folder: Path,
+    logged: range,
+    status: RunStatus = "finished",
+    resume: int = 0,
+    settings: Mapping[str, Any] = SETTINGS,
 ) -> None:
     """One session: what a trainer does with a tracker."""
-    run = RunInfo(name="small", folder=folder, settings={**SETTINGS, **settings}, step=resume)
+    run = RunInfo(name="small", folder=folder, settings=settings, step=resume)
     tracker = MlflowTracker.open(run)
     for step in logged:
         tracker.log(step, {"train/loss": loss(step)})
@@ -117,12 +127,12 @@ def test_settings_come_back(folder: Path) -> None:
 
 def test_more_settings_than_mlflow_takes_at_once_come_back(folder: Path) -> None:
     many = {f"part.{i}": i for i in range(250)}
-    record(folder, range(1), **many)
-    assert only(folder).data.params == {n: str(v) for n, v in {**SETTINGS, **many}.items()}
+    record(folder, range(1), settings=many)
+    assert only(folder).data.params == {name: str(value) for name, value in many.items()}
 
 
 def test_an_empty_setting_comes_back(folder: Path) -> None:
-    record(folder, range(1), note="")
+    record(folder, range(1), settings={"note": ""})
     assert only(folder).data.params["note"] == ""
 
 
@@ -182,7 +192,8 @@ def test_steps_computed_again_are_not_doubled(folder: Path) -> None:
 
 def test_a_setting_changed_by_a_resumed_run_is_a_tag(folder: Path) -> None:
     record(folder, range(1, 3), "interrupted")
-    record(folder, range(3, 5), resume=2, steps=90, **{"data.files": "a.txt"})
+    changed = {**SETTINGS, "steps": 90, "data.files": "a.txt"}
+    record(folder, range(3, 5), resume=2, settings=changed)
     data = only(folder).data
     assert (data.params["steps"], data.tags["steps"]) == ("60", "90")
     assert data.params["data.files"] == "a.txt"

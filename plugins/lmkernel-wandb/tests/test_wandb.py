@@ -17,13 +17,19 @@ from lmkernel.errors import TrackerError
 from lmkernel.training.trackers import RunInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from lmkernel.training.trackers import RunStatus
 
 pytestmark = pytest.mark.usefixtures("offline")
 
-SETTINGS = {"optimizer.kind": "adamw", "schedule.rate": 0.1 + 0.2, "steps": 60, "remat": True}
+SETTINGS: Mapping[str, Any] = {
+    "optimizer.kind": "adamw",
+    "schedule.rate": 0.1 + 0.2,
+    "steps": 60,
+    "remat": True,
+}
 READER = [sys.executable, "-m", "wandb", "leet", "inspect", "--json"]
 PROGRAM = """
 import sys, time
@@ -64,10 +70,14 @@ def loss(step: int) -> float:
 
 
 def record(
-    folder: Path, logged: range, status: RunStatus = "finished", resume: int = 0, **settings: Any
+    folder: Path,
+    logged: range,
+    status: RunStatus = "finished",
+    resume: int = 0,
+    settings: Mapping[str, Any] = SETTINGS,
 ) -> None:
     """One session: what a trainer does with a tracker."""
-    run = RunInfo(name="small", folder=folder, settings={**SETTINGS, **settings}, step=resume)
+    run = RunInfo(name="small", folder=folder, settings=settings, step=resume)
     tracker = WandbTracker.open(run)
     for step in logged:
         tracker.log(step, {"train/loss": loss(step)})
@@ -159,7 +169,7 @@ def test_steps_computed_again_are_not_doubled(tmp_path: Path) -> None:
 
 def test_settings_of_a_resumed_run_are_its_own(tmp_path: Path) -> None:
     record(tmp_path, range(1, 3), "interrupted")
-    record(tmp_path, range(3, 5), resume=2, steps=90)
+    record(tmp_path, range(3, 5), resume=2, settings={**SETTINGS, "steps": 90})
     assert [config(run)["steps"] for run in runs(tmp_path)] == [60, 90]
 
 
@@ -180,10 +190,11 @@ def test_a_killed_run_continues(tmp_path: Path) -> None:
 
 
 def test_a_run_of_the_caller_stays(tmp_path: Path) -> None:
-    mine = wandb.init(dir=str(tmp_path), settings=wandb.Settings(silent=True, console="off"))
+    mine: Any = wandb.init(dir=str(tmp_path), settings=wandb.Settings(silent=True, console="off"))
     record(tmp_path / "run", range(1, 3))
-    assert wandb.run is mine
+    kept = wandb.run is mine
     mine.finish()
+    assert kept
 
 
 def test_all_is_in_one_folder_and_nothing_on_stdout(tmp_path: Path) -> None:
@@ -194,6 +205,18 @@ def test_all_is_in_one_folder_and_nothing_on_stdout(tmp_path: Path) -> None:
     assert steps(tmp_path / "run") == list(range(1, 9))
 
 
+@pytest.mark.parametrize(("said", "reports"), [("", "False"), ("true", "True")])
+def test_wandb_reports_errors_to_its_makers_only_if_told(
+    monkeypatch: pytest.MonkeyPatch, said: str, reports: str
+) -> None:
+    monkeypatch.delenv("WANDB_ERROR_REPORTING")
+    if said:
+        monkeypatch.setenv("WANDB_ERROR_REPORTING", said)
+    code = "import lmkernel_wandb.tracker, wandb.env; print(wandb.env.error_reporting_enabled())"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == reports
+
+
 def test_who_is_not_logged_in_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "online")
     done = program(tmp_path)
@@ -201,7 +224,7 @@ def test_who_is_not_logged_in_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     error, tracker, message = done.stderr.splitlines()[-1].split(": ", 2)
     assert (error, tracker) == ("lmkernel.errors.TrackerError", "tracker 'wandb'")
     assert message.startswith("No API key configured")
-    assert message.endswith("run: wandb login, or set WANDB_MODE=offline to record without a server")
+    assert "; run: wandb login, or set WANDB_MODE=offline" in message
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

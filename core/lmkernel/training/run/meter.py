@@ -100,8 +100,7 @@ class Meter:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Work besides the steps."""
-        self.pause()
+        """Work besides the steps, done when the block ends."""
         yield
         self.pause()
 

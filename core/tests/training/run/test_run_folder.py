@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,8 +73,10 @@ def test_second_process_is_refused_at_once(
     tmp_path: Path, holder: subprocess.Popen[str], *, resume: bool
 ) -> None:
     expected = f"{tmp_path / 'run'}: another process is running in this folder"
+    begin = time.monotonic()
     with pytest.raises(RunError, match=expected), open_run(tmp_path / "run", resume=resume):
         pytest.fail("two processes in one folder")
+    assert time.monotonic() - begin < 2
     assert holder.poll() is None
 
 

@@ -33,10 +33,10 @@ CURVE = LossCurve(
 BLUE, ORANGE = (0x1F, 0x6F, 0xB4), (0xD9, 0x54, 0x1E)
 TOUCHES_NOTHING = """
 import sys, pathlib, matplotlib
-before = dict.copy(matplotlib.rcParams)
+before = matplotlib.rcParams.copy()
 from lmkernel.training.run import LossCurve, write_loss_curve
 write_loss_curve(pathlib.Path(sys.argv[1]), LossCurve([(1, 2.0), (2, 1.0)]))
-assert dict.copy(matplotlib.rcParams) == before
+assert str(matplotlib.rcParams.copy()) == str(before)
 assert "matplotlib.pyplot" not in sys.modules
 """
 
@@ -83,7 +83,7 @@ def test_any_curve_can_be_drawn(tmp_path: Path, curve: LossCurve) -> None:
 def test_metrics_file_can_be_drawn(tmp_path: Path) -> None:
     with MetricsLog(tmp_path / "m.jsonl") as log:
         log.append(1, {"train/loss": 2.0, "train/rate": 0.1})
-        log.append(2, {"train/loss": math.nan})
+        log.append(2, {"train/loss": math.nan, "validation/loss": math.inf})
         log.append(2, {"validation/loss": 1.5})
     write_loss_curve(tmp_path / "loss.png", tmp_path / "m.jsonl")
     write_loss_curve(tmp_path / "same.png", LossCurve([(1, 2.0)], [(2, 1.5)]))

@@ -1,0 +1,99 @@
+"""What the scripts of this folder share: the command, and what a run's folder holds.
+
+Constraint: a script runs what a user would, `lmkernel` as a process of its own, and reads what that
+leaves behind.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.plugins.registry import default_registry
+from lmkernel.training.run.folder import SETTINGS
+from lmkernel.training.run.metrics_log import read_metrics
+from lmkernel.training.run.settings_file import read_settings
+from lmkernel.training.session import put_together
+from lmkernel.training.settings import RunSettings
+
+if TYPE_CHECKING:
+    from lmkernel.training.session import Session
+
+__all__ = ["Done", "curve", "evaluated", "lmkernel", "say", "session_of", "table"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended well.
+
+    Args:
+        output: what it printed.
+        seconds: from start to end.
+        processor: seconds of all processors together.
+    """
+
+    output: str
+    seconds: float
+    processor: float
+
+
+def lmkernel(*arguments: object) -> Done:
+    """Run a command of lmkernel; its own display goes to standard error.
+
+    Raises:
+        SystemExit: the command failed; it has said why.
+    """
+    command = [sys.executable, "-m", "lmkernel.cli", *map(str, arguments)]
+    start, before = time.perf_counter(), _processor()
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own command
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}")
+    return Done(done.stdout, time.perf_counter() - start, _processor() - before)
+
+
+def _processor() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def evaluated(model: Path | str, data: Path, *options: object) -> dict[str, Any]:
+    """What `lmkernel evaluate` measures."""
+    done = lmkernel("evaluate", model, "--data", data, "--json", *options)
+    values: dict[str, Any] = json.loads(done.output)
+    return values
+
+
+def session_of(run: Path) -> Session:
+    """A run put together again from its folder: first weights, batches and all."""
+    return put_together(read_settings(run / SETTINGS, RunSettings), default_registry())
+
+
+def curve(run: Path, name: str) -> dict[int, float]:
+    """A number of a run, such as ``"train/loss"``, by step."""
+    return {v["step"]: v[name] for v in read_metrics(run / "metrics.jsonl") if name in v}
+
+
+def table(rows: list[list[str]]) -> str:
+    """Rows as aligned columns, the first one on the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in rest(row, widths))])
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def rest(row: list[str], widths: list[int]) -> Any:
+    """The cells after the first, with their widths."""
+    return zip(row[1:], widths[1:], strict=True)
+
+
+def say(*lines: str) -> None:
+    """Print."""
+    sys.stdout.write("\n".join(lines) + "\n")
