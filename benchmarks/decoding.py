@@ -38,9 +38,7 @@ class Decoding(Subject):
 
     title = "Benchmarks"
     command = "benchmarks/run.py"
-    scripts = MappingProxyType(
-        {OURS: "lmk.py", "transformers": "hf.py", "kerashub": "kerashub.py"}
-    )
+    scripts = MappingProxyType({OURS: "lmk.py", "transformers": "hf.py", "kerashub": "kerashub.py"})
     variants = MappingProxyType(
         {
             OURS: BACKENDS,

@@ -121,7 +121,7 @@ def _run(command: list[str], env: dict[str, str], timeout: float) -> Outcome:
         exit_seconds=end - start,
         peak_kib=peak,
         maxrss_kib=usage.ru_maxrss,
-        foreign=max(0.0, _busy_seconds() - busy - own) / room,
+        foreign=min(1.0, max(0.0, _busy_seconds() - busy - own) / room),  # it counts in ticks
     )
 
 

@@ -21,16 +21,14 @@ from processes import ContestantError, environment, run_cold, run_worker
 from report import markdown
 from subject import BACKENDS, Subject
 from summary import medians
-from training import Training
+from train_steps import Training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["main"]
 
-SUBJECTS: Mapping[str, type[Subject]] = MappingProxyType(
-    {"decode": Decoding, "train": Training}
-)
+SUBJECTS: Mapping[str, type[Subject]] = MappingProxyType({"decode": Decoding, "train": Training})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from bars import BARS, METRICS, verdicts
-from contestants import BACKENDS
+from bars import verdicts
+from decoding import Decoding
+from subject import OURS, Subject
+from train_steps import Training
+
+SUBJECTS = [Decoding(), Training()]
 
 
 def test_a_rival_is_its_best_variant() -> None:
@@ -12,7 +16,7 @@ def test_a_rival_is_its_best_variant() -> None:
         "kerashub-jax default": {"decode1": 99.0},
         "lmkernel numpy": {"decode1": 24.0},
     }
-    (verdict,) = verdicts(medians)
+    (verdict,) = verdicts(Decoding(), medians)
     assert (verdict.rival, verdict.ratio, verdict.bar) == ("transformers loop", 2.0, 2.0)
 
 
@@ -22,7 +26,7 @@ def test_the_best_variant_of_a_time_is_the_shortest() -> None:
         "transformers static": {"cold_seconds": 5.0},
         "lmkernel numpy": {"cold_seconds": 2.0},
     }
-    (verdict,) = verdicts(medians)
+    (verdict,) = verdicts(Decoding(), medians)
     assert verdict.rival == "transformers generate"
 
 
@@ -40,7 +44,7 @@ def test_speeds_reach_the_bar_and_times_stay_under_it(
     metric: str, ours: float, met: bool | None
 ) -> None:
     medians = {"transformers generate": {metric: 10.0}, "lmkernel numpy": {metric: ours}}
-    (verdict,) = verdicts(medians)
+    (verdict,) = verdicts(Decoding(), medians)
     assert verdict.is_met is met
 
 
@@ -51,13 +55,33 @@ def test_each_backend_meets_its_own_rival() -> None:
         "lmkernel tensorflow": {"decode1": 1.0},
         "lmkernel jax": {"decode1": 1.0},
     }
-    rivals = [verdict.rival for verdict in verdicts(medians)]
+    rivals = [verdict.rival for verdict in verdicts(Decoding(), medians)]
     assert rivals == ["kerashub-tensorflow default", "kerashub-jax default"]
 
 
+def test_mixed_precision_meets_the_time_of_float32_and_the_memory_of_its_like() -> None:
+    medians = {
+        "transformers float32": {"step": 1.0, "peak": 2000.0},
+        "transformers-bfloat16 autocast": {"step": 0.6, "peak": 1500.0},
+        "lmkernel torch-bfloat16": {"step": 0.4, "peak": 1200.0},
+    }
+    ratios = [verdict.ratio for verdict in verdicts(Training(), medians)]
+    assert ratios == [0.4, 0.8]
+
+
 def test_without_a_rival_there_is_no_verdict() -> None:
-    assert verdicts({"lmkernel jax": {"decode1": 1.0}}) == []
+    assert verdicts(Decoding(), {"lmkernel jax": {"decode1": 1.0}}) == []
 
 
-def test_every_bar_names_a_metric_and_a_backend() -> None:
-    assert {(m in METRICS, b in BACKENDS) for m, b in BARS} == {(True, True)}
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda one: type(one).__name__)
+def test_every_bar_names_a_metric_and_a_variant(subject: Subject) -> None:
+    known = subject.metrics, subject.variants[OURS]
+    assert {(m in known[0], v in known[1]) for m, v in subject.bars} == {(True, True)}
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda one: type(one).__name__)
+def test_every_rival_has_variants_and_a_worker(subject: Subject) -> None:
+    pairs = [(metric, ours) for metric in subject.metrics for ours in subject.variants[OURS]]
+    groups = {subject.rival(*pair) for pair in pairs}
+    assert groups <= {*subject.variants}
+    assert {group.partition("-")[0] for group in groups} <= {*subject.scripts}

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from decoding import Decoding
 from report import markdown
 from summary import agreement, busiest, medians
+from train_steps import Training
 
 
 def speeds(name: str, *values: float, tokens: tuple[int, ...] = (1, 2, 3, 4)) -> list[Any]:
@@ -22,7 +24,8 @@ def speeds(name: str, *values: float, tokens: tuple[int, ...] = (1, 2, 3, 4)) ->
 
 def page(runs: list[Any], failures: tuple[dict[str, str], ...] = ()) -> str:
     return markdown(
-        {"machine": {}, "settings": {"rounds": 3}, "runs": runs, "failures": list(failures)}
+        Decoding(),
+        {"machine": {}, "settings": {"rounds": 3}, "runs": runs, "failures": list(failures)},
     )
 
 
@@ -64,3 +67,43 @@ def test_a_quiet_machine_is_not() -> None:
 def test_the_share_of_others_is_each_contestants_largest() -> None:
     runs = [cold("a", "x", foreign=0.4), cold("a", "x", foreign=0.1), cold("b", "x")]
     assert busiest(runs) == {"a": 0.4, "b": 0.0}
+
+
+def trained(name: str, *losses: float) -> dict[str, Any]:
+    return {
+        "contestant": name,
+        "median": {"step": 0.5, "first": 2.0},
+        "losses": list(losses),
+        "versions": {"library": "1.0"},
+        "threads": 2,
+        "process": {"foreign": 0.0, "peak_kib": 4096},
+    }
+
+
+def training_page(*runs: dict[str, Any]) -> str:
+    settings = {"rounds": 1}
+    return markdown(
+        Training(), {"machine": {}, "settings": settings, "runs": list(runs), "failures": []}
+    )
+
+
+def test_the_peak_of_a_worker_is_in_mib() -> None:
+    assert medians([trained("a", 9.0)])["a"]["peak"] == 4.0
+
+
+def test_the_training_page_shows_how_the_loss_fell() -> None:
+    assert "9.01 → 7.80" in training_page(trained("a", 9.01, 8.5, 7.8))
+
+
+def test_who_learns_something_else_is_reported() -> None:
+    page = training_page(trained("a", 9.0, 7.8), trained("b", 9.0, 7.81), trained("c", 9.0, 8.9))
+    assert "**Not the same was learned**: c." in page
+
+
+def test_a_loss_that_is_no_number_is_reported() -> None:
+    page = training_page(trained("a", 9.0, 7.8), trained("b", 9.0, 7.8), trained("c", float("nan")))
+    assert "**Not the same was learned**: c." in page
+
+
+def test_who_learns_the_same_is_not() -> None:
+    assert "Not the same" not in training_page(trained("a", 9.0, 7.8), trained("b", 9.0, 7.81))

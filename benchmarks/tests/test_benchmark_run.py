@@ -25,6 +25,12 @@ with open({log!r}, "a") as log:
     log.write(program + " " + task["variant"] + "\\n")
 if task["variant"] == {broken!r}:
     raise SystemExit("it broke")
+if program.endswith("_train.py"):
+    print(json.dumps({{
+        "median": {{"step": 0.5 if program == "lmk_train.py" else 1.0, "first": task["steps"]}},
+        "losses": [9.0, 8.0], "threads": 2, "versions": {{"library": "1.0"}},
+    }}))
+    raise SystemExit
 speed = 100.0 if program == "lmk.py" else {{"loop": 60.0}}.get(task["variant"], 40.0)
 rows = {{name: [[1, 2]] for name in task["metrics"]}}
 print(json.dumps({{
@@ -49,7 +55,8 @@ class Harness:
         fake.chmod(0o755)
         pythons = [f"--python-{name}={fake}" for name in ("transformers", "keras", "lmkernel")]
         files = [f"--json={self.folder / 'r.json'}", f"--markdown={self.folder / 'r.md'}"]
-        return run.main([f"--model={self.folder / 'model'}", *pythons, *files, *options])
+        model = [] if "train" in options else [f"--model={self.folder / 'model'}"]
+        return run.main([*options, *model, *pythons, *files])
 
     def turns(self) -> list[str]:
         return self.log.read_text().splitlines()
@@ -91,7 +98,8 @@ def test_every_turn_is_kept_in_the_json(harness: Harness) -> None:
     harness("--only=jax", "--metrics=decode1,prefill", "--rounds=3")
     kept = json.loads((harness.folder / "r.json").read_text())
     assert [run["round"] for run in kept["runs"]] == [0, 0, 1, 1, 2, 2]
-    assert kept["medians"]["lmkernel jax"] == {"decode1": 100.0, "prefill": 100.0}
+    ours = kept["medians"]["lmkernel jax"]
+    assert (ours["decode1"], ours["prefill"]) == (100.0, 100.0)
 
 
 def test_who_fails_is_named_and_not_run_again(harness: Harness) -> None:
@@ -115,3 +123,21 @@ def test_an_unknown_backend_is_wrong_usage(
     with pytest.raises(SystemExit, match="2"):
         harness("--only=mxnet")
     assert "expected some of numpy,torch,tensorflow,jax, got mxnet" in capsys.readouterr().err
+
+
+def test_training_runs_the_rivals_and_every_precision(harness: Harness) -> None:
+    harness("train", "--only=torch", "--rounds=1")
+    assert harness.turns() == [
+        "hf_train.py float32",
+        "hf_train.py autocast",
+        "lmk_train.py torch",
+        "lmk_train.py torch-bfloat16",
+    ]
+
+
+def test_a_step_of_training_stands_beside_its_bar(harness: Harness) -> None:
+    harness("train", "--only=jax", "--rounds=1", "--repeats=5")
+    page = harness.page()
+    rows = [[cell.strip() for cell in row.split("|")[2:-1]] for row in page.splitlines()]
+    assert ["jax", "0.500", "kerashub-jax fit", "1.000", "0.50", "≤ 0.85", "ok"] in rows
+    assert ["jax", "5.00", "kerashub-jax fit", "5.00", "1.00", "≤ 0.7", "below"] in rows

@@ -25,7 +25,7 @@ from lmkernel.training.settings import RunSettings
 if TYPE_CHECKING:
     from lmkernel.training.session import Session
 
-__all__ = ["Done", "curve", "evaluated", "lmkernel", "say", "session_of", "table"]
+__all__ = ["Done", "curve", "evaluated", "lmkernel", "say", "session_of"]
 
 
 @dataclass(frozen=True)
@@ -77,21 +77,6 @@ def session_of(run: Path) -> Session:
 def curve(run: Path, name: str) -> dict[int, float]:
     """A number of a run, such as ``"train/loss"``, by step."""
     return {v["step"]: v[name] for v in read_metrics(run / "metrics.jsonl") if name in v}
-
-
-def table(rows: list[list[str]]) -> str:
-    """Rows as aligned columns, the first one on the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in rest(row, widths))])
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def rest(row: list[str], widths: list[int]) -> Any:
-    """The cells after the first, with their widths."""
-    return zip(row[1:], widths[1:], strict=True)
 
 
 def say(*lines: str) -> None:

@@ -20,11 +20,13 @@ from lmkernel.config import (
     TransformerConfig,
 )
 from lmkernel.factory import ComponentFactory
+from lmkernel.parameters import initial_values
 from lmkernel.training.config import OptimizerConfig, ScheduleConfig, TrainerConfig
-from lmkernel.training.trainer import ComposedTrainer
 
 if TYPE_CHECKING:
     from steps import Task, Tokens
+
+    from lmkernel.interfaces import Trainer
 
 PACKAGES = {"tensorflow": "tensorflow-cpu" if sys.platform == "linux" else "tensorflow"}
 """Distributions that are not called like the backend."""
@@ -64,8 +66,10 @@ class _Training:
             policy=PrecisionPolicy(compute="bfloat16" if narrow else "float32"),
             clip=task.clip,
         )
-        self.trainer = ComposedTrainer.build(ComponentFactory(load_backend(backend)), config)
-        self.state = self.trainer.start(self.trainer.model.initial(0))
+        factory = ComponentFactory(load_backend(backend))
+        self.trainer: Trainer = factory.create("trainer", config)
+        values = initial_values(self.trainer.declare(), seed=0)
+        self.state = self.trainer.start(values)
 
     def step(self, inputs: Tokens, targets: Tokens) -> float:
         """The loss of one step."""

@@ -38,7 +38,7 @@ class Trial:
 
 
 def judge(mutant: Mutant, known: Subject) -> Trial:
-    """Run the cases of the mutant's level, those made for its row first, until one kills it.
+    """Run the cases of the mutant's level, those made for it first, until one kills it.
 
     Args:
         mutant: the defect.
@@ -66,7 +66,10 @@ def _ordered(mutant: Mutant, backend: Backend) -> list[Item]:
         levels=(mutant.level,),
         declared=backend.capabilities.dtypes,
     )
-    return sorted(chosen, key=lambda item: mutant.row not in item.case.rows)
+    return sorted(
+        chosen,
+        key=lambda item: (item.case.name not in mutant.by, mutant.row not in item.case.rows),
+    )
 
 
 def passes(mutant: Mutant, known: Subject) -> bool:

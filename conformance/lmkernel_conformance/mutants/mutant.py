@@ -34,6 +34,7 @@ class Mutant:
         seen: where it was seen in public, or empty.
         patch: entered while it runs, for a defect of what is not the backend's.
         base: what the correct backend is before it is broken, such as one with 16 bits.
+        by: the cases made to find it, tried first.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Mutant:
     seen: str = ""
     patch: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     base: Callable[[Backend], Backend] = field(default=lambda backend: backend)
+    by: tuple[str, ...] = ()
 
 
 def optional(name: str, broken: Callable[..., Any]) -> Callable[[Backend], Backend]:

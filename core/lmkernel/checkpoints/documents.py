@@ -36,7 +36,7 @@ def parse_object(data: bytes, what: str) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise CheckpointError(f"{what}: expected UTF-8, {error.reason}") from error
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{what}: expected a JSON object, {error}") from error
+        raise CheckpointError(f"{what}: expected a JSON object, {_complaint(error)}") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{what}: expected a JSON object, got {type(value).__name__}")
     return value
@@ -46,6 +46,13 @@ def write_object(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON object, keys in their order, indented by two."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
+
+
+def _complaint(error: Exception) -> str:
+    """What is wrong, and where; in a single line the character alone says that."""
+    if not isinstance(error, json.JSONDecodeError) or "\n" in error.doc:
+        return str(error)
+    return f"{error.msg} at character {error.pos + 1}"
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

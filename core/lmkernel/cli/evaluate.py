@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_backend_options
+from lmkernel.cli.runs import add_settings_options, settings_of
 from lmkernel.cli.style import columns
+from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
 __all__ = ["Evaluate"]
+
+_OBJECTIVES = ("causal", "instruction", "masked", "classification")
+_DEFAULTS: Mapping[str, Any] = MappingProxyType({"objective": "causal", "training": {"batch": 8}})
 
 
 @final
@@ -22,42 +29,49 @@ class Evaluate(Command):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """The model, the data, and what is asked of it."""
-        parser.add_argument("model", metavar="MODEL", help="a name, a folder or a GGUF file")
-        parser.add_argument("--data", required=True, metavar="PATH", help="as for `finetune`")
+        parser.add_argument(
+            "model", nargs="?", metavar="MODEL", help="as for `lmkernel chat`, or that of a run"
+        )
+        parser.add_argument(
+            "--data", metavar="PATH", help="text, JSONL, CSV, Parquet, or a folder; all of it"
+        )
         parser.add_argument(
             "--objective",
-            choices=("causal", "instruction", "masked", "classification"),
-            default="causal",
-            help="default causal",
+            choices=_OBJECTIVES,
+            metavar="NAME",
+            help=f"{', '.join(_OBJECTIVES)}; default causal",
         )
-        parser.add_argument("--batch", type=int, default=8, metavar="N", help="default 8")
-        parser.add_argument("--context", type=int, default=0, metavar="N", help="most positions")
-        parser.add_argument("--truncate", action="store_true", help="cut longer examples")
+        parser.add_argument("--batch", type=int, metavar="N", help="rows of a batch; default 8")
+        parser.add_argument(
+            "--context", type=int, metavar="N", help="most positions; default the model's, or 512"
+        )
+        parser.add_argument(
+            "--truncate", action="store_true", default=None, help="cut longer examples there"
+        )
         parser.add_argument("--json", action="store_true", help="print one object")
         add_backend_options(parser)
+        add_settings_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Evaluate."""
         from lmkernel.sources.progress import Progress
         from lmkernel.training.evaluation import evaluate
-        from lmkernel.training.settings import (
-            DataSettings,
-            ModelSettings,
-            RunSettings,
-            StepSettings,
-        )
 
-        settings = RunSettings(
-            objective=args.objective,
-            backend=args.backend or "",
-            device=args.device or "",
-            model=ModelSettings(start=args.model),
-            data=DataSettings(train=args.data, context=args.context, truncate=args.truncate),
-            training=StepSettings(batch=args.batch, precision=args.dtype or "float32"),
-        )
+        more = {
+            "model.start": args.model,
+            "data.context": args.context,
+            "data.truncate": args.truncate,
+        }
+        settings = settings_of(args, _DEFAULTS, more)
+        if not settings.model.start:
+            raise InputError("expected a model to evaluate, as an argument or as model.start")
+        if not (args.data or args.config):
+            raise InputError("expected data to evaluate on, as --data or in a file of settings")
         values = evaluate(settings, self.registry, Progress(sys.stderr))
         if args.json:
-            print(json.dumps({"model": args.model, "data": args.data, **values}))
+            said = {"model": settings.model.start, "data": settings.data.train}
+            print(json.dumps({**said, **values}))
         else:
-            print(columns([[name, f"{value:.6g}"] for name, value in values.items()]))
+            rows = [[name.replace("_", " "), f"{value:.6g}"] for name, value in values.items()]
+            print(columns(rows))
         return 0

@@ -15,6 +15,7 @@ __all__ = ["Finetune"]
 
 _WHOLE, _ADAPTERS = 2e-5, 2e-4
 """Usual learning rates of a whole model and of adapters (arXiv:2106.09685, appendix D)."""
+_STEPS, _BATCH = 200, 8
 
 
 @final
@@ -23,31 +24,48 @@ class Finetune(Command):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """The model, adapters, and all that a run takes."""
-        parser.add_argument("model", nargs="?", metavar="MODEL", help="a name, a folder or a GGUF")
-        adapters = parser.add_argument_group("adapters")
-        adapters.add_argument("--lora", type=int, metavar="RANK", help="train adapters instead")
-        adapters.add_argument(
-            "--merge", action="store_true", help="write the model with the adapters merged"
+        parser.add_argument(
+            "model", nargs="?", metavar="MODEL", help="what to start from: as for `lmkernel chat`"
         )
-        add_run_options(parser, objectives=("instruction", "classification", "causal", "masked"))
+        adapters = parser.add_argument_group("adapters")
+        adapters.add_argument(
+            "--lora", type=int, metavar="RANK", help="train low-rank adapters, not the model itself"
+        )
+        adapters.add_argument(
+            "--merge",
+            action="store_true",
+            default=None,
+            help="write the model with the adapters merged into it",
+        )
+        add_run_options(
+            parser,
+            objectives=("instruction", "classification", "causal", "masked"),
+            usual={
+                "steps": f"{_STEPS}",
+                "batch": f"{_BATCH}",
+                "rate": f"{_WHOLE:g}, of adapters {_ADAPTERS:g}",
+            },
+        )
 
     def run(self, args: argparse.Namespace) -> int:
         """Train."""
-        if args.model:
-            args.set.append(f"model.start={args.model!r}")
-        if args.merge:
-            args.set.append("merge=true")
-        settings = settings_of(args, self._defaults(args))
+        if args.resume and args.model:
+            raise InputError("--resume: the folder says which model; leave out MODEL")
+        more = {"model.start": args.model, "merge": args.merge}
+        settings = settings_of(args, _defaults(_WHOLE), more)
+        if settings.lora is not None:
+            settings = settings_of(args, _defaults(_ADAPTERS), more)
         if not settings.model.start:
             raise InputError("expected a model to start from, as an argument or as model.start")
         outcome, folder = train(args, settings, self.registry, "finetune")
         return report(outcome, folder, "finetune")
 
-    def _defaults(self, args: argparse.Namespace) -> dict[str, Any]:
-        rate = _ADAPTERS if args.lora else _WHOLE
-        return {
-            "objective": "instruction",
-            "training": {"steps": 200, "batch": 8, "evaluate_every": 25, "checkpoint_every": 50},
-            "schedule": {"kind": "cosine", "rate": rate, "warmup": 10, "floor": 0.1},
-            "optimizer": {"kind": "adamw", "weight_decay": 0.01},
-        }
+
+def _defaults(rate: float) -> dict[str, Any]:
+    steps = {"steps": _STEPS, "batch": _BATCH, "evaluate_every": 25, "checkpoint_every": 50}
+    return {
+        "objective": "instruction",
+        "training": steps,
+        "schedule": {"kind": "cosine", "rate": rate, "warmup": 10, "floor": 0.1},
+        "optimizer": {"kind": "adamw", "weight_decay": 0.01},
+    }

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["Pretrain"]
 
 _DEFAULTS: Mapping[str, Any] = MappingProxyType({"objective": "causal"})
+_SIZES: Mapping[str, str] = MappingProxyType(
+    {
+        "width": "numbers of a vector",
+        "layers": "layers of its stack",
+        "heads": "heads of attention",
+        "context": "positions at most",
+        "vocab": "tokens of the vocabulary that is learnt",
+    }
+)
 _SAMPLE = 60
 
 
@@ -28,28 +37,29 @@ class Pretrain(Command):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """The sizes of a new model, and all that a run takes."""
+        from lmkernel.training.settings import ModelSettings, RunSettings
+
+        model, usual = ModelSettings(), RunSettings()
         sizes = parser.add_argument_group("a new model")
-        sizes.add_argument("--family", metavar="NAME", help="gpt2 (default), llama, bert, …")
-        for name, what in (
-            ("width", "of its vectors"),
-            ("layers", "how many"),
-            ("heads", "of attention"),
-            ("context", "positions at most"),
-            ("vocab", "tokens of the tokenizer that is learnt"),
-        ):
-            sizes.add_argument(f"--{name}", type=int, metavar="N", help=what)
-        sizes.add_argument("--start", metavar="MODEL", help="go on from this model instead")
-        add_run_options(parser, objectives=("causal", "masked"))
+        sizes.add_argument(
+            "--family", metavar="NAME", help="gpt2, llama, mistral, qwen2, bert; default gpt2"
+        )
+        for name, what in _SIZES.items():
+            text = f"{what}; default {getattr(model, name)}"
+            sizes.add_argument(f"--{name}", type=int, metavar="N", help=text)
+        sizes.add_argument("--start", metavar="MODEL", help="go on from this one instead")
+        numbers = {
+            "steps": f"{usual.training.steps}",
+            "batch": f"{usual.training.batch}",
+            "rate": f"{usual.schedule.rate}",
+        }
+        add_run_options(parser, objectives=("causal", "masked"), usual=numbers)
 
     def run(self, args: argparse.Namespace) -> int:
         """Train, then show what the model writes."""
-        sizes = ("family", "width", "layers", "heads", "context", "vocab", "start")
-        args.set += [
-            f"model.{name}={value!r}"
-            for name in sizes
-            if (value := getattr(args, name)) is not None
-        ]
-        settings = settings_of(args, _DEFAULTS)
+        names = ("family", *_SIZES, "start")
+        model = {f"model.{name}": getattr(args, name) for name in names}
+        settings = settings_of(args, _DEFAULTS, model)
         outcome, folder = train(args, settings, self.registry, "pretrain")
         code = report(outcome, folder, "pretrain")
         if outcome.model is not None and settings.objective == "causal":

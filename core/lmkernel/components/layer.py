@@ -23,6 +23,8 @@ __all__ = ["TransformerLayer", "declare_mlp", "mlp"]
 
 _SITES = 4
 """Dropout sites of one layer; site 0 of a model is the embedding's."""
+_DECODER = 1 << 14
+"""Where a causal stack's sites begin, so that none is also the encoder's."""
 
 
 @final
@@ -32,7 +34,7 @@ class TransformerLayer:
     def __init__(self, factory: Factory, config: TransformerConfig, index: int) -> None:
         self._ops: Ops = factory.ops
         self._config = config
-        self._site = 1 + _SITES * index
+        self._site = 1 + _SITES * index + (_DECODER if config.causal else 0)
         self._attention: Attention = factory.create("attention", config.attention)
         self._cross: Attention | None = config.cross and factory.create("attention", config.cross)
 

@@ -78,7 +78,11 @@ class Trainer(Component):
         optimizer: Mapping[str, NDArray[Any]],
         step: int,
     ) -> TrainingState:
-        """The state that `trained` and `optimizer_values` gave, over the same start weights."""
+        """The state that `trained` and `optimizer_values` gave, over the same start weights.
+
+        Raises:
+            InputError: they are of another model, other adapters or another kind of optimizer.
+        """
 
     @abstractmethod
     def step(

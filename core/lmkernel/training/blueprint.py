@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lmkernel.training.settings import ModelSettings
 
-__all__ = ["NEW_FAMILIES", "new_document", "with_head"]
+__all__ = ["NEW_FAMILIES", "check_new", "check_objective", "new_document", "with_head"]
 
 Document = dict[str, Any]
 
@@ -76,9 +76,22 @@ def new_document(settings: ModelSettings, vocab: int) -> Document:
     Raises:
         UnknownNameError: a family that cannot be described by sizes alone.
     """
-    if settings.family not in NEW_FAMILIES:
-        raise UnknownNameError("family of new models", settings.family, NEW_FAMILIES)
+    check_new(settings.family)
     return {"model_type": settings.family, **NEW_FAMILIES[settings.family](settings, vocab)}
+
+
+def check_new(family: str) -> None:
+    """Raise `UnknownNameError` if models of a family cannot be described by sizes alone."""
+    if family not in NEW_FAMILIES:
+        raise UnknownNameError("family of new models", family, NEW_FAMILIES)
+
+
+def check_objective(family: object, objective: str) -> None:
+    """Raise `ConfigError` if models of a family have no head for an objective."""
+    encoder = family == "bert"
+    if encoder != (objective in ("masked", "classification")):
+        fitting = "masked or classification" if encoder else "causal or instruction"
+        raise ConfigError(f"objective {objective!r}: a {family} model is trained by {fitting}")
 
 
 def with_head(document: Mapping[str, Any], objective: str, labels: Sequence[str]) -> Document:
@@ -87,12 +100,7 @@ def with_head(document: Mapping[str, Any], objective: str, labels: Sequence[str]
     Raises:
         ConfigError: the family has no such head.
     """
-    encoder = document.get("model_type") == "bert"
-    if encoder != (objective in ("masked", "classification")):
-        fitting = "causal or instruction" if not encoder else "masked or classification"
-        raise ConfigError(
-            f"objective {objective!r}: a {document.get('model_type')} model is trained by {fitting}"
-        )
+    check_objective(document.get("model_type"), objective)
     if objective == "masked":
         return {**document, "architectures": ["BertForMaskedLM"]}
     if objective != "classification":

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from lmkernel.errors import InputError, NotFiniteError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
 
     from lmkernel.config import ModelConfig
     from lmkernel.interfaces import StepResult
     from lmkernel.training.data import Batch
 
-__all__ = ["check_batch", "check_finite", "check_same_names"]
+__all__ = ["check_batch", "check_finite", "check_same_shapes"]
 
 
 def check_batch(config: ModelConfig, batch: Batch, where: str) -> None:
@@ -68,11 +68,14 @@ def check_finite(result: StepResult, step: int, batches: range) -> None:
     )
 
 
-def check_same_names(expected: Collection[str], got: Collection[str]) -> None:
-    """Raise `InputError` unless a saved optimizer's state has the names that this one has."""
-    missing, surplus = sorted(set(expected) - set(got)), sorted(set(got) - set(expected))
+def check_same_shapes(
+    what: str, expected: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Raise `InputError` unless saved arrays have the names and shapes that this trainer's have."""
+    missing, surplus = expected.keys() - got.keys(), got.keys() - expected.keys()
     if missing or surplus:
-        raise InputError(
-            f"the optimizer's state: expected the names of this optimizer and model; "
-            f"missing {missing[:2]}, surplus {surplus[:2]}"
-        )
+        lacking = f"lacks {min(missing)!r}" if missing else f"has {min(surplus)!r} beside them"
+        raise InputError(f"{what}: expected the names that this run has, got a file that {lacking}")
+    for name, shape in expected.items():
+        if got[name] != shape:
+            raise InputError(f"{what}: {name}: expected the shape {shape}, got {got[name]}")

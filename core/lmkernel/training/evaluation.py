@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lmkernel.training.recording import bits_per_byte
+from lmkernel.training.recording import evaluated
 from lmkernel.training.session import put_together
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ def evaluate(
     Raises:
         LmkernelError: whatever is wrong with settings, model or data, by its name.
     """
+    settings = replace(settings, lora=None, merge=False)  # untrained adapters change nothing
     session = put_together(settings, registry, progress, whole=True)
-    values = session.trainer.evaluate(session.begin(), session.data.validation)
-    bits = bits_per_byte(values, session.data.validation_bytes)
-    return {**values, "bits_per_byte": bits} if bits else values
+    return evaluated(session.trainer, session.begin(), session.data)

@@ -18,13 +18,13 @@ from lmkernel.parameters import flatten
 from lmkernel.training.adapters import A, B
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from lmkernel.families.names import Rule
-    from lmkernel.interfaces import ParamTree
+    from lmkernel.interfaces import Param, ParamTree
     from lmkernel.training.config import LoraConfig
 
 __all__ = ["write_adapters"]
@@ -38,6 +38,7 @@ def write_adapters(
     declared: ParamTree,
     *,
     base: str,
+    task: str | None = "CAUSAL_LM",
 ) -> None:
     """Write ``adapter_config.json`` and ``adapter_model.safetensors`` into a folder.
 
@@ -48,14 +49,16 @@ def write_adapters(
         rules: how the family names the weights.
         declared: the model's parameters.
         base: name or path of the model that they adapt.
+        task: what PEFT calls the model's task, if it has a name for it.
     """
-    modules = list(_modules(adapters, rules, declared))
+    known = flatten(declared)
+    modules = list(_modules(adapters, rules, known))
     tensors = [(f"{PREFIX}{name}.{key}.weight", x) for name, _, pair in modules for key, x in pair]
     write_safetensors(folder, tensors, dtype="float32", shard_bytes=2**62, stem="adapter_model")
     parts = {name: pair[0][1].shape[0] // config.rank for name, _, pair in modules}
     written = {
         "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
+        "task_type": task,
         "base_model_name_or_path": base,
         "r": config.rank,
         "lora_alpha": config.alpha,
@@ -63,7 +66,7 @@ def write_adapters(
         "bias": "none",
         "fan_in_fan_out": any(transposed for _, transposed, _ in modules),
         "inference_mode": True,
-        "target_modules": sorted({name.split(".")[-1] for name in parts}),
+        "target_modules": _targets(parts, rules, known),
         "rank_pattern": {name: n * config.rank for name, n in parts.items() if n > 1},
         "alpha_pattern": {name: n * config.alpha for name, n in parts.items() if n > 1},
     }
@@ -71,10 +74,9 @@ def write_adapters(
 
 
 def _modules(
-    adapters: Mapping[str, NDArray[Any]], rules: Sequence[Rule], declared: ParamTree
+    adapters: Mapping[str, NDArray[Any]], rules: Sequence[Rule], known: Mapping[str, Param]
 ) -> Iterator[tuple[str, bool, list[tuple[str, NDArray[Any]]]]]:
     """(their module, stored transposed, its A and B) of every weight that is adapted."""
-    known = flatten(declared)
     for rule, theirs, ours in rule_pairs(rules, known):
         names = [name.removesuffix(".weight") for name in ours]
         if not any(f"{name}.{A}" in adapters for name in names):
@@ -86,6 +88,16 @@ def _modules(
         a = np.concatenate([a for a, _, _ in pairs if a is not None])
         module = theirs.removesuffix(".weight")
         yield module, rule.transpose, [("lora_A", a), ("lora_B", _diagonal(pairs, a.shape[0]))]
+
+
+def _targets(
+    adapted: Collection[str], rules: Sequence[Rule], known: Mapping[str, Param]
+) -> list[str]:
+    """Last parts of the modules' names; the names where other modules have such last parts too."""
+    all_names = {theirs.removesuffix(".weight") for _, theirs, _ in rule_pairs(rules, known)}
+    short = {name.split(".")[-1] for name in adapted}
+    others = {name.split(".")[-1] for name in all_names - set(adapted)}
+    return sorted(adapted if short & others else short)
 
 
 def _diagonal(pairs: Sequence[tuple[Any, Any, Any]], rank: int) -> NDArray[np.float32]:

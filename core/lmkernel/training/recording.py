@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import signal
+import threading
 from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.interfaces import Callback
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
     from lmkernel.training.run.trackers import Trackers
     from lmkernel.training.settings import StepSettings
 
-__all__ = ["Best", "Evaluations", "Interrupts", "Recorder", "Saves", "bits_per_byte"]
+__all__ = [
+    "Best",
+    "Evaluations",
+    "Interrupts",
+    "Recorder",
+    "Saves",
+    "bits_per_byte",
+    "evaluated",
+]
 
 VALIDATION = "validation/"
 
@@ -58,6 +67,10 @@ class Recorder(Callback):
         self._trackers.log(step, values)
         self.display.update(step, values)
 
+    def interrupted(self) -> None:
+        """End what trackers record: the run is to be resumed."""
+        self._trackers.close("interrupted")
+
 
 @final
 class Best:
@@ -78,6 +91,10 @@ class Best:
             self.step, self.loss, self.worse = step, loss, 0
         else:
             self.worse += 1
+
+    def exhausted(self, settings: StepSettings) -> bool:
+        """Whether the patience with worse evaluations is at its end."""
+        return 0 < settings.patience <= self.worse
 
     def facts(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -104,29 +121,31 @@ class Evaluations(Callback):
         self._settings, self._data = settings, data
         self._recorder, self._best = recorder, best
         self.latest: dict[str, float] = {}
-        self.exhausted = False
 
     def after_step(self, trainer: Trainer, state: TrainingState, result: StepResult) -> bool:
         """Evaluate if it is time."""
         del result
-        every, patience = self._settings.evaluate_every, self._settings.patience
+        every = self._settings.evaluate_every
         due = every and state.step % every == 0
         if not due and state.step != self._settings.steps:
             return False
-        self.latest = trainer.evaluate(state, self._data.validation)
+        self.latest = evaluated(trainer, state, self._data)
         values = {VALIDATION + name: x for name, x in self.latest.items() if name != "targets"}
-        bits = bits_per_byte(self.latest, self._data.validation_bytes)
-        if bits:
-            values[VALIDATION + "bits_per_byte"] = bits
         self._recorder.note(state.step, values)
         self._best.judge(state.step, self.latest["loss"])
-        self.exhausted = bool(patience) and self._best.worse >= patience
-        return self.exhausted
+        return self._best.exhausted(self._settings)
 
 
-def bits_per_byte(evaluated: Mapping[str, float], size: int) -> float:
-    """The loss of all targets in bits, divided by the bytes of text; 0 where these are unknown."""
-    return evaluated["loss"] * evaluated["targets"] / (math.log(2) * size) if size else 0.0
+def evaluated(trainer: Trainer, state: TrainingState, data: Prepared) -> dict[str, float]:
+    """The metrics on the validation data, ``"bits_per_byte"`` among them where bytes are known."""
+    values = trainer.evaluate(state, data.validation)
+    size = data.validation_bytes
+    return {**values, "bits_per_byte": bits_per_byte(values, size)} if size else values
+
+
+def bits_per_byte(values: Mapping[str, float], size: int) -> float:
+    """The loss of all targets in bits, divided by the bytes of text."""
+    return values["loss"] * values["targets"] / (math.log(2) * size)
 
 
 @final
@@ -172,8 +191,9 @@ class Interrupts(Callback):
         self._old: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._old[number] = signal.signal(number, self._note)
+        if threading.current_thread() is threading.main_thread():  # no other may
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._old[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.checkpoints.atomic import new_directory
@@ -13,6 +14,8 @@ from lmkernel.training.state_files import FOLDER, SavedState, write_state
 from lmkernel.training.trainee import weights_in
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lmkernel.interfaces import TrainingState
     from lmkernel.training.recording import Best
     from lmkernel.training.run.folder import RunFolder
@@ -22,6 +25,10 @@ __all__ = ["RESULT", "save_checkpoint", "write_result"]
 
 RESULT = "model"
 """The folder of the resulting model, in the run's folder."""
+_TASKS: Mapping[str, str] = MappingProxyType(
+    {"causal": "CAUSAL_LM", "instruction": "CAUSAL_LM", "classification": "SEQ_CLS"}
+)
+"""PEFT's names of objectives."""
 
 
 def save_checkpoint(session: Session, folder: RunFolder, state: TrainingState, best: Best) -> None:
@@ -54,7 +61,8 @@ def _write_model(session: Session, place: Path, trained: dict[str, Any]) -> None
     origin = Path(trainee.origin).expanduser()
     base = str(origin.absolute()) if origin.exists() else trainee.origin
     rules = trainee.family.rules(trainee.config)
-    write_adapters(place, trained, lora, rules, declared, base=base)
+    task = _TASKS.get(session.settings.objective)
+    write_adapters(place, trained, lora, rules, declared, base=base, task=task)
 
 
 def write_result(session: Session, folder: RunFolder, best: Best) -> Path:

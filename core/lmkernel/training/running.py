@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TextIO, final
 
-from lmkernel.errors import MissingDependencyError, NotFiniteError
+from lmkernel.errors import CheckpointError, MissingDependencyError, NotFiniteError, RunError
 from lmkernel.parameters import flatten
-from lmkernel.training.recording import Best, Evaluations, Interrupts, Recorder, Saves
+from lmkernel.training.recording import (
+    Best,
+    Evaluations,
+    Interrupts,
+    Recorder,
+    Saves,
+    evaluated,
+)
 from lmkernel.training.results import save_checkpoint, write_result
 from lmkernel.training.run.environment import environment
 from lmkernel.training.run.flops import flops_per_token, peak_flops
@@ -21,7 +28,7 @@ from lmkernel.training.run.trackers import open_trackers
 from lmkernel.training.trackers import RunInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from lmkernel.interfaces import TrainingState
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "run"]
 
-Status = Literal["finished", "stopped early", "interrupted"]
+Status = Literal["finished", "stopped early", "interrupted", "was finished"]
 
 
 @final
@@ -40,7 +47,7 @@ class Outcome:
     """How a run ended.
 
     Args:
-        status: how.
+        status: how; ``"was finished"`` where no step was left to be taken.
         step: after which step.
         model: the folder of the resulting model; None after an interrupt.
         best: the step and the loss of the best evaluation.
@@ -67,54 +74,94 @@ def run(session: Session, folder: RunFolder, registry: Registry, stream: TextIO 
         NotFiniteError: the loss is no number; the last checkpoint is kept, and named.
         LmkernelError: whatever else stops it, by its name; checkpoints are kept.
     """
-    latest = folder.latest()
-    if latest is None:
-        state, facts = session.begin(), {}
-    else:
-        state, saved = session.resume(latest)
-        facts = saved.facts.get("best", {})
+    state, best = _state(session, folder)
     _describe(session, folder, registry, state.step)
-    best = Best(facts)
+    if _complete(session, state, best):
+        values = evaluated(session.trainer, state, session.data)
+        return _ended("was finished", session, folder, state, best, values)
     with ExitStack() as stack:
         recorder = _recorder(stack, session, folder, registry, stream, state.step)
         evaluations = Evaluations(session.settings.training, session.data, recorder, best)
-
-        def save(state: TrainingState) -> None:
-            with recorder.display.paused():
-                save_checkpoint(session, folder, state, best)
-
-        saves = Saves(session.settings.training, save, best)
-        interrupts = stack.enter_context(Interrupts())
-        state = _fit(session, folder, state, [recorder, evaluations, saves, interrupts])
-        saves.save(state)
+        state = _fit(session, folder, state, recorder, evaluations, best)
+        if not _complete(session, state, best):
+            recorder.interrupted()
     _plot(folder, stream)
-    if interrupts.asked and state.step < session.settings.training.steps:
+    if not _complete(session, state, best):
         return Outcome(status="interrupted", step=state.step, model=None, best=best.facts())
-    return Outcome(
-        status="stopped early" if evaluations.exhausted else "finished",
-        step=state.step,
-        model=write_result(session, folder, best),
-        best=best.facts(),
-        evaluation=evaluations.latest,
-    )
+    early = state.step < session.settings.training.steps
+    status: Status = "stopped early" if early else "finished"
+    return _ended(status, session, folder, state, best, evaluations.latest)
+
+
+def _state(session: Session, folder: RunFolder) -> tuple[TrainingState, Best]:
+    """Where the run stands, and its best evaluation until then."""
+    latest = folder.latest()
+    if latest is None:
+        return session.begin(), Best({})
+    state, saved = session.resume(latest)
+    return state, Best(saved.facts.get("best", {}))
+
+
+def _complete(session: Session, state: TrainingState, best: Best) -> bool:
+    """Whether no step is left to be taken."""
+    training = session.settings.training
+    return state.step >= training.steps or best.exhausted(training)
 
 
 def _fit(
-    session: Session, folder: RunFolder, state: TrainingState, callbacks: list[Any]
+    session: Session,
+    folder: RunFolder,
+    state: TrainingState,
+    recorder: Recorder,
+    evaluations: Evaluations,
+    best: Best,
 ) -> TrainingState:
+    """All steps that are left, or fewer after an interrupt; the last one is saved."""
+
+    def save(state: TrainingState) -> None:
+        with recorder.display.paused():
+            save_checkpoint(session, folder, state, best)
+
     training = session.settings.training
-    try:
-        return session.trainer.fit(
+    saves = Saves(training, save, best)
+    with _naming_the_last(folder), Interrupts() as interrupts:
+        state = session.trainer.fit(
             state,
             session.data.training,
             until=training.steps,
             accumulate=training.accumulate,
-            callbacks=callbacks,
+            callbacks=[recorder, evaluations, saves, interrupts],
         )
-    except NotFiniteError as error:
+        saves.save(state)
+    return state
+
+
+@contextmanager
+def _naming_the_last(folder: RunFolder) -> Iterator[None]:
+    """What stops a run says which checkpoint is there to go on from."""
+    try:
+        yield
+    except (CheckpointError, NotFiniteError, RunError) as error:
         kept = folder.latest()
-        where = f"the last checkpoint is {kept}" if kept else "no checkpoint was written yet"
-        raise NotFiniteError(f"{error}; {where}; try a lower rate or a longer warm-up") from error
+        there = f"the last checkpoint is {kept}" if kept else "no checkpoint was written yet"
+        advice = "; try a lower rate or a longer warm-up" * isinstance(error, NotFiniteError)
+        raise type(error)(f"{error}; {there}{advice}") from error
+
+
+def _ended(
+    status: Status,
+    session: Session,
+    folder: RunFolder,
+    state: TrainingState,
+    best: Best,
+    values: Mapping[str, float],
+) -> Outcome:
+    """Write the resulting model, and tell all."""
+    with _naming_the_last(folder):
+        model = write_result(session, folder, best)
+    return Outcome(
+        status=status, step=state.step, model=model, best=best.facts(), evaluation=values
+    )
 
 
 def _describe(session: Session, folder: RunFolder, registry: Registry, step: int) -> None:
@@ -137,9 +184,10 @@ def _recorder(
     settings = session.settings
     info = RunInfo(name=folder.path.name, folder=folder.path, settings=flat(settings), step=step)
     log = stack.enter_context(folder.open_metrics(step))
-    trackers = stack.enter_context(open_trackers(settings.trackers, info, registry))
-    tokens = session.data.training.at(0)["inputs"].size * settings.training.accumulate
     display = stack.enter_context(open_display(_workload(session, step), stream))
+    opened = open_trackers(settings.trackers, info, registry, say=display.say)
+    trackers = stack.enter_context(opened)
+    tokens = session.data.training.at(0)["inputs"].size * settings.training.accumulate
     return Recorder(log, trackers, display, tokens)
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.backend import load_backend
 from lmkernel.config import PrecisionPolicy
-from lmkernel.errors import ConfigError, RunError
+from lmkernel.errors import CheckpointError, ConfigError, InputError, RunError
 from lmkernel.factory import ComponentFactory
 from lmkernel.interfaces import LossConfig
+from lmkernel.plugins import TrackerSpec
 from lmkernel.training.config import TrainerConfig
 from lmkernel.training.data import DataConfig, Preparation
 from lmkernel.training.start import Start, start_of
@@ -82,7 +83,10 @@ class Session:
                 "begin a new run, with this checkpoint as model.start"
             )
         trained = saved.trained or open_checkpoint(checkpoint, self.trainee, self.trainer.model)
-        state = self.trainer.restore(self.weights, trained, saved.optimizer, saved.step)
+        try:
+            state = self.trainer.restore(self.weights, trained, saved.optimizer, saved.step)
+        except InputError as error:
+            raise CheckpointError(f"{checkpoint}: {error}") from error
         return state, saved
 
 
@@ -108,6 +112,8 @@ def put_together(
         settings.backend or None, device=settings.device or None, registry=registry
     )
     backend.capabilities.require_dtype(backend.name, settings.training.precision)
+    for name in settings.trackers:
+        registry.get(TrackerSpec, name)
     start = start_of(settings, registry, progress)
     asked = preparation(settings, start, progress, compiled=backend.capabilities.compiled)
     data = (asked.whole if whole else asked.split)(settings.objective)
@@ -120,7 +126,9 @@ def put_together(
         trainee=trainee,
         data=data,
         trainer=trainer,
-        weights=first_weights(trainee, trainer.model, settings.training.seed),
+        weights=first_weights(
+            trainee, trainer.model, settings.training.seed, frozen=settings.lora is not None
+        ),
     )
 
 
@@ -129,12 +137,16 @@ def preparation(
 ) -> Preparation:
     """How the batches of a run are made."""
     data, training = settings.data, settings.training
-    longest = start.context or _LONGEST
+    if start.context and data.context > start.context:
+        raise ConfigError(
+            f"data.context: expected at most the model's context of {start.context}, "
+            f"got {data.context}"
+        )
     config = DataConfig(
         source=data.train,
         validation=data.validation or None,
         validation_share=data.validation_share,
-        context=data.context or min(longest, _LONGEST),
+        context=data.context or min(start.context or _LONGEST, _LONGEST),
         batch=training.batch,
         seed=training.seed,
         multiple=_COMPILED_MULTIPLE if compiled else _MULTIPLE,
@@ -142,10 +154,6 @@ def preparation(
         blank_lines=data.blank_lines,
         columns=data.columns,
     )
-    if data.context > longest:
-        raise ConfigError(
-            f"data.context: expected at most the model's context of {longest}, got {data.context}"
-        )
     return Preparation(
         data=config,
         tokenizer=start.tokenizer,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from lmkernel.checkpoints.directory import open_model
 from lmkernel.families.family import HfConfig, find_family
+from lmkernel.training.blueprint import check_new, check_objective
 from lmkernel.training.data.documents import Documents
 from lmkernel.training.data.readers import open_rows
 from lmkernel.training.data.vocabulary import BERT_TOKENS, train_tokenizer
@@ -54,9 +55,15 @@ class Start:
 
 
 def start_of(settings: RunSettings, registry: Registry, progress: Progress | None = None) -> Start:
-    """The model that the settings name, or a new one's tokenizer, trained on the run's data."""
+    """The model that the settings name, or a new one's tokenizer, trained on the run's data.
+
+    Raises:
+        LmkernelError: there is no such model, it is damaged, or it cannot be trained this way.
+    """
     model = settings.model
     if not model.start:
+        check_new(model.family)
+        check_objective(model.family, settings.objective)
         tokenizer = _new_tokenizer(model, settings.data, progress)
         return Start(context=model.context, vocab=tokenizer.vocab_size, tokenizer=tokenizer)
     from lmkernel.sources.resolve import find_model
@@ -65,6 +72,7 @@ def start_of(settings: RunSettings, registry: Registry, progress: Progress | Non
         return find_model(name, registry=registry, progress=progress)
 
     files = open_model(find(model.start), find)
+    check_objective(files.config.get("model_type"), settings.objective)
     where = HfConfig(files.config, f"{files.path}: config.json")
     family = find_family(files.config.get("model_type"), str(files.path), registry)
     config = family.read(where)

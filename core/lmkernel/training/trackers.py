@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self, final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["RunInfo", "RunStatus", "Tracker"]
@@ -32,6 +32,20 @@ class RunInfo:
     folder: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
     step: int = 0
+
+    def measured(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """What the run's own log holds up to `step`, in its order: the step, the numbers by name.
+
+        For a tracker that lacks some of it: one that is new to the run, or one that had not written
+        all of it when the process was killed.
+        """
+        from lmkernel.training.run.folder import RunFolder
+        from lmkernel.training.run.metrics_log import read_metrics
+
+        for line in read_metrics(RunFolder(self.folder).metrics):
+            step = int(line.pop("step"))
+            if step <= self.step:
+                yield step, line
 
 
 class Tracker(ABC):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.checkpoints.directory import ModelFiles, fill_directory, open_model
+from lmkernel.errors import ConfigError
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.files import config_document
 from lmkernel.families.names import from_ours, to_ours
@@ -92,8 +93,21 @@ def _described(
     return Trainee(family=family, document=document, config=config, tokenizer=tokenizer, **more)
 
 
-def first_weights(trainee: Trainee, model: Model, seed: int) -> dict[str, NDArray[Any]]:
-    """Those that the trainee starts from; what these lack, such as another head, starts anew."""
+def first_weights(
+    trainee: Trainee, model: Model, seed: int, *, frozen: bool = False
+) -> dict[str, NDArray[Any]]:
+    """Those that the trainee starts from; what these lack, such as another head, starts anew.
+
+    Args:
+        trainee: what is trained.
+        model: the same on its backend.
+        seed: of what starts anew.
+        frozen: whether they stay as they are beneath adapters, so that nothing may start anew.
+
+    Raises:
+        ConfigError: something would.
+        CheckpointError: the files are damaged, or hold another model than they say.
+    """
     fresh: dict[str, NDArray[Any]] = dict(model.initial(seed))
     if trainee.files is None:
         return fresh
@@ -103,6 +117,11 @@ def first_weights(trainee: Trainee, model: Model, seed: int) -> dict[str, NDArra
     stored = trainee.family.read(HfConfig(trainee.files.config, where))
     there = weights_in(trainee.files, trainee.family, stored, Described(model.backend, stored))
     kept = {n: x for n, x in there.items() if n in fresh and fresh[n].shape == x.shape}
+    if frozen and (lacking := fresh.keys() - kept.keys()):
+        raise ConfigError(
+            f"lora: {trainee.files.path} has no {min(lacking)!r} of this shape, which adapters "
+            "would leave as drawn; train the whole model"
+        )
     return {**fresh, **kept}
 
 

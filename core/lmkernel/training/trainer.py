@@ -7,8 +7,11 @@ so that a step over several equals the step over one batch of them all.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, final
+
+import numpy as np
 
 from lmkernel.config import TransformerConfig
 from lmkernel.errors import ConfigError
@@ -16,7 +19,7 @@ from lmkernel.interfaces import StepResult, Trainer, TrainingState
 from lmkernel.model import Model
 from lmkernel.parameters import flatten
 from lmkernel.random import raw_words
-from lmkernel.training.checks import check_batch, check_finite, check_same_names
+from lmkernel.training.checks import check_batch, check_finite, check_same_shapes
 from lmkernel.training.gradients import Gradients
 from lmkernel.training.metrics import Metrics
 from lmkernel.training.optimizers.build import build_optimizer
@@ -25,7 +28,7 @@ from lmkernel.training.schedules import learning_rate
 from lmkernel.training.update import Update
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -64,7 +67,7 @@ class ComposedTrainer(Trainer):
         self._whole = ops.compile(whole, donate=(0, 1))
         self._first = ops.compile(gradients.first)
         self._added = ops.compile(gradients.added, donate=(0,))
-        self._applied = ops.compile(update, donate=(0, 1, 2))
+        self._applied = ops.compile(update, donate=(0, 1))
         self._judged = ops.compile(gradients.judged)
         self._outputs = ops.compile(gradients.outputs)
 
@@ -105,10 +108,11 @@ class ComposedTrainer(Trainer):
         step: int,
     ) -> TrainingState:
         ops, (_, frozen) = self._ops, self._parts.split(values)
+        check_same_shapes("what is trained", _shapes(self._parts.declare()), _shapes(trained))
         with self.model.backend.scope():
             placed = self._placed(trained)
             fresh = flatten(self._update.optimizer.init(placed))
-            check_same_names(fresh, optimizer)
+            check_same_shapes("the optimizer's state", _shapes(fresh), _shapes(optimizer))
             state: dict[str, Any] = {}
             for name, array in fresh.items():
                 slot, _, parameter = name.partition(".")
@@ -133,7 +137,7 @@ class ComposedTrainer(Trainer):
         number = state.step + 1
         first = state.step * len(batches)
         rate = learning_rate(self.config.schedule, number, self.config.steps)
-        with self.model.backend.scope():
+        with self._computing():
             arrays = [self._batch(b, f"batch {first + i}") for i, b in enumerate(batches)]
             keys = [self._key(first + i) for i in range(len(batches))]
             scalars = {
@@ -168,7 +172,7 @@ class ComposedTrainer(Trainer):
         accumulate: int = 1,
         callbacks: Sequence[Callback] = (),
     ) -> TrainingState:
-        while state.step < (until or self.config.steps):
+        while state.step < (self.config.steps if until is None else until):
             first = state.step * accumulate
             state, result = self.step(state, [data.at(first + i) for i in range(accumulate)])
             if any([call.after_step(self, state, result) for call in callbacks]):  # noqa: C419 - each is called
@@ -179,7 +183,7 @@ class ComposedTrainer(Trainer):
 
     def evaluate(self, state: TrainingState, data: Batches) -> dict[str, float]:
         metrics = Metrics()
-        with self.model.backend.scope():
+        with self._computing():
             for number in range(len(data)):
                 batch = data.at(number)
                 arrays = self._batch(batch, f"evaluation batch {number}")
@@ -200,6 +204,15 @@ class ComposedTrainer(Trainer):
             return self._ops.to_numpy(self._outputs(state.trainable, state.frozen, arrays))
 
     # to the device and back
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """In the backend's scope, where a number that is none warns nobody: it is looked for."""
+        with (
+            self.model.backend.scope(),
+            np.errstate(over="ignore", invalid="ignore", divide="ignore"),
+        ):
+            yield
 
     def _batch(self, batch: Batch, where: str) -> dict[str, Array]:
         check_batch(self.config.model, batch, where)
@@ -225,6 +238,10 @@ class ComposedTrainer(Trainer):
     def _host(self, arrays: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
         with self.model.backend.scope():
             return {name: self._ops.to_numpy(x) for name, x in arrays.items()}
+
+
+def _shapes(arrays: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(array.shape) for name, array in arrays.items()}
 
 
 def _with_remat(model: ModelConfig) -> ModelConfig:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HEAVY = ("numpy", "scipy", "autograd", "torch", "tensorflow", "jax", "huggingface_hub", "tqdm")
 BUILT_IN = (
-    "backends", "models", "pull", "chat", "generate", "compare",
+    "backends", "models", "pull", "chat", "generate", "pretrain", "finetune", "evaluate", "compare",
 )  # fmt: skip
 
 
@@ -181,7 +181,19 @@ def test_version_is_that_of_the_package_and_the_contract() -> None:
     assert done.stdout == f"lmkernel 0.1.0 (contract {CONTRACT_VERSION})\n"
 
 
-@pytest.mark.parametrize("command", ["--help", "backends", "models", "pull --help", "nonsense"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--help",
+        "backends",
+        "models",
+        "pull --help",
+        "pretrain --help",
+        "finetune --help",
+        "evaluate --help",
+        "nonsense",
+    ],
+)
 def test_light_commands_import_no_heavy_library(command: str) -> None:
     done = run("-X", "importtime", "-m", "lmkernel.cli", *command.split())
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from lmkernel_mlflow.library import MlflowClient, Param, RunTag
+from lmkernel_mlflow.library import Metric, MlflowClient, Param, RunTag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["connect", "experiment", "record_settings", "steps"]
+__all__ = ["connect", "experiment", "record_metrics", "record_settings", "steps"]
 
-_BATCH = 100
-"""How many parameters or tags MLflow takes at once."""
+_SETTINGS, _METRICS = 100, 1000
+"""How many parameters or tags, and how many metrics, MLflow takes at once."""
 
 
 def connect(folder: Path) -> MlflowClient:
@@ -33,8 +33,8 @@ def experiment(client: MlflowClient, folder: Path) -> str:
     known = client.get_experiment_by_name(name)
     if known is not None:
         return str(known.experiment_id)
-    artifacts = None if os.environ.get("MLFLOW_TRACKING_URI") else folder / "artifacts"
-    location = artifacts and artifacts.resolve().as_uri()
+    local = not os.environ.get("MLFLOW_TRACKING_URI")
+    location = (folder / "artifacts").resolve().as_uri() if local else None
     return str(client.create_experiment(name, artifact_location=location))
 
 
@@ -44,10 +44,16 @@ def record_settings(client: MlflowClient, run_id: str, settings: Mapping[str, An
     texts = {name: str(value) for name, value in settings.items()}
     params = [Param(name, text) for name, text in texts.items() if name not in known]
     tags = [RunTag(name, text) for name, text in texts.items() if known.get(name, text) != text]
-    for batch in _batches(params):
+    for batch in _batches(params, _SETTINGS):
         client.log_batch(run_id, params=batch)
-    for batch in _batches(tags):
+    for batch in _batches(tags, _SETTINGS):
         client.log_batch(run_id, tags=batch)
+
+
+def record_metrics(client: MlflowClient, run_id: str, metrics: Sequence[Metric]) -> None:
+    """Numbers with their steps and times; none is fine."""
+    for batch in _batches(metrics, _METRICS):
+        client.log_batch(run_id, metrics=batch)
 
 
 def steps(client: MlflowClient, run_id: str) -> dict[str, int]:
@@ -58,6 +64,6 @@ def steps(client: MlflowClient, run_id: str) -> dict[str, int]:
     }
 
 
-def _batches(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for begin in range(0, len(items), _BATCH):
-        yield items[begin : begin + _BATCH]
+def _batches(items: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
+    for begin in range(0, len(items), most):
+        yield items[begin : begin + most]

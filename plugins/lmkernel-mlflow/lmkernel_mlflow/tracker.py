@@ -1,7 +1,8 @@
 """The tracker ``"mlflow"``: a run as a run of MLflow, continued under its id when it is resumed.
 
-Constraints: each step is committed when `log` returns, so a killed run keeps it; MLflow can't take
-a value back, so of a step that a resumed run computes again the value recorded first stays.
+Constraints: numbers are committed once a second, for that costs MLflow as much as a short step;
+what a killed run had not committed is taken from the run's own log when it is resumed. MLflow can't
+take a value back, so of a step that a resumed run computes again the value recorded first stays.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Self, final
 from lmkernel.errors import TrackerError
 from lmkernel.training.trackers import Tracker
 from lmkernel_mlflow.library import Metric, MlflowClient, MlflowException
-from lmkernel_mlflow.record import connect, experiment, record_settings, steps
+from lmkernel_mlflow.record import connect, experiment, record_metrics, record_settings, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +28,10 @@ __all__ = ["MlflowTracker"]
 _STATUS: Mapping[RunStatus, str] = MappingProxyType(
     {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 )
+
+
+_PAUSE = 1.0
+"""Seconds between commits."""
 
 
 @final
@@ -43,6 +48,8 @@ class MlflowTracker(Tracker):
         self._client = client
         self._run_id = run_id
         self._recorded = recorded
+        self._waiting: list[Metric] = []
+        self._committed = -_PAUSE
 
     @classmethod
     def open(cls, run: RunInfo) -> Self:
@@ -57,28 +64,40 @@ class MlflowTracker(Tracker):
             client = connect(folder)
             run_id = _identity(client, folder, run)
             record_settings(client, run_id, run.settings)
-            return cls(client, run_id, steps(client, run_id))
+            tracker = cls(client, run_id, steps(client, run_id))
+        for step, values in run.measured():
+            tracker.log(step, values)
+        return tracker
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Commit the numbers whose step is new.
+        """Take the numbers whose step is new, and commit what waits if it is time.
 
         Raises:
             TrackerError: the server or the disk refuses.
         """
         now = int(time.time() * 1000)
         fresh = [name for name in values if step > self._recorded.get(name, -1)]
-        metrics = [Metric(name, float(values[name]), now, step) for name in fresh]
-        with _explained():
-            self._client.log_batch(self._run_id, metrics=metrics)
+        self._waiting += [Metric(name, float(values[name]), now, step) for name in fresh]
+        if time.monotonic() - self._committed >= _PAUSE:
+            self._commit()
 
     def close(self, status: RunStatus) -> None:
-        """Say how the run ended.
+        """Commit what waits, and say how the run ended.
 
         Raises:
             TrackerError: the server or the disk refuses.
         """
+        try:
+            self._commit()
+        finally:
+            with _explained():
+                self._client.set_terminated(self._run_id, _STATUS[status])
+
+    def _commit(self) -> None:
+        waiting, self._waiting = self._waiting, []
         with _explained():
-            self._client.set_terminated(self._run_id, _STATUS[status])
+            record_metrics(self._client, self._run_id, waiting)
+        self._committed = time.monotonic()
 
 
 def _identity(client: MlflowClient, folder: Path, run: RunInfo) -> str:
@@ -101,6 +120,6 @@ def _explained() -> Iterator[None]:
     except (MlflowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise TrackerError(
-            f"tracker 'mlflow': {reason}; see that MLFLOW_TRACKING_URI names a server that can be "
+            f"MLflow: {reason}; see that MLFLOW_TRACKING_URI names a server that can be "
             "reached and, for a resumed run, knows it; without it the record is in the run's folder"
         ) from error

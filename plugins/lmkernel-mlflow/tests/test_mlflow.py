@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from lmkernel_mlflow.tracker import MlflowTracker
 from mlflow import MlflowClient
 
 from lmkernel.errors import TrackerError
+from lmkernel.training.run import MetricsLog
 from lmkernel.training.trackers import RunInfo
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ from lmkernel.training.trackers import RunInfo
 tracker = default_registry().get(TrackerSpec, "mlflow").resolve().open(
     RunInfo(name="program", folder=Path(sys.argv[1])))
 tracker.log(1, {"train/loss": 0.1})
+tracker.log(2, {"train/loss": 0.2})
 if len(sys.argv) > 2:
     import signal
     os.kill(os.getpid(), signal.SIGKILL)
@@ -96,6 +99,13 @@ def record(
         if step % 10 == 0:
             tracker.log(step, {"val/loss": loss(step) / 3})
     tracker.close(status)
+
+
+def measure(folder: Path, steps: range) -> None:
+    """The run's own log."""
+    with MetricsLog(folder / "metrics.jsonl") as log:
+        for step in steps:
+            log.append(step, {"train/loss": loss(step)})
 
 
 def client(folder: Path) -> MlflowClient:
@@ -208,11 +218,30 @@ def test_a_run_begun_anew_is_another(folder: Path) -> None:
     assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED"]
 
 
-def test_a_killed_run_keeps_what_was_logged(folder: Path) -> None:
+def test_a_killed_run_continues(folder: Path) -> None:
+    """What it had committed is there once, and the rest is taken from the run's own log."""
+    measure(folder, range(1, 4))
     killed = subprocess.run([sys.executable, "-c", PROGRAM, str(folder), "kill"], check=False)
     assert killed.returncode < 0
-    record(folder, range(2, 4), resume=1)
-    assert series(folder) == [(1, 0.1), (2, loss(2)), (3, loss(3))]
+    assert series(folder) == [(1, 0.1)]
+    record(folder, range(4, 6), resume=3)
+    assert series(folder) == [(1, 0.1), *((step, loss(step)) for step in range(2, 6))]
+
+
+def test_what_is_logged_is_committed_within_two_seconds(folder: Path) -> None:
+    tracker = MlflowTracker.open(RunInfo(name="slow", folder=folder))
+    tracker.log(1, {"train/loss": loss(1)})
+    tracker.log(2, {"train/loss": loss(2)})
+    time.sleep(1.1)
+    tracker.log(3, {"train/loss": loss(3)})
+    assert series(folder) == [(step, loss(step)) for step in (1, 2, 3)]
+    tracker.close("finished")
+
+
+def test_a_tracker_new_to_a_resumed_run_has_all_of_it(folder: Path) -> None:
+    measure(folder, range(1, 1501))
+    record(folder, range(1491, 1495), resume=1490)
+    assert series(folder) == [(step, loss(step)) for step in range(1, 1495)]
 
 
 def test_all_is_in_one_folder_and_nothing_is_printed(tmp_path: Path) -> None:
@@ -221,12 +250,12 @@ def test_all_is_in_one_folder_and_nothing_is_printed(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["mlflow"]
-    assert series(tmp_path / "run") == [(1, 0.1)]
+    assert series(tmp_path / "run") == [(1, 0.1), (2, 0.2)]
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "mlflow").write_text("a file")
-    with pytest.raises(TrackerError, match=rf"tracker 'mlflow': .*{tmp_path}/mlflow"):
+    with pytest.raises(TrackerError, match=rf"MLflow: .*{tmp_path}/mlflow"):
         MlflowTracker.open(RunInfo(name="refused", folder=tmp_path))
 
 
@@ -234,18 +263,18 @@ def test_a_server_of_no_known_kind_is_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "gopher://server")
-    with pytest.raises(TrackerError, match=r"tracker 'mlflow': .*gopher.*MLFLOW_TRACKING_URI"):
+    with pytest.raises(TrackerError, match=r"MLflow: .*gopher.*MLFLOW_TRACKING_URI"):
         MlflowTracker.open(RunInfo(name="refused", folder=tmp_path))
 
 
 def test_a_run_that_the_server_does_not_know_is_explained(folder: Path) -> None:
     (folder / "mlflow" / "run-id").write_text("0" * 32)
-    with pytest.raises(TrackerError, match=r"tracker 'mlflow': .*0{32}.*resumed run, knows it"):
+    with pytest.raises(TrackerError, match=r"MLflow: .*0{32}.*resumed run, knows it"):
         MlflowTracker.open(RunInfo(name="unknown", folder=folder, step=5))
 
 
 def test_a_name_that_mlflow_refuses_is_explained(folder: Path) -> None:
     tracker = MlflowTracker.open(RunInfo(name="names", folder=folder))
-    with pytest.raises(TrackerError, match=r"tracker 'mlflow': .*share of peak, %"):
+    with pytest.raises(TrackerError, match=r"MLflow: .*share of peak, %"):
         tracker.log(1, {"share of peak, %": 0.5})
     tracker.close("failed")

@@ -49,13 +49,17 @@ class TensorBoardTracker(Tracker):
     def open(cls, run: RunInfo) -> Self:
         """A new file, which readers sort behind those that are there.
 
+        Where there is none yet, it gets what a resumed run has measured before.
+
         Raises:
             TrackerError: the folder cannot be written.
         """
-        name = f"events.out.tfevents.{time.time_ns()}.lmkernel"
-        tracker = cls(run.folder / "tensorboard" / name, run.step)
+        folder = run.folder / "tensorboard"
+        missed = [] if any(folder.glob("*.lmkernel")) else run.measured()
+        tracker = cls(folder / f"events.out.tfevents.{time.time_ns()}.lmkernel", run.step)
         first = run.step + 1 if run.step else 0
         tracker._write(*events.beginning(first), events.settings(run.step, run.settings))
+        tracker._write(*(events.numbers(step, values) for step, values in missed))
         return tracker
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
@@ -91,6 +95,6 @@ def _explained(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise TrackerError(
-            f"tracker 'tensorboard': cannot write {file}: {error.strerror or error}; make room or "
+            f"TensorBoard: cannot write {file}: {error.strerror or error}; make room or "
             "give access there, or train without this tracker"
         ) from error

@@ -17,6 +17,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.util.tensor_util import make_ndarray
 
 from lmkernel.errors import TrackerError
+from lmkernel.training.run import MetricsLog
 from lmkernel.training.trackers import RunInfo
 
 if TYPE_CHECKING:
@@ -119,6 +120,16 @@ def test_a_resumed_run_continues(tmp_path: Path) -> None:
     assert statuses(reader) == [(30, "interrupted"), (60, "finished")]
 
 
+def test_a_tracker_new_to_a_resumed_run_has_all_of_it(tmp_path: Path) -> None:
+    with MetricsLog(tmp_path / "metrics.jsonl") as log:
+        for step in range(1, 34):
+            log.append(step, {"train/loss": loss(step)})
+    record(tmp_path, range(31, 46), "interrupted", resume=30)
+    record(tmp_path, range(46, 61), resume=45)
+    found = series(read(tmp_path), "train/loss")
+    assert found == [(step, loss(step)) for step in range(1, 61)]
+
+
 def test_steps_computed_again_replace_the_earlier_ones(tmp_path: Path) -> None:
     record(tmp_path, range(1, 41), "failed", offset=1)
     record(tmp_path, range(31, 61), resume=30)
@@ -178,7 +189,7 @@ def test_nothing_is_printed_and_no_framework_imported(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "tensorboard").write_text("a file")
-    with pytest.raises(TrackerError, match=r"tracker 'tensorboard': cannot write .*tensorboard"):
+    with pytest.raises(TrackerError, match=r"TensorBoard: cannot write .*tensorboard"):
         TensorBoardTracker.open(RunInfo(name="refused", folder=tmp_path))
 
 

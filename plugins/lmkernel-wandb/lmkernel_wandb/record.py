@@ -40,7 +40,7 @@ def _step(part: Path) -> int | None:
     done = subprocess.run([*_READER, str(part)], capture_output=True, text=True, check=False)  # noqa: S603 - our own command
     if done.returncode:
         raise TrackerError(
-            f"tracker 'wandb': cannot read {part}: {done.stderr.strip()}; move it elsewhere to "
+            f"wandb: cannot read {part}: {done.stderr.strip()}; move it elsewhere to "
             "continue without it"
         )
     step = json.loads(done.stdout)["step"]

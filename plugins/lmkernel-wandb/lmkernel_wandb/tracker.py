@@ -1,8 +1,9 @@
 """The tracker ``"wandb"``: a run in Weights & Biases, continued under its id when it is resumed.
 
-Constraints: the user's mode, project and entity hold; what was logged is on the disk a second
-later, so a killed run keeps it; wandb can't take a value back, so of a step that a resumed run
-computes again the value recorded first stays; the terminal is left alone.
+Constraints: the user's mode, project and entity hold; wandb writes once a second and holds back
+each step until the next, so what a killed run had not written is taken from the run's own log when
+it is resumed. wandb can't take a value back, so of a step that a resumed run computes again the
+value recorded first stays. The terminal is left alone.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class WandbTracker(Tracker):
 
     Args:
         run: of wandb, begun.
-        recorded: the last step that is there already and that wandb does not know of.
+        recorded: the last step that is there already.
     """
 
     def __init__(self, run: Run, recorded: int) -> None:
@@ -56,7 +57,10 @@ class WandbTracker(Tracker):
             identity = _identity(folder, run)
             before = last_step(folder, identity) if run.step else -1
             begun = _begin(run, identity)
-        return cls(begun, before if begun.offline else -1)
+        tracker = cls(begun, before if begun.offline else begun.starting_step - 1)
+        for step, values in run.measured():
+            tracker.log(step, values)
+        return tracker
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Record the numbers if their step is new.
@@ -107,6 +111,6 @@ def _explained() -> Iterator[None]:
     except (Error, OSError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise TrackerError(
-            f"tracker 'wandb': {reason}; run: wandb login, or set WANDB_MODE=offline to record "
+            f"wandb: {reason}; run: wandb login, or set WANDB_MODE=offline to record "
             "without a server"
         ) from error

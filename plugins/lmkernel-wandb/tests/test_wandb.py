@@ -14,6 +14,7 @@ import wandb
 from lmkernel_wandb.tracker import WandbTracker
 
 from lmkernel.errors import TrackerError
+from lmkernel.training.run import MetricsLog
 from lmkernel.training.trackers import RunInfo
 
 if TYPE_CHECKING:
@@ -90,6 +91,13 @@ EXPECTED = [
     [(step, loss(step)) for step in range(1, 31)],
     [(step, loss(step) / 3) for step in (10, 20, 30)],
 ]
+
+
+def measure(folder: Path, steps: range) -> None:
+    """The run's own log."""
+    with MetricsLog(folder / "metrics.jsonl") as log:
+        for step in steps:
+            log.append(step, {"train/loss": loss(step)})
 
 
 def parts(folder: Path) -> list[Path]:
@@ -180,13 +188,21 @@ def test_a_run_begun_anew_is_another(tmp_path: Path) -> None:
     assert first["run_id"] != second["run_id"]
 
 
-def test_a_killed_run_continues(tmp_path: Path) -> None:
-    """What it had written is there once, and what it had not is written by the next."""
+@pytest.mark.parametrize("resume", [2, 8])
+def test_a_killed_run_continues(tmp_path: Path, resume: int) -> None:
+    """What it had written is there once, and the rest is taken from the run's own log."""
+    measure(tmp_path, range(1, 9))
     killed = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path), "kill"], check=False)
     assert killed.returncode < 0
-    assert len(steps(tmp_path)) > 5
-    record(tmp_path, range(3, 11), resume=2)
+    assert steps(tmp_path) == list(range(1, 8))
+    record(tmp_path, range(resume + 1, 11), resume=resume)
     assert steps(tmp_path) == list(range(1, 11))
+
+
+def test_a_tracker_new_to_a_resumed_run_has_all_of_it(tmp_path: Path) -> None:
+    measure(tmp_path, range(1, 9))
+    record(tmp_path, range(6, 8), resume=5)
+    assert series(tmp_path, "train/loss") == [[(step, loss(step)) for step in range(1, 8)]]
 
 
 def test_a_run_of_the_caller_stays(tmp_path: Path) -> None:
@@ -222,14 +238,14 @@ def test_who_is_not_logged_in_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     done = program(tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     error, tracker, message = done.stderr.splitlines()[-1].split(": ", 2)
-    assert (error, tracker) == ("lmkernel.errors.TrackerError", "tracker 'wandb'")
+    assert (error, tracker) == ("lmkernel.errors.TrackerError", "wandb")
     assert message.startswith("No API key configured")
     assert "; run: wandb login, or set WANDB_MODE=offline" in message
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "wandb").write_text("a file")
-    with pytest.raises(TrackerError, match=rf"tracker 'wandb': .*{tmp_path}/wandb"):
+    with pytest.raises(TrackerError, match=rf"wandb: .*{tmp_path}/wandb"):
         WandbTracker.open(RunInfo(name="refused", folder=tmp_path))
 
 

@@ -181,9 +181,12 @@ def _lists(asked: Preparation, *, parted: bool = True) -> tuple[list[Row], list[
     data, rows = asked.data, list(_rows(asked.data, asked.data.source))
     if not parted:
         return rows, rows
-    if data.validation is None:
+    if data.validation is not None:
+        return rows, list(_rows(data, data.validation))
+    try:
         return split_items(rows, data.validation_share, data.seed)
-    return rows, list(_rows(data, data.validation))
+    except InputError as error:
+        raise InputError(f"{data.source}: {error}") from error
 
 
 def _instruction(asked: Preparation, rows: list[Row], *, shuffle: bool) -> Batches:

@@ -29,7 +29,7 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
             continue
         where = f"{path}: line {number}"
         try:
-            yield Row(parse_object(line.encode(), where), where)
+            yield Row(parse_object(line.rstrip().encode(), where), where)
         except CheckpointError as error:
             raise InputError(str(error)) from error
 

@@ -53,14 +53,15 @@ class RunFolder:
         self.checkpoints = path / CHECKPOINTS
 
     def write_settings(self, text: str, step: int = 0) -> None:
-        """Say what runs from after ``step`` on; other settings that ran before are kept beside.
+        """Say what runs from after ``step`` on; other settings that led there are kept beside.
 
         Raises:
             RunError: the disk refuses.
         """
         before = self.settings.read_bytes() if self.settings.exists() else b""
-        if before and before != text.encode():
-            write_whole(self.path / f"run-until-{step:06d}.toml", before)
+        beside = self.path / f"run-until-{step:06d}.toml"
+        if before and before != text.encode() and not beside.exists():  # else no step was kept
+            write_whole(beside, before)
         write_whole(self.settings, text.encode())
 
     def add_session(self, environment: Mapping[str, Any], step: int = 0) -> None:

@@ -42,7 +42,8 @@ def cost_texts(reading: Reading) -> list[str]:
 
 def evaluation_text(step: int, total: int, values: Mapping[str, float]) -> str:
     """``step 200/300: validation loss 3.1021, perplexity 22.24``."""
-    named = [f"{name.rpartition('/')[2]} {value:.4f}" for name, value in values.items()]
+    words = {name.rpartition("/")[2].replace("_", " "): value for name, value in values.items()}
+    named = [f"{word} {value:.4f}" for word, value in words.items()]
     return f"step {step}/{total}: validation {', '.join(named)}"
 
 

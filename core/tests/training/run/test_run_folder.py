@@ -146,6 +146,15 @@ def test_other_settings_of_a_resumed_run_are_kept_beside(tmp_path: Path) -> None
     assert names(tmp_path) == {"checkpoints", "run.toml", "run-until-000200.toml"}
 
 
+def test_settings_that_no_kept_step_ran_with_replace_none(tmp_path: Path) -> None:
+    run_once(tmp_path, "steps = 1")
+    for text in ("steps = 2", "steps = 3"):
+        with open_run(tmp_path, resume=True) as folder:
+            folder.write_settings(text, step=200)
+    assert (tmp_path / "run.toml").read_text() == "steps = 3"
+    assert (tmp_path / "run-until-000200.toml").read_text() == "steps = 1"
+
+
 def test_each_session_is_noted(tmp_path: Path) -> None:
     with open_run(tmp_path) as folder:
         folder.add_session({"backend": "numpy", "arguments": ["\udcff"]})

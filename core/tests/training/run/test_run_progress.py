@@ -123,10 +123,10 @@ def test_block_is_drawn_over_and_lines_stay_above() -> None:
     with Display(WORK, Block(terminal), clock) as display:
         display.say("begin")
         train(display, clock, range(1, 21), seconds=1)
-        display.update(20, {"validation/loss": 3.25, "validation/perplexity": 25.79})
+        display.update(20, {"validation/loss": 3.25, "validation/bits_per_byte": 1.5})
         train(display, clock, range(21, 41), seconds=1)
     screen = terminal.screen()
-    assert screen[:2] == ["begin", "step 20/40: validation loss 3.2500, perplexity 25.7900"]
+    assert screen[:2] == ["begin", "step 20/40: validation loss 3.2500, bits per byte 1.5000"]
     assert screen[2].startswith("step 40/40  ########################  loss 2.0000")
     assert screen[3].startswith("rate 3.00e-04  300 tokens/s  30% of peak")
     assert screen[4:] == [""]

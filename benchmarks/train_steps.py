@@ -93,6 +93,7 @@ class Training(Subject):
     def cold_command(self, one: Contestant, args: argparse.Namespace) -> list[str] | None:
         """Not measured."""
         del one, args
+        return None
 
     def settings(self, args: argparse.Namespace) -> dict[str, Any]:
         """The model's shape and the optimizer."""
