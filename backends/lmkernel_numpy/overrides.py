@@ -1,6 +1,7 @@
 """Faster forms of optional operations, in place, for arrays that no gradient flows through.
 
-Constraint: an array that autograd traces takes the composition, so gradients are the composition's.
+Constraint: an array that autograd traces takes a form with a gradient of its own (`gradients`), or
+the composition where there is none.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from autograd.tracer import trace_stack
 
+from lmkernel_numpy import attention as own
+from lmkernel_numpy import gradients
 from lmkernel_numpy.optimizer import adam_update, global_norm
 
 if TYPE_CHECKING:
@@ -29,18 +32,51 @@ def overrides(composed: Ops) -> Mapping[str, Callable[..., Any]]:
         composed: the operations without any override, for traced arrays.
     """
     plain = (
-        linear,
-        rms_norm,
         silu,
         swiglu,
         rotate,
-        attention,
         cache_attend,
         global_norm,
         adam_update,
     )
     table = {f.__name__: _guarded(f, getattr(composed, f.__name__)) for f in plain}
-    return {**table, "pack_linear": pack_linear}
+    return {
+        **table,
+        "attention": _guarded(attention, functools.partial(_traced_attention, composed)),
+        "linear": _guarded(linear, _traced_linear),
+        "rms_norm": _guarded(rms_norm, gradients.rms_norm),
+        "layer_norm": gradients.layer_norm,
+        "gelu_tanh": gradients.gelu_tanh,
+        "cross_entropy": gradients.cross_entropy,
+        "pack_linear": pack_linear,
+    }
+
+
+def _traced_attention(
+    composed: Ops,
+    queries: Array,
+    keys: Array,
+    values: Array,
+    mask: Array | None,
+    *,
+    scale: float,
+    bias: Array | None = None,
+    softcap: float | None = None,
+) -> Array:
+    """One node, unless the scores are changed on the way."""
+    if bias is None and softcap is None:
+        return own.attention(queries, keys, values, mask, scale)
+    return composed.attention(queries, keys, values, mask, scale=scale, bias=bias, softcap=softcap)
+
+
+def _traced_linear(
+    x: Array, weight: Array, bias: Array | None = None, delta: Delta | None = None
+) -> Array:
+    """One node; with a delta three, and the weight, which may be frozen, in the first."""
+    y = gradients.linear(x, weight, *(() if bias is None else (bias,)))
+    if delta is None:
+        return y
+    return y + gradients.linear(gradients.linear(x, delta[0]), delta[1])
 
 
 def _guarded(fast: Callable[..., Any], composed: Callable[..., Any]) -> Callable[..., Any]:

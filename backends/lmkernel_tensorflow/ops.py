@@ -153,7 +153,7 @@ class TensorflowOps(MandatoryOps):
         return _uniform(key, tuple(shape), dtype)
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # TensorFlow is not typed here
 def _uniform(key: Array, shape: tuple[int, ...], dtype: DType) -> Array:
     """Compiled also where nothing else is: XLA's stream is not that of TensorFlow's kernel."""
     return tf.random.stateless_uniform(shape, key, dtype=dtype, alg="philox")

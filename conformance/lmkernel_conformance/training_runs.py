@@ -81,7 +81,8 @@ def expected_curves(initial: Mapping[str, Mapping[str, Any]]) -> dict[str, list[
     """
 
     def curves(ar: Arithmetic) -> list[Any]:
-        found, ends = [], {}
+        found: list[Any] = []
+        ends: dict[str, Mapping[str, Any]] = {}
         for program in PROGRAMS:
             start = program.start(initial[program.id], ends.get(program.after))
             batches = (program.data.at(i) for i in range(program.steps))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lmkernel_conformance.oracle import loss as losses
 from lmkernel_conformance.oracle.model import forward
@@ -18,8 +18,14 @@ __all__ = ["adam", "mean_loss", "run", "sgd"]
 
 Host = Any
 Values = dict[str, Any]
-Update = "Callable[[Arithmetic, int, Values, Values], Values]"
-"""``(arithmetic, step from 1, parameters, gradients) -> parameters``."""
+
+
+class Update(Protocol):
+    """How gradients become new parameters."""
+
+    def __call__(self, ar: Arithmetic, step: int, p: Values, g: Values) -> Values:
+        """The parameters after ``step``, which counts from 1."""
+        ...
 
 
 def mean_loss(ar: Arithmetic, config: Any, kind: str, p: Mapping[str, Host], batch: Any) -> Host:

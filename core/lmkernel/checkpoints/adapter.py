@@ -8,6 +8,7 @@ times alpha / rank is added to the module's weight (arXiv:2106.09685, eq. 3).
 from __future__ import annotations
 
 import fnmatch
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -19,6 +20,7 @@ from lmkernel.checkpoints.tensors import Tensors
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,6 +31,9 @@ ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_TENSORS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
+_DEFAULTS: Mapping[str, str] = MappingProxyType(
+    {"alpha_pattern": "lora_alpha", "rank_pattern": "r"}
+)
 
 
 @final
@@ -54,6 +59,7 @@ class AdaptedTensors(Tensors):
             )
         self._file = SafetensorsFile(self._where)
         self._modules = dict(self._paired())
+        self._scales = {module: self._scale(module) for module in self._modules.values()}
 
     def names(self) -> tuple[str, ...]:
         """The model's names."""
@@ -73,7 +79,7 @@ class AdaptedTensors(Tensors):
             return self._base.read(name, dtype)
         module = self._modules[name]
         a, b = (self._file.read(module + end).astype(np.float64) for end in (_A, _B))
-        addition = (b @ a) * self._scale(module.removeprefix(PREFIX), a.shape[0])
+        addition = (b @ a) * self._scales[module]
         weight = self._base.read(name)
         addition = addition.T if self._config.get("fan_in_fan_out") else addition
         return to_dtype((weight + addition).astype(np.float32), dtype, f"{self._where}: {name!r}")
@@ -102,15 +108,24 @@ class AdaptedTensors(Tensors):
             pairs.append((weight, module))
         return pairs
 
-    def _scale(self, module: str, rank: int) -> float:
-        alpha = float(_patterned(self._config, "alpha_pattern", module, "lora_alpha"))
-        rank = int(_patterned(self._config, "rank_pattern", module, "r")) or rank
+    def _scale(self, module: str) -> float:
+        alpha, rank = self._number("alpha_pattern", module), self._number("rank_pattern", module)
+        there = self._file.shape(module + _A)[0]
+        if rank != there:
+            raise CheckpointError(
+                f"{self._where}: {module!r}: expected the rank {rank}, got {there}"
+            )
         return alpha / (rank**0.5 if self._config.get("use_rslora") else rank)
 
-
-def _patterned(config: dict[str, Any], table: str, module: str, default: str) -> Any:
-    """What a table of name endings holds for a module, else the default of all."""
-    for ending, value in (config.get(table) or {}).items():
-        if module == ending or fnmatch.fnmatch(module, f"*.{ending}"):
-            return value
-    return config[default]
+    def _number(self, table: str, module: str) -> float:
+        """What a table of name endings says of a module, else what holds for all."""
+        default, name = _DEFAULTS[table], module.removeprefix(PREFIX)
+        patterns = self._config.get(table) or {}
+        fitting = (n for n in patterns if name == n or fnmatch.fnmatch(name, f"*.{n}"))
+        value = patterns.get(next(fitting, None), self._config.get(default))
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise CheckpointError(
+                f"{self._where.with_name(ADAPTER_CONFIG)}: expected a number as {default}, "
+                f"got {value!r}"
+            )
+        return value

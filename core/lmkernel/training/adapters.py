@@ -38,15 +38,15 @@ class Adapters:
         config: which linear layers are adapted, and how.
 
     Raises:
-        ConfigError: no linear layer has one of the names.
+        ConfigError: no linear layer of a stack has one of the names.
     """
 
     def __init__(self, declared: ParamTree, config: LoraConfig) -> None:
         self._config = config
         flat: dict[str, Param] = flatten(declared)
-        layers = {n.removesuffix(".weight"): p for n, p in flat.items() if p.linear}
-        inside = {n: p for n, p in layers.items() if ".layers." in n}
-        wanted = config.targets or {name.split(".")[-1] for name in inside}
+        inside = {n: p for n, p in flat.items() if p.linear and ".layers." in n}
+        layers = {n.removesuffix(".weight"): p for n, p in inside.items()}
+        wanted = config.targets or {name.split(".")[-1] for name in layers}
         self._layers = {n: p for n, p in layers.items() if n.split(".")[-1] in wanted}
         missing = set(config.targets) - {name.split(".")[-1] for name in self._layers}
         if not self._layers or missing:

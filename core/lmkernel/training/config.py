@@ -89,8 +89,8 @@ class LoraConfig:
     Args:
         rank: of each adapter.
         alpha: the product is scaled by ``alpha / rank``.
-        targets: last parts of the names of the adapted linear layers, such as ``("q", "v")``; by
-            default all that lie inside encoder and decoder layers.
+        targets: last parts of the names of the linear layers of encoder and decoder that are
+            adapted, such as ``("q", "v")``; by default all of them.
     """
 
     rank: int = 8

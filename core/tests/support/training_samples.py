@@ -15,6 +15,7 @@ from lmkernel.training.config import OptimizerConfig, ScheduleConfig, TrainerCon
 from lmkernel.training.data import ArrayBatches
 
 if TYPE_CHECKING:
+    from lmkernel.backend import Backend
     from lmkernel.config import ModelConfig
     from lmkernel.training.data import Batch
     from lmkernel.training.trainer import ComposedTrainer
@@ -45,8 +46,10 @@ def constant(rate: float) -> ScheduleConfig:
     return ScheduleConfig(kind="constant", rate=rate)
 
 
-def made_trainer(model: ModelConfig | None = None, **changes: Any) -> ComposedTrainer:
-    """A trainer of the small GPT-2 by plain SGD, unless told otherwise."""
+def made_trainer(
+    model: ModelConfig | None = None, *, backend: Backend | None = None, **changes: Any
+) -> ComposedTrainer:
+    """A trainer of the small GPT-2 by plain SGD on NumPy, unless told otherwise."""
     settings: dict[str, Any] = {
         "model": model or small_gpt2(),
         "optimizer": SGD,
@@ -55,7 +58,7 @@ def made_trainer(model: ModelConfig | None = None, **changes: Any) -> ComposedTr
         "seed": 3,
         **changes,
     }
-    factory = ComponentFactory(load_backend("numpy"))
+    factory = ComponentFactory(backend or load_backend("numpy"))
     made: ComposedTrainer = factory.create("trainer", TrainerConfig(**settings))
     return made
 

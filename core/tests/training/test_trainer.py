@@ -99,9 +99,9 @@ def losses(trainer: ComposedTrainer, data: Batches, until: int) -> list[float]:
 # one step
 
 
-@pytest.mark.parametrize("optimizer", [OptimizerConfig(kind="sgd"), ADAMW])
-def test_unequal_micro_batches_step_as_one_batch_of_them_all(optimizer: OptimizerConfig) -> None:
-    trainer = made_trainer(policy=DOUBLE, optimizer=optimizer, clip=0.5)
+@pytest.mark.parametrize("clip", [0.0, 0.5])
+def test_unequal_micro_batches_step_as_one_batch_of_them_all(clip: float) -> None:
+    trainer = made_trainer(policy=DOUBLE, clip=clip)
     few, many = letters_batch(1, seed=1, learned=2), letters_batch(3, seed=2)
     whole = {name: np.concatenate([few[name], many[name]]) for name in few}
     got, told = stepped(trainer, few, many)
@@ -403,7 +403,7 @@ def test_only_transformer_layers_are_computed_again() -> None:
 
 def _recurrent(model: ModelConfig) -> ModelConfig:
     assert isinstance(model.decoder, TransformerConfig)
-    return replace(model, decoder=RecurrentConfig(input=24, width=24))
+    return replace(model, decoder=RecurrentConfig(input_width=24, width=24))
 
 
 # adapters
