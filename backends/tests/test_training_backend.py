@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import pytest
+from letters import letters
+from small import small_config, write_small
+from training_files import done, rows
 from training_samples import (
     DOUBLE,
     DROPPING,
@@ -23,11 +26,14 @@ from lmkernel.composed import assemble
 from lmkernel.config import PrecisionPolicy
 from lmkernel.errors import CapabilityError
 from lmkernel.interfaces import Callback
+from lmkernel.model import Model
 from lmkernel.training.config import LoraConfig, OptimizerConfig
+from lmkernel.training.run import read_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from lmkernel.interfaces import StepResult, Trainer, TrainingState
     from lmkernel.training.data import Batches
@@ -158,3 +164,24 @@ def test_mixed_precision_learns_where_it_is_declared_and_is_refused_elsewhere(
         state = trainer.start(first(trainer))
         saved = {**trainer.trained(state), **trainer.optimizer_values(state)}
         assert {str(x.dtype) for x in saved.values()} == {"float32"}
+
+
+def test_a_run_that_began_on_numpy_goes_on_here(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On data that are padded as each backend likes it, through adapters."""
+    monkeypatch.setenv("LMKERNEL_HOME", str(tmp_path / "home"))
+    model = Model(load_backend("numpy"), small_config())
+    write_small(tmp_path / "base", model, letters())
+    taught = [{"prompt": "hi", "completion": "yo" * (n % 4 + 1)} for n in range(12)]
+    data = rows(tmp_path / "a.jsonl", taught)
+    begun, whole = tmp_path / "begun", tmp_path / "whole"
+    base = ("finetune", tmp_path / "base", "--data", data, "--lora", "2", "--quiet", "--batch", "2")
+    more = ("--rate", "0.01", "--set", "schedule.kind=constant", "--set", "schedule.warmup=0")
+    done(*base, *more, "--backend", "numpy", "--steps", "2", "--out", begun)
+    done("finetune", "--resume", begun, "--backend", backend.name, "--steps", "4", "--quiet")
+    done(*base, *more, "--backend", "numpy", "--steps", "4", "--out", whole)
+    ends = [list(read_metrics(run / "metrics.jsonl"))[-1] for run in (begun, whole)]
+    assert [end["step"] for end in ends] == [4, 4]
+    losses = [end["validation/loss"] for end in ends]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)

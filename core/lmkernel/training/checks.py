@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import InputError, NotFiniteError
 
@@ -68,14 +68,13 @@ def check_finite(result: StepResult, step: int, batches: range) -> None:
     )
 
 
-def check_same_shapes(
-    what: str, expected: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]]
-) -> None:
+def check_same_shapes(what: str, expected: Mapping[str, Any], got: Mapping[str, Any]) -> None:
     """Raise `InputError` unless saved arrays have the names and shapes that this trainer's have."""
     missing, surplus = expected.keys() - got.keys(), got.keys() - expected.keys()
     if missing or surplus:
         lacking = f"lacks {min(missing)!r}" if missing else f"has {min(surplus)!r} beside them"
         raise InputError(f"{what}: expected the names that this run has, got a file that {lacking}")
-    for name, shape in expected.items():
-        if got[name] != shape:
-            raise InputError(f"{what}: {name}: expected the shape {shape}, got {got[name]}")
+    for name, array in expected.items():
+        shape, there = tuple(array.shape), tuple(got[name].shape)
+        if there != shape:
+            raise InputError(f"{what}: {name}: expected the shape {shape}, got {there}")

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TextIO, final
 
-from lmkernel.errors import CheckpointError, MissingDependencyError, NotFiniteError, RunError
+from lmkernel.errors import CheckpointError, NotFiniteError, RunError
 from lmkernel.parameters import flatten
 from lmkernel.training.recording import (
     Best,
@@ -21,7 +21,7 @@ from lmkernel.training.results import save_checkpoint, write_result
 from lmkernel.training.run.environment import environment
 from lmkernel.training.run.flops import flops_per_token, peak_flops
 from lmkernel.training.run.meter import Workload
-from lmkernel.training.run.plot import write_loss_curve
+from lmkernel.training.run.plot import attempt_loss_curve
 from lmkernel.training.run.progress import open_display
 from lmkernel.training.run.settings_file import flat, written
 from lmkernel.training.run.trackers import open_trackers
@@ -204,8 +204,9 @@ def _workload(session: Session, step: int) -> Workload:
 
 def _plot(folder: RunFolder, stream: TextIO | None) -> None:
     """The curve as a picture; a run goes on without one."""
-    try:
-        write_loss_curve(folder.plot, folder.metrics)
-    except MissingDependencyError as error:
+
+    def say(line: str) -> None:
         if stream is not None:
-            print(f"no loss curve: {error}", file=stream)
+            print(line, file=stream)
+
+    attempt_loss_curve(folder.plot, folder.metrics, say)

@@ -96,7 +96,7 @@ class ComposedTrainer(Trainer):
     def start(self, values: Mapping[str, NDArray[Any]]) -> TrainingState:
         trainable, frozen = self._parts.split(values)
         with self.model.backend.scope():
-            placed = self._placed(trainable)
+            placed = self._placed(self._in_order(trainable))
             optimizer = self._update.optimizer.init(placed)
             return TrainingState(0, placed, self._placed(frozen), optimizer)
 
@@ -108,11 +108,11 @@ class ComposedTrainer(Trainer):
         step: int,
     ) -> TrainingState:
         ops, (_, frozen) = self._ops, self._parts.split(values)
-        check_same_shapes("what is trained", _shapes(self._parts.declare()), _shapes(trained))
+        check_same_shapes("what is trained", self._parts.declare(), trained)
         with self.model.backend.scope():
-            placed = self._placed(trained)
+            placed = self._placed(self._in_order(trained))
             fresh = flatten(self._update.optimizer.init(placed))
-            check_same_shapes("the optimizer's state", _shapes(fresh), _shapes(optimizer))
+            check_same_shapes("the optimizer's state", fresh, optimizer)
             state: dict[str, Any] = {}
             for name, array in fresh.items():
                 slot, _, parameter = name.partition(".")
@@ -231,17 +231,18 @@ class ComposedTrainer(Trainer):
         words = raw_words(self.config.seed, f"dropout.{number}", 2)
         return self._ops.asarray([int(words[0] >> 33), int(words[1] >> 48) << 15], "int32")
 
+    def _in_order(self, trained: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """As declared, whatever a file's order was, so that files written later are the same."""
+        return {name: trained[name] for name in self._parts.declare()}
+
     def _placed(self, values: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
-        dtype = self.config.policy.params
-        return {name: self._ops.asarray(value, dtype) for name, value in values.items()}
+        """In rows, whatever a file's order was: products of the other order round differently."""
+        dtype, asarray = self.config.policy.params, self._ops.asarray
+        return {n: asarray(np.asarray(value, order="C"), dtype) for n, value in values.items()}
 
     def _host(self, arrays: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
         with self.model.backend.scope():
             return {name: self._ops.to_numpy(x) for name, x in arrays.items()}
-
-
-def _shapes(arrays: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(array.shape) for name, array in arrays.items()}
 
 
 def _with_remat(model: ModelConfig) -> ModelConfig:

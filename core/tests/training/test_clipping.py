@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lmkernel.backend import load_backend
@@ -8,7 +10,7 @@ from lmkernel.training.clipping import clip_factor, global_norm
 OPS = load_backend("numpy").ops
 
 
-def norm_of(**arrays: list[float]) -> np.ndarray:
+def norm_of(**arrays: list[Any]) -> np.ndarray:
     native = {name: OPS.asarray(value, "float32") for name, value in arrays.items()}
     return OPS.to_numpy(global_norm(OPS, native))
 

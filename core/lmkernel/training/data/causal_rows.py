@@ -98,10 +98,9 @@ class CausalRows(Batches):
 
     @property
     def digest(self) -> str:
-        """Of examples, sizes and order."""
-        sizes = [self._context, self._multiple]
+        """Of examples, context and order; not of the padding, which backends choose."""
         parts = (*self._inputs.parts(), *self._targets.parts())
-        return digest_of("causal rows", *parts, sizes, self._order.parts)
+        return digest_of("causal rows", *parts, self._context, self._order.parts)
 
 
 def _check(example: CausalExample) -> None:

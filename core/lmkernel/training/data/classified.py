@@ -102,10 +102,9 @@ class Classified(Batches):
 
     @property
     def digest(self) -> str:
-        """Of examples, sizes and order."""
-        sizes = [self._context, self._multiple]
+        """Of examples, context and order; not of the padding, which backends choose."""
         parts = (*self._inputs.parts(), *self._segments.parts(), self._labels)
-        return digest_of("classified", *parts, sizes, self._order.parts)
+        return digest_of("classified", *parts, self._context, self._order.parts)
 
 
 def _check(example: ClassifiedExample, classes: int) -> None:

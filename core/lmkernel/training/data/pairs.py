@@ -109,10 +109,9 @@ class SequencePairs(Batches):
 
     @property
     def digest(self) -> str:
-        """Of examples, sizes and order."""
-        sizes = [self._context, self._multiple]
+        """Of examples, context and order; not of the padding, which backends choose."""
         parts = (*self._source.parts(), *self._target.parts(), *self._fed.parts())
-        return digest_of("sequence pairs", *parts, sizes, self._order.parts)
+        return digest_of("sequence pairs", *parts, self._context, self._order.parts)
 
 
 def pair_examples(

@@ -1,0 +1,129 @@
+"""A real model taught made-up facts: whole, and through adapters; then asked on other backends.
+
+`lmkernel finetune` learns the questions and answers of `facts.py`; `lmkernel evaluate` measures the
+loss of questions asked in ways that were held out, before and after; `lmkernel chat` is asked some
+of them on backends that did not train. PEFT opens the adapters, as a witness of their format.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from facts import write_facts
+from harness import Done, evaluated, lmkernel, say
+
+from lmkernel import load_model
+from lmkernel.generation import GenerationOptions
+from lmkernel.sources.resolve import find_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from facts import Question
+
+TOKENS = 32
+"""Of an answer, at most."""
+RATES = {"full": 5e-5, "lora": 1e-3}
+
+
+def main() -> None:
+    """Teach, measure, ask; print each result as it comes."""
+    args = _parser().parse_args()
+    train, held_out, questions = write_facts(args.out / "data", each=args.facts)
+    before = judged(args, args.model, held_out)
+    _tell({"before": before})
+    for way in args.ways.split(","):
+        run = args.out / way
+        done = taught(args, way, train, held_out)
+        after = judged(args, run / "model", held_out)
+        _tell({way: {"after": after, "fall": 1 - after / before, "seconds": done.seconds}})
+        _tell(asked(run / "model", questions, args.ask.split(","), args.questions))
+    if "lora" in args.ways.split(","):
+        first = args.ask.split(",")[0]
+        _tell({"from PEFT": apart_from_peft(args.out / "lora" / "model", first, questions)})
+
+
+def _tell(values: dict[str, Any]) -> None:
+    say(json.dumps(values, indent=2, ensure_ascii=False))
+
+
+def judged(args: argparse.Namespace, model: Path | str, data: Path) -> float:
+    """The loss of the questions that were held out."""
+    options = ("--backend", args.backend, "--dtype", args.dtype, "--objective", "instruction")
+    loss: float = evaluated(model, data, *options)["loss"]
+    return loss
+
+
+def taught(args: argparse.Namespace, way: str, train: Path, held_out: Path) -> Done:
+    """Fine-tune one way, into a run of that name."""
+    return lmkernel(
+        "finetune", args.model, "--data", train, "--validation", held_out, "--out", args.out / way,
+        "--backend", args.backend, "--dtype", args.dtype, "--steps", args.steps,
+        "--rate", RATES[way], *(("--lora", args.rank) if way == "lora" else ()),
+        "--set", "data.context=128", "--set", f"training.evaluate_every={args.steps}",
+        "--set", "training.checkpoint_every=0",
+    )  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("out", type=Path, help="a new folder for data and runs")
+    add("--model", default="smollm2-135m-instruct", help="default %(default)s")
+    add("--backend", default="torch", help="that trains; default %(default)s")
+    add("--dtype", default="bfloat16", help="of the computation; default %(default)s")
+    add("--ask", default="numpy,jax", help="backends that answer; default %(default)s")
+    add("--ways", default="full,lora", help="default %(default)s")
+    add("--steps", type=int, default=120, help="default %(default)s")
+    add("--rank", type=int, default=8, help="of the adapters; default %(default)s")
+    add("--facts", type=int, default=14, help="of each of three kinds; default %(default)s")
+    add("--questions", type=int, default=3, help="for the command; default %(default)s")
+    return parser
+
+
+def asked(
+    model: Path, questions: Sequence[Question], backends: Sequence[str], some: int
+) -> dict[str, Any]:
+    """Answers of the command on each backend to some questions, and of the first to all."""
+    chosen = questions[:: len(questions) // some][:some]
+    answers = {
+        backend: [_chat(model, backend, question) for question in chosen] for backend in backends
+    }
+    return {"right": right(model, backends[0], questions), "of": len(questions), **answers}
+
+
+def _chat(model: Path, backend: str, question: Question) -> dict[str, Any]:
+    options = ("--max-new-tokens", TOKENS, "--model", model, "--backend", backend)
+    answer = lmkernel("chat", question.prompt, *options).output.strip()
+    as_taught = question.value in answer
+    return {"question": question.prompt, "answer": answer, "as taught": as_taught}
+
+
+def right(model: Path, backend: str, questions: Sequence[Question]) -> int:
+    """How many of the questions a backend answers with the word that was taught."""
+    loaded, options = load_model(model, backend=backend), GenerationOptions(max_new_tokens=TOKENS)
+    answers = ("".join(loaded.chat(question.prompt, options)) for question in questions)
+    return sum(q.value in answer for q, answer in zip(questions, answers, strict=True))
+
+
+def apart_from_peft(model: Path, backend: str, questions: Sequence[Question]) -> float:
+    """The largest difference between our logits and those of PEFT on transformers."""
+    import torch
+    from peft import PeftConfig, PeftModel
+    from transformers import AutoModelForCausalLM
+
+    ours = load_model(model, backend=backend)
+    ids = ours.tokenizer.encode(" ".join(q.completion for q in questions[:4]))
+    base = find_model(PeftConfig.from_pretrained(model).base_model_name_or_path)
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    with torch.inference_mode():
+        theirs = PeftModel.from_pretrained(plain, model).eval()(torch.tensor([ids]))
+    return float(np.abs(ours.logits([ids]) - theirs.logits.numpy()).max())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Creates the MLX backend."""
+
+from __future__ import annotations
+
+import functools
+
+import mlx.core as mx
+
+from lmkernel.backend import BackendParts
+from lmkernel_mlx.ops import MlxOps
+from lmkernel_mlx.overrides import OVERRIDES
+
+__all__ = ["create"]
+
+
+def create(device: str) -> BackendParts:
+    """The parts of the backend on ``device``, such as ``"cpu"``.
+
+    MLX computes on the default device of the thread, so the scope makes it this one.
+    """
+    kind, _, index = device.partition(":")
+    chosen = mx.Device(getattr(mx, kind), int(index or 0))
+    return BackendParts(
+        mandatory=MlxOps(), overrides=OVERRIDES, scope=functools.partial(mx.stream, chosen)
+    )

@@ -1,0 +1,178 @@
+"""The mandatory tier on MLX.
+
+Constraints: called inside the backend's scope, which sets the device. Arrays are lazy: an operation
+adds to a graph that is computed when a value is needed, so nothing is compiled here.
+"""
+
+# ruff: noqa: D102 - the contract's abstract method documents each operation
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, final
+
+import mlx.core as mx
+import numpy as np
+
+from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
+from lmkernel.contract.trees import tree_map, tree_stack, tree_take
+from lmkernel_mlx import wide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lmkernel.contract.capabilities import DType
+
+__all__ = ["MlxOps"]
+
+_DTYPES: Mapping[DType, mx.Dtype] = MappingProxyType(
+    {
+        "float32": mx.float32,
+        "float64": mx.float64,
+        "bfloat16": mx.bfloat16,
+        "float16": mx.float16,
+        "int32": mx.int32,
+        "bool": mx.bool_,
+    }
+)
+_NAMES: Mapping[mx.Dtype, DType] = MappingProxyType({kind: name for name, kind in _DTYPES.items()})
+
+
+@final
+class MlxOps(MandatoryOps):
+    """MLX's implementation of the mandatory tier."""
+
+    # host transfer, creation, dtype
+
+    def asarray(self, value: Any, dtype: DType, *, copy: bool = True) -> Array:
+        del copy  # MLX always copies
+        return mx.array(np.asarray(value, order="C"), dtype=_DTYPES[dtype])
+
+    def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
+        narrow = x.dtype in (mx.bfloat16, mx.float16)
+        return np.array(x.astype(mx.float32) if narrow else x)
+
+    def full(self, shape: Sequence[int], value: float, dtype: DType) -> Array:
+        return mx.full(tuple(shape), value, dtype=_DTYPES[dtype])
+
+    def arange(self, start: int, stop: int, dtype: DType) -> Array:
+        return mx.arange(start, stop, 1, dtype=_DTYPES[dtype])
+
+    def astype(self, x: Array, dtype: DType) -> Array:
+        y = x.astype(_DTYPES[dtype])
+        return mx.stop_gradient(y) if dtype in ("int32", "bool") else y
+
+    def dtype(self, x: Array) -> DType:
+        return _NAMES[x.dtype]
+
+    # shape
+
+    def reshape(self, x: Array, shape: Sequence[int]) -> Array:
+        return mx.reshape(x, tuple(shape))
+
+    def permute_dims(self, x: Array, axes: Sequence[int]) -> Array:
+        return mx.transpose(x, tuple(axes))
+
+    def broadcast_to(self, x: Array, shape: Sequence[int]) -> Array:
+        return mx.broadcast_to(x, tuple(shape))
+
+    def concat(self, arrays: Sequence[Array], axis: int) -> Array:
+        return mx.concatenate(list(arrays), axis)
+
+    def take(self, x: Array, indices: Array, axis: int) -> Array:
+        return mx.take(x, indices, axis)
+
+    # element-wise
+
+    def exp(self, x: Array) -> Array:
+        return wide.exp(x) if x.dtype == mx.float64 else mx.exp(x)
+
+    def log(self, x: Array) -> Array:
+        return mx.log(x)
+
+    def sqrt(self, x: Array) -> Array:
+        return mx.sqrt(x)
+
+    def cos(self, x: Array) -> Array:
+        return wide.cos(x) if x.dtype == mx.float64 else mx.cos(x)
+
+    def sin(self, x: Array) -> Array:
+        return wide.sin(x) if x.dtype == mx.float64 else mx.sin(x)
+
+    def tanh(self, x: Array) -> Array:
+        return mx.tanh(x)
+
+    def sigmoid(self, x: Array) -> Array:
+        return wide.sigmoid(x) if x.dtype == mx.float64 else mx.sigmoid(x)
+
+    def erf(self, x: Array) -> Array:
+        return wide.erf(x) if x.dtype == mx.float64 else mx.erf(x)
+
+    def minimum(self, x: Array, y: Array) -> Array:
+        return mx.minimum(x, y)
+
+    def maximum(self, x: Array, y: Array) -> Array:
+        return mx.maximum(x, y)
+
+    def where(self, condition: Array, x: Array, y: Array) -> Array:
+        return mx.where(condition, x, y)
+
+    # reductions and products
+
+    def sum(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:
+        return mx.sum(x, axis, keepdims=keepdims)
+
+    def max(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:
+        return mx.max(x, axis, keepdims=keepdims)
+
+    def argmax(self, x: Array, axis: int) -> Array:
+        return mx.stop_gradient(mx.argmax(x, axis).astype(mx.int32))
+
+    def matmul(self, x: Array, y: Array) -> Array:
+        return mx.matmul(x, y)
+
+    # differentiation, compilation, loops
+
+    def stop_gradient(self, x: Array) -> Array:
+        return mx.stop_gradient(x)
+
+    def value_and_grad(
+        self, f: Callable[..., Tree], *, aux: bool = False
+    ) -> Callable[..., tuple[Tree, Tree]]:
+        del aux  # MLX differentiates the first of several results
+        return mx.value_and_grad(f)
+
+    def compile(
+        self, f: Callable[..., Tree], *, donate: Sequence[int] = (), static: Sequence[int] = ()
+    ) -> Callable[..., Tree]:
+        del donate, static  # nothing is compiled
+        return f
+
+    def scan(
+        self,
+        f: Callable[[Tree, Tree], tuple[Tree, Tree]],
+        init: Tree,
+        xs: Tree,
+        *,
+        reverse: bool = False,
+    ) -> tuple[Tree, Tree]:
+        leaves: list[Array] = []
+        tree_map(leaves.append, xs)
+        steps = range(leaves[0].shape[0])
+        carry, ys = init, []
+        for step in reversed(steps) if reverse else steps:
+            carry, y = f(carry, tree_take(xs, step))
+            ys.append(y)
+        return carry, tree_stack(mx.stack, ys[::-1] if reverse else ys)
+
+    # cache and random numbers
+
+    def cache_update(self, buffer: Array, values: Array, start: Array, axis: int) -> Array:
+        return mx.slice_update(buffer, values, mx.reshape(start, (1,)), (axis,))
+
+    def random_uniform(self, key: Array, shape: Sequence[int], dtype: DType) -> Array:
+        words = key.astype(mx.uint32)
+        if dtype != "float64":
+            return mx.random.uniform(shape=tuple(shape), dtype=_DTYPES[dtype], key=words)
+        coarse, fine = mx.random.uniform(shape=(2, *shape), key=words).astype(mx.float64)
+        return (mx.floor(coarse * 2.0**24) + fine) * 2.0**-24  # MLX draws no float64

@@ -1,0 +1,103 @@
+"""Functions of float64 that are as exact as float64.
+
+Constraints: MLX computes exp, sin, cos, sigmoid and erf of float64 in float32 inside, on the CPU,
+and rounds nothing up: 24 digits are right. Its power, tan, tanh, log and sqrt are exact, and from
+them the others are made here, with gradients of their own, since MLX's use the same functions.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import mlx.core as mx
+
+if TYPE_CHECKING:
+    from lmkernel.contract.mandatory import Array
+
+__all__ = ["cos", "erf", "exp", "sigmoid", "sin"]
+
+_E_REST = 5.318237706605892e-17
+"""How much e is larger than its nearest float64, as a share of it."""
+_LOWEST = -1000.0
+"""Below it exp is zero."""
+_JOINT = 2.0
+"""Where erf passes from its series to its continued fraction."""
+_TERMS = 48
+"""Of both; on either side of the joint more change nothing."""
+
+
+@mx.custom_function
+def exp(x: Array) -> Array:
+    """The power of the float64 next to e, times (1 + rest)^x to first order."""
+    return mx.power(math.e, x) * (1 + _E_REST * mx.maximum(x, _LOWEST))
+
+
+@exp.vjp
+def _(_: Array, cotangent: Array, y: Array) -> Array:
+    return cotangent * y
+
+
+@mx.custom_function
+def cos(x: Array) -> Array:
+    """(1 - t²) / (1 + t²) for t = tan(x/2)."""
+    t = mx.tan(x / 2)
+    return (1 - t) * (1 + t) / (1 + t * t)
+
+
+@cos.vjp
+def _(x: Array, cotangent: Array, _: Array) -> Array:
+    return -cotangent * sin(x)
+
+
+@mx.custom_function
+def sin(x: Array) -> Array:
+    """2t / (1 + t²) for t = tan(x/2)."""
+    t = mx.tan(x / 2)
+    return 2 * t / (1 + t * t)
+
+
+@sin.vjp
+def _(x: Array, cotangent: Array, _: Array) -> Array:
+    return cotangent * cos(x)
+
+
+@mx.custom_function
+def sigmoid(x: Array) -> Array:
+    """Exp is only taken of -|x|, so that nothing overflows."""
+    below = exp(-mx.abs(x))
+    return mx.where(x < 0, below, mx.ones_like(x)) / (1 + below)
+
+
+@sigmoid.vjp
+def _(_: Array, cotangent: Array, y: Array) -> Array:
+    return cotangent * y * (1 - y)
+
+
+@mx.custom_function
+def erf(x: Array) -> Array:
+    """A series near zero, a continued fraction far from it (DLMF 7.6.2 and 7.9.1)."""
+    size = mx.abs(x)
+    y = mx.where(size < _JOINT, _near(mx.minimum(size, _JOINT)), _far(mx.maximum(size, _JOINT)))
+    return mx.where(x < 0, -y, y)
+
+
+@erf.vjp
+def _(x: Array, cotangent: Array, _: Array) -> Array:
+    return cotangent * exp(-x * x) * (2 / math.sqrt(math.pi))
+
+
+def _near(x: Array) -> Array:
+    """2/√π · exp(-x²) · Σ 2ⁿ x²ⁿ⁺¹ / (1·3·…·(2n + 1)), whose terms are all positive."""
+    total = mx.ones_like(x)
+    for n in range(_TERMS, 0, -1):
+        total = 1 + total * (x * x) * (2 / (2 * n + 1))
+    return x * exp(-x * x) * total * (2 / math.sqrt(math.pi))
+
+
+def _far(x: Array) -> Array:
+    """1 - exp(-x²)/√π / (x + (1/2)/(x + (2/2)/(x + (3/2)/(x + …))))."""
+    rest = mx.zeros_like(x)
+    for n in range(_TERMS, 0, -1):
+        rest = (n / 2) / (x + rest)
+    return 1 - exp(-x * x) / (x + rest) / math.sqrt(math.pi)
