@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
 
 from lmkernel.plugins import hookspecs
+from lmkernel.training.run.settings_file import read_settings
+from lmkernel.training.settings import RunSettings
 
 DOCS = Path(__file__).parents[2] / "docs" / "plugins.md"
+TRAINING = DOCS.with_name("training.md")
 HOOKS = [name for name in vars(hookspecs) if name.startswith("lmkernel_register_")]
 
 
@@ -23,3 +27,18 @@ def test_documented_hooks_exist() -> None:
     words = DOCS.read_text("utf-8").replace("(", " ").replace("`", " ").split()
     named = {word for word in words if word.startswith("lmkernel_register_")}
     assert named == set(HOOKS)
+
+
+def test_program_of_the_training_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", TRAINING.read_text("utf-8"), re.DOTALL)
+    exec(compile(code, str(TRAINING), "exec"), {})  # noqa: S102 - our own page
+    assert capsys.readouterr().out.endswith("(1, 4, 3)\n")
+
+
+def test_settings_of_the_training_page_are_settings(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", TRAINING.read_text("utf-8"), re.DOTALL)
+    file = tmp_path / "run.toml"
+    file.write_text(text.replace("[model]", '[model]\nstart = "a-model"', 1))  # adapters need one
+    settings = read_settings(file, RunSettings)
+    assert settings.lora is not None
+    assert settings.lora.targets == ("q", "v")
