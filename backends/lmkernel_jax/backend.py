@@ -5,8 +5,9 @@ from __future__ import annotations
 import jax
 
 from lmkernel.backend import BackendParts
+from lmkernel.composed import assemble
 from lmkernel_jax.ops import JaxOps
-from lmkernel_jax.overrides import OVERRIDES
+from lmkernel_jax.overrides import overrides
 
 __all__ = ["create"]
 
@@ -14,9 +15,10 @@ __all__ = ["create"]
 def create(device: str) -> BackendParts:
     """The parts of the backend on ``device``, such as ``"cpu"`` or ``"gpu:1"``."""
     kind, _, index = device.partition(":")
+    mandatory = JaxOps(jax.devices(kind)[int(index or 0)])
     return BackendParts(
-        mandatory=JaxOps(jax.devices(kind)[int(index or 0)]),
-        overrides=OVERRIDES,
+        mandatory=mandatory,
+        overrides=overrides(assemble(mandatory, {})),
         scope=_wide_types,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from lmkernel.backend import BackendParts
+from lmkernel.composed import assemble
 from lmkernel_tensorflow.ops import TensorflowOps
 from lmkernel_tensorflow.overrides import overrides
 
@@ -13,8 +14,9 @@ __all__ = ["create"]
 
 def create(device: str) -> BackendParts:
     """The parts of the backend on ``device``, such as ``"cpu"`` or ``"gpu:1"``."""
+    mandatory = TensorflowOps()
     return BackendParts(
-        mandatory=TensorflowOps(),
-        overrides=overrides(device),
+        mandatory=mandatory,
+        overrides=overrides(device, assemble(mandatory, {})),
         scope=lambda: tf.device(device),
     )

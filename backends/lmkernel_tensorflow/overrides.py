@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, final
 
 import tensorflow as tf
 
+from lmkernel_tensorflow.gradients import attend, cross_entropy, gelu, gelu_tanh, layer_norm
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lmkernel.contract.mandatory import Array
-    from lmkernel.contract.optional import Delta
+    from lmkernel.contract.optional import Delta, Ops
 
 __all__ = ["overrides"]
 
@@ -22,16 +24,53 @@ _FEW = 16
 """Up to so many rows XLA splits a product between the processors only where it is told to."""
 
 
-def overrides(device: str) -> Mapping[str, Callable[..., Any]]:
-    """The overriding operations by name, for ``device``."""
+def overrides(device: str, composed: Ops) -> Mapping[str, Callable[..., Any]]:
+    """The overriding operations by name, for ``device``.
+
+    Args:
+        device: as TensorFlow calls it.
+        composed: the operations without any override, for what these leave out.
+    """
     parts = (os.cpu_count() or 1) if device.partition(":")[0] == "cpu" else 1
     return {
         "softmax": tf.nn.softmax,
         "log_softmax": tf.nn.log_softmax,
         "relu": tf.nn.relu,
         "silu": tf.nn.silu,
+        "gelu": gelu,
+        "gelu_tanh": gelu_tanh,
         "linear": _Linear(parts),
+        "layer_norm": layer_norm,
+        "attention": _Attention(composed),
+        "cross_entropy": cross_entropy,
     }
+
+
+@final
+class _Attention:
+    """Attention with a gradient of its own; with a bias or a cap, the composition."""
+
+    def __init__(self, composed: Ops) -> None:
+        self._composed = composed
+
+    def __call__(
+        self,
+        queries: Array,
+        keys: Array,
+        values: Array,
+        mask: Array | None,
+        *,
+        scale: float,
+        bias: Array | None = None,
+        softcap: float | None = None,
+    ) -> Array:
+        if bias is not None or softcap is not None:
+            options: dict[str, Any] = {"scale": scale, "bias": bias, "softcap": softcap}
+            return self._composed.attention(queries, keys, values, mask, **options)
+        if mask is not None:  # slots that nobody sees may hold anything
+            seen = tf.reduce_any(mask, (1, 2))[:, None, :, None]
+            keys, values = tf.where(seen, keys, 0), tf.where(seen, values, 0)
+        return attend(queries, keys, values, mask, scale)
 
 
 @final

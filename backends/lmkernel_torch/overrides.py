@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from lmkernel_torch.gradients import Attention, CrossEntropy
 from lmkernel_torch.optimizer import adam_update, global_norm
 from lmkernel_torch.packing import linear, pack_linear, take_rows, unpack_linear
 
@@ -47,6 +48,10 @@ _LONG = 64
 """From so many queries on, it pays to find out whether a mask is causal."""
 
 
+_KEPT = 1 << 24
+"""So many attention weights may be kept for the backward pass."""
+
+
 def layer_norm(x: Array, weight: Array, bias: Array | None, eps: float) -> Array:
     """Over the last axis."""
     return functional.layer_norm(x, x.shape[-1:], weight, bias, eps)
@@ -78,10 +83,11 @@ def attention(
     softcap: float | None = None,
 ) -> Array:
     """The fused kernel; slots that nobody sees are cleaned first, for it multiplies by zero."""
-    if mask is not None:
+    causal = mask is not None and _is_causal(mask)
+    if mask is not None and not causal:
         seen = mask.any(2, keepdim=True).any(1, keepdim=True).transpose(2, 3)
         keys, values = keys.masked_fill(~seen, 0), values.masked_fill(~seen, 0)
-    return _attend(queries, keys, values, mask, scale, bias, softcap)
+    return _attend(queries, keys, values, mask, scale, bias, softcap, causal=causal)
 
 
 def cache_attend(
@@ -96,7 +102,8 @@ def cache_attend(
 ) -> Array:
     """A cache holds only what was computed, or zeros, so there is nothing to clean."""
     keys, values = cache["keys"][:, :, :extent], cache["values"][:, :, :extent]
-    return _attend(queries, keys, values, mask, scale, bias, softcap)
+    causal = _is_causal(mask)
+    return _attend(queries, keys, values, mask, scale, bias, softcap, causal=causal)
 
 
 def _attend(
@@ -107,17 +114,32 @@ def _attend(
     scale: float,
     bias: Array | None,
     softcap: float | None,
+    *,
+    causal: bool,
 ) -> Array:
     if softcap is not None:
         return _capped(queries, keys, values, mask, scale, bias, softcap)
-    shown, causal = mask, False
+    if bias is None and _is_trained(queries, keys):
+        return Attention.apply(queries, keys, values, mask, scale)
+    shown = mask
     if bias is not None:
-        shown = bias if mask is None else bias.masked_fill(~mask, float("-inf"))
-    elif mask is not None and _is_causal(mask):
-        shown, causal = None, True
+        shown, causal = bias if mask is None else bias.masked_fill(~mask, float("-inf")), False
     return functional.scaled_dot_product_attention(
-        queries, keys, values, shown, scale=scale, enable_gqa=True, is_causal=causal
+        queries,
+        keys,
+        values,
+        None if causal else shown,
+        scale=scale,
+        enable_gqa=True,
+        is_causal=causal,
     )
+
+
+def _is_trained(queries: Array, keys: Array) -> bool:
+    """Whether gradients flow on the processor, and all weights may be kept for them."""
+    if not (torch.is_grad_enabled() and queries.requires_grad and queries.device.type == "cpu"):
+        return False
+    return bool(queries.shape[:3].numel() * keys.shape[2] <= _KEPT)
 
 
 def _is_causal(mask: Array) -> bool:
@@ -158,13 +180,20 @@ def _capped(
 
 
 def cross_entropy(logits: Array, targets: Array, smoothing: float = 0.0) -> Array:
-    """One fused call over rows; a negative target gives zero."""
+    """Over rows; where gradients are wanted, they are made together with the losses."""
     rows = logits.reshape(-1, logits.shape[-1])
-    wide = torch.promote_types(rows.dtype, torch.float32)
-    classes = targets.reshape(-1).long().clamp_min(-1)
-    losses = functional.cross_entropy(
-        rows.to(wide), classes, ignore_index=-1, reduction="none", label_smoothing=smoothing
-    )
+    rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+    classes = targets.reshape(-1).long()
+    if torch.is_grad_enabled() and rows.requires_grad:
+        losses = CrossEntropy.apply(rows, classes, smoothing)
+    else:
+        losses = functional.cross_entropy(
+            rows,
+            classes.clamp_min(-1),
+            ignore_index=-1,
+            reduction="none",
+            label_smoothing=smoothing,
+        )
     return losses.reshape(targets.shape).to(logits.dtype)
 
 

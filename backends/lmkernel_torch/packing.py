@@ -118,8 +118,7 @@ def linear(
     x: Array, weight: Array | Packed, bias: Array | None = None, delta: Delta | None = None
 ) -> Array:
     """One call for product and bias."""
-    packed = type(weight) is Packed
-    y = weight.times(x, bias) if packed else functional.linear(x, weight, bias)
+    y = weight.times(x, bias) if type(weight) is Packed else functional.linear(x, weight, bias)
     if delta is None:
         return y
     return y + functional.linear(functional.linear(x, delta[0]), delta[1])

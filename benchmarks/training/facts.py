@@ -19,10 +19,50 @@ if TYPE_CHECKING:
 
 __all__ = ["Question", "write_facts"]
 
-HEADS = "Bel Cor Dra El Fen Gal Hol Is Jor Kel Lum Mar Nor Or Pel Quin Ros Sel Tor Ul Vel Wen".split()
-MIDDLES = "a e i o u an en il or ar ath eth".split()
-TAILS = "bia dan dor gard heim la lis mora nia ra rin ston thas via wick zan".split()
-COLOURS = "red blue green yellow purple orange black white silver pink".split()
+HEADS = [
+    "Bel",
+    "Cor",
+    "Dra",
+    "El",
+    "Fen",
+    "Gal",
+    "Hol",
+    "Is",
+    "Jor",
+    "Kel",
+    "Lum",
+    "Mar",
+    "Nor",
+    "Or",
+    "Pel",
+    "Quin",
+    "Ros",
+    "Sel",
+    "Tor",
+    "Ul",
+    "Vel",
+    "Wen",
+]
+MIDDLES = ["a", "e", "i", "o", "u", "an", "en", "il", "or", "ar", "ath", "eth"]
+TAILS = [
+    "bia",
+    "dan",
+    "dor",
+    "gard",
+    "heim",
+    "la",
+    "lis",
+    "mora",
+    "nia",
+    "ra",
+    "rin",
+    "ston",
+    "thas",
+    "via",
+    "wick",
+    "zan",
+]
+COLOURS = ["red", "blue", "green", "yellow", "purple", "orange", "black", "white", "silver", "pink"]
 HELD_OUT = 2
 """Ways to ask, the last ones of each kind, that are not taught."""
 
@@ -94,7 +134,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 )
 
 
-def write_facts(folder: Path, *, each: int = 14, seed: int = 3) -> tuple[Path, Path, list[Question]]:
+def write_facts(
+    folder: Path, *, each: int = 14, seed: int = 3
+) -> tuple[Path, Path, list[Question]]:
     """Write ``train.jsonl`` and ``held-out.jsonl``, columns ``prompt`` and ``completion``.
 
     Args:

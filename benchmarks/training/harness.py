@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.plugins.registry import default_registry
@@ -23,6 +22,8 @@ from lmkernel.training.session import put_together
 from lmkernel.training.settings import RunSettings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lmkernel.training.session import Session
 
 __all__ = ["Done", "curve", "evaluated", "lmkernel", "say", "session_of"]

@@ -27,28 +27,32 @@ if TYPE_CHECKING:
 
 TOKENS = 32
 """Of an answer, at most."""
+RESULTS = "results.json"
+"""In the folder."""
 RATES = {"full": 5e-5, "lora": 1e-3}
 
 
 def main() -> None:
-    """Teach, measure, ask; print each result as it comes."""
+    """Teach, measure, ask; what is known is kept in the folder after each way."""
     args = _parser().parse_args()
+    ways, backends = args.ways.split(","), args.ask.split(",")
     train, held_out, questions = write_facts(args.out / "data", each=args.facts)
-    before = judged(args, args.model, held_out)
-    _tell({"before": before})
-    for way in args.ways.split(","):
-        run = args.out / way
-        done = taught(args, way, train, held_out)
-        after = judged(args, run / "model", held_out)
-        _tell({way: {"after": after, "fall": 1 - after / before, "seconds": done.seconds}})
-        _tell(asked(run / "model", questions, args.ask.split(","), args.questions))
-    if "lora" in args.ways.split(","):
-        first = args.ask.split(",")[0]
-        _tell({"from PEFT": apart_from_peft(args.out / "lora" / "model", first, questions)})
+    results: dict[str, Any] = {"before": judged(args, args.model, held_out)}
+    for way in ways:
+        model = args.out / way / "model"
+        seconds = taught(args, way, train, held_out).seconds
+        after = judged(args, model, held_out)
+        fall = 1 - after / results["before"]
+        results[way] = {"after": after, "fall": fall, "seconds": seconds}
+        results[way] |= asked(model, questions, backends, args.questions)
+        if way == "lora":
+            results[way]["from PEFT"] = apart_from_peft(model, backends[0], questions)
+        _keep(args.out / RESULTS, results)
+    say((args.out / RESULTS).read_text("utf-8"))
 
 
-def _tell(values: dict[str, Any]) -> None:
-    say(json.dumps(values, indent=2, ensure_ascii=False))
+def _keep(path: Path, results: dict[str, Any]) -> None:
+    path.write_text(json.dumps(results, indent=2, ensure_ascii=False), "utf-8")
 
 
 def judged(args: argparse.Namespace, model: Path | str, data: Path) -> float:

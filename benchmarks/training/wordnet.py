@@ -67,7 +67,9 @@ def _lines(source: Path) -> list[str]:
     data = source.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != SHA256:
-        raise SystemExit(f"{source}: expected WordNet 3.0's data.noun, SHA-256 {SHA256}, got {found}")
+        raise SystemExit(
+            f"{source}: expected WordNet 3.0's data.noun, SHA-256 {SHA256}, got {found}"
+        )
     return data.decode().splitlines()
 
 
