@@ -18,11 +18,11 @@ def test_a_cold_run_is_timed_to_its_last_output() -> None:
 
 
 def test_the_peak_is_the_childs_high_water_mark() -> None:
-    # more than this process holds, for the kernel's maximum counts the parent before the exec
     code = "import time; x = bytearray(700 << 20); x[::4096] = bytes(len(x[::4096])); print(len(x))"
     outcome = run_cold(python(f"{code}; del x; time.sleep(0.1)"), environment({}), 60)
     assert 700 << 10 <= outcome["peak_kib"] < 800 << 10
-    assert outcome["peak_kib"] == pytest.approx(outcome["maxrss_kib"], rel=0.02)
+    # the kernel's own maximum counts the parent before the exec as well
+    assert outcome["peak_kib"] <= outcome["maxrss_kib"] * 1.02
 
 
 def test_a_worker_is_given_its_task_and_answers_in_json() -> None:
