@@ -121,7 +121,7 @@ def cross_entropy(logits: Array, targets: Array, smoothing: float = 0.0) -> Arra
         def gradient(g: Array) -> Array:
             hit = tf.range(size)[None, :] == classes[:, None]
             slope = tf.exp(_wide(rows) - highest - spread)
-            slope -= tf.where(hit, tf.cast(1 - smoothing, x.dtype), 0) + smoothing / size
+            slope -= tf.where(hit, tf.constant(1 - smoothing, x.dtype), 0) + smoothing / size
             return tf.cast(slope * tf.where(real, _wide(g), 0)[:, None], rows.dtype)
 
         return tf.cast(tf.where(real, losses[:, 0], 0), rows.dtype), gradient
