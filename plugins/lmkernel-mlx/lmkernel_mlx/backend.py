@@ -7,8 +7,9 @@ import functools
 import mlx.core as mx
 
 from lmkernel.backend import BackendParts
+from lmkernel.composed import assemble
 from lmkernel_mlx.ops import MlxOps
-from lmkernel_mlx.overrides import OVERRIDES
+from lmkernel_mlx.overrides import overrides
 
 __all__ = ["create"]
 
@@ -20,6 +21,9 @@ def create(device: str) -> BackendParts:
     """
     kind, _, index = device.partition(":")
     chosen = mx.Device(getattr(mx, kind), int(index or 0))
+    mandatory = MlxOps()
     return BackendParts(
-        mandatory=MlxOps(), overrides=OVERRIDES, scope=functools.partial(mx.stream, chosen)
+        mandatory=mandatory,
+        overrides=overrides(assemble(mandatory, {})),
+        scope=functools.partial(mx.stream, chosen),
     )

@@ -1,8 +1,8 @@
 """Functions of float64 that are as exact as float64.
 
-Constraints: MLX computes exp, sin, cos, sigmoid and erf of float64 in float32 inside, on the CPU,
-and rounds nothing up: 24 digits are right. Its power, tan, tanh, log and sqrt are exact, and from
-them the others are made here, with gradients of their own, since MLX's use the same functions.
+Constraint: on the CPU MLX computes exp, sin, cos, sigmoid and erf of float64 in float32, so only
+24 digits of 53 are right. Its power, tan, tanh, log and sqrt are exact, and from them the others
+are made here, with gradients of their own, since MLX's use the same functions.
 """
 
 from __future__ import annotations

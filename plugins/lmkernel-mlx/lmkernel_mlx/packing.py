@@ -1,0 +1,66 @@
+"""Packed weights: laid out as (in, out), which the CPU's matrix product reads in order.
+
+Constraint: exact both ways. Measured on SmolLM2-135M in float32, processor time of a prompt of 33
+tokens and 16 more: 3.6 s, against 4.8 s with products by the transpose of (out, in).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import mlx.core as mx
+
+if TYPE_CHECKING:
+    from lmkernel.contract.mandatory import Array
+    from lmkernel.contract.optional import Delta
+
+__all__ = ["Packed", "linear", "pack_linear", "take_rows", "unpack_linear"]
+
+
+@final
+class Packed:
+    """A weight (out, in), stored as (in, out).
+
+    Args:
+        weight: (out, in).
+    """
+
+    __slots__ = ("columns", "shape")
+
+    def __init__(self, weight: Array) -> None:
+        self.shape = weight.shape
+        self.columns = mx.contiguous(mx.transpose(weight))
+        mx.eval(self.columns)  # now, so that the original is not kept by the graph
+
+
+def pack_linear(weight: Array) -> Packed:
+    """A copy as (in, out)."""
+    return Packed(weight)
+
+
+def unpack_linear(weight: Array | Packed) -> Array:
+    """The weight (out, in)."""
+    return mx.transpose(_columns(weight))
+
+
+def linear(
+    x: Array, weight: Array | Packed, bias: Array | None = None, delta: Delta | None = None
+) -> Array:
+    """One product for all leading axes, which the bias joins."""
+    rows = mx.reshape(x, (-1, x.shape[-1]))
+    columns = _columns(weight)
+    y = rows @ columns if bias is None else mx.addmm(bias, rows, columns)
+    if delta is not None:
+        y = mx.addmm(y, rows @ mx.transpose(delta[0]), mx.transpose(delta[1]))
+    return mx.reshape(y, (*x.shape[:-1], weight.shape[0]))
+
+
+def take_rows(weight: Array | Packed, indices: Array) -> Array:
+    """Rows of a weight, or columns of what is stored the other way."""
+    if type(weight) is not Packed:
+        return mx.take(weight, indices, 0)
+    return mx.moveaxis(mx.take(weight.columns, indices, 1), 0, -1)
+
+
+def _columns(weight: Array | Packed) -> Array:
+    return weight.columns if type(weight) is Packed else mx.transpose(weight)
