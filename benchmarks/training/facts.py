@@ -19,50 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Question", "write_facts"]
 
-HEADS = [
-    "Bel",
-    "Cor",
-    "Dra",
-    "El",
-    "Fen",
-    "Gal",
-    "Hol",
-    "Is",
-    "Jor",
-    "Kel",
-    "Lum",
-    "Mar",
-    "Nor",
-    "Or",
-    "Pel",
-    "Quin",
-    "Ros",
-    "Sel",
-    "Tor",
-    "Ul",
-    "Vel",
-    "Wen",
-]
-MIDDLES = ["a", "e", "i", "o", "u", "an", "en", "il", "or", "ar", "ath", "eth"]
-TAILS = [
-    "bia",
-    "dan",
-    "dor",
-    "gard",
-    "heim",
-    "la",
-    "lis",
-    "mora",
-    "nia",
-    "ra",
-    "rin",
-    "ston",
-    "thas",
-    "via",
-    "wick",
-    "zan",
-]
-COLOURS = ["red", "blue", "green", "yellow", "purple", "orange", "black", "white", "silver", "pink"]
+HEADS = (
+    "Bel", "Cor", "Dra", "El", "Fen", "Gal", "Hol", "Is", "Jor", "Kel", "Lum",
+    "Mar", "Nor", "Or", "Pel", "Quin", "Ros", "Sel", "Tor", "Ul", "Vel", "Wen",
+)  # fmt: skip
+MIDDLES = ("a", "e", "i", "o", "u", "an", "en", "il", "or", "ar", "ath", "eth")
+TAILS = (
+    "bia", "dan", "dor", "gard", "heim", "la", "lis", "mora", "nia",
+    "ra", "rin", "ston", "thas", "via", "wick", "zan",
+)  # fmt: skip
+COLOURS = (
+    "red", "blue", "green", "yellow", "purple", "orange", "black", "white", "silver", "pink",
+)  # fmt: skip
 HELD_OUT = 2
 """Ways to ask, the last ones of each kind, that are not taught."""
 

@@ -122,7 +122,7 @@ def apart_from_peft(model: Path, backend: str, questions: Sequence[Question]) ->
 
     ours = load_model(model, backend=backend)
     ids = ours.tokenizer.encode(" ".join(q.completion for q in questions[:4]))
-    base = find_model(PeftConfig.from_pretrained(model).base_model_name_or_path)
+    base = find_model(PeftConfig.from_pretrained(str(model)).base_model_name_or_path)
     plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     with torch.inference_mode():
         theirs = PeftModel.from_pretrained(plain, model).eval()(torch.tensor([ids]))

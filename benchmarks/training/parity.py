@@ -78,13 +78,13 @@ class Witness:
         mean.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.training.clip)
         self.optimizer.step()
-        return mean.item()
+        return float(mean)
 
     def evaluate(self, batches: Batches) -> float:
         """The mean loss over one epoch."""
         with torch.inference_mode():
             sums = [self._loss(batches.at(i)) for i in range(len(batches))]
-        return sum(total.item() for total, _ in sums) / sum(count for _, count in sums)
+        return sum(float(total) for total, _ in sums) / sum(count for _, count in sums)
 
     def _loss(self, batch: Batch) -> tuple[Any, int]:
         """Total cross-entropy and the number of targets."""

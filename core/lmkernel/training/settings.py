@@ -49,7 +49,7 @@ class ModelSettings:
     heads: int = 4
     hidden: int = 0
     context: int = 128
-    vocab: int = 2048
+    vocab: int = 4096
     tokenizer: str = ""
     dropout: float = 0.0
 
@@ -153,10 +153,10 @@ class RunSettings:
     data: DataSettings = field(default_factory=DataSettings)
     training: StepSettings = field(default_factory=StepSettings)
     optimizer: OptimizerConfig = field(
-        default_factory=lambda: OptimizerConfig(kind="adamw", weight_decay=0.01)
+        default_factory=lambda: OptimizerConfig(kind="adamw", beta2=0.98, weight_decay=0.1)
     )
     schedule: ScheduleConfig = field(
-        default_factory=lambda: ScheduleConfig(kind="cosine", rate=3e-3, warmup=20, floor=0.1)
+        default_factory=lambda: ScheduleConfig(kind="cosine", rate=2e-3, warmup=20, floor=0.1)
     )
     lora: LoraConfig | None = None
     merge: bool = False

@@ -60,8 +60,8 @@ class Prepared:
         training: shuffled, each epoch in another order.
         validation: in order; one epoch is all of it.
         labels: names of the classes, for classification.
-        validation_bytes: bytes of UTF-8 of the validation documents, for bits per byte; 0 for
-            objectives that read rows.
+        validation_bytes: bytes of UTF-8 of the validation documents, for bits per byte; 0 where
+            the loss is not that of every token.
     """
 
     training: Batches
@@ -106,7 +106,7 @@ class Preparation:
             training=make(asked, training, shuffle=True),
             validation=make(asked, validation, shuffle=False),
             labels=asked.labels,
-            validation_bytes=_bytes(validation),
+            validation_bytes=_bytes(objective, validation),
         )
 
     def whole(self, objective: str) -> Prepared:
@@ -119,7 +119,7 @@ class Preparation:
         asked, (sides, make) = _labelled(self, objective), _objective(objective)
         side, _ = sides(asked, parted=False)
         made = make(asked, side, shuffle=False)
-        size = _bytes(side)
+        size = _bytes(objective, side)
         return Prepared(training=made, validation=made, labels=asked.labels, validation_bytes=size)
 
 
@@ -140,8 +140,8 @@ def _label(asked: Preparation) -> str:
     return asked.data.column("label")
 
 
-def _bytes(side: Tokens | list[Row]) -> int:
-    return side.text_bytes if isinstance(side, Tokens) else 0
+def _bytes(objective: str, side: Tokens | list[Row]) -> int:
+    return side.text_bytes if objective == "causal" and isinstance(side, Tokens) else 0
 
 
 # documents
