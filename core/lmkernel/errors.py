@@ -23,6 +23,7 @@ __all__ = [
     "LmkernelError",
     "MissingDependencyError",
     "NotFiniteError",
+    "NotWrittenError",
     "PluginError",
     "PullError",
     "RunError",
@@ -79,6 +80,16 @@ class MissingDependencyError(LmkernelError):
 
 class CapabilityError(LmkernelError):
     """A dtype, device or operation that a backend does not declare."""
+
+
+class NotWrittenError(LmkernelError, NotImplementedError):
+    """An operation of a new backend that its author has still to write; `name` says which."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the operation {name!r} is not written yet; lmkernel.contract says what it does"
+        )
+        self.name = name
 
 
 class ConfigError(LmkernelError, ValueError):

@@ -63,4 +63,10 @@ def lmkernel_register_commands() -> list[CommandSpec]:
             load="lmkernel.cli.compare:Compare",
             help="run one prompt on several backends and compare what comes out",
         ),
+        CommandSpec(
+            name="new",
+            contract="0.3",
+            load="lmkernel.cli.new:New",
+            help="begin a backend or another plugin: a distribution that installs and runs at once",
+        ),
     ]

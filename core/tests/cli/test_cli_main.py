@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HEAVY = ("numpy", "scipy", "autograd", "torch", "tensorflow", "jax", "huggingface_hub", "tqdm")
 BUILT_IN = (
     "backends", "models", "pull", "chat", "generate", "pretrain", "finetune", "evaluate", "compare",
+    "new",
 )  # fmt: skip
 
 
@@ -191,6 +192,7 @@ def test_version_is_that_of_the_package_and_the_contract() -> None:
         "pretrain --help",
         "finetune --help",
         "evaluate --help",
+        "new --help",
         "nonsense",
     ],
 )

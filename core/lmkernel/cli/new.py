@@ -1,0 +1,155 @@
+"""``lmkernel new``: begins a backend or another plugin, as a distribution of its own.
+
+Constraints: the folder appears whole or not at all; nothing that is there is overwritten, and no
+name is given twice.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, final
+
+from lmkernel.cli.command import Command
+from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.plugins import (
+    BackendSpec,
+    CommandSpec,
+    ComponentSpec,
+    FamilySpec,
+    OptimizerSpec,
+    SourceSpec,
+    TrackerSpec,
+)
+from lmkernel.scaffolds import Names, hooks, write_scaffold
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from lmkernel.plugins import Registry
+    from lmkernel.plugins.specs import Spec
+
+__all__ = ["New"]
+
+_BACKENDS = "backends"
+_NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+_SPECS: Mapping[str, type[Spec]] = MappingProxyType(
+    {
+        "backends": BackendSpec,
+        "components": ComponentSpec,
+        "families": FamilySpec,
+        "sources": SourceSpec,
+        "commands": CommandSpec,
+        "optimizers": OptimizerSpec,
+        "trackers": TrackerSpec,
+    }
+)
+"""What each hook registers."""
+
+
+@final
+class New(Command):
+    """Writes the distribution, and says what to do next."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """What is begun, and how it is called."""
+        parser.add_argument("what", choices=("backend", "plugin"), help="what is begun")
+        parser.add_argument("name", metavar="NAME", help="such as toy: the name that selects it")
+        parser.add_argument(
+            "--hook", metavar="HOOK", help=f"what a plugin registers: {', '.join(hooks())}"
+        )
+        parser.add_argument(
+            "--folder", metavar="DIR", type=Path, help="where (default: lmkernel-NAME)"
+        )
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Write it, if the name is free and the folder empty."""
+        hook = _hook(args.what, args.hook)
+        names = Names(_checked(args.name))
+        _refuse_taken(names, hook, self.registry)
+        folder: Path = args.folder or Path(names.distribution)
+        written = _write(hook, names, folder)
+        print("\n".join(str(folder / path) for path in written))
+        print(_advice(hook, names, folder), file=sys.stderr)
+        return 0
+
+
+def _hook(what: str, hook: str | None) -> str:
+    """The hook's short name; the one of a backend goes without saying."""
+    wanted = (hook or (_BACKENDS if what == "backend" else "")).removeprefix("lmkernel_register_")
+    if not wanted:
+        raise InputError(f"new plugin: expected --hook and one of {', '.join(hooks())}")
+    if wanted not in hooks():
+        raise UnknownNameError("hook", wanted, hooks())
+    if what == "backend" and wanted != _BACKENDS:
+        raise InputError(f"new backend: expected no hook but {_BACKENDS}, got {wanted!r}")
+    return wanted
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        words = re.findall(r"[a-z0-9]+", name.lower())
+        better = "-".join(words).lstrip("-0123456789")
+        hint = f"; {better!r} would do" if better else ""
+        raise InputError(
+            "expected a name of lower-case letters and digits, with a letter first and single "
+            f"hyphens or underscores between words, got {name!r}{hint}"
+        )
+    return name
+
+
+def _refuse_taken(names: Names, hook: str, registry: Registry) -> None:
+    """Raise if what is installed has this name, or a package of this name."""
+    from importlib.metadata import entry_points
+    from importlib.util import find_spec
+
+    kind = _SPECS[hook]
+    if names.name in {spec.name for spec in registry.all(kind).values()}:
+        raise _taken(f"a {kind.what} that is installed", names.name)
+    if names.name in {point.name for point in entry_points(group="lmkernel")}:
+        raise _taken("a plugin that is installed", names.name)
+    if find_spec(names.package) is not None:
+        raise _taken("a package that is installed", names.package)
+
+
+def _taken(whose: str, name: str) -> InputError:
+    return InputError(f"{name!r} is the name of {whose}; choose another")
+
+
+def _write(hook: str, names: Names, folder: Path) -> list[str]:
+    from lmkernel.checkpoints.atomic import new_directory
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: expected a folder that is new or empty")
+    if folder.is_dir():
+        return _fill(hook, names, folder)
+    with new_directory(folder.absolute()) as part:
+        return write_scaffold(hook, names, part)
+
+
+def _fill(hook: str, names: Names, folder: Path) -> list[str]:
+    """Into a folder that is there, which may be the one that the user stands in."""
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as part:
+            written = write_scaffold(hook, names, Path(part))
+            for entry in Path(part).iterdir():
+                entry.rename(folder / entry.name)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    return written
+
+
+def _advice(hook: str, names: Names, folder: Path) -> str:
+    """What to run next."""
+    place = shlex.quote(str(folder))
+    lines = [f"pip install -e {place}"]
+    if hook == _BACKENDS:
+        lines += ["lmkernel backends", f"lmkernel certify {names.name}"]
+    else:
+        lines.append(f"pytest {place}")
+    return "\nnext:\n" + "\n".join(f"  {line}" for line in lines)

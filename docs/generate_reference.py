@@ -1,0 +1,178 @@
+"""Writes docs/reference from the code: every hook, and every operation of the contract.
+
+``python docs/generate_reference.py`` writes the pages; a test compares them with `pages`.
+"""
+# ruff: noqa: INP001 - a script, not a package
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import re
+from pathlib import Path
+from textwrap import dedent
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.composed.table import COMPOSED
+from lmkernel.contract.mandatory import MandatoryOps
+from lmkernel.contract.optional import OptionalOps
+from lmkernel.contract.version import CONTRACT_VERSION
+from lmkernel.plugins import hookspecs, specs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["FOLDER", "pages"]
+
+FOLDER = Path(__file__).parent / "reference"
+WIDTH = 96
+"""Of a signature in one line."""
+MADE = "<!-- Made by docs/generate_reference.py: change the code, and run it again. -->"
+HOOKS = """\
+A plugin implements any of these functions, decorated with `lmkernel.plugins.hookimpl`, in the
+module that its entry point in the group `lmkernel` names. [Write a plugin](../plugins.md) shows
+how; `lmkernel new plugin NAME --hook HOOK` begins one."""
+ARRAYS = """\
+Shapes are in parentheses, and a *tree* is an array, or a dict, list or tuple of trees."""
+MANDATORY = """\
+Every backend writes these, in a subclass of `lmkernel.contract.mandatory.MandatoryOps`."""
+OPTIONAL = """\
+Each of these is composed from the mandatory tier unless a backend overrides it, in
+`BackendParts.overrides`, by a function of the same signature."""
+
+
+def pages() -> dict[str, str]:
+    """Both pages, by file name."""
+    return {"hooks.md": hooks_page(), "operations.md": operations_page()}
+
+
+def hooks_page() -> str:
+    """Each hook, and the fields of what it returns."""
+    parts = [MADE, "# Hooks", HOOKS]
+    for name, function in vars(hookspecs).items():
+        if name.startswith("lmkernel_register_"):
+            parts += [f"## {name}", *_hook(function)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _hook(function: Any) -> Iterator[str]:
+    definition = _definition(function)
+    yield f"```python\n{_signature(definition)}\n```"
+    yield _prose(inspect.cleandoc(function.__doc__))
+    returned = re.search(r"\[(\w+)\]", ast.unparse(definition.returns or ast.Constant(None)))
+    if returned is None:
+        raise ValueError(f"{function.__name__}: expected a sequence of specifications")
+    spec = getattr(specs, returned[1])
+    yield f"`{spec.__name__}`: {_prose(_summary(spec))}"
+    yield "\n".join(["| field | type | default | meaning |", "|---|---|---|---|", *_fields(spec)])
+
+
+def _fields(spec: Any) -> Iterator[str]:
+    meanings = _meanings(specs.Spec) | _meanings(spec)
+    for field in dataclasses.fields(spec):
+        kind, meaning = str(field.type).replace("|", r"\|"), meanings.get(field.name)
+        told = f" {_prose(meaning)}" if meaning else ""
+        yield f"| `{field.name}` | `{kind}` | {_default(field)} |{told} |"
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default is not dataclasses.MISSING:
+        return f"`{field.default!r}`"
+    if field.default_factory is not dataclasses.MISSING:
+        return f"`{field.default_factory()!r}`"
+    return "required"
+
+
+def _summary(spec: Any) -> str:
+    return inspect.cleandoc(spec.__doc__).partition("\n\n")[0]
+
+
+def _meanings(spec: Any) -> dict[str, str]:
+    """What the section ``Args:`` of a docstring says of each field."""
+    _, _, section = inspect.cleandoc(spec.__doc__).partition("Args:\n")
+    entries = re.split(r"^    (\w+): ", section, flags=re.MULTILINE)[1:]
+    return {n: " ".join(text.split()) for n, text in zip(entries[::2], entries[1::2], strict=True)}
+
+
+def operations_page() -> str:
+    """Each operation of both tiers."""
+    parts = [MADE, "# Operations", f"Contract {CONTRACT_VERSION}. {ARRAYS}"]
+    parts += ["## The mandatory tier", MANDATORY, _rules("mandatory"), *_tier(MandatoryOps)]
+    parts += ["## The optional tier", OPTIONAL, _rules("optional"), *_tier(OptionalOps)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _rules(module: str) -> str:
+    """The constraints in the docstring of a module of the contract."""
+    doc = importlib.import_module(f"lmkernel.contract.{module}").__doc__ or ""
+    rules = inspect.cleandoc(doc).partition("Constraints: ")[2]
+    return _prose(rules[:1].upper() + rules[1:])
+
+
+def _tier(contract: type) -> Iterator[str]:
+    for section, name in _operations(contract):
+        if section:
+            yield f"### {section[0].upper()}{section[1:]}"
+        operation = getattr(contract, name)
+        yield f"#### `{name}`"
+        yield f"```python\n{_signature(_definition(operation))}\n```"
+        yield _prose(inspect.cleandoc(operation.__doc__))
+        yield f"*{_standing(contract, name)}*"
+
+
+def _standing(contract: type, name: str) -> str:
+    """The tier, and where the default is."""
+    if contract is MandatoryOps:
+        return "Mandatory; there is no default."
+    default = COMPOSED.get(name)
+    if default is None:
+        return "Optional; there is no default."
+    return f"Optional; composed by `{default.__module__}.{name}`."
+
+
+def _operations(contract: type) -> Iterator[tuple[str, str]]:
+    """Each operation that a class declares itself, with the section that begins at it, or ""."""
+    section = ""
+    for line in inspect.getsource(contract).splitlines():
+        if found := re.match(r"    # (.+)$", line):
+            section = found[1]
+        elif found := re.match(r"    def (\w+)\(", line):
+            yield section, found[1]
+            section = ""
+
+
+def _definition(function: Any) -> ast.FunctionDef:
+    [definition] = ast.parse(dedent(inspect.getsource(function))).body
+    if not isinstance(definition, ast.FunctionDef):
+        raise TypeError(f"expected a function, got {definition}")
+    return definition
+
+
+def _signature(definition: ast.FunctionDef) -> str:
+    """As it is called, without ``self``; one argument a line where it would be too wide."""
+    arguments = definition.args
+    arguments.args = [a for a in arguments.args if a.arg != "self"]
+    returned = ast.unparse(definition.returns) if definition.returns else "None"
+    listed = ast.unparse(arguments).replace("=", " = ")
+    whole = f"{definition.name}({listed}) -> {returned}"
+    if len(whole) <= WIDTH:
+        return whole
+    parts = re.split(r", (?![^\[]*\])", listed)  # at the commas outside brackets
+    inside = "".join(f"    {part},\n" for part in parts)
+    return f"{definition.name}(\n{inside}) -> {returned}"
+
+
+def _prose(text: str) -> str:
+    """Docstring to Markdown: double backquotes are single there, single ones are names as well."""
+    text = re.sub(r"``([^`]+)``", r"`\1`", text)
+    text = re.sub(r"^(Args|Returns|Raises):$", r"*\1*\n", text, flags=re.MULTILINE)
+    text = re.sub(r"^    (\S)", r"- \1", text, flags=re.MULTILINE)
+    return re.sub(r"^ {8}(\S)", r"  \1", text, flags=re.MULTILINE)
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, "utf-8")
