@@ -79,7 +79,7 @@ class Budget:
         if not found.share <= 1:
             exact = self.honest == self.floor == 0
             raise Discrepancy(
-                _sentence(what, got[worst], want[worst], worst, None if exact else found)
+                _sentence(what, got[worst], want[worst], worst, None if exact else found), found
             )
         return found
 

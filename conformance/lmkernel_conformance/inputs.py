@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,8 @@ __all__ = ["SEED", "normal", "parameters", "spread", "tokens"]
 
 Host = Any
 
-SEED = 20240617
+SEED = int(os.environ.get("LMKERNEL_CONFORMANCE_SEED") or 20240617)
+"""Fixed, unless a run with fresh inputs says otherwise before the suite is imported."""
 
 
 def normal(purpose: str, *shape: int, scale: float = 1.0, shift: float = 0.0) -> Host:

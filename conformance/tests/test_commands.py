@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from own_backends import Own, install
 
 from lmkernel.contract.capabilities import Capabilities
-from lmkernel.errors import MissingDependencyError, UnknownNameError
+from lmkernel.errors import InputError, MissingDependencyError, UnknownNameError
 from lmkernel.plugins import BackendSpec, Registry, hookimpl
 from lmkernel_conformance.cli import Certify
 from lmkernel_conformance.mutants.mutant import optional
@@ -49,28 +49,54 @@ def test_certify_passes_numpy_from_an_empty_folder(
     monkeypatch.chdir(tmp_path)
     assert _run(Certify, "numpy", "--profile", "inference", "--level", "document") == 0
     out = capfd.readouterr().out
-    assert "numpy passes the profile inference" in out
-    assert "document" in out
+    assert "numpy passes (levels document; no certificate) the profile inference" in out
     assert list(tmp_path.iterdir()) == []
 
 
-def test_certify_ignores_the_users_pytest_configuration(
+def test_certify_writes_a_folder_that_can_be_verified(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "of numpy"
+    assert _run(Certify, "numpy", "--level", "document", "--json", "--out", str(out)) == 0
+    document = json.loads(capfd.readouterr().out)
+    assert {row["state"] for row in document["cases"]} == {"passed"}
+    assert any(row["share"] > 0 for row in document["cases"])
+    assert {"numpy", "autograd", "lmkernel"} == set(document["backend"]["distributions"])
+    assert _run(Certify, "--verify", str(out / "certificate.json")) == 1
+    assert "only a part of the suite was run" in capfd.readouterr().out
+
+
+def test_certify_tells_what_failed_and_how_to_repeat_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --nonsense\n", encoding="utf-8")
-    (tmp_path / "conftest.py").write_text("raise RuntimeError\n", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTEST_ADDOPTS", "--more-nonsense")
-    assert _run(Certify, "numpy", "--level", "document", "--json") == 0
-    rows = json.loads(capfd.readouterr().out)
-    assert {row["outcome"] for row in rows} == {"passed"}
-    assert any(row["share"] > 0 for row in rows)
+    source = """
+    def overrides(parts):
+        return {"softmax": lambda x, axis=-1: parts.mandatory.exp(x)}
+    """
+    install(tmp_path, "own_wrong", Own(source=source))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert _run(Certify, "own_wrong", "--level", "document", "--profile", "inference") == 1
+    out = capfd.readouterr().out
+    assert "document/attention.weights[float32]: failed: " in out
+    assert "of the budget" in out
+    again = (
+        "python -m lmkernel_conformance.reproduce document/attention.weights --backend own_wrong"
+    )
+    assert again in out
+    assert "own_wrong is not certified for the profile inference" in out
 
 
-def test_certify_needs_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'lmkernel\[conformance\]'"):
-        _run(Certify, "numpy")
+def test_certify_explores_with_a_seed(capfd: pytest.CaptureFixture[str]) -> None:
+    assert _run(Certify, "numpy", "--seed", "12345") == 0
+    assert capfd.readouterr().out == "seed 12345: passed\n"
+
+
+def test_certify_wants_a_backend_or_a_file() -> None:
+    with pytest.raises(InputError, match="expected the name of a backend, or --verify FILE"):
+        _run(Certify)
+    with pytest.raises(InputError, match="--jobs of at least 1"):
+        _run(Certify, "numpy", "--jobs", "0")
 
 
 def test_certify_refuses_an_unknown_and_an_absent_backend() -> None:

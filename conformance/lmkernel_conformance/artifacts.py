@@ -1,0 +1,103 @@
+"""What a certification leaves in a folder: the certificate, a page, JUnit XML, a badge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+from lmkernel.checkpoints.atomic import new_directory
+from lmkernel.checkpoints.documents import write_object
+from lmkernel.errors import InputError
+from lmkernel_conformance.page import page
+from lmkernel_conformance.states import GOOD
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["badge", "junit", "require_place", "write_artifacts"]
+
+_COLOURS = {"certified": "#2e7d4f", "passed in part": "#8a6d1b", "not certified": "#b3382c"}
+
+
+def write_artifacts(document: Mapping[str, Any], seconds: Mapping[str, float], out: Path) -> None:
+    """Write all four; the folder appears whole or not at all, in place of an earlier one.
+
+    Args:
+        document: the certificate.
+        seconds: that each case took, by ``case[dtype]``.
+        out: the folder; it may hold what an earlier certification left, and nothing else.
+    """
+    with new_directory(out, overwrite=_ours(out)) as folder:
+        write_object(folder / "certificate.json", document)
+        (folder / "certificate.html").write_text(page(document), encoding="utf-8")
+        (folder / "junit.xml").write_text(junit(document, seconds), encoding="utf-8")
+        (folder / "badge.svg").write_text(badge(document), encoding="utf-8")
+
+
+def require_place(out: Path) -> None:
+    """Raise `InputError` if the folder holds anything but an earlier certification's files."""
+    if out.exists() and not _ours(out):
+        raise InputError(f"{out}: expected no folder, an empty one, or an earlier certification's")
+
+
+def _ours(out: Path) -> bool:
+    names = {"certificate.json", "certificate.html", "junit.xml", "badge.svg"}
+    return out.is_dir() and {file.name for file in out.iterdir()} <= names
+
+
+def junit(document: Mapping[str, Any], seconds: Mapping[str, float]) -> str:
+    """JUnit XML: a suite for each level; what is excused passes, with its reason as output."""
+    root = ET.Element("testsuites", name=f"lmkernel {document['backend']['name']}")
+    levels = dict.fromkeys(row["level"] for row in document["cases"])
+    for level in levels:
+        rows = [row for row in document["cases"] if row["level"] == level]
+        bad = sum(row["state"] not in GOOD for row in rows)
+        suite = ET.SubElement(
+            root, "testsuite", name=level, tests=str(len(rows)), failures=str(bad), errors="0"
+        )
+        for row in rows:
+            _junit_case(suite, row, seconds)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _junit_case(suite: ET.Element, row: Mapping[str, Any], seconds: Mapping[str, float]) -> None:
+    name = f"{row['case']}[{row['dtype']}]"
+    time = f"{seconds.get(name, 0.0):.3f}"
+    case = ET.SubElement(suite, "testcase", classname=row["level"], name=name, time=time)
+    message = _printable(row.get("message", ""))
+    if row["state"] not in GOOD:
+        ET.SubElement(case, "failure", type=row["state"], message=message)
+    elif row["state"] != "passed":
+        ET.SubElement(case, "system-out").text = f"{row['state']}: {message}"
+
+
+def _printable(text: str) -> str:
+    """XML has no place for control characters."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def badge(document: Mapping[str, Any]) -> str:
+    """An SVG badge: the backend and the verdict."""
+    left = f"lmkernel {document['backend']['name']}"
+    right = f"{document['verdict']}: {document['profile']}"
+    a, b = (7 * len(text) + 14 for text in (left, right))
+    colour = _COLOURS[document["verdict"]]
+    text = ET.Element("title")
+    text.text = f"{left}, {right}"
+    title = ET.tostring(text, encoding="unicode")
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{a + b}" height="20" role="img">{title}'
+        f'<rect width="{a}" height="20" fill="#444"/>'
+        f'<rect x="{a}" width="{b}" height="20" fill="{colour}"/>'
+        '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" '
+        f'text-anchor="middle">{_label(left, a / 2, a - 10)}{_label(right, a + b / 2, b - 10)}'
+        "</g></svg>\n"
+    )
+
+
+def _label(text: str, x: float, length: int) -> str:
+    made = ET.Element("text", x=f"{x:g}", y="14", textLength=str(length))
+    made.text = text
+    return ET.tostring(made, encoding="unicode")

@@ -1,0 +1,150 @@
+"""The certificate: what was run on which backend, what came of it, and the hash over all of that.
+
+Constraints: its verdict follows from its content (`lmkernel_conformance.verdict`), and reading it
+recomputes both; the hash shows that it was edited, not by whom it was made, since it is no
+signature.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.checkpoints.documents import read_object
+from lmkernel.contract.version import CONTRACT_VERSION
+from lmkernel.errors import CheckpointError
+from lmkernel.plugins.registry import ENTRY_POINT_GROUP
+from lmkernel_conformance.budget import FACTOR, FLOOR_ULPS, ORDERS
+from lmkernel_conformance.canonical import HASH, fingerprint, sealed
+from lmkernel_conformance.verdict import CERTIFIED, reasons, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from lmkernel.plugins import BackendSpec
+    from lmkernel_conformance.known import KnownFailure
+    from lmkernel_conformance.manifest import Manifest
+
+__all__ = ["FORMAT", "about_backend", "complete", "verify"]
+
+FORMAT = 1
+_MEMBERS = {
+    "format": int,
+    "suite": str,
+    "contract": str,
+    "manifest": str,
+    "profile": str,
+    "selection": str,
+    "issued": str,
+    "precision": str,
+    "budget": dict,
+    "backend": dict,
+    "cases": list,
+    "fresh": dict,
+    "known_failures": list,
+    "problems": list,
+    "next": str,
+    "verdict": str,
+    "reasons": list,
+    HASH: str,
+}
+
+Document = dict[str, Any]
+
+
+def about_backend(spec: BackendSpec, device: str) -> Document:
+    """Name, device, declared capabilities, and the versions of the distributions behind it."""
+    names = dict.fromkeys((*spec.distributions, *_distributions(spec)))
+    return {
+        "name": spec.name,
+        "description": spec.description,
+        "contract": spec.contract,
+        "device": device,
+        "dtypes": list(spec.capabilities.dtypes),
+        "unsupported": dict(spec.capabilities.unsupported),
+        "requires": list(spec.requires),
+        "distributions": {name: _version(name) for name in names},
+    }
+
+
+def _distributions(spec: BackendSpec) -> list[str]:
+    """Those that register something of the backend's own package."""
+    package = spec.load.partition(":")[0].partition(".")[0]
+    points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    own = [p.dist for p in points if p.value.partition(":")[0].partition(".")[0] == package]
+    return sorted({dist.name for dist in own if dist is not None})
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def complete(
+    about: Mapping[str, Any],
+    known: Sequence[KnownFailure],
+    manifest: Manifest,
+) -> Document:
+    """Add to what was run the versions, the budget's numbers, the verdict and the hash.
+
+    Args:
+        about: profile, selection, issued, backend, cases, fresh and problems.
+        known: the backend's known failures.
+        manifest: the suite's.
+    """
+    document: Document = {
+        "format": FORMAT,
+        "suite": _version("lmkernel"),
+        "contract": CONTRACT_VERSION,
+        "manifest": manifest.hash,
+        "precision": "the framework's default settings",
+        "budget": {"factor": FACTOR, "floor_ulps": FLOOR_ULPS, "orders": ORDERS},
+        "known_failures": [dataclasses.asdict(entry) for entry in known],
+        **about,
+    }
+    document["verdict"] = verdict(document, manifest)
+    document["reasons"] = reasons(document, manifest)
+    return sealed(document)
+
+
+def verify(path: Path, manifest: Manifest) -> list[str]:
+    """What does not fit in a certificate; empty if it is whole and says certified, rightly.
+
+    Args:
+        path: ``certificate.json``.
+        manifest: the suite's.
+
+    Raises:
+        CheckpointError: it cannot be read, or is no certificate.
+    """
+    document = read_object(path, required=True)
+    _check_members(path, document)
+    found = []
+    if document[HASH] != fingerprint(document):
+        found.append("it was edited: the content does not fit its hash")
+    if document["budget"] != {"factor": FACTOR, "floor_ulps": FLOOR_ULPS, "orders": ORDERS}:
+        found.append(f"its budgets are not the suite's: {document['budget']}")
+    why, now = reasons(document, manifest), verdict(document, manifest)
+    if document["verdict"] != now:
+        found.append(f"it says {document['verdict']!r}, its content says {now!r}")
+    if now != CERTIFIED:
+        found += why or [f"{now}: only a part of the suite was run ({document['selection']})"]
+    return found
+
+
+def _check_members(path: Path, document: Mapping[str, Any]) -> None:
+    wrong = [n for n, kind in _MEMBERS.items() if not isinstance(document.get(n), kind)]
+    if wrong:
+        raise CheckpointError(f"{path}: expected a certificate, {', '.join(wrong)} is not there")
+    if document["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path}: expected a certificate of format {FORMAT}, got {document['format']}"
+        )
+    rows = document["cases"]
+    for i, row in enumerate(rows):
+        if not isinstance(row, dict) or {"case", "dtype", "state", "share"} - set(row):
+            raise CheckpointError(f"{path}: cases, entry {i}: expected case, dtype, state, share")

@@ -1,0 +1,143 @@
+"""Runs the suite on a backend, in processes of its own, and makes the certificate of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel_conformance import isolation
+from lmkernel_conformance.certificate import about_backend, complete
+from lmkernel_conformance.known import known_failures
+from lmkernel_conformance.states import Judge
+from lmkernel_conformance.verdict import WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lmkernel.plugins import BackendSpec
+    from lmkernel_conformance.isolation import Answer, Plan
+    from lmkernel_conformance.known import KnownFailure
+    from lmkernel_conformance.manifest import Key, Manifest
+
+__all__ = ["Certification", "explore"]
+
+_SEED_BITS = 32
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Certification:
+    """One run.
+
+    Args:
+        spec: of the backend.
+        plan: how cases are run.
+        manifest: what must run.
+        profile: one of `lmkernel_conformance.cases.PROFILES`.
+        levels: only these, or all if empty.
+        smoke: only the smoke run's cases.
+        told: called with each answer.
+    """
+
+    spec: BackendSpec
+    plan: Plan
+    manifest: Manifest
+    profile: str = "full"
+    levels: tuple[str, ...] = ()
+    smoke: bool = False
+    told: Callable[[Answer], None] = lambda _: None
+
+    @property
+    def selection(self) -> str:
+        """``"whole"``, or what part was run."""
+        parts = ["smoke"] if self.smoke else []
+        parts += [f"levels {', '.join(self.levels)}"] if self.levels else []
+        return "; ".join(parts) or WHOLE
+
+    @property
+    def keys(self) -> list[Key]:
+        """What is run."""
+        declared = self.spec.capabilities.dtypes
+        whole = self.manifest.required(self.profile, declared)
+        chosen = self.manifest.smoke(self.profile) if self.smoke else whole
+        return [k for k in chosen if not self.levels or k.case.partition("/")[0] in self.levels]
+
+    def run(self) -> dict[str, Any]:
+        """The certificate, whatever the verdict."""
+        known, today = known_failures(self.spec), _today()
+        greeting, answers = isolation.run(self.plan, self.keys, self.told)
+        judge = Judge(
+            manifest=self.manifest,
+            unsupported=self.spec.capabilities.unsupported,
+            known=known,
+            today=today,
+        )
+        about = {
+            "profile": self.profile,
+            "selection": self.selection,
+            "issued": today,
+            "backend": about_backend(self.spec, greeting.get("device", "none")),
+            "cases": [judge.row(answer) for answer in answers],
+            "fresh": self._fresh(),
+            "next": greeting.get("next", ""),
+            "problems": [*self._declared(greeting), *self._unmatched(known)],
+        }
+        return complete(about, known, self.manifest)
+
+    def _declared(self, greeting: Answer) -> list[str]:
+        """What the loaded backend says of itself is what its spec says."""
+        if "error" in greeting:
+            return [greeting["error"]]
+        said = self.spec.capabilities
+        wanted = {"dtypes": list(said.dtypes), "unsupported": dict(said.unsupported)}
+        return [
+            f"{name}: the spec declares {want}, the process that loads it {greeting.get(name)}"
+            for name, want in wanted.items()
+            if greeting.get(name) != want
+        ]
+
+    def _unmatched(self, known: Sequence[KnownFailure]) -> list[str]:
+        keys = self.manifest.required("full", self.spec.capabilities.dtypes)
+        return [
+            f"the known failure {entry} matches nothing" for entry in known if entry.unmatched(keys)
+        ]
+
+    def _fresh(self) -> dict[str, Any]:
+        """Single operations once more, with inputs that nobody could know before."""
+        keys = [] if self.levels and "operations" not in self.levels else self._fresh_keys()
+        seed, failures = explore(self.plan, keys)
+        return {"seed": seed, "cases": len(keys), "failures": failures}
+
+    def _fresh_keys(self) -> list[Key]:
+        """A known failure or a refusal says nothing about memory: those cases are left out."""
+        known = known_failures(self.spec)
+        keys = [
+            k for k in self.manifest.fresh() if not any(e.matches(k.case, k.dtype) for e in known)
+        ]
+        return keys[:: 4 if self.smoke else 1]
+
+
+def explore(plan: Plan, keys: Sequence[Key], seed: int | None = None) -> tuple[int, list[str]]:
+    """Run cases with inputs of a seed, by default a fresh one.
+
+    Args:
+        plan: how cases are run.
+        keys: cases that hold for any inputs.
+        seed: to use again.
+
+    Returns:
+        The seed, and a line for each failure; what the backend refuses as declared is none.
+    """
+    chosen = secrets.randbits(_SEED_BITS) if seed is None else seed
+    _, answers = isolation.run(replace(plan, seed=chosen), keys) if keys else ({}, [])
+    return chosen, [
+        f"{a['case']}[{a['dtype']}]: {a['message']}"
+        for a in answers
+        if a["outcome"] != "passed" and not a.get("refused")
+    ]
+
+
+def _today() -> str:
+    return dt.datetime.now(dt.UTC).date().isoformat()

@@ -1,0 +1,196 @@
+"""The certificate as a page: one HTML file without script and without outside resources."""
+
+from __future__ import annotations
+
+import html
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from lmkernel_conformance.catalogue import likely
+from lmkernel_conformance.chart import chart
+from lmkernel_conformance.manifest import read_manifest
+from lmkernel_conformance.states import GOOD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["page", "reproducing"]
+
+_TIGHTEST = 15
+_MANY_ULPS = 1e6
+_NUMBERS = ("passed", "excused", "failed", "error in ulp")
+_SENTENCES = {
+    "certified": "Every case that the profile asks for was run, and each is accounted for.",
+    "passed in part": "Only a part of the suite was run, and it passed. This is no certificate.",
+    "not certified": "The backend does not fulfil the profile; the reasons are below.",
+}
+
+
+def page(document: Mapping[str, Any]) -> str:
+    """The whole page.
+
+    Args:
+        document: the certificate.
+    """
+    name = document["backend"]["name"]
+    style = files("lmkernel_conformance").joinpath("page.css").read_text(encoding="utf-8")
+    body = [_head(document), _facts(document), _reasons(document), _levels(document)]
+    body += [_chart(document), _tightest(document), _excused(document), _all(document)]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{_e(name)}: {_e(document['verdict'])}</title>\n<style>\n{style}</style></head>\n"
+        f"<body><main>\n{chr(10).join(part for part in body if part)}\n</main></body></html>\n"
+    )
+
+
+def _e(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _head(document: Mapping[str, Any]) -> str:
+    backend, verdict = document["backend"], document["verdict"]
+    kind = verdict.replace(" ", "-")
+    return (
+        f'<header class="{kind}"><p class="what">Conformance of a backend</p>'
+        f'<h1>{_e(backend["name"])} <span class="pill">{_e(verdict)}</span></h1>'
+        f"<p>{_e(_SENTENCES[verdict])}</p></header>"
+    )
+
+
+def _facts(document: Mapping[str, Any]) -> str:
+    backend = document["backend"]
+    versions = [f"{name} {version}" for name, version in backend["distributions"].items()]
+    fresh = document["fresh"]
+    pairs = {
+        "profile": document["profile"],
+        "run": document["selection"],
+        "issued": document["issued"],
+        "device": backend["device"],
+        "versions": ", ".join(versions),
+        "precision": f"{', '.join(backend['dtypes'])}; {document['precision']}",
+        "suite": f"lmkernel {document['suite']}, contract {document['contract']}",
+        "fresh inputs": f"{fresh['cases']} cases with the seed {fresh['seed']}",
+        "manifest": document["manifest"],
+        "content": document["sha256"],
+    }
+    items = (f"<div><dt>{_e(name)}</dt><dd>{_e(value)}</dd></div>" for name, value in pairs.items())
+    return f'<dl class="facts">{"".join(items)}</dl>'
+
+
+def _reasons(document: Mapping[str, Any]) -> str:
+    bad = [row for row in document["cases"] if row["state"] not in GOOD]
+    named = {f"{row['case']}[{row['dtype']}]" for row in bad}
+    others = [why for why in document["reasons"] if why.partition(": ")[0] not in named]
+    if not others and not bad:
+        return ""
+    items = "".join(f"<li>{_e(why)}</li>" for why in others)
+    following = f"<pre>{_e(document['next'])}</pre>" if document["next"] else ""
+    return (
+        f'<section><h2>Why not</h2><ul class="why">{items}</ul>{following}'
+        f"{_failures(document, bad)}</section>"
+    )
+
+
+def _failures(document: Mapping[str, Any], bad: Sequence[Mapping[str, Any]]) -> str:
+    cases = read_manifest().cases
+    return "".join(
+        f'<article class="failure"><h3>{_e(row["case"])} <small>{_e(row["dtype"])}, '
+        f"{_e(row['state'])}</small></h3><p><code>{_e(row.get('message', ''))}</code></p>"
+        f"{_hints(cases.get(row['case'], {}).get('rows', ()))}"
+        f"<pre>{_e(reproducing(document['backend']['name'], row))}</pre></article>"
+        for row in bad
+    )
+
+
+def _hints(rows: Iterable[int]) -> str:
+    hints = likely(rows)
+    return f"<p>Likely: {_e('; or '.join(hints))}.</p>" if hints else ""
+
+
+def reproducing(backend: str, row: Mapping[str, Any]) -> str:
+    """The command that runs one case again."""
+    return (
+        f"python -m lmkernel_conformance.reproduce {row['case']} "
+        f"--backend {backend} --dtype {row['dtype']}"
+    )
+
+
+def _levels(document: Mapping[str, Any]) -> str:
+    lines = []
+    for level in dict.fromkeys(row["level"] for row in document["cases"]):
+        rows = [row for row in document["cases"] if row["level"] == level]
+        good = sum(row["state"] == "passed" for row in rows)
+        excused = sum(row["state"] in GOOD for row in rows) - good
+        worst = max((row["share"] or 0.0 for row in rows if row["state"] == "passed"), default=0.0)
+        cells = [good, excused, len(rows) - good - excused]
+        numbers = "".join(f'<td class="number">{n or "–"}</td>' for n in cells)
+        lines.append(f"<tr><th>{_e(level)}</th>{numbers}<td>{_bar(worst)}</td></tr>")
+    head = _row("th", ["level", "passed", "excused", "failed", "largest share of a budget"])
+    return f"<section><h2>Levels</h2><table>{head}{''.join(lines)}</table></section>"
+
+
+def _bar(share: float) -> str:
+    width = f"{100 * min(share, 1.0):.1f}%"
+    return f'<span class="bar"><span style="width:{width}"></span></span> {share:.0%}'
+
+
+def _row(tag: str, cells: Iterable[object]) -> str:
+    return f"<tr>{''.join(f'<{tag}{_kind(tag, cell)}>{_e(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def _kind(tag: str, cell: object) -> str:
+    """Heads of columns of numbers stand where the numbers stand."""
+    return ' class="number"' if tag == "th" and cell in _NUMBERS else ""
+
+
+def _chart(document: Mapping[str, Any]) -> str:
+    levels = list(dict.fromkeys(row["level"] for row in document["cases"]))
+    used = {row["dtype"]: None for row in document["cases"]}
+    keys = "".join(f'<span class="key {_e(d)}">{_e(d)}</span>' for d in used)
+    words = (
+        "Each dot is a case. A budget is four times the largest error that an honest NumPy "
+        "implementation makes in the same precision, plus four units in the last place."
+    )
+    drawn = chart(document["cases"], levels)
+    return f"<section><h2>Use of the budgets</h2><p>{words}</p><p>{keys}</p>{drawn}</section>"
+
+
+def _tightest(document: Mapping[str, Any]) -> str:
+    passed = [row for row in document["cases"] if row["state"] == "passed" and row["share"] > 0]
+    chosen = sorted(passed, key=lambda row: (-row["share"], row["case"], row["dtype"]))[:_TIGHTEST]
+    lines = (
+        f"<tr><td>{_e(row['case'])}</td><td>{_e(row['dtype'])}</td>"
+        f'<td class="number">{_ulps(row["ulps"])}</td><td>{_bar(row["share"])}</td></tr>'
+        for row in chosen
+    )
+    head = _row("th", ["case", "dtype", "error in ulp", "share of its budget"])
+    return f"<section><h2>The tightest cases</h2><table>{head}{''.join(lines)}</table></section>"
+
+
+def _ulps(ulps: float) -> str:
+    """Where the exact result is next to zero, its last place says nothing."""
+    return f"{ulps:.3g}" if ulps < _MANY_ULPS else "near zero"
+
+
+def _excused(document: Mapping[str, Any]) -> str:
+    rows = [row for row in document["cases"] if row["state"] in GOOD and row["state"] != "passed"]
+    if not rows:
+        return ""
+    lines = (_row("td", [r["case"], r["dtype"], r["state"], r.get("message", "")]) for r in rows)
+    head = _row("th", ["case", "dtype", "state", "what the backend said"])
+    return f"<section><h2>Excused</h2><table>{head}{''.join(lines)}</table></section>"
+
+
+def _all(document: Mapping[str, Any]) -> str:
+    rows = document["cases"]
+    lines = (_row("td", [r["case"], r["dtype"], r["state"], _percent(r["share"])]) for r in rows)
+    head = _row("th", ["case", "dtype", "state", "share"])
+    return (
+        f"<details><summary>All {len(rows)} results</summary>"
+        f"<table>{head}{''.join(lines)}</table></details>"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "outside" if share is None else f"{share:.2%}"

@@ -1,0 +1,59 @@
+"""``python -m lmkernel_conformance.reproduce CASE --backend NAME --dtype D``: one case again.
+
+It runs in this process, so that a debugger reaches the backend; a failure keeps its traceback. With
+``--seed`` the inputs are those of a run with fresh inputs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print what each comparison used of its budget, or raise what the case raises."""
+    args = _parse(arguments)
+    if args.seed is not None:
+        os.environ["LMKERNEL_CONFORMANCE_SEED"] = str(args.seed)
+    from lmkernel.backend import load_backend
+    from lmkernel.errors import UnknownNameError
+    from lmkernel.plugins import default_registry
+    from lmkernel_conformance.cases import CASES, Item
+    from lmkernel_conformance.catalogue import likely
+    from lmkernel_conformance.runner import attempt
+    from lmkernel_conformance.subject import Subject
+    from lmkernel_conformance.watch import watched
+
+    if args.case not in CASES:
+        raise UnknownNameError("case", args.case, CASES)
+    registry = default_registry()
+    backend = load_backend(args.backend, registry=registry)
+    case = CASES[args.case]
+    subject = Subject(backend=watched(backend, registry.select_backend(args.backend)))
+    found = attempt(subject, Item(case, args.dtype))
+    print(f"{args.case}[{args.dtype}] on {args.backend}: {case.doc}")  # noqa: T201 - a command's results are printed
+    for record in found.records:
+        share, ulps = record.measured.share, record.measured.ulps
+        print(f"  {record.what}: {ulps:.3g} ulp, {share:.1%} of its budget")  # noqa: T201 - the same
+    if found.error is None:
+        print("passed")  # noqa: T201 - the same
+        return 0
+    for hint in likely(case.rows):
+        print(f"likely: {hint}")  # noqa: T201 - the same
+    raise found.error
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m lmkernel_conformance.reproduce")
+    parser.add_argument("case", metavar="CASE", help="such as operations/softmax")
+    parser.add_argument("--backend", required=True, metavar="NAME")
+    parser.add_argument("--dtype", default="float32", metavar="D")
+    parser.add_argument("--seed", type=int, help="of a run with fresh inputs")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

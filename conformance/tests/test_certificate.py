@@ -1,0 +1,224 @@
+"""The certificate: its verdict follows from its content, and whatever does not fit is told."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from lmkernel.errors import CheckpointError, InputError
+from lmkernel_conformance.artifacts import badge, junit, require_place, write_artifacts
+from lmkernel_conformance.canonical import sealed
+from lmkernel_conformance.certificate import complete, verify
+from lmkernel_conformance.known import KnownFailure
+from lmkernel_conformance.manifest import read_manifest
+from lmkernel_conformance.page import page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MANIFEST = read_manifest()
+BACKEND = {
+    "name": "own",
+    "description": "",
+    "contract": "0.3",
+    "device": "cpu",
+    "dtypes": ["float32", "float64"],
+    "unsupported": {"gelu": "no erf"},
+    "requires": ["numpy"],
+    "distributions": {"numpy": "2.0"},
+}
+KNOWN = KnownFailure(
+    case="operations/softmax",
+    exception="Discrepancy",
+    reason="<b>it</b> overflows",
+    link="https://example.org/1",
+    expires="2030-06-30",
+)
+
+
+def _about() -> dict[str, Any]:
+    """A run of the profile inference in which all passed."""
+    rows = [
+        {
+            "case": key.case,
+            "level": key.case.partition("/")[0],
+            "dtype": key.dtype,
+            "state": "passed",
+            "share": 0.25,
+            "ulps": 1.0,
+        }
+        for key in MANIFEST.required("inference", ["float32", "float64"])
+    ]
+    fresh = {"seed": 7, "cases": 60, "failures": []}
+    return {
+        "profile": "inference",
+        "selection": "whole",
+        "issued": "2030-01-31",
+        "backend": copy.deepcopy(BACKEND),
+        "cases": rows,
+        "fresh": fresh,
+        "next": "",
+        "problems": [],
+    }
+
+
+def _made(change: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any]:
+    about = _about()
+    change(about)
+    return complete(about, [KNOWN], MANIFEST)
+
+
+def _row(about: dict[str, Any], case: str) -> dict[str, Any]:
+    return next(row for row in about["cases"] if row["case"] == case)
+
+
+def _set(case: str, /, **values: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda about: _row(about, case).update(values)
+
+
+def test_the_same_run_has_the_same_certificate() -> None:
+    assert _made() == _made()
+    assert _made()["verdict"] == "certified"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda a: a["cases"].pop(0), "document/.*: did not run"),
+        (lambda a: a["cases"].append(a["cases"][0]), "is there 2 times"),
+        (_set("operations/softmax", case="operations/softmux"), "the manifest has no such case"),
+        (_set("operations/softmax", case="operations/softmux"), "operations/softmax.*did not run"),
+        (_set("operations/erf", share=1.5), "share of the budget between 0 and 1, got 1.5"),
+        (_set("operations/erf", share=None), "share of the budget between 0 and 1, got None"),
+        (_set("operations/erf", state="skipped"), "skipped: without a message"),
+        (_set("operations/erf", state="failed", message="wrong"), "failed: wrong"),
+        (_set("operations/erf", state="unsupported", operation="erf"), "erf is not declared"),
+        (_set("operations/erf", state="known failure"), "no entry matches it"),
+        (lambda a: a.update(cases=[]), "no case was run"),
+        (lambda a: a["backend"].update(dtypes=["float32"]), "float64 are mandatory"),
+        (lambda a: a["fresh"].update(failures=["operations/erf: 0"]), "fresh seed 7: operations"),
+        (lambda a: a["fresh"].update(cases=0), "no case was run with fresh inputs"),
+        (lambda a: a.update(manifest="0" * 64), "expected the manifest .*, got 000000000000"),
+        (lambda a: a.update(problems=["matches nothing"]), "matches nothing"),
+    ],
+)
+def test_what_is_not_certified(change: Callable[[dict[str, Any]], None], told: str) -> None:
+    document = _made(change)
+    assert document["verdict"] == "not certified"
+    assert any(re.search(told, why) for why in document["reasons"])
+
+
+def test_a_known_failure_expires() -> None:
+    failing = _set("operations/softmax", state="known failure", message="wrong")
+    assert _made(failing)["verdict"] == "certified"
+
+    def later(about: dict[str, Any]) -> None:
+        failing(about)
+        about["issued"] = "2030-07-01"
+
+    assert _made(later)["verdict"] == "not certified"
+
+
+def test_a_part_of_the_suite_is_no_certificate() -> None:
+    def part(about: dict[str, Any]) -> None:
+        about.update(selection="smoke", cases=about["cases"][:5])
+
+    assert _made(part)["verdict"] == "passed in part"
+
+
+def _verified(folder: Path, document: dict[str, Any]) -> str:
+    place = folder / "certificate.json"
+    place.write_text(json.dumps(document), encoding="utf-8")
+    return "\n".join(verify(place, MANIFEST))
+
+
+def test_verify_finds_nothing_in_what_is_whole(tmp_path: Path) -> None:
+    assert _verified(tmp_path, _made()) == ""
+
+
+def test_verify_finds_what_was_edited(tmp_path: Path) -> None:
+    document = _made()
+    document["backend"]["device"] = "cuda"
+    assert _verified(tmp_path, document) == "it was edited: the content does not fit its hash"
+
+
+def test_verify_finds_another_verdict_under_a_new_hash(tmp_path: Path) -> None:
+    document = _made(_set("operations/erf", state="failed", message="wrong"))
+    told = _verified(tmp_path, sealed({**document, "verdict": "certified", "reasons": []}))
+    assert "it says 'certified', its content says 'not certified'" in told
+    assert "operations/erf[float32]: failed: wrong" in told
+
+
+def test_verify_finds_a_looser_budget(tmp_path: Path) -> None:
+    looser = {"factor": 400.0, "floor_ulps": 4.0, "orders": 16}
+    assert "budgets are not the suite's" in _verified(
+        tmp_path, sealed({**_made(), "budget": looser})
+    )
+
+
+def test_verify_says_that_the_manifest_is_another(tmp_path: Path) -> None:
+    other = sealed({**_made(), "manifest": "f" * 64})
+    assert "expected the manifest" in _verified(tmp_path, other)
+
+
+def test_verify_refuses_what_is_no_certificate(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="expected a certificate, format, suite"):
+        _verified(tmp_path, {})
+    with pytest.raises(CheckpointError, match="expected a certificate of format 1, got 2"):
+        _verified(tmp_path, {**_made(), "format": 2})
+    with pytest.raises(CheckpointError, match="cases, entry 0: expected case, dtype"):
+        _verified(tmp_path, {**_made(), "cases": [{}]})
+
+
+def test_artifacts(tmp_path: Path) -> None:
+    out = tmp_path / "own"
+    for _ in range(2):
+        require_place(out)
+        write_artifacts(_made(), {}, out)
+    names = ["badge.svg", "certificate.html", "certificate.json", "junit.xml"]
+    assert sorted(file.name for file in out.iterdir()) == names
+    assert verify(out / "certificate.json", MANIFEST) == []
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match="an earlier certification's"):
+        require_place(tmp_path)
+
+
+def test_the_page_needs_nothing_from_outside() -> None:
+    told = "<script>alert(1)</script>"
+    text = page(_made(_set("operations/erf", state="failed", message=told, share=None)))
+    assert told not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert not re.search(r"(src|href)=|url\(|@import|<script|<link", text)
+    assert "python -m lmkernel_conformance.reproduce operations/erf --backend own" in text
+    assert "not certified" in text
+
+
+def test_the_page_is_well_formed() -> None:
+    text = page(_made()).replace("<!doctype html>", "").replace('<meta charset="utf-8">', "")
+    body = ET.fromstring(re.sub(r"<meta [^>]*>", "", text))  # noqa: S314 - it is our own
+    circles = [e for e in body.iter() if e.tag == "circle"]
+    assert len(circles) == len(_about()["cases"])
+
+
+def test_junit_counts_failures() -> None:
+    document = _made(_set("operations/erf", state="hung", message="no result\x00"))
+    root = ET.fromstring(junit(document, {"operations/erf[float32]": 1.5}))  # noqa: S314 - it is our own
+    assert sum(int(suite.get("failures", "")) for suite in root) == 1
+    [failure] = root.iter("failure")
+    assert failure.attrib == {"type": "hung", "message": "no result "}
+    assert sum(1 for _ in root.iter("testcase")) == len(document["cases"])
+
+
+def test_the_badge_says_backend_and_verdict() -> None:
+    text = "".join(ET.fromstring(badge(_made())).itertext())  # noqa: S314 - it is our own
+    assert "lmkernel own" in text
+    assert "certified: inference" in text

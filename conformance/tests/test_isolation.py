@@ -1,0 +1,53 @@
+"""A backend that crashes or hangs costs the case that did it, by name; the rest runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from own_backends import Own
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Certify = Callable[[Own], dict[str, Any]]
+
+
+@pytest.mark.parametrize(
+    ("deed", "state", "told"),
+    [
+        ("import ctypes; ctypes.string_at(0)", "crashed", "SIGSEGV Fatal Python error"),
+        ("import os; os.abort()", "crashed", "SIGABRT Fatal Python error"),
+        ("import time; time.sleep(60)", "hung", "no result within 2 seconds"),
+    ],
+)
+def test_crash_and_hang(certify: Certify, deed: str, state: str, told: str) -> None:
+    source = f"""
+    def overrides(parts):
+        def gelu(x):
+            {deed}
+        return {{"gelu": gelu}}
+    """
+    cases = ("operations/gelu", "operations/mse", "operations/relu")
+    document = certify(Own(source=source, cases=cases, limit=2.0))
+    rows = {f"{row['case']}[{row['dtype']}]": row for row in document["cases"]}
+    assert rows["operations/gelu[float32]"]["state"] == state
+    assert told in rows["operations/gelu[float32]"]["message"]
+    assert rows["operations/mse[float64]"]["state"] == "passed"
+    assert rows["operations/relu[float64]"]["state"] == "passed"
+    assert document["verdict"] == "not certified"
+
+
+def test_what_a_backend_prints_does_not_disturb(certify: Certify) -> None:
+    source = """
+    def overrides(parts):
+        print("{}", flush=True)
+        return {}
+    """
+    assert certify(Own(source=source, cases=("operations/gelu",)))["verdict"] == "certified"
+
+
+def test_a_backend_that_cannot_be_loaded_says_why(certify: Certify) -> None:
+    document = certify(Own(source="import nowhere_to_be_found", cases=("operations/gelu",)))
+    assert "No module named 'nowhere_to_be_found'" in document["problems"][0]
+    assert {row["state"] for row in document["cases"]} == {"failed"}
