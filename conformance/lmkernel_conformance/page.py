@@ -168,9 +168,9 @@ def _tightest(document: Mapping[str, Any]) -> str:
     return f"<section><h2>The tightest cases</h2><table>{head}{''.join(lines)}</table></section>"
 
 
-def _ulps(ulps: float) -> str:
+def _ulps(ulps: float | None) -> str:
     """Where the exact result is next to zero, its last place says nothing."""
-    return f"{ulps:.3g}" if ulps < _MANY_ULPS else "near zero"
+    return f"{ulps:.3g}" if ulps is not None and ulps < _MANY_ULPS else "near zero"
 
 
 def _excused(document: Mapping[str, Any]) -> str:

@@ -119,7 +119,7 @@ def _attempt(subject: Subject, case: Any, asked: Mapping[str, str]) -> dict[str,
     answer: dict[str, Any] = {
         "outcome": "passed" if found.error is None else "failed",
         "share": max((m.share for m in measured), default=0.0),
-        "ulps": max((m.ulps for m in measured), default=0.0),
+        "ulps": _bounded(max((m.ulps for m in measured), default=0.0)),
     }
     if found.error is not None:
         answer |= {"exception": type(found.error).__name__, "message": _message(found.error, asked)}
@@ -140,12 +140,16 @@ def _message(error: BaseException, asked: Mapping[str, str]) -> str:
 
 
 def _finding(error: BaseException) -> dict[str, Any]:
-    """What it used of its budget; None stands for what has no bound, such as NaN."""
+    """What it used of its budget."""
     measured = getattr(error, "measured", None)
     if measured is None:
         return {}
-    values = {"share": measured.share, "ulps": measured.ulps}
-    return {name: x if math.isfinite(x) else None for name, x in values.items()}
+    return {"share": _bounded(measured.share), "ulps": _bounded(measured.ulps)}
+
+
+def _bounded(measured: float) -> float | None:
+    """None stands for what has no bound: NaN, or the last places of a zero."""
+    return measured if math.isfinite(measured) else None
 
 
 def _refused(error: BaseException) -> str | None:
