@@ -12,7 +12,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
     return [
         BackendSpec(
             name="jax",
-            contract="0.3",
+            contract="1.0",
             load="lmkernel_jax.backend:create",
             requires=("jax",),
             distributions=("jax",),

@@ -12,7 +12,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
     return [
         BackendSpec(
             name="numpy",
-            contract="0.3",
+            contract="1.0",
             load="lmkernel_numpy.backend:create",
             requires=("numpy", "autograd"),
             distributions=("numpy", "autograd"),

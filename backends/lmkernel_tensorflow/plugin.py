@@ -12,7 +12,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
     return [
         BackendSpec(
             name="tensorflow",
-            contract="0.3",
+            contract="1.0",
             load="lmkernel_tensorflow.backend:create",
             requires=("tensorflow",),
             distributions=("tensorflow", "tensorflow-cpu"),

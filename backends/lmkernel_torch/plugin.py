@@ -12,7 +12,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
     return [
         BackendSpec(
             name="torch",
-            contract="0.3",
+            contract="1.0",
             load="lmkernel_torch.backend:create",
             requires=("torch",),
             distributions=("torch",),
@@ -20,6 +20,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
             capabilities=Capabilities(
                 dtypes=("float32", "float64", "bfloat16", "float16"),
                 devices=("cpu", "cuda", "mps"),
+                device_dtypes={"mps": ("float32", "bfloat16", "float16")},
             ),
             description="PyTorch, eager, on CPU, CUDA or Metal",
         )

@@ -57,9 +57,14 @@ class Certification:
         return "; ".join(parts) or WHOLE
 
     @property
+    def device(self) -> str:
+        """Where the backend computes."""
+        return self.plan.device or self.spec.capabilities.devices[0]
+
+    @property
     def keys(self) -> list[Key]:
         """What is run."""
-        declared = self.spec.capabilities.dtypes
+        declared = self.spec.capabilities.dtypes_on(self.device)
         whole = self.manifest.required(self.profile, declared)
         chosen = self.manifest.smoke(self.profile) if self.smoke else whole
         return [k for k in chosen if not self.levels or k.case.partition("/")[0] in self.levels]
@@ -78,7 +83,7 @@ class Certification:
             "profile": self.profile,
             "selection": self.selection,
             "issued": today,
-            "backend": about_backend(self.spec, greeting.get("device", "none")),
+            "backend": about_backend(self.spec, greeting.get("device", self.device)),
             "cases": [judge.row(answer) for answer in answers],
             "fresh": self._fresh(),
             "next": greeting.get("next", ""),
@@ -91,7 +96,10 @@ class Certification:
         if "error" in greeting:
             return [greeting["error"]]
         said = self.spec.capabilities
-        wanted = {"dtypes": list(said.dtypes), "unsupported": dict(said.unsupported)}
+        wanted = {
+            "dtypes": list(said.dtypes_on(self.device)),
+            "unsupported": dict(said.unsupported),
+        }
         return [
             f"{name}: the spec declares {want}, the process that loads it {greeting.get(name)}"
             for name, want in wanted.items()

@@ -12,13 +12,13 @@ def lmkernel_register_commands() -> list[CommandSpec]:
         CommandSpec(
             name="certify",
             load="lmkernel_conformance.cli:Certify",
-            contract="0.3",
+            contract="1.0",
             help="test a backend against the contract, case by case",
         ),
         CommandSpec(
             name="reference",
             load="lmkernel_conformance.reference:Reference",
-            contract="0.3",
+            contract="1.0",
             help="compute the document's worked examples: printed, correct, computed",
         ),
     ]

@@ -98,7 +98,7 @@ def _greeting(backend: Any) -> dict[str, Any]:
     return {
         "name": backend.name,
         "device": backend.device,
-        "dtypes": list(declared.dtypes),
+        "dtypes": list(declared.dtypes_on(backend.device)),
         "unsupported": dict(declared.unsupported),
         "next": told(backend.name, next_steps(backend)),
     }

@@ -26,7 +26,7 @@ class Absent:
         return [
             BackendSpec(
                 name="absent",
-                contract="0.3",
+                contract="1.0",
                 load="absent.backend:create",
                 requires=("absent_framework",),
                 install="pip install absent",

@@ -33,7 +33,7 @@ class BackendParts:
         components: whole components that the backend supplies itself, by interface and kind, such
             as ``"attention:multi_head"``.
         scope: what must be entered around operations, such as JAX's 64-bit types; by default
-            nothing. It is thread-local, re-entrant and undone on exit.
+            nothing. It works in any thread, is re-entrant there and undone on exit.
         inference: what is entered besides where no gradient is wanted.
     """
 

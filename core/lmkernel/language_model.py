@@ -193,7 +193,8 @@ def open_language_model(
         CheckpointError: a file is missing, damaged, or contradicts its configuration.
         CapabilityError: a dtype that the backend does not declare.
     """
-    compute = backend.capabilities.require_dtype(backend.name, dtype or "float32")
+    capabilities = backend.capabilities
+    compute = capabilities.require_dtype(backend.name, dtype or "float32", backend.device)
     files, found = open_model(path, find), registry or default_registry()
     where = str(files.path)
     family = find_family(files.config.get("model_type"), where, found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,15 @@ def test_breaking_hook_leaves_the_others_alone() -> None:
     assert "boom" in str(error)
 
 
-@pytest.mark.parametrize(("version", "advice"), [("1.0", "upgrade lmkernel"), ("x", "expected")])
+@pytest.mark.parametrize(
+    ("version", "advice"),
+    [
+        ("2.0", "upgrade lmkernel"),
+        ("1.99", "upgrade lmkernel"),
+        ("0.3", "upgrade the plugin"),
+        ("x", "expected"),
+    ],
+)
 def test_wrong_contract_is_refused_by_name(version: str, advice: str) -> None:
     registry = Registry({"p": Plugin(backend("old", contract=version), backend("fine"))})
     assert set(registry.all(BackendSpec)) == {"fine"}
@@ -133,6 +142,28 @@ def test_malformed_load_is_refused_at_construction() -> None:
 def test_undeclared_dtype_is_refused() -> None:
     with pytest.raises(CapabilityError, match=r"declares the dtypes float32, float64.*'bfloat16'"):
         Capabilities().require_dtype("b", "bfloat16")
+
+
+def test_a_device_may_have_other_dtypes_than_the_default_one() -> None:
+    own = Capabilities(devices=("cpu", "gpu"), device_dtypes={"gpu": ("float32", "bfloat16")})
+    assert own.dtypes_on("gpu:1") == ("float32", "bfloat16")
+    assert own.dtypes_on("cpu") == ("float32", "float64")
+    assert own.require_dtype("b", "bfloat16", "gpu:0") == "bfloat16"
+    with pytest.raises(CapabilityError, match=r"float32, bfloat16 on gpu:0; got 'float64'"):
+        own.require_dtype("b", "float64", "gpu:0")
+
+
+@pytest.mark.parametrize(
+    ("device_dtypes", "told"),
+    [
+        ({"gpu": ("float64",)}, r"device_dtypes of gpu: expected float32 .*got float64"),
+        ({"cpu": ("float32",)}, r"device_dtypes: expected any of gpu; got cpu"),
+        ({"tpu": ("float32",)}, r"device_dtypes: expected any of gpu; got tpu"),
+    ],
+)
+def test_dtypes_of_a_device_that_contradict(device_dtypes: dict[str, Any], told: str) -> None:
+    with pytest.raises(CapabilityError, match=told):
+        Capabilities(devices=("cpu", "gpu"), device_dtypes=device_dtypes)
 
 
 def test_import_brings_no_framework() -> None:

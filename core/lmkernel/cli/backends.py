@@ -55,6 +55,7 @@ def _row(spec: BackendSpec) -> dict[str, Any]:
         "install": spec.install,
         "devices": list(capabilities.devices),
         "dtypes": list(capabilities.dtypes),
+        "device_dtypes": {kind: list(own) for kind, own in capabilities.device_dtypes.items()},
         "compiled": capabilities.compiled,
         "shape_step": capabilities.shape_step,
         "unsupported": dict(capabilities.unsupported),
@@ -133,11 +134,16 @@ def _state(row: dict[str, Any]) -> str:
 
 
 def _details(rows: list[dict[str, Any]]) -> list[str]:
-    """What is too long for a column: why a backend is broken, and what one does not support."""
+    """What is too long for a column: why a backend is broken, and what it lacks, or lacks there."""
     broken = [f"{r['name']} is broken: {r['probe']}" for r in rows if r.get("probe", "ok") != "ok"]
     unsupported = [
         f"{row['name']} does not support {what}: {why}"
         for row in rows
         for what, why in row["unsupported"].items()
     ]
-    return broken + unsupported
+    narrower = [
+        f"{row['name']} has on {device}: {' '.join(dtypes)}"
+        for row in rows
+        for device, dtypes in row["device_dtypes"].items()
+    ]
+    return broken + unsupported + narrower

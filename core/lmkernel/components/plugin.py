@@ -29,7 +29,7 @@ def lmkernel_register_components() -> list[ComponentSpec]:
         ComponentSpec(
             interface=interface,  # type: ignore[arg-type]  # the table above holds interfaces
             name=name,
-            contract="0.3",
+            contract="1.0",
             load=f"lmkernel.{where}",
         )
         for interface, name, where in _KINDS

@@ -22,6 +22,8 @@ class Capabilities:
     Args:
         dtypes: floating dtypes; float32 and float64 are mandatory.
         devices: kinds of device, such as ``"cpu"``; the first is the default.
+        device_dtypes: those of kinds of device, not the default one, that have others, such as a
+            GPU without float64; float32 is mandatory on each.
         compiled: whether `compile` specialises on shapes. Then the core keeps shapes few: it
             pads prompts and grows caches in steps of ``shape_step``.
         shape_step: the multiple that varying lengths are rounded up to; 1 when not compiled.
@@ -33,27 +35,44 @@ class Capabilities:
     compiled: bool = False
     shape_step: int = 1
     unsupported: dict[str, str] = field(default_factory=dict)
+    device_dtypes: dict[str, tuple[DType, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        missing = {"float32", "float64"} - set(self.dtypes)
-        unknown = set(self.dtypes) - set(FLOATING)
-        if missing or unknown:
-            raise CapabilityError(
-                f"dtypes: expected float32, float64 and any of {', '.join(FLOATING)}; "
-                f"got {', '.join(self.dtypes)}"
-            )
+        _require(self.dtypes, "dtypes", "float32", "float64")
+        for kind, dtypes in self.device_dtypes.items():
+            _require(dtypes, f"device_dtypes of {kind}", "float32")
         if not self.devices or self.shape_step < 1:
             raise CapabilityError(
                 f"expected a device and shape_step >= 1; got {self.devices}, {self.shape_step}"
             )
+        strange = set(self.device_dtypes) - set(self.devices[1:])
+        if strange:
+            raise CapabilityError(
+                f"device_dtypes: expected any of {', '.join(self.devices[1:]) or 'no device'}; "
+                f"got {', '.join(sorted(strange))}"
+            )
 
-    def require_dtype(self, backend: str, dtype: str) -> DType:
-        """Return ``dtype`` if it is declared, else raise `CapabilityError`."""
-        for declared in self.dtypes:
+    def dtypes_on(self, device: str) -> tuple[DType, ...]:
+        """The floating dtypes on a device: a declared kind, with an optional index."""
+        return self.device_dtypes.get(device.partition(":")[0], self.dtypes)
+
+    def require_dtype(self, backend: str, dtype: str, device: str = "") -> DType:
+        """Return ``dtype`` if it is declared for the device, else raise `CapabilityError`."""
+        there = self.dtypes_on(device)
+        for declared in there:
             if declared == dtype:
                 return declared
         known = "" if dtype in get_args(DType) else " (no such dtype is known)"
+        where = f" on {device}" if self.device_dtypes and device else ""
         raise CapabilityError(
-            f"backend {backend!r} declares the dtypes {', '.join(self.dtypes)}; "
+            f"backend {backend!r} declares the dtypes {', '.join(there)}{where}; "
             f"got {dtype!r}{known}"
+        )
+
+
+def _require(dtypes: tuple[DType, ...], what: str, *mandatory: DType) -> None:
+    if set(mandatory) - set(dtypes) or set(dtypes) - set(FLOATING):
+        raise CapabilityError(
+            f"{what}: expected {', '.join(mandatory)} and any of {', '.join(FLOATING)}; "
+            f"got {', '.join(dtypes)}"
         )

@@ -3,7 +3,9 @@
 Constraints: arrays are the framework's own; their ``.shape``, ``+ - * /``, negation, comparisons,
 ``& | ~`` of booleans and basic slices with step 1 are used directly. Names and meanings are the
 Python array API standard's (2024.12) where it has them. Dtypes are named by strings (`DType`) and
-never mixed. Indices are checked by the caller: out of range is undefined.
+never mixed. Indices are checked by the caller: out of range is undefined. Each operation computes
+in the dtype of its arguments or a wider one, never a narrower. An array may be computed when it is
+first needed; `to_numpy` waits for it.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ class MandatoryOps(ABC):
 
     @abstractmethod
     def astype(self, x: Array, dtype: DType) -> Array:
-        """``x`` converted to ``dtype``; differentiable between floating dtypes."""
+        """``x`` converted to ``dtype``; differentiable between floating dtypes alone."""
 
     @abstractmethod
     def dtype(self, x: Array) -> DType:
@@ -140,7 +142,7 @@ class MandatoryOps(ABC):
 
     @abstractmethod
     def argmax(self, x: Array, axis: int) -> Array:
-        """int32 index of the first maximum along one axis."""
+        """int32 index of the first maximum along one axis; no gradient flows through it."""
 
     @abstractmethod
     def matmul(self, x: Array, y: Array) -> Array:

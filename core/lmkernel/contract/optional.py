@@ -2,7 +2,8 @@
 
 Constraints: a backend may override any of them with a function of the same signature; the default
 is in `lmkernel.composed`. Sums over 16-bit floats accumulate in float32, and results come back in
-the dtype of the input. Handles of packed weights and of caches are opaque to the core.
+the dtype of the input. Handles of packed weights and of caches are opaque to the core. An override
+that suits some dtypes or shapes calls the composition for the rest: ``assemble(mandatory, {})``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The version of the contract, apart from the version of the package.
 
-While the major version is 0, a minor version may add and change; a plugin says which it was built
-for, and is refused when its major version differs or its minor version is newer than the core's.
+A minor version adds and changes nothing that was there; a major version may. A plugin says which it
+was built for, and is refused when its major version differs or its minor version is newer than the
+core's.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from lmkernel.errors import ContractVersionError
 
 __all__ = ["CONTRACT_VERSION", "check_contract"]
 
-CONTRACT_VERSION = "0.3"
+CONTRACT_VERSION = "1.0"
 
 
 def check_contract(what: str, declared: str) -> None:

@@ -24,4 +24,4 @@ _FAMILIES: Mapping[str, str] = MappingProxyType(
 @hookimpl
 def lmkernel_register_families() -> list[FamilySpec]:
     """By ``model_type``."""
-    return [FamilySpec(name=n, load=load, contract="0.3") for n, load in _FAMILIES.items()]
+    return [FamilySpec(name=n, load=load, contract="1.0") for n, load in _FAMILIES.items()]

@@ -69,7 +69,7 @@ class Model:
         self.config = config
         self.policy = policy or PrecisionPolicy()
         for dtype in (self.policy.params, self.policy.compute, self.policy.output):
-            backend.capabilities.require_dtype(backend.name, dtype)
+            backend.capabilities.require_dtype(backend.name, dtype, backend.device)
         factory = ComponentFactory(backend, registry)
         self.embedding: Embedding = factory.create("embedding", config.embedding)
         self.target_embedding: Embedding | None = config.target_embedding and factory.create(

@@ -12,11 +12,11 @@ def lmkernel_register_sources() -> list[SourceSpec]:
     return [
         SourceSpec(
             name="wheel",
-            contract="0.3",
+            contract="1.0",
             load="lmkernel.sources.wheel:WheelSource",
             models={
                 row.name: f"{row.description} ({row.license})" for row in WHEEL_MODELS.values()
             },
         ),
-        SourceSpec(name="hub", contract="0.3", load="lmkernel.sources.hub:HubSource", prefix="hf:"),
+        SourceSpec(name="hub", contract="1.0", load="lmkernel.sources.hub:HubSource", prefix="hf:"),
     ]

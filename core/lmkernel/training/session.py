@@ -111,7 +111,8 @@ def put_together(
     backend = load_backend(
         settings.backend or None, device=settings.device or None, registry=registry
     )
-    backend.capabilities.require_dtype(backend.name, settings.training.precision)
+    precision = settings.training.precision
+    backend.capabilities.require_dtype(backend.name, precision, backend.device)
     for name in settings.trackers:
         registry.get(TrackerSpec, name)
     start = start_of(settings, registry, progress)

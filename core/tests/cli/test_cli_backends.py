@@ -41,6 +41,7 @@ def spec(name: str, **fields: Any) -> BackendSpec:
             compiled=True,
             shape_step=16,
             unsupported={"scan": "no loops yet"},
+            device_dtypes={"npu": ("float32", "bfloat16")},
         ),
     }
     return BackendSpec(name=name, **{**defaults, **fields})
@@ -75,6 +76,7 @@ def test_json_holds_what_is_declared(capsys: pytest.CaptureFixture[str]) -> None
         "install": "pip install new",
         "devices": ["cpu", "npu"],
         "dtypes": ["float32", "float64", "bfloat16"],
+        "device_dtypes": {"npu": ["float32", "bfloat16"]},
         "compiled": True,
         "shape_step": 16,
         "unsupported": {"scan": "no loops yet"},

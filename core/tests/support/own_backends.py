@@ -21,7 +21,7 @@ def lmkernel_register_backends():
     return [
         BackendSpec(
             name="{name}",
-            contract="0.3",
+            contract="1.0",
             load="{name}.backend:create",
             requires={requires},
             capabilities=Capabilities({capabilities}),

@@ -13,12 +13,12 @@ def lmkernel_register_components() -> list[ComponentSpec]:
             interface="attention",
             name="alibi",
             load="lmkernel_alibi.attention:AlibiAttention",
-            contract="0.3",
+            contract="1.0",
         ),
         ComponentSpec(
             interface="loss",
             name="focal",
             load="lmkernel_alibi.loss:FocalLoss",
-            contract="0.3",
+            contract="1.0",
         ),
     ]

@@ -15,7 +15,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
         BackendSpec(
             name="minimal",
             load="lmkernel_minimal.ops:create",
-            contract="0.3",
+            contract="1.0",
             requires=("numpy",),
             distributions=("numpy",),
             install="pip install lmkernel-minimal",

@@ -12,6 +12,6 @@ def lmkernel_register_trackers() -> list[TrackerSpec]:
         TrackerSpec(
             name="mlflow",
             load="lmkernel_mlflow.tracker:MlflowTracker",
-            contract="0.3",
+            contract="1.0",
         )
     ]

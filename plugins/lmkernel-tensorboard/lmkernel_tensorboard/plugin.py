@@ -12,6 +12,6 @@ def lmkernel_register_trackers() -> list[TrackerSpec]:
         TrackerSpec(
             name="tensorboard",
             load="lmkernel_tensorboard.tracker:TensorBoardTracker",
-            contract="0.3",
+            contract="1.0",
         )
     ]

@@ -12,6 +12,6 @@ def lmkernel_register_trackers() -> list[TrackerSpec]:
         TrackerSpec(
             name="wandb",
             load="lmkernel_wandb.tracker:WandbTracker",
-            contract="0.3",
+            contract="1.0",
         )
     ]
