@@ -109,7 +109,8 @@ class NumpyOps(MandatoryOps):
         return anp.transpose(x, tuple(axes))
 
     def broadcast_to(self, x: Array, shape: Sequence[int]) -> Array:
-        return anp.broadcast_to(x, tuple(shape))
+        axes = (1,) * (len(shape) - x.ndim)  # autograd knows no axes in front
+        return anp.broadcast_to(anp.reshape(x, axes + x.shape) if axes else x, tuple(shape))
 
     def concat(self, arrays: Sequence[Array], axis: int) -> Array:
         return anp.concatenate(arrays, axis)

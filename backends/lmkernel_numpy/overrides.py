@@ -101,7 +101,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None, delta: Delta | No
     if bias is not None:
         y += bias
     if delta is not None:
-        y += (rows @ delta[0].T) @ delta[1].T
+        y += ((rows @ delta[0].T) @ delta[1].T).reshape(y.shape)
     return y.reshape(*x.shape[:-1], weight.shape[0])
 
 
@@ -202,6 +202,7 @@ def _attend(
 ) -> Array:
     """Block by block of queries; slots behind the last one that a block sees are left out."""
     batch, heads, time, _ = queries.shape
+    mask, bias = (_every_slot(x, keys.shape[2]) for x in (mask, bias))
     queries = queries * queries.dtype.type(scale)
     out = np.empty((batch, heads, time, values.shape[-1]), values.dtype)
     for begin in range(0, time, _BLOCK):
@@ -217,6 +218,13 @@ def _attend(
             softcap,
         )
     return out
+
+
+def _every_slot(x: Array | None, slots: int) -> Array | None:
+    """What broadcasts along the slots, with all of them, so that some can be left out."""
+    if x is None or x.shape[-1] == slots:
+        return x
+    return np.broadcast_to(x, (*x.shape[:-1], slots))
 
 
 def _rows(x: Array, rows: slice) -> Array:

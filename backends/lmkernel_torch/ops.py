@@ -30,7 +30,9 @@ class TorchOps(MandatoryOps):
         self._device = device
 
     def asarray(self, value: Any, dtype: DType, *, copy: bool = True) -> Array:
-        host = np.array(value) if copy else np.asarray(value)
+        host = np.asarray(value)
+        if copy or any(step < 0 for step in host.strides):  # torch reads no memory backwards
+            host = np.array(host)
         return torch.from_numpy(host).to(self._device, getattr(torch, dtype))
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
@@ -65,7 +67,7 @@ class TorchOps(MandatoryOps):
     def take(self, x: Array, indices: Array, axis: int) -> Array:
         before = axis % x.ndim
         taken = torch.index_select(x, before, indices.reshape(-1))
-        return taken.reshape(*x.shape[:before], *indices.shape, *x.shape[before + 1 :])
+        return taken.reshape((*x.shape[:before], *indices.shape, *x.shape[before + 1 :]))
 
     def exp(self, x: Array) -> Array:
         return torch.exp(x)
@@ -162,6 +164,20 @@ class TorchOps(MandatoryOps):
 
     def random_uniform(self, key: Array, shape: Sequence[int], dtype: DType) -> Array:
         high, low = (int(word) for word in key)
-        generator = torch.Generator(self._device).manual_seed(high << 32 | low)
+        generator = torch.Generator(self._device).manual_seed(_mixed(high << 32 | low))
         kind = getattr(torch, dtype)
         return torch.rand(tuple(shape), generator=generator, dtype=kind, device=self._device)
+
+
+_LOW = 2**64 - 1
+
+
+def _mixed(word: int) -> int:
+    """64 bits, each of which depends on all bits of ``word`` (Steele et al., OOPSLA '14, fig. 13).
+
+    The generator of a processor takes the lower 32 alone.
+    """
+    word = word + 0x9E3779B97F4A7C15 & _LOW
+    word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 & _LOW
+    word = (word ^ word >> 27) * 0x94D049BB133111EB & _LOW
+    return word ^ word >> 31

@@ -120,7 +120,7 @@ def _attend(
     if softcap is not None:
         return _capped(queries, keys, values, mask, scale, bias, softcap)
     if bias is None and _is_trained(queries, keys):
-        return Attention.apply(queries, keys, values, mask, scale)
+        return Attention.apply(queries, keys, values, mask, scale, causal)
     shown = mask
     if bias is not None:
         shown, causal = bias if mask is None else bias.masked_fill(~mask, float("-inf")), False

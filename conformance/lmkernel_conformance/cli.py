@@ -39,6 +39,8 @@ _LEVELS = (
 _PROFILES = ("inference", "training", "full")
 _COLOURS = {"certified": "green", "passed in part": "yellow", "not certified": "red"}
 _MOST_JOBS = 4
+_MOST_REASONS = 20
+"""Printed; whoever needs more takes ``--json`` or ``--out``."""
 
 
 @final
@@ -179,7 +181,7 @@ def _counts(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _failures(document: Mapping[str, Any]) -> list[str]:
-    """Every reason; one of a case with its likely defect and the command that repeats it."""
+    """The first reasons; one of a case with its likely defect and the command that repeats it."""
     from lmkernel_conformance.catalogue import likely
     from lmkernel_conformance.manifest import read_manifest
     from lmkernel_conformance.page import reproducing
@@ -187,10 +189,13 @@ def _failures(document: Mapping[str, Any]) -> list[str]:
     cases = read_manifest().cases
     rows = {f"{row['case']}[{row['dtype']}]": row for row in document["cases"]}
     lines = []
-    for why in document["reasons"]:
+    for why in document["reasons"][:_MOST_REASONS]:
         lines.append(why)
         row = rows.get(why.partition(": ")[0])
         if row is not None:
             lines += [f"    likely: {hint}" for hint in likely(cases[row["case"]]["rows"])]
             lines.append(f"    {reproducing(document['backend']['name'], row)}")
+    more = len(document["reasons"]) - _MOST_REASONS
+    if more > 0:
+        lines.append(f"and {more} more; --json prints them, --out writes a page")
     return lines

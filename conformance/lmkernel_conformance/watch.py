@@ -68,7 +68,7 @@ class _Watched:
 
     def __init__(self, backend: Backend, spec: BackendSpec) -> None:
         table = {n: f for n, f in vars(backend.ops).items() if callable(f)}
-        foreign = "numpy" not in spec.requires
+        foreign = "numpy" not in _packages(spec)
         for name in set(table) - _HIGHER - _TRANSFER:
             table[name] = _without_numpy(name, table[name]) if foreign else table[name]
         table["to_numpy"] = _looked_at(backend, _owners(spec))
@@ -115,8 +115,9 @@ def _looked_at(backend: Backend, owners: tuple[str, ...]) -> Callable[[Any], Any
 
 def _own(x: Any, owners: tuple[str, ...]) -> None:
     """The class of an array is the framework's, or a class of its own built on one of theirs."""
-    modules = {cls.__module__.partition(".")[0] for cls in type(x).__mro__}
-    if not any(module.startswith(owner) for module in modules for owner in owners):
+    modules = {cls.__module__ for cls in type(x).__mro__}
+    packages = [owner.partition(".")[0] for owner in owners]
+    if not any(module.startswith(package) for module in modules for package in packages):
         raise Discrepancy(
             f"expected an array of {' or '.join(owners)}, got {type(x).__module__}."
             f"{type(x).__qualname__}"

@@ -85,6 +85,11 @@ def test_arrays_must_be_those_of_the_framework_that_is_named(certify: Certify) -
     assert "got numpy.ndarray" in _why(document)
 
 
+def test_a_module_inside_a_package_names_the_package(certify: Certify) -> None:
+    document = certify(Own(requires=("numpy.linalg", "autograd.core", "lmkernel_numpy")))
+    assert document["verdict"] == "certified"
+
+
 OWN_ARRAYS = """
 import numpy as np
 

@@ -87,6 +87,18 @@ def test_certify_tells_what_failed_and_how_to_repeat_it(
     assert "own_wrong is not certified for the profile inference" in out
 
 
+def test_certify_prints_the_first_of_many_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    install(tmp_path, "own_broken", Own(source="import nowhere_to_be_found"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert _run(Certify, "own_broken", "--level", "document", "--profile", "inference") == 1
+    out = capfd.readouterr().out
+    assert out.count(": failed: ") < 25
+    assert "more; --json prints them, --out writes a page" in out
+
+
 def test_certify_explores_with_a_seed(capfd: pytest.CaptureFixture[str]) -> None:
     assert _run(Certify, "numpy", "--seed", "12345") == 0
     assert capfd.readouterr().out == "seed 12345: passed\n"

@@ -24,6 +24,8 @@ Host = Any
 
 _BATCH, _HEADS, _KV, _TIME, _SLOTS, _WIDTH, _VALUE = 2, 6, 3, 4, 7, 5, 8
 _SCALE = 0.37
+_LONG = 70
+"""No multiple of the block of any kernel."""
 
 
 def _parts(
@@ -105,6 +107,13 @@ def attention_square() -> Trial:
     """As many queries as keys."""
     where = np.array([range(5)] * 2)
     return _trial(_parts(5, 5), oracle.visible(where, where, causal=True))
+
+
+@trial(id="attention.long_causal", op="attention", rows=(1,))
+def attention_long() -> Trial:
+    """So many queries that a backend may take another path, which leaves out what nobody sees."""
+    where = np.array([range(_LONG)] * 2)
+    return _trial(_parts(_LONG, _LONG), oracle.visible(where, where, causal=True))
 
 
 @trial(id="attention.causal_and_padded", op="attention", rows=(1, 4, 6))
