@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 
 from lmkernel.backend import BackendParts
@@ -20,6 +22,7 @@ def create(device: str) -> BackendParts:
         mandatory=mandatory,
         overrides=overrides(assemble(mandatory, {})),
         scope=_wide_types,
+        strict=functools.partial(jax.default_matmul_precision, "highest"),
     )
 
 

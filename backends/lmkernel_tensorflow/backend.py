@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from lmkernel.backend import BackendParts
 from lmkernel.composed import assemble
 from lmkernel_tensorflow.ops import TensorflowOps
 from lmkernel_tensorflow.overrides import overrides
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["create"]
 
@@ -19,4 +25,16 @@ def create(device: str) -> BackendParts:
         mandatory=mandatory,
         overrides=overrides(device, assemble(mandatory, {})),
         scope=lambda: tf.device(device),
+        strict=_strict,
     )
+
+
+@contextlib.contextmanager
+def _strict() -> Iterator[None]:
+    """The library has one setting for all threads, which is put back."""
+    kept = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(enabled=False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(kept)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import TYPE_CHECKING
+
 import torch
 
 from lmkernel.backend import BackendParts
 from lmkernel_torch.ops import TorchOps
 from lmkernel_torch.overrides import OVERRIDES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["create"]
 
@@ -17,4 +23,16 @@ def create(device: str) -> BackendParts:
         mandatory=TorchOps(torch.device(device)),
         overrides=OVERRIDES,
         inference=torch.inference_mode,
+        strict=_strict,
     )
+
+
+@contextlib.contextmanager
+def _strict() -> Iterator[None]:
+    """The library has one setting for all threads, which is put back."""
+    kept = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(kept)

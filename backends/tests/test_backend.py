@@ -27,6 +27,16 @@ def backend() -> Iterator[Backend]:
         yield loaded
 
 
+def test_strict_products_keep_all_bits(backend: Backend) -> None:
+    """TF32 keeps 11 of 24 bits, bfloat16 8; the scope can be entered twice."""
+    x = np.array([[1 + 2.0**-11, 2.0**-23]], np.float32)
+    with backend.strict(), backend.strict():
+        product = backend.ops.matmul(
+            backend.ops.asarray(x, "float32"), backend.ops.asarray(x.T, "float32")
+        )
+        assert backend.ops.to_numpy(product).item() == float(x[0, 0]) ** 2
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_document_chain(backend: Backend, dtype: str) -> None:
     """3.3.1 to 3.3.3 by their formulas: W·x, W·e + b, softmax; 3.3.1 and softmax are errata."""

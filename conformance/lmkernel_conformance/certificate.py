@@ -93,7 +93,7 @@ def complete(
     """Add to what was run the versions, the budget's numbers, the verdict and the hash.
 
     Args:
-        about: profile, selection, issued, backend, cases, fresh and problems.
+        about: profile, selection, precision, issued, backend, cases, fresh, next and problems.
         known: the backend's known failures.
         manifest: the suite's.
     """
@@ -102,7 +102,6 @@ def complete(
         "suite": _version("lmkernel"),
         "contract": CONTRACT_VERSION,
         "manifest": manifest.hash,
-        "precision": "the framework's default settings",
         "budget": {"factor": FACTOR, "floor_ulps": FLOOR_ULPS, "orders": ORDERS},
         "known_failures": [dataclasses.asdict(entry) for entry in known],
         **about,

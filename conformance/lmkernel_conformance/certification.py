@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from lmkernel_conformance.known import KnownFailure
     from lmkernel_conformance.manifest import Key, Manifest
 
-__all__ = ["Certification", "explore"]
+__all__ = ["STRICT", "USUAL", "Certification", "explore"]
 
 _SEED_BITS = 32
+USUAL = "the framework's default settings"
+STRICT = "strict: products of float32 in float32"
 
 
 @final
@@ -83,6 +85,7 @@ class Certification:
             "profile": self.profile,
             "selection": self.selection,
             "issued": today,
+            "precision": STRICT if self.plan.strict else USUAL,
             "backend": about_backend(self.spec, greeting.get("device", self.device)),
             "cases": [judge.row(answer) for answer in answers],
             "fresh": self._fresh(),

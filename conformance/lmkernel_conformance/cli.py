@@ -60,6 +60,7 @@ class Certify(Command):
         add("--level", action="append", choices=_LEVELS, help="only this level; may be repeated")
         add("--smoke", action="store_true", help="some cases of every level, within a minute")
         add("--device", help="where it computes; by default the backend's first device")
+        add("--strict", action="store_true", help="products of float32 in float32, without TF32")
         add("--out", type=Path, metavar="FOLDER", help="write certificate, page, JUnit XML, badge")
         add("--json", action="store_true", help="print the certificate")
         add("--jobs", type=int, default=_jobs(), help="processes at a time (default: %(default)s)")
@@ -89,7 +90,13 @@ def _jobs() -> int:
 def _plan(args: argparse.Namespace) -> Plan:
     from lmkernel_conformance.isolation import Plan
 
-    return Plan(backend=args.backend, device=args.device, jobs=args.jobs, limit=args.limit)
+    return Plan(
+        backend=args.backend,
+        device=args.device,
+        jobs=args.jobs,
+        limit=args.limit,
+        strict=args.strict,
+    )
 
 
 def _certify(args: argparse.Namespace, spec: BackendSpec) -> int:

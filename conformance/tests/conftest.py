@@ -32,7 +32,7 @@ def certify(
         monkeypatch.syspath_prepend(str(tmp_path))
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *before]))
         spec = Registry().select_backend(name)
-        plan = Plan(backend=name, jobs=1, limit=own.limit)
+        plan = Plan(backend=name, jobs=1, limit=own.limit, strict=own.strict)
         return Certification(
             spec=spec, plan=plan, manifest=part_of_manifest(own.cases), profile=own.profile
         ).run()

@@ -60,6 +60,7 @@ def _about() -> dict[str, Any]:
     return {
         "profile": "inference",
         "selection": "whole",
+        "precision": "the framework's default settings",
         "issued": "2030-01-31",
         "backend": copy.deepcopy(BACKEND),
         "cases": rows,

@@ -47,6 +47,33 @@ def test_what_a_backend_prints_does_not_disturb(certify: Certify) -> None:
     assert certify(Own(source=source, cases=("operations/gelu",)))["verdict"] == "certified"
 
 
+@pytest.mark.parametrize(("strict", "verdict"), [(True, "certified"), (False, "not certified")])
+def test_strict_enters_the_scope_of_the_backend(
+    certify: Certify, strict: bool, verdict: str
+) -> None:
+    source = """
+    import contextlib, contextvars
+    from lmkernel.composed import assemble
+    exact = contextvars.ContextVar("exact", default=False)
+
+    @contextlib.contextmanager
+    def strictly():
+        token = exact.set(True)
+        yield
+        exact.reset(token)
+
+    def create(device):
+        parts = honest(device)
+        right = assemble(parts.mandatory, parts.overrides)
+        def gelu(x):
+            return right.gelu(x) if exact.get() else x
+        return replace(parts, overrides={**parts.overrides, "gelu": gelu}, strict=strictly)
+    """
+    document = certify(Own(source=source, cases=("operations/gelu",), strict=strict))
+    assert document["verdict"] == verdict
+    assert ("strict" in document["precision"]) == strict
+
+
 def test_a_backend_that_cannot_be_loaded_says_why(certify: Certify) -> None:
     document = certify(Own(source="import nowhere_to_be_found", cases=("operations/gelu",)))
     assert "No module named 'nowhere_to_be_found'" in document["problems"][0]

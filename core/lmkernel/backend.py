@@ -35,6 +35,8 @@ class BackendParts:
         scope: what must be entered around operations, such as JAX's 64-bit types; by default
             nothing. It works in any thread, is re-entrant there and undone on exit.
         inference: what is entered besides where no gradient is wanted.
+        strict: what is entered besides so that products of float32 are computed in float32: without
+            TF32 or passes in bfloat16, where the framework would take them by default.
     """
 
     mandatory: MandatoryOps
@@ -42,6 +44,7 @@ class BackendParts:
     components: Mapping[str, type] = field(default_factory=dict)
     scope: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     inference: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+    strict: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
 
 
 @final
@@ -56,6 +59,7 @@ class Backend:
     components: Mapping[str, type]
     scope: Callable[[], AbstractContextManager[Any]]
     inference: Callable[[], AbstractContextManager[Any]]
+    strict: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
 
 
 def load_backend(
@@ -92,4 +96,5 @@ def load_backend(
         components=parts.components,
         scope=parts.scope,
         inference=parts.inference,
+        strict=parts.strict,
     )

@@ -54,6 +54,7 @@ class Own:
         cases: names of the cases that its manifest asks for begin with one of these.
         profile: that is asked for.
         limit: seconds for one case.
+        strict: whether its strict scope is entered.
     """
 
     source: str = ""
@@ -63,6 +64,7 @@ class Own:
     cases: tuple[str, ...] = ("operations/softmax", "operations/gelu", "document/loss")
     profile: str = "inference"
     limit: float = 60.0
+    strict: bool = False
 
 
 def part_of_manifest(prefixes: tuple[str, ...]) -> Manifest:
