@@ -62,8 +62,8 @@ class Attention(torch.autograd.Function):
 
     The library's fused kernel keeps none, but computes its gradients two to ten times as slowly.
     Queries ``(batch, heads, time, head_dim)``, keys and values ``(batch, kv_heads, slots, …)``;
-    query heads of one group are stacked as rows. With ``causal``, a quarter of the queries at a
-    time looks at the slots up to its last one alone.
+    query heads of one group are stacked as rows. ``causal`` says that the mask is the triangle:
+    then a quarter of the queries at a time looks at the slots up to its last one alone.
     """
 
     @staticmethod
@@ -79,13 +79,14 @@ class Attention(torch.autograd.Function):
         batch, heads, time, _ = queries.shape
         groups = batch * keys.shape[1]
         k, v = (x.reshape(groups, -1, x.shape[-1]) for x in (keys, values))
-        out = queries.new_empty(batch, heads, time, v.shape[-1])
+        out = _beside(queries, v.shape[-1])
         kept = []
         for rows, seen in _blocks(time, k.shape[1], causal=causal):
             q = queries[:, :, rows].reshape(groups, -1, queries.shape[-1])
             scores = _product(q, k[:, :seen].transpose(1, 2), scale)
-            shown = None if mask is None else mask[..., rows, :seen].expand(batch, -1, -1, -1)
-            weights = _weights(scores.view(batch, heads, -1, seen), shown).view_as(scores)
+            shown = None if mask is None else mask[..., rows, rows if causal else slice(None)]
+            weights = _weights(scores.view(batch, heads, -1, seen), shown, causal=causal)
+            weights = weights.view_as(scores)
             out[:, :, rows] = torch.bmm(weights, v[:, :seen]).view(batch, heads, -1, v.shape[-1])
             kept += [q, weights]
         ctx.save_for_backward(k, v, *kept)
@@ -97,16 +98,17 @@ class Attention(torch.autograd.Function):
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
         k, v, *kept = ctx.saved_tensors
         shape = ctx.shapes[0]
-        dq, dk, dv = g.new_empty(shape), torch.zeros_like(k), torch.zeros_like(v)
+        dq, dk, dv = _beside(g, shape[3]), None, None
         blocks = _blocks(shape[2], k.shape[1], causal=ctx.causal)
-        for (rows, seen), q, weights in zip(blocks, kept[::2], kept[1::2], strict=True):
+        parts = list(zip(blocks, kept[::2], kept[1::2], strict=True))
+        for (rows, seen), q, weights in reversed(parts):
             own = g[:, :, rows].reshape(len(q), -1, v.shape[-1])
-            dv[:, :seen].baddbmm_(weights.transpose(1, 2), own)
+            dv = _added(dv, torch.bmm(weights.transpose(1, 2), own))
             slopes = torch.bmm(own, v[:, :seen].transpose(1, 2))
             slopes = torch.ops.aten._softmax_backward_data(slopes, weights, -1, weights.dtype)  # noqa: SLF001 - the gradient of torch.softmax
             made = _product(slopes, k[:, :seen], ctx.scale)
             dq[:, :, rows] = made.view(*shape[:2], -1, shape[3])
-            dk[:, :seen].baddbmm_(slopes.transpose(1, 2), q, alpha=ctx.scale)
+            dk = _added(dk, _product(slopes.transpose(1, 2), q, ctx.scale))
         return dq, dk.view(ctx.shapes[1]), dv.view(ctx.shapes[2]), None, None, None
 
 
@@ -122,17 +124,34 @@ def _blocks(time: int, slots: int, *, causal: bool) -> list[tuple[slice, int]]:
     return [(slice(i, min(i + step, time)), min(i + step, time)) for i in range(0, time, step)]
 
 
+def _beside(like: Array, width: int) -> Array:
+    """Room for ``(batch, heads, time, width)`` in which the heads of one time lie side by side."""
+    batch, heads, time, _ = like.shape
+    return like.new_empty(batch, time, heads, width).transpose(1, 2)
+
+
+def _added(whole: Array | None, part: Array) -> Array:
+    """The first slots of ``whole`` and a part, the last of which comes first and is the whole."""
+    if whole is None:
+        return part
+    whole[:, : part.shape[1]] += part
+    return whole
+
+
 def _product(x: Array, y: Array, scale: float) -> Array:
     """Scale · x·y for a batch of matrices, the factor taken on by the product."""
     return torch.baddbmm(x.new_empty(()), x, y, beta=0, alpha=scale)
 
 
-def _weights(scores: Array, mask: Array | None) -> Array:
-    """The softmax of ``(batch, heads, time, slots)``, consumed; zeros where nothing is seen."""
+def _weights(scores: Array, mask: Array | None, *, causal: bool) -> Array:
+    """The softmax of ``(batch, heads, time, slots)``, consumed; zeros where nothing is seen.
+
+    The mask is that of the last slots; those before are seen by all.
+    """
     if mask is None:
         return torch.softmax(scores, -1)
-    scores.masked_fill_(~mask, float("-inf"))
+    scores[..., scores.shape[-1] - mask.shape[-1] :].masked_fill_(~mask, float("-inf"))
     weights = torch.softmax(scores, -1)
-    if not bool(mask.any(-1).all()):  # there the softmax is NaN
+    if not causal and not bool(mask.any(-1).all()):  # there the softmax is NaN
         weights.masked_fill_(~mask, 0)
     return weights

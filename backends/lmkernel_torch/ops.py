@@ -13,6 +13,7 @@ import torch
 
 from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
 from lmkernel.contract.trees import tree_map, tree_stack, tree_take
+from lmkernel_torch.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,6 +121,9 @@ class TorchOps(MandatoryOps):
     def value_and_grad(
         self, f: Callable[..., Tree], *, aux: bool = False
     ) -> Callable[..., tuple[Tree, Tree]]:
+        if self._device.type == "cpu":
+            keep_freed_memory()
+
         def differentiated(tree: Tree, *args: Any) -> tuple[Tree, Tree]:
             with torch.enable_grad():
                 watched = tree_map(lambda x: x.detach().requires_grad_(), tree)

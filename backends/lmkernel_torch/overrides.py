@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -150,8 +151,12 @@ def _is_causal(mask: Array) -> bool:
     rows, slots = mask.shape[-2:]
     if rows != slots or rows < _LONG or mask.device.type != "cpu":
         return False
-    triangle = torch.ones(rows, slots, dtype=torch.bool).tril_()
-    return bool((mask == triangle).all())
+    return bool((mask == _triangle(rows)).all())
+
+
+@functools.lru_cache(maxsize=8)
+def _triangle(rows: int) -> Array:
+    return torch.ones(rows, rows, dtype=torch.bool).tril_()
 
 
 def _capped(
