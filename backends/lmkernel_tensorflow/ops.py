@@ -107,6 +107,9 @@ class TensorflowOps(MandatoryOps):
         return tf.argmax(x, axis, output_type=tf.int32)
 
     def matmul(self, x: Array, y: Array) -> Array:
+        if x.shape[:-2] != y.shape[:-2]:  # where 2.21 broadcasts by oneDNN it leaves rows unwritten
+            front = tf.broadcast_static_shape(x.shape[:-2], y.shape[:-2])
+            x, y = (tf.broadcast_to(z, front + z.shape[-2:]) for z in (x, y))
         return tf.matmul(x, y)
 
     def stop_gradient(self, x: Array) -> Array:

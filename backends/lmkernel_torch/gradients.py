@@ -98,7 +98,9 @@ class Attention(torch.autograd.Function):
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
         k, v, *kept = ctx.saved_tensors
         shape = ctx.shapes[0]
-        dq, dk, dv = _beside(g, shape[3]), None, None
+        dq = _beside(g, shape[3])
+        dk: Array = None
+        dv: Array = None
         blocks = _blocks(shape[2], k.shape[1], causal=ctx.causal)
         parts = list(zip(blocks, kept[::2], kept[1::2], strict=True))
         for (rows, seen), q, weights in reversed(parts):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lmkernel_conformance.known import KnownFailure
     from lmkernel_conformance.manifest import Key, Manifest
 
-__all__ = ["STRICT", "USUAL", "Certification", "explore"]
+__all__ = ["STRICT", "USUAL", "Certification"]
 
 _SEED_BITS = 32
 _FRESH_MARGIN = 4.0
@@ -123,7 +123,7 @@ class Certification:
         memorised, or is wrong, is outside that too.
         """
         keys = [] if self.levels and "operations" not in self.levels else self._fresh_keys()
-        seed, failures = explore(self.plan, keys, margin=_FRESH_MARGIN)
+        seed, failures = _fresh_failures(self.plan, keys)
         return {"seed": seed, "cases": len(keys), "failures": failures}
 
     def _fresh_keys(self) -> list[Key]:
@@ -135,33 +135,21 @@ class Certification:
         return keys[:: 4 if self.smoke else 1]
 
 
-def explore(
-    plan: Plan, keys: Sequence[Key], seed: int | None = None, margin: float = 1.0
-) -> tuple[int, list[str]]:
-    """Run cases with inputs of a seed, by default a fresh one.
-
-    Args:
-        plan: how cases are run.
-        keys: cases that hold for any inputs.
-        seed: to use again.
-        margin: the share of a budget up to which an error is none.
-
-    Returns:
-        The seed, and a line for each failure; what the backend refuses as declared is none.
-    """
-    chosen = secrets.randbits(_SEED_BITS) if seed is None else seed
-    _, answers = isolation.run(replace(plan, seed=chosen), keys) if keys else ({}, [])
-    return chosen, [
+def _fresh_failures(plan: Plan, keys: Sequence[Key]) -> tuple[int, list[str]]:
+    """The seed that was drawn, and a line for each failure; a declared refusal is none."""
+    seed = secrets.randbits(_SEED_BITS)
+    _, answers = isolation.run(replace(plan, seed=seed), keys) if keys else ({}, [])
+    return seed, [
         f"{a['case']}[{a['dtype']}]: {a['message']}"
         for a in answers
-        if a["outcome"] != "passed" and not a.get("refused") and not _within(a, margin)
+        if a["outcome"] != "passed" and not a.get("refused") and not _within(a)
     ]
 
 
-def _within(answer: Answer, margin: float) -> bool:
+def _within(answer: Answer) -> bool:
     """Whether all that is wrong is an error beyond the budget, and within the margin."""
     share = answer.get("share")
-    return share is not None and 1 < share <= margin
+    return share is not None and 1 < share <= _FRESH_MARGIN
 
 
 def _today() -> str:

@@ -11,15 +11,13 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.style import columns, paint
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
 
     from lmkernel.plugins import BackendSpec
     from lmkernel_conformance.isolation import Answer, Plan
@@ -37,10 +35,8 @@ _LEVELS = (
     "training",
 )
 _PROFILES = ("inference", "training", "full")
-_COLOURS = {"certified": "green", "passed in part": "yellow", "not certified": "red"}
 _MOST_JOBS = 4
-_MOST_REASONS = 20
-"""Printed; whoever needs more takes ``--json`` or ``--out``."""
+_EXAMPLES = 100
 
 
 @final
@@ -61,25 +57,36 @@ class Certify(Command):
         add("--smoke", action="store_true", help="some cases of every level, within a minute")
         add("--device", help="where it computes; by default the backend's first device")
         add("--strict", action="store_true", help="products of float32 in float32, without TF32")
-        add("--out", type=Path, metavar="FOLDER", help="write certificate, page, JUnit XML, badge")
+        add(
+            "--out",
+            type=Path,
+            metavar="PATH",
+            help="folder for certificate, page, JUnit XML, badge; file for the self-test's page",
+        )
         add("--json", action="store_true", help="print the certificate")
         add("--jobs", type=int, default=_jobs(), help="processes at a time (default: %(default)s)")
         add("--limit", type=float, default=240.0, help="seconds for one case (default: 240)")
-        add("--explore", type=int, metavar="N", help="instead: N rounds with fresh inputs")
-        add("--seed", type=int, help="with --explore: the inputs of an earlier round")
+        add("--explore", type=int, metavar="N", help="instead: search N examples of each operation")
+        add("--seed", type=int, help="with --explore: that of an earlier search")
         add("--verify", type=Path, metavar="FILE", help="instead: recompute hash and verdict")
+        add("--self-test", action="store_true", help="instead: does the suite find every mutant?")
+        add("--full", action="store_true", help="with --self-test: slow cases on all mutants")
 
     def run(self, args: argparse.Namespace) -> int:
         """Do what was asked for; the code is 0 if nothing failed."""
         if args.verify is not None:
             return _verify(args.verify)
-        if not args.backend:
-            raise InputError("certify: expected the name of a backend, or --verify FILE")
         if args.jobs < 1 or args.limit <= 0:
             raise InputError("certify: expected --jobs of at least 1 and a --limit above 0")
+        if args.self_test:
+            return _self_test(args)
+        if not args.backend:
+            raise InputError(
+                "certify: expected the name of a backend, --verify FILE or --self-test"
+            )
         spec = self.registry.select_backend(args.backend)
         if args.explore is not None or args.seed is not None:
-            return _explore(_plan(args), args.explore or 1, args.seed)
+            return _explore(_plan(args), args.explore, args.seed)
         return _certify(args, spec)
 
 
@@ -103,6 +110,7 @@ def _certify(args: argparse.Namespace, spec: BackendSpec) -> int:
     from lmkernel_conformance.artifacts import require_place, write_artifacts
     from lmkernel_conformance.certification import Certification
     from lmkernel_conformance.manifest import read_manifest
+    from lmkernel_conformance.summary import summary
 
     seconds: dict[str, float] = {}
     if args.out is not None:
@@ -116,11 +124,10 @@ def _certify(args: argparse.Namespace, spec: BackendSpec) -> int:
         smoke=args.smoke,
         told=lambda answer: _progress(answer, seconds),
     ).run()
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
+    _clear()
     if args.out is not None:
         write_artifacts(document, seconds, args.out)
-    text = json.dumps(document, indent=2) if args.json else _text(document)
+    text = json.dumps(document, indent=2) if args.json else summary(document)
     print(text)  # noqa: T201 - a command's results are printed
     return int(document["verdict"] == "not certified")
 
@@ -129,9 +136,7 @@ def _progress(answer: Answer, seconds: dict[str, float]) -> None:
     """Keep how long it took; on a terminal, one line that counts."""
     name = f"{answer['case']}[{answer['dtype']}]"
     seconds[name] = answer["seconds"]
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{len(seconds)} {name}")
-        sys.stderr.flush()
+    _count(name, len(seconds))
 
 
 def _verify(path: Path) -> int:
@@ -144,65 +149,40 @@ def _verify(path: Path) -> int:
     return int(bool(found))
 
 
-def _explore(plan: Plan, rounds: int, seed: int | None) -> int:
-    from lmkernel_conformance.certification import explore
-    from lmkernel_conformance.manifest import read_manifest
+def _explore(plan: Plan, examples: int | None, seed: int | None) -> int:
+    from lmkernel_conformance.exploration import explore, told
 
-    failed = False
-    for _ in range(1 if seed is not None else rounds):
-        chosen, failures = explore(plan, read_manifest().fresh(), seed)
-        failed = failed or bool(failures)
-        verdict = f"{len(failures)} failures" if failures else "passed"
-        print(f"seed {chosen}: {verdict}")  # noqa: T201 - a command's results are printed
-        for line in failures:
-            print(f"  {line}\n    lmkernel certify {plan.backend} --seed {chosen}")  # noqa: T201 - the same
-    return int(failed)
+    asked = _EXAMPLES if examples is None else examples
+    found = explore(plan, examples=asked, seed=seed, told=_count)
+    _clear()
+    print(told(found, plan.backend))  # noqa: T201 - a command's results are printed
+    return int(bool(found.findings))
 
 
-def _text(document: Mapping[str, Any]) -> str:
-    rows = document["cases"]
-    head = ["LEVEL", "PASSED", "EXCUSED", "FAILED", "LARGEST SHARE OF A BUDGET"]
-    lines = [columns([head, *_counts(rows)]), *_failures(document)]
-    lines += [document["next"]] if document["next"] else []
-    verdict, backend = document["verdict"], document["backend"]["name"]
-    words = {
-        "certified": f"{backend} is certified for the profile {document['profile']}",
-        "passed in part": f"{backend} passes ({document['selection']}; no certificate) the profile "
-        f"{document['profile']}",
-        "not certified": f"{backend} is not certified for the profile {document['profile']}: "
-        f"{len(document['reasons'])} reasons",
-    }
-    return "\n".join([*lines, paint(words[verdict], _COLOURS[verdict], sys.stdout)])
+def _self_test(args: argparse.Namespace) -> int:
+    from lmkernel_conformance.selftest import kill_matrix, self_test
+
+    if args.out is not None and (args.out.is_dir() or not args.out.resolve().parent.is_dir()):
+        raise InputError(f"certify: expected --out to be a file in a folder, got {args.out}")
+    report = self_test(jobs=args.jobs, full=args.full, told=_line)
+    _clear()
+    if args.out is not None:
+        args.out.write_text(kill_matrix(report), encoding="utf-8")
+    print(json.dumps(report.document, indent=2) if args.json else report.text)  # noqa: T201 - the same
+    return int(not report.passed)
 
 
-def _counts(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    found = []
-    for level in dict.fromkeys(row["level"] for row in rows):
-        own = [row for row in rows if row["level"] == level]
-        passed = [row for row in own if row["state"] == "passed"]
-        excused = [row for row in own if row["state"] in ("unsupported", "known failure")]
-        share = max((row["share"] for row in passed), default=0.0)
-        counts = (len(passed), len(excused), len(own) - len(passed) - len(excused))
-        found.append([level, *map(str, counts), f"{share:.2f}"])
-    return found
+def _count(name: str, number: int) -> None:
+    _line(f"{number} {name}")
 
 
-def _failures(document: Mapping[str, Any]) -> list[str]:
-    """The first reasons; one of a case with its likely defect and the command that repeats it."""
-    from lmkernel_conformance.catalogue import likely
-    from lmkernel_conformance.manifest import read_manifest
-    from lmkernel_conformance.page import reproducing
+def _line(text: str) -> None:
+    """On a terminal, a line that is written over."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()
 
-    cases = read_manifest().cases
-    rows = {f"{row['case']}[{row['dtype']}]": row for row in document["cases"]}
-    lines = []
-    for why in document["reasons"][:_MOST_REASONS]:
-        lines.append(why)
-        row = rows.get(why.partition(": ")[0])
-        if row is not None:
-            lines += [f"    likely: {hint}" for hint in likely(cases[row["case"]]["rows"])]
-            lines.append(f"    {reproducing(document['backend']['name'], row)}")
-    more = len(document["reasons"]) - _MOST_REASONS
-    if more > 0:
-        lines.append(f"and {more} more; --json prints them, --out writes a page")
-    return lines
+
+def _clear() -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lmkernel_conformance.manifest import Key
 
-__all__ = ["Plan", "run"]
+__all__ = ["Plan", "Worker", "run"]
 
 _START_LIMIT = 300.0
 _END_LIMIT = 10.0
@@ -45,6 +45,7 @@ class Plan:
         jobs: worker processes at a time.
         limit: seconds that one case may take.
         seed: of the inputs, if they are to be fresh.
+        strict: whether products of float32 are computed in float32, or as the framework is set.
     """
 
     backend: str
@@ -52,12 +53,14 @@ class Plan:
     jobs: int = 2
     limit: float = 240.0
     seed: int | None = None
+    strict: bool = False
 
     @property
     def command(self) -> list[str]:
         """What starts a worker."""
-        device = ["--device", self.device] if self.device else []
-        return [sys.executable, "-m", "lmkernel_conformance.worker", self.backend, *device]
+        options = ["--device", self.device] if self.device else []
+        options += ["--strict"] if self.strict else []
+        return [sys.executable, "-m", "lmkernel_conformance.worker", self.backend, *options]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -100,14 +103,14 @@ class _Session:
     def serve(self) -> None:
         """Run cases, on as many workers, one after the other, as it takes."""
         while self._waiting and self._restarts <= _MOST_RESTARTS:
-            with _Worker(self.plan) as worker:
+            with Worker(self.plan) as worker:
                 if not self._greeted(worker):
                     break
                 self._until_it_ends(worker)
         while (key := self._next()) is not None:
             self._keep(key, _answer(key, "failed", self.greeting.get("error", _TOO_OFTEN)))
 
-    def _greeted(self, worker: _Worker) -> bool:
+    def _greeted(self, worker: Worker) -> bool:
         hello = worker.greeting()
         with self._lock:
             same = not self.greeting or self.greeting == hello
@@ -116,7 +119,7 @@ class _Session:
             self.greeting = {"error": "the backend declares something else in another process"}
         return same and "error" not in hello
 
-    def _until_it_ends(self, worker: _Worker) -> None:
+    def _until_it_ends(self, worker: Worker) -> None:
         while (key := self._next()) is not None:
             answer = worker.ask(key, self.plan.limit)
             self._keep(key, answer)
@@ -146,7 +149,7 @@ def _answer(key: Key, outcome: str, message: str) -> Answer:
 
 
 @final
-class _Worker:
+class Worker:
     """One process, with a thread that reads its answers."""
 
     def __init__(self, plan: Plan) -> None:
@@ -162,7 +165,7 @@ class _Worker:
         self._lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
-    def __enter__(self) -> _Worker:
+    def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -180,9 +183,9 @@ class _Worker:
             return {"error": f"the backend was not loaded within {_START_LIMIT:g} seconds"}
         return hello or {"error": f"the backend cannot be loaded: {self.ending}"}
 
-    def ask(self, key: Key, limit: float) -> Answer:
-        """Run one case; an answer comes in any event."""
-        self._say({"case": key.case, "dtype": key.dtype})
+    def ask(self, key: Key, limit: float, **more: Any) -> Answer:
+        """Run one case, or with ``drawn`` an example of one; an answer comes in any event."""
+        self._say({"case": key.case, "dtype": key.dtype, **more})
         try:
             answer = self.listen(limit)
         except TimeoutError:
@@ -225,7 +228,7 @@ class _Worker:
                     self._lines.put(line)
         self._lines.put(None)
 
-    def _say(self, asked: dict[str, str]) -> None:
+    def _say(self, asked: dict[str, Any]) -> None:
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):  # it has ended, which the next answer tells
                 self._process.stdin.write(json.dumps(asked) + "\n")

@@ -7,6 +7,7 @@ prints goes to standard error. It ends when its input ends. It answers first wha
 from __future__ import annotations
 
 import argparse
+import contextlib
 import faulthandler
 import json
 import math
@@ -14,15 +15,17 @@ import os
 import sys
 import time
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lmkernel.errors import CapabilityError
 from lmkernel_conformance.discrepancy import Discrepancy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import CodeType
 
+    from lmkernel.backend import Backend
     from lmkernel_conformance.subject import Subject
 
 __all__ = ["main"]
@@ -33,11 +36,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("backend")
     parser.add_argument("--device")
+    parser.add_argument("--strict", action="store_true")
     args = parser.parse_args(arguments)
     faulthandler.enable()
     replies = _own_output()
     try:
-        asked = _Served(args.backend, args.device)
+        asked = _Served(args.backend, args.device, strict=args.strict)
     except Exception as error:  # noqa: BLE001 - whatever a backend does wrong is reported
         _say(replies, {"error": _told(error)})
         return
@@ -61,26 +65,27 @@ def _say(replies: TextIO, answer: Mapping[str, Any]) -> None:
 class _Served:
     """The backend under test, with the seal of the suite that judges it."""
 
-    def __init__(self, name: str, device: str | None) -> None:
+    def __init__(self, name: str, device: str | None, *, strict: bool) -> None:
         from lmkernel.backend import load_backend
         from lmkernel.plugins import default_registry
         from lmkernel_conformance.cases import CASES
+        from lmkernel_conformance.exploration.table import drawn_case
         from lmkernel_conformance.integrity import Seal
         from lmkernel_conformance.subject import Subject
         from lmkernel_conformance.watch import close_references, watched
 
         registry = default_registry()
         spec = registry.select_backend(name)
-        self._cases, self._seal = CASES, Seal()
+        self._cases, self._drawn, self._seal = CASES, drawn_case, Seal()
         close_references(spec)
         backend = load_backend(name, device=device, registry=registry)
-        self._subject = Subject(backend=watched(backend, spec))
+        self._subject = Subject(backend=watched(_strictly(backend) if strict else backend, spec))
         self.greeting = _greeting(backend)
 
-    def run(self, asked: Mapping[str, str]) -> dict[str, Any]:
-        """Run one case; the answer says what became of it."""
+    def run(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Run one case, or a drawn example of one; the answer says what became of it."""
         started = time.monotonic()
-        answer = {**asked, **_attempt(self._subject, self._cases.get(asked["case"]), asked)}
+        answer = {**asked, **_attempt(self._subject, self._case(asked), asked)}
         changed = self._seal.broken()
         if changed:
             answer |= {
@@ -89,6 +94,20 @@ class _Served:
                 "message": f"the suite was changed while it ran: {', '.join(changed[:3])}",
             }
         return {**answer, "seconds": round(time.monotonic() - started, 3)}
+
+    def _case(self, asked: Mapping[str, Any]) -> Any:
+        if "drawn" not in asked:
+            return self._cases.get(asked["case"])
+        return self._drawn(asked["case"].partition("/")[2], asked["drawn"])
+
+
+def _strictly(backend: Backend) -> Backend:
+    @contextlib.contextmanager
+    def scope() -> Iterator[None]:
+        with backend.scope(), backend.strict():
+            yield
+
+    return replace(backend, scope=scope)
 
 
 def _greeting(backend: Any) -> dict[str, Any]:

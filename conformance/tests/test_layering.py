@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 ROOT = Path(lmkernel_conformance.__file__).parent
 
 
-def _imported(folder: Path) -> Iterator[str]:
+def _imported(folder: Path, *, without: str = "") -> Iterator[str]:
     for file in folder.rglob("*.py"):
+        if without and without in file.relative_to(folder).parts:
+            continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
@@ -26,9 +28,19 @@ def _imported(folder: Path) -> Iterator[str]:
 
 
 def test_suite_imports_no_backend_and_no_framework() -> None:
-    roots = {name.partition(".")[0] for name in _imported(ROOT)}
-    allowed = {"lmkernel", "lmkernel_conformance", "numpy", "pytest"}
+    roots = {name.partition(".")[0] for name in _imported(ROOT, without="witnesses")}
+    allowed = {"hypothesis", "lmkernel", "lmkernel_conformance", "numpy", "pytest"}
     assert roots - allowed - set(sys.stdlib_module_names) == set()
+
+
+def test_nothing_that_judges_a_backend_imports_the_oracles_witnesses() -> None:
+    own = "lmkernel_conformance.witnesses"
+    users = {
+        file.relative_to(ROOT).parts[0]
+        for file in ROOT.rglob("*.py")
+        if own in file.read_text("utf-8")
+    }
+    assert users == {"vectors", "witnesses"}
 
 
 def test_oracle_imports_nothing_of_the_core() -> None:

@@ -99,6 +99,14 @@ def adam_update_layouts() -> Trial:
     return _adam(across, [0.5, 0.0], turned)
 
 
+@trial(id="adam_update.wide_rows", op="adam_update", level="training", gradients=False)
+def adam_update_wide_rows() -> Trial:
+    """One parameter alone, whose rows are longer than any block, with a transposed gradient."""
+    inputs = _inputs("adam_update.wide", [(2, 3 * _WIDE // 2)])
+    across = {name: x.T.copy() if name == "g0" else x for name, x in inputs.items()}
+    return _adam(across, [0.5], ("g0",))
+
+
 @case(level="training", id="adam_update.shared_gradient", training=True)
 def shared(s: Subject) -> None:
     """One array as the gradient of two parameters, as a sum's is, and part of a third's."""

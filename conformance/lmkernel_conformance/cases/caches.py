@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel_conformance.cases.case import case
+from lmkernel_conformance.cases.trial import Trial, trial
 from lmkernel_conformance.inputs import normal
 from lmkernel_conformance.oracle import attention as oracle
 
@@ -32,7 +33,13 @@ def _written(s: Subject, cache: Cache, pieces: Sequence[tuple[int, int]]) -> Cac
 
 
 def _attended(
-    s: Subject, cache: Cache, time: int, extent: int, softcap: float | None = None
+    s: Subject,
+    cache: Cache,
+    time: int,
+    extent: int,
+    *,
+    softcap: float | None = None,
+    bias: Host = None,
 ) -> None:
     """The last ``time`` of the written slots ask, causally."""
     used = extent - 1
@@ -41,12 +48,14 @@ def _attended(
     mask = oracle.visible(where, slots, causal=True)
     q = normal(f"cache.q{time}", _BATCH, _HEADS, time, _WIDTH)
     options: dict[str, Any] = {"scale": 0.41, "softcap": softcap}
-    got = s.ops.cache_attend(cache, s.array(q), s.array(mask), extent=extent, **options)
+    more = {} if bias is None else {"bias": s.array(bias)}
+    got = s.ops.cache_attend(cache, s.array(q), s.array(mask), extent=extent, **options, **more)
     hosts = s.rounded([q, _K[:, :, :extent], _V[:, :, :extent]])
 
     def formula(ar: Any) -> Host:
         queries, keys, values = map(ar.constant, hosts)
-        return oracle.attention(ar, queries, keys, values, mask, **options)
+        known = None if bias is None else ar.constant(s.rounded(bias))
+        return oracle.attention(ar, queries, keys, values, mask, bias=known, **options)
 
     s.agree("output", got, formula)
 
@@ -72,6 +81,13 @@ def in_pieces(s: Subject) -> None:
 def softcap(s: Subject) -> None:
     """The bound on scores holds for the cache too."""
     _attended(s, _written(s, _empty(s, 7), [(0, 6)]), 3, 7, softcap=0.8)
+
+
+@case(level="operations", id="cache.bias", rows=(25,))
+def bias(s: Subject) -> None:
+    """A bias for each head is added to the scores of the cache too."""
+    added = normal("cache.bias", 1, _HEADS, 3, 7, scale=2)
+    _attended(s, _written(s, _empty(s, 8), [(0, 4), (4, 6)]), 3, 7, bias=added)
 
 
 @case(level="operations", id="cache.grown", rows=(25,))
@@ -101,3 +117,25 @@ def update_int32(s: Subject) -> None:
         want = np.full((6, 4), -1)
         want[(slice(None),) * axis + (slice(2, 2 + shape[axis]),)] = values
         s.equal(f"axis {axis}", got, want, "int32")
+
+
+@trial(id="cache_update", rows=(25,))
+def update_traced() -> Trial:
+    """What is written and what it is written into are both computed, and both have gradients."""
+
+    def native(s: Subject, t: dict[str, Any]) -> Any:
+        buffer = t["buffer"] * t["buffer"]
+        return s.ops.cache_update(buffer, t["values"], s.ops.asarray(3, "int32"), 1)
+
+    def formula(ar: Any, t: dict[str, Host]) -> Host:
+        buffer = t["buffer"] * t["buffer"]
+        return ar.concat([buffer[:, :3], t["values"], buffer[:, 5:]], 1)
+
+    return Trial(
+        inputs={
+            "buffer": normal("update.buffer", 2, 6, 3),
+            "values": normal("update.written", 2, 2, 3),
+        },
+        native=native,
+        formula=formula,
+    )

@@ -157,6 +157,17 @@ def scan(s: Subject) -> None:
         s.equal(f"second output, reverse={reverse}", products, x * want["totals"], s.dtype)
 
 
+@case(level="operations", id="scan.of_one")
+def scan_of_one(s: Subject) -> None:
+    """What is looped over may be a tuple of one, and so may what comes out."""
+    x = np.array([3.0, -1.0, 4.0])
+    end, (ys,) = s.ops.scan(
+        lambda carry, now: (carry + now[0], (carry * now[0],)), s.constant(2.0), (s.array(x),)
+    )
+    s.equal("carry", end, 8.0, s.dtype)
+    s.equal("output", ys, [6.0, -5.0, 16.0], s.dtype)
+
+
 def _scanned(x: Host, flags: Host, *, reverse: bool) -> dict[str, Host]:
     total, totals = np.array([0.5, 0.25]), np.zeros_like(x)
     for i in range(len(x))[:: -1 if reverse else 1]:

@@ -73,6 +73,12 @@ def scale() -> Trial:
     return _embedding(EmbeddingConfig(width=6, vocab=11, scale=math.sqrt(6)))
 
 
+@trial(id="embedding.scale_of_two", level="components", rows=(26,))
+def scale_of_two() -> Trial:
+    """A factor that is a power of two multiplies as any other."""
+    return _embedding(EmbeddingConfig(width=6, vocab=11, scale=2.0))
+
+
 @trial(id="embedding.sinusoidal", level="components", rows=(11,))
 def sinusoidal() -> Trial:
     """Sine and cosine interleaved; a padded row has the positions of an unpadded one."""
@@ -84,6 +90,12 @@ def segmented() -> Trial:
     """Segments that differ between rows and inside them."""
     segments = np.array([[0, 0, 2, 1, 1], [1, 2, 2, 0, 1]])
     return _embedding(EmbeddingConfig(width=6, vocab=11, segments=3), segments)
+
+
+@trial(id="embedding.one_segment", level="components")
+def one_segment() -> Trial:
+    """Where none is said, every token is of segment 0."""
+    return _embedding(EmbeddingConfig(width=6, vocab=11, segments=3))
 
 
 @trial(id="norm.offset", level="components", rows=(16,))

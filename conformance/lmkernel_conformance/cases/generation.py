@@ -124,6 +124,37 @@ def picks(s: Subject) -> None:
             s.demand(f"{chosen}, step {step}", expected=want, got=got)
 
 
+@case(level="generation", id="sampling.penalty", dtypes=("float64",), rows=(30,))
+def penalty(s: Subject) -> None:
+    """Logits of tokens that came before are divided by 2 where positive, else multiplied."""
+    logits, history = np.array([3.0, -1.0, 2.0, -0.9, 1.9, 0.0]), (0, 3, 3, 5)
+    changed = [1.5, -1.0, 2.0, -1.8, 1.9, 0.0]
+    for factor, want in ((1.0, 0), (2.0, 2)):
+        greedy = GenerationOptions(repetition_penalty=factor)
+        s.demand(f"the largest, {factor}", expected=want, got=sample(logits, greedy, history=history))
+    options = GenerationOptions(seed=5, temperature=1.3, repetition_penalty=2.0)
+    probabilities = sampling.distribution(changed, temperature=1.3)
+    for step in range(40):
+        want = sampling.pick(probabilities, draw(5, 2, step))
+        got = sample(logits, options, history=history, row=2, step=step)
+        s.demand(f"step {step}", expected=want, got=got)
+    s.demand("the logits themselves", expected=[3.0, -1.0, 2.0, -0.9, 1.9, 0.0], got=list(logits))
+
+
+@case(level="generation", id="sampling.edges", dtypes=("float64",), rows=(18,))
+def edges(s: Subject) -> None:
+    """Logits of ±1000; and a token with just the share that ``min_p`` asks for, which is kept."""
+    far = np.array([1000.0, 999.0, -1000.0, 1000.5])
+    half = np.array([-np.log(2.0), 0.0, -5.0])
+    asked: list[tuple[Host, dict[str, Any]]] = [(far, {}), (half, {"min_p": 0.5})]
+    for logits, chosen in asked:
+        options = GenerationOptions(seed=3, temperature=1.0, **chosen)
+        probabilities = sampling.distribution(list(logits), **chosen)
+        for step in range(40):
+            want = sampling.pick(probabilities, draw(3, 0, step))
+            s.demand(f"step {step}", expected=want, got=sample(logits, options, step=step))
+
+
 @case(level="generation", id="ends")
 def ends(s: Subject) -> None:
     """A row ends at its end token, which is given; the others go on as if it were not there."""

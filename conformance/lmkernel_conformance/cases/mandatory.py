@@ -168,6 +168,16 @@ def sums() -> Trial:
     )
 
 
+@case(level="operations", id="sum.integers", dtypes=("float32",))
+def sums_of_integers(s: Subject) -> None:
+    """Integers add up as integers, along each axis, kept or not."""
+    x = np.arange(-5, 19).reshape(2, 3, 4)
+    native = s.array(x)
+    s.equal("first", s.ops.sum(native, 0), x.sum(0), "int32")
+    s.equal("middle", s.ops.sum(native, 1, keepdims=True), x.sum(1, keepdims=True), "int32")
+    s.equal("last", s.ops.sum(native, -1), x.sum(-1), "int32")
+
+
 @trial(id="sum.long")
 def sum_long() -> Trial:
     """Many numbers of one sign, where a sum one by one drifts."""

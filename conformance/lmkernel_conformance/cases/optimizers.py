@@ -35,9 +35,10 @@ DECLARED: Mapping[str, Param] = MappingProxyType(
         "up.bias": Param((6,), _ONES, ("hidden",)),
         "down.weight": Param((4, 6), _ONES, ("embed", "hidden")),
         "norm.weight": Param((4,), _ONES, ("embed",)),
+        "groups.weight": Param((2, 3, 4), _ONES, ("group", "hidden", "embed")),
     }
 )
-"""A tall and a wide matrix, tables, a bias and a norm."""
+"""A tall and a wide matrix, tables, a bias, a norm, and matrices in a stack."""
 _RATES = (0.05, 0.02, 0.03)
 _SCALES = (0.5, 1.0, 0.37)
 
@@ -50,17 +51,21 @@ class Series:
     Args:
         config: of the optimizer.
         gradient: standard deviation of the gradients.
+        start: standard deviation of the parameters before the first step.
+        rates: of each step.
         compiled: whether the update is compiled, as a trainer does.
     """
 
     config: OptimizerConfig
     gradient: float = 1.0
+    start: float = 1.0
+    rates: tuple[float, ...] = _RATES
     compiled: bool = True
 
 
-def _start() -> dict[str, Host]:
+def _start(series: Series) -> dict[str, Host]:
     """The parameters before the first step."""
-    return {n: normal(f"optimizer.{n}", *p.shape) for n, p in DECLARED.items()}
+    return {n: normal(f"optimizer.{n}", *p.shape, scale=series.start) for n, p in DECLARED.items()}
 
 
 def _gradients(series: Series, step: int) -> dict[str, Host]:
@@ -83,14 +88,14 @@ class _Run:
 
     def start(self) -> tuple[dict[str, Array], Any]:
         """Parameters and state before the first step."""
-        params = self._s.arrays(_start())
+        params = self._s.arrays(_start(self._series))
         return params, self._optimizer.init(params)
 
     def steps(self, params: Any, state: Any, numbers: range) -> tuple[dict[str, Array], Any]:
         """Parameters and state after some steps, counted from 0."""
         s = self._s
         for i in numbers:
-            known = {**self._optimizer.scalars(i + 1, _RATES[i]), "grad_scale": _SCALES[i]}
+            known = {**self._optimizer.scalars(i + 1, self._series.rates[i]), "grad_scale": _SCALES[i]}
             scalars = {name: s.array(np.asarray(value)) for name, value in known.items()}
             grads = s.arrays(_gradients(self._series, i))
             params, state = self._update(params, grads, state, scalars)
@@ -106,20 +111,21 @@ def _defined(s: Subject, series: Series, ar: Arithmetic) -> dict[str, Host]:
     """The same by the oracle."""
     steps = [s.rounded(_gradients(series, i)) for i in range(len(_RATES))]
     found: dict[str, Host] = {}
-    for name, p in s.rounded(_start()).items():
+    for name, p in s.rounded(_start(series)).items():
         grads = [ar.constant(g[name]) * x for g, x in zip(steps, _SCALES, strict=True)]
-        found[name], kept = _by_definition(ar, series.config, name, ar.constant(p), grads)
+        found[name], kept = _by_definition(ar, series, name, ar.constant(p), grads)
         found |= {f"{slot}.{name}": x for slot, x in kept.items()}
     return found
 
 
 def _by_definition(
-    ar: Arithmetic, c: OptimizerConfig, name: str, p: Host, grads: list[Host]
+    ar: Arithmetic, series: Series, name: str, p: Host, grads: list[Host]
 ) -> tuple[Host, dict[str, Host]]:
     """One parameter; weights of products and tables alone decay."""
+    c = series.config
     spared = name.endswith("bias") or name.startswith("norm")
     decay = 0.0 if spared else c.weight_decay
-    run = {"ar": ar, "p": p, "grads": grads, "rates": _RATES, "decay": decay}
+    run = {"ar": ar, "p": p, "grads": grads, "rates": series.rates, "decay": decay}
     if c.kind == "sgd":
         return oracle.sgd(**run, momentum=c.momentum, nesterov=c.nesterov)
     if c.kind == "lion":
@@ -166,6 +172,10 @@ _SERIES: Mapping[str, Series] = MappingProxyType(
         "adafactor.clipped": Series(
             config=_config("adafactor", options={"d": 0.5, "eps2": 2.0, "beta2_decay": -0.5})
         ),
+        "adafactor.fast": Series(
+            config=_config("adafactor", eps=1e-3), gradient=1e-2, rates=(2.0, 1.5, 0.9)
+        ),
+        "adafactor.small_parameters": Series(config=_config("adafactor", eps=1e-7), start=1e-4),
         "lion": Series(config=_config("lion")),
         "muon": Series(config=_config("muon", **_MUON)),
         "muon.original": Series(
@@ -177,6 +187,7 @@ _TINY: Mapping[str, Series] = MappingProxyType(
     {
         "adam": Series(config=_config("adam", eps=3e-8), gradient=1e-7),
         "adamw": Series(config=_config("adamw", eps=3e-8), gradient=1e-7),
+        "muon": Series(config=_config("muon", **{**_MUON, "eps": 3e-8}), gradient=1e-6),
     }
 )
 _STILL: Mapping[str, Series] = MappingProxyType(

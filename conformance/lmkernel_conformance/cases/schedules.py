@@ -44,6 +44,10 @@ def _check(kind: str) -> Callable[[Subject], None]:
             what = f"warm-up {warmup}, floor {floor}, cooldown {cooldown}"
             [limit] = s.budgets(what, partial(Arithmetic.constant, x=rates))
             s.judge(what, got, limit)
+            for late in (1, 5):
+                after = schedules.learning_rate(config, _STEPS + late, _STEPS)
+                if cooldown or kind in ("linear", "cosine"):
+                    s.demand(f"{what}: {late} steps after the last", expected=got[-1], got=after)
 
     return run
 

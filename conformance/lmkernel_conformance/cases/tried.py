@@ -5,6 +5,7 @@ from __future__ import annotations
 from lmkernel_conformance.cases import (
     activations,
     adam_updates,
+    attention_shapes,
     attentions,
     linears,
     losses,
@@ -15,7 +16,16 @@ from lmkernel_conformance.cases.trial import Tried
 
 __all__ = ["trials"]
 
-_MODULES = (activations, norms, linears, attentions, recurrents, losses, adam_updates)
+_MODULES = (
+    activations,
+    norms,
+    linears,
+    attentions,
+    attention_shapes,
+    recurrents,
+    losses,
+    adam_updates,
+)
 
 
 def trials() -> dict[str, list[Tried]]:

@@ -1,4 +1,7 @@
-"""``lmkernel compare``: one checkpoint on several backends, judged against float64."""
+"""``lmkernel compare``: one checkpoint on several backends, judged against float64.
+
+With ``--layers`` it is the hidden vectors that are compared, place by place.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from lmkernel.sources import Progress
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["Compare"]
+__all__ = ["Compare", "prompt_ids"]
 
 
 @final
@@ -37,12 +40,13 @@ class Compare(Command):
             "--max-new-tokens", type=int, default=64, metavar="N", help="default 64"
         )
         parser.add_argument("--dtype", metavar="NAME", help="of the backends; default float32")
+        parser.add_argument(
+            "--layers", action="store_true", help="where in the model backends part first"
+        )
         parser.add_argument("--json", action="store_true", help="print one object")
 
     def run(self, args: argparse.Namespace) -> int:
-        """Decode greedily everywhere, and judge."""
-        from lmkernel.comparison.prompts import PROMPTS
-        from lmkernel.comparison.verdict import budget, compare, largest_error
+        """Decode greedily everywhere, or go through the layers, and judge."""
         from lmkernel.sources import Progress, find_model
 
         names = [name.strip() for name in args.backends.split(",") if name.strip()]
@@ -52,6 +56,18 @@ class Compare(Command):
             self.registry.select_backend(name)
         progress = Progress(sys.stderr)
         path = str(find_model(args.model, registry=self.registry, progress=progress))
+        if args.layers:
+            from lmkernel.cli.compare_layers import compare_layers
+
+            return compare_layers(args, names, path, self.registry, progress)
+        return self._decode(args, names, path, progress)
+
+    def _decode(
+        self, args: argparse.Namespace, names: list[str], path: str, progress: Progress
+    ) -> int:
+        from lmkernel.comparison.prompts import PROMPTS
+        from lmkernel.comparison.verdict import budget, compare, largest_error
+
         texts = tuple(args.prompt or PROMPTS)
         runs = _Runs(self, path, texts, args.max_new_tokens, progress)
         reference = runs.decode(DEFAULT_BACKEND, "float64")
@@ -90,7 +106,7 @@ class _Runs:
 
         loaded = load_model(self._path, backend=backend, dtype=dtype, registry=self._registry)
         if not self.prompts:
-            self.prompts = [_ids(loaded.tokenizer, text) for text in self._texts]
+            self.prompts = [prompt_ids(loaded.tokenizer, text) for text in self._texts]
         forced = follow or [()] * len(self.prompts)
         with self._progress.bar(f"{backend}, {dtype}", len(self.prompts), "prompt") as advance:
             answers = []
@@ -100,7 +116,7 @@ class _Runs:
         return answers
 
 
-def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
+def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
     """A prompt as the chat template has it, or plain where there is none."""
     if tokenizer.chat_template is None:
         return tokenizer.encode(text)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from lmkernel.comparison.greedy import Decoded
 
-__all__ = ["Comparison", "Parting", "budget", "compare", "largest_error"]
+__all__ = ["FACTOR", "Comparison", "Parting", "budget", "compare", "largest_error", "lost_bits"]
 
-_FACTOR = 4
+FACTOR = 4
 
 
 @final
@@ -89,14 +89,18 @@ def largest_error(answers: Sequence[Decoded], reference: Sequence[Decoded]) -> f
     return max(errors) if np.isfinite(errors).all() else float("inf")
 
 
+def lost_bits(dtype: str) -> float:
+    """By how much a unit in the last place is larger than float32's."""
+    return {"bfloat16": 2.0**16, "float16": 2.0**13, "float64": 2.0**-29}.get(dtype, 1.0)
+
+
 def budget(honest: float, reference: Sequence[Decoded], dtype: str) -> float:
     """How far a logit may be off, from the error of an honest run in float32.
 
     A 16-bit format has fewer bits, and its budget is wider by as many.
     """
-    lost = {"bfloat16": 2.0**16, "float16": 2.0**13, "float64": 2.0**-29}.get(dtype, 1.0)
     largest = max(float(np.abs(answer.logits).max()) for answer in reference)
-    return lost * _FACTOR * (honest + float(np.spacing(np.float32(largest))))
+    return lost_bits(dtype) * FACTOR * (honest + float(np.spacing(np.float32(largest))))
 
 
 def compare(

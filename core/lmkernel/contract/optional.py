@@ -146,7 +146,7 @@ class OptionalOps(MandatoryOps):
             keys: ``(batch, kv_heads, slots, head_dim)``; heads is a multiple of kv_heads, and
                 query head h uses key head ``h // (heads / kv_heads)``.
             values: ``(batch, kv_heads, slots, value_dim)``.
-            mask: boolean, true where a query may see a slot, broadcasting to
+            mask: boolean, true where a query may see a slot, of four axes, broadcasting to
                 ``(batch, heads, time, slots)``; None shows everything. A query that sees nothing
                 gives zeros. A slot that no query sees is not read: it may hold NaN.
             scale: factor of the products.

@@ -46,7 +46,10 @@ class MlxOps(MandatoryOps):
 
     def asarray(self, value: Any, dtype: DType, *, copy: bool = True) -> Array:
         del copy  # MLX always copies
-        return mx.array(np.asarray(value, order="C"), dtype=_DTYPES[dtype])
+        host = np.asarray(value, order="C")
+        if min(host.strides, default=0) < 0:  # an extent of one, read backwards
+            host = host.copy()
+        return mx.array(host, dtype=_DTYPES[dtype])
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
         narrow = x.dtype in (mx.bfloat16, mx.float16)

@@ -1,0 +1,64 @@
+"""A process of the backend that judges examples, replaced when it has crashed or hung."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self, final
+
+from lmkernel.errors import InputError
+from lmkernel_conformance.isolation import Worker
+from lmkernel_conformance.manifest import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lmkernel_conformance.exploration.draw import Drawn
+    from lmkernel_conformance.isolation import Answer, Plan
+
+__all__ = ["Judge"]
+
+
+@final
+class Judge:
+    """Asks one process at a time.
+
+    Args:
+        plan: the backend, its device, and the time limit of one example.
+
+    Raises:
+        InputError: the backend cannot be loaded.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = replace(plan, seed=None)
+        self._worker: Worker | None = None
+        self.dtypes: Sequence[str] = ()
+        self.restarts = 0
+
+    def __enter__(self) -> Self:
+        self._ready()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._worker is not None:
+            self._worker.__exit__()
+            self._worker = None
+
+    def ask(self, name: str, dtype: str, drawn: Drawn) -> Answer:
+        """What becomes of one example."""
+        key = Key(f"operations/{name}", dtype)
+        answer = self._ready().ask(key, self._plan.limit, drawn=drawn)
+        if answer["outcome"] in ("crashed", "hung"):
+            self.restarts += 1
+            self.__exit__()
+        return answer
+
+    def _ready(self) -> Worker:
+        if self._worker is None:
+            self._worker = Worker(self._plan)
+            hello = self._worker.greeting()
+            if "error" in hello:
+                self.__exit__()
+                raise InputError(f"backend {self._plan.backend!r}: {hello['error']}")
+            self.dtypes = hello["dtypes"]
+        return self._worker

@@ -1,0 +1,26 @@
+"""What a search has found, as lines of text, each failure with the commands that repeat it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lmkernel_conformance.exploration.search import Explored
+
+__all__ = ["told"]
+
+
+def told(found: Explored, backend: str) -> str:
+    """A paragraph for each failure, and a line that counts.
+
+    Args:
+        found: what became of the search.
+        backend: its name.
+    """
+    again = f"lmkernel certify {backend} --explore {found.asked} --seed {found.seed}"
+    one = f"python -m lmkernel_conformance.exploration --backend {backend}"
+    parts = [f"{f}\n    {again}\n    {one} {shlex.quote(f.json)}" for f in found.findings]
+    judged = f"{sum(found.examples.values())} examples of {len(found.examples)} properties"
+    failures = f"{len(found.findings)} failures" if found.findings else "none fails"
+    return "\n".join([*parts, f"seed {found.seed}: {judged}: {failures}"])

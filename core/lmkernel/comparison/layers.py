@@ -1,0 +1,206 @@
+"""Where backends part: the first place in a model at which one leaves its budget.
+
+At each place the reference is the default backend in float64. An honest error is the largest, for
+each channel, that the default backend makes in float32 over 16 runs: one plain, and 15 in which
+every element of what goes on from a place is moved by -1, 0 or 1 unit in the last place, as another
+order of rounding would move it; and no less than that of the median channel, since few numbers may
+all be lucky. A channel may be off by four times its honest error and four units in the last place
+of its largest value: each by its own, so that one that is large does not hide what happens in the
+others. Errors grow from layer to layer, and the budget with them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.comparison.places import places
+from lmkernel.comparison.verdict import FACTOR, lost_bits
+from lmkernel.errors import InputError
+from lmkernel.random import raw_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.model import Model
+    from lmkernel.plugins.registry import Registry
+
+__all__ = ["HONEST_RUNS", "Limit", "Reading", "limits", "parted", "readings", "trace"]
+
+HONEST_RUNS = 16
+
+Host = Any
+Trace = "dict[str, NDArray[np.float64]]"
+
+
+@final
+@dataclass(frozen=True)
+class Limit:
+    """How far a backend may be off at one place.
+
+    Args:
+        place: its name.
+        honest: the largest honest error of each channel, ``(channels,)``.
+        floor: a unit in the last place of the largest value of each channel, ``(channels,)``.
+    """
+
+    place: str
+    honest: NDArray[np.float64]
+    floor: NDArray[np.float64]
+
+    def judge(self, errors: NDArray[np.float64], dtype: str) -> Reading:
+        """What the largest error of each channel, ``(channels,)``, comes to in a dtype."""
+        allowed = lost_bits(dtype) * FACTOR * (self.honest + self.floor)
+        worst, honest = float(errors.max()), float(self.honest.max())
+        times = worst / honest if honest else float(np.inf if worst else 0.0)
+        return Reading(self.place, worst, times, float((errors / allowed).max()))
+
+
+@final
+@dataclass(frozen=True)
+class Reading:
+    """A backend at one place.
+
+    Args:
+        place: its name.
+        error: the largest absolute difference from the reference.
+        honest: the same as a multiple of the largest honest error in float32.
+        share: of the budget, of the channel that uses most of its own; above 1 the backend parts.
+    """
+
+    place: str
+    error: float
+    honest: float
+    share: float
+
+
+def trace(
+    model: Model,
+    params: Tree,
+    prompt: Sequence[int],
+    *,
+    order: int = 0,
+    registry: Registry | None = None,
+) -> dict[str, NDArray[np.float64]]:
+    """Every place of one prompt, on the host: ``(1, time, width)``, or ``(1, size)`` if it pools.
+
+    Args:
+        model: of tokens, on its backend.
+        params: its parameters.
+        prompt: token ids.
+        order: 0 for a plain run; else what goes on from a place is moved by a unit in the last
+            place at most, differently for each order.
+        registry: where kinds from plugins are found.
+
+    Raises:
+        InputError: a prompt that is empty or longer than the context, or a stack without layers.
+    """
+    context = model.config.context
+    if not prompt or (context and len(prompt) > context):
+        limit = f"1 … {context}" if context else "1 or more"
+        raise InputError(f"expected a prompt of {limit} tokens, got {len(prompt)}")
+    backend, ops = model.backend, model.backend.ops
+
+    def moved(place: str, x: Array) -> Array:
+        return ops.asarray(_moved(ops.to_numpy(x), order, place), ops.dtype(x)) if order else x
+
+    with backend.scope(), backend.inference():
+        run = places(
+            model, params, ops.asarray([list(prompt)], "int32"), moved=moved, registry=registry
+        )
+        return {name: np.asarray(ops.to_numpy(x), np.float64) for name, x in run}
+
+
+def limits(
+    reference: Sequence[Mapping[str, Host]], honest: Iterable[Iterable[Mapping[str, Host]]]
+) -> list[Limit]:
+    """The budget of every place, in the order of places.
+
+    Args:
+        reference: the traces of all prompts in float64.
+        honest: those of the default backend in float32, run by run.
+    """
+    worst = {place: np.zeros(x.shape[-1]) for place, x in reference[0].items()}
+    for traces in honest:
+        for place, errors in _errors(traces, reference).items():
+            worst[place] = np.maximum(worst[place], errors)
+    return [
+        Limit(place, np.maximum(errors, np.median(errors)), _units(place, reference))
+        for place, errors in worst.items()
+    ]
+
+
+def readings(
+    traces: Iterable[Mapping[str, Host]],
+    reference: Sequence[Mapping[str, Host]],
+    budgets: Sequence[Limit],
+    dtype: str,
+) -> list[Reading]:
+    """A backend's traces at every place."""
+    errors = _errors(traces, reference)
+    return [limit.judge(errors[limit.place], dtype) for limit in budgets]
+
+
+def parted(found: Mapping[str, Sequence[Reading]]) -> list[str]:
+    """Who parts from whom, and where first: a sentence for each backend that leaves its budget.
+
+    Args:
+        found: the readings of each backend by its name, all in the order of places.
+    """
+    first = {name: i for name, rows in found.items() if (i := _first(rows)) is not None}
+    if not first:
+        name, row = max(
+            ((name, row) for name, rows in found.items() for row in rows),
+            key=lambda one: one[1].share,
+        )
+        share = f"{row.share:.0%} ({name} at {row.place})"
+        return [f"no layer parts; the largest share of the budget is {share}"]
+    return [
+        _sentence(name, found[name][at], [o for o in found if first.get(o, at + 1) > at])
+        for name, at in sorted(first.items(), key=lambda one: one[1])
+    ]
+
+
+def _first(rows: Sequence[Reading]) -> int | None:
+    """The first place at which a backend is outside its budget."""
+    return next((i for i, row in enumerate(rows) if not row.share <= 1), None)
+
+
+def _sentence(name: str, row: Reading, others: Sequence[str]) -> str:
+    sides = f"{', '.join(others) or 'the reference'} and {name}"
+    times = f"{row.share:.3g} times its budget, {row.honest:.3g} times an honest error"
+    return f"{sides} part at {row.place}: {name} is off by {row.error:.2e} there, {times}"
+
+
+def _errors(
+    traces: Iterable[Mapping[str, Host]], reference: Sequence[Mapping[str, Host]]
+) -> dict[str, NDArray[np.float64]]:
+    """The largest error of each channel over all prompts, by place; NaN counts as infinite."""
+    worst: dict[str, NDArray[np.float64]] = {}
+    for got, expected in zip(traces, reference, strict=True):
+        for place, want in expected.items():
+            if got[place].shape != want.shape:
+                shapes = f"{want.shape}, got {got[place].shape}"
+                raise InputError(f"{place}: expected the shape {shapes}")
+            gap = np.abs(got[place] - want).reshape(-1, want.shape[-1]).max(0)
+            gap = np.where(np.isnan(gap), np.inf, gap)
+            worst[place] = np.maximum(worst.get(place, 0.0), gap)
+    return worst
+
+
+def _units(place: str, reference: Sequence[Mapping[str, Host]]) -> NDArray[np.float64]:
+    """A unit in float32's last place of each channel's largest value, or the smallest normal."""
+    flat = [np.abs(x[place]).reshape(-1, x[place].shape[-1]).max(0) for x in reference]
+    largest: NDArray[np.float32] = np.max(flat, 0).astype(np.float32)
+    return np.maximum(np.spacing(largest), np.finfo(np.float32).tiny).astype(np.float64)
+
+
+def _moved(x: Host, order: int, place: str) -> Host:
+    """Each element by -1, 0 or 1 unit in the last place."""
+    words = raw_words(order, f"compare.{place}", x.size).reshape(x.shape)
+    return x + np.spacing(x) * ((words % np.uint64(3)).astype(x.dtype) - 1)
