@@ -1,8 +1,9 @@
 """The document's worked examples as data: what is printed, what is correct, and where they differ.
 
 Constraint: nothing is tuned to reproduce a misprint. ``correct`` is what the printed formula gives
-for the printed inputs; where that is not what is printed, ``erratum`` says why. Each example has a
-companion of our own, whose matrices are not symmetric, so that a transposed product shows.
+for the printed inputs; where that is not what is printed, ``errata.toml`` has both and says why.
+Each example has a companion of our own, whose matrices are not symmetric, so that a transposed
+product shows.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
+
+from lmkernel_conformance.errata import read_errata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,15 +67,26 @@ class Example:
         return self.id.split(".companion", maxsplit=1)[0]
 
 
+_ERRATA = read_errata()
+
+
+def _misprinted(example_id: str) -> dict[str, Any]:
+    """What the errata say of an example."""
+    misprint = _ERRATA.misprints[example_id]
+    return {
+        "printed": misprint.printed,
+        "correct": misprint.correct,
+        "erratum": misprint.reason,
+    }
+
+
 EXAMPLES: tuple[Example, ...] = (
     Example(
         id="embedding",
         section="3.3.1",
         formula="W·x",
         inputs={"W": _W, "x": [1, 0, 0]},
-        printed=[0, 1, 1],
-        correct=[0, 1, 0],
-        erratum="W·x is the first column of W",
+        **_misprinted("embedding"),
         note="the vocabulary is the second axis of W; the document's index 1 counts from one",
     ),
     Example(
@@ -108,9 +122,7 @@ EXAMPLES: tuple[Example, ...] = (
         section="3.3.2",
         formula="softmax(W·e + b)",
         inputs={"W": [[1, 0, 1], [0, 1, 0], [1, 1, 0]], "e": [0, 1, 0], "b": [1, 1, 1]},
-        printed=[0.25, 0.5, 0.25],
-        correct=[0.15536240349696362, 0.42231879825151820, 0.42231879825151820],
-        erratum="no softmax gives equal inputs unequal outputs",
+        **_misprinted("network.output"),
     ),
     Example(
         id="network.output.companion",
@@ -152,9 +164,7 @@ EXAMPLES: tuple[Example, ...] = (
         section="3.3.4",
         formula="mean of (prediction - target)²",
         inputs=_PAIR,
-        printed=0.0667,
-        correct=0.02,
-        erratum="(0.04 + 0.01 + 0.01) / 3 = 0.02",
+        **_misprinted("loss.mse"),
     ),
     Example(
         id="loss.mse.companion",
@@ -167,9 +177,7 @@ EXAMPLES: tuple[Example, ...] = (
         section="3.3.4",
         formula="-Σ target · ln prediction",
         inputs=_PAIR,
-        printed=0.342,
-        correct=0.88694137850055896,
-        erratum="0.8869 (base e), 0.3852 (base 10), 1.2796 (base 2); in no base 0.342",
+        **_misprinted("loss.ce"),
     ),
     Example(
         id="loss.ce.companion",
