@@ -119,7 +119,7 @@ def _run(command: list[str], env: dict[str, str], timeout: float) -> Outcome:
         output=output.decode(errors="replace"),
         seconds=last - start,
         exit_seconds=end - start,
-        peak_kib=peak,
+        peak_kib=peak or usage.ru_maxrss,  # it ended before it was looked at
         maxrss_kib=usage.ru_maxrss,
         foreign=min(1.0, max(0.0, _busy_seconds() - busy - own) / room),  # it counts in ticks
     )

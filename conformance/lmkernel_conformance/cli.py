@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import argparse
 
     from lmkernel.plugins import BackendSpec
-    from lmkernel_conformance.isolation import Answer, Plan
+    from lmkernel_conformance.isolation.session import Answer, Plan
 
 __all__ = ["Certify"]
 
@@ -95,7 +95,7 @@ def _jobs() -> int:
 
 
 def _plan(args: argparse.Namespace) -> Plan:
-    from lmkernel_conformance.isolation import Plan
+    from lmkernel_conformance.isolation.session import Plan
 
     return Plan(
         backend=args.backend,
@@ -107,10 +107,10 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 
 def _certify(args: argparse.Namespace, spec: BackendSpec) -> int:
-    from lmkernel_conformance.artifacts import require_place, write_artifacts
-    from lmkernel_conformance.certification import Certification
+    from lmkernel_conformance.certificate.artifacts import require_place, write_artifacts
+    from lmkernel_conformance.certificate.certification import Certification
+    from lmkernel_conformance.certificate.summary import summary
     from lmkernel_conformance.manifest import read_manifest
-    from lmkernel_conformance.summary import summary
 
     seconds: dict[str, float] = {}
     if args.out is not None:
@@ -140,7 +140,7 @@ def _progress(answer: Answer, seconds: dict[str, float]) -> None:
 
 
 def _verify(path: Path) -> int:
-    from lmkernel_conformance.certificate import verify
+    from lmkernel_conformance.certificate.certificate import verify
     from lmkernel_conformance.manifest import read_manifest
 
     found = verify(path, read_manifest())

@@ -17,7 +17,7 @@ def lmkernel_register_commands() -> list[CommandSpec]:
         ),
         CommandSpec(
             name="reference",
-            load="lmkernel_conformance.reference:Reference",
+            load="lmkernel_conformance.document.reference:Reference",
             contract="1.0",
             help="compute the document's worked examples: printed, correct, computed",
         ),

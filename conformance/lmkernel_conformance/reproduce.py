@@ -23,9 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     from lmkernel.plugins import default_registry
     from lmkernel_conformance.cases import CASES, Item
     from lmkernel_conformance.catalogue import likely
+    from lmkernel_conformance.isolation.watch import watched
     from lmkernel_conformance.runner import attempt
     from lmkernel_conformance.subject import Subject
-    from lmkernel_conformance.watch import watched
 
     if args.case not in CASES:
         raise UnknownNameError("case", args.case, CASES)

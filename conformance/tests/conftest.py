@@ -10,8 +10,8 @@ import pytest
 from own_backends import Own, install, part_of_manifest
 
 from lmkernel.plugins import Registry
-from lmkernel_conformance.certification import Certification
-from lmkernel_conformance.isolation import Plan
+from lmkernel_conformance.certificate.certification import Certification
+from lmkernel_conformance.isolation.session import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,12 +11,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from lmkernel.errors import CheckpointError, InputError
-from lmkernel_conformance.artifacts import badge, junit, require_place, write_artifacts
 from lmkernel_conformance.canonical import sealed
-from lmkernel_conformance.certificate import complete, verify
-from lmkernel_conformance.known import KnownFailure
+from lmkernel_conformance.certificate.artifacts import badge, junit, require_place, write_artifacts
+from lmkernel_conformance.certificate.certificate import complete, verify
+from lmkernel_conformance.certificate.known import KnownFailure
+from lmkernel_conformance.certificate.page import page
 from lmkernel_conformance.manifest import read_manifest
-from lmkernel_conformance.page import page
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lmkernel.backend import load_backend
-from lmkernel_conformance.computations import compute, define
-from lmkernel_conformance.document import EXAMPLES, Example, errata, lookup
+from lmkernel_conformance.document.computations import compute, define
+from lmkernel_conformance.document.examples import EXAMPLES, Example, errata, lookup
 from lmkernel_conformance.oracle.arithmetic import Arithmetic
 from lmkernel_conformance.subject import Subject
 

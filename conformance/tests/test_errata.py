@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lmkernel.errors import CheckpointError
-from lmkernel_conformance.document import errata, lookup
-from lmkernel_conformance.errata import FILE, read_errata
+from lmkernel_conformance.document.errata import FILE, read_errata
+from lmkernel_conformance.document.examples import errata, lookup
 
 if TYPE_CHECKING:
     from pathlib import Path

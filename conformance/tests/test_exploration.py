@@ -25,7 +25,7 @@ from lmkernel_conformance.exploration.__main__ import main
 from lmkernel_conformance.exploration.draw import Draw, short
 from lmkernel_conformance.exploration.property import Property, Unsuitable, judged
 from lmkernel_conformance.exploration.table import PROPERTIES
-from lmkernel_conformance.isolation import Plan
+from lmkernel_conformance.isolation.session import Plan
 from lmkernel_conformance.subject import Subject
 
 if TYPE_CHECKING:

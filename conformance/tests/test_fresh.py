@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmkernel_conformance.certification import _within
+from lmkernel_conformance.certificate.certification import _within
 
 
 @pytest.mark.parametrize(

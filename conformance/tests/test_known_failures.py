@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lmkernel.errors import PluginError
-from lmkernel_conformance.known import read_known
+from lmkernel_conformance.certificate.known import read_known
 
 if TYPE_CHECKING:
     from pathlib import Path

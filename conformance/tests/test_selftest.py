@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 import pytest
 
 from lmkernel.backend import load_backend
 from lmkernel_conformance.cases import CASES
 from lmkernel_conformance.mutants import MUTANTS, ROWS, Mutant
-from lmkernel_conformance.selftest import judge, passes
+from lmkernel_conformance.mutants.reach import read_reach
+from lmkernel_conformance.selftest.first import judge, passes
 from lmkernel_conformance.subject import Subject
 
 
@@ -35,3 +38,17 @@ def test_every_row_of_this_stage_has_a_mutant_and_a_case() -> None:
 
 def test_names_are_unique() -> None:
     assert len({m.id for m in MUTANTS}) == len(MUTANTS)
+
+
+def test_every_mutant_says_which_cases_may_fail() -> None:
+    assert list(read_reach()) == [m.id for m in MUTANTS]
+    assert [m.id for m in MUTANTS if not m.may_fail] == []
+
+
+def test_no_pattern_is_of_cases_that_are_not_there() -> None:
+    patterns = {pattern for m in MUTANTS for pattern in m.may_fail}
+    assert [p for p in sorted(patterns) if not any(fnmatchcase(name, p) for name in CASES)] == []
+
+
+def test_a_mutant_may_fail_a_case_of_its_level() -> None:
+    assert [m.id for m in MUTANTS if not any(p.startswith(m.level) for p in m.may_fail)] == []

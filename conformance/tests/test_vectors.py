@@ -10,7 +10,7 @@ import pytest
 
 from lmkernel.errors import CheckpointError
 from lmkernel_conformance.canonical import HASH, fingerprint, sealed
-from lmkernel_conformance.errata import read_errata
+from lmkernel_conformance.document.errata import read_errata
 from lmkernel_conformance.vectors import FILES, FOLDER, numbers, read_vectors, widest
 from lmkernel_conformance.vectors.__main__ import main
 from lmkernel_conformance.vectors.making import MAKERS, made, needs

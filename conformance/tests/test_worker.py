@@ -7,9 +7,9 @@ import json
 from lmkernel.backend import load_backend
 from lmkernel_conformance.budget import Budget
 from lmkernel_conformance.cases import case
+from lmkernel_conformance.isolation.worker import _attempt
 from lmkernel_conformance.precision import PRECISIONS
 from lmkernel_conformance.subject import Subject
-from lmkernel_conformance.worker import _attempt
 
 
 @case(level="operations", id="a.zero")

@@ -57,6 +57,6 @@ def one_mask() -> Trial:
 
 @trial(id="attention.mask_by_query", op="attention", rows=(2,))
 def mask_by_query() -> Trial:
-    """A mask that says for whole queries whether they see anything, whatever the slot."""
-    mask = np.array([[True, False, True], [True, True, False]])[:, None, :, None]
-    return _trial(_parts(3), mask)
+    """A mask that says of as many queries as slots whether they see all of these or nothing."""
+    shown = spread("attention.shapes.queries", _BATCH, 1, _SLOTS, 1, low=0, high=1) > 0.3  # noqa: PLR2004 - most
+    return _trial(_parts(_SLOTS), shown)

@@ -119,6 +119,24 @@ def update_int32(s: Subject) -> None:
         s.equal(f"axis {axis}", got, want, "int32")
 
 
+@trial(id="cache_update.values", rows=(25,))
+def update_values() -> Trial:
+    """Into a buffer that nothing flows through, along the last axis."""
+    buffer = normal("update.still", 2, 3, 6)
+
+    def formula(ar: Any, t: dict[str, Host]) -> Host:
+        return ar.concat([t["buffer"][..., :1], t["values"], t["buffer"][..., 5:]], 2)
+
+    return Trial(
+        inputs={"values": normal("update.last", 2, 3, 4)},
+        fixed={"buffer": buffer},
+        native=lambda s, t: s.ops.cache_update(
+            t["buffer"], t["values"], s.ops.asarray(1, "int32"), 2
+        ),
+        formula=formula,
+    )
+
+
 @trial(id="cache_update", rows=(25,))
 def update_traced() -> Trial:
     """What is written and what it is written into are both computed, and both have gradients."""

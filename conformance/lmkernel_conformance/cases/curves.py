@@ -20,15 +20,15 @@ from lmkernel.training.data import ArrayBatches
 from lmkernel_conformance.cases.case import Case, case
 from lmkernel_conformance.cases.models import batch
 from lmkernel_conformance.cases.zoo import ZOO, values
-from lmkernel_conformance.inputs import normal, tokens
-from lmkernel_conformance.oracle import training as oracle
-from lmkernel_conformance.programs import PROGRAMS
-from lmkernel_conformance.training_runs import (
+from lmkernel_conformance.document.programs import PROGRAMS
+from lmkernel_conformance.document.training_runs import (
     Losses,
     expected_curves,
     first_weights,
     run_programs,
 )
+from lmkernel_conformance.inputs import normal, tokens
+from lmkernel_conformance.oracle import training as oracle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -69,14 +69,14 @@ def declared(s: Subject) -> None:
         "embedding": EmbeddingConfig(
             width=8, vocab=11, positions="learned", context=7, offset=2, segments=3, norm=offset
         ),
-        "encoder": TransformerConfig(
-            width=8, layers=1, attention=_ATTENTION, mlp=mlp, norm=norm
-        ),
+        "encoder": TransformerConfig(width=8, layers=1, attention=_ATTENTION, mlp=mlp, norm=norm),
         "decoder": RecurrentConfig(input_width=8, width=4, layers=1, cell="gru"),
     }
     for interface, config in asked.items():
         made = flatten(s.factory.create(interface, config).declare())
-        s.demand(interface, expected=_DECLARED[interface], got=sorted(map(_told, made, made.values())))
+        s.demand(
+            interface, expected=_DECLARED[interface], got=sorted(map(_told, made, made.values()))
+        )
 
 
 def _told(name: str, p: Any) -> str:

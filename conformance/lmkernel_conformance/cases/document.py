@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel_conformance.cases.case import Case
-from lmkernel_conformance.computations import compute, define
 from lmkernel_conformance.discrepancy import Discrepancy
-from lmkernel_conformance.document import EXAMPLES, Example
+from lmkernel_conformance.document.computations import compute, define
+from lmkernel_conformance.document.examples import EXAMPLES, Example
 
 if TYPE_CHECKING:
     from lmkernel_conformance.budget import Budget

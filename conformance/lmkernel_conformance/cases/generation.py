@@ -127,18 +127,20 @@ def picks(s: Subject) -> None:
 @case(level="generation", id="sampling.penalty", dtypes=("float64",), rows=(30,))
 def penalty(s: Subject) -> None:
     """Logits of tokens that came before are divided by 2 where positive, else multiplied."""
-    logits, history = np.array([3.0, -1.0, 2.0, -0.9, 1.9, 0.0]), (0, 3, 3, 5)
-    changed = [1.5, -1.0, 2.0, -1.8, 1.9, 0.0]
+    before, history = [3.0, -1.0, 2.0, -0.9, 1.9, 0.0, 0.5], (0, 3, 3, 5, 6)
+    logits, changed = np.array(before), [1.5, -1.0, 2.0, -1.8, 1.9, 0.0, 0.25]
     for factor, want in ((1.0, 0), (2.0, 2)):
         greedy = GenerationOptions(repetition_penalty=factor)
-        s.demand(f"the largest, {factor}", expected=want, got=sample(logits, greedy, history=history))
+        s.demand(
+            f"the largest, {factor}", expected=want, got=sample(logits, greedy, history=history)
+        )
     options = GenerationOptions(seed=5, temperature=1.3, repetition_penalty=2.0)
     probabilities = sampling.distribution(changed, temperature=1.3)
     for step in range(40):
         want = sampling.pick(probabilities, draw(5, 2, step))
         got = sample(logits, options, history=history, row=2, step=step)
         s.demand(f"step {step}", expected=want, got=got)
-    s.demand("the logits themselves", expected=[3.0, -1.0, 2.0, -0.9, 1.9, 0.0], got=list(logits))
+    s.demand("the logits themselves", expected=before, got=logits.tolist())
 
 
 @case(level="generation", id="sampling.edges", dtypes=("float64",), rows=(18,))

@@ -95,7 +95,10 @@ class _Run:
         """Parameters and state after some steps, counted from 0."""
         s = self._s
         for i in numbers:
-            known = {**self._optimizer.scalars(i + 1, self._series.rates[i]), "grad_scale": _SCALES[i]}
+            known = {
+                **self._optimizer.scalars(i + 1, self._series.rates[i]),
+                "grad_scale": _SCALES[i],
+            }
             scalars = {name: s.array(np.asarray(value)) for name, value in known.items()}
             grads = s.arrays(_gradients(self._series, i))
             params, state = self._update(params, grads, state, scalars)
@@ -141,7 +144,9 @@ def _by_definition(
 def _follow(s: Subject, series: Series) -> None:
     """Every parameter and everything that is kept, within its budget."""
     run = _Run(s, series)
+    first = {name: tuple(x.shape) for name, x in _flat(*run.start()).items()}
     got = _flat(*run.steps(*run.start(), range(len(_RATES))))
+    s.demand("shapes", expected={n: tuple(x.shape) for n, x in got.items()}, got=first)
     names = sorted(_defined(s, series, Arithmetic()))
     s.demand("names of parameters and state", expected=names, got=sorted(got))
 

@@ -13,8 +13,8 @@ from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.curves import ADAM, data, trainer
 from lmkernel_conformance.cases.zoo import ZOO, values
 from lmkernel_conformance.discrepancy import Discrepancy
+from lmkernel_conformance.document.training_runs import Losses
 from lmkernel_conformance.oracle import training as oracle
-from lmkernel_conformance.training_runs import Losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable

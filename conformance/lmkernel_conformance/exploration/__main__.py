@@ -18,9 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     from lmkernel.plugins import default_registry
     from lmkernel_conformance.cases import Item
     from lmkernel_conformance.exploration.table import drawn_case
+    from lmkernel_conformance.isolation.watch import watched
     from lmkernel_conformance.runner import attempt
     from lmkernel_conformance.subject import Subject
-    from lmkernel_conformance.watch import watched
 
     parser = argparse.ArgumentParser(prog="python -m lmkernel_conformance.exploration")
     parser.add_argument("example", metavar="EXAMPLE", help="JSON, as a search prints it")

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self, final
 
 from lmkernel.errors import InputError
-from lmkernel_conformance.isolation import Worker
+from lmkernel_conformance.isolation.session import Worker
 from lmkernel_conformance.manifest import Key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lmkernel_conformance.exploration.draw import Drawn
-    from lmkernel_conformance.isolation import Answer, Plan
+    from lmkernel_conformance.isolation.session import Answer, Plan
 
 __all__ = ["Judge"]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from lmkernel_conformance.exploration.draw import Drawn
     from lmkernel_conformance.exploration.property import Property
-    from lmkernel_conformance.isolation import Plan
+    from lmkernel_conformance.isolation.session import Plan
 
 __all__ = ["Explored", "Finding", "explore"]
 

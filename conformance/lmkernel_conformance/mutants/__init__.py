@@ -12,17 +12,20 @@ from lmkernel_conformance.mutants import (
     trainers,
 )
 from lmkernel_conformance.mutants.mutant import Mutant
+from lmkernel_conformance.mutants.reach import bounded
 
 __all__ = ["MUTANTS", "ROWS", "Mutant"]
 
-MUTANTS: tuple[Mutant, ...] = (
-    *basics.MUTANTS,
-    *operations.MUTANTS,
-    *attention.MUTANTS,
-    *components.MUTANTS,
-    *heads.MUTANTS,
-    *optimizers.MUTANTS,
-    *trainers.MUTANTS,
+MUTANTS: tuple[Mutant, ...] = bounded(
+    (
+        *basics.MUTANTS,
+        *operations.MUTANTS,
+        *attention.MUTANTS,
+        *components.MUTANTS,
+        *heads.MUTANTS,
+        *optimizers.MUTANTS,
+        *trainers.MUTANTS,
+    )
 )
 """All of them."""
 

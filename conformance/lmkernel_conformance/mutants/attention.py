@@ -146,10 +146,13 @@ def backwards(ops: Any, x: Any, cos: Any, sin: Any) -> Any:
     return ops.rotate(x, cos, -sin)
 
 
-def short(ops: Any, cache: Any, q: Any, mask: Any, *, extent: int, **options: Any) -> Any:
+def short(
+    ops: Any, cache: Any, q: Any, mask: Any, *, extent: int, bias: Any = None, **options: Any
+) -> Any:
     """Reads one slot too few: the newest key is missed when the extent is exact."""
     kept = max(extent - 2, 1)
-    return ops.cache_attend(cache, q, mask[..., :kept], extent=kept, **options)
+    added = None if bias is None else bias[..., :kept]
+    return ops.cache_attend(cache, q, mask[..., :kept], extent=kept, bias=added, **options)
 
 
 def cache_capless(
@@ -214,5 +217,7 @@ MUTANTS = (
     Mutant(
         id="cache.misplaced", level="operations", make=optional("cache_append", misplaced), row=25
     ),
-    Mutant(id="cache.forgetful", level="models", make=optional("cache_grow", forgetful), row=25),
+    Mutant(
+        id="cache.forgetful", level="operations", make=optional("cache_grow", forgetful), row=25
+    ),
 )

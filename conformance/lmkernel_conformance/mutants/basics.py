@@ -188,13 +188,23 @@ def cos_of_degrees(ops: Any, x: Any) -> Any:
 
 def _of(op: str, name: str, broken: Any, row: int = 0, seen: str = "", **more: Any) -> Mutant:
     level = more.get("level", "operations")
-    return Mutant(id=f"{op}.{name}", level=level, make=mandatory(op, broken), row=row, seen=seen)
+    return Mutant(
+        id=f"{op}.{name}",
+        level=level,
+        make=mandatory(op, broken),
+        row=row,
+        seen=seen,
+        higher=more.get("higher", ""),
+    )
+
+
+_EXAMPLES = "the document's examples are whole formulas, which see it too; its own cases name it"
 
 
 MUTANTS = (
-    _of("asarray", "float64_by_float32", asarray_float32, 29, "keras#23225"),
+    _of("asarray", "float64_by_float32", asarray_float32, 29, "keras#23225", higher=_EXAMPLES),
     _of("full", "float64_by_float32", full_float32, 29),
-    _of("sum", "float64_by_float32", sum_float32, 29, "keras#23225"),
+    _of("sum", "float64_by_float32", sum_float32, 29, "keras#23225", higher=_EXAMPLES),
     _of("matmul", "float64_by_float32", matmul_float32, 29, "keras#23225"),
     _of("matmul", "ten_bits", matmul_ten_bits),
     _of("erf", "approximate", erf_approximate),

@@ -8,6 +8,7 @@ from unittest import mock
 
 import numpy as np
 
+from lmkernel.contract.capabilities import WIDE
 from lmkernel.interfaces import Decoder, Embedded, Embedding, Encoder, Loss, Memory
 from lmkernel_conformance.mutants.around import around, rebuilt
 from lmkernel_conformance.mutants.mutant import Mutant, component, narrow
@@ -60,8 +61,10 @@ def _scale_rounded(ops: Any, config: Any) -> Callable[..., Any]:
     """The factor is rounded to 16 bits before it multiplies."""
 
     def call(inner: Any, params: Any, inputs: Any, positions: Any, **options: Any) -> Embedded:
-        del options
         table = inner.weight(params)
+        if config.scale == 1 or ops.dtype(table) not in WIDE:
+            right: Embedded = inner(params, inputs, positions, **options)
+            return right
         rows = ops.take_rows(table, inputs)
         return Embedded(rows * ops.full((), config.scale, ops.dtype(rows)), positions)
 
@@ -151,6 +154,7 @@ MUTANTS = (
         make=component(_TOKEN, rebuilt(Embedding, "embedding", "token", _plain_theta)),
         row=10,
         seen="candle#3746",
+        higher="the defect of rotary.theta_ignored, which a whole model must show too",
     ),
     Mutant(
         id="rotary.scaling_ignored",
@@ -163,10 +167,11 @@ MUTANTS = (
         level="checkpoints",
         make=component(_TOKEN, rebuilt(Embedding, "embedding", "token", _no_scaling)),
         row=10,
+        higher="the defect of rotary.scaling_ignored, which a checkpoint's model must show too",
     ),
     Mutant(
         id="positions.shifted_by_padding",
-        level="models",
+        level="components",
         make=component(_TOKEN, around(Embedding, "embedding", "token", _shifted_positions)),
         row=11,
         seen="nnsight#673",
@@ -177,6 +182,7 @@ MUTANTS = (
         make=component(_TOKEN, around(Embedding, "embedding", "token", _shifted_positions)),
         row=11,
         seen="nnsight#673",
+        higher="the defect of positions.shifted_by_padding, which a batch of prompts must show too",
     ),
     Mutant(
         id="norm.offset_ignored",
@@ -189,7 +195,7 @@ MUTANTS = (
     ),
     Mutant(
         id="window.too_wide",
-        level="models",
+        level="components",
         make=component(
             "decoder:transformer", rebuilt(Decoder, "decoder", "transformer", _wider_window)
         ),
@@ -211,6 +217,7 @@ MUTANTS = (
         ),
         row=8,
         seen="transformers#36293",
+        higher="the defect of memory.padding_seen, which generated tokens must show too",
     ),
     Mutant(
         id="recurrent.padding_read",

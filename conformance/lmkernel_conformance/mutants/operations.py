@@ -224,7 +224,17 @@ def mean_unbiased(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any
 
 def _of(op: str, name: str, broken: Any, row: int = 0, seen: str = "", **more: Any) -> Mutant:
     level = more.get("level", "operations")
-    return Mutant(id=f"{op}.{name}", level=level, make=optional(op, broken), row=row, seen=seen)
+    return Mutant(
+        id=f"{op}.{name}",
+        level=level,
+        make=optional(op, broken),
+        row=row,
+        seen=seen,
+        higher=more.get("higher", ""),
+    )
+
+
+_EXAMPLES = "the document's examples are whole formulas, which see it too; its own cases name it"
 
 
 MUTANTS = (
@@ -250,12 +260,12 @@ MUTANTS = (
     _of("lstm_cell", "gates_swapped", lstm_swapped, 27, "keras#8720"),
     _of("lstm_cell", "output_first", lstm_output_first, 27, "keras#8720"),
     _of("lstm_cell", "unit_forget_bias", lstm_unit_forget, 27),
-    _of("linear", "transposed", linear_transposed),
+    _of("linear", "transposed", linear_transposed, higher=_EXAMPLES),
     _of("linear", "no_delta", linear_no_delta),
     _of("pack_linear", "lossy", pack_lossy),
     _of("dropout", "unscaled", dropout_unscaled),
     _of("one_hot", "wraps", one_hot_wraps),
-    _of("mse", "summed", mse_sum),
+    _of("mse", "summed", mse_sum, higher=_EXAMPLES),
     _of("silu", "sharper", silu_hard),
-    _of("mean", "guarded", mean_unbiased),
+    _of("mean", "guarded", mean_unbiased, higher=_EXAMPLES),
 )

@@ -175,7 +175,9 @@ def every_matrix(param: Any) -> bool:
 
 def _adam(name: str, broken: Any, row: int = 0, seen: str = "") -> Mutant:
     make = optional("adam_update", broken)
-    return Mutant(id=f"adam.{name}", level="training", make=make, row=row, seen=seen)
+    return Mutant(
+        id=f"adam.{name}", level="training", make=make, row=row, seen=seen, higher=_COMPILED
+    )
 
 
 def _core(name: str, where: str, broken: Any, row: int = 0, seen: str = "") -> Mutant:
@@ -190,6 +192,9 @@ def _core(name: str, where: str, broken: Any, row: int = 0, seen: str = "") -> M
     )
 
 
+_COMPILED = (
+    "the case that compiles updates, as operations, sees it too; what they give is training's"
+)
 _DECAY, _EPS = "transformers#35927", "tensorflow#35102, optax#571"
 
 MUTANTS = (
@@ -210,7 +215,10 @@ MUTANTS = (
     _core("muon.size_transposed", "optimizers.muon.Muon._adjusted", transposed_size),
     _core("muon.tables", "optimizers.muon.hidden", every_matrix),
     Mutant(
-        id="global_norm.of_each", level="training", make=optional("global_norm", separate_norms)
+        id="global_norm.of_each",
+        level="training",
+        make=optional("global_norm", separate_norms),
+        higher=_COMPILED,
     ),
     _core("clipping.upwards", "clipping.clip_factor", upwards),
     _core("clipping.softened", "clipping.clip_factor", softened),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel_conformance.errata import read_errata
+from lmkernel_conformance.document.errata import read_errata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

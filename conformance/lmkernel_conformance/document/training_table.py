@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.cli.style import columns, paint
 from lmkernel.errors import CapabilityError
 from lmkernel.factory import ComponentFactory
-from lmkernel_conformance.programs import PROGRAMS, SEED
-from lmkernel_conformance.training_runs import (
+from lmkernel_conformance.document.programs import PROGRAMS, SEED
+from lmkernel_conformance.document.training_runs import (
     expected_curves,
     first_weights,
     run_programs,
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from lmkernel.plugins import Registry
     from lmkernel_conformance.budget import Budget
-    from lmkernel_conformance.programs import Program
-    from lmkernel_conformance.training_runs import ProgramRun
+    from lmkernel_conformance.document.programs import Program
+    from lmkernel_conformance.document.training_runs import ProgramRun
 
 __all__ = ["trained", "training_json", "training_text"]
 

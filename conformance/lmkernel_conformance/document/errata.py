@@ -1,8 +1,8 @@
 """The errata: misprints of the document, and every change of the reference vectors.
 
-Constraints: ``errata.toml`` is their only place; `lmkernel_conformance.document` takes what was
-printed and what is correct from here, and a file of vectors is valid only while the newest entry
-that names it tells its hash. An entry that lacks something is an error that names it.
+Constraints: ``errata.toml`` is their only place; `examples.py` takes what was printed and what is
+correct from here, and a file of vectors is valid only while the newest entry that names it tells
+its hash. An entry that lacks something is an error that names it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
 
     from lmkernel.plugins import Registry
-    from lmkernel_conformance.document import Example
+    from lmkernel_conformance.document.examples import Example
 
 __all__ = ["Reference", "computed"]
 
@@ -48,7 +48,11 @@ class Reference(Command):
         return int(any(not row["agrees"] for rows in tables.values() for row in rows))
 
     def _train(self, names: list[str], missing: dict[str, str], *, as_json: bool) -> int:
-        from lmkernel_conformance.training_table import trained, training_json, training_text
+        from lmkernel_conformance.document.training_table import (
+            trained,
+            training_json,
+            training_text,
+        )
 
         rows, left_out = trained(names, self.registry)
         show = training_json if as_json else training_text
@@ -82,7 +86,7 @@ def computed(backend: str, registry: Registry | None = None) -> list[dict[str, A
         registry: where it is looked up.
     """
     from lmkernel.backend import load_backend
-    from lmkernel_conformance.document import EXAMPLES
+    from lmkernel_conformance.document.examples import EXAMPLES
     from lmkernel_conformance.subject import Subject
 
     s = Subject(backend=load_backend(backend, registry=registry), dtype="float64")

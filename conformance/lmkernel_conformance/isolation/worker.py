@@ -70,9 +70,9 @@ class _Served:
         from lmkernel.plugins import default_registry
         from lmkernel_conformance.cases import CASES
         from lmkernel_conformance.exploration.table import drawn_case
-        from lmkernel_conformance.integrity import Seal
+        from lmkernel_conformance.isolation.integrity import Seal
+        from lmkernel_conformance.isolation.watch import close_references, watched
         from lmkernel_conformance.subject import Subject
-        from lmkernel_conformance.watch import close_references, watched
 
         registry = default_registry()
         spec = registry.select_backend(name)

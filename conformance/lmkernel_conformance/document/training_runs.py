@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.interfaces import Callback
 from lmkernel_conformance.budget import budgets
 from lmkernel_conformance.discrepancy import Discrepancy
+from lmkernel_conformance.document.programs import PROGRAMS, SEED, Program, trainer_config
 from lmkernel_conformance.oracle import training as oracle
 from lmkernel_conformance.precision import PRECISIONS
-from lmkernel_conformance.programs import PROGRAMS, SEED, Program, trainer_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

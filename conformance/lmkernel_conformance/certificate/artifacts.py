@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 from lmkernel.checkpoints.atomic import new_directory
 from lmkernel.checkpoints.documents import write_object
 from lmkernel.errors import InputError
-from lmkernel_conformance.page import page
-from lmkernel_conformance.states import GOOD
+from lmkernel_conformance.certificate.page import page
+from lmkernel_conformance.certificate.states import GOOD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,9 +10,9 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from lmkernel_conformance.known import KnownFailure
+from lmkernel_conformance.certificate.known import KnownFailure
+from lmkernel_conformance.certificate.states import GOOD, INDISPENSABLE
 from lmkernel_conformance.manifest import Key
-from lmkernel_conformance.states import GOOD, INDISPENSABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

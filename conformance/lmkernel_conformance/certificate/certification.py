@@ -7,18 +7,18 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel_conformance import isolation
-from lmkernel_conformance.certificate import about_backend, complete
-from lmkernel_conformance.known import known_failures
-from lmkernel_conformance.states import Judge
-from lmkernel_conformance.verdict import WHOLE
+from lmkernel_conformance.certificate.certificate import about_backend, complete
+from lmkernel_conformance.certificate.known import known_failures
+from lmkernel_conformance.certificate.states import Judge
+from lmkernel_conformance.certificate.verdict import WHOLE
+from lmkernel_conformance.isolation.session import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lmkernel.plugins import BackendSpec
-    from lmkernel_conformance.isolation import Answer, Plan
-    from lmkernel_conformance.known import KnownFailure
+    from lmkernel_conformance.certificate.known import KnownFailure
+    from lmkernel_conformance.isolation.session import Answer, Plan
     from lmkernel_conformance.manifest import Key, Manifest
 
 __all__ = ["STRICT", "USUAL", "Certification"]
@@ -75,7 +75,7 @@ class Certification:
     def run(self) -> dict[str, Any]:
         """The certificate, whatever the verdict."""
         known, today = known_failures(self.spec), _today()
-        greeting, answers = isolation.run(self.plan, self.keys, self.told)
+        greeting, answers = run(self.plan, self.keys, self.told)
         judge = Judge(
             manifest=self.manifest,
             unsupported=self.spec.capabilities.unsupported,
@@ -138,7 +138,7 @@ class Certification:
 def _fresh_failures(plan: Plan, keys: Sequence[Key]) -> tuple[int, list[str]]:
     """The seed that was drawn, and a line for each failure; a declared refusal is none."""
     seed = secrets.randbits(_SEED_BITS)
-    _, answers = isolation.run(replace(plan, seed=seed), keys) if keys else ({}, [])
+    _, answers = run(replace(plan, seed=seed), keys) if keys else ({}, [])
     return seed, [
         f"{a['case']}[{a['dtype']}]: {a['message']}"
         for a in answers

@@ -7,9 +7,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from lmkernel_conformance.catalogue import likely
-from lmkernel_conformance.chart import chart
+from lmkernel_conformance.certificate.chart import chart
+from lmkernel_conformance.certificate.states import GOOD
 from lmkernel_conformance.manifest import read_manifest
-from lmkernel_conformance.states import GOOD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ def page(document: Mapping[str, Any]) -> str:
         document: the certificate.
     """
     name = document["backend"]["name"]
-    style = files("lmkernel_conformance").joinpath("page.css").read_text(encoding="utf-8")
+    style = files("lmkernel_conformance.certificate").joinpath("page.css").read_text(encoding="utf-8")
     body = [_head(document), _facts(document), _reasons(document), _levels(document)]
     body += [_chart(document), _tightest(document), _excused(document), _all(document)]
     return (

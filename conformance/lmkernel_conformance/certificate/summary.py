@@ -49,8 +49,8 @@ def _counts(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 def _failures(document: Mapping[str, Any]) -> list[str]:
     """The first reasons; one of a case with its likely defect and the command that repeats it."""
     from lmkernel_conformance.catalogue import likely
+    from lmkernel_conformance.certificate.page import reproducing
     from lmkernel_conformance.manifest import read_manifest
-    from lmkernel_conformance.page import reproducing
 
     cases = read_manifest().cases
     rows = {f"{row['case']}[{row['dtype']}]": row for row in document["cases"]}

@@ -60,7 +60,13 @@ class Plan:
         """What starts a worker."""
         options = ["--device", self.device] if self.device else []
         options += ["--strict"] if self.strict else []
-        return [sys.executable, "-m", "lmkernel_conformance.worker", self.backend, *options]
+        return [
+            sys.executable,
+            "-m",
+            "lmkernel_conformance.isolation.worker",
+            self.backend,
+            *options,
+        ]
 
     @property
     def environment(self) -> dict[str, str]:

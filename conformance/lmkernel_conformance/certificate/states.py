@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lmkernel_conformance.known import KnownFailure
+    from lmkernel_conformance.certificate.known import KnownFailure
     from lmkernel_conformance.manifest import Manifest
 
 __all__ = ["GOOD", "INDISPENSABLE", "Judge"]

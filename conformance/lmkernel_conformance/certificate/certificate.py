@@ -1,8 +1,7 @@
 """The certificate: what was run on which backend, what came of it, and the hash over all of that.
 
-Constraints: its verdict follows from its content (`lmkernel_conformance.verdict`), and reading it
-recomputes both; the hash shows that it was edited, not by whom it was made, since it is no
-signature.
+Constraints: its verdict follows from its content (`verdict.py`), and reading it recomputes both; the
+hash shows that it was edited, not by whom it was made, since it is no signature.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from lmkernel.errors import CheckpointError
 from lmkernel.plugins.registry import ENTRY_POINT_GROUP
 from lmkernel_conformance.budget import FACTOR, FLOOR_ULPS, ORDERS
 from lmkernel_conformance.canonical import HASH, fingerprint, sealed
-from lmkernel_conformance.verdict import CERTIFIED, reasons, verdict
+from lmkernel_conformance.certificate.verdict import CERTIFIED, reasons, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lmkernel.plugins import BackendSpec
-    from lmkernel_conformance.known import KnownFailure
+    from lmkernel_conformance.certificate.known import KnownFailure
     from lmkernel_conformance.manifest import Manifest
 
 __all__ = ["FORMAT", "about_backend", "complete", "verify"]

@@ -1,0 +1,1 @@
+"""Cases in processes of their own, which are watched, may crash, and are replaced."""

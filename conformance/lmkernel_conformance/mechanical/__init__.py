@@ -1,0 +1,1 @@
+"""Mutants made by changing the source of what computes: the backend, compositions, components."""
