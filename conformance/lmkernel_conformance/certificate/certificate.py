@@ -1,7 +1,7 @@
 """The certificate: what was run on which backend, what came of it, and the hash over all of that.
 
-Constraints: its verdict follows from its content (`verdict.py`), and reading it recomputes both; the
-hash shows that it was edited, not by whom it was made, since it is no signature.
+Constraints: its verdict follows from its content (`verdict.py`), and reading it recomputes both.
+The hash shows that it was edited, not by whom it was made, since it is no signature.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def page(document: Mapping[str, Any]) -> str:
         document: the certificate.
     """
     name = document["backend"]["name"]
-    style = files("lmkernel_conformance.certificate").joinpath("page.css").read_text(encoding="utf-8")
+    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     body = [_head(document), _facts(document), _reasons(document), _levels(document)]
     body += [_chart(document), _tightest(document), _excused(document), _all(document)]
     return (

@@ -95,12 +95,13 @@ def component(kind: str, made: type) -> Callable[[Backend], Backend]:
 
 
 def narrow(dtypes: Sequence[Any] = ("float16",)) -> Callable[[Backend], Backend]:
-    """The same backend, declaring 16 bits as well."""
+    """The same backend without its overrides, which accumulate in 16 bits, declaring these too."""
 
     def make(backend: Backend) -> Backend:
         declared = (*backend.capabilities.dtypes, *dtypes)
         capabilities = Capabilities(dtypes=tuple(dict.fromkeys(declared)))
-        wide = mandatory("to_numpy", _widened)(backend)
+        composed = replace(backend, ops=assemble(backend.ops, {}))
+        wide = mandatory("to_numpy", _widened)(composed)
         return replace(wide, capabilities=capabilities)
 
     return make

@@ -84,7 +84,7 @@ def _composed(backend: Backend) -> Backend:
 
 
 def _half(backend: Backend) -> Backend:
-    return narrow((_HALF,))(_composed(backend))
+    return narrow((_HALF,))(backend)
 
 
 BASES: Mapping[str, Base] = MappingProxyType(
