@@ -127,7 +127,7 @@ def rms_norm(x: Array, weight: Array, eps: float) -> Array:
 def silu(x: Array) -> Array:
     """X · σ(x) = x / (1 + exp(-x)); where exp overflows the quotient is 0, as it should be."""
     with np.errstate(over="ignore"):
-        below = np.exp(-x)
+        below = np.asarray(np.exp(-x))  # without axes NumPy gives a scalar
     below += 1
     return np.divide(x, below, out=below)
 

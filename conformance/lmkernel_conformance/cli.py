@@ -160,14 +160,14 @@ def _explore(plan: Plan, examples: int | None, seed: int | None) -> int:
 
 
 def _self_test(args: argparse.Namespace) -> int:
-    from lmkernel_conformance.selftest import kill_matrix, self_test
+    from lmkernel_conformance.selftest import save, self_test
 
     if args.out is not None and (args.out.is_dir() or not args.out.resolve().parent.is_dir()):
         raise InputError(f"certify: expected --out to be a file in a folder, got {args.out}")
     report = self_test(jobs=args.jobs, full=args.full, told=_line)
     _clear()
     if args.out is not None:
-        args.out.write_text(kill_matrix(report), encoding="utf-8")
+        save(report, args.out)
     print(json.dumps(report.document, indent=2) if args.json else report.text)  # noqa: T201 - the same
     return int(not report.passed)
 

@@ -10,7 +10,7 @@ import numpy as np
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.trial import Trial, trial
 from lmkernel_conformance.inputs import normal
-from lmkernel_conformance.oracle import norm
+from lmkernel_conformance.oracle import activation, norm
 
 if TYPE_CHECKING:
     from lmkernel_conformance.subject import Subject
@@ -65,6 +65,18 @@ def axes_in_front() -> Trial:
         inputs={"none": normal("broadcast.none"), "one": normal("broadcast.one", 3, 1)},
         native=lambda s, t: [s.ops.broadcast_to(t[n], shape) for n in ("none", "one")],
         formula=lambda ar, t: [whole(ar, t[n]) for n in ("none", "one")],
+    )
+
+
+@trial(id="elementwise.no_axes")
+def no_axes() -> Trial:
+    """One number, which some libraries hand back as no array."""
+    formulas = {"relu": activation.relu, "silu": activation.silu, "gelu": activation.gelu}
+    formulas |= {"gelu_tanh": activation.gelu_tanh}
+    return Trial(
+        inputs={"x": normal("no_axes")},
+        native=lambda s, t: [getattr(s.ops, name)(t["x"]) for name in formulas],
+        formula=lambda ar, t: [f(ar, t["x"]) for f in formulas.values()],
     )
 
 

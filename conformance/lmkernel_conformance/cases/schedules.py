@@ -46,8 +46,7 @@ def _check(kind: str) -> Callable[[Subject], None]:
             s.judge(what, got, limit)
             for late in (1, 5):
                 after = schedules.learning_rate(config, _STEPS + late, _STEPS)
-                if cooldown or kind in ("linear", "cosine"):
-                    s.demand(f"{what}: {late} steps after the last", expected=got[-1], got=after)
+                s.demand(f"{what}: {late} steps after the last", expected=got[-1], got=after)
 
     return run
 

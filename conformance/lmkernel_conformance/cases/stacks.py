@@ -104,6 +104,8 @@ _DECODERS: Mapping[str, Any] = MappingProxyType(
         "recurrent": RecurrentConfig(input_width=_WIDTH, width=5, layers=2, cell="gru"),
     }
 )
+_ROOM = 4
+"""Positions there is room for at first."""
 _PIECES = ((0, 3), (3, 4), (4, 5))
 
 
@@ -139,8 +141,7 @@ def steps(s: Subject) -> None:
         if name == "transformer":
             memory = Memory(s.array(source), s.array(_SOURCE))
         whole = _whole(s, name, config, hosts, x, source)
-        room = _CAPACITY if name == "single_vector" else 4
-        got = np.concatenate(_stepped(s, made, params, x, memory, room), 1)
+        got = np.concatenate(_stepped(s, made, params, x, memory, _ROOM), 1)
         s.judge(name, got, whole)
 
 

@@ -57,6 +57,5 @@ class SingleVectorAttention(Attention):
         return hidden
 
     def cache(self, batch: int, capacity: int, dtype: Any) -> Tree:
-        """One element a row, since a state is a tree of arrays."""
-        del capacity
-        return self._ops.full((batch, 1), 0.0, dtype)
+        """The smallest that can be grown with the others; nothing is written to it."""
+        return self._ops.cache_create(batch, 1, 1, capacity, dtype)

@@ -23,6 +23,7 @@ def learning_rate(config: ScheduleConfig, step: int, steps: int) -> float:
     (arXiv:2404.06395, §4) falls from step ``steps - cooldown`` on. Where rise and fall overlap,
     the lower one holds; steps after the last are as the last.
     """
+    step = min(step, steps)
     rise = min(1.0, step / config.warmup) if config.warmup else 1.0
     return config.rate * min(rise, _fall(config, step, steps))
 
@@ -38,7 +39,5 @@ def _fall(config: ScheduleConfig, step: int, steps: int) -> float:
 
 
 def _share(done: int, whole: int) -> float:
-    """How much of a fall is behind, from 0 to 1."""
-    if whole <= 0:
-        return float(done > 0)
-    return min(max(done / whole, 0.0), 1.0)
+    """How much of a fall is behind, from 0 to 1; there may be no step to fall over."""
+    return max(done / whole, 0.0) if whole > 0 else 0.0

@@ -46,6 +46,7 @@ def test_wsd_is_stable_and_then_falls() -> None:
 
 def test_wsd_without_cooldown_stays() -> None:
     assert rates(3, kind="wsd") == [0.8, 0.8, 0.8]
+    assert learning_rate(ScheduleConfig(kind="wsd", rate=0.8), 9, 3) == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize("kind", ["linear", "cosine", "wsd"])
