@@ -243,3 +243,10 @@ def test_an_equivalent_that_is_killed_is_a_problem() -> None:
 
 def test_too_few_mutants_are_a_problem() -> None:
     assert any("expected 300 mechanical" in x for x in _report(Verdict("a", "killed"), {}).problems)
+
+
+def test_a_case_that_is_made_for_the_defect_must_see_it() -> None:
+    judged = _failed("operations", _SILU)
+    named = replace(judged.mutant, may_fail=("operations/*",), row=30)
+    (complaint,) = replace(judged, mutant=named).complaints
+    assert complaint == "no case that is made for defect 30 of the catalogue sees it"

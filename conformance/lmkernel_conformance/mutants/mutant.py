@@ -34,7 +34,6 @@ class Mutant:
         seen: where it was seen in public, or empty.
         patch: entered while it runs, for a defect of what is not the backend's.
         base: what the correct backend is before it is broken, such as one with 16 bits.
-        by: the cases made to find it, tried first.
         may_fail: patterns (`fnmatch`) of ``level/name``: it passes every other case.
         higher: why it is declared at a level although a lower one sees it as well, or empty.
     """
@@ -46,7 +45,6 @@ class Mutant:
     seen: str = ""
     patch: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     base: Callable[[Backend], Backend] = field(default=lambda backend: backend)
-    by: tuple[str, ...] = ()
     may_fail: tuple[str, ...] = ()
     higher: str = ""
 

@@ -73,7 +73,6 @@ def _of(name: str, where: str, broken: Any, row: int = 0, seen: str = "") -> Mut
         make=lambda backend: backend,
         row=row,
         seen=seen,
-        by=("trainer.accumulation", "trainer.resume", "trainer.dropout"),
         patch=lambda: mock.patch(f"lmkernel.training.{where}", broken),
     )
 

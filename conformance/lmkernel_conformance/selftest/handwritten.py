@@ -91,6 +91,8 @@ class Judged:
             for f in self.failures
             if not any(fnmatchcase(f.run.case, pattern) for pattern in own.may_fail)
         ]
+        if own.row and not any(own.row in CASES[f.run.case].rows for f in self.failures):
+            found.append(f"no case that is made for defect {own.row} of the catalogue sees it")
         lower = [f for f in self.failures if ORDER.index(f.run.level) < level]
         if lower and not own.higher:
             found.append(f"{lower[0].run} sees it below the level {own.level}")
