@@ -20,6 +20,7 @@ from lmkernel.contract.mandatory import MandatoryOps
 from lmkernel.contract.optional import OptionalOps
 from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.plugins import hookspecs, specs
+from lmkernel.plugins.registry import HOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ FOLDER = Path(__file__).parent / "reference"
 WIDTH = 96
 """Of a signature in one line."""
 MADE = "<!-- Made by docs/generate_reference.py: change the code, and run it again. -->"
-HOOKS = """\
+INTRODUCTION = """\
 A plugin implements any of these functions, decorated with `lmkernel.plugins.hookimpl`, in the
 module that its entry point in the group `lmkernel` names. [Write a plugin](../plugins.md) shows
 how; `lmkernel new plugin NAME --hook HOOK` begins one."""
@@ -50,7 +51,7 @@ def pages() -> dict[str, str]:
 
 def hooks_page() -> str:
     """Each hook, and the fields of what it returns."""
-    parts = [MADE, "# Hooks", HOOKS]
+    parts = [MADE, "# Hooks", INTRODUCTION]
     for name, function in vars(hookspecs).items():
         if name.startswith("lmkernel_register_"):
             parts += [f"## {name}", *_hook(function)]
@@ -61,10 +62,7 @@ def _hook(function: Any) -> Iterator[str]:
     definition = _definition(function)
     yield f"```python\n{_signature(definition)}\n```"
     yield _prose(inspect.cleandoc(function.__doc__))
-    returned = re.search(r"\[(\w+)\]", ast.unparse(definition.returns or ast.Constant(None)))
-    if returned is None:
-        raise ValueError(f"{function.__name__}: expected a sequence of specifications")
-    spec = getattr(specs, returned[1])
+    [spec] = [kind for kind, hook in HOOKS.items() if hook == function.__name__]
     yield f"`{spec.__name__}`: {_prose(_summary(spec))}"
     yield "\n".join(["| field | type | default | meaning |", "|---|---|---|---|", *_fields(spec)])
 

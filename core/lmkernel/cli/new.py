@@ -11,45 +11,21 @@ import shlex
 import sys
 import tempfile
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
 from lmkernel.errors import InputError, UnknownNameError
-from lmkernel.plugins import (
-    BackendSpec,
-    CommandSpec,
-    ComponentSpec,
-    FamilySpec,
-    OptimizerSpec,
-    SourceSpec,
-    TrackerSpec,
-)
 from lmkernel.scaffolds import Names, hooks, write_scaffold
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
 
     from lmkernel.plugins import Registry
-    from lmkernel.plugins.specs import Spec
 
 __all__ = ["New"]
 
 _BACKENDS = "backends"
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
-_SPECS: Mapping[str, type[Spec]] = MappingProxyType(
-    {
-        "backends": BackendSpec,
-        "components": ComponentSpec,
-        "families": FamilySpec,
-        "sources": SourceSpec,
-        "commands": CommandSpec,
-        "optimizers": OptimizerSpec,
-        "trackers": TrackerSpec,
-    }
-)
-"""What each hook registers."""
 
 
 @final
@@ -108,7 +84,7 @@ def _refuse_taken(names: Names, hook: str, registry: Registry) -> None:
     from importlib.metadata import entry_points
     from importlib.util import find_spec
 
-    kind = _SPECS[hook]
+    kind = hooks()[hook]
     if names.name in {spec.name for spec in registry.all(kind).values()}:
         raise _taken(f"a {kind.what} that is installed", names.name)
     if names.name in {point.name for point in entry_points(group="lmkernel")}:

@@ -10,6 +10,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 import pluggy
@@ -38,22 +39,25 @@ from lmkernel.plugins.specs import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["DEFAULT_BACKEND", "ENTRY_POINT_GROUP", "ENVIRONMENT_VARIABLE", "Registry"]
+__all__ = ["DEFAULT_BACKEND", "ENTRY_POINT_GROUP", "ENVIRONMENT_VARIABLE", "HOOKS", "Registry"]
 
 ENTRY_POINT_GROUP = "lmkernel"
 ENVIRONMENT_VARIABLE = "LMKERNEL_BACKEND"
 DEFAULT_BACKEND = "numpy"
 
 _S = TypeVar("_S", bound=Spec)
-_HOOKS: dict[type[Spec], str] = {
-    BackendSpec: "lmkernel_register_backends",
-    ComponentSpec: "lmkernel_register_components",
-    FamilySpec: "lmkernel_register_families",
-    SourceSpec: "lmkernel_register_sources",
-    CommandSpec: "lmkernel_register_commands",
-    OptimizerSpec: "lmkernel_register_optimizers",
-    TrackerSpec: "lmkernel_register_trackers",
-}
+HOOKS: Mapping[type[Spec], str] = MappingProxyType(
+    {
+        BackendSpec: "lmkernel_register_backends",
+        ComponentSpec: "lmkernel_register_components",
+        FamilySpec: "lmkernel_register_families",
+        SourceSpec: "lmkernel_register_sources",
+        CommandSpec: "lmkernel_register_commands",
+        OptimizerSpec: "lmkernel_register_optimizers",
+        TrackerSpec: "lmkernel_register_trackers",
+    }
+)
+"""The hook that registers each kind of specification."""
 
 
 @final
@@ -87,7 +91,7 @@ class Registry:
     @property
     def problems(self) -> list[tuple[str, LmkernelError]]:
         """Every fault found so far, as (plugin, error); asks each hook once."""
-        for kind in _HOOKS:
+        for kind in HOOKS:
             self.all(kind)
         return [(name, error) for name, errors in self._problems.items() for error in errors]
 
@@ -125,7 +129,7 @@ class Registry:
 
     def _collect(self, kind: type[_S]) -> Iterator[tuple[str, _S]]:
         owners: dict[str, str] = {}
-        for implementation in getattr(self._manager.hook, _HOOKS[kind]).get_hookimpls():
+        for implementation in getattr(self._manager.hook, HOOKS[kind]).get_hookimpls():
             plugin = implementation.plugin_name
             for spec in self._ask(plugin, implementation.function, kind):
                 if spec.key in owners:
@@ -143,7 +147,7 @@ class Registry:
                 if not isinstance(spec, kind):
                     raise PluginError(f"expected {kind.__name__}, got {type(spec).__name__}")  # noqa: TRY301 - reported below with all other faults of the hook
         except Exception as error:  # noqa: BLE001 - a plugin's fault must not reach the others
-            self._report(plugin, PluginError(f"plugin {plugin!r}, {_HOOKS[kind]}: {error}"))
+            self._report(plugin, PluginError(f"plugin {plugin!r}, {HOOKS[kind]}: {error}"))
             return []
         return [spec for spec in specs if self._served(plugin, spec)]
 

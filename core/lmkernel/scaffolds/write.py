@@ -12,12 +12,14 @@ from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, final
 
-from lmkernel.plugins import hookspecs
+from lmkernel.plugins.registry import HOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
     from pathlib import Path
+
+    from lmkernel.plugins.specs import Spec
 
 __all__ = ["Names", "hooks", "write_scaffold"]
 
@@ -51,10 +53,9 @@ class Names:
         return "".join(word.capitalize() for word in self.package.split("_")[1:])
 
 
-def hooks() -> tuple[str, ...]:
-    """What can be registered, such as ``"backends"``, in the order of the specifications."""
-    found = (name for name in vars(hookspecs) if name.startswith(_PREFIX))
-    return tuple(name.removeprefix(_PREFIX) for name in found)
+def hooks() -> dict[str, type[Spec]]:
+    """What can be registered: a hook's short name, such as ``"backends"``, with its spec."""
+    return {name.removeprefix(_PREFIX): spec for spec, name in HOOKS.items()}
 
 
 def write_scaffold(hook: str, names: Names, folder: Path) -> list[str]:
