@@ -30,9 +30,9 @@ _LEVELS = (
     "gradients",
     "components",
     "models",
+    "training",
     "generation",
     "checkpoints",
-    "training",
 )
 _PROFILES = ("inference", "training", "full")
 _MOST_JOBS = 4

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lmkernel.composed import COMPOSED
-from lmkernel_conformance.cases import CASES, LEVELS, case, items
+from lmkernel_conformance import cli
+from lmkernel_conformance.cases import CASES, LEVELS, PROFILES, case, items
 from lmkernel_conformance.cases.overrides import _ELSEWHERE
 from lmkernel_conformance.cases.tried import trials
 
@@ -49,3 +50,8 @@ def test_every_case_says_what_it_checks() -> None:
 def test_unknown_level_is_refused() -> None:
     with pytest.raises(ValueError, match="expected a level among document"):
         case(level="operation", id="x")(lambda _: None)
+
+
+def test_the_command_knows_the_levels_and_profiles() -> None:
+    assert cli._LEVELS == LEVELS
+    assert cli._PROFILES == PROFILES

@@ -15,7 +15,7 @@ from lmkernel_conformance.discrepancy import Discrepancy
 from lmkernel_conformance.mechanical.equivalents import Equivalent
 from lmkernel_conformance.mechanical.sites import Change, changes
 from lmkernel_conformance.mutants import Mutant
-from lmkernel_conformance.selftest.bases import BASES, ORDER, Run, runs
+from lmkernel_conformance.selftest.bases import BASES, LEVELS, Run, runs
 from lmkernel_conformance.selftest.changed import affected
 from lmkernel_conformance.selftest.coverage import reached
 from lmkernel_conformance.selftest.forks import forked
@@ -106,7 +106,7 @@ def test_a_number_of_a_module_affects_what_reads_it() -> None:
 
 def test_lower_levels_and_quick_cases_come_first() -> None:
     own = prepare(2, _quiet, [r for r in runs() if "/silu" in r.case or "/swiglu" in r.case])
-    order = [(ORDER.index(run.level), found.seconds) for run, found in own.measured.items()]
+    order = [(LEVELS.index(run.level), found.seconds) for run, found in own.measured.items()]
     assert order == sorted(order)
     assert {run.base for run in own.measured} <= set(BASES)
 

@@ -23,10 +23,11 @@ LEVELS = (
     "gradients",
     "components",
     "models",
+    "training",
     "generation",
     "checkpoints",
-    "training",
 )
+"""Lowest first: a level may build on all before it."""
 PROFILES = ("inference", "training", "full")
 _BOTH = ("float32", "float64")
 

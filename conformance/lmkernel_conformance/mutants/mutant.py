@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Mutant", "component", "mandatory", "narrow", "optional"]
 
-Make = "Callable[[Backend], Backend]"
-
 
 @final
 @dataclass(frozen=True, kw_only=True)

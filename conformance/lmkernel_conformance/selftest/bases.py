@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from lmkernel.composed import assemble
-from lmkernel_conformance.cases import CASES, Item, items
+from lmkernel_conformance.cases import CASES, LEVELS, Item, items
 from lmkernel_conformance.mutants.mutant import narrow
 
 if TYPE_CHECKING:
@@ -19,21 +19,10 @@ if TYPE_CHECKING:
 
     from lmkernel.backend import Backend
 
-__all__ = ["BASES", "ORDER", "Base", "Run", "runs"]
+__all__ = ["BASES", "Base", "Run", "runs"]
 
 _SLOW = ("training/curve.", "training/programs")
 
-ORDER = (
-    "document",
-    "operations",
-    "gradients",
-    "components",
-    "models",
-    "training",
-    "generation",
-    "checkpoints",
-)
-"""Levels, lowest first: a level may build on all before it."""
 _HALF = "float16"
 
 
@@ -76,7 +65,7 @@ class Base:
 
     make: Callable[[Backend], Backend]
     dtypes: tuple[str, ...] = ("float32", "float64")
-    levels: tuple[str, ...] = ORDER
+    levels: tuple[str, ...] = LEVELS
 
 
 def _composed(backend: Backend) -> Backend:
@@ -90,7 +79,7 @@ def _half(backend: Backend) -> Backend:
 BASES: Mapping[str, Base] = MappingProxyType(
     {
         "reference": Base(lambda backend: backend),
-        "composed": Base(_composed, levels=ORDER[:5]),
+        "composed": Base(_composed, levels=LEVELS[:5]),
         "16 bits": Base(_half, dtypes=(_HALF,)),
     }
 )
@@ -104,4 +93,4 @@ def runs() -> list[Run]:
         for name, base in BASES.items()
         for item in items(CASES.values(), profile="full", levels=base.levels, declared=base.dtypes)
     ]
-    return sorted(found, key=lambda run: ORDER.index(run.level))
+    return sorted(found, key=lambda run: LEVELS.index(run.level))

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, final
 
-from lmkernel_conformance.cases import CASES, items
+from lmkernel_conformance.cases import CASES, LEVELS, items
 from lmkernel_conformance.discrepancy import Discrepancy
-from lmkernel_conformance.selftest.bases import ORDER, Run
+from lmkernel_conformance.selftest.bases import Run
 from lmkernel_conformance.selftest.forks import forked
 from lmkernel_conformance.selftest.hunt import failure, quiet
 from lmkernel_conformance.selftest.verdict import Verdict
@@ -85,7 +85,7 @@ class Judged:
         """What is wrong with what the mutant says of itself."""
         if self.trouble:
             return [self.trouble]
-        own, level = self.mutant, ORDER.index(self.mutant.level)
+        own, level = self.mutant, LEVELS.index(self.mutant.level)
         found = [
             f"{f.run} fails, which is not in may_fail: {f.message}"
             for f in self.failures
@@ -93,7 +93,7 @@ class Judged:
         ]
         if own.row and not any(own.row in CASES[f.run.case].rows for f in self.failures):
             found.append(f"no case that is made for defect {own.row} of the catalogue sees it")
-        lower = [f for f in self.failures if ORDER.index(f.run.level) < level]
+        lower = [f for f in self.failures if LEVELS.index(f.run.level) < level]
         if lower and not own.higher:
             found.append(f"{lower[0].run} sees it below the level {own.level}")
         if own.higher and not lower:
@@ -135,12 +135,12 @@ def judge_mutant(prepared: Prepared, mutant: Mutant, *, full: bool) -> tuple[lis
             slow = [pair for pair in chosen if pair not in quick and pair[0].level == mutant.level]
             found += [f for run, took in slow for f in _tried(subject, run, took, sure=sure)]
             ran += len(slow)
-    return sorted(found, key=lambda f: ORDER.index(f.run.level)), ran
+    return sorted(found, key=lambda f: LEVELS.index(f.run.level)), ran
 
 
 def _wanted(mutant: Mutant, run: Run) -> bool:
     """What is not slow: all up to its own level, and in float32 what is above."""
-    below = ORDER.index(run.level) <= ORDER.index(mutant.level)
+    below = LEVELS.index(run.level) <= LEVELS.index(mutant.level)
     return not run.slow and (below or run.dtype == "float32")
 
 
@@ -155,7 +155,7 @@ def _tried(subject: Subject, run: Run, took: float, *, sure: bool) -> list[Failu
 def _runs(backend: Backend) -> list[Run]:
     """Every case in every dtype that the backend declares."""
     declared = backend.capabilities.dtypes
-    chosen = items(CASES.values(), profile="full", levels=ORDER, declared=declared)
+    chosen = items(CASES.values(), profile="full", levels=LEVELS, declared=declared)
     return [Run("reference", f"{x.case.level}/{x.case.name}", x.dtype) for x in chosen]
 
 

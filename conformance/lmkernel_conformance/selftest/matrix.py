@@ -9,8 +9,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from lmkernel_conformance.cases import LEVELS
 from lmkernel_conformance.catalogue import DEFECTS
-from lmkernel_conformance.selftest.bases import ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,7 +58,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def _summary(report: Report) -> str:
     by_hand = Counter(j.verdict.by.level for j in report.handwritten if j.verdict.by)
     made = Counter(v.by.level for _, v in report.mechanical if v.by)
-    rows = [[level, by_hand[level], made[level]] for level in ORDER]
+    rows = [[level, by_hand[level], made[level]] for level in LEVELS]
     rows.append(["killed in all", by_hand.total(), made.total()])
     states = report.states()
     rows.append(["equivalent", 0, states["equivalent"]])
@@ -94,14 +94,14 @@ def _handwritten(report: Report) -> str:
     for judged in report.handwritten:
         noticed = {failure.run.level for failure in judged.failures}
         own = judged.mutant.level
-        marks = ["●" if x == own else "○" if x in noticed else "" for x in ORDER]
+        marks = ["●" if x == own else "○" if x in noticed else "" for x in LEVELS]
         rows.append([f"`{judged.mutant.id}`", judged.mutant.row or "", judged.mutant.seen, *marks])
     higher = [
         f"- `{judged.mutant.id}`: {judged.mutant.higher}\n"
         for judged in report.handwritten
         if judged.mutant.higher
     ]
-    table = _table(["mutant", "row", "seen in", *ORDER], rows)
+    table = _table(["mutant", "row", "seen in", *LEVELS], rows)
     note = "\nDeclared above the lowest level that notices them:\n\n" if higher else ""
     explained = (_handwritten.__doc__ or "").strip()
     return f"## Handwritten mutants\n\n{explained}\n\n{table}{note}{''.join(higher)}"
@@ -111,7 +111,7 @@ def _mechanical(report: Report) -> str:
     """By file, then by mutator."""
     by_file = _grouped(report, [change.source.label for change, _ in report.mechanical])
     by_kind = _grouped(report, [change.mutator for change, _ in report.mechanical])
-    head = ["made", *ORDER, "equivalent", "stillborn", "survived"]
+    head = ["made", *LEVELS, "equivalent", "stillborn", "survived"]
     tables = f"{_table(['source', *head], by_file)}\n{_table(['mutator', *head], by_kind)}"
     return f"## Mechanical mutants\n\n{tables}"
 
@@ -122,7 +122,7 @@ def _grouped(report: Report, names: Sequence[str]) -> list[list[object]]:
         own = [v for (_, v), n in zip(report.mechanical, names, strict=True) if n == name]
         levels = Counter(v.by.level for v in own if v.by)
         states = Counter(report.state(v) for v in own)
-        counts = [levels[level] or "" for level in ORDER]
+        counts = [levels[level] or "" for level in LEVELS]
         last = [states["equivalent"] or "", states["stillborn"] or "", _alive(states) or ""]
         rows.append([f"`{name}`", len(own), *counts, *last])
     return rows

@@ -9,8 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel_conformance.cases import LEVELS
 from lmkernel_conformance.mechanical.equivalents import unmatched
-from lmkernel_conformance.selftest.bases import ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,7 +124,7 @@ class Report:
         """How many each level kills."""
         by_hand = Counter(j.verdict.by.level for j in self.handwritten if j.verdict.by)
         made = Counter(v.by.level for _, v in self.mechanical if v.by)
-        return [f"  {level}: {by_hand[level]} and {made[level]}" for level in ORDER]
+        return [f"  {level}: {by_hand[level]} and {made[level]}" for level in LEVELS]
 
     @property
     def document(self) -> dict[str, Any]:
