@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from lmkernel.comparison import Comparison, Decoded
     from lmkernel.sources import Progress
-    from lmkernel.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["Compare", "prompt_ids"]
+__all__ = ["Compare"]
 
 
 @final
@@ -102,6 +101,7 @@ class _Runs:
         self, backend: str, dtype: str, follow: list[tuple[int, ...]] | None = None
     ) -> list[Decoded]:
         from lmkernel.comparison.greedy import decode_greedily
+        from lmkernel.comparison.prompts import prompt_ids
         from lmkernel.loading import load_model
 
         loaded = load_model(self._path, backend=backend, dtype=dtype, registry=self._registry)
@@ -114,14 +114,6 @@ class _Runs:
                 answers.append(decode_greedily(loaded, prompt, self._steps, follow=path))
                 advance(1)
         return answers
-
-
-def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    """A prompt as the chat template has it, or plain where there is none."""
-    if tokenizer.chat_template is None:
-        return tokenizer.encode(text)
-    chat = tokenizer.chat([{"role": "user", "content": text}])
-    return tokenizer.encode(chat, special_tokens=False)
 
 
 def _text(verdicts: list[Comparison], texts: tuple[str, ...]) -> str:

@@ -73,8 +73,8 @@ class _Runs:
 
     def of(self, backend: str, dtype: str, orders: Iterable[int] = (0,)) -> Iterator[Run]:
         """Every place of each prompt, once for each order."""
-        from lmkernel.cli.compare import prompt_ids
         from lmkernel.comparison.layers import trace
+        from lmkernel.comparison.prompts import prompt_ids
         from lmkernel.loading import load_model
 
         loaded = load_model(self._path, backend=backend, dtype=dtype, registry=self._registry)

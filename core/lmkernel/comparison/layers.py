@@ -35,7 +35,6 @@ __all__ = ["HONEST_RUNS", "Limit", "Reading", "limits", "parted", "readings", "t
 HONEST_RUNS = 16
 
 Host = Any
-Trace = "dict[str, NDArray[np.float64]]"
 
 
 @final

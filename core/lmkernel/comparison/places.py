@@ -9,16 +9,16 @@ without a cache.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.components.layer import TransformerLayer
 from lmkernel.components.parts import normalize
-from lmkernel.components.positions import visible
+from lmkernel.components.transformer import memory_view, whole_view
 from lmkernel.config import FeedForwardConfig, RecurrentConfig, TransformerConfig
 from lmkernel.errors import InputError
 from lmkernel.factory import ComponentFactory
-from lmkernel.interfaces import Embedded, Memory, View
-from lmkernel.model.head import head
+from lmkernel.interfaces import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lmkernel.config import StackConfig
     from lmkernel.contract.mandatory import Array, Tree
     from lmkernel.contract.optional import Ops
+    from lmkernel.interfaces import Embedded
     from lmkernel.model import Model
     from lmkernel.plugins.registry import Registry
 
@@ -87,12 +88,8 @@ class _Run:
 
     def embedded(self, name: str, inputs: Array, *, target: bool) -> Iterator[tuple[str, Array]]:
         """The vectors of the inputs, or of the target."""
-        model, ops, (batch, time) = self._model, self._ops, inputs.shape[:2]
-        steps = ops.reshape(ops.arange(0, time, "int32"), (1, time))
-        positions = ops.broadcast_to(steps, (batch, time))
-        own = model.target_embedding if target else None
-        made, part = (own, "target_embedding") if own else (model.embedding, "embedding")
-        self._now = made(self._params[part], inputs, positions)
+        embed = self._model.embed_target if target else self._model.embed
+        self._now = embed(self._params, inputs)
         yield self._at(name, self._now.hidden)
         self._source = self._now
 
@@ -119,19 +116,8 @@ class _Run:
         yield from self._finished(config, self._params["decoder"], prefix)
 
     def logits(self) -> Array:
-        """The output of the head, in the dtype that the model puts out."""
-        model, params, config = self._model, self._params, self._model.config.head
-        if config is None:
-            raise InputError("expected a model with a head, got one without")
-        if not config.tied:
-            weight = params["head"]["weight"]
-        elif model.target_embedding is None:
-            weight = model.embedding.weight(params["embedding"])
-        else:
-            weight = model.target_embedding.weight(params["target_embedding"])
-        hidden, positions = self._now.hidden, self._now.positions
-        y = head(self._ops, hidden, params["head"], config, weight, positions=positions)
-        return self._ops.astype(y, model.policy.output)
+        """The output of the head."""
+        return self._model.output(self._params, self._now.hidden, self._now.positions)
 
     def _at(self, name: str, hidden: Array) -> tuple[str, Array]:
         """Name a place, and go on from it."""
@@ -142,11 +128,14 @@ class _Run:
         """After attention, and after attention over the memory."""
         if not isinstance(layer, TransformerConfig):
             return
-        beside = _Beside(self._factory, layer, own)
-        x = beside.attended(self._now)
+        ops, now, memory = self._ops, self._now, self._memory
+        beside = TransformerLayer(self._factory, layer, 0)
+        x, _ = beside.attend(own, now.hidden, whole_view(ops, layer, now))
         yield f"{name} (attention)", x
-        if layer.cross is not None and self._memory is not None:
-            yield f"{name} (cross-attention)", beside.looked(x, self._now, self._memory)
+        if layer.cross is not None and memory is not None:
+            across = memory_view(ops, now.positions, memory.positions)
+            kept = beside.remember(own, memory.hidden)
+            yield f"{name} (cross-attention)", beside.look(own, x, across, kept)
 
     def _finished(
         self, config: StackConfig, params: Tree, prefix: str
@@ -154,41 +143,6 @@ class _Run:
         if isinstance(config, TransformerConfig) and config.final_norm:
             hidden = normalize(self._ops, self._now.hidden, params["norm"], config.norm)
             yield self._at(f"{prefix}final norm", hidden)
-
-
-@final
-@dataclass(frozen=True)
-class _Beside:
-    """The first parts of one transformer layer."""
-
-    factory: ComponentFactory
-    config: TransformerConfig
-    params: Tree
-
-    def attended(self, inputs: Embedded) -> Array:
-        """The stream after attention."""
-        c, positions = self.config, inputs.positions
-        window = c.attention.window
-        mask = visible(self.factory.ops, positions, positions, causal=c.causal, window=window)
-        view = View(positions, positions, mask, inputs.rotation)
-        attention = self.factory.create("attention", c.attention)
-        own = self.params["attention"]
-        return self._added("attention_norm", inputs.hidden, lambda y: attention(own, y, view)[0])
-
-    def looked(self, x: Array, inputs: Embedded, memory: Memory) -> Array:
-        """The stream after attention over the memory."""
-        here, there = inputs.positions, memory.positions
-        view = View(here, there, visible(self.factory.ops, here, there, causal=False))
-        cross, own = self.factory.create("attention", self.config.cross), self.params["cross"]
-        kept = cross.remember(own, memory.hidden)
-        return self._added("cross_norm", x, lambda y: cross(own, y, view, memory=kept)[0])
-
-    def _added(self, norm: str, x: Array, part: Callable[[Array], Array]) -> Array:
-        """X + f(norm(x)), or norm(x + f(x)), as the layer has it."""
-        ops, own, config = self.factory.ops, self.params[norm], self.config.norm
-        if self.config.pre_norm:
-            return x + part(normalize(ops, x, own, config))
-        return normalize(ops, x + part(x), own, config)
 
 
 def _layers(config: StackConfig, params: Tree) -> Iterator[tuple[StackConfig, Tree]]:

@@ -1,5 +1,14 @@
 """The fixed prompts of a comparison: facts, lists, code, arithmetic, other scripts, odd lengths."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lmkernel.tokenizers.tokenizer import Tokenizer
+
+__all__ = ["PROMPTS", "prompt_ids"]
+
 PROMPTS: tuple[str, ...] = (
     "What is the capital of France?",
     "Name three primary colours.",
@@ -23,3 +32,11 @@ PROMPTS: tuple[str, ...] = (
 because the projector in the meeting room is broken and will be mended on Tuesday.""",
     "What is photosynthesis, and which gas do plants take in for it?",
 )
+
+
+def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """A prompt as the chat template has it, or plain where there is none."""
+    if tokenizer.chat_template is None:
+        return tokenizer.encode(text)
+    chat = tokenizer.chat([{"role": "user", "content": text}])
+    return tokenizer.encode(chat, special_tokens=False)

@@ -63,27 +63,53 @@ class TransformerLayer:
         key: Array | None = None,
     ) -> tuple[Array, Tree]:
         """``x (batch, time, width)`` and the cache, both through the layer."""
-
-        def attend(y: Array) -> Array:
-            nonlocal cache
-            y, cache = self._attention(params["attention"], y, view, cache=cache)
-            return y
-
-        x = self._part(params["attention_norm"], x, attend, key, 0)
-        if self._cross is not None and across is not None:
-            cross = self._cross
-            x = self._part(
-                params["cross_norm"],
-                x,
-                lambda y: cross(params["cross"], y, across, memory=memory)[0],
-                key,
-                1,
-            )
+        x, cache = self.attend(params, x, view, cache=cache, key=key)
+        if across is not None:
+            x = self.look(params, x, across, memory, key=key)
         config = self._config.mlp
         x = self._part(
             params["mlp_norm"], x, lambda y: mlp(self._ops, y, params["mlp"], config), key, 2
         )
         return x, cache
+
+    def attend(
+        self,
+        params: dict[str, Any],
+        x: Array,
+        view: View,
+        *,
+        cache: Tree = None,
+        key: Array | None = None,
+    ) -> tuple[Array, Tree]:
+        """``x (batch, time, width)`` and the cache after self-attention."""
+
+        def attention(y: Array) -> Array:
+            nonlocal cache
+            y, cache = self._attention(params["attention"], y, view, cache=cache)
+            return y
+
+        return self._part(params["attention_norm"], x, attention, key, 0), cache
+
+    def look(
+        self,
+        params: dict[str, Any],
+        x: Array,
+        across: View,
+        memory: Tree,
+        *,
+        key: Array | None = None,
+    ) -> Array:
+        """``x (batch, time, width)`` after attention over a memory; as it is without such."""
+        cross = self._cross
+        if cross is None:
+            return x
+        return self._part(
+            params["cross_norm"],
+            x,
+            lambda y: cross(params["cross"], y, across, memory=memory)[0],
+            key,
+            1,
+        )
 
     def remember(self, params: dict[str, Any], hidden: Array) -> Tree:
         """What cross-attention keeps of an encoder's output; None without cross-attention."""

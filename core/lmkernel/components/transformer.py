@@ -16,7 +16,20 @@ if TYPE_CHECKING:
     from lmkernel.contract.optional import Ops
     from lmkernel.interfaces import Embedded, Factory
 
-__all__ = ["TransformerDecoder", "TransformerEncoder"]
+__all__ = ["TransformerDecoder", "TransformerEncoder", "memory_view", "whole_view"]
+
+
+def whole_view(ops: Ops, config: TransformerConfig, inputs: Embedded) -> View:
+    """Who sees whom where every position is in the inputs."""
+    positions, window = inputs.positions, config.attention.window
+    mask = visible(ops, positions, positions, causal=config.causal, window=window)
+    return View(positions, positions, mask, inputs.rotation)
+
+
+def memory_view(ops: Ops, query_positions: Array, key_positions: Array) -> View:
+    """A target looks at every real position of the source; int32 ``(batch, time)`` both."""
+    mask = visible(ops, query_positions, key_positions, causal=False)
+    return View(query_positions, key_positions, mask)
 
 
 @final
@@ -39,13 +52,6 @@ class _Stack:
             return x
         return normalize(self.ops, x, params["norm"], self.config.norm)
 
-    def view(self, inputs: Embedded) -> View:
-        """Every position is in the inputs."""
-        config, positions = self.config, inputs.positions
-        window = config.attention.window
-        mask = visible(self.ops, positions, positions, causal=config.causal, window=window)
-        return View(positions, positions, mask, inputs.rotation)
-
     def run(
         self,
         params: dict[str, Any],
@@ -53,8 +59,8 @@ class _Stack:
         memory: Memory | None,
         key: Array | None,
     ) -> Array:
-        view, x = self.view(inputs), inputs.hidden
-        across = memory and self.across(inputs.positions, memory.positions)
+        view, x = whole_view(self.ops, self.config, inputs), inputs.hidden
+        across = memory and memory_view(self.ops, inputs.positions, memory.positions)
         source = memory and memory.hidden
         for layer, own in zip(self.layers, params["layers"], strict=True):
 
@@ -66,11 +72,6 @@ class _Stack:
 
             x = (self.ops.remat(through) if self.config.remat else through)(own, x, source)
         return self.finish(params, x)
-
-    def across(self, query_positions: Array, key_positions: Array) -> View:
-        """A target looks at every real position of the source."""
-        mask = visible(self.ops, query_positions, key_positions, causal=False)
-        return View(query_positions, key_positions, mask)
 
 
 @final
@@ -149,7 +150,7 @@ class TransformerDecoder(Decoder):
         memories = state.get("memory", [None] * config.layers)
         across = None
         if "memory" in state:
-            across = stack.across(inputs.positions, state["memory_positions"])
+            across = memory_view(ops, inputs.positions, state["memory_positions"])
         x, caches = inputs.hidden, []
         for layer, own, kept, cache in zip(
             stack.layers, params["layers"], memories, state["layers"], strict=True

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-import numpy as np
-
 from lmkernel.config import HeadConfig, ModelConfig, PrecisionPolicy
 from lmkernel.contract.trees import tree_map
 from lmkernel.errors import InputError
 from lmkernel.factory import ComponentFactory
+from lmkernel.model.feeding import check_step, padded
 from lmkernel.model.head import declare_head, head
 from lmkernel.model.start import started
 from lmkernel.model.state import DecodingState, bucket
@@ -22,6 +21,7 @@ from lmkernel.parameters import initial_values, pack, place
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from lmkernel.backend import Backend
@@ -136,43 +136,60 @@ class Model:
             ``(batch, time, size)``, or ``(batch, size)`` where the head pools, in
             ``policy.output``.
         """
-        if positions is None:
-            positions = self._default_positions(inputs)
-        embedded = self.embedding(
-            params["embedding"], inputs, positions, segments=segments, key=key
-        )
+        embedded = self.embed(params, inputs, positions, segments=segments, key=key)
         hidden, memory = embedded.hidden, None
         if self.encoder is not None:
             memory = self.encoder(params["encoder"], embedded, key=key)
             hidden = memory.hidden
         if self.decoder is not None:
             if target is not None:
-                embedded = self._embed_target(params, target, target_positions, key)
+                embedded = self.embed_target(params, target, target_positions, key=key)
             hidden = self.decoder(params["decoder"], embedded, memory=memory, key=key)
-        return self._output(params, hidden, embedded.positions, key)
+        return self.output(params, hidden, embedded.positions, key=key)
 
-    def _default_positions(self, inputs: Array) -> Array:
-        ops, (batch, time) = self.backend.ops, inputs.shape[:2]
-        return ops.broadcast_to(ops.reshape(ops.arange(0, time, "int32"), (1, time)), (batch, time))
-
-    def _embed_target(
-        self, params: Tree, target: Array, positions: Array | None, key: Array | None = None
+    def embed(
+        self,
+        params: Tree,
+        inputs: Array,
+        positions: Array | None = None,
+        *,
+        segments: Array | None = None,
+        key: Array | None = None,
     ) -> Embedded:
+        """The vectors of inputs, which are as in `forward`."""
+        if positions is None:
+            positions = self._default_positions(inputs)
+        return self.embedding(params["embedding"], inputs, positions, segments=segments, key=key)
+
+    def embed_target(
+        self,
+        params: Tree,
+        target: Array,
+        positions: Array | None = None,
+        *,
+        key: Array | None = None,
+    ) -> Embedded:
+        """The vectors of what a decoder is fed, by its own embedding where there is one."""
+        if self.target_embedding is None:
+            return self.embed(params, target, positions, key=key)
         if positions is None:
             positions = self._default_positions(target)
-        if self.target_embedding is None:
-            return self.embedding(params["embedding"], target, positions, key=key)
         return self.target_embedding(params["target_embedding"], target, positions, key=key)
 
-    def _output(
-        self, params: Tree, hidden: Array, positions: Array, key: Array | None = None
+    def output(
+        self, params: Tree, hidden: Array, positions: Array, *, key: Array | None = None
     ) -> Array:
+        """What the head makes of hidden vectors ``(batch, time, width)``, in ``policy.output``."""
         ops, config = self.backend.ops, self.config.head
         if config is not None:
             weight = self._head_weight(params, config)
             hidden = head(ops, hidden, params["head"], config, weight, positions=positions, key=key)
         wanted = self.policy.output
         return hidden if ops.dtype(hidden) == wanted else ops.astype(hidden, wanted)
+
+    def _default_positions(self, inputs: Array) -> Array:
+        ops, (batch, time) = self.backend.ops, inputs.shape[:2]
+        return ops.broadcast_to(ops.reshape(ops.arange(0, time, "int32"), (1, time)), (batch, time))
 
     def _head_weight(self, params: Tree, config: HeadConfig) -> Array:
         if not config.tied:
@@ -187,10 +204,7 @@ class Model:
         """What the encoder makes of a source, to be handed to `begin`."""
         if self.encoder is None:
             raise InputError("expected a model with an encoder, got one without")
-        if positions is None:
-            positions = self._default_positions(inputs)
-        embedded = self.embedding(params["embedding"], inputs, positions)
-        return self.encoder(params["encoder"], embedded)
+        return self.encoder(params["encoder"], self.embed(params, inputs, positions))
 
     def begin(
         self, params: Tree, batch: int, capacity: int, *, memory: Memory | None = None
@@ -240,9 +254,9 @@ class Model:
         Returns:
             Host array ``(batch, size)``, and the state after the last token.
         """
-        self._check(tokens, positions, state)
+        check_step(self.config, state.batch, tokens, positions)
         ops, step = self.backend.ops, self.backend.capabilities.shape_step
-        tokens, positions = _padded(tokens, positions, self.slots(tokens.shape[1]))
+        tokens, positions = padded(tokens, positions, self.slots(tokens.shape[1]))
         end = state.used + tokens.shape[1]
         if end > state.capacity:
             state = self.grow(state, bucket(end, step))
@@ -267,37 +281,7 @@ class Model:
     ) -> tuple[Array, Tree]:
         if self.decoder is None:
             raise InputError("expected a model with a decoder, got one without")
-        embedded = self._embed_target(params, tokens, positions)
+        embedded = self.embed_target(params, tokens, positions)
         hidden, tree = self.decoder.step(params["decoder"], embedded, tree, start, extent=extent)
-        last = self._output(params, hidden[:, -1:], positions[:, -1:])
+        last = self.output(params, hidden[:, -1:], positions[:, -1:])
         return self.backend.ops.reshape(last, (last.shape[0], last.shape[-1])), tree
-
-    def _check(
-        self, tokens: NDArray[np.int32], positions: NDArray[np.int32], state: DecodingState
-    ) -> None:
-        if tokens.ndim != 2 or tokens.shape != positions.shape or tokens.shape[0] != state.batch:  # noqa: PLR2004 - rows and columns
-            raise InputError(
-                f"expected tokens and positions of shape ({state.batch}, time), "
-                f"got {tokens.shape} and {positions.shape}"
-            )
-        vocab = (self.config.target_embedding or self.config.embedding).vocab
-        if vocab and tokens.size and not (tokens.min() >= 0 and tokens.max() < vocab):
-            raise InputError(
-                f"expected tokens in 0 … {vocab - 1}, got {tokens.min()} … {tokens.max()}"
-            )
-        if self.config.context and positions.max(initial=-1) >= self.config.context:
-            raise InputError(
-                f"expected positions below the context of {self.config.context}, "
-                f"got {positions.max()}"
-            )
-
-
-def _padded(
-    tokens: NDArray[np.int32], positions: NDArray[np.int32], length: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """More padding on the left."""
-    more = length - tokens.shape[1]
-    if not more:
-        return tokens, positions
-    pad = ((0, 0), (more, 0))
-    return np.pad(tokens, pad), np.pad(positions, pad, constant_values=-1)

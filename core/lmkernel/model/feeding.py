@@ -1,0 +1,45 @@
+"""What a step of decoding is fed: host tokens and positions, checked and padded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lmkernel.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lmkernel.config import ModelConfig
+
+__all__ = ["check_step", "padded"]
+
+
+def check_step(
+    config: ModelConfig, batch: int, tokens: NDArray[np.int32], positions: NDArray[np.int32]
+) -> None:
+    """Raise `InputError` unless a state of ``batch`` rows can be fed these, ``(batch, time)``."""
+    if tokens.ndim != 2 or tokens.shape != positions.shape or tokens.shape[0] != batch:  # noqa: PLR2004 - rows and columns
+        raise InputError(
+            f"expected tokens and positions of shape ({batch}, time), "
+            f"got {tokens.shape} and {positions.shape}"
+        )
+    vocab = (config.target_embedding or config.embedding).vocab
+    if vocab and tokens.size and not (tokens.min() >= 0 and tokens.max() < vocab):
+        raise InputError(f"expected tokens in 0 … {vocab - 1}, got {tokens.min()} … {tokens.max()}")
+    if config.context and positions.max(initial=-1) >= config.context:
+        raise InputError(
+            f"expected positions below the context of {config.context}, got {positions.max()}"
+        )
+
+
+def padded(
+    tokens: NDArray[np.int32], positions: NDArray[np.int32], length: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Both with padding on the left, ``(batch, length)``."""
+    more = length - tokens.shape[1]
+    if not more:
+        return tokens, positions
+    pad = ((0, 0), (more, 0))
+    return np.pad(tokens, pad), np.pad(positions, pad, constant_values=-1)
