@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,6 @@ __all__ = ["Plan", "Worker", "run"]
 _START_LIMIT = 300.0
 _END_LIMIT = 10.0
 _MOST_RESTARTS = 50
-_SIGNALS = {-4: "SIGILL", -6: "SIGABRT", -7: "SIGBUS", -8: "SIGFPE", -9: "SIGKILL", -11: "SIGSEGV"}
 _SEED = "LMKERNEL_CONFORMANCE_SEED"
 
 Answer = dict[str, Any]
@@ -225,7 +225,8 @@ class Worker:
         lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
         fatal = [line for line in lines if line.startswith("Fatal Python error")]
         said = (fatal or lines[-1:] or [""])[-1]
-        return f"{_SIGNALS.get(code, f'exit code {code}')} {said}".strip()
+        ended = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return f"{ended} {said}".strip()
 
     def _read(self) -> None:
         if self._process.stdout is not None:

@@ -9,6 +9,7 @@ import json
 import math
 from importlib.metadata import version
 from importlib.util import find_spec
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import MissingDependencyError
@@ -131,9 +132,12 @@ def _up(x: float) -> float:
     return float(f"{math.ceil(x / 10.0**exponent)}e{exponent}")
 
 
-MAKERS: Mapping[str, Callable[[], Made]] = {
-    "mpmath.json": _exact,
-    "oracle.json": _oracle,
-    "published.json": _published,
-    "torch.json": _torch,
-}
+MAKERS: Mapping[str, Callable[[], Made]] = MappingProxyType(
+    {
+        "mpmath.json": _exact,
+        "oracle.json": _oracle,
+        "published.json": _published,
+        "torch.json": _torch,
+    }
+)
+"""What makes each file."""
