@@ -24,7 +24,7 @@ __all__ = ["kill_matrix", "save"]
 _INTRODUCTION = """\
 # Kill matrix
 
-Made by `lmkernel certify --self-test --out docs/kill-matrix.md`.
+Made by `lmkernel certify --self-test --full --out docs/kill-matrix.md`.
 
 The suite is tested as it tests backends: with defects put into a correct one on purpose. A mutant
 counts as killed only if a case reports a discrepancy, never because something crashes.
