@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from own_backends import Own
 
+from lmkernel_conformance.isolation import session
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Certify = Callable[[Own], dict[str, Any]]
 
@@ -36,6 +39,28 @@ def test_crash_and_hang(certify: Certify, deed: str, state: str, told: str) -> N
     assert rows["operations/mse[float64]"]["state"] == "passed"
     assert rows["operations/relu[float64]"]["state"] == "passed"
     assert document["verdict"] == "not certified"
+
+
+def test_a_process_that_keeps_too_much_memory_is_replaced(
+    certify: Certify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = tmp_path / "processes"
+    source = f"""
+    import os
+    kept = []
+
+    def overrides(parts):
+        with open({str(processes)!r}, "a") as file:
+            print(os.getpid(), file=file)
+        def relu(x):
+            kept.append(b"x" * (1 << 28))
+            return parts.mandatory.where(x > 0, x, 0 * x)
+        return {{"relu": relu}}
+    """
+    monkeypatch.setattr(session, "_MOST_KEPT", 1 << 27)
+    document = certify(Own(source=source, cases=("operations/gelu", "operations/relu")))
+    assert document["verdict"] == "certified"
+    assert len(processes.read_text().split()) == 3, "two by default, one in the strict scope"
 
 
 def test_what_a_backend_prints_does_not_disturb(certify: Certify) -> None:

@@ -1,7 +1,8 @@
 """Runs cases in processes of their own, so that a backend that crashes or hangs costs one case.
 
 Constraints: this process never imports the backend. Each worker runs one case at a time within a
-time limit; one that dies or takes too long is replaced, and the case that it ran is named.
+time limit; one that dies or takes too long is replaced, and the case that it ran is named. One
+that keeps too much memory (a compiler's results, say) is replaced between two cases.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ __all__ = ["Plan", "Worker", "run"]
 _START_LIMIT = 300.0
 _END_LIMIT = 10.0
 _MOST_RESTARTS = 50
+_MOST_KEPT = 2 << 30
+"""Bytes that a worker may keep beyond what it had after its first case."""
 _SEED = "LMKERNEL_CONFORMANCE_SEED"
 
 Answer = dict[str, Any]
@@ -126,11 +129,16 @@ class _Session:
         return same and "error" not in hello
 
     def _until_it_ends(self, worker: Worker) -> None:
+        at_first = None
         while (key := self._next()) is not None:
             answer = worker.ask(key, self.plan.limit)
+            memory = answer.pop("memory", None)
             self._keep(key, answer)
             if answer["outcome"] in ("crashed", "hung"):
                 self._restarts += 1
+                return
+            at_first = at_first or memory
+            if memory is not None and memory - at_first > _MOST_KEPT:
                 return
 
     def _next(self) -> Key | None:

@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lmkernel.errors import CapabilityError
+from lmkernel.training.run import current_memory
 from lmkernel_conformance.discrepancy import Discrepancy
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ class _Served:
                 "exception": "Tampering",
                 "message": f"the suite was changed while it ran: {', '.join(changed[:3])}",
             }
-        return {**answer, "seconds": round(time.monotonic() - started, 3)}
+        seconds = round(time.monotonic() - started, 3)
+        return {**answer, "seconds": seconds, "memory": current_memory()}
 
     def _case(self, asked: Mapping[str, Any]) -> Any:
         if "drawn" not in asked:
