@@ -143,6 +143,13 @@ KINDS = {
     ),
     "qwen2": Kind("Qwen2Config", "Qwen2ForCausalLM", CAUSAL, GATED),
     "qwen2 sliding": Kind("Qwen2Config", "Qwen2ForCausalLM", CAUSAL, {**GATED, **SLIDING}),
+    "qwen3": Kind("Qwen3Config", "Qwen3ForCausalLM", CAUSAL, {**GATED, "head_dim": 12}),
+    "qwen3 biased": Kind(
+        "Qwen3Config",
+        "Qwen3ForCausalLM",
+        CAUSAL,
+        {**GATED, **SLIDING, "head_dim": 8, "attention_bias": True},
+    ),
 }
 
 

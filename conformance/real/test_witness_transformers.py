@@ -84,6 +84,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "mistral": ("MistralForCausalLM", {**GATED, "sliding_window": 3, "head_dim": 6}),
     "qwen2": ("Qwen2ForCausalLM", {**GATED, **SLIDING}),
+    "qwen3": ("Qwen3ForCausalLM", {**GATED, "head_dim": 6}),
     "gpt2": ("GPT2LMHeadModel", GPT2),
     "bert": ("BertForMaskedLM", BERT),
     "bert classes": ("BertForSequenceClassification", {**BERT, "num_labels": 5}),

@@ -88,6 +88,13 @@ def _own(p: Mapping[str, Host]) -> dict[str, Host]:
 
 _ROTARY = RotaryConfig(dim=4, theta=5e5)
 _ATTENTION = AttentionConfig(width=12, heads=6, kv_heads=2, head_dim=4, bias=True, out_bias=True)
+_NORMED = AttentionConfig(
+    width=12,
+    heads=4,
+    kv_heads=2,
+    head_dim=6,
+    qk_norm=NormConfig(kind="rms", eps=1e-4, offset=0.5),
+)
 _CROSS = AttentionConfig(width=12, heads=3, head_dim=4, bias=True, memory_width=10)
 _MLP = MlpConfig(hidden=9)
 _NORM = NormConfig(kind="rms", eps=1e-5)
@@ -99,11 +106,11 @@ def _view(s: Subject) -> View:
     return View(s.array(POSITIONS), s.array(POSITIONS), s.array(mask), turn)
 
 
-def _multi_head(ar: Any, p: dict[str, Host]) -> Host:
+def _multi_head(ar: Any, p: dict[str, Host], config: AttentionConfig = _ATTENTION) -> Host:
     mask = visible(POSITIONS, POSITIONS, causal=True)
     turn = positions.rotation(ar, POSITIONS, _ROTARY)
     own = _own(p)
-    return multi_head(ar, ar.constant(_X), own, "own", _ATTENTION, mask, turn=turn)
+    return multi_head(ar, ar.constant(_X), own, "own", config, mask, turn=turn)
 
 
 _DECODER = TransformerConfig(
@@ -174,6 +181,9 @@ CALLED: Mapping[str, Kind] = MappingProxyType(
             lambda ar, _: _x(ar),
         ),
         "attention:multi_head": Kind(_ATTENTION, _weights, _multi_head),
+        "attention:multi_head.normed": Kind(
+            _NORMED, _weights, lambda ar, p: _multi_head(ar, p, _NORMED)
+        ),
         "attention:single_vector": Kind(
             AttentionConfig(kind="single_vector", width=12, heads=1), _weights, _single
         ),

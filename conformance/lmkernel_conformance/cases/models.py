@@ -28,7 +28,7 @@ SOURCE = np.array([[-1, 0, 1, 2, 3], [0, 1, 2, 3, 4], [-1, -1, -1, 0, 1]])
 """Three rows of five; two are padded on the left."""
 TARGET = np.array([[0, 1, 2, 3, 4, 5], [-1, -1, 0, 1, 2, 3], [-1, 0, 1, 2, 3, 4]])
 """Three rows of six."""
-DECODERS = ("llama", "gpt2", "gemma")
+DECODERS = ("llama", "gpt2", "gemma", "qwen3")
 _ENCODERS = ("bert", "bert_masked", "bert_classes")
 _PAIRS = ("t5", "gru", "lstm")
 
@@ -92,6 +92,7 @@ _ROWS: Mapping[str, tuple[int, ...]] = {
     "llama": (1, 7, 9, 10, 11),
     "gpt2": (1, 7, 11, 13, 17),
     "gemma": (16, 26),
+    "qwen3": (9, 10),
     "bert": (2, 14, 17),
     "bert_masked": (14, 17),
     "bert_classes": (11,),

@@ -89,6 +89,22 @@ def _gemma() -> ModelConfig:
     )
 
 
+def _qwen3() -> ModelConfig:
+    """Heads of queries and keys normalised before they turn, wider together than the model."""
+    rotary = RotaryConfig(dim=8, theta=1e6)
+    attention = AttentionConfig(
+        width=18, heads=3, kv_heads=1, head_dim=8, qk_norm=NormConfig(kind="rms", eps=1e-6)
+    )
+    return ModelConfig(
+        embedding=EmbeddingConfig(width=18, vocab=_VOCAB, positions="rotary", rotary=rotary),
+        decoder=TransformerConfig(
+            width=18, layers=2, causal=True, attention=attention, mlp=MlpConfig(hidden=22)
+        ),
+        head=HeadConfig(width=18, size=_VOCAB, tied=True),
+        context=40,
+    )
+
+
 def _bert(head: HeadConfig) -> ModelConfig:
     """Post-norm encoder with segments, learned positions and a norm after the embedding."""
     norm = NormConfig(kind="layer", eps=1e-12)
@@ -180,6 +196,7 @@ ZOO: Mapping[str, ModelConfig] = MappingProxyType(
         "llama": _llama(),
         "gpt2": _gpt2(),
         "gemma": _gemma(),
+        "qwen3": _qwen3(),
         "bert": _bert(_probabilities()),
         "bert_masked": _bert(_masked()),
         "bert_classes": _bert(_classes()),

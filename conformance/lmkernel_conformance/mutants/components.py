@@ -30,11 +30,6 @@ def _no_scaling(config: Any) -> Any:
     return replace(config, rotary=config.rotary and replace(config.rotary, scaling="none"))
 
 
-def _no_offset(config: Any) -> Any:
-    """W where the family stores w - 1."""
-    return replace(config, norm=replace(config.norm, offset=0.0))
-
-
 def _wider_window(config: Any) -> Any:
     """A window of n sees n before itself, so n + 1 in all."""
     window = config.attention.window
@@ -183,15 +178,6 @@ MUTANTS = (
         row=11,
         seen="nnsight#673",
         higher="the defect of positions.shifted_by_padding, which a batch of prompts must show too",
-    ),
-    Mutant(
-        id="norm.offset_ignored",
-        level="models",
-        make=component(
-            "decoder:transformer", rebuilt(Decoder, "decoder", "transformer", _no_offset)
-        ),
-        row=16,
-        seen="Liger-Kernel#74",
     ),
     Mutant(
         id="window.too_wide",

@@ -54,6 +54,9 @@ def multi_head(
     q = _heads(ar, _linear(ar, x, p, f"{name}.q"), config.heads)
     k = _heads(ar, _linear(ar, source, p, f"{name}.k"), config.kv_heads)
     v = _heads(ar, _linear(ar, source, p, f"{name}.v"), config.kv_heads)
+    if config.qk_norm is not None:
+        q = normalize(ar, q, p, f"{name}.q_norm", config.qk_norm)
+        k = normalize(ar, k, p, f"{name}.k_norm", config.qk_norm)
     if turn is not None:
         q, k = rotate(ar, q, *turn), rotate(ar, k, *turn)
     options = {"scale": config.scale, "softcap": config.softcap, "bias": bias}

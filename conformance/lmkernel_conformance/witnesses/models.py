@@ -43,8 +43,9 @@ _RMS = NormConfig(kind="rms", eps=1e-3, offset=1.0)
 _LAYER = NormConfig(kind="layer", eps=1e-3)
 _ROTARY = RotaryConfig(dim=4, theta=5e5)
 _SELF = AttentionConfig(
-    width=6, heads=4, kv_heads=2, head_dim=5, bias=True, out_bias=True, window=2, softcap=2.5
-)
+    width=6, heads=4, kv_heads=2, head_dim=5, bias=True, out_bias=True, window=2, softcap=2.5,
+    qk_norm=_RMS,
+)  # fmt: skip
 _CROSS = AttentionConfig(width=6, heads=2, head_dim=3, bias=True, memory_width=4)
 _DECODER = TransformerConfig(
     width=6, layers=1, causal=True, attention=_SELF, cross=_CROSS, norm=_RMS,
@@ -166,7 +167,7 @@ POINTS: tuple[Point, ...] = (
     Point(
         id="transformer.multi_head",
         of=("transformer.multi_head",),
-        how="each head by its own rows of the weights; rotary positions, a bias of the scores",
+        how="each head by its own rows of the weights, normalised, turned; a bias of the scores",
         inputs={
             "x": _VECTORS["x"],
             "bias": grid("multi_head.bias", 1, 4, 3, 3),

@@ -38,6 +38,9 @@ def _attention(at: str, c: AttentionConfig) -> Shapes:
     found = _linear(f"{at}.q", wide, c.width, bias=c.bias)
     found |= _linear(f"{at}.k", narrow, into, bias=c.bias)
     found |= _linear(f"{at}.v", narrow, into, bias=c.bias)
+    if c.qk_norm is not None:
+        found |= _norm(f"{at}.q_norm", c.qk_norm, c.head_dim)
+        found |= _norm(f"{at}.k_norm", c.qk_norm, c.head_dim)
     return found | _linear(f"{at}.o", c.width, wide, bias=c.out_bias)
 
 

@@ -46,6 +46,13 @@ def multi_head(x: Host, p: Any, name: str, c: Any, mask: Host, **more: Any) -> H
         y = _dense(of, p, f"{name}.{part}")
         width = y.shape[-1] // (c.heads if part == "q" else c.kv_heads)
         wide[part] = np.stack([y[..., i : i + width] for i in range(0, y.shape[-1], width)], 1)
+    if c.qk_norm is not None:
+        for part in ("q", "k"):
+            heads = [
+                normalize(wide[part][:, h], p, f"{name}.{part}_norm", c.qk_norm)
+                for h in range(wide[part].shape[1])
+            ]
+            wide[part] = np.stack(heads, 1)
     if more.get("turn") is not None:
         wide.update({part: rotate(wide[part], *more["turn"]) for part in ("q", "k")})
     options = {"scale": c.scale, "softcap": c.softcap, "bias": more.get("bias")}

@@ -42,7 +42,9 @@ class Pretrain(Command):
         model, usual = ModelSettings(), RunSettings()
         sizes = parser.add_argument_group("a new model")
         sizes.add_argument(
-            "--family", metavar="NAME", help="gpt2, llama, mistral, qwen2, bert; default gpt2"
+            "--family",
+            metavar="NAME",
+            help="gpt2, llama, mistral, qwen2, qwen3, bert; default gpt2",
         )
         for name, what in _SIZES.items():
             text = f"{what}; default {getattr(model, name)}"

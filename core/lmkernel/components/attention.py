@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, final
 
-from lmkernel.components.parts import declare_linear
+from lmkernel.components.parts import declare_linear, declare_norm, normalize
 from lmkernel.interfaces import Attention, ParamTree, View, project
 
 if TYPE_CHECKING:
@@ -41,17 +41,22 @@ def project_qkv(
 ) -> tuple[Array, Array, Array]:
     """Queries, keys and values by heads; queries and keys turned, if there is a rotation.
 
-    Where they were packed as one, they are projected, split and turned as one.
+    Where they were packed as one, they are projected and split as one; and turned as one, unless
+    each has a norm of its own before that.
     """
-    heads, kv_heads = config.heads, config.kv_heads
+    heads, kv_heads, norm = config.heads, config.kv_heads, config.qk_norm
     if "qkv" in params:
         fused = split_heads(ops, project(ops, x, params["qkv"]), heads + 2 * kv_heads)
         both, values = fused[:, : heads + kv_heads], fused[:, heads + kv_heads :]
-        if rotation is not None:
-            both = ops.rotate(both, *rotation)
-        return both[:, :heads], both[:, heads:], values
-    queries = split_heads(ops, project(ops, x, params["q"]), heads)
-    keys, values = (split_heads(ops, project(ops, x, params[n]), kv_heads) for n in ("k", "v"))
+        if rotation is not None and norm is None:
+            both, rotation = ops.rotate(both, *rotation), None
+        queries, keys = both[:, :heads], both[:, heads:]
+    else:
+        queries = split_heads(ops, project(ops, x, params["q"]), heads)
+        keys, values = (split_heads(ops, project(ops, x, params[n]), kv_heads) for n in ("k", "v"))
+    if norm is not None:
+        queries = normalize(ops, queries, params["q_norm"], norm)
+        keys = normalize(ops, keys, params["k_norm"], norm)
     if rotation is not None:
         queries, keys = ops.rotate(queries, *rotation), ops.rotate(keys, *rotation)
     return queries, keys, values
@@ -74,12 +79,16 @@ class MultiHeadAttention(Attention):
         q, kv = c.heads * c.head_dim, c.kv_heads * c.head_dim
         width, fuse = (c.memory_width, "kv") if c.memory_width else (c.width, "qkv")
         own = "" if c.memory_width else fuse
-        return {
+        tree = {
             "q": declare_linear(q, c.width, ("heads", "embed"), bias=c.bias, fuse=own),
             "k": declare_linear(kv, width, ("kv", "embed"), bias=c.bias, fuse=fuse),
             "v": declare_linear(kv, width, ("kv", "embed"), bias=c.bias, fuse=fuse),
             "o": declare_linear(c.width, q, ("embed", "heads"), bias=c.out_bias),
         }
+        if c.qk_norm is not None:
+            tree["q_norm"] = declare_norm(c.head_dim, c.qk_norm)
+            tree["k_norm"] = declare_norm(c.head_dim, c.qk_norm)
+        return tree
 
     def __call__(
         self,

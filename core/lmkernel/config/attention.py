@@ -10,6 +10,8 @@ from lmkernel.config.check import frozen_options, one_of, positive, require
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lmkernel.config.layers import NormConfig
+
 __all__ = ["AttentionConfig", "RotaryConfig"]
 
 
@@ -59,6 +61,8 @@ class AttentionConfig:
         window: how many positions back a query sees, itself included; None for all.
         softcap: bound of the scores, or None.
         memory_width: width of what cross-attention looks at; 0 for self-attention.
+        qk_norm: of each head of queries and keys, before they turn (arXiv:2302.05442, §2), or
+            None; for self-attention.
         options: free for kinds from plugins.
     """
 
@@ -73,6 +77,7 @@ class AttentionConfig:
     window: int | None = None
     softcap: float | None = None
     memory_width: int = 0
+    qk_norm: NormConfig | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -84,6 +89,8 @@ class AttentionConfig:
         self._default("head_dim", self.width // self.heads)
         positive(self, "kv_heads", "head_dim")
         require(self, "memory_width", "0 or more", ok=self.memory_width >= 0)
+        without = self.qk_norm is None or not self.memory_width
+        require(self, "qk_norm", "None where there is a memory", ok=without)
         self._default("scale", self.head_dim**-0.5)
         divides = self.heads % self.kv_heads == 0
         require(self, "kv_heads", f"a divisor of heads={self.heads}", ok=divides)

@@ -1,7 +1,7 @@
 """Llama and its kin: pre-norm decoder, RMSNorm, rotary positions, gated MLP (arXiv:2302.13971).
 
-They share names and shape, and differ in which products have biases and in how far back a position
-sees; each family's file says how.
+They share names and shape, and differ in which products have biases, in how far back a position
+sees and in norms inside attention; each family's file says how.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ _LAYER = MappingProxyType(
         "self_attn.k_proj": "attention.k",
         "self_attn.v_proj": "attention.v",
         "self_attn.o_proj": "attention.o",
+        "self_attn.q_norm": "attention.q_norm",
+        "self_attn.k_norm": "attention.k_norm",
         "post_attention_layernorm": "mlp_norm",
         "mlp.gate_proj": "mlp.gate",
         "mlp.up_proj": "mlp.up",
@@ -70,6 +72,8 @@ class Traits:
         bias: of queries, keys and values.
         out_bias: of the attention's output.
         mlp_bias: of the MLP's products.
+        qk_norm: whether heads of queries and keys are normalised.
+        head_dim: of a model whose configuration does not say; 0 for ``width / heads``.
         window: how many positions back a query sees, itself included; None for all.
         context: positions of a model whose configuration does not say.
     """
@@ -77,6 +81,8 @@ class Traits:
     bias: bool = False
     out_bias: bool = False
     mlp_bias: bool = False
+    qk_norm: bool = False
+    head_dim: int = 0
     window: int | None = None
     context: int
 
@@ -87,7 +93,7 @@ def read_gated(config: HfConfig, traits: Traits) -> ModelConfig:
     Weights start as ``initializer_range`` says, if it is there.
     """
     width, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
-    head_dim = config.whole("head_dim", max(1, width // heads))
+    head_dim = config.whole("head_dim", traits.head_dim or max(1, width // heads))
     vocab = config.whole("vocab_size")
     start = "initializer_range"
     return ModelConfig(
@@ -105,6 +111,7 @@ def read_gated(config: HfConfig, traits: Traits) -> ModelConfig:
 
 def _decoder(config: HfConfig, traits: Traits, head_dim: int) -> TransformerConfig:
     width, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
+    norm = NormConfig(kind="rms", eps=config.number("rms_norm_eps", 1e-6))
     return TransformerConfig(
         width=width,
         layers=config.whole("num_hidden_layers"),
@@ -116,13 +123,14 @@ def _decoder(config: HfConfig, traits: Traits, head_dim: int) -> TransformerConf
             bias=traits.bias,
             out_bias=traits.out_bias,
             window=traits.window,
+            qk_norm=norm if traits.qk_norm else None,
         ),
         mlp=MlpConfig(
             hidden=config.whole("intermediate_size"),
             activation=config.choice("hidden_act", ACTIVATIONS, "silu"),
             bias=traits.mlp_bias,
         ),
-        norm=NormConfig(kind="rms", eps=config.number("rms_norm_eps", 1e-6)),
+        norm=norm,
         causal=True,
     )
 

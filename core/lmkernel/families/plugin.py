@@ -15,6 +15,7 @@ _FAMILIES: Mapping[str, str] = MappingProxyType(
         "llama": "lmkernel.families.llama:Llama",
         "mistral": "lmkernel.families.mistral:Mistral",
         "qwen2": "lmkernel.families.qwen2:Qwen2",
+        "qwen3": "lmkernel.families.qwen3:Qwen3",
         "gpt2": "lmkernel.families.gpt2:Gpt2",
         "bert": "lmkernel.families.bert:Bert",
     }

@@ -49,6 +49,10 @@ def _gated(m: ModelSettings, vocab: int) -> Document:
     }
 
 
+def _qwen3(m: ModelSettings, vocab: int) -> Document:
+    return {**_gated(m, vocab), "head_dim": max(1, m.width // m.heads)}
+
+
 def _bert(m: ModelSettings, vocab: int) -> Document:
     return {
         "hidden_size": m.width,
@@ -65,7 +69,14 @@ def _bert(m: ModelSettings, vocab: int) -> Document:
 
 
 NEW_FAMILIES: Mapping[str, Callable[[ModelSettings, int], Document]] = MappingProxyType(
-    {"gpt2": _gpt2, "llama": _gated, "mistral": _gated, "qwen2": _gated, "bert": _bert}
+    {
+        "gpt2": _gpt2,
+        "llama": _gated,
+        "mistral": _gated,
+        "qwen2": _gated,
+        "qwen3": _qwen3,
+        "bert": _bert,
+    }
 )
 """The families of which a new model can be described by its sizes."""
 

@@ -1,4 +1,4 @@
-"""Mistral and Qwen2: what tells them from Llama survives the way there and back."""
+"""Mistral, Qwen2 and Qwen3: what tells them from Llama survives the way there and back."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from small import HF_CONFIG
 
-from lmkernel.config import ModelConfig, TransformerConfig
+from lmkernel.config import ModelConfig, NormConfig, TransformerConfig
 from lmkernel.errors import CheckpointError
 from lmkernel.families.family import Family, HfConfig
 from lmkernel.families.mistral import Mistral
 from lmkernel.families.qwen2 import Qwen2
+from lmkernel.families.qwen3 import Qwen3
 
 WINDOWS = {"use_sliding_window": True, "sliding_window": 5}
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -34,6 +35,8 @@ def stack(config: ModelConfig) -> TransformerConfig:
         (Mistral(), {"sliding_window": None, "rope_parameters": {"rope_theta": 7.0}}),
         (Qwen2(), {"tie_word_embeddings": False}),
         (Qwen2(), {**WINDOWS, "max_window_layers": 0}),
+        (Qwen3(), {"head_dim": 6, "attention_bias": True, "rms_norm_eps": 1e-4}),
+        (Qwen3(), {**WINDOWS, "max_window_layers": 0, "tie_word_embeddings": True}),
     ],
 )
 def test_configuration_survives_the_way_there_and_back(
@@ -54,6 +57,8 @@ def test_configuration_survives_the_way_there_and_back(
         (Qwen2(), {**WINDOWS, "max_window_layers": 0}, 5),
         (Qwen2(), {**WINDOWS, "max_window_layers": 2, "layer_types": [SLIDING] * 2}, 5),
         (Qwen2(), {**WINDOWS, "max_window_layers": 0, "layer_types": [FULL] * 2}, None),
+        (Qwen3(), {"sliding_window": 5}, None),
+        (Qwen3(), {**WINDOWS, "max_window_layers": 0}, 5),
     ],
 )
 def test_window(family: Family, changes: dict[str, Any], window: int | None) -> None:
@@ -68,6 +73,13 @@ def test_queries_keys_and_values_of_qwen2_alone_have_biases() -> None:
         False,
     )
     assert not stack(read(Mistral())).attention.bias
+
+
+def test_heads_of_qwen3_have_norms_and_a_width_of_their_own() -> None:
+    attention = stack(read(Qwen3(), head_dim=None, rms_norm_eps=1e-4)).attention
+    assert attention.qk_norm == NormConfig(kind="rms", eps=1e-4)
+    assert attention.head_dim == 128
+    assert stack(read(Qwen2())).attention.qk_norm is None
 
 
 @pytest.mark.parametrize(

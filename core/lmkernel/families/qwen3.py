@@ -1,0 +1,46 @@
+"""The Qwen3 family (arXiv:2505.09388): queries and keys are normalised, head by head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.families.family import Family, HfConfig
+from lmkernel.families.gated import RULES, Traits, decoder_of, ignored, read_gated, write_gated
+from lmkernel.families.windows import one_window, written_window
+
+if TYPE_CHECKING:
+    from lmkernel.config import ModelConfig
+    from lmkernel.families.names import Rule
+
+__all__ = ["Qwen3"]
+
+
+@final
+class Qwen3(Family):
+    """``model_type`` ``"qwen3"``; all layers have the same window, or none has one."""
+
+    def read(self, config: HfConfig) -> ModelConfig:
+        bias = config.flag("attention_bias", default=False)
+        traits = Traits(
+            bias=bias,
+            out_bias=bias,
+            qk_norm=True,
+            window=one_window(config),
+            head_dim=128,
+            context=32768,
+        )
+        return read_gated(config, traits)
+
+    def write(self, config: ModelConfig) -> dict[str, Any]:
+        return {
+            **write_gated(config, "qwen3", "Qwen3ForCausalLM"),
+            "attention_bias": decoder_of(config).attention.bias,
+            **written_window(config),
+        }
+
+    def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
+        del config
+        return RULES
+
+    def ignored(self, config: ModelConfig) -> tuple[str, ...]:
+        return ignored(config)
