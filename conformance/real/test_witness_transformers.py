@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import safetensors.torch  # noqa: F401 - it makes its table of dtypes once, while each still has its name
 import torch
 import transformers
 
