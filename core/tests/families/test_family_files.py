@@ -22,6 +22,7 @@ from lmkernel.families.gpt2 import Gpt2
 from lmkernel.families.llama import Llama
 from lmkernel.families.mistral import Mistral
 from lmkernel.families.qwen2 import Qwen2
+from lmkernel.families.qwen3 import Qwen3
 from lmkernel.language_model import open_language_model
 from lmkernel.model import Model
 
@@ -37,10 +38,14 @@ def changed(config: ModelConfig, **changes: Any) -> ModelConfig:
     return replace(config, decoder=replace(config.decoder, **changes))
 
 
-def attention(**changes: Any) -> AttentionConfig:
+def small_stack() -> TransformerConfig:
     stack = small_config().decoder
     assert isinstance(stack, TransformerConfig)
-    return replace(stack.attention, **changes)
+    return stack
+
+
+def attention(**changes: Any) -> AttentionConfig:
+    return replace(small_stack().attention, **changes)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,7 @@ def attention(**changes: Any) -> AttentionConfig:
         (small_config(), Llama),
         (changed(small_config(), attention=attention(window=5)), Mistral),
         (changed(small_config(), attention=attention(bias=True)), Qwen2),
+        (changed(small_config(), attention=attention(qk_norm=small_stack().norm)), Qwen3),
         (Gpt2().read(HfConfig({"n_embd": 24, "n_head": 3, "n_layer": 1})), Gpt2),
         *((small_bert(name), Bert) for name in HEADS),
     ],
