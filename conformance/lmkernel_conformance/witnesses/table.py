@@ -87,7 +87,12 @@ BESIDE: tuple[Witness, ...] = (
         )
     ),
     *(
-        Witness(of, "transformers", "Llama, Qwen 2, Qwen 3, Mistral, GPT-2 and BERT", f"{_REAL}::test_{t}")
+        Witness(
+            of,
+            "transformers",
+            "Llama, Qwen 2, Qwen 3, Mistral, GPT-2 and BERT",
+            f"{_REAL}::test_{t}",
+        )
         for of, t in (
             ("model.forward", "whole_models"),
             ("transformer.stack", "whole_models"),

@@ -1,8 +1,8 @@
-"""The tensors of a Llama GGUF file under their Hugging Face names.
+"""The tensors of a GGUF file under their Hugging Face names.
 
-Quantised tensors are dequantised to float32 by ``gguf.quants`` when read. GGUF keeps the rows of
-the query and key weights permuted for rotary embedding on interleaved pairs; Hugging Face's are for
-its two halves: row 2i+j of a head there is row i + j·width/2 here.
+Quantised tensors are dequantised to float32 by ``gguf.quants`` when read. Of Llama, GGUF keeps the
+rows of the query and key weights permuted for rotary embedding on interleaved pairs; Hugging Face's
+are for its two halves: row 2i+j of a head there is row i + j·width/2 here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.checkpoints.dtypes import STORED_DTYPES, to_dtype, widen
+from lmkernel.checkpoints.gguf_architecture import ARCHITECTURES
 from lmkernel.checkpoints.gguf_file import GgufFile, gguf_package
 from lmkernel.checkpoints.tensors import Tensors, unknown_tensor
 from lmkernel.errors import CheckpointError
@@ -31,6 +32,8 @@ _LAYER: Mapping[str, str] = MappingProxyType(
         "self_attn.q_proj": "attn_q",
         "self_attn.k_proj": "attn_k",
         "self_attn.v_proj": "attn_v",
+        "self_attn.q_norm": "attn_q_norm",
+        "self_attn.k_norm": "attn_k_norm",
         "self_attn.o_proj": "attn_output",
         "post_attention_layernorm": "ffn_norm",
         "mlp.gate_proj": "ffn_gate",
@@ -39,13 +42,17 @@ _LAYER: Mapping[str, str] = MappingProxyType(
     }
 )
 
+_NORMS = ("attn_q_norm", "attn_k_norm")
+_QKV = ("attn_q", "attn_k", "attn_v")
+
 
 @final
 class GgufTensors(Tensors):
-    """The tensors of a GGUF file of the architecture ``llama``.
+    """The tensors of a GGUF file.
 
     The order of names is that in which a model uses them, so what is fused lies side by side
     when it is written: embedding; norm, q, k, v, o, norm, gate, up, down of each layer; norm; head.
+    Biases come after the weights of their layer.
 
     Args:
         file: the GGUF file.
@@ -58,15 +65,16 @@ class GgufTensors(Tensors):
     def __init__(self, file: GgufFile, config: Mapping[str, Any]) -> None:
         self._file = file
         self._sources = dict(_names(config))
-        self._heads = {
-            "q_proj": int(config["num_attention_heads"]),
-            "k_proj": int(config["num_key_value_heads"]),
-        }
+        own = ARCHITECTURES[config["model_type"]]
+        heads = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}
+        self._heads = {role: int(config[key]) for role, key in heads.items() if own.permuted}
         for name, source in self._sources.items():
             if source not in file.tensors:
                 raise CheckpointError(f"{file.path}: tensor {source!r} is missing, for {name!r}")
         for source in file.tensors.keys() - set(self._sources.values()):
-            raise CheckpointError(f"{file.path}: tensor {source!r} has no place in a Llama model")
+            raise CheckpointError(
+                f"{file.path}: tensor {source!r} has no place in a {own.title} model"
+            )
 
     def names(self) -> tuple[str, ...]:
         """Every name, in the order of use."""
@@ -97,10 +105,15 @@ class GgufTensors(Tensors):
 
 def _names(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Hugging Face's names and GGUF's, in the order of use."""
+    own = ARCHITECTURES[config["model_type"]]
+    weights = [pair for pair in _LAYER.items() if own.normed or pair[1] not in _NORMS]
+    leaves = [(f"{ours}.weight", f"{theirs}.weight") for ours, theirs in weights]
+    if own.biased:
+        leaves += [(f"{ours}.bias", f"{theirs}.bias") for ours, theirs in weights if theirs in _QKV]
     yield "model.embed_tokens.weight", "token_embd.weight"
     for layer in range(config["num_hidden_layers"]):
-        for name, source in _LAYER.items():
-            yield f"model.layers.{layer}.{name}.weight", f"blk.{layer}.{source}.weight"
+        for name, source in leaves:
+            yield f"model.layers.{layer}.{name}", f"blk.{layer}.{source}"
     yield "model.norm.weight", "output_norm.weight"
     if not config["tie_word_embeddings"]:
         yield "lm_head.weight", "output.weight"

@@ -1,13 +1,14 @@
-"""The Hugging Face configuration that a Llama GGUF file's metadata describe.
+"""The Hugging Face configuration that a GGUF file's metadata describe.
 
-What the metadata cannot express in a Llama configuration is refused, never left out in silence:
-other architectures, mixtures of experts, scaled rotary frequencies, rotation of a part of a head.
+What the metadata cannot express in a configuration is refused, never left out in silence: other
+architectures, mixtures of experts, scaled rotary frequencies, rotation of a part of a head.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.checkpoints.gguf_architecture import ARCHITECTURES, architecture_of
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -15,26 +16,27 @@ if TYPE_CHECKING:
 
 __all__ = ["gguf_config", "gguf_generation_config"]
 
-_ARCHITECTURE = "llama"
 _IDS = {"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "padding"}
 
 
 def gguf_config(file: GgufFile) -> dict[str, Any]:
-    """The content of ``config.json`` for a GGUF file of the architecture ``llama``.
+    """The content of ``config.json`` for a GGUF file.
 
     Raises:
         CheckpointError: another architecture, a field that is missing or malformed, or a feature
             that has no counterpart.
     """
+    name = architecture_of(file)
+    own = ARCHITECTURES[name]
     _check_supported(file)
     hidden, heads = _natural(file, "embedding_length"), _natural(file, "attention.head_count")
     width = _natural(file, "attention.key_length", hidden // heads)
     if _natural(file, "rope.dimension_count", width) != width:
         raise _error(file, "rope.dimension_count", f"the width of a head, {width}")
     return {
-        "architectures": ["LlamaForCausalLM"],
-        "attention_bias": False,
+        "architectures": [own.class_name],
         "attention_dropout": 0.0,
+        **dict.fromkeys(own.flags, False),
         **_ids(file),
         "head_dim": width,
         "hidden_act": "silu",
@@ -42,8 +44,7 @@ def gguf_config(file: GgufFile) -> dict[str, Any]:
         "initializer_range": 0.02,
         "intermediate_size": _natural(file, "feed_forward_length"),
         "max_position_embeddings": _natural(file, "context_length"),
-        "mlp_bias": False,
-        "model_type": "llama",
+        "model_type": name,
         "num_attention_heads": heads,
         "num_hidden_layers": _natural(file, "block_count"),
         "num_key_value_heads": _natural(file, "attention.head_count_kv", heads),
@@ -67,12 +68,7 @@ def gguf_generation_config(file: GgufFile) -> dict[str, Any]:
 
 
 def _check_supported(file: GgufFile) -> None:
-    architecture = file.metadata.get("general.architecture")
-    if architecture != _ARCHITECTURE:
-        raise CheckpointError(
-            f"{file.path}: general.architecture: expected {_ARCHITECTURE!r}, got {architecture!r}"
-        )
-    if file.metadata.get(f"{_ARCHITECTURE}.expert_count", 0):
+    if file.metadata.get(_key(file, "expert_count"), 0):
         raise _error(file, "expert_count", "no mixture of experts")
     if "rope_freqs.weight" in file.tensors:
         raise CheckpointError(
@@ -87,21 +83,21 @@ def _ids(file: GgufFile) -> dict[str, Any]:
 
 
 def _natural(file: GgufFile, field: str, default: int | None = None) -> int:
-    value = file.metadata.get(f"{_ARCHITECTURE}.{field}", default)
+    value = file.metadata.get(_key(file, field), default)
     if type(value) is not int or value <= 0:
         raise _error(file, field, "a positive integer")
     return value
 
 
 def _positive(file: GgufFile, field: str, default: float | None = None) -> float:
-    value = file.metadata.get(f"{_ARCHITECTURE}.{field}", default)
+    value = file.metadata.get(_key(file, field), default)
     if not (isinstance(value, float) and 0.0 < value < float("inf")):
         raise _error(file, field, "a positive number")
     return value
 
 
 def _rope_scaling(file: GgufFile) -> dict[str, Any] | None:
-    kind = file.metadata.get(f"{_ARCHITECTURE}.rope.scaling.type", "none")
+    kind = file.metadata.get(_key(file, "rope.scaling.type"), "none")
     if kind == "none":
         return None
     if kind != "linear":
@@ -117,7 +113,12 @@ def _vocabulary(file: GgufFile) -> int:
     return embedding.shape[0]
 
 
+def _key(file: GgufFile, field: str) -> str:
+    """A field of the file's own architecture."""
+    return f"{architecture_of(file)}.{field}"
+
+
 def _error(file: GgufFile, field: str, expected: str) -> CheckpointError:
-    key = f"{_ARCHITECTURE}.{field}"
+    key = _key(file, field)
     value = file.metadata.get(key)
     return CheckpointError(f"{file.path}: {key}: expected {expected}, got {value!r}")

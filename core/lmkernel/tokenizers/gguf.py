@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from lmkernel.checkpoints.gguf_architecture import architecture_of
 from lmkernel.errors import CheckpointError
 from lmkernel.tokenizers.gguf_bpe import byte_level, sentencepiece
 from lmkernel.tokenizers.gguf_vocabulary import TokenKind, Vocabulary, read_vocabulary
@@ -42,7 +43,7 @@ def gguf_tokenizer(file: GgufFile) -> Tokenizer:
         "add_bos_token": flags["bos"],
         "add_eos_token": flags["eos"],
         "clean_up_tokenization_spaces": False,
-        "model_max_length": file.metadata.get("llama.context_length", 10**30),
+        "model_max_length": file.metadata.get(f"{architecture_of(file)}.context_length", 10**30),
         "tokenizer_class": "PreTrainedTokenizerFast",
         **{role: token for role, k in _ROLES.items() if (token := vocabulary.role(k)) is not None},
     }

@@ -1,4 +1,4 @@
-"""A Llama GGUF file in Hugging Face's vocabulary: names, values, configuration."""
+"""A GGUF file in Hugging Face's vocabulary: names, values, configuration."""
 
 from __future__ import annotations
 
@@ -60,6 +60,38 @@ def test_float32_is_a_view_and_queries_and_keys_are_unpermuted(tmp_path: Path) -
         values = tensors.read(f"model.layers.1.self_attn.{role}_proj.weight")
         expected = pairs_to_halves(source[f"blk.1.attn_{role}.weight"], heads)
         np.testing.assert_array_equal(values, expected)
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "qwen3"])
+def test_rows_of_qwen_lie_as_they_are_used(tmp_path: Path, architecture: str) -> None:
+    path = write_gguf(tmp_path / "x.gguf", architecture=architecture)
+    tensors, source = open_model(path).tensors, weights(architecture)
+    for role in "qk":
+        values = tensors.read(f"model.layers.1.self_attn.{role}_proj.weight")
+        np.testing.assert_array_equal(values, source[f"blk.1.attn_{role}.weight"])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "own"),
+    [
+        ("qwen2", ("q_proj.bias", "k_proj.bias", "v_proj.bias")),
+        ("qwen3", ("q_norm.weight", "k_norm.weight")),
+    ],
+)
+def test_each_architecture_has_tensors_of_its_own(
+    tmp_path: Path, architecture: str, own: tuple[str, ...]
+) -> None:
+    names = open_model(write_gguf(tmp_path / "x.gguf", architecture=architecture)).tensors.names()
+    plain = open_model(write_gguf(tmp_path / "llama.gguf")).tensors.names()
+    expected = {f"model.layers.{i}.self_attn.{leaf}" for i in range(LAYERS) for leaf in own}
+    assert set(names) - set(plain) == expected
+    assert [name for name in names if name in plain] == list(plain)
+
+
+def test_a_tensor_of_another_architecture_has_no_place(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "x.gguf", tensors=weights("qwen2"))
+    with pytest.raises(CheckpointError, match=r"'blk\.\d\.attn_\w\.bias' has no place in a Llama"):
+        open_model(path)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +170,19 @@ def test_configuration_is_complete(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("architecture", "flags"), [("qwen2", set()), ("qwen3", {"attention_bias"})]
+)
+def test_configuration_says_what_the_architecture_has(
+    tmp_path: Path, architecture: str, flags: set[str]
+) -> None:
+    config = open_model(write_gguf(tmp_path / "x.gguf", architecture=architecture)).config
+    assert config["model_type"] == architecture
+    assert config["architectures"] == [f"{architecture.capitalize()}ForCausalLM"]
+    assert {key for key in config if key.endswith("_bias")} == flags
+    assert config["head_dim"] == WIDTH
+
+
 def test_head_of_its_own_is_untied_and_last(tmp_path: Path) -> None:
     head = np.ones((WORDS, HIDDEN), np.float32)
     model = open_model(write_gguf(tmp_path / "x.gguf", tensors=weights() | {"output.weight": head}))
@@ -190,7 +235,8 @@ def test_what_a_configuration_cannot_say_is_refused(
 
 def test_other_architecture_is_refused(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "x.gguf", architecture="mamba")
-    with pytest.raises(CheckpointError, match="expected 'llama', got 'mamba'"):
+    message = "expected one of 'llama', 'qwen2', 'qwen3', got 'mamba'"
+    with pytest.raises(CheckpointError, match=message):
         open_model(path)
 
 

@@ -16,8 +16,8 @@ QUANTISED = ("token_embd", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gat
 EPSILON = 1e-5
 
 
-def weights() -> dict[str, np.ndarray]:
-    """GGUF names and float32 values of a small Llama."""
+def weights(architecture: str = "llama") -> dict[str, np.ndarray]:
+    """GGUF names and float32 values of a small model."""
     random = np.random.default_rng(5)
     shapes = {"token_embd": (WORDS, HIDDEN), "output_norm": (HIDDEN,)}
     for layer in range(LAYERS):
@@ -33,9 +33,15 @@ def weights() -> dict[str, np.ndarray]:
             block + "ffn_up": (INNER, HIDDEN),
             block + "ffn_down": (HIDDEN, INNER),
         }
+    tensors = {f"{name}.weight": shape for name, shape in shapes.items()}
+    for layer in range(LAYERS):
+        if architecture == "qwen3":
+            tensors |= {f"blk.{layer}.attn_{x}_norm.weight": (WIDTH,) for x in "qk"}
+        if architecture == "qwen2":
+            rows = {"q": HEADS, "k": KEYS, "v": KEYS}
+            tensors |= {f"blk.{layer}.attn_{x}.bias": (n * WIDTH,) for x, n in rows.items()}
     return {
-        f"{name}.weight": random.standard_normal(shape).astype(np.float32)
-        for name, shape in shapes.items()
+        name: random.standard_normal(shape).astype(np.float32) for name, shape in tensors.items()
     }
 
 
@@ -55,18 +61,19 @@ def write_gguf(
     architecture: str = "llama",
     change: dict[str, Any] | None = None,
 ) -> Path:
-    """A small Llama with a byte-level tokenizer; `change` sets or (None) leaves out metadata."""
+    """A small model with a byte-level tokenizer; `change` sets or (None) leaves out metadata."""
     writer = gguf.GGUFWriter(path, architecture)
     fields: dict[str, Any] = {
-        "llama.block_count": LAYERS,
-        "llama.context_length": 128,
-        "llama.embedding_length": HIDDEN,
-        "llama.feed_forward_length": INNER,
-        "llama.attention.head_count": HEADS,
-        "llama.attention.head_count_kv": KEYS,
-        "llama.attention.layer_norm_rms_epsilon": EPSILON,
-        "llama.rope.freq_base": 500000.0,
-        "llama.rope.dimension_count": WIDTH,
+        f"{architecture}.block_count": LAYERS,
+        f"{architecture}.context_length": 128,
+        f"{architecture}.embedding_length": HIDDEN,
+        f"{architecture}.feed_forward_length": INNER,
+        f"{architecture}.attention.head_count": HEADS,
+        f"{architecture}.attention.head_count_kv": KEYS,
+        f"{architecture}.attention.key_length": WIDTH,
+        f"{architecture}.attention.layer_norm_rms_epsilon": EPSILON,
+        f"{architecture}.rope.freq_base": 500000.0,
+        f"{architecture}.rope.dimension_count": WIDTH,
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "smollm",
         "tokenizer.ggml.tokens": [*byte_tokens(), "he", "ll", "hell", "<|a|>", "<|end|>", "<|t|>"],
@@ -79,7 +86,7 @@ def write_gguf(
     }
     for key, value in (fields | (change or {})).items():
         _add(writer, key, value)
-    for name, array in (weights() if tensors is None else tensors).items():
+    for name, array in (tensors or weights(architecture)).items():
         if any(f"{part}.weight" in name for part in QUANTISED) and isinstance(array, np.ndarray):
             writer.add_tensor(name, gguf.quants.quantize(array, kind), raw_dtype=kind)
         elif isinstance(array, np.ndarray):
