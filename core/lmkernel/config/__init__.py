@@ -7,12 +7,12 @@ from lmkernel.config.layers import (
     ACTIVATIONS,
     FeedForwardConfig,
     MlpConfig,
-    NormConfig,
     RecurrentConfig,
     StackConfig,
     TransformerConfig,
 )
 from lmkernel.config.model import InitConfig, ModelConfig, PrecisionPolicy
+from lmkernel.config.norm import NormConfig
 
 __all__ = [
     "ACTIVATIONS",

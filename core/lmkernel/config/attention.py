@@ -10,7 +10,7 @@ from lmkernel.config.check import frozen_options, one_of, positive, require
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lmkernel.config.layers import NormConfig
+    from lmkernel.config.norm import NormConfig
 
 __all__ = ["AttentionConfig", "RotaryConfig"]
 

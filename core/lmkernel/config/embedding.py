@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lmkernel.config.attention import RotaryConfig
-    from lmkernel.config.layers import NormConfig
+    from lmkernel.config.norm import NormConfig
 
 __all__ = ["EmbeddingConfig"]
 

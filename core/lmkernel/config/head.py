@@ -9,7 +9,7 @@ from lmkernel.config.check import one_of, positive, require
 from lmkernel.config.layers import ACTIVATIONS
 
 if TYPE_CHECKING:
-    from lmkernel.config.layers import NormConfig
+    from lmkernel.config.norm import NormConfig
 
 __all__ = ["HeadConfig", "HeadTransformConfig"]
 

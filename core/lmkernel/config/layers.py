@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.config.check import frozen_options, one_of, positive, require
+from lmkernel.config.norm import NormConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,34 +17,12 @@ __all__ = [
     "ACTIVATIONS",
     "FeedForwardConfig",
     "MlpConfig",
-    "NormConfig",
     "RecurrentConfig",
     "StackConfig",
     "TransformerConfig",
 ]
 
 ACTIVATIONS = ("relu", "silu", "gelu", "gelu_tanh", "tanh", "sigmoid", "softmax", "none")
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class NormConfig:
-    """A normalisation: ``"rms"`` or ``"layer"``.
-
-    Args:
-        eps: added to the mean square or variance, inside the root.
-        bias: whether a layer normalisation has a bias.
-        offset: added to the weight; 1 where a family stores w - 1 (Gemma).
-    """
-
-    kind: str = "rms"
-    eps: float = 1e-5
-    bias: bool = True
-    offset: float = 0.0
-
-    def __post_init__(self) -> None:
-        one_of(self, "kind", ("rms", "layer"))
-        require(self, "eps", "a positive number", ok=self.eps > 0)
 
 
 @final
