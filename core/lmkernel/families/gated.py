@@ -42,8 +42,6 @@ _LAYER = MappingProxyType(
         "self_attn.k_proj": "attention.k",
         "self_attn.v_proj": "attention.v",
         "self_attn.o_proj": "attention.o",
-        "self_attn.q_norm": "attention.q_norm",
-        "self_attn.k_norm": "attention.k_norm",
         "post_attention_layernorm": "mlp_norm",
         "mlp.gate_proj": "mlp.gate",
         "mlp.up_proj": "mlp.up",

@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.families.family import Family, HfConfig
 from lmkernel.families.gated import RULES, Traits, decoder_of, ignored, read_gated, write_gated
+from lmkernel.families.names import Rule
 from lmkernel.families.windows import one_window, written_window
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
-    from lmkernel.families.names import Rule
 
 __all__ = ["Qwen3"]
+
+_NORMS = tuple(
+    Rule(
+        f"model.layers.{{i}}.self_attn.{part}.weight",
+        f"decoder.layers.{{i}}.attention.{part}.weight",
+    )
+    for part in ("q_norm", "k_norm")
+)
 
 
 @final
@@ -40,7 +48,7 @@ class Qwen3(Family):
 
     def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
         del config
-        return RULES
+        return (*RULES, *_NORMS)
 
     def ignored(self, config: ModelConfig) -> tuple[str, ...]:
         return ignored(config)
