@@ -33,6 +33,10 @@ GRU = RecurrentConfig(input_width=3, width=4, bidirectional=True)
     [
         (lambda: AttentionConfig(width=10, heads=4), r"AttentionConfig.width.*heads=4, got 10"),
         (lambda: AttentionConfig(width=8, heads=4, kv_heads=3), r"kv_heads.*divisor of heads=4"),
+        (
+            lambda: AttentionConfig(width=8, heads=4, memory_width=6, qk_norm=NormConfig()),
+            r"qk_norm: expected None where there is a memory",
+        ),
         (lambda: AttentionConfig(width=8, heads=4, window=0), "window"),
         (lambda: RotaryConfig(dim=3), r"RotaryConfig.dim: expected an even number, got 3"),
         (lambda: RotaryConfig(dim=4, scaling="yarn"), r"scaling.*none, linear, llama3.*'yarn'"),
