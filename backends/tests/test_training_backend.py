@@ -28,7 +28,7 @@ from lmkernel.errors import CapabilityError
 from lmkernel.interfaces import Callback
 from lmkernel.model import Model
 from lmkernel.training.config import LoraConfig, OptimizerConfig
-from lmkernel.training.run import read_metrics
+from lmkernel.training.run.metrics_log import read_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from lmkernel.interfaces import StepResult, Trainer, TrainingState
     from lmkernel.training.data import Batches
-    from lmkernel.training.trainer import ComposedTrainer
+    from lmkernel.training.step.trainer import ComposedTrainer
 
 MIXED = PrecisionPolicy(compute="bfloat16")
 

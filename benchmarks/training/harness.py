@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.plugins.registry import default_registry
+from lmkernel.settings.file import read_settings
 from lmkernel.training.run.folder import SETTINGS
 from lmkernel.training.run.metrics_log import read_metrics
-from lmkernel.training.run.settings_file import read_settings
-from lmkernel.training.session import put_together
-from lmkernel.training.settings import RunSettings
+from lmkernel.training.run.session import put_together
+from lmkernel.training.run.settings import RunSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lmkernel.training.session import Session
+    from lmkernel.training.run.session import Session
 
 __all__ = ["Done", "curve", "evaluated", "lmkernel", "say", "session_of"]
 

@@ -25,7 +25,7 @@ from lmkernel.cli.style import columns
 
 if TYPE_CHECKING:
     from lmkernel.training.data import Batch, Batches
-    from lmkernel.training.session import Session
+    from lmkernel.training.run.session import Session
 
 MORE = 5
 """Steps that transformers goes on training what was trained here."""

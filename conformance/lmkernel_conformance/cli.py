@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     import argparse
@@ -160,7 +160,14 @@ def _explore(plan: Plan, examples: int | None, seed: int | None) -> int:
 
 
 def _self_test(args: argparse.Namespace) -> int:
-    from lmkernel_conformance.selftest import save, self_test
+    from importlib.util import find_spec
+
+    if find_spec("lmkernel_proofs") is None:
+        raise MissingDependencyError(
+            "certify: --self-test needs lmkernel_proofs, which proves the suite itself and is a "
+            "distribution of its own; run: pip install ./conformance/proofs"
+        )
+    from lmkernel_proofs.selftest import save, self_test
 
     if args.out is not None and (args.out.is_dir() or not args.out.resolve().parent.is_dir()):
         raise InputError(f"certify: expected --out to be a file in a folder, got {args.out}")

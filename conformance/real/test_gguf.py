@@ -12,7 +12,7 @@ import transformers
 from gguf_samples import WIDTH, WORDS, weights, write_gguf
 
 from lmkernel import load_model
-from lmkernel.checkpoints.gguf_architecture import ARCHITECTURES
+from lmkernel.gguf.architecture import ARCHITECTURES
 
 if TYPE_CHECKING:
     from pathlib import Path

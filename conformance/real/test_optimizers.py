@@ -14,7 +14,7 @@ from lmkernel.backend import load_backend
 from lmkernel.factory import ComponentFactory
 from lmkernel.interfaces import Init, Param
 from lmkernel.training.config import OptimizerConfig
-from lmkernel.training.optimizers import build_optimizer
+from lmkernel.training.step.optimizers import build_optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from lmkernel_conformance.vectors import numbers, read_vectors, widest
-from lmkernel_conformance.witnesses.agreement import (
+from lmkernel_proofs.vectors import numbers, read_vectors, widest
+from lmkernel_proofs.witnesses.agreement import (
     directions,
     oracle_slopes,
     oracle_values,
     probes,
 )
-from lmkernel_conformance.witnesses.libraries import TORCH, library_slopes, library_values
-from lmkernel_conformance.witnesses.table import POINTS
+from lmkernel_proofs.witnesses.libraries import TORCH, library_slopes, library_values
+from lmkernel_proofs.witnesses.table import POINTS
 
 EXACT = read_vectors("mpmath.json")["points"]
 STORED = read_vectors("torch.json")["points"]

@@ -14,7 +14,7 @@ from lmkernel.errors import InputError, MissingDependencyError, UnknownNameError
 from lmkernel.plugins import BackendSpec, Registry, hookimpl
 from lmkernel_conformance.cli import Certify
 from lmkernel_conformance.document.reference import Reference
-from lmkernel_conformance.mutants.mutant import optional
+from lmkernel_proofs.mutants.mutant import optional
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ import pytest
 
 from lmkernel.errors import UnknownNameError
 from lmkernel_conformance.catalogue import DEFECTS, likely
-from lmkernel_conformance.mutants import ROWS
 from lmkernel_conformance.reproduce import main
+from lmkernel_proofs.mutants import ROWS
 
 
 def test_it_prints_the_use_of_budgets(capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,6 +130,16 @@ class LanguageModel:
         ends = () if options.ignore_eos else self.end_ids
         return generate_tokens(self.model, self.params, prompts, options, end_ids=ends)
 
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """Every parameter by dotted name, on the host, as its file holds it: ``(out, in)``."""
+        return to_ours(
+            self.files.tensors,
+            self._family.rules(self.model.config),
+            self.model.declare(),
+            where=str(self.files.path),
+            ignored=self._family.ignored(self.model.config),
+        )
+
     def logits(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Logits of every position, on the host: ``(batch, time, vocab)``; rows of equal length."""
         backend = self.model.backend

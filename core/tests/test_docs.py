@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lmkernel.plugins import hookspecs
-from lmkernel.training.run.settings_file import read_settings
-from lmkernel.training.settings import RunSettings
+from lmkernel.settings.file import read_settings
+from lmkernel.training.run.settings import RunSettings
 
 DOCS = Path(__file__).parents[2] / "docs" / "plugins.md"
 TRAINING = DOCS.with_name("training.md")

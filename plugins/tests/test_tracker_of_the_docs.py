@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lmkernel.plugins import Registry
-from lmkernel.training.run import MetricsLog, open_trackers
+from lmkernel.training.run.metrics_log import MetricsLog
+from lmkernel.training.run.trackers import open_trackers
 from lmkernel.training.trackers import RunInfo
 
 PAGE = Path(__file__).parents[2] / "docs" / "trackers.md"

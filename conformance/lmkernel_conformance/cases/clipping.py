@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lmkernel.training import clipping
+from lmkernel.training.step import clipping
 from lmkernel_conformance.cases.case import case
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from lmkernel.contract.trees import tree_map
 from lmkernel.interfaces import Init, Param
 from lmkernel.training.config import OptimizerConfig
-from lmkernel.training.optimizers import build_optimizer
+from lmkernel.training.step.optimizers import build_optimizer
 from lmkernel_conformance.cases.case import Case, case
 from lmkernel_conformance.inputs import normal
 from lmkernel_conformance.oracle import optimizers as oracle

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lmkernel.training import schedules
 from lmkernel.training.config import ScheduleConfig
+from lmkernel.training.step import schedules
 from lmkernel_conformance.cases.case import Case
 from lmkernel_conformance.oracle import optimizers
 from lmkernel_conformance.oracle.arithmetic import Arithmetic

@@ -8,7 +8,7 @@ import numpy as np
 
 from lmkernel.interfaces import Init, Param
 from lmkernel.training.config import OptimizerConfig
-from lmkernel.training.optimizers import build_optimizer
+from lmkernel.training.step.optimizers import build_optimizer
 from lmkernel_conformance.cases.trial import Trial
 from lmkernel_conformance.exploration.draw import host
 from lmkernel_conformance.exploration.property import BOTH, NARROW, Property, tried

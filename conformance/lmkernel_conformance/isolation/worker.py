@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lmkernel.errors import CapabilityError
-from lmkernel.training.run import current_memory
+from lmkernel.training.run.memory import current_memory
 from lmkernel_conformance.discrepancy import Discrepancy
 
 if TYPE_CHECKING:

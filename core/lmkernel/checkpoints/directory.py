@@ -215,9 +215,9 @@ def _adapted(folder: Path, find: Callable[[str], Path]) -> ModelFiles:
 
 
 def _read_gguf(path: Path) -> ModelFiles:
-    from lmkernel.checkpoints.gguf import GgufTensors
-    from lmkernel.checkpoints.gguf_config import gguf_config, gguf_generation_config
-    from lmkernel.checkpoints.gguf_file import GgufFile
+    from lmkernel.gguf.configuration import gguf_config, gguf_generation_config
+    from lmkernel.gguf.file import GgufFile
+    from lmkernel.gguf.tensors import GgufTensors
 
     file = GgufFile(path)
     config = gguf_config(file)
@@ -237,6 +237,6 @@ def _directory_tokenizer(folder: Path) -> Tokenizer:
 
 
 def _gguf_tokenizer(file: Any) -> Tokenizer:
-    from lmkernel.tokenizers.gguf import gguf_tokenizer
+    from lmkernel.gguf.tokenizer import gguf_tokenizer
 
     return gguf_tokenizer(file)

@@ -55,7 +55,7 @@ class Evaluate(Command):
     def run(self, args: argparse.Namespace) -> int:
         """Evaluate."""
         from lmkernel.sources.progress import Progress
-        from lmkernel.training.evaluation import evaluate
+        from lmkernel.training.run.evaluation import evaluate
 
         more = {
             "model.start": args.model,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from lmkernel.training.settings import RunSettings
+    from lmkernel.training.run.settings import RunSettings
 
 __all__ = ["Pretrain"]
 
@@ -37,7 +37,7 @@ class Pretrain(Command):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """The sizes of a new model, and all that a run takes."""
-        from lmkernel.training.settings import ModelSettings, RunSettings
+        from lmkernel.training.run.settings import ModelSettings, RunSettings
 
         model, usual = ModelSettings(), RunSettings()
         sizes = parser.add_argument_group("a new model")

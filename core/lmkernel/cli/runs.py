@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from lmkernel.plugins import Registry
     from lmkernel.training.run.folder import RunFolder
-    from lmkernel.training.running import Outcome
-    from lmkernel.training.settings import RunSettings
+    from lmkernel.training.run.running import Outcome
+    from lmkernel.training.run.settings import RunSettings
 
 __all__ = [
     "INTERRUPTED",
@@ -124,15 +124,15 @@ def settings_of(
     """
     from dataclasses import replace
 
-    from lmkernel.training.run.folder import SETTINGS, has_run
-    from lmkernel.training.run.places import Places
-    from lmkernel.training.run.settings_file import (
+    from lmkernel.settings.file import (
         load_settings,
         merge,
         parse_overrides,
         settings_from,
     )
-    from lmkernel.training.settings import RunSettings
+    from lmkernel.settings.locations import Locations
+    from lmkernel.training.run.folder import SETTINGS, has_run
+    from lmkernel.training.run.settings import RunSettings
 
     resume = getattr(args, "resume", None)
     if resume and (args.config or args.out):
@@ -143,7 +143,7 @@ def settings_of(
     flags = {key: value for key, value in given.items() if value is not None}
     flags.update(parse_overrides(args.set))
     file = Path(resume) / SETTINGS if resume else args.config
-    values, places = load_settings(file) if file else ({}, Places("the flags"))
+    values, places = load_settings(file) if file else ({}, Locations("the flags"))
     if not resume:
         values = _over(defaults, values)
     names = frozenset(tuple(key.split(".")) for key in flags)
@@ -154,7 +154,7 @@ def settings_of(
 def _with_usual_optimizer(values: dict[str, Any]) -> dict[str, Any]:
     """What an optimizer that is named by its kind leaves out is usual for that kind."""
     from lmkernel.training.config import OptimizerConfig
-    from lmkernel.training.optimizers import USUAL
+    from lmkernel.training.step.optimizers import USUAL
 
     given = values.get("optimizer")
     if not isinstance(given, dict) or not isinstance(given.get("kind"), str):
@@ -180,8 +180,8 @@ def train(
 ) -> tuple[Outcome, Path]:
     """Run in the folder that the arguments name; returns how it ended, and the folder."""
     from lmkernel.sources.progress import Progress
-    from lmkernel.training.running import run
-    from lmkernel.training.session import put_together
+    from lmkernel.training.run.running import run
+    from lmkernel.training.run.session import put_together
 
     stream = None if args.quiet else sys.stderr
     default = f"runs/{command}-{time.strftime('%Y%m%d-%H%M%S')}"

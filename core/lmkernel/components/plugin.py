@@ -18,7 +18,7 @@ _KINDS = (
     ("loss", "mse", "components.losses:MeanSquaredError"),
     ("loss", "cross_entropy", "components.losses:CrossEntropy"),
     ("loss", "soft_cross_entropy", "components.losses:SoftCrossEntropy"),
-    ("trainer", "composed", "training.trainer:ComposedTrainer"),
+    ("trainer", "composed", "training.step.trainer:ComposedTrainer"),
 )
 
 

@@ -18,6 +18,6 @@ _KINDS = (
 def lmkernel_register_optimizers() -> list[OptimizerSpec]:
     """Every kind that the core has itself."""
     return [
-        OptimizerSpec(name=name, contract="1.0", load=f"lmkernel.training.optimizers.{where}")
+        OptimizerSpec(name=name, contract="1.0", load=f"lmkernel.training.step.optimizers.{where}")
         for name, where in _KINDS
     ]

@@ -13,7 +13,7 @@ from lmkernel.training import plugin
 
 if TYPE_CHECKING:
     from lmkernel.training.config import OptimizerConfig
-    from lmkernel.training.optimizers import Optimizer
+    from lmkernel.training.step.optimizers import Optimizer
 
 BACKEND = load_backend("numpy")
 OPS = BACKEND.ops

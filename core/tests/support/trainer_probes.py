@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lmkernel.interfaces import StepResult, Trainer, TrainingState
     from lmkernel.training.data import Batch
-    from lmkernel.training.trainer import ComposedTrainer
+    from lmkernel.training.step.trainer import ComposedTrainer
 
 ADAMW = OptimizerConfig(kind="adamw", weight_decay=0.1)
 

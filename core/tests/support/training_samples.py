@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lmkernel.backend import Backend
     from lmkernel.config import ModelConfig
     from lmkernel.training.data import Batch
-    from lmkernel.training.trainer import ComposedTrainer
+    from lmkernel.training.step.trainer import ComposedTrainer
 
 GPT2: dict[str, Any] = {
     "model_type": "gpt2",

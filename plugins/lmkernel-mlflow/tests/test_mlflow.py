@@ -13,7 +13,7 @@ from lmkernel_mlflow.tracker import MlflowTracker
 from mlflow import MlflowClient
 
 from lmkernel.errors import TrackerError
-from lmkernel.training.run import MetricsLog
+from lmkernel.training.run.metrics_log import MetricsLog
 from lmkernel.training.trackers import RunInfo
 
 if TYPE_CHECKING:

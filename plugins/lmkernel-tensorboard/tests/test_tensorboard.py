@@ -17,7 +17,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.util.tensor_util import make_ndarray
 
 from lmkernel.errors import TrackerError
-from lmkernel.training.run import MetricsLog
+from lmkernel.training.run.metrics_log import MetricsLog
 from lmkernel.training.trackers import RunInfo
 
 if TYPE_CHECKING:

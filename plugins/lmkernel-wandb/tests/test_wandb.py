@@ -14,7 +14,7 @@ import wandb
 from lmkernel_wandb.tracker import WandbTracker
 
 from lmkernel.errors import TrackerError
-from lmkernel.training.run import MetricsLog
+from lmkernel.training.run.metrics_log import MetricsLog
 from lmkernel.training.trackers import RunInfo
 
 if TYPE_CHECKING:

@@ -74,7 +74,7 @@ def test_a_run_stops_early_and_stays_stopped(
 SLOWLY = """
 import sys, time
 from lmkernel.cli.main import main
-from lmkernel.training.trainer import ComposedTrainer
+from lmkernel.training.step.trainer import ComposedTrainer
 
 def slowly(self, state, batches, step=ComposedTrainer.step):
     time.sleep(0.05)
@@ -131,7 +131,7 @@ def test_an_interrupted_run_saves_says_how_to_go_on_and_ends_in_the_same_bits(
 def test_trackers_are_told_of_the_run_and_of_an_interrupt(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lmkernel.training.recording import Interrupts
+    from lmkernel.training.run.recording import Interrupts
 
     place = tmp_path / "run"
     arguments = pretraining(text, place, "--tracker", "diary")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lmkernel.errors import RunError
-from lmkernel.training.run import has_run, open_run
+from lmkernel.training.run.folder import has_run, open_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HOLDS = """
 import sys, time
-from lmkernel.training.run import open_run
+from lmkernel.training.run.folder import open_run
 with open_run(sys.argv[1]) as folder:
     folder.write_settings("steps = 1")
     (folder.checkpoints / ".step-000010.0123456789ab.part").mkdir()

@@ -14,13 +14,9 @@ import lmkernel
 from lmkernel.contract.capabilities import Capabilities
 from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.plugins import BackendSpec
-from lmkernel.training.run import (
-    current_memory,
-    environment,
-    flops_per_token,
-    peak_flops,
-    peak_memory,
-)
+from lmkernel.training.run.environment import environment
+from lmkernel.training.run.flops import flops_per_token, peak_flops
+from lmkernel.training.run.memory import current_memory, peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,7 +107,7 @@ def test_environment_is_json_and_names_the_processor() -> None:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    code = "import sys, lmkernel.training.run; print(*sys.modules)"
+    code = "import sys, lmkernel.training.run.session, lmkernel.training.run.running; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torch", "tensorflow", "jax", "matplotlib", "filelock", "tqdm", "autograd"}
     assert heavy.isdisjoint(told.stdout.split())

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from lmkernel.errors import RunError
-from lmkernel.training.run import MetricsLog, read_metrics
+from lmkernel.training.run.metrics_log import MetricsLog, read_metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 DIES = """
 import sys, os, signal, pathlib
-from lmkernel.training.run import MetricsLog
+from lmkernel.training.run.metrics_log import MetricsLog
 log = MetricsLog(pathlib.Path(sys.argv[1]))
 for step in range(1, 6):
     log.append(step, {"train/loss": step / 2})

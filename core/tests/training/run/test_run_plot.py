@@ -12,13 +12,14 @@ import pytest
 from matplotlib.image import imread
 
 from lmkernel.errors import MissingDependencyError, RunError
-from lmkernel.training.run import (
+from lmkernel.training.run.metrics_log import MetricsLog
+from lmkernel.training.run.plot import (
     LossCurve,
-    MetricsLog,
+    _limits,
+    _smooth,
     attempt_loss_curve,
     write_loss_curve,
 )
-from lmkernel.training.run.plot import _limits, _smooth
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ BLUE, ORANGE = (0x1F, 0x6F, 0xB4), (0xD9, 0x54, 0x1E)
 TOUCHES_NOTHING = """
 import sys, pathlib, matplotlib
 before = matplotlib.rcParams.copy()
-from lmkernel.training.run import LossCurve, write_loss_curve
+from lmkernel.training.run.plot import LossCurve, write_loss_curve
 write_loss_curve(pathlib.Path(sys.argv[1]), LossCurve([(1, 2.0), (2, 1.0)]))
 assert str(matplotlib.rcParams.copy()) == str(before)
 assert "matplotlib.pyplot" not in sys.modules

@@ -8,9 +8,9 @@ from typing import final
 
 import pytest
 
-from lmkernel.training.run import Display, Workload, open_display
 from lmkernel.training.run import surfaces as surfaces_module
 from lmkernel.training.run.meter import Reading
+from lmkernel.training.run.progress import Display, Workload, open_display
 from lmkernel.training.run.readings import duration
 from lmkernel.training.run.surfaces import Block, Lines
 

@@ -8,7 +8,7 @@ import pytest
 from made_trackers import registry
 
 from lmkernel.errors import RunError, UnknownNameError
-from lmkernel.training.run import Trackers, open_trackers
+from lmkernel.training.run.trackers import Trackers, open_trackers
 from lmkernel.training.trackers import RunInfo
 
 if TYPE_CHECKING:

@@ -133,7 +133,7 @@ def test_an_interrupt_before_the_first_step_leaves_nothing(
     text: Path, out: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lmkernel.cli.main import main
-    from lmkernel.training import session
+    from lmkernel.training.run import session
 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -1,0 +1,1 @@
+"""Proofs of the conformance suite: mutants that it must kill, second witnesses of its oracle."""

@@ -1,0 +1,271 @@
+"""Broken norms, activations, losses, cells and linear maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lmkernel_proofs.mutants.mutant import Mutant, optional
+
+__all__ = ["MUTANTS"]
+
+
+def _c(ops: Any, value: float, like: Any) -> Any:
+    return ops.full((), value, ops.dtype(like))
+
+
+def _affine(y: Any, weight: Any, bias: Any) -> Any:
+    return y * weight if bias is None else y * weight + bias
+
+
+def _centred(ops: Any, x: Any) -> tuple[Any, Any]:
+    centred = x - ops.mean(x, -1, keepdims=True)
+    return centred, ops.mean(centred * centred, -1, keepdims=True)
+
+
+def layer_eps_outside(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
+    """(x - mean) / (√var + ε)."""
+    centred, variance = _centred(ops, x)
+    return _affine(centred / (ops.sqrt(variance) + _c(ops, eps, x)), weight, bias)
+
+
+def rms_eps_outside(ops: Any, x: Any, weight: Any, eps: float) -> Any:
+    """X / (√mean(x²) + ε)."""
+    root = ops.sqrt(ops.mean(x * x, -1, keepdims=True))
+    return x / (root + _c(ops, eps, x)) * weight
+
+
+def layer_unbiased(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
+    """The variance is divided by n - 1."""
+    centred, variance = _centred(ops, x)
+    n = x.shape[-1]
+    unbiased = variance * _c(ops, n / (n - 1), x)
+    return _affine(centred / ops.sqrt(unbiased + _c(ops, eps, x)), weight, bias)
+
+
+def layer_one_pass(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
+    """mean(x²) - mean(x)²."""
+    mean = ops.mean(x, -1, keepdims=True)
+    variance = ops.mean(x * x, -1, keepdims=True) - mean * mean
+    variance = ops.maximum(variance, _c(ops, 0.0, x))
+    return _affine((x - mean) / ops.sqrt(variance + _c(ops, eps, x)), weight, bias)
+
+
+def layer_default_eps(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
+    """ε is 1e-5, whatever was asked for."""
+    del eps
+    return ops.layer_norm(x, weight, bias, 1e-5)
+
+
+def rms_default_eps(ops: Any, x: Any, weight: Any, eps: float) -> Any:
+    """ε is 1e-6, whatever was asked for."""
+    del eps
+    return ops.rms_norm(x, weight, 1e-6)
+
+
+def rms_one_plus(ops: Any, x: Any, weight: Any, eps: float) -> Any:
+    """1 + w in place of w."""
+    return ops.rms_norm(x, weight + _c(ops, 1.0, weight), eps)
+
+
+def gelu_by_tanh(ops: Any, x: Any) -> Any:
+    """The approximation in place of the function."""
+    return ops.gelu_tanh(x)
+
+
+def gelu_by_erf(ops: Any, x: Any) -> Any:
+    """The function in place of the approximation."""
+    return ops.gelu(x)
+
+
+def softmax_naive(ops: Any, x: Any, axis: int = -1) -> Any:
+    """The maximum is subtracted along the last axis only."""
+    if axis in (-1, len(x.shape) - 1):
+        return ops.softmax(x, axis)
+    with np.errstate(over="ignore", invalid="ignore"):
+        powers = ops.exp(x)
+        return powers / ops.sum(powers, axis, keepdims=True)
+
+
+def log_softmax_naive(ops: Any, x: Any, axis: int = -1) -> Any:
+    """The logarithm of a softmax."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return ops.log(ops.softmax(x, axis))
+
+
+def swiglu_swapped(ops: Any, x: Any) -> Any:
+    """The second half gates the first."""
+    half = x.shape[-1] // 2
+    return ops.silu(x[..., half:]) * x[..., :half]
+
+
+def relu_half(ops: Any, x: Any) -> Any:
+    """A gradient of ½ at 0."""
+    return (x + ops.sqrt(x * x + _c(ops, 1e-60, x))) * _c(ops, 0.5, x)
+
+
+def smoothing_counts_ignored(ops: Any, logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
+    """An ignored target still pays for smoothing."""
+    right = ops.cross_entropy(logits, targets, smoothing)
+    spread = ops.mean(ops.log_softmax(logits, -1), -1) * _c(ops, -smoothing, logits)
+    return ops.where(targets >= ops.full((), 0, "int32"), right, spread)
+
+
+def ignored_is_last(ops: Any, logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
+    """Only -100 is ignored; -1 counts as class 0."""
+    changed = ops.where(targets == ops.full((), -1, "int32"), ops.full((), 0, "int32"), targets)
+    return ops.cross_entropy(logits, changed, smoothing)
+
+
+def smoothing_elsewhere(ops: Any, logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
+    """The smoothed mass goes to the other classes only."""
+    n = logits.shape[-1]
+    return ops.cross_entropy(logits, targets, smoothing * n / (n - 1))
+
+
+def gru_swapped(ops: Any, x: Any, h: Any, weight: Any, bias: Any) -> Any:
+    """Update gate before reset gate."""
+    n = h.shape[-1]
+    order = ops.asarray(np.r_[n : 2 * n, 0:n, 2 * n : 3 * n], "int32")
+    moved = None if bias is None else ops.take(bias, order, 0)
+    return ops.gru_cell(ops.take(x, order, 1), h, ops.take(weight, order, 0), moved)
+
+
+def gru_reset_first(ops: Any, x: Any, h: Any, weight: Any, bias: Any) -> Any:
+    """The reset gate multiplies the state before the product."""
+    n = h.shape[-1]
+    s = ops.linear(h, weight, bias)
+    reset = ops.sigmoid(x[:, :n] + s[:, :n])
+    update = ops.sigmoid(x[:, n : 2 * n] + s[:, n : 2 * n])
+    last = None if bias is None else bias[2 * n :]
+    new = ops.tanh(x[:, 2 * n :] + ops.linear(reset * h, weight[2 * n :], last))
+    return (_c(ops, 1.0, h) - update) * new + update * h
+
+
+def gru_kept(ops: Any, x: Any, h: Any, weight: Any, bias: Any) -> Any:
+    """z·n + (1 - z)·h."""
+    right, n = ops.gru_cell(x, h, weight, bias), h.shape[-1]
+    s = ops.linear(h, weight, bias)
+    reset = ops.sigmoid(x[:, :n] + s[:, :n])
+    new = ops.tanh(x[:, 2 * n :] + reset * s[:, 2 * n :])
+    return new + h - right
+
+
+def lstm_swapped(ops: Any, x: Any, h: Any, c: Any, weight: Any, bias: Any) -> Any:
+    """Forget gate before input gate."""
+    n = h.shape[-1]
+    order = ops.asarray(np.r_[n : 2 * n, 0:n, 2 * n : 4 * n], "int32")
+    moved = None if bias is None else ops.take(bias, order, 0)
+    return ops.lstm_cell(ops.take(x, order, 1), h, c, ops.take(weight, order, 0), moved)
+
+
+def lstm_output_first(ops: Any, x: Any, h: Any, c: Any, weight: Any, bias: Any) -> Any:
+    """Output gate before the candidate, as another framework lays them out."""
+    n = h.shape[-1]
+    order = ops.asarray(np.r_[0 : 2 * n, 3 * n : 4 * n, 2 * n : 3 * n], "int32")
+    moved = None if bias is None else ops.take(bias, order, 0)
+    return ops.lstm_cell(ops.take(x, order, 1), h, c, ops.take(weight, order, 0), moved)
+
+
+def lstm_unit_forget(ops: Any, x: Any, h: Any, c: Any, weight: Any, bias: Any) -> Any:
+    """One is added to the forget gate's bias."""
+    n = h.shape[-1]
+    unit = ops.asarray(np.r_[np.zeros(n), np.ones(n), np.zeros(2 * n)], ops.dtype(x))
+    return ops.lstm_cell(x + unit, h, c, weight, bias)
+
+
+def linear_transposed(ops: Any, x: Any, weight: Any, bias: Any = None, delta: Any = None) -> Any:
+    """A square weight is taken as (in, out)."""
+    if weight.shape[0] == weight.shape[1]:
+        weight = ops.permute_dims(weight, (1, 0))
+    return ops.linear(x, weight, bias, delta)
+
+
+def linear_no_delta(ops: Any, x: Any, weight: Any, bias: Any = None, delta: Any = None) -> Any:
+    """The adapter is forgotten."""
+    del delta
+    return ops.linear(x, weight, bias)
+
+
+def pack_lossy(ops: Any, weight: Any) -> Any:
+    """A handle keeps 16 bits."""
+    return ops.astype(ops.astype(weight, "float16"), ops.dtype(weight))
+
+
+def dropout_unscaled(ops: Any, x: Any, key: Any, rate: float) -> Any:
+    """What is kept is not divided by 1 - rate."""
+    return ops.dropout(x, key, rate) * _c(ops, 1 - rate, x)
+
+
+def one_hot_wraps(ops: Any, indices: Any, size: int, dtype: Any) -> Any:
+    """A negative index counts from the end."""
+    wrapped = ops.where(
+        indices < ops.full((), 0, "int32"), indices + ops.full((), size, "int32"), indices
+    )
+    return ops.one_hot(wrapped, size, dtype)
+
+
+def mse_sum(ops: Any, prediction: Any, target: Any) -> Any:
+    """Summed over the last axis, averaged over the others."""
+    return ops.mse(prediction, target) * _c(ops, float(prediction.shape[-1]), prediction)
+
+
+def silu_hard(ops: Any, x: Any) -> Any:
+    """The slope is 1.702, an approximation of another function."""
+    return x * ops.sigmoid(x * _c(ops, 1.702, x))
+
+
+def mean_unbiased(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
+    """Divided by n + 1e-5, as a guard."""
+    n = x.shape[axis]
+    return ops.mean(x, axis, keepdims=keepdims) * _c(ops, n / (n + 1e-5), x)
+
+
+def _of(op: str, name: str, broken: Any, row: int = 0, seen: str = "", **more: Any) -> Mutant:
+    level = more.get("level", "operations")
+    return Mutant(
+        id=f"{op}.{name}",
+        level=level,
+        make=optional(op, broken),
+        row=row,
+        seen=seen,
+        higher=more.get("higher", ""),
+    )
+
+
+_EXAMPLES = "the document's examples are whole formulas, which see it too; its own cases name it"
+
+
+MUTANTS = (
+    _of("layer_norm", "eps_outside", layer_eps_outside, 12, "burn#2185"),
+    _of("rms_norm", "eps_outside", rms_eps_outside, 12, "burn#2185"),
+    _of("layer_norm", "unbiased", layer_unbiased, 13, "lbann#2024"),
+    _of("layer_norm", "default_eps", layer_default_eps, 14, "keras-hub#642"),
+    _of("rms_norm", "default_eps", rms_default_eps, 14, "keras-hub#642"),
+    _of("layer_norm", "one_pass", layer_one_pass, 15, "burn#5607, flax#1491"),
+    _of("rms_norm", "one_plus_weight", rms_one_plus, 16, "Liger-Kernel#74"),
+    _of("gelu", "by_tanh", gelu_by_tanh, 17, "Megatron-Bridge#4661"),
+    _of("gelu_tanh", "by_erf", gelu_by_erf, 17),
+    _of("softmax", "no_maximum", softmax_naive, 18, "pytorch#63132"),
+    _of("log_softmax", "log_of_softmax", log_softmax_naive, 18),
+    _of("swiglu", "swapped", swiglu_swapped),
+    _of("relu", "half_at_zero", relu_half, level="gradients"),
+    _of("cross_entropy", "smooths_ignored", smoothing_counts_ignored, 19, "pytorch#73205"),
+    _of("cross_entropy", "ignores_one_mark", ignored_is_last, 19),
+    _of("cross_entropy", "smooths_elsewhere", smoothing_elsewhere, 19),
+    _of("gru_cell", "gates_swapped", gru_swapped, 27, "keras#8720"),
+    _of("gru_cell", "reset_first", gru_reset_first, 27),
+    _of("gru_cell", "update_inverted", gru_kept, 27),
+    _of("lstm_cell", "gates_swapped", lstm_swapped, 27, "keras#8720"),
+    _of("lstm_cell", "output_first", lstm_output_first, 27, "keras#8720"),
+    _of("lstm_cell", "unit_forget_bias", lstm_unit_forget, 27),
+    _of("linear", "transposed", linear_transposed, higher=_EXAMPLES),
+    _of("linear", "no_delta", linear_no_delta),
+    _of("pack_linear", "lossy", pack_lossy),
+    _of("dropout", "unscaled", dropout_unscaled),
+    _of("one_hot", "wraps", one_hot_wraps),
+    _of("mse", "summed", mse_sum, higher=_EXAMPLES),
+    _of("silu", "sharper", silu_hard),
+    _of("mean", "guarded", mean_unbiased, higher=_EXAMPLES),
+)

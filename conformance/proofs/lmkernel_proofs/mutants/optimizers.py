@@ -1,0 +1,228 @@
+"""Broken optimizers, clipping and schedules."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from lmkernel.composed import COMPOSED
+from lmkernel.training.step.clipping import clip_factor
+from lmkernel.training.step.optimizers.muon import hidden
+from lmkernel.training.step.schedules import learning_rate
+from lmkernel_proofs.mutants.mutant import Mutant, optional
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MUTANTS"]
+
+
+def _c(ops: Any, value: float, like: Any) -> Any:
+    return ops.full((), value, ops.dtype(like))
+
+
+def _each(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """An `adam_update` by ``rule(ops, p, m, v, scalars, eps)``, what is subtracted of one p."""
+
+    def broken(
+        ops: Any, params: Any, grads: Any, first: Any, second: Any, scalars: Any, **o: Any
+    ) -> Any:
+        old = [p + _c(ops, 0.0, p) for p in params]
+        _, m, v = ops.adam_update(params, grads, first, second, scalars, **o)
+        moved = [
+            p * (_c(ops, 1.0, p) - scalars["rate"] * _c(ops, decay, p))
+            - scalars["rate"] * rule(ops, mean, square, scalars, _c(ops, o["eps"], p))
+            for p, mean, square, decay in zip(old, m, v, o["decays"], strict=True)
+        ]
+        return moved, m, v
+
+    return broken
+
+
+def inside(ops: Any, m: Any, v: Any, scalars: Any, eps: Any) -> Any:
+    """ε is added to the second moment, inside the root."""
+    root = ops.sqrt(v * scalars["second_scale"] + eps)
+    return m * scalars["first_scale"] / root
+
+
+def inside_squared(ops: Any, m: Any, v: Any, scalars: Any, eps: Any) -> Any:
+    """ε² is added inside the root: of the right size, and still another formula."""
+    root = ops.sqrt(v * scalars["second_scale"] + eps * eps)
+    return m * scalars["first_scale"] / root
+
+
+def early(ops: Any, m: Any, v: Any, scalars: Any, eps: Any) -> Any:
+    """ε is added before the correction, as the paper's remark on efficiency has it."""
+    root = ops.sqrt(scalars["second_scale"]) * (ops.sqrt(v) + eps)
+    return m * scalars["first_scale"] / root
+
+
+def uncorrected(ops: Any, m: Any, v: Any, scalars: Any, eps: Any) -> Any:
+    """The bias of the first moment is left."""
+    return m / (ops.sqrt(v * scalars["second_scale"]) + eps)
+
+
+def _changed(change: Callable[..., Any]) -> Callable[..., Any]:
+    """An `adam_update` of other arguments: ``change(ops, params, grads, scalars, decays)``."""
+
+    def broken(
+        ops: Any, params: Any, grads: Any, first: Any, second: Any, scalars: Any, **o: Any
+    ) -> Any:
+        grads, scalars, decays = change(ops, params, grads, scalars, o["decays"])
+        return ops.adam_update(
+            params, grads, first, second, scalars, **{**o, "decays": list(decays)}
+        )
+
+    return broken
+
+
+def decay_all(ops: Any, params: Any, grads: Any, scalars: Any, decays: Any) -> Any:
+    """Norms and biases decay as well."""
+    del ops
+    return grads, scalars, [max(decays)] * len(params)
+
+
+def coupled(ops: Any, params: Any, grads: Any, scalars: Any, decays: Any) -> Any:
+    """The decay is added to the gradient, and so goes through the moments."""
+    both = [g + p * _c(ops, d, p) for p, g, d in zip(params, grads, decays, strict=True)]
+    return both, scalars, [0.0] * len(params)
+
+
+def unscaled(ops: Any, params: Any, grads: Any, scalars: Any, decays: Any) -> Any:
+    """Gradients are taken as they come."""
+    del params
+    return grads, {**scalars, "grad_scale": ops.full((), 1.0, ops.dtype(grads[0]))}, decays
+
+
+def separate_norms(ops: Any, arrays: Any) -> Any:
+    """The largest of the norms in place of the norm of all."""
+    largest = COMPOSED["global_norm"](ops, [arrays[0]])
+    for x in arrays[1:]:
+        largest = ops.maximum(largest, COMPOSED["global_norm"](ops, [x]))
+    return largest
+
+
+def upwards(ops: Any, norm: Any, limit: float) -> Any:
+    """Small gradients are brought up to the limit."""
+    return _c(ops, limit, norm) / ops.maximum(norm, _c(ops, 1e-30, norm))
+
+
+def softened(ops: Any, norm: Any, limit: float) -> Any:
+    """1e-6 is added to the norm, so that one at the limit is clipped."""
+    return clip_factor(ops, norm + _c(ops, 1e-6, norm), limit)
+
+
+def from_zero(config: Any, step: int, steps: int) -> float:
+    """Steps count from 0: the first one of a warm-up has no rate at all."""
+    return learning_rate(config, step - 1, steps)
+
+
+def past_warmup(config: Any, step: int, steps: int) -> float:
+    """The fall is laid over all steps, as if there were no warm-up."""
+    rise = min(1.0, step / config.warmup) if config.warmup else 1.0
+    return rise * learning_rate(replace(config, warmup=0), step, steps)
+
+
+def never_down(config: Any, step: int, steps: int) -> float:
+    """The last step is one short of the floor."""
+    return learning_rate(config, step, steps + 1)
+
+
+def swapped_betas(self: Any, m: Any, g: Any, beta: float) -> Any:
+    """Lion's β1 and β2 in each other's place."""
+    c, ops = self._config, self._ops
+    other = c.beta1 + c.beta2 - beta
+    return _c(ops, other, m) * m + _c(ops, 1 - other, m) * g
+
+
+def dampened(self: Any, g: Any, buffer: Any) -> Any:
+    """The momentum of SGD is a mean."""
+    mu = _c(self._ops, self._config.momentum, g)
+    buffer = mu * buffer + (_c(self._ops, 1.0, g) - mu) * g
+    return (g + mu * buffer if self._config.nesterov else buffer), buffer
+
+
+def late(self: Any, g: Any, buffer: Any) -> Any:
+    """Nesterov's step looks from the old buffer."""
+    mu = _c(self._ops, self._config.momentum, g)
+    ahead = g + mu * buffer if self._config.nesterov else mu * buffer + g
+    return ahead, mu * buffer + g
+
+
+def unnormalized(self: Any, own: Any) -> Any:
+    """Adafactor's product of row and column without the mean that it must be divided by."""
+    del self
+    return own["v"] if "v" in own else own["row"] * own["column"]
+
+
+def euclidean(self: Any, x: Any) -> Any:
+    """The norm for the root of the mean square."""
+    return self._ops.global_norm([x])
+
+
+def transposed_size(self: Any, shape: Any) -> float:
+    """The size of a step is that of the transpose."""
+    n, k = shape
+    return math.sqrt(max(1, k / n)) if self._original else 0.2 * math.sqrt(min(n, k))
+
+
+def every_matrix(param: Any) -> bool:
+    """Tables are made orthogonal as well."""
+    return len(param.shape) == 2 or hidden(param)  # noqa: PLR2004 - a matrix
+
+
+def _adam(name: str, broken: Any, row: int = 0, seen: str = "") -> Mutant:
+    make = optional("adam_update", broken)
+    return Mutant(
+        id=f"adam.{name}", level="training", make=make, row=row, seen=seen, higher=_COMPILED
+    )
+
+
+def _core(name: str, where: str, broken: Any, row: int = 0, seen: str = "") -> Mutant:
+    """A defect of the core itself."""
+    return Mutant(
+        id=name,
+        level="training",
+        make=lambda backend: backend,
+        row=row,
+        seen=seen,
+        patch=lambda: mock.patch(f"lmkernel.training.step.{where}", broken),
+    )
+
+
+_COMPILED = (
+    "the case that compiles updates, as operations, sees it too; what they give is training's"
+)
+_DECAY, _EPS = "transformers#35927", "tensorflow#35102, optax#571"
+
+MUTANTS = (
+    _adam("eps_inside", _each(inside), 22, _EPS),
+    _adam("eps_squared_inside", _each(inside_squared), 22, _EPS),
+    _adam("eps_before_correction", _each(early), 22, _EPS),
+    _adam("uncorrected", _each(uncorrected)),
+    _adam("decays_all", _changed(decay_all), 23, _DECAY),
+    _adam("decay_coupled", _changed(coupled), 23, _DECAY),
+    _adam("gradients_unscaled", _changed(unscaled)),
+    _core("decay.of_all", "optimizers.decay.decayed", lambda *_: True, 23, _DECAY),
+    _core("sgd.dampened", "optimizers.sgd.SGD._carried", dampened),
+    _core("sgd.nesterov_late", "optimizers.sgd.SGD._carried", late),
+    _core("lion.betas_swapped", "optimizers.lion.Lion._mixed", swapped_betas),
+    _core("adafactor.unnormalized", "optimizers.adafactor.Adafactor._variance", unnormalized),
+    _core("adafactor.norm_for_rms", "optimizers.adafactor.Adafactor._rms", euclidean),
+    _core("muon.four_rounds", "optimizers.muon._ROUNDS", 4),
+    _core("muon.size_transposed", "optimizers.muon.Muon._adjusted", transposed_size),
+    _core("muon.tables", "optimizers.muon.hidden", every_matrix),
+    Mutant(
+        id="global_norm.of_each",
+        level="training",
+        make=optional("global_norm", separate_norms),
+        higher=_COMPILED,
+    ),
+    _core("clipping.upwards", "clipping.clip_factor", upwards),
+    _core("clipping.softened", "clipping.clip_factor", softened),
+    _core("schedule.from_zero", "schedules.learning_rate", from_zero),
+    _core("schedule.over_warmup", "schedules.learning_rate", past_warmup),
+    _core("schedule.floor_missed", "schedules.learning_rate", never_down),
+)

@@ -1,0 +1,88 @@
+"""Broken trainers: what is accumulated, kept over a resume, and dropped."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from lmkernel.contract.trees import tree_map
+from lmkernel.training.step.gradients import Gradients
+from lmkernel.training.step.trainer import ComposedTrainer
+from lmkernel_proofs.mutants.mutant import Mutant
+
+__all__ = ["MUTANTS"]
+
+_first, _restore, _outputs = Gradients.first, ComposedTrainer.restore, Gradients._outputs  # noqa: SLF001 - a defect is put inside
+
+
+def averaged(self: Any, trainable: Any, frozen: Any, batch: Any, key: Any) -> Any:
+    """Each micro-batch gives its mean, and the means are averaged."""
+    sums = _first(self, trainable, frozen, batch, key)
+    count = sums["count"]
+    one = count / count
+    return {
+        "total": sums["total"] / count,
+        "count": one,
+        "gradients": tree_map(lambda g: g / count, sums["gradients"]),
+    }
+
+
+def last_counts(self: Any, sums: Any, trainable: Any, frozen: Any, batch: Any, key: Any) -> Any:
+    """Gradients add up, but only the last micro-batch is counted."""
+    more = _first(self, trainable, frozen, batch, key)
+    both = tree_map(lambda x, y: x + y, sums["gradients"], more["gradients"])
+    return {**more, "gradients": both}
+
+
+def forgotten(self: Any, values: Any, trained: Any, optimizer: Any, step: int) -> Any:
+    """The optimizer's state begins anew after a resume."""
+    blank = {name: np.zeros_like(x) for name, x in optimizer.items()}
+    return _restore(self, values, trained, blank, step)
+
+
+def recounted(self: Any, values: Any, trained: Any, optimizer: Any, step: int) -> Any:
+    """Steps are counted anew after a resume."""
+    del step
+    return _restore(self, values, trained, optimizer, 0)
+
+
+def one_key(self: Any, number: int) -> Any:
+    """Every step drops the same elements."""
+    del number
+    return self._ops.asarray([1, 2], "int32")
+
+
+def always_drops(self: Any, params: Any, batch: Any, key: Any = None) -> Any:
+    """Evaluation drops as well."""
+    key = self._model.backend.ops.asarray([1, 2], "int32") if key is None else key
+    return _outputs(self, params, batch, key)
+
+
+def never_drops(self: Any, params: Any, batch: Any, key: Any = None) -> Any:
+    """Training drops nothing."""
+    del key
+    return _outputs(self, params, batch)
+
+
+def _of(name: str, where: str, broken: Any, row: int = 0, seen: str = "") -> Mutant:
+    return Mutant(
+        id=f"trainer.{name}",
+        level="training",
+        make=lambda backend: backend,
+        row=row,
+        seen=seen,
+        patch=lambda: mock.patch(f"lmkernel.training.step.{where}", broken),
+    )
+
+
+MUTANTS = (
+    _of("means_averaged", "gradients.Gradients.first", averaged, 21, "transformers#34191"),
+    _of("last_counts", "gradients.Gradients.added", last_counts, 21),
+    _of("moments_lost", "trainer.ComposedTrainer.restore", forgotten, 24, "KempnerForge#114"),
+    _of("steps_lost", "trainer.ComposedTrainer.restore", recounted, 24),
+    _of("one_key", "trainer.ComposedTrainer._key", one_key),
+    _of("drops_in_evaluation", "gradients.Gradients._outputs", always_drops),
+    _of("drops_nothing", "gradients.Gradients._outputs", never_drops),
+)

@@ -1,0 +1,96 @@
+"""The correct backends that mechanical mutants run on, and what is run on each.
+
+Constraints: every path of the compositions is on some base: the reference backend overrides the
+fastest of them, and declares no 16 bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, final
+
+from lmkernel.composed import assemble
+from lmkernel_conformance.cases import CASES, LEVELS, Item, items
+from lmkernel_proofs.mutants.mutant import narrow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lmkernel.backend import Backend
+
+__all__ = ["BASES", "Base", "Run", "runs"]
+
+_SLOW = ("training/curve.", "training/programs")
+
+_HALF = "float16"
+
+
+class Run(NamedTuple):
+    """One case on one base in one dtype."""
+
+    base: str
+    case: str
+    dtype: str
+
+    @property
+    def level(self) -> str:
+        """That of the case."""
+        return CASES[self.case].level
+
+    @property
+    def item(self) -> Item:
+        """What a runner takes."""
+        return Item(CASES[self.case], self.dtype)
+
+    @property
+    def slow(self) -> bool:
+        """Whether it trains for long, which an ordinary self-test only does where it must."""
+        return self.case.startswith(_SLOW)
+
+    def __str__(self) -> str:
+        return f"{self.case}[{self.dtype}] on {self.base}"
+
+
+@final
+@dataclass(frozen=True)
+class Base:
+    """A correct backend.
+
+    Args:
+        make: of the reference backend.
+        dtypes: that are run on it.
+        levels: that are run on it.
+    """
+
+    make: Callable[[Backend], Backend]
+    dtypes: tuple[str, ...] = ("float32", "float64")
+    levels: tuple[str, ...] = LEVELS
+
+
+def _composed(backend: Backend) -> Backend:
+    return replace(backend, ops=assemble(backend.ops, {}))
+
+
+def _half(backend: Backend) -> Backend:
+    return narrow((_HALF,))(backend)
+
+
+BASES: Mapping[str, Base] = MappingProxyType(
+    {
+        "reference": Base(lambda backend: backend),
+        "composed": Base(_composed, levels=LEVELS[:5]),
+        "16 bits": Base(_half, dtypes=(_HALF,)),
+    }
+)
+"""By name."""
+
+
+def runs() -> list[Run]:
+    """All that is run, lowest level first."""
+    found = [
+        Run(name, f"{item.case.level}/{item.case.name}", item.dtype)
+        for name, base in BASES.items()
+        for item in items(CASES.values(), profile="full", levels=base.levels, declared=base.dtypes)
+    ]
+    return sorted(found, key=lambda run: LEVELS.index(run.level))

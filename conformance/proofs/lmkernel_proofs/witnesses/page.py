@@ -1,0 +1,63 @@
+"""The tables of docs/oracle.md, from what is registered.
+
+``python -m lmkernel_proofs.witnesses.page FILE`` writes them between the file's marks.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lmkernel_proofs.witnesses.operations import OPERATIONS
+from lmkernel_proofs.witnesses.table import functions, witnesses
+
+if TYPE_CHECKING:
+    from lmkernel_proofs.witnesses.table import Witness
+
+__all__ = ["BEGIN", "END", "filled", "tables"]
+
+BEGIN = "<!-- Made by python -m lmkernel_proofs.witnesses.page: -->"
+END = "<!-- end -->"
+
+
+def tables() -> str:
+    """Formulas and their witnesses; operations and their formulas."""
+    return f"{_formulas()}\n\n{_operations()}"
+
+
+def _formulas() -> str:
+    rows, found = ["| formula | witnesses |", "|---|---|"], witnesses()
+    for name in functions():
+        own = [witness for witness in found if witness.of == name]
+        told = [_told(kind, list(group)) for kind, group in groupby(own, lambda w: w.kind)]
+        rows.append(f"| `{name.removeprefix('arithmetic.')}` | {'; '.join(told)} |")
+    return "\n".join(rows)
+
+
+def _told(kind: str, found: list[Witness]) -> str:
+    """The kind in bold, and each way once; a law by the name of what it says."""
+    ways = dict.fromkeys(witness.how for witness in found)
+    return f"**{kind}**: " + ", or ".join(way.replace("|", "\\|") for way in ways)
+
+
+def _operations() -> str:
+    rows = ["| operation | judged by |", "|---|---|"]
+    known = set(functions())
+    for name, by in sorted(OPERATIONS.items()):
+        shown = f"`{by.removeprefix('arithmetic.')}`" if by in known else by
+        rows.append(f"| `{name}` | {shown} |")
+    return "\n".join(rows)
+
+
+def filled(text: str) -> str:
+    """A page with the tables between its marks."""
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return f"{head}{BEGIN}\n\n{tables()}\n\n{END}{tail}"
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    file.write_text(filled(file.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,179 @@
+"""Witnesses of multi-head attention, transformer stacks and whole models.
+
+Constraint: written from the mathematics of each part, as functions of mpmath's arrays; nothing of
+the oracle's structure is called. Torch's and transformers' modules are their third witnesses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmkernel_proofs.witnesses.activations import activate
+from lmkernel_proofs.witnesses.attentions import attention, seen
+from lmkernel_proofs.witnesses.norms import layer_norm, linear, rms_norm, rotate, rotation
+from lmkernel_proofs.witnesses.norms import sinusoids as waves
+from lmkernel_proofs.witnesses.precise import MP, exact
+from lmkernel_proofs.witnesses.recurrents import layers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["embed", "feed_forward", "forward", "multi_head", "normalize", "stack"]
+
+Host = Any
+Params = "Mapping[str, Any]"
+
+
+def _dense(x: Host, p: Mapping[str, Host], name: str) -> Host:
+    return linear(x, p[f"{name}.weight"], p.get(f"{name}.bias"))
+
+
+def normalize(x: Host, p: Mapping[str, Host], name: str, c: Any) -> Host:
+    """The stored weight plus the offset."""
+    weight = p[f"{name}.weight"] + MP.mpf(c.offset)
+    if c.kind == "rms":
+        return rms_norm(x, weight, c.eps)
+    return layer_norm(x, weight, p.get(f"{name}.bias"), c.eps)
+
+
+def multi_head(x: Host, p: Any, name: str, c: Any, mask: Host, **more: Any) -> Host:
+    """Each head by its own rows of the weights; the output is a sum over heads."""
+    source = x if more.get("memory") is None else more["memory"]
+    wide = {}
+    for part, of in (("q", x), ("k", source), ("v", source)):
+        y = _dense(of, p, f"{name}.{part}")
+        width = y.shape[-1] // (c.heads if part == "q" else c.kv_heads)
+        wide[part] = np.stack([y[..., i : i + width] for i in range(0, y.shape[-1], width)], 1)
+    if c.qk_norm is not None:
+        for part in ("q", "k"):
+            heads = [
+                normalize(wide[part][:, h], p, f"{name}.{part}_norm", c.qk_norm)
+                for h in range(wide[part].shape[1])
+            ]
+            wide[part] = np.stack(heads, 1)
+    if more.get("turn") is not None:
+        wide.update({part: rotate(wide[part], *more["turn"]) for part in ("q", "k")})
+    options = {"scale": c.scale, "softcap": c.softcap, "bias": more.get("bias")}
+    mixed = attention(wide["q"], wide["k"], wide["v"], mask, **options)
+    width, weight = mixed.shape[-1], p[f"{name}.o.weight"]
+    parts = [
+        linear(mixed[:, h], weight[:, h * width : (h + 1) * width]) for h in range(mixed.shape[1])
+    ]
+    return sum(parts) + p.get(f"{name}.o.bias", MP.mpf(0))
+
+
+def _mlp(x: Host, p: Any, name: str, c: Any) -> Host:
+    up = _dense(x, p, f"{name}.up")
+    gate = _dense(x, p, f"{name}.gate") if c.gated else up
+    inner = activate(gate, c.activation) * (up if c.gated else 1)
+    return _dense(inner, p, f"{name}.down")
+
+
+def stack(x: Host, where: Host, p: Any, name: str, c: Any, **more: Any) -> Host:
+    """Attention, then a look at the memory if there is one, then the dense part, layer by layer."""
+    rotary, memory = more.get("rotary"), more.get("memory")
+    turn = None if rotary is None else rotation(exact(where), rotary)
+    own = seen(where, where, causal=c.causal, window=c.attention.window)
+
+    def around(y: Host, norm: str, part: Any) -> Host:
+        if c.pre_norm:
+            return y + part(normalize(y, p, norm, c.norm))
+        return normalize(y + part(y), p, norm, c.norm)
+
+    for at in (f"{name}.layers.{i}" for i in range(c.layers)):
+        x = around(
+            x,
+            f"{at}.attention_norm",
+            lambda y, at=at: multi_head(y, p, f"{at}.attention", c.attention, own, turn=turn),
+        )
+        if memory is not None:
+            there = seen(where, memory[1], causal=False)
+            x = around(
+                x,
+                f"{at}.cross_norm",
+                lambda y, at=at, there=there: multi_head(
+                    y, p, f"{at}.cross", c.cross, there, memory=memory[0]
+                ),
+            )
+        x = around(x, f"{at}.mlp_norm", lambda y, at=at: _mlp(y, p, f"{at}.mlp", c.mlp))
+    return normalize(x, p, f"{name}.norm", c.norm) if c.final_norm else x
+
+
+def embed(tokens: Host, where: Host, p: Any, name: str, c: Any, segments: Host = None) -> Host:
+    """A row at a time."""
+    if c.kind == "vectors":
+        return tokens
+    out, real = np.empty((*tokens.shape, c.width), object), np.where(where > 0, where, 0)
+    for b, t in np.ndindex(tokens.shape):
+        x = p[f"{name}.tokens.weight"][tokens[b, t]] * MP.mpf(c.scale)
+        if c.positions == "learned":
+            x = x + p[f"{name}.positions.weight"][real[b, t] + c.offset]
+        if c.positions == "sinusoidal":
+            x = x + waves(exact(real[b : b + 1, t]), c.width)[0]
+        if c.segments:
+            x = x + p[f"{name}.segments.weight"][0 if segments is None else segments[b, t]]
+        out[b, t] = x
+    return out if c.norm is None else normalize(out, p, f"{name}.norm", c.norm)
+
+
+def feed_forward(x: Host, p: Any, name: str, c: Any) -> Host:
+    """Dense layers, one after the other."""
+    names = [c.activation] * (len(c.widths) - 2) + [c.final_activation]
+    for i, act in enumerate(names):
+        x = activate(_dense(x, p, f"{name}.layers.{i}"), act)
+    return x
+
+
+def forward(c: Any, p: Any, inputs: Host, **more: Any) -> Host:
+    """Input, embedding, encoder, decoder, output."""
+    where = more.get("positions", _steps(inputs))
+    x = embed(inputs, where, p, "embedding", c.embedding, more.get("segments"))
+    memory, states, tied, own = None, None, "embedding", c.embedding
+    if c.encoder is not None:
+        x, states = _run(x, where, p, "encoder", c.encoder, rotary=own.rotary)
+        memory = (x, where)
+    if c.decoder is not None:
+        if (target := more.get("target")) is not None:
+            where = more.get("target_positions", _steps(target))
+            tied = "embedding" if c.target_embedding is None else "target_embedding"
+            own = c.target_embedding or own
+            x = embed(target, where, p, tied, own)
+        x, _ = _run(
+            x, where, p, "decoder", c.decoder, rotary=own.rotary, memory=memory, states=states
+        )
+    return x if c.head is None else _head(x, where, p, c.head, tied)
+
+
+def _steps(x: Host) -> Host:
+    return np.tile(np.arange(x.shape[1]), (x.shape[0], 1))
+
+
+def _run(x: Host, where: Host, p: Any, name: str, c: Any, **more: Any) -> Any:
+    if c.kind == "feed_forward":
+        return feed_forward(
+            x if more.get("memory") is None else more["memory"][0], p, name, c
+        ), None
+    if c.kind == "transformer":
+        given = {key: more.get(key) for key in ("rotary", "memory")}
+        return stack(x, where, p, name, c, **given), None
+    y, ends = layers(x, where, p, name, c, more.get("states"))
+    kinds = ends[0]["forward"]
+    return y, [
+        {"forward": {k: np.concatenate([s[k] for s in end.values()], -1) for k in kinds}}
+        for end in ends
+    ]
+
+
+def _head(x: Host, where: Host, p: Any, c: Any, tied: str) -> Host:
+    if c.pooling == "first":
+        x = np.array([row[np.flatnonzero(w >= 0)[0]] for row, w in zip(x, where, strict=True)])
+    if c.transform is not None:
+        x = activate(_dense(x, p, "head.transform"), c.transform.activation)
+        x = x if c.transform.norm is None else normalize(x, p, "head.norm", c.transform.norm)
+    y = linear(x, p[f"{tied}.tokens.weight" if c.tied else "head.weight"], p.get("head.bias"))
+    if c.softcap is not None:
+        cap = MP.mpf(c.softcap)
+        y = cap * (activate(2 * y / cap, "sigmoid") * 2 - 1)
+    return activate(y, c.activation)

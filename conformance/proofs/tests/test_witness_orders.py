@@ -1,0 +1,88 @@
+"""What an order of summation changes, and what it must not: ends of ranges, NumPy's own order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lmkernel_conformance.oracle import activation
+from lmkernel_conformance.oracle.arithmetic import Arithmetic
+from lmkernel_conformance.oracle.tape import gradient
+from lmkernel_proofs.witnesses.point import grid
+from lmkernel_proofs.witnesses.precise import MP
+
+X = np.exp(grid("orders.x", 5, 97))  # sums of so many round
+Y = np.exp(grid("orders.y", 97, 5))
+ULP = 2.0**-52
+UNARY = ("exp", "cos", "sin", "tanh", "sigmoid", "erf")
+SATURATED = [-800.0, -30.0, -20.0, 20.0, 30.0, 800.0]
+
+
+def slopes(name: str, x: Any, order: int) -> list[float]:
+    ar = Arithmetic(order=order)
+    x = np.array(x)
+    found = gradient(ar, lambda t: [getattr(ar, name)(t["x"])], {"x": x}, [np.ones(x.shape)])
+    result: list[float] = found["x"].tolist()
+    return result
+
+
+def test_order_zero_is_numpys_own() -> None:
+    ar = Arithmetic()
+    np.testing.assert_array_equal(ar.matmul(X, Y), X @ Y)
+    np.testing.assert_array_equal(ar.sum(X, 0), X.sum(0))
+    np.testing.assert_array_equal(ar.exp(X), np.exp(X))
+    np.testing.assert_array_equal(ar.constant(X), X)
+
+
+@pytest.mark.parametrize("order", [1, 2, 5])
+@pytest.mark.parametrize("name", UNARY)
+def test_other_orders_move_a_function_by_a_unit_at_most(name: str, order: int) -> None:
+    still, moved = (getattr(Arithmetic(order=o), name)(X) for o in (0, order))
+    assert (moved != still).any()
+    assert (np.abs(moved - still) <= ULP * np.abs(still)).all()
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_other_orders_move_what_is_known_in_float64_alone(order: int) -> None:
+    moved = Arithmetic(order=order).constant(X)
+    assert (moved != X).any()
+    assert (np.abs(moved - X) <= ULP * np.abs(X)).all()
+    narrow = Arithmetic("float32", order).constant(X)
+    np.testing.assert_array_equal(narrow, X.astype("float32"))
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_infinity_stays_what_it_is(order: int) -> None:
+    got = Arithmetic(order=order).constant(np.array([np.inf, -np.inf, 1.0]))
+    assert got[:2].tolist() == [np.inf, -np.inf]
+
+
+def test_an_empty_axis_sums_to_zero() -> None:
+    for order in range(3):
+        assert Arithmetic(order=order).sum(np.zeros((2, 0)), 1).tolist() == [0.0, 0.0]
+
+
+def test_slope_of_tanh_is_exact_where_it_saturates() -> None:
+    for x, got in zip(SATURATED, slopes("tanh", SATURATED, 0), strict=True):
+        exact = MP.sech(MP.mpf(x)) ** 2
+        assert abs(got - exact) <= 8 * ULP * exact + np.finfo(float).tiny
+
+
+def test_slope_of_the_logistic_function_is_exact_where_it_saturates() -> None:
+    for x, got in zip(SATURATED, slopes("sigmoid", SATURATED, 0), strict=True):
+        exact = MP.sech(MP.mpf(x) / 2) ** 2 / 4
+        assert abs(got - exact) <= 8 * ULP * exact + np.finfo(float).tiny
+
+
+def test_other_orders_have_slopes_as_honest_libraries() -> None:
+    assert slopes("tanh", [20.0], 1) == [0.0]
+    assert slopes("sigmoid", [40.0], 2) == [0.0]
+
+
+def test_relu_has_slope_zero_at_zero() -> None:
+    ar = Arithmetic()
+    x = np.array([-1.0, 0.0, 1.0])
+    found = gradient(ar, lambda t: [activation.relu(ar, t["x"])], {"x": x}, [np.ones(3)])
+    assert found["x"].tolist() == [0.0, 0.0, 1.0]

@@ -1,0 +1,127 @@
+"""The two kinds of BPE that GGUF files hold, built for the ``tokenizers`` library.
+
+Each pre-tokeniser splits as the tokenizer.json of the model that gave it its name: Radford et al.
+2019 for GPT-2; the published files of SmolLM2, Llama 3, Qwen2 and Llama 2.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.errors import CheckpointError
+from lmkernel.gguf.vocabulary import TokenKind, Vocabulary, field
+from lmkernel.tokenizers.load import tokenizers_package
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import tokenizers
+
+    from lmkernel.gguf.file import GgufFile
+
+__all__ = ["byte_level", "sentencepiece"]
+
+_SPACE = "\u2581"
+_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
+_REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_SPLITS: Mapping[str, str] = MappingProxyType(
+    {
+        "llama-bpe": _WORDS + r"\p{N}{1,3}" + _REST,
+        "qwen2": _WORDS + r"\p{N}" + _REST,
+    }
+)
+_GPT2 = ("default", "gpt-2")
+_DIGITS = "smollm"
+_WHOLE_WORDS_FIRST = ("llama-bpe",)  # a word that is a token is not merged
+
+
+def byte_level(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenizer:
+    """A byte-level BPE: ``tokenizer.ggml.model`` is ``gpt2``.
+
+    Raises:
+        CheckpointError: merges that do not fit the vocabulary, or an unknown pre-tokeniser.
+    """
+    library = tokenizers_package()
+    name = file.metadata.get("tokenizer.ggml.pre", "default")
+    merges = [tuple(merge.split(" ")) for merge in field(file, "merges", str)]
+    options = {"ignore_merges": name in _WHOLE_WORDS_FIRST}
+    backend: tokenizers.Tokenizer = library.Tokenizer(_bpe(file, vocabulary, merges, **options))
+    backend.pre_tokenizer = _pre_tokenizer(file, name)
+    backend.decoder = library.decoders.ByteLevel()
+    if name == "qwen2":
+        backend.normalizer = library.normalizers.NFC()
+    return backend
+
+
+def sentencepiece(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenizer:
+    """A sentencepiece BPE with bytes as fallback: ``tokenizer.ggml.model`` is ``llama``.
+
+    Raises:
+        CheckpointError: scores that do not fit the vocabulary.
+    """
+    library = tokenizers_package()
+    unknown = vocabulary.role("unknown") or next(iter(vocabulary.of_kind(TokenKind.UNKNOWN)), None)
+    merges = _merges_of_scores(file, vocabulary)
+    backend: tokenizers.Tokenizer = library.Tokenizer(
+        _bpe(file, vocabulary, merges, unk_token=unknown, fuse_unk=True, byte_fallback=True)
+    )
+    prefix = bool(file.metadata.get("tokenizer.ggml.add_space_prefix", True))
+    spaces = library.normalizers.Replace(" ", _SPACE)
+    first = [library.normalizers.Prepend(_SPACE)] if prefix else []
+    backend.normalizer = library.normalizers.Sequence([*first, spaces])
+    backend.decoder = _sentencepiece_decoder(library, prefix=prefix)
+    return backend
+
+
+def _bpe(
+    file: GgufFile, vocabulary: Vocabulary, merges: list[tuple[str, ...]], **options: Any
+) -> Any:
+    try:
+        return tokenizers_package().models.BPE(vocab=vocabulary.table(), merges=merges, **options)
+    except Exception as error:  # the library raises Exception itself
+        raise CheckpointError(f"{file.path}: tokenizer.ggml.merges: {error}") from error
+
+
+def _pre_tokenizer(file: GgufFile, name: str) -> Any:
+    """How a text is split into words before merges."""
+    library = tokenizers_package()
+    split = library.pre_tokenizers
+    if name in _GPT2:
+        return split.ByteLevel(add_prefix_space=False, use_regex=True)
+    if name == _DIGITS:
+        digits = split.Digits(individual_digits=True)
+        return split.Sequence([digits, split.ByteLevel(add_prefix_space=False, use_regex=True)])
+    if name not in _SPLITS:
+        known = ", ".join((*_GPT2, _DIGITS, *_SPLITS))
+        raise CheckpointError(
+            f"{file.path}: tokenizer.ggml.pre: expected one of {known}, got {name!r}"
+        )
+    words = split.Split(library.Regex(_SPLITS[name]), behavior="isolated")
+    return split.Sequence([words, split.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
+def _merges_of_scores(file: GgufFile, vocabulary: Vocabulary) -> list[tuple[str, ...]]:
+    """Every way to make a token of two others, the best token first."""
+    scores = field(file, "scores", float)
+    if len(scores) != len(vocabulary.tokens):
+        raise CheckpointError(
+            f"{file.path}: tokenizer.ggml.scores: expected {len(vocabulary.tokens)} scores, one "
+            f"for each token, got {len(scores)}"
+        )
+    kinds = (TokenKind.NORMAL, TokenKind.USER_DEFINED)
+    score = {
+        token: value
+        for token, kind, value in zip(vocabulary.tokens, vocabulary.kinds, scores, strict=True)
+        if kind in kinds
+    }
+    best = sorted(score, key=score.__getitem__, reverse=True)
+    halves = ((token[:cut], token[cut:]) for token in best for cut in range(1, len(token)))
+    return [pair for pair in halves if pair[0] in score and pair[1] in score]
+
+
+def _sentencepiece_decoder(library: Any, *, prefix: bool) -> Any:
+    """Marks to spaces, bytes to characters, and away with the space that encoding put first."""
+    decode = library.decoders
+    steps = [decode.Replace(_SPACE, " "), decode.ByteFallback(), decode.Fuse()]
+    return decode.Sequence([*steps, decode.Strip(" ", 1, 0)] if prefix else steps)

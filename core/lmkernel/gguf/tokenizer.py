@@ -1,0 +1,108 @@
+"""The tokenizer that a GGUF file's metadata describe.
+
+``tokenizer.ggml.model`` says which: ``gpt2``, a byte-level BPE with its merges, or ``llama``, a
+sentencepiece BPE whose merges follow from its scores: the pair that makes the token with the best
+score is merged first (Kudo and Richardson 2018, arXiv:1808.06226).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from lmkernel.errors import CheckpointError
+from lmkernel.gguf.architecture import architecture_of
+from lmkernel.gguf.bpe import byte_level, sentencepiece
+from lmkernel.gguf.vocabulary import TokenKind, Vocabulary, read_vocabulary
+from lmkernel.tokenizers.load import tokenizers_package
+from lmkernel.tokenizers.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import tokenizers
+
+    from lmkernel.gguf.file import GgufFile
+
+__all__ = ["gguf_tokenizer"]
+
+_ROLES = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
+_BOS_BY_DEFAULT = ("llama-bpe", "llama3", "llama-v3")  # pre-tokenisers whose models begin with it
+
+
+def gguf_tokenizer(file: GgufFile) -> Tokenizer:
+    """Build the tokenizer of a GGUF file.
+
+    Raises:
+        CheckpointError: a field is missing or contradicts another, or names a tokenizer or a
+            pre-tokeniser that is not known here.
+    """
+    vocabulary = read_vocabulary(file)
+    backend = _model(file, vocabulary)
+    _add_tokens(backend, vocabulary)
+    flags = {role: _flag(file, vocabulary, role) for role in ("bos", "eos")}
+    _add_ends(backend, vocabulary, flags)
+    config = {
+        "add_bos_token": flags["bos"],
+        "add_eos_token": flags["eos"],
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": file.metadata.get(f"{architecture_of(file)}.context_length", 10**30),
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **{role: token for role, k in _ROLES.items() if (token := vocabulary.role(k)) is not None},
+    }
+    turn = vocabulary.ids.get("eot")
+    eos_ids = () if turn is None else (turn,)
+    return Tokenizer(backend, config, templates=_templates(file), eos_ids=eos_ids)
+
+
+def _model(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenizer:
+    builders = {"gpt2": byte_level, "llama": sentencepiece}
+    model = file.metadata.get("tokenizer.ggml.model")
+    if model not in builders:
+        known = ", ".join(builders)
+        raise CheckpointError(
+            f"{file.path}: tokenizer.ggml.model: expected one of {known}, got {model!r}"
+        )
+    return builders[model](file, vocabulary)
+
+
+def _add_tokens(backend: tokenizers.Tokenizer, vocabulary: Vocabulary) -> None:
+    """Tokens that are found whole in a text, before anything is split: control and user's own."""
+    added = tokenizers_package().AddedToken
+    special = vocabulary.of_kind(TokenKind.CONTROL, TokenKind.UNKNOWN)
+    own = vocabulary.of_kind(TokenKind.USER_DEFINED)
+    backend.add_special_tokens([added(text, normalized=False, special=True) for text in special])
+    backend.add_tokens([added(text, normalized=False, special=False) for text in own])
+
+
+def _flag(file: GgufFile, vocabulary: Vocabulary, role: Literal["bos", "eos"]) -> bool:
+    """Whether a text is given its first or last token; by default as llama.cpp does."""
+    first = file.metadata.get("tokenizer.ggml.model") == "llama"
+    first = first or file.metadata.get("tokenizer.ggml.pre") in _BOS_BY_DEFAULT
+    default = role == "bos" and first and role in vocabulary.ids
+    asked = bool(file.metadata.get(f"tokenizer.ggml.add_{role}_token", default))
+    if asked and role not in vocabulary.ids:
+        key = f"tokenizer.ggml.{role}_token_id"
+        raise CheckpointError(f"{file.path}: {key} is missing, and add_{role}_token asks for it")
+    return asked
+
+
+def _add_ends(
+    backend: tokenizers.Tokenizer, vocabulary: Vocabulary, flags: dict[str, bool]
+) -> None:
+    """Put the tokens that begin and end a text around it."""
+    if not any(flags.values()):
+        return
+    before = [vocabulary.tokens[vocabulary.ids["bos"]]] if flags["bos"] else []
+    after = [vocabulary.tokens[vocabulary.ids["eos"]]] if flags["eos"] else []
+    backend.post_processor = tokenizers_package().processors.TemplateProcessing(
+        single=[*before, "$A", *after],
+        pair=[*before, "$A", *after, *(f"{token}:1" for token in before), "$B:1"]
+        + [f"{token}:1" for token in after],
+        special_tokens=[(token, backend.token_to_id(token)) for token in {*before, *after}],
+    )
+
+
+def _templates(file: GgufFile) -> dict[str, str]:
+    key = "tokenizer.chat_template"
+    names: list[Any] = file.metadata.get("tokenizer.chat_templates", [])
+    found = {"default": file.metadata.get(key)}
+    found |= {str(name): file.metadata.get(f"{key}.{name}") for name in names}
+    return {name: source for name, source in found.items() if isinstance(source, str)}

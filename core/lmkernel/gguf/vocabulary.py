@@ -1,0 +1,92 @@
+"""The vocabulary in a GGUF file's metadata, checked: tokens, their kinds, and the special ids."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lmkernel.gguf.file import GgufFile
+
+__all__ = ["TokenKind", "Vocabulary", "field", "read_vocabulary"]
+
+_ROLES = ("bos", "eos", "eot", "unknown", "padding")
+
+
+@final
+class TokenKind(enum.IntEnum):
+    """What ``tokenizer.ggml.token_type`` says of a token."""
+
+    NORMAL = 1
+    UNKNOWN = 2
+    CONTROL = 3
+    USER_DEFINED = 4
+    UNUSED = 5
+    BYTE = 6
+
+
+@final
+@dataclass(frozen=True)
+class Vocabulary:
+    """Tokens in the order of their ids, with their kinds; and the id of each special role."""
+
+    tokens: tuple[str, ...]
+    kinds: tuple[int, ...]
+    ids: Mapping[str, int]
+
+    def table(self) -> dict[str, int]:
+        """Ids by token; a token that is there twice has its first id."""
+        table: dict[str, int] = {}
+        for number, token in enumerate(self.tokens):
+            table.setdefault(token, number)
+        return table
+
+    def of_kind(self, *kinds: TokenKind) -> list[str]:
+        """The tokens of these kinds, in the order of their ids."""
+        return [t for t, kind in zip(self.tokens, self.kinds, strict=True) if kind in kinds]
+
+    def role(self, role: str) -> str | None:
+        """The token with a special role, if one has it."""
+        return self.tokens[self.ids[role]] if role in self.ids else None
+
+
+def read_vocabulary(file: GgufFile) -> Vocabulary:
+    """Read and check it.
+
+    Raises:
+        CheckpointError: a field is missing, of a wrong type or length, or an id has no token.
+    """
+    tokens = field(file, "tokens", str)
+    kinds = field(file, "token_type", int, [TokenKind.NORMAL] * len(tokens))
+    if len(kinds) != len(tokens):
+        raise CheckpointError(
+            f"{file.path}: tokenizer.ggml.token_type: expected {len(tokens)} kinds, one for each "
+            f"token, got {len(kinds)}"
+        )
+    ids = {}
+    for role in _ROLES:
+        key = f"tokenizer.ggml.{role}_token_id"
+        if (number := file.metadata.get(key)) is not None:
+            ids[role] = _checked_id(file, key, number, len(tokens))
+    return Vocabulary(tuple(tokens), tuple(kinds), ids)
+
+
+def field(file: GgufFile, name: str, kind: type, default: list[Any] | None = None) -> list[Any]:
+    """A list of the tokenizer's metadata, with items of one type."""
+    key = f"tokenizer.ggml.{name}"
+    value = file.metadata.get(key, default)
+    if not (isinstance(value, list) and all(isinstance(item, kind) for item in value)):
+        what = "nothing" if value is None else f"{str(value)[:60]}"
+        raise CheckpointError(f"{file.path}: {key}: expected a list of {kind.__name__}, got {what}")
+    return value
+
+
+def _checked_id(file: GgufFile, key: str, number: Any, size: int) -> int:
+    if not (type(number) is int and 0 <= number < size):
+        raise CheckpointError(f"{file.path}: {key}: expected an id below {size}, got {number!r}")
+    return number

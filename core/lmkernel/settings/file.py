@@ -1,0 +1,213 @@
+"""Settings in a TOML file: read into frozen dataclasses, set by flags, and written back.
+
+Constraints: every complaint names the file, the line, the key, what was expected and what came.
+What `written` writes, `read_settings` reads as an equal instance.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lmkernel.errors import ConfigError
+from lmkernel.settings.lines import key_lines
+from lmkernel.settings.locations import Locations, dotted
+from lmkernel.settings.reader import Reader
+from lmkernel.settings.text import toml_text
+from lmkernel.settings.types import NONE, field_types, members, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from os import PathLike
+
+    from lmkernel.settings.lines import KeyPath
+
+__all__ = [
+    "flat",
+    "load_settings",
+    "merge",
+    "parse_overrides",
+    "read_settings",
+    "settings_from",
+    "written",
+]
+
+_T = TypeVar("_T")
+_AT = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
+_BOM = b"\xef\xbb\xbf"
+
+
+def read_settings(
+    path: str | PathLike[str], cls: type[_T], overrides: Mapping[str, Any] | None = None
+) -> _T:
+    """Read a TOML file into a dataclass and those nested in it.
+
+    Args:
+        path: of the file.
+        cls: a dataclass whose fields are bool, int, float, str, `pathlib.Path`, `Literal`, tuples,
+            lists, mappings by name, dataclasses, and unions of these, such as ``int | None``.
+        overrides: values in place of the file's, by dotted key; see `parse_overrides`.
+
+    Raises:
+        ConfigError: the file cannot be read, is malformed, or does not describe a ``cls``.
+    """
+    values, places = load_settings(path)
+    flags = frozenset(map(_key_path, overrides or {}))
+    merged = merge(values, overrides or {})
+    return settings_from(merged, cls, dataclasses.replace(places, flags=flags))
+
+
+def load_settings(path: str | PathLike[str]) -> tuple[dict[str, Any], Locations]:
+    """The values of a TOML file, and where in it they stand.
+
+    Raises:
+        ConfigError: the file cannot be read, is not UTF-8, or is malformed.
+    """
+    try:
+        data = Path(path).read_bytes().removeprefix(_BOM)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    try:
+        text = data.decode()
+        return tomllib.loads(text), Locations(str(path), key_lines(text))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}, line {line}: expected UTF-8, {error.reason}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}, {_malformed(str(error), text)}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: expected TOML, got lists nested too deeply") from error
+
+
+def settings_from(values: Mapping[str, Any], cls: type[_T], where: Locations | str) -> _T:
+    """A dataclass, and those nested in it, from a tree of plain values.
+
+    Args:
+        values: as `load_settings` or `merge` gives them; None is the same as ``"none"``.
+        cls: see `read_settings`.
+        where: where they came from: what `load_settings` told, or a name such as ``"the flags"``.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type, a missing key, or a value that a dataclass
+            refuses.
+    """
+    return Reader(Locations(where) if isinstance(where, str) else where).settings(cls, values)
+
+
+def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with others in their place, by dotted key such as ``"optimizer.rate"``; both stay.
+
+    Raises:
+        ConfigError: a malformed key, or one that goes through what is no table.
+    """
+    merged: dict[str, Any] = _copy(values)
+    for key, value in overrides.items():
+        *tables, name = _key_path(key)
+        inner = merged
+        for table in tables:
+            inner = inner.setdefault(table, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"{key}: expected {table} to be a table, got {shown(inner)}")
+        inner[name] = value
+    return merged
+
+
+def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
+    """Flags such as ``optimizer.rate=3e-4`` as values by dotted key; the last of a key holds.
+
+    The value is read as TOML, and as a string where it is none: ``data=texts/a.txt``.
+
+    Raises:
+        ConfigError: no ``=``, or a malformed key.
+    """
+    overrides = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"expected a setting of the form key=value, got {text!r}")
+        overrides[dotted(_key_path(key.strip()))] = _toml_value(value.strip())
+    return overrides
+
+
+def written(settings: object) -> str:
+    """The TOML text of a dataclass: every value, defaults too, so that it says exactly what ran.
+
+    A None that is the field's default is left out; any other is ``"none"``.
+
+    Raises:
+        ConfigError: a value that TOML cannot hold.
+    """
+    return toml_text(_plain(settings))
+
+
+def flat(settings: object) -> dict[str, Any]:
+    """All values of a dataclass by dotted key, lists as text; for trackers."""
+    return dict(_leaves(_plain(settings), ()))
+
+
+def _key_path(key: str) -> tuple[str, ...]:
+    """The parts of a dotted key, by TOML's own rules for quotes."""
+    path = []
+    try:
+        inner: Any = tomllib.loads(f"{key}=0")
+        while isinstance(inner, dict):
+            ((part, inner),) = inner.items()
+            path.append(part)
+    except ValueError as error:
+        raise ConfigError(f"expected a dotted key such as optimizer.rate, got {key!r}") from error
+    return tuple(path)
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        (value,) = tomllib.loads(f"key = {text}").values()
+    except ValueError:
+        return text
+    return value
+
+
+def _malformed(complaint: str, text: str) -> str:
+    """What `tomllib` says, with the line in front."""
+    at = _AT.fullmatch(complaint)
+    if at is None:
+        return f"expected TOML: {complaint}"
+    return f"line {at[2] or text.rstrip().count(chr(10)) + 1}: expected TOML: {at[1]}"
+
+
+def _copy(value: Any) -> Any:
+    return {k: _copy(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dict(_fields(value))
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _fields(settings: Any) -> Iterable[tuple[str, Any]]:
+    hints = field_types(type(settings))
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if field.name not in hints or (value is None and field.default is None):
+            continue
+        if value == NONE and type(None) in members(hints[field.name]):
+            raise ConfigError(f"{field.name}: {NONE!r} would be read as None")
+        yield field.name, NONE if value is None else _plain(value)
+
+
+def _leaves(value: Any, path: KeyPath) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _leaves(one, (*path, name))
+    elif isinstance(value, list):
+        yield dotted(path), ", ".join(map(str, value))
+    else:
+        yield dotted(path), value

@@ -1,0 +1,97 @@
+"""What a run leaves: checkpoints on the way, and a model at the end."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.checkpoints.atomic import new_directory
+from lmkernel.checkpoints.directory import open_model
+from lmkernel.training.run.peft import write_adapters
+from lmkernel.training.run.state_files import FOLDER, SavedState, write_state
+from lmkernel.training.run.trainee import weights_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lmkernel.interfaces import TrainingState
+    from lmkernel.training.run.folder import RunFolder
+    from lmkernel.training.run.recording import Best
+    from lmkernel.training.run.session import Session
+
+__all__ = ["RESULT", "save_checkpoint", "write_result"]
+
+RESULT = "model"
+"""The folder of the resulting model, in the run's folder."""
+_TASKS: Mapping[str, str] = MappingProxyType(
+    {"causal": "CAUSAL_LM", "instruction": "CAUSAL_LM", "classification": "SEQ_CLS"}
+)
+"""PEFT's names of objectives."""
+
+
+def save_checkpoint(session: Session, folder: RunFolder, state: TrainingState, best: Best) -> None:
+    """Write the checkpoint after a step, whole or not at all, then delete those not to be kept.
+
+    Raises:
+        CheckpointError: the disk refuses; what was there before stays.
+    """
+    trainer = session.trainer
+    trained = trainer.trained(state)
+    facts = {
+        "step": state.step,
+        "data": session.data.training.digest,
+        "seed": session.settings.training.seed,
+        "backend": session.backend.name,
+        "best": best.facts(),
+    }
+    adapters = trained if session.settings.lora else {}
+    with new_directory(folder.checkpoint(state.step), overwrite=True) as place:
+        _write_model(session, place, trained)
+        write_state(place, SavedState(facts, trainer.optimizer_values(state), adapters))
+    folder.prune(session.settings.training.keep, best.step)
+
+
+def _write_model(session: Session, place: Path, trained: dict[str, Any]) -> None:
+    trainee, declared, lora = session.trainee, session.trainer.declare(), session.settings.lora
+    if lora is None:
+        trainee.write(place, trained, declared)
+        return
+    origin = Path(trainee.origin).expanduser()
+    base = str(origin.absolute()) if origin.exists() else trainee.origin
+    rules = trainee.family.rules(trainee.config)
+    task = _TASKS.get(session.settings.objective)
+    write_adapters(place, trained, lora, rules, declared, base=base, task=task)
+
+
+def write_result(session: Session, folder: RunFolder, best: Best) -> Path:
+    """The model of the best checkpoint, or the last where none was evaluated; returns its folder.
+
+    Adapters are written as such, or merged into their model if the settings ask for it.
+    """
+    latest = folder.latest()
+    chosen = folder.checkpoint(best.step) if best.step is not None else latest
+    if chosen is None or not chosen.exists():
+        raise AssertionError(f"expected a checkpoint in {folder.checkpoints}")
+    target = folder.path / RESULT
+    with new_directory(target, overwrite=True) as place:
+        if session.settings.lora is not None and session.settings.merge:
+            _write_merged(session, chosen, place)
+        else:
+            shutil.copytree(
+                chosen, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns(FOLDER)
+            )
+    return target
+
+
+def _write_merged(session: Session, chosen: Path, place: Path) -> None:
+    trainee, trainer = session.trainee, session.trainer
+
+    def find(name: str) -> Path:
+        del name  # it is the model that the session began with
+        return trainee.files.path if trainee.files else chosen
+
+    files = open_model(chosen, find)
+    values = weights_in(files, trainee.family, trainee.config, trainer.model)
+    trainee.write(place, values, trainer.declare())

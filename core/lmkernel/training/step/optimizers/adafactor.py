@@ -1,0 +1,125 @@
+"""Adafactor (arXiv:1804.04235, alg. 4 and 5): second moments of matrices kept as row and column.
+
+Constraint: as ``torch.optim.Adafactor``, which means where the paper sums, caps the relative step
+by the learning rate, and has ε1 as a lower bound at the end instead of adding it to squares.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Self, final
+
+from lmkernel.composed.precision import constant
+from lmkernel.training.step.optimizers.decay import decays, shrunk
+from lmkernel.training.step.optimizers.optimizer import Optimizer
+from lmkernel.training.step.optimizers.settings import known_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.contract.optional import Ops
+    from lmkernel.interfaces import Param
+    from lmkernel.training.config import OptimizerConfig
+
+__all__ = ["Adafactor"]
+
+_DECAY, _SMALLEST, _LARGEST = -0.8, 1e-3, 1.0
+"""Exponent of the second moment's decay, least scale of a step (ε2), clipping threshold (d)."""
+
+
+@final
+class Adafactor(Optimizer):
+    """p = p - ρ · max(ε2, rms(p)) · u / max(1, rms(u) / d) with u = g / max(√v, ε1).
+
+    At step t, w = t^beta2_decay is the share of the new: v = (1 - w)·v + w·g², for a matrix as
+    the mean of its rows r and of its columns c, v = r·c / max(mean(r), ε1); ρ = min(rate, 1/√t).
+    Weights decay by rate · decay first. ε1 is ``eps``. Options: ``beta2_decay`` (-0.8), ``eps2``
+    (1e-3), ``d`` (1). State: ``"row"`` and ``"column"`` of matrices, ``"v"`` of the rest.
+    """
+
+    def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
+        self._ops, self._config = ops, config
+        self._decays = decays(config.weight_decay, declared)
+        self._exponent = float(config.options.get("beta2_decay", _DECAY))
+        self._smallest = float(config.options.get("eps2", _SMALLEST))
+        self._largest = float(config.options.get("d", _LARGEST))
+
+    @classmethod
+    def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
+        """Raises `ConfigError` for an option that is not known."""
+        known_options(config, ("beta2_decay", "eps2", "d"))
+        return cls(ops, config, declared)
+
+    def init(self, params: Mapping[str, Array]) -> Tree:
+        """Zeros: a column of row means and a row of column means for a matrix."""
+        state: dict[str, dict[str, Array]] = {}
+        for name, p in params.items():
+            for slot, shape in _slots(tuple(p.shape)).items():
+                zeros = self._ops.full(shape, 0.0, self._ops.dtype(p))
+                state.setdefault(slot, {})[name] = zeros
+        return state
+
+    def scalars(self, step: int, rate: float) -> dict[str, float]:
+        """The rate, the share of what is new in the second moments, and the relative step."""
+        fresh = step**self._exponent
+        return {"rate": rate, "fresh": fresh, "relative": min(rate, 1 / math.sqrt(step))}
+
+    def update(
+        self,
+        params: Mapping[str, Array],
+        grads: Mapping[str, Array],
+        state: Tree,
+        scalars: Mapping[str, Array],
+    ) -> tuple[dict[str, Array], Tree]:
+        """Parameter by parameter."""
+        moved: dict[str, Array] = {}
+        after: dict[str, dict[str, Array]] = {slot: {} for slot in state}
+        for name, p in params.items():
+            g = grads[name] * scalars["grad_scale"]
+            own = {slot: state[slot][name] for slot in _slots(tuple(p.shape))}
+            own = self._seen(g, own, scalars["fresh"])
+            for slot, array in own.items():
+                after[slot][name] = array
+            kept = shrunk(self._ops, p, scalars["rate"], self._decays[name])
+            moved[name] = kept - self._step(p, g, own, scalars["relative"])
+        return moved, after
+
+    def _seen(self, g: Array, own: dict[str, Array], fresh: Array) -> dict[str, Array]:
+        """The second moments with this gradient in them."""
+        ops, new = self._ops, {"v": g * g}
+        if "row" in own:
+            new = {
+                "row": ops.mean(new["v"], -1, keepdims=True),
+                "column": ops.mean(new["v"], -2, keepdims=True),
+            }
+        return {slot: old + fresh * (new[slot] - old) for slot, old in own.items()}
+
+    def _step(self, p: Array, g: Array, own: dict[str, Array], relative: Array) -> Array:
+        """What is subtracted from the parameter."""
+        ops, eps = self._ops, self._config.eps
+        variance = self._variance(own)
+        u = g / ops.sqrt(ops.maximum(variance, constant(ops, eps * eps, g)))
+        least = constant(ops, self._smallest, p)
+        size = ops.maximum(least, self._rms(p)) * relative
+        one, limit = constant(ops, 1.0, g), constant(ops, self._largest, g)
+        return u * (size / ops.maximum(one, self._rms(u) / limit))
+
+    def _variance(self, own: dict[str, Array]) -> Array:
+        """v, put together from row and column where it is kept so."""
+        if "v" in own:
+            return own["v"]
+        ops, row = self._ops, own["row"]
+        floor = constant(ops, self._config.eps, row)
+        return row * own["column"] / ops.maximum(ops.mean(row, -2, keepdims=True), floor)
+
+    def _rms(self, x: Array) -> Array:
+        count = constant(self._ops, math.sqrt(math.prod(x.shape)), x)
+        return self._ops.global_norm([x]) / count
+
+
+def _slots(shape: tuple[int, ...]) -> dict[str, tuple[Any, ...]]:
+    """What is kept of a parameter, with its shape."""
+    if len(shape) <= 1:
+        return {"v": shape}
+    return {"row": (*shape[:-1], 1), "column": (*shape[:-2], 1, shape[-1])}

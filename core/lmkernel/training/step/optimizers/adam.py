@@ -1,0 +1,110 @@
+"""Adam (arXiv:1412.6980, alg. 1), and AdamW, its form with decoupled decay (arXiv:1711.05101).
+
+Constraint: ε is added to the root of the corrected second moment, outside the root.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self, final
+
+from lmkernel.config.check import require
+from lmkernel.training.step.optimizers.decay import decays
+from lmkernel.training.step.optimizers.optimizer import Optimizer
+from lmkernel.training.step.optimizers.settings import known_options
+from lmkernel.training.step.optimizers.state import zeros
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.contract.optional import Ops
+    from lmkernel.interfaces import Param
+    from lmkernel.training.config import OptimizerConfig
+
+__all__ = ["Adam", "AdamW"]
+
+
+@final
+class AdamW(Optimizer):
+    """`Ops.adam_update` over all parameters; weights decay. State: ``"m"`` and ``"v"``."""
+
+    def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
+        self._ops, self._config = ops, config
+        self._decays = decays(config.weight_decay, declared)
+
+    @classmethod
+    def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
+        """Takes no options."""
+        known_options(config)
+        return cls(ops, config, declared)
+
+    def init(self, params: Mapping[str, Array]) -> Tree:
+        """Zeros."""
+        return {"m": zeros(self._ops, params), "v": zeros(self._ops, params)}
+
+    def scalars(self, step: int, rate: float) -> dict[str, float]:
+        """The rate, the step, and the corrections of both moments."""
+        return {
+            "rate": rate,
+            "step": float(step),
+            "first_scale": 1 / (1 - self._config.beta1**step),
+            "second_scale": 1 / (1 - self._config.beta2**step),
+        }
+
+    def update(
+        self,
+        params: Mapping[str, Array],
+        grads: Mapping[str, Array],
+        state: Tree,
+        scalars: Mapping[str, Array],
+    ) -> tuple[dict[str, Array], Tree]:
+        """All parameters in one call."""
+        names, config = list(params), self._config
+        trees = (params, grads, state["m"], state["v"])
+        p, g, first, second = ([tree[name] for name in names] for tree in trees)
+        results = self._ops.adam_update(
+            p,
+            g,
+            first,
+            second,
+            scalars,
+            beta1=config.beta1,
+            beta2=config.beta2,
+            eps=config.eps,
+            decays=[self._decays[name] for name in names],
+        )
+        moved, m, v = (dict(zip(names, arrays, strict=True)) for arrays in results)
+        return moved, {"m": m, "v": v}
+
+
+@final
+class Adam(Optimizer):
+    """`AdamW` without decay, which it refuses: coupled with the gradient it would be another."""
+
+    def __init__(self, inner: AdamW) -> None:
+        self._inner = inner
+
+    @classmethod
+    def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
+        """Raises `ConfigError` for a weight decay."""
+        expected = "0 for kind 'adam'; 'adamw' has decoupled decay"
+        require(config, "weight_decay", expected, ok=config.weight_decay == 0)
+        return cls(AdamW.build(ops, config, declared))
+
+    def init(self, params: Mapping[str, Array]) -> Tree:
+        """Zeros."""
+        return self._inner.init(params)
+
+    def scalars(self, step: int, rate: float) -> dict[str, float]:
+        """Those of `AdamW`."""
+        return self._inner.scalars(step, rate)
+
+    def update(
+        self,
+        params: Mapping[str, Array],
+        grads: Mapping[str, Array],
+        state: Tree,
+        scalars: Mapping[str, Array],
+    ) -> tuple[dict[str, Array], Tree]:
+        """All parameters in one call."""
+        return self._inner.update(params, grads, state, scalars)
