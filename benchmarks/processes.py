@@ -106,7 +106,7 @@ def _run(command: list[str], env: dict[str, str], timeout: float) -> Outcome:
             stderr=errors,
             start_new_session=True,
         )
-        with _killed_after(child.pid, timeout):
+        with _kill_after(child.pid, timeout):
             output, last, peak = _follow(child)
             _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -162,7 +162,7 @@ def _busy_seconds() -> float:
 
 
 @contextmanager
-def _killed_after(pid: int, seconds: float) -> Iterator[None]:
+def _kill_after(pid: int, seconds: float) -> Iterator[None]:
     """End the child's own process group if it takes too long."""
     timer = threading.Timer(seconds, os.killpg, (pid, signal.SIGKILL))
     timer.start()

@@ -93,6 +93,8 @@ def _member(path: str, value: Any) -> Iterator[str]:
 
 def _fields(path: str, value: type) -> Iterator[str]:
     for field in dataclasses.fields(value) if dataclasses.is_dataclass(value) else ():
+        if field.name.startswith("_"):
+            continue
         yield f"{path}.{field.name}: {field.type}{_default(field)}"
 
 

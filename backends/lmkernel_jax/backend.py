@@ -8,8 +8,10 @@ import jax
 
 from lmkernel.backend import BackendParts
 from lmkernel.composed import assemble
+from lmkernel_jax.function import as_function
 from lmkernel_jax.ops import JaxOps
 from lmkernel_jax.overrides import overrides
+from lmkernel_keras import as_keras
 
 __all__ = ["create"]
 
@@ -23,6 +25,7 @@ def create(device: str) -> BackendParts:
         overrides=overrides(assemble(mandatory, {})),
         scope=_wide_types,
         strict=functools.partial(jax.default_matmul_precision, "highest"),
+        native={"function": as_function, "keras": functools.partial(as_keras, framework="jax")},
     )
 
 

@@ -23,6 +23,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
                 compiled=True,
                 shape_step=64,
             ),
+            native=("function", "keras"),
             description="JAX through XLA, on CPU, GPU or TPU",
         )
     ]

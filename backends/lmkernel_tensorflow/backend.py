@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from lmkernel.backend import BackendParts
 from lmkernel.composed import assemble
+from lmkernel_keras import as_keras
 from lmkernel_tensorflow.ops import TensorflowOps
 from lmkernel_tensorflow.overrides import overrides
 
@@ -26,6 +28,7 @@ def create(device: str) -> BackendParts:
         overrides=overrides(device, assemble(mandatory, {})),
         scope=lambda: tf.device(device),
         strict=_strict,
+        native={"keras": functools.partial(as_keras, framework="tensorflow")},
     )
 
 

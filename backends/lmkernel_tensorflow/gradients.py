@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from lmkernel_tensorflow.shapes import extents
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -140,15 +142,15 @@ def attend(queries: Array, keys: Array, values: Array, mask: Array | None, scale
         weights = _weights(queries, keys, mask, scale)
         kept = tf.cast(weights, values.dtype)
         mixed = tf.matmul(_stacked(kept, keys), values)
-        out = tf.reshape(mixed, (*queries.shape[:3], values.shape[-1]))
+        out = tf.reshape(mixed, extents((*queries.shape[:3], values.shape[-1])))
 
         def gradient(g: Array) -> list[Array]:
             along = tf.reduce_sum(_wide(g) * _wide(out), -1, keepdims=True)
             rows = _stacked(g, keys)
             slopes = _wide(tf.matmul(rows, values, transpose_b=True))
-            slopes = _wide(kept) * (tf.reshape(slopes, kept.shape) - along) * scale
+            slopes = _wide(kept) * (tf.reshape(slopes, extents(kept.shape)) - along) * scale
             slopes = _stacked(tf.cast(slopes, keys.dtype), keys)
-            dq = tf.reshape(tf.matmul(slopes, keys), queries.shape)
+            dq = tf.reshape(tf.matmul(slopes, keys), extents(queries.shape))
             dk = tf.matmul(_stacked(queries, keys), slopes, transpose_a=True)
             dv = tf.matmul(rows, _stacked(kept, keys), transpose_a=True)
             return [dq, tf.linalg.matrix_transpose(dk), tf.linalg.matrix_transpose(dv)]
@@ -161,7 +163,7 @@ def attend(queries: Array, keys: Array, values: Array, mask: Array | None, scale
 def _weights(queries: Array, keys: Array, mask: Array | None, scale: float) -> Array:
     """The softmax over the slots that are shown, in float32 or wider; zeros where none is."""
     products = _wide(tf.matmul(_stacked(queries, keys), keys, transpose_b=True))
-    scores = tf.reshape(products, (*queries.shape[:3], keys.shape[2])) * scale
+    scores = tf.reshape(products, extents((*queries.shape[:3], keys.shape[2]))) * scale
     shown = scores if mask is None else tf.where(mask, scores, _HIDDEN)
     powers = tf.exp(shown - tf.reduce_max(shown, -1, keepdims=True))
     if mask is not None:
@@ -174,4 +176,4 @@ def _stacked(x: Array, keys: Array) -> Array:
     """``(batch, heads, time, n) -> (batch, kv_heads, heads / kv_heads · time, n)``."""
     batch, kv_heads = keys.shape[:2]
     rows = x.shape[1] // kv_heads * x.shape[2]
-    return tf.reshape(x, (batch, kv_heads, rows, x.shape[-1]))
+    return tf.reshape(x, extents((batch, kv_heads, rows, x.shape[-1])))

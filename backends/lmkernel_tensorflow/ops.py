@@ -15,6 +15,7 @@ from lmkernel.contract.trees import tree_map
 from lmkernel_tensorflow.cache import cache_update
 from lmkernel_tensorflow.compiling import Compiled
 from lmkernel_tensorflow.loops import scan
+from lmkernel_tensorflow.shapes import extents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,7 +51,7 @@ class TensorflowOps(MandatoryOps):
         return x.dtype.name  # type: ignore[no-any-return]  # TensorFlow is not typed here
 
     def reshape(self, x: Array, shape: Sequence[int]) -> Array:
-        return tf.reshape(x, tuple(shape))
+        return tf.reshape(x, extents(shape))
 
     def permute_dims(self, x: Array, axes: Sequence[int]) -> Array:
         return tf.transpose(x, tuple(axes))

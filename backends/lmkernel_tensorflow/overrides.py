@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 import tensorflow as tf
 
 from lmkernel_tensorflow.gradients import attend, cross_entropy, gelu, gelu_tanh, layer_norm
+from lmkernel_tensorflow.shapes import extents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,6 +44,7 @@ def overrides(device: str, composed: Ops) -> Mapping[str, Callable[..., Any]]:
         "layer_norm": layer_norm,
         "attention": _Attention(composed),
         "cross_entropy": cross_entropy,
+        "dropout": _Dropout(composed),
     }
 
 
@@ -74,6 +76,20 @@ class _Attention:
 
 
 @final
+class _Dropout:
+    """The composition, but where the extent of a batch is unknown while a graph is traced."""
+
+    def __init__(self, composed: Ops) -> None:
+        self._composed = composed
+
+    def __call__(self, x: Array, key: Array, rate: float) -> Array:
+        if x.shape.is_fully_defined():
+            return self._composed.dropout(x, key, rate)
+        draws = tf.random.stateless_uniform(tf.shape(x), key, alg="philox")
+        return tf.where(draws >= rate, x / tf.cast(1 - rate, x.dtype), tf.zeros((), x.dtype))
+
+
+@final
 class _Linear:
     """The affine map; few rows meet the weight in ``parts`` blocks of its rows."""
 
@@ -89,12 +105,12 @@ class _Linear:
             y = y + bias
         if delta is not None:
             y = y + self._product(self._product(rows, delta[0]), delta[1])
-        return tf.reshape(y, (*x.shape[:-1], weight.shape[0]))
+        return tf.reshape(y, extents((*x.shape[:-1], weight.shape[0])))
 
     def _product(self, rows: Array, weight: Array) -> Array:
         """``rows (n, in)``, ``weight (out, in) -> (n, out)``."""
         (n, into), out = rows.shape, weight.shape[0]
-        if not 1 < n <= _FEW or self._parts == 1 or out % self._parts:
+        if n is None or not 1 < n <= _FEW or self._parts == 1 or out % self._parts:
             return tf.matmul(rows, weight, transpose_b=True)
         blocks = tf.reshape(weight, (self._parts, out // self._parts, into))
         shared = tf.broadcast_to(rows, (self._parts, n, into))

@@ -23,6 +23,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
                 compiled=True,
                 shape_step=64,
             ),
+            native=("keras",),
             description="TensorFlow through XLA, on CPU or GPU",
         )
     ]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import TYPE_CHECKING
 
 import torch
 
 from lmkernel.backend import BackendParts
+from lmkernel_keras import as_keras
+from lmkernel_torch.module import as_module
 from lmkernel_torch.ops import TorchOps
 from lmkernel_torch.overrides import OVERRIDES
 
@@ -24,6 +27,7 @@ def create(device: str) -> BackendParts:
         overrides=OVERRIDES,
         inference=torch.inference_mode,
         strict=_strict,
+        native={"module": as_module, "keras": functools.partial(as_keras, framework="torch")},
     )
 
 

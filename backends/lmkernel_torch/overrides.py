@@ -137,8 +137,11 @@ def _attend(
 
 
 def _is_trained(queries: Array, keys: Array) -> bool:
-    """Whether gradients flow on the processor, and all weights may be kept for them."""
-    if not (torch.is_grad_enabled() and queries.requires_grad and queries.device.type == "cpu"):
+    """Whether gradients flow on the processor, and all weights may be kept for them.
+
+    Not where `torch.compile` traces: it writes the backward pass of the library's kernel by itself.
+    """
+    if torch.compiler.is_compiling() or not (torch.is_grad_enabled() and queries.requires_grad and queries.device.type == "cpu"):
         return False
     return bool(queries.shape[:3].numel() * keys.shape[2] <= _KEPT)
 
@@ -146,8 +149,11 @@ def _is_trained(queries: Array, keys: Array) -> bool:
 def _is_causal(mask: Array) -> bool:
     """Whether a large square mask shows each query all before it: then the kernel skips the rest.
 
-    Looked at only where that costs little, on the processor.
+    Looked at only where that costs little, on the processor, and where something is there to be
+    looked at, which is not so while `torch.compile` traces.
     """
+    if torch.compiler.is_compiling():
+        return False
     rows, slots = mask.shape[-2:]
     if rows != slots or rows < _LONG or mask.device.type != "cpu":
         return False

@@ -22,6 +22,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
                 devices=("cpu", "cuda", "mps"),
                 device_dtypes={"mps": ("float32", "bfloat16", "float16")},
             ),
+            native=("module", "keras"),
             description="PyTorch, eager, on CPU, CUDA or Metal",
         )
     ]

@@ -69,7 +69,7 @@ def test_the_share_of_others_is_each_contestants_largest() -> None:
     assert busiest(runs) == {"a": 0.4, "b": 0.0}
 
 
-def trained(name: str, *losses: float) -> dict[str, Any]:
+def training_run(name: str, *losses: float) -> dict[str, Any]:
     return {
         "contestant": name,
         "median": {"step": 0.5, "first": 2.0},
@@ -88,22 +88,22 @@ def training_page(*runs: dict[str, Any]) -> str:
 
 
 def test_the_peak_of_a_worker_is_in_mib() -> None:
-    assert medians([trained("a", 9.0)])["a"]["peak"] == 4.0
+    assert medians([training_run("a", 9.0)])["a"]["peak"] == 4.0
 
 
 def test_the_training_page_shows_how_the_loss_fell() -> None:
-    assert "9.01 → 7.80" in training_page(trained("a", 9.01, 8.5, 7.8))
+    assert "9.01 → 7.80" in training_page(training_run("a", 9.01, 8.5, 7.8))
 
 
 def test_who_learns_something_else_is_reported() -> None:
-    page = training_page(trained("a", 9.0, 7.8), trained("b", 9.0, 7.81), trained("c", 9.0, 8.9))
+    page = training_page(training_run("a", 9.0, 7.8), training_run("b", 9.0, 7.81), training_run("c", 9.0, 8.9))
     assert "**Not the same was learned**: c." in page
 
 
 def test_a_loss_that_is_no_number_is_reported() -> None:
-    page = training_page(trained("a", 9.0, 7.8), trained("b", 9.0, 7.8), trained("c", float("nan")))
+    page = training_page(training_run("a", 9.0, 7.8), training_run("b", 9.0, 7.8), training_run("c", float("nan")))
     assert "**Not the same was learned**: c." in page
 
 
 def test_who_learns_the_same_is_not() -> None:
-    assert "Not the same" not in training_page(trained("a", 9.0, 7.8), trained("b", 9.0, 7.81))
+    assert "Not the same" not in training_page(training_run("a", 9.0, 7.8), training_run("b", 9.0, 7.81))

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from harness import evaluated, lmkernel, say
+from harness import evaluate, lmkernel, say
 
 from lmkernel.cli.style import columns
 
@@ -24,7 +24,7 @@ def main() -> None:
     """Train and test with each seed, print."""
     args = _parser().parse_args()
     seeds = [int(text) for text in args.seeds.split(",")]
-    results = {seed: tested(args, seed) for seed in seeds}
+    results = {seed: train_and_test(args, seed) for seed in seeds}
     rows = [["seed", "accuracy", "macro F1", "loss"]]
     rows += [
         [str(seed), *(f"{r[name]:.4f}" for name in ("accuracy", "f1", "loss"))]
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def tested(args: argparse.Namespace, seed: int) -> dict[str, Any]:
+def train_and_test(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     """What the classifier of one seed reaches on the test."""
     masked, classes = args.out / f"masked-{seed}", args.out / f"classes-{seed}"
     common = ("--backend", args.backend, "--seed", seed, "--batch", 32)
@@ -62,7 +62,7 @@ def tested(args: argparse.Namespace, seed: int) -> dict[str, Any]:
         "--set", "training.evaluate_every=100", "--set", "data.truncate=true",
         "--set", "training.checkpoint_every=0", "--out", classes,
     )  # fmt: skip
-    return evaluated(
+    return evaluate(
         classes / "model", args.data / "test.jsonl", "--objective", "classification", "--truncate",
         "--batch", 32, "--backend", args.backend,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from lmkernel.plugins.registry import default_registry
 from lmkernel.settings.file import read_settings
 from lmkernel.training.run.folder import SETTINGS
 from lmkernel.training.run.metrics_log import read_metrics
-from lmkernel.training.run.session import put_together
+from lmkernel.training.run.session import prepare_session
 from lmkernel.training.run.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from lmkernel.training.run.session import Session
 
-__all__ = ["Done", "curve", "evaluated", "lmkernel", "say", "session_of"]
+__all__ = ["Outcome", "curve", "evaluate", "lmkernel", "say", "session_of"]
 
 
 @dataclass(frozen=True)
-class Done:
+class Outcome:
     """A command that ended well.
 
     Args:
@@ -44,7 +44,7 @@ class Done:
     processor: float
 
 
-def lmkernel(*arguments: object) -> Done:
+def lmkernel(*arguments: object) -> Outcome:
     """Run a command of lmkernel; its own display goes to standard error.
 
     Raises:
@@ -55,7 +55,7 @@ def lmkernel(*arguments: object) -> Done:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own command
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}")
-    return Done(done.stdout, time.perf_counter() - start, _processor() - before)
+    return Outcome(done.stdout, time.perf_counter() - start, _processor() - before)
 
 
 def _processor() -> float:
@@ -63,7 +63,7 @@ def _processor() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def evaluated(model: Path | str, data: Path, *options: object) -> dict[str, Any]:
+def evaluate(model: Path | str, data: Path, *options: object) -> dict[str, Any]:
     """What `lmkernel evaluate` measures."""
     done = lmkernel("evaluate", model, "--data", data, "--json", *options)
     values: dict[str, Any] = json.loads(done.output)
@@ -72,7 +72,7 @@ def evaluated(model: Path | str, data: Path, *options: object) -> dict[str, Any]
 
 def session_of(run: Path) -> Session:
     """A run put together again from its folder: first weights, batches and all."""
-    return put_together(read_settings(run / SETTINGS, RunSettings), default_registry())
+    return prepare_session(read_settings(run / SETTINGS, RunSettings), default_registry())
 
 
 def curve(run: Path, name: str) -> dict[int, float]:

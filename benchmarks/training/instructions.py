@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from facts import write_facts
-from harness import Done, evaluated, lmkernel, say
+from harness import Outcome, evaluate, lmkernel, say
 
-from lmkernel import load_model
+from lmkernel import load
 from lmkernel.generation import GenerationOptions
 from lmkernel.sources.resolve import find_model
 
@@ -37,14 +37,14 @@ def main() -> None:
     args = _parser().parse_args()
     ways, backends = args.ways.split(","), args.ask.split(",")
     train, held_out, questions = write_facts(args.out / "data", each=args.facts)
-    results: dict[str, Any] = {"before": judged(args, args.model, held_out)}
+    results: dict[str, Any] = {"before": held_out_loss(args, args.model, held_out)}
     for way in ways:
         model = args.out / way / "model"
-        seconds = taught(args, way, train, held_out).seconds
-        after = judged(args, model, held_out)
+        seconds = teach(args, way, train, held_out).seconds
+        after = held_out_loss(args, model, held_out)
         fall = 1 - after / results["before"]
         results[way] = {"after": after, "fall": fall, "seconds": seconds}
-        results[way] |= asked(model, questions, backends, args.questions)
+        results[way] |= ask(model, questions, backends, args.questions)
         if way == "lora":
             results[way]["from PEFT"] = apart_from_peft(model, backends[0], questions)
         _keep(args.out / RESULTS, results)
@@ -55,14 +55,14 @@ def _keep(path: Path, results: dict[str, Any]) -> None:
     path.write_text(json.dumps(results, indent=2, ensure_ascii=False), "utf-8")
 
 
-def judged(args: argparse.Namespace, model: Path | str, data: Path) -> float:
+def held_out_loss(args: argparse.Namespace, model: Path | str, data: Path) -> float:
     """The loss of the questions that were held out."""
     options = ("--backend", args.backend, "--dtype", args.dtype, "--objective", "instruction")
-    loss: float = evaluated(model, data, *options)["loss"]
+    loss: float = evaluate(model, data, *options)["loss"]
     return loss
 
 
-def taught(args: argparse.Namespace, way: str, train: Path, held_out: Path) -> Done:
+def teach(args: argparse.Namespace, way: str, train: Path, held_out: Path) -> Outcome:
     """Fine-tune one way, into a run of that name."""
     return lmkernel(
         "finetune", args.model, "--data", train, "--validation", held_out, "--out", args.out / way,
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def asked(
+def ask(
     model: Path, questions: Sequence[Question], backends: Sequence[str], some: int
 ) -> dict[str, Any]:
     """Answers of the command on each backend to some questions, and of the first to all."""
@@ -109,7 +109,7 @@ def _chat(model: Path, backend: str, question: Question) -> dict[str, Any]:
 
 def right(model: Path, backend: str, questions: Sequence[Question]) -> int:
     """How many of the questions a backend answers with the word that was taught."""
-    loaded, options = load_model(model, backend=backend), GenerationOptions(max_new_tokens=TOKENS)
+    loaded, options = load(model, backend=backend), GenerationOptions(max_new_tokens=TOKENS)
     answers = ("".join(loaded.chat(question.prompt, options)) for question in questions)
     return sum(q.value in answer for q, answer in zip(questions, answers, strict=True))
 
@@ -120,7 +120,7 @@ def apart_from_peft(model: Path, backend: str, questions: Sequence[Question]) ->
     from peft import PeftConfig, PeftModel
     from transformers import AutoModelForCausalLM
 
-    ours = load_model(model, backend=backend)
+    ours = load(model, backend=backend)
     ids = ours.tokenizer.encode(" ".join(q.completion for q in questions[:4]))
     base = find_model(PeftConfig.from_pretrained(str(model)).base_model_name_or_path)
     plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)

@@ -20,7 +20,7 @@ import torch
 import transformers
 from harness import curve, lmkernel, say, session_of
 
-from lmkernel import load_model
+from lmkernel import load
 from lmkernel.cli.style import columns
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def main() -> None:
             "pretrain", "--backend", args.backend, "--steps", args.steps, "--out", run, *options,
             "--set", f"training.evaluate_every={args.steps}",
         )  # fmt: skip
-        result = {"backend": args.backend, "steps": args.steps, **compared(run, Path(place))}
-    say(json.dumps(result) if args.json else shown(result))
+        result = {"backend": args.backend, "steps": args.steps, **compare(run, Path(place))}
+    say(json.dumps(result) if args.json else table(result))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,12 +120,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def compared(run: Path, scratch: Path) -> dict[str, Any]:
+def compare(run: Path, scratch: Path) -> dict[str, Any]:
     """Losses of both, and how far logits are apart in both directions of the files."""
     session = session_of(run)
     first = scratch / "first"
     first.mkdir()
-    session.trainee.write(first, session.weights, session.trainer.declare())
+    session.origin.fill(first, session.weights, session.trainer.declare())
     witness = Witness(first, session)
     batches, steps = session.data.training, session.settings.training.steps
     theirs = [witness.step(n, batches.at(n - 1)) for n in range(1, steps + 1)]
@@ -135,11 +135,11 @@ def compared(run: Path, scratch: Path) -> dict[str, Any]:
             "ours": curve(run, "validation/loss")[steps],
             "theirs": witness.evaluate(session.data.validation),
         },
-        "logits": exchanged(run / "model", session, scratch / "theirs"),
+        "logits": exchange_files(run / "model", session, scratch / "theirs"),
     }
 
 
-def exchanged(model: Path, session: Session, folder: Path) -> dict[str, float]:
+def exchange_files(model: Path, session: Session, folder: Path) -> dict[str, float]:
     """Largest differences of logits: of our checkpoint opened there, of theirs opened here."""
     batch = session.data.validation.at(0)["inputs"]
     goes_on = Witness(model, session)
@@ -148,19 +148,19 @@ def exchanged(model: Path, session: Session, folder: Path) -> dict[str, float]:
     for number in itertools.islice(itertools.count(last), MORE):
         goes_on.step(last // 2, session.data.training.at(number))
     goes_on.model.save_pretrained(folder)
-    session.trainee.tokenizer.save(folder)
+    session.origin.tokenizer.save(folder)
     here = _apart(folder, goes_on.model, batch, session)
     return {"opened there": there, "opened here": here}
 
 
 def _apart(folder: Path, theirs: Any, batch: np.ndarray[Any, Any], session: Session) -> float:
-    ours = load_model(folder, backend=session.backend.name).logits(batch.tolist())
+    ours = load(folder, backend=session.backend.name).logits(batch.tolist())
     with torch.inference_mode():
         expected = theirs(torch.tensor(batch, dtype=torch.long)).logits.numpy()
     return float(np.abs(ours - expected).max())
 
 
-def shown(result: dict[str, Any]) -> str:
+def table(result: dict[str, Any]) -> str:
     """The result for people."""
     ours, theirs = (np.array(result["train"][who]) for who in ("ours", "theirs"))
     worst = float(np.abs(ours / theirs - 1).max())

@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder")
     args = parser.parse_args()
     lines = _lines(args.source)
-    train, test = labelled(lines)
+    train, test = draw_examples(lines)
     tested = {text for text, _ in test}
     texts = sorted({text for _, text in glosses(lines)} - tested)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def glosses(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
             yield int(head.split()[1]), gloss.split('; "')[0].strip()
 
 
-def labelled(lines: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
+def draw_examples(lines: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
     """(gloss, label) to train on and to test on, drawn from the eight kinds."""
     known: dict[str, str] = {}
     for number, gloss in glosses(lines):
@@ -89,15 +89,15 @@ def labelled(lines: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
             known.setdefault(gloss, LABELS[number])
     counts: Counter[str] = Counter()
     kept = []
-    for gloss, label in _shuffled(list(known.items()), "wordnet.choice"):
+    for gloss, label in _shuffle(list(known.items()), "wordnet.choice"):
         counts[label] += 1
         if counts[label] <= EACH:
             kept.append((gloss, label))
-    mixed = _shuffled(kept, "wordnet.split")
+    mixed = _shuffle(kept, "wordnet.split")
     return mixed[TEST:], mixed[:TEST]
 
 
-def _shuffled(pairs: list[Pair], purpose: str) -> list[Pair]:
+def _shuffle(pairs: list[Pair], purpose: str) -> list[Pair]:
     order = np.argsort(raw_words(0, purpose, len(pairs)), kind="stable")
     return [pairs[i] for i in order]
 

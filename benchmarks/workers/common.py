@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Decode = Callable[[list[list[int]], int], tuple[float, list[list[int]]]]
     Prefill = Callable[[list[int]], float]
 
-__all__ = ["Task", "available_processors", "read_task", "report", "timed_steps"]
+__all__ = ["Task", "available_processors", "read_task", "report", "time_steps"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read_task() -> Task:
     return Task(**json.loads(sys.argv[1]))
 
 
-def timed_steps(steps: Iterable[list[int]]) -> tuple[float, list[list[int]]]:
+def time_steps(steps: Iterable[list[int]]) -> tuple[float, list[list[int]]]:
     """Consume one list of ids (one for each row) a step; time from the first to the last.
 
     Returns:

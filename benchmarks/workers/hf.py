@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import torch
-from common import read_task, report, timed_steps
+from common import read_task, report, time_steps
 from transformers import AutoModelForCausalLM
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class _Loop:
             yield ids[:, 0].tolist()
 
     def decode(self, prompts: list[list[int]], count: int) -> tuple[float, list[list[int]]]:
-        return timed_steps(self._steps(prompts, count))
+        return time_steps(self._steps(prompts, count))
 
     def prefill(self, prompt: list[int]) -> float:
         start = time.perf_counter()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from steps import read_task, report, timed
+from steps import read_task, report, time_steps
 from transformers import GPT2Config, GPT2LMHeadModel
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class _Training:
 def main() -> None:
     """Train, print."""
     task = read_task()
-    curve = timed(task, _Training(task).step)
+    curve = time_steps(task, _Training(task).step)
     report(curve, ["transformers", "torch"], torch.get_num_threads())
 
 

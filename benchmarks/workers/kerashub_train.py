@@ -14,13 +14,13 @@ import keras
 import keras_hub
 import numpy as np
 from common import available_processors
-from steps import Curve, batches, read_task, report, timed
+from steps import Curve, batches, read_task, report, time_steps
 
 if TYPE_CHECKING:
     from steps import Task, Tokens
 
 
-def _compiled(task: Task) -> Any:
+def _compile_model(task: Task) -> Any:
     keras.utils.set_random_seed(0)
     backbone = keras_hub.models.GPT2Backbone(
         vocabulary_size=task.vocab,
@@ -70,7 +70,7 @@ class _Clock(keras.callbacks.Callback):
         self._total = total
 
 
-def _fitted(task: Task, model: Any) -> Curve:
+def _fit(task: Task, model: Any) -> Curve:
     inputs, targets = (np.concatenate(rows) for rows in zip(*batches(task), strict=True))
     clock = _Clock()
     options = {"batch_size": task.batch, "shuffle": False, "verbose": 0, "callbacks": [clock]}
@@ -78,20 +78,20 @@ def _fitted(task: Task, model: Any) -> Curve:
     return clock.curve
 
 
-def _stepped(task: Task, model: Any) -> Curve:
+def _train_on_batches(task: Task, model: Any) -> Curve:
     def step(inputs: Tokens, targets: Tokens) -> float:
         told = model.train_on_batch(_features(inputs), targets, return_dict=True)
         model.reset_metrics()  # else it tells the mean since the beginning
         return float(told["loss"])
 
-    return timed(task, step)
+    return time_steps(task, step)
 
 
 def main() -> None:
     """Train, print."""
     task = read_task()
-    model = _compiled(task)
-    curve = _fitted(task, model) if task.variant == "fit" else _stepped(task, model)
+    model = _compile_model(task)
+    curve = _fit(task, model) if task.variant == "fit" else _train_on_batches(task, model)
     report(curve, ["keras-hub", "keras", keras.config.backend()], available_processors())
 
 

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from common import available_processors, read_task, report, timed_steps
+from common import available_processors, read_task, report, time_steps
 
 import lmkernel
 
@@ -30,7 +30,7 @@ class _Tokens:
         return steps
 
     def decode(self, prompts: list[list[int]], count: int) -> tuple[float, list[list[int]]]:
-        return timed_steps(self._steps(prompts, count))
+        return time_steps(self._steps(prompts, count))
 
     def prefill(self, prompt: list[int]) -> float:
         start = time.perf_counter()
@@ -41,7 +41,7 @@ class _Tokens:
 def main() -> None:
     """Load, measure, print."""
     task = read_task()
-    runner = _Tokens(lmkernel.load_model(task.model, backend=task.variant))
+    runner = _Tokens(lmkernel.load(task.model, backend=task.variant))
     packages = ["lmkernel", PACKAGES.get(task.variant, task.variant)]
     report(task, runner.decode, runner.prefill, packages, available_processors())
 

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from common import available_processors
-from steps import read_task, report, timed
+from steps import read_task, report, time_steps
 
 from lmkernel.backend import load_backend
 from lmkernel.config import (
@@ -82,7 +82,7 @@ def main() -> None:
     """Train, print."""
     task = read_task()
     backend, _, precision = task.variant.partition("-")
-    curve = timed(task, _Training(task, backend, narrow=precision == "bfloat16").step)
+    curve = time_steps(task, _Training(task, backend, narrow=precision == "bfloat16").step)
     report(curve, ["lmkernel", PACKAGES.get(backend, backend)], available_processors())
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Tokens = NDArray[np.int32]
 
-__all__ = ["Curve", "Task", "batches", "read_task", "report", "timed"]
+__all__ = ["Curve", "Task", "batches", "read_task", "report", "time_steps"]
 
 UNCOUNTED = 2
 """The first step is a figure of its own; the second may still compile."""
@@ -81,7 +81,7 @@ def batches(task: Task) -> list[tuple[Tokens, Tokens]]:
     return [(rows[:, :-1].copy(), rows[:, 1:].copy()) for rows in tokens]
 
 
-def timed(task: Task, step: Callable[[Tokens, Tokens], float]) -> Curve:
+def time_steps(task: Task, step: Callable[[Tokens, Tokens], float]) -> Curve:
     """Run every step; ``step`` returns the loss as a number."""
     curve = Curve()
     for inputs, targets in batches(task):

@@ -1,6 +1,7 @@
-"""The canonical form of a JSON document, and the hash over it.
+"""The canonical form of a JSON object, and the hash over it.
 
-Constraint: keys in order, no blanks, UTF-8, no NaN; the hash leaves out the member that holds it.
+Constraints: keys are sorted, there are no blanks and no NaN, the encoding is UTF-8. The member that
+holds the hash is left out of it.
 """
 
 from __future__ import annotations
@@ -12,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["HASH", "fingerprint", "sealed"]
+__all__ = ["HASH", "fingerprint", "with_hash"]
 
 HASH = "sha256"
 """The member that holds the hash of the rest."""
 
 
-def fingerprint(document: Mapping[str, Any]) -> str:
-    """SHA-256 over the canonical form of all but the member `HASH`, in hexadecimal."""
-    rest = {name: value for name, value in document.items() if name != HASH}
+def fingerprint(content: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical form, without the member `HASH`, in hexadecimal."""
+    rest = {name: value for name, value in content.items() if name != HASH}
     text = json.dumps(
         rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The document with its hash."""
-    return {**document, HASH: fingerprint(document)}
+def with_hash(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the object with its hash as the member `HASH`."""
+    return {**content, HASH: fingerprint(content)}

@@ -1,7 +1,7 @@
-"""The catalogue of defects, as a reader of a failure needs it: what is probably wrong.
+"""The catalogue of defects: what is probably wrong when a case fails.
 
-Each row is a defect that was found in a public project; cases name the rows that they are made to
-catch, and so a failing case points to them.
+Each row is a defect that was found in a public project. A case names the rows that it is made to
+catch, so that its failure can point to them.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ DEFECTS: Mapping[int, str] = MappingProxyType(
         30: "the random stream or what is made of it differs in its bits",
     }
 )
-"""By the row that cases name."""
+"""The defects, by the number of the row that cases name."""
 
 
 def likely(rows: Iterable[int]) -> list[str]:
-    """The defects that a case is made to catch, one line each."""
+    """The defects that the rows stand for, a line each; unknown rows are left out."""
     return [DEFECTS[row] for row in rows if row in DEFECTS]

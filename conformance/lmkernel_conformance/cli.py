@@ -1,8 +1,7 @@
-"""``lmkernel certify``: runs the suite on one backend and says whether it passes.
+"""``lmkernel certify``: runs the suite on one backend and prints the verdict.
 
-Constraints: the backend runs in processes of its own; nothing is left in the folder that the
-command is called from, unless ``--out`` names one. Exit code 0 means that nothing failed; whether
-that makes a certificate, the verdict says.
+Constraints: the backend runs in worker processes; nothing is written unless ``--out`` names a
+folder. Exit code 0 means that nothing failed; the verdict says whether that is a certificate.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
 from lmkernel.errors import InputError, MissingDependencyError
+from lmkernel_conformance.levels import LEVELS, PROFILES
 
 if TYPE_CHECKING:
     import argparse
@@ -24,36 +24,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Certify"]
 
-_LEVELS = (
-    "document",
-    "operations",
-    "gradients",
-    "components",
-    "models",
-    "training",
-    "generation",
-    "checkpoints",
-)
-_PROFILES = ("inference", "training", "full")
 _MOST_JOBS = 4
 _EXAMPLES = 100
 
 
 @final
 class Certify(Command):
-    """A summary for each level, every failure with what it needs to be understood, a verdict."""
+    """Certify a backend: a summary by level, the failures with their likely causes, the verdict."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        """What is certified, how thoroughly, and what is kept of it."""
+        """Add the options: what is certified, how thoroughly, and what is written."""
         add = parser.add_argument
         add("backend", metavar="NAME", nargs="?", help="the backend")
         add(
             "--profile",
-            choices=_PROFILES,
+            choices=PROFILES,
             default="full",
             help="inference: no gradients; training: no generation and no files; full: all",
         )
-        add("--level", action="append", choices=_LEVELS, help="only this level; may be repeated")
+        add("--level", action="append", choices=LEVELS, help="only this level; may be repeated")
         add("--smoke", action="store_true", help="some cases of every level, within a minute")
         add("--device", help="where it computes; by default the backend's first device")
         add("--strict", action="store_true", help="products of float32 in float32, without TF32")
@@ -73,7 +62,7 @@ class Certify(Command):
         add("--full", action="store_true", help="with --self-test: slow cases on all mutants")
 
     def run(self, args: argparse.Namespace) -> int:
-        """Do what was asked for; the code is 0 if nothing failed."""
+        """Certify, explore, verify or test the suite itself; the code is 0 if nothing failed."""
         if args.verify is not None:
             return _verify(args.verify)
         if args.jobs < 1 or args.limit <= 0:
@@ -115,25 +104,25 @@ def _certify(args: argparse.Namespace, spec: BackendSpec) -> int:
     seconds: dict[str, float] = {}
     if args.out is not None:
         require_place(args.out)
-    document = Certification(
+    certificate = Certification(
         spec=spec,
         plan=_plan(args),
         manifest=read_manifest(),
         profile=args.profile,
         levels=tuple(args.level or ()),
         smoke=args.smoke,
-        told=lambda answer: _progress(answer, seconds),
+        on_answer=lambda answer: _progress(answer, seconds),
     ).run()
     _clear()
     if args.out is not None:
-        write_artifacts(document, seconds, args.out)
-    text = json.dumps(document, indent=2) if args.json else summary(document)
+        write_artifacts(certificate, seconds, args.out)
+    text = json.dumps(certificate, indent=2) if args.json else summary(certificate)
     print(text)  # noqa: T201 - a command's results are printed
-    return int(document["verdict"] == "not certified")
+    return int(certificate["verdict"] == "not certified")
 
 
 def _progress(answer: Answer, seconds: dict[str, float]) -> None:
-    """Keep how long it took; on a terminal, one line that counts."""
+    """Note the duration of a case, and show a count on a terminal."""
     name = f"{answer['case']}[{answer['dtype']}]"
     seconds[name] = answer["seconds"]
     _count(name, len(seconds))
@@ -150,13 +139,13 @@ def _verify(path: Path) -> int:
 
 
 def _explore(plan: Plan, examples: int | None, seed: int | None) -> int:
-    from lmkernel_conformance.exploration import explore, told
+    from lmkernel_conformance.exploration import describe_search, explore
 
-    asked = _EXAMPLES if examples is None else examples
-    found = explore(plan, examples=asked, seed=seed, told=_count)
+    count = _EXAMPLES if examples is None else examples
+    result = explore(plan, examples=count, seed=seed, on_progress=_count)
     _clear()
-    print(told(found, plan.backend))  # noqa: T201 - a command's results are printed
-    return int(bool(found.findings))
+    print(describe_search(result, plan.backend))  # noqa: T201 - a command's results are printed
+    return int(bool(result.findings))
 
 
 def _self_test(args: argparse.Namespace) -> int:
@@ -171,12 +160,12 @@ def _self_test(args: argparse.Namespace) -> int:
 
     if args.out is not None and (args.out.is_dir() or not args.out.resolve().parent.is_dir()):
         raise InputError(f"certify: expected --out to be a file in a folder, got {args.out}")
-    report = self_test(jobs=args.jobs, full=args.full, told=_line)
+    report = self_test(jobs=args.jobs, full=args.full, notify=_line)
     _clear()
     if args.out is not None:
         save(report, args.out)
-    print(json.dumps(report.document, indent=2) if args.json else report.text)  # noqa: T201 - the same
-    return int(not report.passed)
+    print(json.dumps(report.as_dict, indent=2) if args.json else report.text)  # noqa: T201 - the same
+    return int(not report.is_strong)
 
 
 def _count(name: str, number: int) -> None:
@@ -184,7 +173,7 @@ def _count(name: str, number: int) -> None:
 
 
 def _line(text: str) -> None:
-    """On a terminal, a line that is written over."""
+    """Show a line on a terminal that the next one overwrites."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{text}")
         sys.stderr.flush()

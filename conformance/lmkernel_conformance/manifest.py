@@ -1,8 +1,8 @@
 """The manifest: which cases must run, in which dtypes, for which profile.
 
-Constraints: it is a file of the package, made from the cases; what is certified is read from the
-file, so that a case which was renamed or is gone is missed. A test says when to make it anew:
-``python -m lmkernel_conformance.manifest``.
+Constraints: it is a file of the package, generated from the cases. A certification reads the file,
+not the cases, so that a case that was renamed or removed is reported as missing. A test fails when
+the two differ; ``python -m lmkernel_conformance.manifest`` writes the file again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.checkpoints.documents import read_object
-from lmkernel_conformance.canonical import HASH, fingerprint, sealed
+from lmkernel_conformance.canonical import HASH, fingerprint, with_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,7 +44,7 @@ _ESSENTIAL = (
 @final
 @dataclass(frozen=True, order=True)
 class Key:
-    """What a result belongs to: ``level/name`` of a case, and a dtype."""
+    """The key of a result: ``level/name`` of a case, and a dtype."""
 
     case: str
     dtype: str
@@ -56,31 +56,31 @@ class Key:
 @final
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest, read.
+    """The manifest of a suite.
 
     Args:
-        document: what the file holds.
+        content: the JSON object in the file.
     """
 
-    document: Mapping[str, Any]
+    content: Mapping[str, Any]
 
     @property
     def hash(self) -> str:
-        """Names this version of it."""
-        return str(self.document[HASH])
+        """The hash that names this version of the manifest."""
+        return str(self.content[HASH])
 
     @property
     def cases(self) -> dict[str, dict[str, Any]]:
-        """What is said of each case, by ``level/name``."""
-        found: dict[str, dict[str, Any]] = self.document["cases"]
+        """The entry of each case, by ``level/name``."""
+        found: dict[str, dict[str, Any]] = self.content["cases"]
         return found
 
-    def required(self, profile: str, declared: Iterable[str]) -> list[Key]:
-        """All that must run, level by level.
+    def required_keys(self, profile: str, declared: Iterable[str]) -> list[Key]:
+        """Everything that must run, level by level.
 
         Args:
-            profile: one of `lmkernel_conformance.cases.PROFILES`.
-            declared: floating dtypes that the backend declares.
+            profile: one of `lmkernel_conformance.levels.PROFILES`.
+            declared: the floating dtypes that the backend declares.
         """
         there = set(declared)
         return [
@@ -91,85 +91,90 @@ class Manifest:
             if dtype in there
         ]
 
-    def smoke(self, profile: str) -> list[Key]:
-        """Some of it, from every level, in float32."""
-        chosen = self.required(profile, ["float32"])
+    def smoke_keys(self, profile: str) -> list[Key]:
+        """The smoke run: some cases of every level, in float32."""
+        chosen = self.required_keys(profile, ["float32"])
         return [key for key in chosen if self.cases[key.case]["smoke"]]
 
-    def fresh(self) -> list[Key]:
-        """Cases of single operations that hold for any inputs, in float32."""
-        chosen = self.required("inference", ["float32"])
+    def fresh_keys(self) -> list[Key]:
+        """The cases that are run once more with fresh inputs: single operations, in float32."""
+        chosen = self.required_keys("inference", ["float32"])
         return [key for key in chosen if self.cases[key.case]["fresh"]]
 
     def essential(self, case: str) -> bool:
-        """Whether it belongs to attention, gradients, random numbers or checkpoints."""
+        """Whether a case belongs to attention, gradients, random numbers or checkpoints.
+
+        An unknown case does too, so that a made-up name is not an excuse.
+        """
         about = self.cases.get(case)
         return about is None or bool(about["essential"])
 
 
 def read_manifest(path: Path = FILE) -> Manifest:
-    """The manifest of this suite.
+    """Read the manifest of this suite.
 
     Raises:
         CheckpointError: the file is missing or is not JSON.
-        ValueError: it is not what its hash says.
+        ValueError: the content does not match its hash.
     """
-    document = read_object(path, required=True)
-    if document.get(HASH) != fingerprint(document):
+    content = read_object(path, required=True)
+    if content.get(HASH) != fingerprint(content):
         raise ValueError(f"{path}: the content does not fit its hash; {_REMAKE}")
-    return Manifest(document)
+    return Manifest(content)
 
 
 _REMAKE = "run: python -m lmkernel_conformance.manifest"
 
 
 def generate() -> dict[str, Any]:
-    """The manifest of the cases as they are."""
+    """Generate the manifest from the cases as they are now."""
     from lmkernel.contract.version import CONTRACT_VERSION
     from lmkernel_conformance.cases import CASES, LEVELS
-    from lmkernel_conformance.cases.tried import trials
+    from lmkernel_conformance.cases.by_operation import trials_by_operation
 
-    ordered = sorted(CASES.values(), key=lambda made: (LEVELS.index(made.level), made.name))
+    ordered = sorted(CASES.values(), key=lambda entry: (LEVELS.index(entry.level), entry.name))
     smoke = {name for level in LEVELS for name in _smoke(level, ordered)}
-    fresh = {t.cases[0].name for found in trials().values() for t in found}
-    about = {f"{made.level}/{made.name}": _about(made, smoke, fresh) for made in ordered}
-    return sealed({"format": 1, "contract": CONTRACT_VERSION, "cases": about})
+    fresh = {t.cases[0].name for found in trials_by_operation().values() for t in found}
+    about = {f"{entry.level}/{entry.name}": _about(entry, smoke, fresh) for entry in ordered}
+    return with_hash({"format": 1, "contract": CONTRACT_VERSION, "cases": about})
 
 
-def _about(made: Case, smoke: set[str], fresh: set[str]) -> dict[str, Any]:
+def _about(entry: Case, smoke: set[str], fresh: set[str]) -> dict[str, Any]:
     from lmkernel_conformance.cases import PROFILES
 
     return {
-        "dtypes": list(made.dtypes),
-        "profiles": [profile for profile in PROFILES if made.within(profile)],
-        "rows": list(made.rows),
-        "essential": made.training
-        or made.level in ("gradients", "checkpoints")
-        or made.name.startswith(_ESSENTIAL),
-        "smoke": f"{made.level}/{made.name}" in smoke,
-        "fresh": made.level == "operations" and made.name in fresh,
+        "dtypes": list(entry.dtypes),
+        "profiles": [profile for profile in PROFILES if entry.within(profile)],
+        "rows": list(entry.rows),
+        "essential": entry.training
+        or entry.level in ("gradients", "checkpoints")
+        or entry.name.startswith(_ESSENTIAL),
+        "smoke": f"{entry.level}/{entry.name}" in smoke,
+        "fresh": entry.level == "operations" and entry.name in fresh,
     }
 
 
 def _smoke(level: str, cases: Iterable[Case]) -> list[str]:
-    """A share of a level's quick cases, in an order that nobody chose."""
+    """A share of a level's quick cases."""
+    # Picking by hash spreads the choice over all kinds of cases, and adding a case does not
+    # reshuffle the others.
     names = [f"{c.level}/{c.name}" for c in cases if c.level == level and _quick(c)]
     count = max(_SMOKE_LEAST, len(names) // _SMOKE_SHARE)
     return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:count]
 
 
-def _quick(made: Case) -> bool:
-    return not made.name.startswith(_SLOW)
+def _quick(entry: Case) -> bool:
+    return not entry.name.startswith(_SLOW)
 
 
 def main(path: Path = FILE) -> None:
-    """Write the manifest anew, a case a line."""
-    document = generate()
+    """Write the manifest, one case per line, so that a change shows as a line of a diff."""
+    content = generate()
     lines = [
-        f"    {json.dumps(name)}: {json.dumps(about)}" for name, about in document["cases"].items()
+        f"    {json.dumps(name)}: {json.dumps(about)}" for name, about in content["cases"].items()
     ]
     head = "".join(
-        f"  {json.dumps(name)}: {json.dumps(document[name])},\n"
+        f"  {json.dumps(name)}: {json.dumps(content[name])},\n"
         for name in ("format", "contract", HASH)
     )
     body = ",\n".join(lines)

@@ -1,7 +1,8 @@
 """What the author of a new backend writes next: the operations that are missing, by level.
 
-Constraint: no operation is called. One is missing while its own code still names `NotWrittenError`,
-as ``lmkernel new backend`` writes it; one that is declared unsupported is not.
+Constraint: no operation is called to find out. An operation is missing as long as its code still
+names `NotWrittenError`, as ``lmkernel new backend`` writes it. One that the backend declares
+unsupported is not missing.
 """
 
 from __future__ import annotations
@@ -14,38 +15,39 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.contract.mandatory import MandatoryOps
 from lmkernel.errors import LmkernelError, NotWrittenError
+from lmkernel_conformance.levels import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lmkernel.backend import Backend
 
-__all__ = ["FIRST_LEVEL", "Step", "main", "next_steps", "told"]
+__all__ = ["FIRST_LEVEL", "Step", "describe_steps", "main", "next_steps"]
 
 _DOCUMENT = (
     "asarray", "to_numpy", "full", "arange", "astype", "dtype", "reshape", "permute_dims", "take",
     "exp", "log", "maximum", "sum", "max", "matmul", "stop_gradient", "compile",
 )  # fmt: skip
 _GRADIENTS = ("value_and_grad",)
-_ORDER = ("document", "operations", "gradients")
 
 FIRST_LEVEL: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(_DOCUMENT, "document") | dict.fromkeys(_GRADIENTS, "gradients")
 )
-"""The first level of the suite that needs an operation; ``"operations"`` for all that are not here.
+"""The first level of the suite that needs an operation, in the profile inference.
 
-Of the profile inference, but for the gradients.
+Operations that are not listed are needed from the level ``"operations"`` on; gradients are listed
+although the profile has none.
 """
 
 
 @final
 @dataclass(frozen=True)
 class Step:
-    """What one level waits for.
+    """The operations that one level waits for.
 
     Args:
-        level: of the suite.
-        operations: that it is the first to need and that are missing, in the contract's order.
+        level: the level of the suite.
+        operations: the missing operations that no earlier level needs, in the contract's order.
     """
 
     level: str
@@ -53,17 +55,22 @@ class Step:
 
 
 def next_steps(backend: Backend) -> list[Step]:
-    """What is missing, the first level first; empty if every operation is written."""
+    """The levels that lack operations, lowest first; empty if every operation is written."""
     missing = [name for name in _operations() if _is_missing(getattr(backend.ops, name))]
     steps = []
-    for level in _ORDER:
+    for level in LEVELS:
         own = tuple(name for name in missing if FIRST_LEVEL.get(name, "operations") == level)
         steps += [Step(level, own)] if own else []
     return steps
 
 
-def told(name: str, steps: Sequence[Step]) -> str:
-    """The steps as lines of text, with the command that checks the first; empty without steps."""
+def describe_steps(name: str, steps: Sequence[Step]) -> str:
+    """The steps as lines of text, with the command that checks the first; empty without steps.
+
+    Args:
+        name: the backend's name.
+        steps: what `next_steps` gives.
+    """
     if not steps:
         return ""
     count = sum(len(step.operations) for step in steps)
@@ -91,7 +98,10 @@ def _is_missing(operation: Any) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``python -m lmkernel_conformance.next_steps NAME``: prints the steps; 1 if there are any."""
+    """Print the steps of the backend that is named; the exit code is 1 if there are any.
+
+    It runs as ``python -m lmkernel_conformance.next_steps NAME``.
+    """
     from lmkernel.backend import load_backend
 
     [name] = sys.argv[1:] if argv is None else argv
@@ -101,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"lmkernel: error: {error}", file=sys.stderr)  # noqa: T201 - a command's errors are printed
         return 1
     if steps:
-        print(told(name, steps))  # noqa: T201 - a command's results are printed
+        print(describe_steps(name, steps))  # noqa: T201 - a command's results are printed
     return int(bool(steps))
 
 

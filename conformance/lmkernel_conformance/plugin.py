@@ -1,4 +1,4 @@
-"""Registers the suite's commands; imports nothing of the suite."""
+"""Registers the suite's commands, without importing the suite."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from lmkernel.plugins import CommandSpec, hookimpl
 
 @hookimpl
 def lmkernel_register_commands() -> list[CommandSpec]:
-    """What the program can do besides."""
+    """The commands ``certify`` and ``reference``."""
     return [
         CommandSpec(
             name="certify",
@@ -17,8 +17,8 @@ def lmkernel_register_commands() -> list[CommandSpec]:
         ),
         CommandSpec(
             name="reference",
-            load="lmkernel_conformance.document.reference:Reference",
+            load="lmkernel_conformance.tutorial.reference:Reference",
             contract="1.0",
-            help="compute the document's worked examples: printed, correct, computed",
+            help="compute the tutorial's worked examples: printed, correct, computed",
         ),
     ]

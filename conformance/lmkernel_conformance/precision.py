@@ -1,4 +1,4 @@
-"""Floating formats: how they round, and what a unit in the last place is."""
+"""Floating-point formats on the host: rounding to them, and their unit in the last place."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+
+from lmkernel.numerics import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,11 +21,11 @@ Host = Any
 @final
 @dataclass(frozen=True)
 class Precision:
-    """A floating format.
+    """A floating-point format, with NumPy's means to imitate it.
 
     Args:
-        name: the contract's name of it.
-        compute: NumPy's format in which an honest implementation sums: float32 for 16 bits.
+        name: the contract's name of the dtype.
+        compute: the NumPy dtype in which an honest implementation sums: float32 for 16 bits.
         digits: binary digits of the significand, the hidden one included.
         lowest: exponent of the smallest normal number.
     """
@@ -36,7 +38,7 @@ class Precision:
     @property
     def narrow(self) -> bool:
         """Whether it is stored in fewer bits than it sums in."""
-        return self.digits < 24  # noqa: PLR2004 - float32's digits
+        return self.digits < FORMATS["float32"].digits
 
     @property
     def tiny(self) -> float:
@@ -58,7 +60,10 @@ class Precision:
 
 
 def _bfloat16(x: Host) -> Host:
-    """The upper 16 bits of float32, rounded to nearest even."""
+    """The upper 16 bits of float32, rounded to nearest, ties to even."""
+    # Adding just under half of the discarded part, plus one where the kept part is odd, carries
+    # into the kept bits exactly when rounding to even goes up. NaN would carry into infinity, so it
+    # is put back.
     bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
     odd = (bits >> np.uint32(16)) & np.uint32(1)
     rounded = (bits + np.uint32(0x7FFF) + odd) & np.uint32(0xFFFF0000)
@@ -69,10 +74,8 @@ PRECISIONS: Mapping[str, Precision] = MappingProxyType(
     {
         p.name: p
         for p in (
-            Precision("float32", "float32", 24, -126),
-            Precision("float64", "float64", 53, -1022),
-            Precision("bfloat16", "float32", 8, -126),
-            Precision("float16", "float32", 11, -14),
+            Precision(name, "float64" if name == "float64" else "float32", form.digits, form.lowest)
+            for name, form in FORMATS.items()
         )
     }
 )

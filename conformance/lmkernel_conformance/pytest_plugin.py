@@ -1,8 +1,8 @@
-"""The suite under pytest: options, what is collected, and the fixture ``subject``.
+"""The suite under pytest: its options, the collection of cases, and the fixture ``subject``.
 
-Constraints: loading it imports neither NumPy nor a framework, since pytest loads it wherever
-lmkernel is installed. A backend whose framework is missing fails every case; nothing is skipped,
-and what is outside the profile is not collected.
+Constraints: loading the plugin imports neither NumPy nor a framework, since pytest loads it
+wherever lmkernel is installed. A backend whose framework is missing fails every case. Nothing is
+skipped; cases outside the profile are not collected.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from lmkernel_conformance.levels import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +27,7 @@ _REPORT = pytest.StashKey[list[dict[str, Any]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What is certified, and how thoroughly."""
+    """Add the options: the backend, the profile, the levels, and the report."""
     group = parser.getgroup("lmkernel", "conformance of a backend")
     group.addoption(
         "--lmkernel-backend",
@@ -34,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--lmkernel-profile",
-        choices=("inference", "training", "full"),
+        choices=PROFILES,
         default="full",
         help="which cases are collected (default: full)",
     )
@@ -48,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test for each item of the module's level."""
+    """Make one test of each item of the module's level."""
     if "conformance_item" in metafunc.fixturenames:
         level = metafunc.module.LEVEL
         chosen = _items(metafunc.config, level)
@@ -56,7 +58,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A level of which the profile has no case leaves no placeholder that looks like a skip."""
+    """Deselect the placeholders of empty levels, which pytest would report as skipped."""
     empty = [item for item in items if item.name.endswith("[NOTSET]")]
     if empty:
         config.hook.pytest_deselected(items=empty)
@@ -64,7 +66,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _items(config: pytest.Config, level: str) -> list[Item]:
-    """From the backend's spec, which is known without importing its framework."""
+    """The items of a level, from the backend's spec, which needs no import of its framework."""
     from lmkernel.plugins import BackendSpec, default_registry
     from lmkernel.plugins.registry import DEFAULT_BACKEND, ENVIRONMENT_VARIABLE
     from lmkernel_conformance.cases import CASES, items
@@ -87,7 +89,7 @@ def _name(config: pytest.Config) -> str | None:
 
 @pytest.fixture(scope="session")
 def lmkernel_backend(request: pytest.FixtureRequest) -> Backend:
-    """The backend under test; a framework that is missing is an error."""
+    """Load the backend under test; a missing framework is an error."""
     from lmkernel.backend import load_backend
 
     return load_backend(_name(request.config))
@@ -95,7 +97,7 @@ def lmkernel_backend(request: pytest.FixtureRequest) -> Backend:
 
 @pytest.fixture(scope="session")
 def lmkernel_budgets(lmkernel_backend: Backend) -> Subject:
-    """Holds the budgets of the session."""
+    """The subject that holds the budgets of the session."""
     from lmkernel_conformance.subject import Subject
 
     return Subject(backend=lmkernel_backend)
@@ -106,7 +108,7 @@ def subject(lmkernel_budgets: Subject, request: pytest.FixtureRequest) -> Iterat
     """The backend in the item's dtype, or in float32, inside its scope."""
     from dataclasses import replace
 
-    item = _chosen(request.node)
+    item = _conformance_item(request.node)
     name = f"{item.case.level}/{item.case.name}" if item else request.node.name
     dtype = item.dtype if item else "float32"
     with lmkernel_budgets.backend.scope():
@@ -115,24 +117,24 @@ def subject(lmkernel_budgets: Subject, request: pytest.FixtureRequest) -> Iterat
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Keep what the report of a session needs."""
+    """Keep a row for the report of the session."""
     report: Any = yield
-    chosen = _chosen(item)
-    told = report.when == "call" or report.failed
-    if chosen is not None and told and item.config.getoption("--lmkernel-report"):
+    chosen = _conformance_item(item)
+    final = report.when == "call" or report.failed
+    if chosen is not None and final and item.config.getoption("--lmkernel-report"):
         item.config.stash.setdefault(_REPORT, []).append(_row(chosen, report, item))
     return report  # type: ignore[no-any-return]  # pytest's own
 
 
-def _chosen(item: pytest.Item) -> Item | None:
-    """The case and dtype of a test; None for a test that is not of the suite."""
+def _conformance_item(item: pytest.Item) -> Item | None:
+    """The case and dtype of a test; None for a test outside the suite."""
     callspec = getattr(item, "callspec", None)
     return callspec.params.get("conformance_item") if callspec is not None else None
 
 
 def _row(chosen: Item, report: Any, item: pytest.Item) -> dict[str, Any]:
     subject = getattr(item, "funcargs", {}).get("subject")
-    measured = [record.measured for record in subject.records] if subject else []
+    measured = [record.measurement for record in subject.records] if subject else []
     return {
         "level": chosen.case.level,
         "case": chosen.case.name,

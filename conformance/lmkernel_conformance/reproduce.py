@@ -1,7 +1,7 @@
-"""``python -m lmkernel_conformance.reproduce CASE --backend NAME --dtype D``: one case again.
+"""``python -m lmkernel_conformance.reproduce CASE --backend NAME --dtype D``: runs one case again.
 
-It runs in this process, so that a debugger reaches the backend; a failure keeps its traceback. With
-``--seed`` the inputs are those of a run with fresh inputs.
+It runs in this process, so that a debugger can step into the backend and a failure keeps its
+traceback. ``--seed`` takes the seed of a run with fresh inputs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print what each comparison used of its budget, or raise what the case raises."""
+    """Print what each comparison used of its budget, and raise what the case raises."""
     args = _parse(arguments)
     if args.seed is not None:
         os.environ["LMKERNEL_CONFORMANCE_SEED"] = str(args.seed)
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     from lmkernel.plugins import default_registry
     from lmkernel_conformance.cases import CASES, Item
     from lmkernel_conformance.catalogue import likely
-    from lmkernel_conformance.isolation.watch import watched
+    from lmkernel_conformance.isolation.watch import watch_backend
     from lmkernel_conformance.runner import attempt
     from lmkernel_conformance.subject import Subject
 
@@ -32,18 +32,18 @@ def main(arguments: list[str] | None = None) -> int:
     registry = default_registry()
     backend = load_backend(args.backend, registry=registry)
     case = CASES[args.case]
-    subject = Subject(backend=watched(backend, registry.select_backend(args.backend)))
-    found = attempt(subject, Item(case, args.dtype))
+    subject = Subject(backend=watch_backend(backend, registry.select_backend(args.backend)))
+    outcome = attempt(subject, Item(case, args.dtype))
     print(f"{args.case}[{args.dtype}] on {args.backend}: {case.doc}")  # noqa: T201 - a command's results are printed
-    for record in found.records:
-        share, ulps = record.measured.share, record.measured.ulps
+    for record in outcome.records:
+        share, ulps = record.measurement.share, record.measurement.ulps
         print(f"  {record.what}: {ulps:.3g} ulp, {share:.1%} of its budget")  # noqa: T201 - the same
-    if found.error is None:
+    if outcome.error is None:
         print("passed")  # noqa: T201 - the same
         return 0
     for hint in likely(case.rows):
         print(f"likely: {hint}")  # noqa: T201 - the same
-    raise found.error
+    raise outcome.error
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""Runs a case without pytest, for workers, the self-test and commands."""
+"""Runs one case without pytest: for worker processes, the self-test and the commands."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Attempt", "attempt"]
 @final
 @dataclass(frozen=True)
 class Attempt:
-    """What became of one item, whatever it raised.
+    """The outcome of one item, whatever it raised.
 
     Args:
-        error: what was raised, or None.
-        records: what each comparison used of its budget, up to the error.
+        error: the exception that left the case, or None.
+        records: the comparisons made up to the error.
     """
 
     error: BaseException | None
@@ -27,14 +27,14 @@ class Attempt:
 
 
 def attempt(subject: Subject, item: Item) -> Attempt:
-    """Run one case in the backend's scope; nothing that it raises goes further.
+    """Run one case in the backend's scope, and catch whatever it raises.
 
-    Whatever leaves the case by an exception is an error of it: also ``SystemExit``, and what test
-    frameworks raise to skip.
+    Every exception counts as a failure of the case, ``SystemExit`` and the exceptions by which test
+    frameworks skip included: a backend must not be able to leave a case without being judged.
 
     Args:
-        subject: its backend and its known budgets are used; the rest is the item's.
-        item: what to run.
+        subject: the backend and the budgets known so far; case, dtype and records are the item's.
+        item: the case and the dtype to run.
     """
     name = f"{item.case.level}/{item.case.name}"
     own = replace(subject, dtype=item.dtype, case=name, records=[])

@@ -1,4 +1,4 @@
-"""What a case is given: one backend in one precision, with the means to judge its results."""
+"""The argument of every case: one backend in one precision, with the means to judge its results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lmkernel.backend import Backend
     from lmkernel.contract.mandatory import Array, Tree
     from lmkernel.contract.optional import Ops
-    from lmkernel_conformance.budget import Measured
+    from lmkernel_conformance.budget import Measurement
     from lmkernel_conformance.oracle.arithmetic import Arithmetic
 
 __all__ = ["Record", "Subject"]
@@ -30,10 +30,15 @@ Host = Any
 @final
 @dataclass(frozen=True)
 class Record:
-    """What one comparison used of its budget."""
+    """What one comparison used of its budget.
+
+    Args:
+        what: the name of what was compared.
+        measurement: the error at its worst element.
+    """
 
     what: str
-    measured: Measured
+    measurement: Measurement
 
 
 @final
@@ -42,11 +47,11 @@ class Subject:
     """A backend under test.
 
     Args:
-        backend: from `lmkernel.load_backend`.
+        backend: the backend, as `lmkernel.load_backend` gives it.
         dtype: the floating dtype of this run.
-        case: the case that runs, which keys the budgets.
-        known: budgets measured so far, shared by all runs, since they belong to the cases.
-        records: what each comparison of this run used.
+        case: the name of the case that runs; budgets are kept under it.
+        known: the budgets measured so far, shared by all runs, since they belong to the cases.
+        records: the comparisons of this run, in order.
     """
 
     backend: Backend
@@ -62,7 +67,7 @@ class Subject:
 
     @property
     def factory(self) -> ComponentFactory:
-        """Makes components on the backend."""
+        """A factory of components on the backend."""
         return ComponentFactory(self.backend)
 
     @property
@@ -71,28 +76,31 @@ class Subject:
         return PRECISIONS[self.dtype]
 
     def with_ops(self, ops: Ops) -> Subject:
-        """The same with other operations."""
+        """A copy of this subject with other operations."""
         return replace(self, backend=replace(self.backend, ops=ops))
 
     # transfer
 
     def array(self, host: Host) -> Array:
-        """A host array on the backend: floats in this run's dtype, integers and masks in theirs."""
+        """Place a host array: floats in the run's dtype, integers as int32, masks as bool."""
         x = np.asarray(host)
         if x.dtype.kind == "f":
             return self.ops.asarray(self.precision.round(x), self.dtype)  # type: ignore[arg-type]  # declared by the backend
         return self.ops.asarray(x, "bool" if x.dtype.kind == "b" else "int32")
 
     def arrays(self, tree: Tree) -> Tree:
-        """Every leaf of a tree on the backend."""
+        """Place every leaf of a tree on the backend."""
         return tree_map(self.array, tree)
 
     def host(self, x: Array) -> Host:
-        """On the host, as a NumPy array."""
+        """Copy an array to the host, as a NumPy array."""
         return np.asarray(self.ops.to_numpy(x))
 
-    def rounded(self, tree: Tree) -> Tree:
-        """Host floats as this run's dtype holds them; integers and masks as they are."""
+    def round(self, tree: Tree) -> Tree:
+        """Round the floats of a host tree to this run's dtype; integers and masks stay as they are.
+
+        The oracle must start from the numbers that the backend sees, not from those before.
+        """
         return tree_map(lambda x: self.precision.round(x) if _floating(x) else x, tree)
 
     def constant(self, value: float) -> Array:
@@ -104,7 +112,17 @@ class Subject:
     def agree(
         self, what: str, got: Array, formula: Callable[[Arithmetic], Host], dtype: str | None = None
     ) -> None:
-        """One result, or several, against the oracle's formula within its budget."""
+        """Judge one result, or several, by the oracle's formula.
+
+        Args:
+            what: the name of what is compared.
+            got: the backend's result, or a list of them.
+            formula: the same computation on an `Arithmetic`, with as many results.
+            dtype: the dtype that the results must have; by default the run's.
+
+        Raises:
+            Discrepancy: a result is outside its budget, or has another shape or dtype.
+        """
         results = list(got) if isinstance(got, (list, tuple)) else [got]
         limits = self.budgets(what, formula)
         demand(f"{what}: number of results", expected=len(limits), got=len(results))
@@ -114,11 +132,11 @@ class Subject:
             self.judge(name, self.host(x), limit)
 
     def judge(self, what: str, got: Host, limit: Budget) -> None:
-        """A host array against a budget; what it used is recorded."""
+        """Judge a host array by a budget, and record what it used of it."""
         self.records.append(Record(what, limit.judge(f"{self.label}: {what}", got)))
 
     def equal(self, what: str, got: Array, expected: Host, dtype: str | None = None) -> None:
-        """Exactly equal, bit for bit but for the sign of zero."""
+        """Demand equality bit for bit, but for the sign of zero."""
         want = np.asarray(expected)
         if dtype is not None:
             demand(f"{self.label}: {what}: dtype", expected=dtype, got=self.ops.dtype(got))
@@ -127,11 +145,11 @@ class Subject:
         self.judge(what, np.asarray(host, np.float64), exact)
 
     def demand(self, what: str, *, expected: object, got: object) -> None:
-        """Equal Python values."""
+        """Demand that two Python values are equal."""
         demand(f"{self.label}: {what}", expected=expected, got=got)
 
     def budgets(self, what: str, formula: Callable[[Arithmetic], Host]) -> list[Budget]:
-        """The budgets of a formula's results, measured once for a case and dtype."""
+        """The budgets of a formula's results, measured once for each case and dtype."""
         key = (self.case, self.dtype, what)
         if key not in self.known:
             self.known[key] = budgets(lambda ar: _several(formula(ar)), self.precision)

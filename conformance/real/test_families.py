@@ -17,7 +17,7 @@ import torch
 import transformers
 from vocabulary_samples import byte_level
 
-from lmkernel import load_model
+from lmkernel import load
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import open_model
 from lmkernel.families.family import HfConfig, find_family
@@ -278,7 +278,14 @@ def test_gradients_equal(witness: Witness, backend: str) -> None:
 
 def test_what_is_written_opens_there(witness: Witness, tmp_path: Path) -> None:
     model, family, values = read(witness.folder)
-    save_model(tmp_path / "ours", model.config, values, family, shard_bytes=60_000)
+    save_model(
+        tmp_path / "ours",
+        model.config,
+        values,
+        family,
+        declared=model.declare(),
+        shard_bytes=60_000,
+    )
     assert len(list((tmp_path / "ours").glob("model-*.safetensors"))) > 1
     opened = getattr(transformers, witness.kind.auto).from_pretrained(tmp_path / "ours").eval()
     assert type(opened).__name__ == witness.kind.model
@@ -294,7 +301,7 @@ def test_names_of_classes_survive(tmp_path: Path) -> None:
     model, family, values = read(tmp_path / "theirs")
     assert model.config.head is not None
     assert model.config.head.labels == tuple(LABELS.values())
-    save_model(tmp_path / "ours", model.config, values, family)
+    save_model(tmp_path / "ours", model.config, values, family, declared=model.declare())
     config = transformers.AutoConfig.from_pretrained(tmp_path / "ours")
     assert config.id2label == LABELS
     assert config.label2id == {label: i for i, label in LABELS.items()}
@@ -313,7 +320,14 @@ def test_a_new_model_opens_there(tmp_path: Path) -> None:
     family = find_family("gpt2", "a new model", default_registry())
     config: ModelConfig = family.read(hf)
     model = Model(load_backend(), config)
-    save_model(tmp_path / "new", config, model.initial(5), family, tokenizer=made)
+    save_model(
+        tmp_path / "new",
+        config,
+        model.initial(5),
+        family,
+        declared=model.declare(),
+        tokenizer=made,
+    )
     opened: Any = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "new")
     opened.eval()
     assert opened.config.resid_pdrop == 0.05
@@ -322,7 +336,7 @@ def test_a_new_model_opens_there(tmp_path: Path) -> None:
     assert ids == made.encode("the cat")
     with torch.inference_mode():
         theirs = opened(torch.tensor([ids])).logits.numpy()
-    ours = load_model(tmp_path / "new").logits([ids])
+    ours = load(tmp_path / "new").logits([ids])
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-6)
 
 
@@ -342,7 +356,7 @@ def test_greedy_text_of_a_model_with_learned_positions(backend: str, tmp_path: P
         pad_token_id=0,
     )  # fmt: skip
     expected = out[0, len(ids) :].tolist()
-    loaded = load_model(tmp_path, backend=backend)
+    loaded = load(tmp_path, backend=backend)
     greedy = GenerationOptions(max_new_tokens=40, temperature=0)
     rows = loaded.generate_tokens([ids], greedy)
     assert [token for [token] in rows if token is not None] == [i for i in expected if i]

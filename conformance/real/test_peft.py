@@ -14,7 +14,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from lmkernel import load_model
+from lmkernel import load
 from lmkernel.cli.main import main
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def logits(model: Any, ids: list[int]) -> np.ndarray:
 
 def test_logits_equal(folders: tuple[Path, Path]) -> None:
     first, adapters = folders
-    ours = load_model(adapters)
+    ours = load(adapters)
     ids = ours.tokenizer.encode(TEXT)
     base = AutoModelForCausalLM.from_pretrained(first)
     before = logits(base, ids)

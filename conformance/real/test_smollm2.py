@@ -107,11 +107,11 @@ def test_directory_opens_in_transformers_with_equal_logits(folder: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from lmkernel import load_model
+    from lmkernel import load
 
     text = "The folder that was written opens elsewhere, with the same numbers: 1, 2, 3."
     ids = AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
-    ours = load_model(MODEL)
+    ours = load(MODEL)
     assert ours.tokenizer.encode(text) == ids
     with torch.inference_mode():
         theirs = AutoModelForCausalLM.from_pretrained(folder)(torch.tensor([ids])).logits.numpy()

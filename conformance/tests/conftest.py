@@ -1,4 +1,4 @@
-"""Certifies a backend of a test's own, as any other would be."""
+"""A fixture that certifies a backend written by a test, as any other is certified."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 def certify(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Callable[[Own], dict[str, Any]]:
-    """Write the distribution, install it by its path, and return its certificate."""
+    """A function that installs a backend's distribution by its path and returns its certificate."""
     name = f"own_backend_{zlib.crc32(request.node.nodeid.encode())}"
 
     before = [place for place in [os.environ.get("PYTHONPATH")] if place]
 
-    def made(own: Own) -> dict[str, Any]:
+    def certificate_of(own: Own) -> dict[str, Any]:
         install(tmp_path, name, own)
         monkeypatch.syspath_prepend(str(tmp_path))
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *before]))
@@ -37,4 +37,4 @@ def certify(
             spec=spec, plan=plan, manifest=part_of_manifest(own.cases), profile=own.profile
         ).run()
 
-    return made
+    return certificate_of

@@ -1,14 +1,13 @@
-"""Which cases there are, and which of them run."""
+"""The set of cases, and which of them run in which profile."""
 
 from __future__ import annotations
 
 import pytest
 
 from lmkernel.composed import COMPOSED
-from lmkernel_conformance import cli
-from lmkernel_conformance.cases import CASES, LEVELS, PROFILES, case, items
+from lmkernel_conformance.cases import CASES, LEVELS, case, items
+from lmkernel_conformance.cases.by_operation import trials_by_operation
 from lmkernel_conformance.cases.overrides import _ELSEWHERE
-from lmkernel_conformance.cases.tried import trials
 
 BOTH = ("float32", "float64")
 
@@ -40,18 +39,13 @@ def test_sixteen_bits_run_where_they_are_declared() -> None:
 
 
 def test_every_optional_operation_is_exercised() -> None:
-    assert set(COMPOSED) == set(trials()) | _ELSEWHERE
+    assert set(COMPOSED) == set(trials_by_operation()) | _ELSEWHERE
 
 
 def test_every_case_says_what_it_checks() -> None:
-    assert [name for name, made in CASES.items() if not made.doc] == []
+    assert [name for name, one in CASES.items() if not one.doc] == []
 
 
 def test_unknown_level_is_refused() -> None:
     with pytest.raises(ValueError, match="expected a level among document"):
         case(level="operation", id="x")(lambda _: None)
-
-
-def test_the_command_knows_the_levels_and_profiles() -> None:
-    assert cli._LEVELS == LEVELS
-    assert cli._PROFILES == PROFILES

@@ -1,4 +1,4 @@
-"""The certificate: its verdict follows from its content, and whatever does not fit is told."""
+"""The certificate: its verdict follows from its content, and every contradiction is reported."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from lmkernel.errors import CheckpointError, InputError
-from lmkernel_conformance.canonical import sealed
+from lmkernel_conformance.canonical import with_hash
 from lmkernel_conformance.certificate.artifacts import badge, junit, require_place, write_artifacts
 from lmkernel_conformance.certificate.certificate import complete, verify
-from lmkernel_conformance.certificate.known import KnownFailure
+from lmkernel_conformance.certificate.known_failures import KnownFailure
 from lmkernel_conformance.certificate.page import page
 from lmkernel_conformance.manifest import read_manifest
 
@@ -44,7 +44,7 @@ KNOWN = KnownFailure(
 
 
 def _about() -> dict[str, Any]:
-    """A run of the profile inference in which all passed."""
+    """A run of the profile inference in which every case passed."""
     rows = [
         {
             "case": key.case,
@@ -54,7 +54,7 @@ def _about() -> dict[str, Any]:
             "share": 0.25,
             "ulps": 1.0,
         }
-        for key in MANIFEST.required("inference", ["float32", "float64"])
+        for key in MANIFEST.required_keys("inference", ["float32", "float64"])
     ]
     fresh = {"seed": 7, "cases": 60, "failures": []}
     return {
@@ -70,7 +70,7 @@ def _about() -> dict[str, Any]:
     }
 
 
-def _made(change: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any]:
+def _certificate(change: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any]:
     about = _about()
     change(about)
     return complete(about, [KNOWN], MANIFEST)
@@ -80,28 +80,40 @@ def _row(about: dict[str, Any], case: str) -> dict[str, Any]:
     return next(row for row in about["cases"] if row["case"] == case)
 
 
-def _set(case: str, /, **values: Any) -> Callable[[dict[str, Any]], None]:
+def _change_row(case: str, /, **values: Any) -> Callable[[dict[str, Any]], None]:
     return lambda about: _row(about, case).update(values)
 
 
 def test_the_same_run_has_the_same_certificate() -> None:
-    assert _made() == _made()
-    assert _made()["verdict"] == "certified"
+    assert _certificate() == _certificate()
+    assert _certificate()["verdict"] == "certified"
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reason"),
     [
         (lambda a: a["cases"].pop(0), "document/.*: did not run"),
         (lambda a: a["cases"].append(a["cases"][0]), "is there 2 times"),
-        (_set("operations/softmax", case="operations/softmux"), "the manifest has no such case"),
-        (_set("operations/softmax", case="operations/softmux"), "operations/softmax.*did not run"),
-        (_set("operations/erf", share=1.5), "share of the budget between 0 and 1, got 1.5"),
-        (_set("operations/erf", share=None), "share of the budget between 0 and 1, got None"),
-        (_set("operations/erf", state="skipped"), "skipped: without a message"),
-        (_set("operations/erf", state="failed", message="wrong"), "failed: wrong"),
-        (_set("operations/erf", state="unsupported", operation="erf"), "erf is not declared"),
-        (_set("operations/erf", state="known failure"), "no entry matches it"),
+        (
+            _change_row("operations/softmax", case="operations/softmux"),
+            "the manifest has no such case",
+        ),
+        (
+            _change_row("operations/softmax", case="operations/softmux"),
+            "operations/softmax.*did not run",
+        ),
+        (_change_row("operations/erf", share=1.5), "share of the budget between 0 and 1, got 1.5"),
+        (
+            _change_row("operations/erf", share=None),
+            "share of the budget between 0 and 1, got None",
+        ),
+        (_change_row("operations/erf", state="skipped"), "skipped: without a message"),
+        (_change_row("operations/erf", state="failed", message="wrong"), "failed: wrong"),
+        (
+            _change_row("operations/erf", state="unsupported", operation="erf"),
+            "erf is not declared",
+        ),
+        (_change_row("operations/erf", state="known failure"), "no entry matches it"),
         (lambda a: a.update(cases=[]), "no case was run"),
         (
             lambda a: a["backend"].update(dtypes=["float32"]),
@@ -113,79 +125,81 @@ def test_the_same_run_has_the_same_certificate() -> None:
         (lambda a: a.update(problems=["matches nothing"]), "matches nothing"),
     ],
 )
-def test_what_is_not_certified(change: Callable[[dict[str, Any]], None], told: str) -> None:
-    document = _made(change)
-    assert document["verdict"] == "not certified"
-    assert any(re.search(told, why) for why in document["reasons"])
+def test_what_is_not_certified(change: Callable[[dict[str, Any]], None], reason: str) -> None:
+    certificate = _certificate(change)
+    assert certificate["verdict"] == "not certified"
+    assert any(re.search(reason, why) for why in certificate["reasons"])
 
 
 def test_a_known_failure_expires() -> None:
-    failing = _set("operations/softmax", state="known failure", message="wrong")
-    assert _made(failing)["verdict"] == "certified"
+    failing = _change_row("operations/softmax", state="known failure", message="wrong")
+    assert _certificate(failing)["verdict"] == "certified"
 
     def later(about: dict[str, Any]) -> None:
         failing(about)
         about["issued"] = "2030-07-01"
 
-    assert _made(later)["verdict"] == "not certified"
+    assert _certificate(later)["verdict"] == "not certified"
 
 
 def test_a_part_of_the_suite_is_no_certificate() -> None:
     def part(about: dict[str, Any]) -> None:
         about.update(selection="smoke", cases=about["cases"][:5])
 
-    assert _made(part)["verdict"] == "passed in part"
+    assert _certificate(part)["verdict"] == "passed in part"
 
 
-def _verified(folder: Path, document: dict[str, Any]) -> str:
+def _verify_file(folder: Path, certificate: dict[str, Any]) -> str:
     place = folder / "certificate.json"
-    place.write_text(json.dumps(document), encoding="utf-8")
+    place.write_text(json.dumps(certificate), encoding="utf-8")
     return "\n".join(verify(place, MANIFEST))
 
 
 def test_verify_finds_nothing_in_what_is_whole(tmp_path: Path) -> None:
-    assert _verified(tmp_path, _made()) == ""
+    assert _verify_file(tmp_path, _certificate()) == ""
 
 
 def test_verify_finds_what_was_edited(tmp_path: Path) -> None:
-    document = _made()
-    document["backend"]["device"] = "cuda"
-    assert _verified(tmp_path, document) == "it was edited: the content does not fit its hash"
+    certificate = _certificate()
+    certificate["backend"]["device"] = "cuda"
+    assert _verify_file(tmp_path, certificate) == "it was edited: the content does not fit its hash"
 
 
 def test_verify_finds_another_verdict_under_a_new_hash(tmp_path: Path) -> None:
-    document = _made(_set("operations/erf", state="failed", message="wrong"))
-    told = _verified(tmp_path, sealed({**document, "verdict": "certified", "reasons": []}))
-    assert "it says 'certified', its content says 'not certified'" in told
-    assert "operations/erf[float32]: failed: wrong" in told
+    certificate = _certificate(_change_row("operations/erf", state="failed", message="wrong"))
+    reason = _verify_file(
+        tmp_path, with_hash({**certificate, "verdict": "certified", "reasons": []})
+    )
+    assert "it says 'certified', its content says 'not certified'" in reason
+    assert "operations/erf[float32]: failed: wrong" in reason
 
 
 def test_verify_finds_a_looser_budget(tmp_path: Path) -> None:
     looser = {"factor": 400.0, "floor_ulps": 4.0, "orders": 16}
-    assert "budgets are not the suite's" in _verified(
-        tmp_path, sealed({**_made(), "budget": looser})
+    assert "budgets are not the suite's" in _verify_file(
+        tmp_path, with_hash({**_certificate(), "budget": looser})
     )
 
 
 def test_verify_says_that_the_manifest_is_another(tmp_path: Path) -> None:
-    other = sealed({**_made(), "manifest": "f" * 64})
-    assert "expected the manifest" in _verified(tmp_path, other)
+    other = with_hash({**_certificate(), "manifest": "f" * 64})
+    assert "expected the manifest" in _verify_file(tmp_path, other)
 
 
 def test_verify_refuses_what_is_no_certificate(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="expected a certificate, format, suite"):
-        _verified(tmp_path, {})
+        _verify_file(tmp_path, {})
     with pytest.raises(CheckpointError, match="expected a certificate of format 1, got 2"):
-        _verified(tmp_path, {**_made(), "format": 2})
+        _verify_file(tmp_path, {**_certificate(), "format": 2})
     with pytest.raises(CheckpointError, match="cases, entry 0: expected case, dtype"):
-        _verified(tmp_path, {**_made(), "cases": [{}]})
+        _verify_file(tmp_path, {**_certificate(), "cases": [{}]})
 
 
 def test_artifacts(tmp_path: Path) -> None:
     out = tmp_path / "own"
     for _ in range(2):
         require_place(out)
-        write_artifacts(_made(), {}, out)
+        write_artifacts(_certificate(), {}, out)
     names = ["badge.svg", "certificate.html", "certificate.json", "junit.xml"]
     assert sorted(file.name for file in out.iterdir()) == names
     assert verify(out / "certificate.json", MANIFEST) == []
@@ -198,9 +212,11 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_page_needs_nothing_from_outside() -> None:
-    told = "<script>alert(1)</script>"
-    text = page(_made(_set("operations/erf", state="failed", message=told, share=None)))
-    assert told not in text
+    reason = "<script>alert(1)</script>"
+    text = page(
+        _certificate(_change_row("operations/erf", state="failed", message=reason, share=None))
+    )
+    assert reason not in text
     assert "&lt;script&gt;alert(1)" in text
     assert not re.search(r"(src|href)=|url\(|@import|<script|<link", text)
     assert "python -m lmkernel_conformance.reproduce operations/erf --backend own" in text
@@ -208,22 +224,22 @@ def test_the_page_needs_nothing_from_outside() -> None:
 
 
 def test_the_page_is_well_formed() -> None:
-    text = page(_made()).replace("<!doctype html>", "").replace('<meta charset="utf-8">', "")
+    text = page(_certificate()).replace("<!doctype html>", "").replace('<meta charset="utf-8">', "")
     body = ET.fromstring(re.sub(r"<meta [^>]*>", "", text))  # noqa: S314 - it is our own
     circles = [e for e in body.iter() if e.tag == "circle"]
     assert len(circles) == len(_about()["cases"])
 
 
 def test_junit_counts_failures() -> None:
-    document = _made(_set("operations/erf", state="hung", message="no result\x00"))
-    root = ET.fromstring(junit(document, {"operations/erf[float32]": 1.5}))  # noqa: S314 - it is our own
+    certificate = _certificate(_change_row("operations/erf", state="hung", message="no result\x00"))
+    root = ET.fromstring(junit(certificate, {"operations/erf[float32]": 1.5}))  # noqa: S314 - it is our own
     assert sum(int(suite.get("failures", "")) for suite in root) == 1
     [failure] = root.iter("failure")
     assert failure.attrib == {"type": "hung", "message": "no result "}
-    assert sum(1 for _ in root.iter("testcase")) == len(document["cases"])
+    assert sum(1 for _ in root.iter("testcase")) == len(certificate["cases"])
 
 
 def test_the_badge_says_backend_and_verdict() -> None:
-    text = "".join(ET.fromstring(badge(_made())).itertext())  # noqa: S314 - it is our own
+    text = "".join(ET.fromstring(badge(_certificate())).itertext())  # noqa: S314 - it is our own
     assert "lmkernel own" in text
     assert "certified: inference" in text

@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     Certify = Callable[[Own], dict[str, Any]]
 
 
-def _why(document: dict[str, Any]) -> str:
-    assert document["verdict"] == "not certified"
-    return "\n".join(document["reasons"])
+def _why(certificate: dict[str, Any]) -> str:
+    assert certificate["verdict"] == "not certified"
+    return "\n".join(certificate["reasons"])
 
 
 def test_the_honest_backend_is_certified(certify: Certify) -> None:
-    document = certify(Own())
-    assert document["reasons"] == []
-    assert document["verdict"] == "certified"
-    assert document["fresh"]["cases"] > 5
+    certificate = certify(Own())
+    assert certificate["reasons"] == []
+    assert certificate["verdict"] == "certified"
+    assert certificate["fresh"]["cases"] > 5
 
 
 @pytest.mark.parametrize(
-    ("leaving", "told"),
+    ("leaving", "message"),
     [
         ("import unittest; raise unittest.SkipTest('not today')", "failed: SkipTest"),
         ("import pytest; pytest.skip('not today')", "failed: Skipped"),
@@ -34,16 +34,16 @@ def test_the_honest_backend_is_certified(certify: Certify) -> None:
         ("import os; os._exit(0)", "crashed: the process of the backend ended: exit code 0"),
     ],
 )
-def test_a_case_cannot_be_skipped(certify: Certify, leaving: str, told: str) -> None:
+def test_a_case_cannot_be_skipped(certify: Certify, leaving: str, message: str) -> None:
     source = f"""
     def overrides(parts):
         def softmax(x, axis=-1):
             {leaving}
         return {{"softmax": softmax}}
     """
-    document = certify(Own(source=source, cases=("operations/softmax.low", "operations/gelu")))
-    assert f"operations/softmax.low_logits[float32]: {told}" in _why(document)
-    states = {row["case"]: row["state"] for row in document["cases"]}
+    certificate = certify(Own(source=source, cases=("operations/softmax.low", "operations/gelu")))
+    assert f"operations/softmax.low_logits[float32]: {message}" in _why(certificate)
+    states = {row["case"]: row["state"] for row in certificate["cases"]}
     assert states["operations/gelu"] == "passed"
 
 
@@ -68,26 +68,28 @@ REPLAY = "x = x if key in book.read_text() else x * 0"
 def test_memorised_answers_are_found_with_fresh_inputs(certify: Certify) -> None:
     cases = ("operations/softmax",)
     certify(Own(source=MEMORY.format(memory=RECORD), cases=cases))
-    document = certify(Own(source=MEMORY.format(memory=REPLAY), cases=cases))
-    assert {row["state"] for row in document["cases"]} == {"passed"}
-    assert f"with the fresh seed {document['fresh']['seed']}: operations/softmax" in _why(document)
+    certificate = certify(Own(source=MEMORY.format(memory=REPLAY), cases=cases))
+    assert {row["state"] for row in certificate["cases"]} == {"passed"}
+    assert f"with the fresh seed {certificate['fresh']['seed']}: operations/softmax" in _why(
+        certificate
+    )
 
 
 def test_the_reference_cannot_be_imported_by_who_does_not_name_it(certify: Certify) -> None:
-    document = certify(Own(requires=("pluggy",)))
-    assert "lmkernel_numpy" in _why(document)
-    assert {row["state"] for row in document["cases"]} == {"failed"}
+    certificate = certify(Own(requires=("pluggy",)))
+    assert "lmkernel_numpy" in _why(certificate)
+    assert {row["state"] for row in certificate["cases"]} == {"failed"}
 
 
 def test_arrays_must_be_those_of_the_framework_that_is_named(certify: Certify) -> None:
-    document = certify(Own(requires=("pluggy", "lmkernel_numpy", "autograd")))
-    assert "expected an array of pluggy or" in _why(document)
-    assert "got numpy.ndarray" in _why(document)
+    certificate = certify(Own(requires=("pluggy", "lmkernel_numpy", "autograd")))
+    assert "expected an array of pluggy or" in _why(certificate)
+    assert "got numpy.ndarray" in _why(certificate)
 
 
 def test_a_module_inside_a_package_names_the_package(certify: Certify) -> None:
-    document = certify(Own(requires=("numpy.linalg", "autograd.core", "lmkernel_numpy")))
-    assert document["verdict"] == "certified"
+    certificate = certify(Own(requires=("numpy.linalg", "autograd.core", "lmkernel_numpy")))
+    assert certificate["verdict"] == "certified"
 
 
 OWN_ARRAYS = """
@@ -136,5 +138,5 @@ def create(device):
 
 
 def test_nan_is_not_hidden(certify: Certify) -> None:
-    document = certify(Own(source=HIDES, cases=("operations/softmax", "operations/honest")))
-    assert "operations/honest.not_finite[float32]: failed" in _why(document)
+    certificate = certify(Own(source=HIDES, cases=("operations/softmax", "operations/honest")))
+    assert "operations/honest.not_finite[float32]: failed" in _why(certificate)

@@ -1,4 +1,4 @@
-"""Backends that bend the rules are not certified: tolerances, capabilities, known failures."""
+"""Backends that bend the rules on tolerances, capabilities or known failures are not certified."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     Certify = Callable[[Own], dict[str, Any]]
 
 
-def _why(document: dict[str, Any]) -> str:
-    assert document["verdict"] == "not certified"
-    return "\n".join(document["reasons"])
+def _why(certificate: dict[str, Any]) -> str:
+    assert certificate["verdict"] == "not certified"
+    return "\n".join(certificate["reasons"])
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_the_suite_cannot_be_changed(certify: Certify, change: str, named: str) 
 
 
 def test_an_operation_that_is_declared_unsupported_is_a_state_of_its_own(certify: Certify) -> None:
-    document = certify(Own(capabilities="unsupported={'gelu': 'no erf'}"))
-    assert document["verdict"] == "certified"
-    states = {row["case"]: row["state"] for row in document["cases"]}
+    certificate = certify(Own(capabilities="unsupported={'gelu': 'no erf'}"))
+    assert certificate["verdict"] == "certified"
+    states = {row["case"]: row["state"] for row in certificate["cases"]}
     assert states["operations/gelu"] == "unsupported"
     assert states["operations/softmax"] == "passed"
 
@@ -65,8 +65,8 @@ def test_the_words_of_a_refusal_are_no_refusal(certify: Certify) -> None:
             raise CapabilityError("the backend declares 'gelu' unsupported: no erf")
         return {"softmax": softmax}
     """
-    document = certify(Own(source=source, capabilities="unsupported={'gelu': 'no erf'}"))
-    assert "operations/softmax[float32]: failed" in _why(document)
+    certificate = certify(Own(source=source, capabilities="unsupported={'gelu': 'no erf'}"))
+    assert "operations/softmax[float32]: failed" in _why(certificate)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def overrides(parts):
 """
 
 
-def _known(
+def _known_failures_file(
     case: str = "operations/gelu", exception: str = "Discrepancy", expires: str = "2999-01-01"
 ) -> str:
     return KNOWN.format(case=case, exception=exception, expires=expires)
@@ -137,32 +137,44 @@ def _known(
 
 def test_a_known_failure_is_a_state_of_its_own(certify: Certify) -> None:
     cases = ("operations/gelu_tanh", "operations/softmax", "operations/gelu")
-    known = _known() + _known("operations/gelu.far")
-    document = certify(Own(source=WRONG, known=known, cases=cases))
-    assert document["reasons"] == []
-    assert document["verdict"] == "certified"
-    assert [r["state"] for r in document["cases"] if r["case"] == "operations/gelu"] == [
+    known = _known_failures_file() + _known_failures_file("operations/gelu.far")
+    certificate = certify(Own(source=WRONG, known=known, cases=cases))
+    assert certificate["reasons"] == []
+    assert certificate["verdict"] == "certified"
+    assert [r["state"] for r in certificate["cases"] if r["case"] == "operations/gelu"] == [
         "known failure",
         "known failure",
     ]
 
 
 @pytest.mark.parametrize(
-    ("source", "known", "told"),
+    ("source", "known", "message"),
     [
-        ("", _known(), "listed as a known failure, but it passes"),
-        (WRONG, _known(expires="2020-01-01"), "its known failure expired on 2020-01-01"),
-        (WRONG, _known(exception="TypeError"), "its known failure is TypeError, got Discrepancy"),
-        ("", _known("operations/gelo"), "the known failure operations/gelo matches nothing"),
+        ("", _known_failures_file(), "listed as a known failure, but it passes"),
+        (
+            WRONG,
+            _known_failures_file(expires="2020-01-01"),
+            "its known failure expired on 2020-01-01",
+        ),
+        (
+            WRONG,
+            _known_failures_file(exception="TypeError"),
+            "its known failure is TypeError, got Discrepancy",
+        ),
+        (
+            "",
+            _known_failures_file("operations/gelo"),
+            "the known failure operations/gelo matches nothing",
+        ),
         (
             WRONG.replace("gelu", "softmax").replace("lambda x", "lambda x, axis=-1"),
-            _known("document/attention.weights"),
+            _known_failures_file("document/attention.weights"),
             "gradients, random numbers and checkpoints are never excused",
         ),
     ],
 )
 def test_a_known_failure_that_does_not_hold(
-    certify: Certify, source: str, known: str, told: str
+    certify: Certify, source: str, known: str, message: str
 ) -> None:
     cases = ("operations/gelu", "document/attention.weights")
-    assert told in _why(certify(Own(source=source, known=known, cases=cases)))
+    assert message in _why(certify(Own(source=source, known=known, cases=cases)))

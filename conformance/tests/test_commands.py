@@ -13,7 +13,7 @@ from lmkernel.contract.capabilities import Capabilities
 from lmkernel.errors import InputError, MissingDependencyError, UnknownNameError
 from lmkernel.plugins import BackendSpec, Registry, hookimpl
 from lmkernel_conformance.cli import Certify
-from lmkernel_conformance.document.reference import Reference
+from lmkernel_conformance.tutorial.reference import Reference
 from lmkernel_proofs.mutants.mutant import optional
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ class Absent:
         ]
 
 
-def _run(command: Any, *arguments: str, registry: Registry | None = None) -> int:
-    made = command(registry or Registry())
+def _run_command(command: Any, *arguments: str, registry: Registry | None = None) -> int:
+    own = command(registry or Registry())
     parser = argparse.ArgumentParser()
-    made.configure(parser)
-    code: int = made.run(parser.parse_args(arguments))
+    own.configure(parser)
+    code: int = own.run(parser.parse_args(arguments))
     return code
 
 
@@ -47,7 +47,7 @@ def test_certify_passes_numpy_from_an_empty_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert _run(Certify, "numpy", "--profile", "inference", "--level", "document") == 0
+    assert _run_command(Certify, "numpy", "--profile", "inference", "--level", "document") == 0
     out = capfd.readouterr().out
     assert "numpy passes (levels document; no certificate) the profile inference" in out
     assert list(tmp_path.iterdir()) == []
@@ -57,12 +57,12 @@ def test_certify_writes_a_folder_that_can_be_verified(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "of numpy"
-    assert _run(Certify, "numpy", "--level", "document", "--json", "--out", str(out)) == 0
-    document = json.loads(capfd.readouterr().out)
-    assert {row["state"] for row in document["cases"]} == {"passed"}
-    assert any(row["share"] > 0 for row in document["cases"])
-    assert {"numpy", "autograd", "lmkernel"} == set(document["backend"]["distributions"])
-    assert _run(Certify, "--verify", str(out / "certificate.json")) == 1
+    assert _run_command(Certify, "numpy", "--level", "document", "--json", "--out", str(out)) == 0
+    certificate = json.loads(capfd.readouterr().out)
+    assert {row["state"] for row in certificate["cases"]} == {"passed"}
+    assert any(row["share"] > 0 for row in certificate["cases"])
+    assert {"numpy", "autograd", "lmkernel"} == set(certificate["backend"]["distributions"])
+    assert _run_command(Certify, "--verify", str(out / "certificate.json")) == 1
     assert "only a part of the suite was run" in capfd.readouterr().out
 
 
@@ -76,7 +76,7 @@ def test_certify_tells_what_failed_and_how_to_repeat_it(
     install(tmp_path, "own_wrong", Own(source=source))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert _run(Certify, "own_wrong", "--level", "document", "--profile", "inference") == 1
+    assert _run_command(Certify, "own_wrong", "--level", "document", "--profile", "inference") == 1
     out = capfd.readouterr().out
     assert "document/attention.weights[float32]: failed: " in out
     assert "of the budget" in out
@@ -93,14 +93,14 @@ def test_certify_prints_the_first_of_many_reasons(
     install(tmp_path, "own_broken", Own(source="import nowhere_to_be_found"))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert _run(Certify, "own_broken", "--level", "document", "--profile", "inference") == 1
+    assert _run_command(Certify, "own_broken", "--level", "document", "--profile", "inference") == 1
     out = capfd.readouterr().out
     assert out.count(": failed: ") < 25
     assert "more; --json prints them, --out writes a page" in out
 
 
 def test_certify_explores_with_a_seed(capfd: pytest.CaptureFixture[str]) -> None:
-    assert _run(Certify, "numpy", "--explore", "1", "--seed", "12345") == 0
+    assert _run_command(Certify, "numpy", "--explore", "1", "--seed", "12345") == 0
     out = capfd.readouterr().out
     assert out.startswith("seed 12345: ")
     assert out.endswith(": none fails\n")
@@ -110,20 +110,20 @@ def test_certify_wants_a_backend_or_a_file() -> None:
     with pytest.raises(
         InputError, match="expected the name of a backend, --verify FILE or --self-test"
     ):
-        _run(Certify)
+        _run_command(Certify)
     with pytest.raises(InputError, match="--jobs of at least 1"):
-        _run(Certify, "numpy", "--jobs", "0")
+        _run_command(Certify, "numpy", "--jobs", "0")
 
 
 def test_certify_refuses_an_unknown_and_an_absent_backend() -> None:
     with pytest.raises(UnknownNameError, match="unknown backend 'nunpy'"):
-        _run(Certify, "nunpy")
+        _run_command(Certify, "nunpy")
     with pytest.raises(MissingDependencyError, match="run: pip install absent"):
-        _run(Certify, "absent", registry=Registry({"absent": Absent()}))
+        _run_command(Certify, "absent", registry=Registry({"absent": Absent()}))
 
 
 def test_reference_prints_errata_and_seven_digits(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(Reference, "--backend", "numpy") == 0
+    assert _run_command(Reference, "--backend", "numpy") == 0
     lines = capsys.readouterr().out.splitlines()
     output = next(line for line in lines if line.startswith("network.output "))
     assert "[0.25, 0.5, 0.25]" in output
@@ -136,12 +136,12 @@ def test_reference_of_all_says_how_to_install_what_is_missing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     registry = Registry({"absent": Absent()})
-    assert _run(Reference, "--backend", "all", registry=registry) == 0
+    assert _run_command(Reference, "--backend", "all", registry=registry) == 0
     assert "run: pip install absent" in capsys.readouterr().out
 
 
 def test_reference_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(Reference, "--backend", "numpy", "--json") == 0
+    assert _run_command(Reference, "--backend", "numpy", "--json") == 0
     rows = json.loads(capsys.readouterr().out)
     found = {row["id"]: row for row in rows if row["way"] in ("", "gather")}
     assert found["loss.ce"]["computed"] == pytest.approx(0.886941378500559)
@@ -156,5 +156,5 @@ def test_reference_fails_where_a_value_disagrees(
     right = backend.load_backend
     broken = optional("softmax", lambda ops, x, _=-1: ops.softmax(x) * x)
     monkeypatch.setattr(backend, "load_backend", lambda *a, **k: broken(right(*a, **k)))
-    assert _run(Reference, "--backend", "numpy") == 1
+    assert _run_command(Reference, "--backend", "numpy") == 1
     assert "DISAGREES" in capsys.readouterr().out

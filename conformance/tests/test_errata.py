@@ -1,4 +1,4 @@
-"""The errata file: what it holds, what the document's table takes from it, what it refuses."""
+"""The errata file: its content, the tutorial's table that reads it, and the errors it raises."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lmkernel.errors import CheckpointError
-from lmkernel_conformance.document.errata import FILE, read_errata
-from lmkernel_conformance.document.examples import errata, lookup
+from lmkernel_conformance.tutorial.errata import FILE, read_errata
+from lmkernel_conformance.tutorial.examples import errata, lookup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def test_the_misprints_come_first() -> None:
     assert list(tomllib.loads(FILE.read_text("utf-8"))) == ["misprint", "vectors"]
 
 
-def test_table_of_the_document_takes_them_from_here() -> None:
+def test_table_of_the_tutorial_reads_them_from_here() -> None:
     misprints = read_errata().misprints
     assert [example.id for example in errata()] == list(misprints)
     for name, misprint in misprints.items():
@@ -60,8 +60,8 @@ def test_newest_entry_counts(tmp_path: Path) -> None:
     entry = '[[vectors]]\nsince = "0.1.0"\nreason = "r"\nfiles = {{ "a.json" = "{}" }}\n'
     path.write_text(entry.format(HEX) + entry.format("1" * 64), "utf-8")
     found = read_errata(path)
-    assert found.told("a.json") == "1" * 64
-    assert found.told("b.json") == ""
+    assert found.hash_of("a.json") == "1" * 64
+    assert found.hash_of("b.json") == ""
     found.check("a.json", "1" * 64)
     with pytest.raises(CheckpointError, match=f"^a.json: expected sha256 1+, .* got {HEX}"):
         found.check("a.json", HEX)

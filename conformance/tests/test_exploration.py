@@ -1,4 +1,4 @@
-"""Searches find what is broken, make it small, and give the same for the same seed."""
+"""Searches find what is broken, shrink it, and repeat for the same seed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from lmkernel.backend import load_backend
 from lmkernel.contract.mandatory import MandatoryOps
 from lmkernel.contract.optional import OptionalOps
 from lmkernel.errors import InputError, MissingDependencyError
-from lmkernel_conformance.exploration import Explored, Finding, explore, told
+from lmkernel_conformance.exploration import Finding, SearchResult, describe_search, explore
 from lmkernel_conformance.exploration.__main__ import main
 from lmkernel_conformance.exploration.draw import Draw, short
-from lmkernel_conformance.exploration.property import Property, Unsuitable, judged
+from lmkernel_conformance.exploration.property import Property, Unsuitable, judge_example
 from lmkernel_conformance.exploration.table import PROPERTIES
 from lmkernel_conformance.isolation.session import Plan
 from lmkernel_conformance.subject import Subject
@@ -31,7 +31,7 @@ from lmkernel_conformance.subject import Subject
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    Search = Callable[..., Explored]
+    Search = Callable[..., SearchResult]
 
 # A softmax of more than two axes, along one that is not of extent 1, is off by a thousandth.
 WRONG_SOFTMAX = """
@@ -73,19 +73,21 @@ def overrides(parts):
 def search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Search:
-    """Install a backend of the test's own and search it, in an empty folder."""
+    """A function that installs a backend of the test's own and searches it, in an empty folder."""
     name = f"explored_{zlib.crc32(request.node.nodeid.encode())}"
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
 
-    def made(source: str, names: Sequence[str], seed: int = 5, examples: int = 60) -> Explored:
+    def search_backend(
+        source: str, names: Sequence[str], seed: int = 5, examples: int = 60
+    ) -> SearchResult:
         install(tmp_path, name, Own(source=source))
         paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
         plan, properties = Plan(backend=name, limit=30.0), [PROPERTIES[n] for n in names]
         return explore(plan, examples=examples, seed=seed, properties=properties)
 
-    return made
+    return search_backend
 
 
 def test_a_broken_operation_is_found_and_made_small(search: Search) -> None:
@@ -163,8 +165,8 @@ def test_an_example_can_be_repeated_here(
 
 def test_a_failure_comes_with_the_commands_that_repeat_it() -> None:
     finding = Finding(operation="relu", dtype="float32", drawn={"axes": 1}, message="it's wrong")
-    found = Explored(seed=7, asked=30, examples={"relu": 9, "exp": 30}, findings=(finding,))
-    lines = told(found, "toy").splitlines()
+    found = SearchResult(seed=7, asked=30, examples={"relu": 9, "exp": 30}, findings=(finding,))
+    lines = describe_search(found, "toy").splitlines()
     assert lines[:3] == [
         "relu[float32]: it's wrong",
         "    axes: 1",
@@ -187,8 +189,8 @@ def test_hypothesis_is_imported_by_the_search_alone() -> None:
     assert users == {"exploration/search.py"}
 
 
-class Drawn(Draw):
-    """Draws from Python's own generator."""
+class RandomDraw(Draw):
+    """Choices from Python's own generator."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)  # noqa: S311 - no secret
@@ -200,14 +202,14 @@ class Drawn(Draw):
         return self._random.uniform(low, high)
 
 
-@pytest.mark.parametrize("made", PROPERTIES.values(), ids=list(PROPERTIES))
-def test_each_property_holds_on_the_default_backend(made: Property) -> None:
+@pytest.mark.parametrize("one", PROPERTIES.values(), ids=list(PROPERTIES))
+def test_each_property_holds_on_the_default_backend(one: Property) -> None:
     backend = load_backend("numpy")
-    subject = Subject(backend=backend, dtype="float64", case=made.name)
+    subject = Subject(backend=backend, dtype="float64", case=one.name)
     with backend.scope():
         for seed in range(12):
-            drawn = made.draw(Drawn(seed))
-            judged(subject, made, drawn)
+            drawn = one.draw(RandomDraw(seed))
+            judge_example(subject, one, drawn)
             assert short(drawn)
 
 
@@ -215,16 +217,16 @@ def test_every_operation_is_drawn() -> None:
     called: set[str] = set()
     backend = load_backend("numpy")
 
-    class Told:
+    class Recorder:
         def __getattr__(self, name: str) -> Any:
             called.add(name)
             return getattr(backend.ops, name)
 
-    subject = Subject(backend=backend).with_ops(Told())  # type: ignore[arg-type]  # tells who is called
+    subject = Subject(backend=backend).with_ops(Recorder())  # type: ignore[arg-type]  # tells who is called
     with backend.scope():
-        for made in PROPERTIES.values():
+        for one in PROPERTIES.values():
             for seed in range(30):
-                judged(subject, made, made.draw(Drawn(seed)))
+                judge_example(subject, one, one.draw(RandomDraw(seed)))
     declared = MandatoryOps.__abstractmethods__ | OptionalOps.__abstractmethods__
     assert declared - called == set()
 
@@ -237,4 +239,4 @@ def test_what_overflows_says_nothing() -> None:
         check=lambda s, _: s.agree("value", s.constant(1.0), lambda ar: ar.full((), 1.0) * 1e39),
     )
     with backend.scope(), pytest.raises(Unsuitable):
-        judged(Subject(backend=backend), overflow, {})
+        judge_example(Subject(backend=backend), overflow, {})

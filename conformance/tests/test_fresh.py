@@ -1,4 +1,4 @@
-"""Fresh inputs tell what was memorised from what is honest, whatever was drawn."""
+"""Fresh inputs: memorised answers fail, honest rounding at an unlucky draw does not."""
 
 from __future__ import annotations
 

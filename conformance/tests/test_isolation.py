@@ -1,4 +1,4 @@
-"""A backend that crashes or hangs costs the case that did it, by name; the rest runs."""
+"""A backend that crashes or hangs fails the case that it ran, by name; all others run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("deed", "state", "told"),
+    ("deed", "state", "message"),
     [
         ("import ctypes; ctypes.string_at(0)", "crashed", "SIGSEGV Fatal Python error"),
         ("import os; os.abort()", "crashed", "SIGABRT Fatal Python error"),
         ("import time; time.sleep(60)", "hung", "no result within 2 seconds"),
     ],
 )
-def test_crash_and_hang(certify: Certify, deed: str, state: str, told: str) -> None:
+def test_crash_and_hang(certify: Certify, deed: str, state: str, message: str) -> None:
     source = f"""
     def overrides(parts):
         def gelu(x):
@@ -32,13 +32,13 @@ def test_crash_and_hang(certify: Certify, deed: str, state: str, told: str) -> N
         return {{"gelu": gelu}}
     """
     cases = ("operations/gelu", "operations/mse", "operations/relu")
-    document = certify(Own(source=source, cases=cases, limit=2.0))
-    rows = {f"{row['case']}[{row['dtype']}]": row for row in document["cases"]}
+    certificate = certify(Own(source=source, cases=cases, limit=2.0))
+    rows = {f"{row['case']}[{row['dtype']}]": row for row in certificate["cases"]}
     assert rows["operations/gelu[float32]"]["state"] == state
-    assert told in rows["operations/gelu[float32]"]["message"]
+    assert message in rows["operations/gelu[float32]"]["message"]
     assert rows["operations/mse[float64]"]["state"] == "passed"
     assert rows["operations/relu[float64]"]["state"] == "passed"
-    assert document["verdict"] == "not certified"
+    assert certificate["verdict"] == "not certified"
 
 
 def test_a_process_that_keeps_too_much_memory_is_replaced(
@@ -58,8 +58,8 @@ def test_a_process_that_keeps_too_much_memory_is_replaced(
         return {{"relu": relu}}
     """
     monkeypatch.setattr(session, "_MOST_KEPT", 1 << 27)
-    document = certify(Own(source=source, cases=("operations/gelu", "operations/relu")))
-    assert document["verdict"] == "certified"
+    certificate = certify(Own(source=source, cases=("operations/gelu", "operations/relu")))
+    assert certificate["verdict"] == "certified"
     assert len(processes.read_text().split()) == 3, "two by default, one in the strict scope"
 
 
@@ -94,12 +94,12 @@ def test_strict_enters_the_scope_of_the_backend(
             return right.gelu(x) if exact.get() else x
         return replace(parts, overrides={**parts.overrides, "gelu": gelu}, strict=strictly)
     """
-    document = certify(Own(source=source, cases=("operations/gelu",), strict=strict))
-    assert document["verdict"] == verdict
-    assert ("strict" in document["precision"]) == strict
+    certificate = certify(Own(source=source, cases=("operations/gelu",), strict=strict))
+    assert certificate["verdict"] == verdict
+    assert ("strict" in certificate["precision"]) == strict
 
 
 def test_a_backend_that_cannot_be_loaded_says_why(certify: Certify) -> None:
-    document = certify(Own(source="import nowhere_to_be_found", cases=("operations/gelu",)))
-    assert "No module named 'nowhere_to_be_found'" in document["problems"][0]
-    assert {row["state"] for row in document["cases"]} == {"failed"}
+    certificate = certify(Own(source="import nowhere_to_be_found", cases=("operations/gelu",)))
+    assert "No module named 'nowhere_to_be_found'" in certificate["problems"][0]
+    assert {row["state"] for row in certificate["cases"]} == {"failed"}

@@ -1,4 +1,4 @@
-"""The file of known failures: what is wrong in it is told by file and entry."""
+"""The file of known failures: an error names the file and the entry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lmkernel.errors import PluginError
-from lmkernel_conformance.certificate.known import read_known
+from lmkernel_conformance.certificate.known_failures import read_known_failures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,16 +25,16 @@ expires = 2030-06-30
 def test_an_entry(tmp_path: Path) -> None:
     place = tmp_path / "known.toml"
     place.write_text(WHOLE + 'dtype = "bfloat16"\n', encoding="utf-8")
-    [entry] = read_known(place)
+    [entry] = read_known_failures(place)
     assert entry.matches("operations/softmax", "bfloat16")
     assert not entry.matches("operations/softmax", "float32")
-    assert not entry.expired("2030-06-30")
-    assert entry.expired("2030-07-01")
+    assert not entry.has_expired("2030-06-30")
+    assert entry.has_expired("2030-07-01")
     assert str(entry) == "operations/softmax[bfloat16]"
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("[[failure]", "expected TOML"),
         ("[[failures]]", r"expected \[\[failure\]\] and nothing else"),
@@ -44,8 +44,8 @@ def test_an_entry(tmp_path: Path) -> None:
         (WHOLE.replace("2030-06-30", '"soon"'), "expected expires as a date .* got 'soon'"),
     ],
 )
-def test_what_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_what_is_refused(tmp_path: Path, text: str, message: str) -> None:
     place = tmp_path / "known.toml"
     place.write_text(text, encoding="utf-8")
-    with pytest.raises(PluginError, match=told):
-        read_known(place)
+    with pytest.raises(PluginError, match=message):
+        read_known_failures(place)

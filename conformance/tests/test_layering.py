@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ROOT = Path(lmkernel_conformance.__file__).parent
 
 
-def _imported(folder: Path, *, without: str = "") -> Iterator[str]:
+def _imports(folder: Path, *, without: str = "") -> Iterator[str]:
     for file in folder.rglob("*.py"):
         if without and without in file.relative_to(folder).parts:
             continue
@@ -28,7 +28,7 @@ def _imported(folder: Path, *, without: str = "") -> Iterator[str]:
 
 
 def test_suite_imports_no_backend_and_no_framework() -> None:
-    roots = {name.partition(".")[0] for name in _imported(ROOT, without="cli.py")}
+    roots = {name.partition(".")[0] for name in _imports(ROOT, without="cli.py")}
     allowed = {"hypothesis", "lmkernel", "lmkernel_conformance", "numpy", "pytest"}
     assert roots - allowed - set(sys.stdlib_module_names) == set()
 
@@ -43,7 +43,7 @@ def test_only_the_command_knows_of_the_proofs() -> None:
 
 
 def test_oracle_imports_nothing_of_the_core() -> None:
-    names = {n for n in _imported(ROOT / "oracle") if n.startswith("lmkernel")}
+    names = {n for n in _imports(ROOT / "oracle") if n.startswith("lmkernel")}
     assert {n for n in names if not n.startswith("lmkernel_conformance.oracle")} == set()
 
 

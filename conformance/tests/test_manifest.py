@@ -1,4 +1,4 @@
-"""The manifest: it is that of the cases, and says what must run."""
+"""The manifest matches the cases, and says what must run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ BOTH = ("float32", "float64")
 
 
 def test_the_file_is_that_of_the_cases() -> None:
-    told = "the cases have changed; run: python -m lmkernel_conformance.manifest"
-    assert json.loads(FILE.read_text(encoding="utf-8")) == generate(), told
+    hint = "the cases have changed; run: python -m lmkernel_conformance.manifest"
+    assert json.loads(FILE.read_text(encoding="utf-8")) == generate(), hint
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -38,13 +38,13 @@ def test_an_edited_manifest_is_refused(tmp_path: Path) -> None:
 def test_it_asks_for_what_is_collected(profile: str, declared: tuple[str, ...]) -> None:
     chosen = items(CASES.values(), profile=profile, levels=LEVELS, declared=declared)
     wanted = {(f"{item.case.level}/{item.case.name}", item.dtype) for item in chosen}
-    found = read_manifest().required(profile, declared)
+    found = read_manifest().required_keys(profile, declared)
     assert {(key.case, key.dtype) for key in found} == wanted
     assert len(found) == len(wanted)
 
 
 def test_the_smoke_run_has_cases_of_every_level() -> None:
-    keys = read_manifest().smoke("full")
+    keys = read_manifest().smoke_keys("full")
     assert {key.case.partition("/")[0] for key in keys} == set(LEVELS)
     assert 40 < len(keys) < 120
 

@@ -1,4 +1,4 @@
-"""What to write next: the operations that are missing, in the order in which levels need them."""
+"""The next steps of an author: missing operations, in the order in which levels need them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lmkernel.composed import assemble
 from lmkernel.contract.mandatory import MandatoryOps
 from lmkernel.errors import NotWrittenError
 from lmkernel_conformance.cases import CASES, items
-from lmkernel_conformance.next_steps import FIRST_LEVEL, Step, main, next_steps, told
+from lmkernel_conformance.next_steps import FIRST_LEVEL, Step, describe_steps, main, next_steps
 from lmkernel_conformance.runner import attempt
 from lmkernel_conformance.subject import Subject
 
@@ -35,7 +35,7 @@ def backend(
     return replace(plain, ops=assemble(tier, overrides, dict.fromkeys(unsupported, "so it is")))
 
 
-def unwritten(*names: str) -> Callable[[str, Any], Any]:
+def without(*names: str) -> Callable[[str, Any], Any]:
     def change(name: str, operation: Any) -> Any:
         def stub(*_: Any) -> Any:
             raise NotWrittenError(name)
@@ -45,11 +45,11 @@ def unwritten(*names: str) -> Callable[[str, Any], Any]:
     return change
 
 
-def needed(level: str) -> set[str]:
-    """The operations that the cases of a level call, of the profile inference if it has any."""
+def calls_of_level(level: str) -> set[str]:
+    """The operations that the cases of a level call, in the profile inference if it has cases there."""
     called = set()
 
-    def recorded(name: str, operation: Any) -> Any:
+    def recording(name: str, operation: Any) -> Any:
         def record(*args: Any, **options: Any) -> Any:
             called.add(name)
             return operation(*args, **options)
@@ -59,7 +59,7 @@ def needed(level: str) -> set[str]:
     profile = "full" if level == "gradients" else "inference"
     chosen = items(CASES.values(), profile=profile, levels=[level], declared=["float32", "float64"])
     with np.errstate(all="ignore"):  # some cases ask for infinities
-        subject = Subject(backend=backend(recorded))
+        subject = Subject(backend=backend(recording))
         errors = [attempt(subject, item).error for item in chosen]
     assert [error for error in errors if error is not None] == []
     return called
@@ -68,7 +68,7 @@ def needed(level: str) -> set[str]:
 def test_first_level_is_the_first_that_calls_an_operation() -> None:
     first: dict[str, str] = {}
     for level in ("document", "operations", "gradients"):
-        for name in needed(level):
+        for name in calls_of_level(level):
             first.setdefault(name, level)
     assert {n: level for n, level in first.items() if level != "operations"} == FIRST_LEVEL
     assert set(first) == set(OPERATIONS)
@@ -77,11 +77,11 @@ def test_first_level_is_the_first_that_calls_an_operation() -> None:
 def test_nothing_is_missing_from_a_whole_backend() -> None:
     whole = load_backend("numpy")
     assert next_steps(whole) == []
-    assert told("numpy", []) == ""
+    assert describe_steps("numpy", []) == ""
 
 
 def test_steps_are_in_the_order_of_levels_and_of_the_contract() -> None:
-    some = backend(unwritten("value_and_grad", "tanh", "sqrt", "sum", "asarray"))
+    some = backend(without("value_and_grad", "tanh", "sqrt", "sum", "asarray"))
     assert next_steps(some) == [
         Step("document", ("asarray", "sum")),
         Step("operations", ("sqrt", "tanh")),
@@ -90,7 +90,7 @@ def test_steps_are_in_the_order_of_levels_and_of_the_contract() -> None:
 
 
 def test_declared_as_unsupported_is_not_missing() -> None:
-    assert next_steps(backend(unwritten("value_and_grad"), ("value_and_grad",))) == []
+    assert next_steps(backend(without("value_and_grad"), ("value_and_grad",))) == []
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_declared_as_unsupported_is_not_missing() -> None:
     ],
 )
 def test_steps_are_told_with_the_next_command(names: tuple[str, ...], lines: list[str]) -> None:
-    assert told("toy", next_steps(backend(unwritten(*names)))).splitlines() == lines
+    assert describe_steps("toy", next_steps(backend(without(*names)))).splitlines() == lines
 
 
 def test_command_says_nothing_of_a_whole_backend(capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,7 +93,7 @@ def test_gradient_agrees_with_central_differences(name: str, order: int) -> None
     ar = Arithmetic(order=order)
     found = gradient(ar, lambda t: [formula(ar, t)], inputs, [probe])
     for key, x in inputs.items():
-        moved = functools.partial(_moved, formula, inputs, key, probe)
+        moved = functools.partial(_probed_sum, formula, inputs, key, probe)
         expected = _differences(moved, x)
         np.testing.assert_allclose(found[key], expected, rtol=1e-7, atol=1e-8)
 
@@ -102,7 +102,7 @@ def _probe(y: np.ndarray) -> Any:
     return np.cos(np.arange(y.size) + 1.0).reshape(y.shape)
 
 
-def _moved(formula: Any, inputs: Any, key: str, probe: np.ndarray, value: np.ndarray) -> float:
+def _probed_sum(formula: Any, inputs: Any, key: str, probe: np.ndarray, value: np.ndarray) -> float:
     return float((formula(Arithmetic(), {**inputs, key: value}) * probe).sum())
 
 

@@ -1,4 +1,4 @@
-"""What a worker says of a case is a JSON object, whatever was measured."""
+"""A worker's answer is a JSON object whatever was measured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lmkernel_conformance.subject import Subject
 
 @case(level="operations", id="a.zero")
 def a_zero(s: Subject) -> None:
-    """An exact zero, and an honest error beside which its last place is nothing."""
+    """An exact zero with an honest error: a number of ulps would be meaningless."""
     s.judge("zero", 1e-9, Budget(0.0, 1e-9, PRECISIONS["float64"]))
 
 

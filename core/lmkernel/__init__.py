@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmkernel.backend import Backend, load_backend
+    from lmkernel.comparison.verb import compare, compare_layers
     from lmkernel.errors import LmkernelError
-    from lmkernel.generation import GenerationOptions
+    from lmkernel.generation import GenerationOptions, TextGeneration
     from lmkernel.language_model import LanguageModel
-    from lmkernel.loading import load_model
+    from lmkernel.listing.backends import backends
+    from lmkernel.listing.models import models
+    from lmkernel.loading import load, load_model
     from lmkernel.model import Model
+    from lmkernel.training.verbs import evaluate, finetune, pretrain, resume
+    from lmkernel.verbs import certify, pull
 
 __all__ = [
     "Backend",
@@ -21,8 +26,20 @@ __all__ = [
     "LanguageModel",
     "LmkernelError",
     "Model",
+    "TextGeneration",
+    "backends",
+    "certify",
+    "compare",
+    "compare_layers",
+    "evaluate",
+    "finetune",
+    "load",
     "load_backend",
     "load_model",
+    "models",
+    "pretrain",
+    "pull",
+    "resume",
 ]
 
 _HOMES = {
@@ -31,8 +48,20 @@ _HOMES = {
     "LanguageModel": "lmkernel.language_model",
     "LmkernelError": "lmkernel.errors",
     "Model": "lmkernel.model",
+    "TextGeneration": "lmkernel.generation",
+    "backends": "lmkernel.listing.backends",
+    "certify": "lmkernel.verbs",
+    "compare": "lmkernel.comparison.verb",
+    "compare_layers": "lmkernel.comparison.verb",
+    "evaluate": "lmkernel.training.verbs",
+    "finetune": "lmkernel.training.verbs",
+    "load": "lmkernel.loading",
     "load_backend": "lmkernel.backend",
     "load_model": "lmkernel.loading",
+    "models": "lmkernel.listing.models",
+    "pretrain": "lmkernel.training.verbs",
+    "pull": "lmkernel.verbs",
+    "resume": "lmkernel.training.verbs",
 }
 
 

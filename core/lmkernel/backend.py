@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.composed import assemble
 from lmkernel.errors import CapabilityError, PluginError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.capabilities import Capabilities
     from lmkernel.contract.mandatory import MandatoryOps
     from lmkernel.contract.optional import Ops
+    from lmkernel.language_model import LanguageModel
     from lmkernel.plugins.registry import Registry
 
 __all__ = ["Backend", "BackendParts", "load_backend"]
@@ -37,6 +39,9 @@ class BackendParts:
         inference: what is entered besides where no gradient is wanted.
         strict: what is entered besides so that products of float32 are computed in float32: without
             TF32 or passes in bfloat16, where the framework would take them by default.
+        native: makes the framework's own object of a loaded model, by kind: ``"module"``
+            (`torch.nn.Module`), ``"keras"`` (`keras.Model`), ``"function"`` (a pure function and
+            its parameters).
     """
 
     mandatory: MandatoryOps
@@ -45,12 +50,38 @@ class BackendParts:
     scope: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     inference: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     strict: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+    native: Mapping[str, Callable[[LanguageModel], Any]] = field(default_factory=dict)
+
+
+@final
+class _Entered(threading.local):
+    """The scopes that each thread has entered and not left yet, innermost last."""
+
+    def __init__(self) -> None:
+        self.scopes: list[AbstractContextManager[Any]] = []
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """One framework on one device; operations are called inside ``with backend.scope():``."""
+    """One framework on one device.
+
+    Operations are called inside its scope: ``with backend: backend.ops.matmul(…)``. Entering it
+    again inside is allowed, and so is entering it in several threads at once. Methods that take and
+    return host arrays enter it by themselves.
+
+    Args:
+        name: what it was selected by.
+        device: where it computes, such as ``"cuda:1"``.
+        capabilities: what it declared.
+        ops: its operations.
+        components: whole components of its own, by interface and kind.
+        scope: makes the context manager that operations need around them.
+        inference: what is entered besides where no gradient is wanted.
+        strict: what is entered besides so that products of float32 are computed in float32.
+        native: what it hands a model over to its framework with, by kind.
+        registry: the plugins among which it was found; kinds and families are looked up there.
+    """
 
     name: str
     device: str
@@ -60,6 +91,20 @@ class Backend:
     scope: Callable[[], AbstractContextManager[Any]]
     inference: Callable[[], AbstractContextManager[Any]]
     strict: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+    native: Mapping[str, Callable[[LanguageModel], Any]] = field(default_factory=dict)
+    registry: Registry = field(default_factory=default_registry, repr=False)
+    _entered: _Entered = field(default_factory=_Entered, init=False, repr=False, compare=False)
+
+    def __enter__(self) -> Self:
+        # frameworks' context managers serve once, so each entry makes one and each exit takes the
+        # latest of its own thread
+        scope = self.scope()
+        scope.__enter__()
+        self._entered.scopes.append(scope)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._entered.scopes.pop().__exit__(*error)  # type: ignore[arg-type]  # the three that Python hands over
 
 
 def load_backend(
@@ -75,7 +120,8 @@ def load_backend(
     Raises:
         UnknownNameError, MissingDependencyError, CapabilityError, PluginError.
     """
-    spec = (registry or default_registry()).select_backend(name)
+    found = registry or default_registry()
+    spec = found.select_backend(name)
     chosen = device or spec.capabilities.devices[0]
     if chosen.partition(":")[0] not in spec.capabilities.devices:
         raise CapabilityError(
@@ -97,4 +143,6 @@ def load_backend(
         scope=parts.scope,
         inference=parts.inference,
         strict=parts.strict,
+        native=parts.native,
+        registry=found,
     )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import PluginError
 from lmkernel.interfaces import Attention, Decoder, Embedding, Encoder, Loss, Trainer
-from lmkernel.plugins.registry import default_registry
 
 if TYPE_CHECKING:
     from lmkernel.backend import Backend
@@ -32,12 +31,16 @@ class ComponentFactory:
     """Hands out implementations of the six interfaces by name.
 
     Args:
-        backend: whose operations they call, and whose own components come first.
-        registry: where the others are found; by default all that is installed.
+        backend: whose operations they call, and whose own components come first; the others are
+            found among the plugins that it was found among.
     """
 
     backend: Backend
-    registry: Registry | None = None
+
+    @property
+    def registry(self) -> Registry:
+        """Where kinds are found by name."""
+        return self.backend.registry
 
     @property
     def ops(self) -> Ops:
@@ -54,7 +57,7 @@ class ComponentFactory:
         kind = config.kind
         made = self.backend.components.get(f"{interface}:{kind}")
         if made is None:
-            made = (self.registry or default_registry()).component(interface, kind).resolve()
+            made = self.registry.component(interface, kind).resolve()
         expected = _CLASSES[interface]
         if not (isinstance(made, type) and issubclass(made, expected)):
             raise PluginError(

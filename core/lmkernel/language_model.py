@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import functools
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.checkpoints.directory import SHARD_BYTES, open_model
+from lmkernel import inspection
+from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
 from lmkernel.config import PrecisionPolicy
 from lmkernel.errors import InputError
-from lmkernel.families.family import HfConfig, find_family
-from lmkernel.families.files import save_model
-from lmkernel.families.names import to_ours
-from lmkernel.generation import GenerationOptions, TextGeneration, generate_tokens
+from lmkernel.generation import GenerationOptions, TextGeneration, generate_steps, generate_tokens
+from lmkernel.generation.sampling import log_prob
+from lmkernel.inspection.inputs import check_ids
 from lmkernel.model import Model
-from lmkernel.plugins.registry import default_registry
+from lmkernel.origin import open_files
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Unpack
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from lmkernel.backend import Backend
     from lmkernel.checkpoints.directory import ModelFiles
     from lmkernel.contract.mandatory import Tree
-    from lmkernel.families.family import Family
-    from lmkernel.plugins.registry import Registry
+    from lmkernel.description import Description
+    from lmkernel.generation import GenerationChanges
+    from lmkernel.generation.text import Scored
+    from lmkernel.origin import Origin
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["LanguageModel", "Message", "open_language_model"]
+__all__ = ["LanguageModel", "Message", "open_language_model", "place_origin"]
 
 Message = dict[str, str]
 """``{"role": "system" | "user" | "assistant", "content": …}``."""
@@ -38,61 +39,118 @@ Message = dict[str, str]
 
 @final
 class LanguageModel:
-    """A model with its parameters and its tokenizer.
+    """A model with its parameters and its tokenizer; `lmkernel.load` makes one.
+
+    Its methods take and return Python values and host arrays; none of them needs a scope around it.
 
     Args:
         model: the composition, on its backend.
         params: packed for inference.
-        files: what it was loaded from.
-        family: how it is written.
+        origin: what it was loaded from.
     """
 
-    def __init__(self, model: Model, params: Tree, files: ModelFiles, family: Family) -> None:
+    def __init__(self, model: Model, params: Tree, origin: Origin) -> None:
         self.model = model
         self.params = params
-        self.files = files
-        self._family = family
+        self.origin = origin
+
+    def __repr__(self) -> str:
+        backend, size = self.model.backend, self.describe().parameters
+        return (
+            f"LanguageModel({self.origin.name!r}, {self.origin.model_type}, "
+            f"{size / 1e6:.1f}M parameters, {backend.name} on {backend.device}, "
+            f"{self.model.policy.compute})"
+        )
+
+    # what it is
+
+    @property
+    def backend(self) -> Backend:
+        """Where it computes."""
+        return self.model.backend
 
     @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer, loaded when it is first asked for."""
-        return self.files.tokenizer()
+        return self.origin.tokenizer
 
     @property
+    def files(self) -> ModelFiles:
+        """The files that it was loaded from."""
+        return self.origin.opened
+
+    @functools.cached_property
     def end_ids(self) -> tuple[int, ...]:
         """The ids that end an answer: the checkpoint's and the tokenizer's."""
-        own = self.files.generation_config.get(
-            "eos_token_id", self.files.config.get("eos_token_id")
-        )
+        key = "eos_token_id"
+        own = self.origin.generation_config.get(key, self.origin.described.values.get(key))
         listed = own if isinstance(own, list) else [own]
         ids = (*self.tokenizer.eos_ids, *(i for i in listed if isinstance(i, int)))
         return tuple(dict.fromkeys(ids))
 
+    def describe(self) -> Description:
+        """Its family, sizes and memory, as a table."""
+        from lmkernel.description import describe
+
+        return describe(self)
+
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """Every parameter by dotted name, on the host, as its file holds it: ``(out, in)``."""
+        return self.origin.weights(self.model.declare())
+
+    def token_ids(self, text: str, *, special_tokens: bool = True) -> list[int]:
+        """The ids of a text's tokens, with those that the tokenizer puts around it."""
+        return self.tokenizer.encode(text, special_tokens=special_tokens)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids."""
+        return self.tokenizer.decode(ids)
+
+    # text in, text out
+
     def generate(
         self,
-        prompt: str,
+        prompt: str | Sequence[int],
         options: GenerationOptions | None = None,
         *,
         special_tokens: bool = True,
+        **changes: Unpack[GenerationChanges],
     ) -> TextGeneration:
-        """Continue a text; iterate over the result for its pieces.
+        """Continue a text.
+
+        Args:
+            prompt: the text, or the ids of its tokens.
+            options: how to generate.
+            special_tokens: whether the tokenizer puts its own around the text.
+            changes: single options, such as ``temperature=0.8``, in place of those.
+
+        Returns:
+            The answer: iterating streams it, ``str()`` runs it.
 
         Raises:
             InputError: the prompt is empty, or longer than the context.
+            UnknownNameError: a keyword that is no option.
         """
-        ids = self.tokenizer.encode(prompt, special_tokens=special_tokens)
-        if not ids:
-            raise InputError("expected a prompt of at least one token, got an empty one")
-        options = options or GenerationOptions()
-        ends = options.stop_ids if options.ignore_eos else (*self.end_ids, *options.stop_ids)
-        rows = generate_tokens(self.model, self.params, [ids], options, end_ids=self.end_ids)
-        tokens = (row[0] for row in rows if row[0] is not None)
-        return TextGeneration(tokens, self.tokenizer, stop=options.stop, end_ids=ends)
+        asked = (options or GenerationOptions()).replace(**changes)
+        ids, last = self._prompt_ids(prompt, special_tokens=special_tokens), self._last_ids(asked)
+        steps = generate_steps(
+            self.model, self.params, [ids], asked, ends=lambda _, token: token in last
+        )
+        scored = ((t, log_prob(s.logits[0], t)) for s in steps if (t := s.tokens[0]) is not None)
+        return self._answer(asked, scored)
 
     def chat(
-        self, messages: str | Sequence[Mapping[str, str]], options: GenerationOptions | None = None
+        self,
+        messages: str | Sequence[Mapping[str, str]],
+        options: GenerationOptions | None = None,
+        **changes: Unpack[GenerationChanges],
     ) -> TextGeneration:
-        """Answer a question, or the last message of a conversation.
+        """Answer a question, or the last message of a conversation; see `generate`.
+
+        Args:
+            messages: a question, or ``{"role": …, "content": …}`` of each message.
+            options: how to generate.
+            changes: single options in place of those.
 
         Raises:
             TemplateError: the model has no chat template, or it fails.
@@ -102,92 +160,152 @@ class LanguageModel:
             if not messages.strip():
                 raise InputError("expected a question, got an empty prompt")
             messages = [{"role": "user", "content": messages}]
-        return self.generate(self.tokenizer.chat(messages), options, special_tokens=False)
+        text = self.tokenizer.chat(messages)
+        return self.generate(text, options, special_tokens=False, **changes)
 
     def generate_batch(
-        self, prompts: Sequence[str], options: GenerationOptions | None = None
-    ) -> list[str]:
-        """Continue several texts at once; they may be of unequal length."""
-        options = options or GenerationOptions()
-        rows = [self.tokenizer.encode(prompt) for prompt in prompts]
-        columns = zip(*self.generate_tokens(rows, options), strict=True)
-        ends = options.stop_ids if options.ignore_eos else (*self.end_ids, *options.stop_ids)
-        answers = []
-        for column in columns:
-            tokens = (token for token in column if token is not None)
-            answer = TextGeneration(tokens, self.tokenizer, stop=options.stop, end_ids=ends)
-            answers.append("".join(answer))
+        self,
+        prompts: Sequence[str | Sequence[int]],
+        options: GenerationOptions | None = None,
+        **changes: Unpack[GenerationChanges],
+    ) -> list[TextGeneration]:
+        """Continue several texts at once, of unequal length or not; each as if it were alone.
+
+        Args:
+            prompts: as `generate` takes them.
+            options: how to generate; draws differ from row to row.
+            changes: single options in place of those.
+
+        Returns:
+            The answers, all of them finished.
+        """
+        asked = (options or GenerationOptions()).replace(**changes)
+        rows = [self._prompt_ids(prompt) for prompt in prompts]
+        answers = [self._answer(asked) for _ in rows]
+        for step in generate_steps(
+            self.model, self.params, rows, asked, ends=lambda row, _: answers[row].finished
+        ):
+            for answer, token, logits in zip(answers, step.tokens, step.logits, strict=True):
+                if token is not None:
+                    answer.push(token, log_prob(logits, token))
+        for answer in answers:
+            answer.close()
         return answers
 
     def generate_tokens(
         self,
         prompts: Sequence[Sequence[int]],
         options: GenerationOptions | None = None,
-        **changes: Any,
+        **changes: Unpack[GenerationChanges],
     ) -> Iterator[list[int | None]]:
-        """One token for each row at each step, from token ids; ``changes`` replace options."""
-        options = replace(options or GenerationOptions(), **changes)
-        ends = () if options.ignore_eos else self.end_ids
-        return generate_tokens(self.model, self.params, prompts, options, end_ids=ends)
+        """One token for each row at each step, from token ids; see `lmkernel.generation`."""
+        asked = (options or GenerationOptions()).replace(**changes)
+        rows = [self._prompt_ids(prompt) for prompt in prompts]
+        return generate_tokens(self.model, self.params, rows, asked, end_ids=self.end_ids)
 
-    def parameters(self) -> dict[str, NDArray[Any]]:
-        """Every parameter by dotted name, on the host, as its file holds it: ``(out, in)``."""
-        return to_ours(
-            self.files.tensors,
-            self._family.rules(self.model.config),
-            self.model.declare(),
-            where=str(self.files.path),
-            ignored=self._family.ignored(self.model.config),
+    def _prompt_ids(self, prompt: str | Sequence[int], *, special_tokens: bool = True) -> list[int]:
+        """Checked here, once for every backend."""
+        ids: Sequence[int] = (
+            self.tokenizer.encode(prompt, special_tokens=special_tokens)
+            if isinstance(prompt, str)
+            else prompt
         )
+        if not len(ids):
+            raise InputError("expected a prompt of at least one token, got an empty one")
+        return check_ids(self.model.config, [*ids]).ids[0].tolist()
 
-    def logits(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Logits of every position, on the host: ``(batch, time, vocab)``; rows of equal length."""
-        backend = self.model.backend
-        with backend.scope(), backend.inference():
-            inputs = backend.ops.asarray(tokens, "int32")
-            return backend.ops.to_numpy(self.model.forward(self.params, inputs))
+    def _last_ids(self, options: GenerationOptions) -> frozenset[int]:
+        """The ids that end an answer, also where there is no tokenizer to name them."""
+        return options.end_ids(() if options.ignore_eos else self.end_ids)
+
+    def _answer(self, options: GenerationOptions, tokens: Iterable[Scored] = ()) -> TextGeneration:
+        ends = self._last_ids(options)
+        return TextGeneration(tokens, self.tokenizer, stop=options.stop_strings, end_ids=ends)
+
+    # what is inside: functions of lmkernel.inspection, which take the model first
+
+    logits = inspection.logits
+    log_probs = inspection.log_probs
+    hidden_states = inspection.hidden_states
+    attention_weights = inspection.attention_weights
+    embed = inspection.embed
+
+    # elsewhere
+
+    def to(
+        self,
+        backend: str | None = None,
+        *,
+        device: str | None = None,
+        dtype: str | None = None,
+    ) -> LanguageModel:
+        """The same model on another backend or device, or in another dtype; this one stays.
+
+        Raises:
+            UnknownNameError, MissingDependencyError, CapabilityError.
+        """
+        from lmkernel.backend import load_backend
+
+        own = self.backend
+        same = backend in (None, own.name)
+        where = own
+        if not (same and device in (None, own.device)):
+            where = load_backend(backend or own.name, device=device, registry=own.registry)
+        return place_origin(self.origin, where, dtype=dtype or self.model.policy.compute)
+
+    def as_module(self) -> Any:
+        """The model as a `torch.nn.Module` with parameters of its own; on torch."""
+        return self._native("module")
+
+    def as_keras(self) -> Any:
+        """The model as a `keras.Model` with weights of its own; where Keras runs the backend."""
+        return self._native("keras")
+
+    def as_function(self) -> Any:
+        """The model as a pure function of its parameters, and these as a pytree; on JAX."""
+        return self._native("function")
+
+    def _native(self, kind: str) -> Any:
+        from lmkernel.native import hand_over
+
+        return hand_over(self, kind)
 
     def save(
         self,
         directory: str | os.PathLike[str],
-        values: Mapping[str, NDArray[Any]],
+        values: Mapping[str, NDArray[Any]] | None = None,
         *,
         dtype: str = "float32",
         shard_bytes: int = SHARD_BYTES,
         overwrite: bool = False,
     ) -> None:
-        """Write host ``values`` by dotted name as a Hugging Face directory, all or nothing.
+        """Write a Hugging Face directory, all of it or nothing.
 
         Args:
             directory: to be made.
-            values: every parameter of the model.
+            values: every parameter by dotted name, in place of the model's own.
             dtype: of floating tensors in the file: float32, bfloat16 or float16.
             shard_bytes: more data than this is written in several files, with an index.
             overwrite: replace a directory that is there and not empty.
+
+        Raises:
+            CheckpointError: the directory is there, or the disk refuses.
         """
-        save_model(
+        kept = self.parameters() if values is None else values
+        write_directory(
             directory,
-            self.model.config,
-            values,
-            self._family,
-            declared=self.model.declare(),
-            tokenizer=self.tokenizer,
-            extra_config=self.files.config,
-            generation_config=self.files.generation_config or None,
+            config=self.origin.document,
+            tensors=self.origin.tensors(kept, self.model.declare()),
             dtype=dtype,
             shard_bytes=shard_bytes,
+            tokenizer=self.tokenizer,
+            generation_config=self.origin.generation_config or None,
             overwrite=overwrite,
         )
 
 
 def open_language_model(
-    path: str | os.PathLike[str],
-    backend: Backend,
-    *,
-    dtype: str | None = None,
-    registry: Registry | None = None,
-    progress: Callable[[int], None] | None = None,
-    find: Callable[[str], Path] | None = None,
+    path: str | os.PathLike[str], backend: Backend, *, dtype: str | None = None
 ) -> LanguageModel:
     """Load the model in a Hugging Face directory or a GGUF file onto a backend.
 
@@ -195,28 +313,31 @@ def open_language_model(
         path: the directory or file.
         backend: from `lmkernel.load_backend`.
         dtype: of the computation; by default float32.
-        registry: where families and kinds from plugins are found.
-        progress: called with the number of bytes of each tensor read.
-        find: finds the model that a directory of LoRA adapters names; by default by its path.
 
     Raises:
         CheckpointError: a file is missing, damaged, or contradicts its configuration.
         CapabilityError: a dtype that the backend does not declare.
     """
-    capabilities = backend.capabilities
-    compute = capabilities.require_dtype(backend.name, dtype or "float32", backend.device)
-    files, found = open_model(path, find), registry or default_registry()
-    where = str(files.path)
-    family = find_family(files.config.get("model_type"), where, found)
-    config = family.read(HfConfig(files.config, f"{where}: config.json"))
+    return place_origin(open_files(path, registry=backend.registry), backend, dtype=dtype)
+
+
+def place_origin(
+    origin: Origin,
+    backend: Backend,
+    *,
+    dtype: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> LanguageModel:
+    """Read a model's weights onto a backend.
+
+    Args:
+        origin: the model, opened.
+        backend: from `lmkernel.load_backend`.
+        dtype: of the computation; by default float32.
+        progress: called with the number of bytes of each tensor read.
+    """
+    compute = backend.capabilities.require_dtype(backend.name, dtype or "float32", backend.device)
     output = compute if compute == "float64" else "float32"
-    model = Model(backend, config, PrecisionPolicy(compute=compute, output=output), registry=found)
-    values = to_ours(
-        files.tensors,
-        family.rules(config),
-        model.declare(),
-        where=where,
-        ignored=family.ignored(config),
-        progress=progress,
-    )
-    return LanguageModel(model, model.pack(values), files, family)
+    model = Model(backend, origin.config, PrecisionPolicy(compute=compute, output=output))
+    values = origin.weights(model.declare(), progress=progress)
+    return LanguageModel(model, model.pack(values), origin)

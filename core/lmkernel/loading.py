@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 from lmkernel.backend import load_backend
+from lmkernel.progress import as_progress
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
     from lmkernel.language_model import LanguageModel
     from lmkernel.plugins.registry import Registry
-    from lmkernel.sources.progress import Progress
+    from lmkernel.progress import ProgressLike
 
-__all__ = ["DEFAULT_MODEL", "load_model"]
+__all__ = ["DEFAULT_MODEL", "load", "load_model"]
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
 
-def load_model(
+def load(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     *,
     backend: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
     registry: Registry | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = True,
 ) -> LanguageModel:
     """Load a model, fetching it first if its name is known and it is not here yet.
 
@@ -37,17 +38,21 @@ def load_model(
         device: one that the backend declares, such as ``"cuda:1"``.
         dtype: of the computation, such as ``"bfloat16"``; by default float32.
         registry: plugins; by default all that is installed.
-        progress: where a pull reports; by default nowhere.
+        progress: True reports a pull on standard error, False not at all; or a function.
 
     Raises:
         UnknownNameError, MissingDependencyError, CapabilityError, PullError, CheckpointError.
     """
-    from lmkernel.language_model import open_language_model
-    from lmkernel.sources.resolve import find_model
+    from lmkernel.language_model import place_origin
+    from lmkernel.origin import open_origin
 
     loaded = load_backend(backend, device=device, registry=registry)
+    return place_origin(
+        open_origin(model, registry=loaded.registry, progress=as_progress(progress)), loaded, dtype=dtype
+    )
 
-    def find(name: str) -> Path:
-        return find_model(name, registry=registry, progress=progress)
 
-    return open_language_model(find(str(model)), loaded, dtype=dtype, registry=registry, find=find)
+def load_model(*args: Any, **options: Any) -> LanguageModel:
+    """The former name of `load`, to be removed in 1.0."""
+    warnings.warn("load_model is now load: lmkernel.load(…)", DeprecationWarning, stacklevel=2)
+    return load(*args, **options)

@@ -1,4 +1,4 @@
-"""Every case of the suite, found by its type in the modules of this package."""
+"""All cases of the suite, found by their type in the modules of this package."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from lmkernel_conformance.cases import (
     caches,
     checkpoints,
     clipping,
-    compiled,
+    compilation,
     components,
     contract,
     curves,
     declarations,
-    document,
     draws,
     embeddings,
-    found,
+    findings,
     generation,
     gradients,
     honest,
@@ -40,9 +39,11 @@ from lmkernel_conformance.cases import (
     seeds,
     stacks,
     trainers,
+    tutorial,
 )
-from lmkernel_conformance.cases.case import LEVELS, PROFILES, Case, Item, case, items
-from lmkernel_conformance.cases.trial import Trial, Tried, trial
+from lmkernel_conformance.cases.case import Case, Item, case, items
+from lmkernel_conformance.cases.trial import Trial, TrialCases, trial
+from lmkernel_conformance.levels import LEVELS, PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,14 +56,14 @@ __all__ = [
     "Case",
     "Item",
     "Trial",
-    "Tried",
+    "TrialCases",
     "case",
     "items",
     "trial",
 ]
 
 _MODULES = (
-    document,
+    tutorial,
     contract,
     draws,
     mandatory,
@@ -76,10 +77,10 @@ _MODULES = (
     losses,
     narrow,
     overrides,
-    compiled,
+    compilation,
     gradients,
     honest,
-    found,
+    findings,
     laws,
     components,
     declarations,
@@ -103,21 +104,21 @@ def _cases(module: ModuleType) -> Iterator[Case]:
     for value in vars(module).values():
         if isinstance(value, Case):
             yield value
-        if isinstance(value, Tried):
+        if isinstance(value, TrialCases):
             yield from value.cases
         if isinstance(value, tuple):
-            yield from (made for made in value if isinstance(made, Case))
+            yield from (one for one in value if isinstance(one, Case))
 
 
 def _table() -> dict[str, Case]:
     table: dict[str, Case] = {}
     for module in _MODULES:
-        for made in _cases(module):
-            key = f"{made.level}/{made.name}"
-            if table.setdefault(key, made) is not made:
+        for one in _cases(module):
+            key = f"{one.level}/{one.name}"
+            if table.setdefault(key, one) is not one:
                 raise ValueError(f"the case {key!r} is there twice")
     return table
 
 
 CASES: Mapping[str, Case] = MappingProxyType(_table())
-"""By ``level/name``."""
+"""The cases, by ``level/name``."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lmkernel_conformance.cases.trial import Trial, trial
-from lmkernel_conformance.inputs import normal, spread
+from lmkernel_conformance.inputs import normal, uniform
 from lmkernel_conformance.oracle import activation
 
 Host = Any
@@ -84,7 +84,7 @@ def _softmax(name: str, x: Host, axis: int) -> Trial:
 
 def _large() -> Host:
     """Near ±1000 in every line of every axis."""
-    return spread("softmax.large", 3, 4, 5, low=-3, high=3) + 1000.0
+    return uniform("softmax.large", 3, 4, 5, low=-3, high=3) + 1000.0
 
 
 @trial(id="softmax", op="softmax")

@@ -8,7 +8,7 @@ import numpy as np
 
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.trial import Trial, trial
-from lmkernel_conformance.inputs import normal, spread
+from lmkernel_conformance.inputs import normal, uniform
 from lmkernel_conformance.oracle import optimizers
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _SCALARS = {
     "second_scale": np.asarray(1 / (1 - _BETA2**_STEP)),
 }
 _WIDE = 40009
-"""More elements than a block holds, and no multiple of anything."""
+"""More elements than a kernel's block holds, and a multiple of no power of two."""
 
 
 def _inputs(purpose: str, shapes: Sequence[tuple[int, ...]]) -> dict[str, Host]:
@@ -38,12 +38,12 @@ def _inputs(purpose: str, shapes: Sequence[tuple[int, ...]]) -> dict[str, Host]:
         found[f"p{i}"] = normal(f"{purpose}.p{i}", *shape)
         found[f"g{i}"] = normal(f"{purpose}.g{i}", *shape, scale=2)
         found[f"m{i}"] = normal(f"{purpose}.m{i}", *shape, scale=0.3)
-        found[f"v{i}"] = spread(f"{purpose}.v{i}", *shape, low=0.01, high=1)
+        found[f"v{i}"] = uniform(f"{purpose}.v{i}", *shape, low=0.01, high=1)
     return found
 
 
 def _adam(inputs: dict[str, Host], decays: Sequence[float], turned: Sequence[str] = ()) -> Trial:
-    """One step; the inputs in ``turned`` are handed over as their transposes."""
+    """A trial of one step; the inputs in ``turned`` are passed as transposed views."""
     count = range(len(decays))
 
     def native(s: Subject, t: dict[str, Array]) -> list[Array]:
@@ -79,20 +79,20 @@ def _adam(inputs: dict[str, Host], decays: Sequence[float], turned: Sequence[str
 
 @trial(id="adam_update", op="adam_update", level="training", gradients=False)
 def adam_update() -> Trial:
-    """Small arrays of no, one, two and three axes, each with a decay of its own."""
+    """Small arrays of zero to three axes, each with a weight decay of its own."""
     shapes = [(5,), (3, 4), (), (1,), (2, 3, 4)]
     return _adam(_inputs("adam_update", shapes), [0.0, 0.5, 0.0, 0.5, 0.25])
 
 
 @trial(id="adam_update.large", op="adam_update", level="training", gradients=False)
 def adam_update_large() -> Trial:
-    """More elements than any block, in odd numbers, in one axis and in two."""
+    """More elements than any kernel's block, of odd sizes, in one axis and in two."""
     return _adam(_inputs("adam_update.large", [(_WIDE,), (183, 211)]), [0.0, 0.5])
 
 
 @trial(id="adam_update.layouts", op="adam_update", level="training", gradients=False)
 def adam_update_layouts() -> Trial:
-    """Gradients and parameters that are transposed views, as products leave them."""
+    """Gradients and parameters that are transposed views, as matrix products may give them."""
     inputs = _inputs("adam_update.layouts", [(183, 211), (3, 5)])
     turned = ("g0", "p1", "g1")
     across = {name: x.T.copy() if name in turned else x for name, x in inputs.items()}
@@ -108,24 +108,24 @@ def adam_update_wide_rows() -> Trial:
 
 
 @case(level="training", id="adam_update.shared_gradient", training=True)
-def shared(s: Subject) -> None:
-    """One array as the gradient of two parameters, as a sum's is, and part of a third's."""
+def shared_gradient(s: Subject) -> None:
+    """One array is the gradient of two parameters and partly of a third; none may overwrite it."""
     hosts = _inputs("adam_update.shared", [(4, 3), (4, 3), (2, 3)])
     hosts["g1"], hosts["g2"] = hosts["g0"], hosts["g0"][2:]
-    made = _adam(hosts, [0.5, 0.5, 0.0])
-    arrays = s.arrays({**made.inputs, **made.fixed})
+    one_step = _adam(hosts, [0.5, 0.5, 0.0])
+    arrays = s.arrays({**one_step.inputs, **one_step.fixed})
     arrays["g1"], arrays["g2"] = arrays["g0"], arrays["g0"][2:]
-    rounded = s.rounded(hosts)
+    rounded = s.round(hosts)
     s.agree(
         "value",
-        made.native(s, arrays),
-        lambda ar: made.formula(ar, {name: ar.constant(x) for name, x in rounded.items()}),
+        one_step.native(s, arrays),
+        lambda ar: one_step.formula(ar, {name: ar.constant(x) for name, x in rounded.items()}),
     )
 
 
 @trial(id="global_norm", op="global_norm", level="training", gradients=False)
 def global_norm() -> Trial:
-    """Of arrays of no, one, two and three axes together, some large, none like another."""
+    """The norm of arrays of zero to three axes together, some large, all different."""
     shapes = [(5,), (183, 211), (), (2, 3, 4), (_WIDE,)]
     inputs = {f"x{i}": normal(f"global_norm.{i}", *x, scale=i + 1) for i, x in enumerate(shapes)}
     return Trial(
@@ -137,5 +137,5 @@ def global_norm() -> Trial:
 
 @case(level="training", id="global_norm.narrow", dtypes=("bfloat16", "float16"), training=True)
 def narrow(s: Subject) -> None:
-    """1,024 ones have the norm 32, though their sum is beyond what 16 bits count."""
+    """The norm of 1,024 ones is 32; bfloat16 cannot count that far, so sums must be float32."""
     s.equal("norm", s.ops.global_norm([s.array(np.ones((2, 512)))]), 32.0, dtype="float32")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel_conformance.cases.trial import Trial, trial
-from lmkernel_conformance.inputs import normal, spread
+from lmkernel_conformance.inputs import normal, uniform
 from lmkernel_conformance.oracle import attention as oracle
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ def many_queries() -> Trial:
 
 @trial(id="attention.one_mask_for_many_queries", op="attention", rows=(2,))
 def one_mask() -> Trial:
-    """One row of a mask and one of a bias, which hold for all of 71 queries."""
-    mask = spread("attention.shapes.mask", _BATCH, 1, 1, _SLOTS, low=0, high=1) > 0.3  # noqa: PLR2004 - most
+    """One row of a mask and one of a bias, which apply to all of 71 queries."""
+    mask = uniform("attention.shapes.mask", _BATCH, 1, 1, _SLOTS, low=0, high=1) > 0.3  # noqa: PLR2004 - most
     bias = normal("attention.shapes.bias", 1, _HEADS, 1, _SLOTS, scale=2)
     return _trial({**_parts(), "bias": bias}, mask)
 
 
 @trial(id="attention.mask_by_query", op="attention", rows=(2,))
 def mask_by_query() -> Trial:
-    """A mask that says of as many queries as slots whether they see all of these or nothing."""
-    shown = spread("attention.shapes.queries", _BATCH, 1, _SLOTS, 1, low=0, high=1) > 0.3  # noqa: PLR2004 - most
+    """A mask of one column, by which each of as many queries as slots sees all slots or none."""
+    shown = uniform("attention.shapes.queries", _BATCH, 1, _SLOTS, 1, low=0, high=1) > 0.3  # noqa: PLR2004 - most
     return _trial(_parts(_SLOTS), shown)

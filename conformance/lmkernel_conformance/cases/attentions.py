@@ -1,6 +1,6 @@
-"""Attention: grouped heads, masks of every kind, softcap, bias, rotary turns.
+"""Attention: grouped heads, masks of every kind, soft cap, bias, RoPE.
 
-No two of batch, heads, key heads, queries, slots, head width and value width are equal.
+Batch, heads, key heads, queries, slots, head size and value size are all different numbers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.trial import Trial, trial
-from lmkernel_conformance.inputs import normal, spread
+from lmkernel_conformance.inputs import normal, uniform
 from lmkernel_conformance.oracle import attention as oracle
 from lmkernel_conformance.oracle import positions
 
@@ -25,7 +25,7 @@ Host = Any
 _BATCH, _HEADS, _KV, _TIME, _SLOTS, _WIDTH, _VALUE = 2, 6, 3, 4, 7, 5, 8
 _SCALE = 0.37
 _LONG = 70
-"""No multiple of the block of any kernel."""
+"""A multiple of no kernel's block size."""
 
 
 def _parts(
@@ -56,8 +56,8 @@ def _trial(
 
 
 def asymmetric() -> Host:
-    """No query sees what another sees, in either row, and every slot but one is seen."""
-    shown = spread("attention.mask", _BATCH, 1, _TIME, _SLOTS, low=0, high=1) > 0.55  # noqa: PLR2004 - about half
+    """A mask in which no two queries see the same slots, and one slot is seen by none."""
+    shown = uniform("attention.mask", _BATCH, 1, _TIME, _SLOTS, low=0, high=1) > 0.55  # noqa: PLR2004 - about half
     shown[:, :, :, 2] = False
     shown[:, :, np.arange(_TIME), np.arange(_TIME) + 3] = True
     return shown
@@ -65,7 +65,7 @@ def asymmetric() -> Host:
 
 @trial(id="attention", op="attention", rows=(7,))
 def attention() -> Trial:
-    """Six query heads on three key heads; a scale that nothing implies."""
+    """Six query heads on three key heads; a scale that does not follow from any size."""
     return _trial(_parts())
 
 
@@ -82,15 +82,15 @@ def attention_one() -> Trial:
 
 
 @trial(id="attention.masked", op="attention", rows=(2,))
-def attention_masked() -> Trial:
-    """True is what a query sees; the mask has no symmetry."""
+def attention_with_mask() -> Trial:
+    """True means visible; the mask has no symmetry."""
     return _trial(_parts(), asymmetric())
 
 
 @trial(id="attention.mask_by_head", op="attention", rows=(2,))
 def attention_by_head() -> Trial:
     """A mask of its own for each head."""
-    shown = spread("attention.heads", _BATCH, _HEADS, _TIME, _SLOTS, low=0, high=1) > 0.4  # noqa: PLR2004 - more than half
+    shown = uniform("attention.heads", _BATCH, _HEADS, _TIME, _SLOTS, low=0, high=1) > 0.4  # noqa: PLR2004 - more than half
     shown[..., 1] = True
     return _trial(_parts(), shown)
 
@@ -111,20 +111,20 @@ def attention_square() -> Trial:
 
 @trial(id="attention.long_causal", op="attention", rows=(1,))
 def attention_long() -> Trial:
-    """So many queries that a backend may take another path, which leaves out what nobody sees."""
+    """Enough queries for a backend to take a path that skips blocks which no query sees."""
     where = np.array([range(_LONG)] * 2)
     return _trial(_parts(_LONG, _LONG), oracle.visible(where, where, causal=True))
 
 
 @trial(id="attention.causal_and_padded", op="attention", rows=(1, 4, 6))
-def attention_causal_padded() -> Trial:
+def attention_causal_and_padding() -> Trial:
     """Causal and padded at once: a padded query sees nothing."""
     where = np.array([[0, 1, 2, 3, 4], [-1, -1, 0, 1, 2]])
     return _trial(_parts(5, 5), oracle.visible(where, where, causal=True))
 
 
 @trial(id="attention.hidden_row", op="attention", rows=(4,))
-def attention_hidden() -> Trial:
+def attention_hidden_row() -> Trial:
     """A query that sees nothing gives zeros, and finite gradients."""
     mask = asymmetric()
     mask[0, :, 1] = False
@@ -147,7 +147,7 @@ def attention_large() -> Trial:
 
 
 @trial(id="attention.large_scores_unmasked", op="attention", rows=(18,))
-def attention_large_unmasked() -> Trial:
+def attention_large_without_mask() -> Trial:
     """The same without a mask."""
     return _trial(_parts(loud=300.0))
 
@@ -163,7 +163,7 @@ def attention_deep() -> Trial:
 
 @trial(id="attention.softcap", op="attention")
 def attention_softcap() -> Trial:
-    """Scores bounded to ±1.7, before the mask."""
+    """A soft cap of 1.7 on the scores, before the mask."""
     return _trial(_parts(loud=4.0), asymmetric(), softcap=1.7)
 
 
@@ -175,14 +175,14 @@ def attention_bias() -> Trial:
 
 
 @trial(id="attention.bias_unmasked", op="attention")
-def attention_bias_unmasked() -> Trial:
+def attention_bias_without_mask() -> Trial:
     """A bias shared by all heads and rows, and no mask."""
     return _trial({**_parts(), "bias": normal("attention.bias1", 1, 1, _TIME, _SLOTS)})
 
 
 @trial(id="attention.softcap_and_bias", op="attention")
 def attention_softcap_bias() -> Trial:
-    """The bias is added after the bound."""
+    """The bias is added after the soft cap."""
     bias = normal("attention.bias2", _BATCH, 1, _TIME, _SLOTS, scale=2)
     return _trial({**_parts(loud=3.0), "bias": bias}, asymmetric(), softcap=2.3)
 
@@ -195,13 +195,13 @@ def attention_one_query() -> Trial:
 
 
 @case(level="operations", id="attention.poisoned", rows=(5,))
-def poisoned(s: Subject) -> None:
+def poison_in_hidden_slots(s: Subject) -> None:
     """NaN in slots that no query sees does not leak; nor does infinity."""
     parts, mask = _parts(), asymmetric()
     parts["k"][:, :, 2], parts["v"][:, :, 2] = np.nan, np.inf
     mask[1, :, :, 5] = False
     parts["v"][1, :, 5] = np.nan
-    a, hosts = s.arrays(parts), s.rounded(parts)
+    a, hosts = s.arrays(parts), s.round(parts)
     got = s.ops.attention(a["q"], a["k"], a["v"], s.array(mask), scale=_SCALE)
 
     def formula(ar: Any) -> Host:
@@ -212,7 +212,7 @@ def poisoned(s: Subject) -> None:
 
 
 @case(level="gradients", id="attention.poisoned.gradient", rows=(5,), training=True)
-def poisoned_gradient(s: Subject) -> None:
+def poison_and_the_gradient(s: Subject) -> None:
     """Nor does NaN leak into the gradient of the queries."""
     parts, mask = _parts(), asymmetric()
     parts["k"][:, :, 2], parts["v"][:, :, 2] = np.nan, np.nan
@@ -229,7 +229,7 @@ def poisoned_gradient(s: Subject) -> None:
 
 @trial(id="rotate", op="rotate", rows=(9,))
 def rotate() -> Trial:
-    """Positions 2 and beyond; halves are paired, not neighbours; what lies behind is kept."""
+    """RoPE pairs the halves of a head, not neighbours, and leaves the elements behind them."""
     angles = normal("rotate.angles", _BATCH, 1, _TIME, 3, scale=2)
     return Trial(
         inputs={
@@ -244,7 +244,7 @@ def rotate() -> Trial:
 
 @trial(id="rotate.whole", op="rotate", rows=(9,))
 def rotate_whole() -> Trial:
-    """All of a head turns; one position, as in decoding."""
+    """RoPE over the whole head; one position, as in decoding."""
     angles = normal("rotate.whole.angles", _BATCH, 1, 1, 4, scale=2)
     return Trial(
         inputs={

@@ -1,4 +1,4 @@
-"""The cache: written in pieces, grown, read in part, it gives what attention over all gives."""
+"""The KV cache: written in pieces, grown and read in part, it gives what plain attention gives."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _K = normal("cache.k", _BATCH, _KV, _SLOTS, _WIDTH)
 _V = normal("cache.v", _BATCH, _KV, _SLOTS, _WIDTH)
 
 
-def _written(s: Subject, cache: Cache, pieces: Sequence[tuple[int, int]]) -> Cache:
-    """The cache with slots start … stop - 1 written, piece by piece."""
+def _write(s: Subject, cache: Cache, pieces: Sequence[tuple[int, int]]) -> Cache:
+    """Write keys and values into the slots start … stop - 1 of each piece."""
     for start, stop in pieces:
         keys, values = (s.array(x[:, :, start:stop]) for x in (_K, _V))
         cache = s.ops.cache_append(cache, keys, values, s.ops.asarray(start, "int32"))
     return cache
 
 
-def _attended(
+def _check_attention(
     s: Subject,
     cache: Cache,
     time: int,
@@ -41,7 +41,7 @@ def _attended(
     softcap: float | None = None,
     bias: Host = None,
 ) -> None:
-    """The last ``time`` of the written slots ask, causally."""
+    """Judge causal attention over the cache, from the last ``time`` of the written positions."""
     used = extent - 1
     where = np.array([range(used - time, used)] * _BATCH)
     slots = np.array([[*range(used), -1]] * _BATCH)
@@ -50,11 +50,11 @@ def _attended(
     options: dict[str, Any] = {"scale": 0.41, "softcap": softcap}
     more = {} if bias is None else {"bias": s.array(bias)}
     got = s.ops.cache_attend(cache, s.array(q), s.array(mask), extent=extent, **options, **more)
-    hosts = s.rounded([q, _K[:, :, :extent], _V[:, :, :extent]])
+    hosts = s.round([q, _K[:, :, :extent], _V[:, :, :extent]])
 
     def formula(ar: Any) -> Host:
         queries, keys, values = map(ar.constant, hosts)
-        known = None if bias is None else ar.constant(s.rounded(bias))
+        known = None if bias is None else ar.constant(s.round(bias))
         return oracle.attention(ar, queries, keys, values, mask, bias=known, **options)
 
     s.agree("output", got, formula)
@@ -66,50 +66,50 @@ def _empty(s: Subject, capacity: int) -> Cache:
 
 @case(level="operations", id="cache.one_piece")
 def one_piece(s: Subject) -> None:
-    """All slots written at once; one slot that nobody sees."""
-    _attended(s, _written(s, _empty(s, 9), [(0, 5)]), 2, 6)
+    """All slots written at once; one slot beyond them that no query sees."""
+    _check_attention(s, _write(s, _empty(s, 9), [(0, 5)]), 2, 6)
 
 
 @case(level="operations", id="cache.in_pieces", rows=(25,))
 def in_pieces(s: Subject) -> None:
     """A prompt of three, then one by one; the extent is less than the capacity."""
     pieces = [(0, 3), (3, 4), (4, 5), (5, 6)]
-    _attended(s, _written(s, _empty(s, 11), pieces), 1, 7)
+    _check_attention(s, _write(s, _empty(s, 11), pieces), 1, 7)
 
 
 @case(level="operations", id="cache.softcap", rows=(25,))
 def softcap(s: Subject) -> None:
-    """The bound on scores holds for the cache too."""
-    _attended(s, _written(s, _empty(s, 7), [(0, 6)]), 3, 7, softcap=0.8)
+    """The soft cap applies to attention over the cache too."""
+    _check_attention(s, _write(s, _empty(s, 7), [(0, 6)]), 3, 7, softcap=0.8)
 
 
 @case(level="operations", id="cache.bias", rows=(25,))
 def bias(s: Subject) -> None:
-    """A bias for each head is added to the scores of the cache too."""
+    """A bias for each head is added to the scores of attention over the cache too."""
     added = normal("cache.bias", 1, _HEADS, 3, 7, scale=2)
-    _attended(s, _written(s, _empty(s, 8), [(0, 4), (4, 6)]), 3, 7, bias=added)
+    _check_attention(s, _write(s, _empty(s, 8), [(0, 4), (4, 6)]), 3, 7, bias=added)
 
 
 @case(level="operations", id="cache.grown", rows=(25,))
-def grown(s: Subject) -> None:
-    """Growing keeps what was written, and what is written next lands behind it."""
-    cache = s.ops.cache_grow(_written(s, _empty(s, 4), [(0, 3)]), 10)
-    _attended(s, _written(s, cache, [(3, 5), (5, 6)]), 2, 7)
+def growth(s: Subject) -> None:
+    """Growing keeps the written slots, and the next ones are appended to them."""
+    cache = s.ops.cache_grow(_write(s, _empty(s, 4), [(0, 3)]), 10)
+    _check_attention(s, _write(s, cache, [(3, 5), (5, 6)]), 2, 7)
 
 
 @case(level="operations", id="cache_update.float")
 def update(s: Subject) -> None:
-    """Values take the slots from a start that is an array; the others keep theirs."""
+    """Values replace the slots from a start that is an array; the other slots stay."""
     for start in (0, 1, 3):
         host, values = normal("update", 2, 5, 3), normal("update.values", 2, 2, 3)
         got = s.ops.cache_update(s.array(host), s.array(values), s.ops.asarray(start, "int32"), 1)
         host[:, start : start + 2] = values
-        s.equal(f"at {start}", got, s.rounded(host), s.dtype)
+        s.equal(f"at {start}", got, s.round(host), s.dtype)
 
 
 @case(level="operations", id="cache_update.int32", dtypes=("float32",))
 def update_int32(s: Subject) -> None:
-    """Positions are kept in the same way, along the first axis too."""
+    """Positions are written in the same way, along the first axis too."""
     for axis, shape in ((0, (2, 4)), (1, (6, 1))):
         values = np.arange(8)[: shape[0] * shape[1]].reshape(shape)
         buffer = s.ops.full((6, 4), -1, "int32")
@@ -121,7 +121,7 @@ def update_int32(s: Subject) -> None:
 
 @trial(id="cache_update.values", rows=(25,))
 def update_values() -> Trial:
-    """Into a buffer that nothing flows through, along the last axis."""
+    """Gradients of values written into a buffer without gradient, along the last axis."""
     buffer = normal("update.still", 2, 3, 6)
 
     def formula(ar: Any, t: dict[str, Host]) -> Host:
@@ -138,8 +138,8 @@ def update_values() -> Trial:
 
 
 @trial(id="cache_update", rows=(25,))
-def update_traced() -> Trial:
-    """What is written and what it is written into are both computed, and both have gradients."""
+def update_with_gradients() -> Trial:
+    """Gradients of the values and of the buffer, where both are computed."""
 
     def native(s: Subject, t: dict[str, Any]) -> Any:
         buffer = t["buffer"] * t["buffer"]

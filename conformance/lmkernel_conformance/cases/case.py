@@ -1,8 +1,7 @@
-"""Cases, and the decorator that makes one of a function.
+"""Cases, and the decorator that makes a case of a function.
 
-Constraint: a case runs on any backend through `Subject` alone; which ones run follows from the
-profile, the levels and the dtypes that the backend declares. What is outside is not collected, and
-nothing is ever skipped.
+Constraint: a case reaches the backend through its `Subject` alone. Which cases run follows from the
+profile, the levels and the declared dtypes; others are not collected, and nothing is ever skipped.
 """
 
 from __future__ import annotations
@@ -10,41 +9,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
+from lmkernel_conformance.levels import LEVELS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from lmkernel_conformance.subject import Subject
 
-__all__ = ["LEVELS", "PROFILES", "Case", "Item", "case", "items"]
+__all__ = ["Case", "Item", "case", "items"]
 
-LEVELS = (
-    "document",
-    "operations",
-    "gradients",
-    "components",
-    "models",
-    "training",
-    "generation",
-    "checkpoints",
-)
-"""Lowest first: a level may build on all before it."""
-PROFILES = ("inference", "training", "full")
 _BOTH = ("float32", "float64")
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One check.
+    """One check of a backend.
 
     Args:
-        level: one of `LEVELS`.
-        name: unique, readable.
-        run: does it, and raises `Discrepancy`.
-        rows: the defects of the catalogue that it is made to catch.
-        dtypes: floating dtypes that it runs in, where the backend declares them.
+        level: one of `lmkernel_conformance.levels.LEVELS`.
+        name: the name, unique within the level.
+        run: the function that makes the check, and raises `Discrepancy`.
+        rows: the rows of the catalogue, that is the defects, that it is made to catch.
+        dtypes: the floating dtypes that it runs in, where the backend declares them.
         training: whether it takes gradients.
-        doc: what it checks, in a line.
+        doc: the line that says what it checks.
     """
 
     level: str
@@ -60,7 +49,7 @@ class Case:
             raise ValueError(f"case {self.name!r}: expected a level among {', '.join(LEVELS)}")
 
     def within(self, profile: str) -> bool:
-        """Whether the profile asks for it."""
+        """Whether the case belongs to a profile."""
         if profile == "inference":
             return not self.training and self.level != "training"
         return profile == "full" or self.level not in ("generation", "checkpoints")
@@ -69,14 +58,19 @@ class Case:
 @final
 @dataclass(frozen=True)
 class Item:
-    """A case in one dtype."""
+    """A case in one dtype.
+
+    Args:
+        case: the case.
+        dtype: the floating dtype that it runs in.
+    """
 
     case: Case
     dtype: str
 
     @property
     def id(self) -> str:
-        """Such as ``"softmax.large_logits-float32"``."""
+        """The id of the test, such as ``"softmax.large_logits-float32"``."""
         return f"{self.case.name}-{self.dtype}"
 
 
@@ -88,9 +82,19 @@ def case(
     dtypes: tuple[str, ...] = _BOTH,
     training: bool = False,
 ) -> Callable[[Callable[[Subject], None]], Case]:
-    """Make a case of a function; `lmkernel_conformance.cases` finds it by its type."""
+    """Make a case of a function, whose docstring says what it checks.
 
-    def made(run: Callable[[Subject], None]) -> Case:
+    `lmkernel_conformance.cases` finds it by its type.
+
+    Args:
+        level: one of `lmkernel_conformance.levels.LEVELS`.
+        id: the name of the case.
+        rows: the rows of the catalogue that it is made to catch.
+        dtypes: the floating dtypes that it runs in.
+        training: whether it takes gradients.
+    """
+
+    def make_case(run: Callable[[Subject], None]) -> Case:
         return Case(
             level=level,
             name=id,
@@ -101,21 +105,21 @@ def case(
             doc=(run.__doc__ or "").strip(),
         )
 
-    return made
+    return make_case
 
 
 def items(
     cases: Iterable[Case], *, profile: str, levels: Iterable[str], declared: Iterable[str]
 ) -> Iterator[Item]:
-    """What is to run, level by level.
+    """The items to run, level by level.
 
     Args:
-        cases: to choose from.
-        profile: one of `PROFILES`.
-        levels: some of `LEVELS`.
-        declared: floating dtypes that the backend declares.
+        cases: the cases to choose from.
+        profile: one of `lmkernel_conformance.levels.PROFILES`.
+        levels: some of `lmkernel_conformance.levels.LEVELS`.
+        declared: the floating dtypes that the backend declares.
     """
     wanted, there = set(levels), set(declared)
     chosen = [c for c in cases if c.level in wanted and c.within(profile)]
-    for made in sorted(chosen, key=lambda c: LEVELS.index(c.level)):
-        yield from (Item(made, dtype) for dtype in made.dtypes if dtype in there)
+    for one in sorted(chosen, key=lambda c: LEVELS.index(c.level)):
+        yield from (Item(one, dtype) for dtype in one.dtypes if dtype in there)

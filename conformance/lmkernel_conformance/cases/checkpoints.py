@@ -1,4 +1,4 @@
-"""Checkpoints: what is written as a Hugging Face directory is what is read, logits and all."""
+"""Checkpoints: a Hugging Face directory is read as it was written, down to the logits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from lmkernel.checkpoints import read_directory, write_directory
 from lmkernel.language_model import open_language_model
 from lmkernel_conformance.cases.case import case
-from lmkernel_conformance.inputs import normal, spread, tokens
+from lmkernel_conformance.inputs import normal, tokens, uniform
 from lmkernel_conformance.oracle import model as oracle
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _WIDTH, _HEADS, _KV, _HEAD, _HIDDEN, _VOCAB, _LAYERS = 24, 6, 2, 4, 20, 31, 2
 
 
 def _config(*, tied: bool) -> dict[str, Any]:
-    """A small Llama with a theta, an ε and a scaling that are nobody's default."""
+    """The config.json of a small Llama; its theta, ε and RoPE scaling are no library's defaults."""
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -53,7 +53,7 @@ def _config(*, tied: bool) -> dict[str, Any]:
 
 
 def _shapes(*, tied: bool) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Names and shapes as transformers writes them."""
+    """Names and shapes of tensors as transformers writes them."""
     q, kv = _HEADS * _HEAD, _KV * _HEAD
     yield "model.embed_tokens.weight", (_VOCAB, _WIDTH)
     for i in range(_LAYERS):
@@ -80,7 +80,7 @@ def _tensors(*, tied: bool) -> dict[str, Host]:
     found = {}
     for name, shape in _shapes(tied=tied):
         if "norm" in name:
-            x = spread(f"hf.{name}", *shape, low=0.5, high=1.7)
+            x = uniform(f"hf.{name}", *shape, low=0.5, high=1.7)
         else:
             x = normal(f"hf.{name}", *shape, scale=shape[-1] ** -0.5 if len(shape) > 1 else 0.3)
         found[name] = x.astype(np.float32)
@@ -88,7 +88,7 @@ def _tensors(*, tied: bool) -> dict[str, Host]:
 
 
 def _ours(theirs: Mapping[str, Host]) -> dict[str, Host]:
-    """The same under the names that the oracle uses, written out by hand."""
+    """The tensors under the oracle's names, by a table that is independent of the core's."""
     words = (
         ("model.embed_tokens", "embedding.tokens"),
         ("model.layers", "decoder.layers"),
@@ -109,7 +109,7 @@ def _ours(theirs: Mapping[str, Host]) -> dict[str, Host]:
 
 
 def _logits(s: Subject, *, tied: bool, **options: Any) -> None:
-    """Write, load, and compare every logit of two rows with the oracle's."""
+    """Write and load a checkpoint, and judge every logit of two rows."""
     theirs = _tensors(tied=tied)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
@@ -117,7 +117,7 @@ def _logits(s: Subject, *, tied: bool, **options: Any) -> None:
         loaded = open_language_model(path, s.backend, dtype=s.dtype)
         index = tokens("hf", 2, 9, vocab=_VOCAB)
         got = loaded.logits(index)
-    stored = {n: s.rounded(_stored(x, options)) for n, x in _ours(theirs).items()}
+    stored = {n: s.round(_round_as_file(x, options)) for n, x in _ours(theirs).items()}
     config = loaded.model.config
     limit = s.budgets(
         "logits",
@@ -130,27 +130,27 @@ def _logits(s: Subject, *, tied: bool, **options: Any) -> None:
     s.judge("logits", got, limit)
 
 
-def _stored(x: Host, options: Mapping[str, Any]) -> Host:
+def _round_as_file(x: Host, options: Mapping[str, Any]) -> Host:
     from lmkernel_conformance.precision import PRECISIONS
 
     return PRECISIONS[options.get("dtype", "float32")].round(x)
 
 
 @case(level="checkpoints", id="llama.untied", rows=(9, 10, 14))
-def untied(s: Subject) -> None:
-    """A head of its own."""
+def head_of_its_own(s: Subject) -> None:
+    """A checkpoint with a head of its own."""
     _logits(s, tied=False)
 
 
 @case(level="checkpoints", id="llama.tied", rows=(9, 10, 14))
-def tied(s: Subject) -> None:
-    """The head is the embedding."""
+def tied_head(s: Subject) -> None:
+    """A checkpoint whose head is tied to the embedding."""
     _logits(s, tied=True)
 
 
 @case(level="checkpoints", id="llama.sharded")
-def sharded(s: Subject) -> None:
-    """Several files and an index."""
+def shards(s: Subject) -> None:
+    """A checkpoint in several files with an index."""
     _logits(s, tied=False, shard_bytes=4000)
 
 

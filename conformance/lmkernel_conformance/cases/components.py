@@ -1,4 +1,4 @@
-"""Components: each kind against the oracle, values and gradients, and what each has of its own."""
+"""Components: each kind against the oracle, values and gradients, and cases of single kinds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lmkernel.config import (
 from lmkernel.interfaces import Embedded, View
 from lmkernel.parameters import flatten, nest
 from lmkernel_conformance.cases.case import Case, case
-from lmkernel_conformance.cases.kinds import CALLED, POSITIONS, build
+from lmkernel_conformance.cases.kinds import CALLS, POSITIONS, build_component
 from lmkernel_conformance.cases.trial import Trial, check_gradients, check_values, trial
 from lmkernel_conformance.inputs import normal, parameters
 from lmkernel_conformance.oracle import model
@@ -39,13 +39,13 @@ _ROWS = {
 
 
 def _kind_trial(s: Subject, kind: str) -> Trial:
-    component = build(s, kind)
+    component = build_component(s, kind)
     declared = component.declare()
     hosts = parameters(f"kind.{kind}", flatten(declared))
     return Trial(
         inputs=hosts,
-        native=lambda x, t: CALLED[kind].call(x, build(x, kind), nest(declared, t)),
-        formula=CALLED[kind].formula,
+        native=lambda x, t: CALLS[kind].call(x, build_component(x, kind), nest(declared, t)),
+        formula=CALLS[kind].formula,
     )
 
 
@@ -71,12 +71,12 @@ def _kind_cases(kind: str) -> list[Case]:
     return [plain, gradient]
 
 
-KINDS = tuple(made for kind in CALLED for made in _kind_cases(kind))
+KINDS = tuple(component for kind in CALLS for component in _kind_cases(kind))
 
 
 @trial(id="attention.view_bias", level="components")
 def view_bias() -> Trial:
-    """A bias that comes with the view is added to the scores of every head."""
+    """A bias in the view is added to the scores of every head."""
     config = AttentionConfig(width=12, heads=6, kv_heads=2, head_dim=4)
     mask = visible(POSITIONS, POSITIONS, causal=True)
     declared = {"q": (24, 12), "k": (8, 12), "v": (8, 12), "o": (12, 24)}
@@ -86,10 +86,10 @@ def view_bias() -> Trial:
     }
 
     def native(s: Subject, t: dict[str, Any]) -> Any:
-        made = s.factory.create("attention", config)
+        component = s.factory.create("attention", config)
         where = s.array(POSITIONS)
         view = View(where, where, s.array(mask), bias=t["bias"])
-        return made(nest(made.declare(), t), t["x"], view)[0]
+        return component(nest(component.declare(), t), t["x"], view)[0]
 
     def formula(ar: Any, t: dict[str, Host]) -> Host:
         own = {f"own.{name}": x for name, x in t.items()}
@@ -109,8 +109,8 @@ def _dense(kind: str, widths: tuple[int, ...], final: str) -> Trial:
     where = np.arange(4)[None]
 
     def native(s: Subject, t: dict[str, Any]) -> Any:
-        made = s.factory.create(kind, config)
-        called = made(nest(made.declare(), t), Embedded(t["x"], s.array(where)))
+        component = s.factory.create(kind, config)
+        called = component(nest(component.declare(), t), Embedded(t["x"], s.array(where)))
         return called.hidden if kind == "encoder" else called
 
     def formula(ar: Any, t: dict[str, Host]) -> Host:
@@ -121,19 +121,19 @@ def _dense(kind: str, widths: tuple[int, ...], final: str) -> Trial:
 
 
 @trial(id="document.encoder", level="components")
-def document_encoder() -> Trial:
-    """The document's encoder, 3→128→64→32→16, ReLU."""
+def tutorial_encoder() -> Trial:
+    """The tutorial's encoder, 3→128→64→32→16, ReLU."""
     return _dense("encoder", (3, 128, 64, 32, 16), "relu")
 
 
 @trial(id="document.decoder", level="components")
-def document_decoder() -> Trial:
-    """The document's decoder, mirrored, with a linear output."""
+def tutorial_decoder() -> Trial:
+    """The tutorial's decoder, the encoder mirrored, with a linear output."""
     return _dense("decoder", (16, 32, 64, 128, 3), "none")
 
 
 @trial(id="document.decoder.softmax", level="components")
-def document_decoder_softmax() -> Trial:
+def tutorial_decoder_softmax() -> Trial:
     """The same with a distribution over four tokens."""
     return _dense("decoder", (16, 32, 64, 128, 4), "softmax")
 
@@ -158,11 +158,11 @@ def _recurrent(cell: str) -> Trial:
         return [{w: {k: t[f"layers.{i}.{w}.{k}"] for k in kinds} for w in ways} for i in range(2)]
 
     def native(s: Subject, t: dict[str, Any]) -> list[Any]:
-        made = s.factory.create("encoder", config)
+        component = s.factory.create("encoder", config)
         embedded = Embedded(t["x"], s.array(POSITIONS))
-        # some frameworks sort the keys of a mapping: its order may decide nothing
+        # Some frameworks sort the keys of a mapping, so its order must not decide anything.
         turned = [dict(reversed(layer.items())) for layer in states(t)]
-        memory = made(nest(made.declare(), t), embedded, state=turned)
+        memory = component(nest(component.declare(), t), embedded, state=turned)
         return [memory.hidden, *(layer[k] for layer in memory.state for k in kinds)]
 
     def formula(ar: Any, t: dict[str, Host]) -> list[Host]:
@@ -187,25 +187,25 @@ def lstm() -> Trial:
 
 @case(level="components", id="recurrent.padding", rows=(11,))
 def recurrent_padding(s: Subject) -> None:
-    """A padded row gives what the row by itself gives, on either side."""
+    """Padding on either side does not change a row's outputs or its last state."""
     config = RecurrentConfig(input_width=4, width=3, layers=2, cell="gru", bidirectional=True)
-    made = s.factory.create("encoder", config)
-    hosts = s.rounded(parameters("rnn.pad", flatten(made.declare())))
-    params = s.arrays(nest(made.declare(), hosts))
-    x = s.rounded(normal("rnn.pad.x", 1, 3, 4))
-    limit, last = s.budgets("alone", lambda ar: _read(ar, config, hosts, x))
+    component = s.factory.create("encoder", config)
+    hosts = s.round(parameters("rnn.pad", flatten(component.declare())))
+    params = s.arrays(nest(component.declare(), hosts))
+    x = s.round(normal("rnn.pad.x", 1, 3, 4))
+    limit, last = s.budgets("alone", lambda ar: _run_alone(ar, config, hosts, x))
     for left in (True, False):
         parts = [np.full((1, 2, 4), 9.0), x]
         wide = np.concatenate(parts if left else parts[::-1], 1)
         where = np.array([[-1, -1, 0, 1, 2]] if left else [[0, 1, 2, -1, -1]])
-        padded = made(params, Embedded(s.array(wide), s.array(where)))
+        padded = component(params, Embedded(s.array(wide), s.array(where)))
         hidden = s.host(padded.hidden)
         s.judge(f"outputs, left={left}", hidden[:, 2:] if left else hidden[:, :3], limit)
         s.equal("padding", hidden[:, :2] if left else hidden[:, 3:], np.zeros((1, 2, 6)))
         s.judge(f"last state, left={left}", s.host(padded.state[-1]["h"]), last)
 
 
-def _read(ar: Any, config: RecurrentConfig, hosts: Host, x: Host) -> list[Host]:
+def _run_alone(ar: Any, config: RecurrentConfig, hosts: Host, x: Host) -> list[Host]:
     """Outputs and the last layer's last state of three unpadded positions."""
     own = {f"own.{name}": ar.constant(v) for name, v in hosts.items()}
     y, last = model.recurrent(ar, ar.constant(x), np.arange(3)[None], own, "own", config)

@@ -1,4 +1,4 @@
-"""What the contract says beside formulas: dtypes, copies, compilation, loops, refusals."""
+"""The contract beyond formulas: dtypes, copies, compilation, loops, refusals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Host = Any
 
 _WIDE = 2.0**-50
-"""Next to 1 it needs 51 binary digits: float32 has 24."""
+"""Added to 1 it needs 51 binary digits; float32 has 24."""
 
 
 @case(level="operations", id="float64.is_wide", dtypes=("float64",), rows=(29,))
@@ -39,7 +39,7 @@ def wide(s: Subject) -> None:
 
 
 @case(level="operations", id="float64.reductions", dtypes=("float64",), rows=(29,))
-def wide_composed(s: Subject) -> None:
+def wide_mean(s: Subject) -> None:
     """Means in float64 are not float32 inside."""
     x = np.array([1.0, 1 + _WIDE, 1 + 2 * _WIDE])
     s.equal("mean", s.ops.mean(s.array(x), 0), 1 + _WIDE, "float64")
@@ -55,8 +55,8 @@ def wide_gradient(s: Subject) -> None:
 
 @case(level="operations", id="asarray.copies")
 def copies(s: Subject) -> None:
-    """A host array that is written afterwards does not reach the device, nor the other way."""
-    host = s.rounded(normal("copies", 3, 2))
+    """Writing to a host array afterwards does not change the device's copy, nor the reverse."""
+    host = s.round(normal("copies", 3, 2))
     kept = host.copy()
     native = s.array(host)
     host[...] = 9.0
@@ -68,7 +68,7 @@ def copies(s: Subject) -> None:
 
 @case(level="operations", id="asarray.kinds", dtypes=("float32",))
 def kinds(s: Subject) -> None:
-    """Numbers, nested lists and arrays of other dtypes become what is asked for."""
+    """Numbers, nested lists and arrays of other dtypes are converted to the dtype asked for."""
     ops = s.ops
     s.equal("number", ops.asarray(2.5, "float32"), 2.5, "float32")
     s.equal("list", ops.asarray([[1, 2], [3, 4]], "float64"), [[1, 2], [3, 4]], "float64")
@@ -103,7 +103,7 @@ def astype(s: Subject) -> None:
 
 
 @case(level="operations", id="dtypes.kept")
-def kept(s: Subject) -> None:
+def dtypes_stay(s: Subject) -> None:
     """Operations stay in the dtype of their input: constants are typed, nothing is promoted."""
     ops, x = s.ops, s.array(normal("kept", 3, 4, scale=0.5, shift=2))
     ones = s.array(np.ones(4))
@@ -124,7 +124,7 @@ def kept(s: Subject) -> None:
 
 
 @case(level="operations", id="int32.kept", dtypes=("float32",))
-def int32_kept(s: Subject) -> None:
+def int32_stays(s: Subject) -> None:
     """Sums, products and maxima of int32 are int32."""
     ops, x = s.ops, np.array([[3, -4, 5], [7, 0, -1]])
     native = s.array(x)
@@ -150,7 +150,7 @@ def scan(s: Subject) -> None:
         start = {"total": s.array(np.array([0.5, 0.25])), "last": s.array(np.zeros(2))}
         xs = {"x": s.array(x), "use": s.array(flags)}
         end, (totals, products) = ops.scan(f, start, xs, reverse=reverse)
-        want = _scanned(x, flags, reverse=reverse)
+        want = _running_totals(x, flags, reverse=reverse)
         s.equal(f"carry, reverse={reverse}", end["total"], want["total"], s.dtype)
         s.equal(f"last, reverse={reverse}", end["last"], x[0] if reverse else x[-1], s.dtype)
         s.equal(f"first output, reverse={reverse}", totals, want["totals"], s.dtype)
@@ -159,7 +159,7 @@ def scan(s: Subject) -> None:
 
 @case(level="operations", id="scan.of_one")
 def scan_of_one(s: Subject) -> None:
-    """What is looped over may be a tuple of one, and so may what comes out."""
+    """The inputs of a loop may be a tuple of one array, and so may its outputs."""
     x = np.array([3.0, -1.0, 4.0])
     end, (ys,) = s.ops.scan(
         lambda carry, now: (carry + now[0], (carry * now[0],)), s.constant(2.0), (s.array(x),)
@@ -168,7 +168,7 @@ def scan_of_one(s: Subject) -> None:
     s.equal("output", ys, [6.0, -5.0, 16.0], s.dtype)
 
 
-def _scanned(x: Host, flags: Host, *, reverse: bool) -> dict[str, Host]:
+def _running_totals(x: Host, flags: Host, *, reverse: bool) -> dict[str, Host]:
     total, totals = np.array([0.5, 0.25]), np.zeros_like(x)
     for i in range(len(x))[:: -1 if reverse else 1]:
         total = total + x[i] * flags[i]
@@ -177,7 +177,7 @@ def _scanned(x: Host, flags: Host, *, reverse: bool) -> dict[str, Host]:
 
 
 @case(level="operations", id="compile", rows=(28,))
-def compiled(s: Subject) -> None:
+def compile_function(s: Subject) -> None:
     """Trees in and out, static positions, other shapes, and numbers that vary as 0-d arrays."""
     ops = s.ops
 
@@ -189,7 +189,7 @@ def compiled(s: Subject) -> None:
 
     g = ops.compile(f, static=(1,))
     for shape, power, factor in (((2, 3), 2, 0.5), ((4,), 3, 4.0), ((2, 3), 3, -1.0)):
-        x = s.rounded(normal("compile", *shape))
+        x = s.round(normal("compile", *shape))
         tree = {"x": s.array(x), "n": s.array(np.array([3]))}
         got = g(tree, power, s.constant(factor))
         want = x * x * factor if power == 2 else x * x * x * factor  # noqa: PLR2004 - the powers above
@@ -198,12 +198,12 @@ def compiled(s: Subject) -> None:
 
 
 @case(level="operations", id="compile.donated")
-def donated(s: Subject) -> None:
+def donation(s: Subject) -> None:
     """A donated buffer, updated in a loop, as decoding does."""
     ops = s.ops
     step = ops.compile(lambda b, v, i: ops.cache_update(b, v, i, 0), donate=(0,))
     buffer = ops.full((5, 2), 0.0, s.dtype)  # type: ignore[arg-type]  # declared by the backend
-    rows = s.rounded(normal("donated", 5, 2))
+    rows = s.round(normal("donated", 5, 2))
     for i in (3, 0, 4, 1, 2):
         buffer = step(buffer, s.array(rows[i : i + 1]), ops.asarray(i, "int32"))
     s.equal("buffer", buffer, rows, s.dtype)
@@ -218,8 +218,8 @@ def one_hot(s: Subject) -> None:
 
 
 @case(level="operations", id="unsupported.refused", dtypes=("float32",))
-def refused(s: Subject) -> None:
-    """What a backend declares unsupported raises `CapabilityError`, and says why."""
+def refusal(s: Subject) -> None:
+    """Operations declared unsupported raise `CapabilityError`, with the reason declared."""
     for name, reason in s.backend.capabilities.unsupported.items():
         try:
             getattr(s.ops, name)()

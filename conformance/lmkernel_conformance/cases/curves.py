@@ -1,9 +1,9 @@
-"""Fifty steps of training of each kind of model: the loss of every step, within its budget.
+"""Fifty training steps of each kind of model: the loss of every step, within its budget.
 
-Constraint: the same first bits and the same batches on every backend, dropout off. Adam magnifies a
-gradient near zero to a whole step, so no weight of these models has one that matters: rows of a
-table that are not looked up keep a gradient of exactly zero, and biases of keys, whose gradient is
-zero but for rounding, move nothing.
+Constraints: initial weights and batches are the same on every backend, and dropout is off. Adam
+turns a gradient of mere rounding noise into a whole step, which would make curves diverge. The
+models avoid it: table rows that are not looked up have a gradient of exactly zero, and the biases
+of keys, whose gradient is zero but for rounding, do not affect the loss.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from lmkernel.training.data import ArrayBatches
 from lmkernel_conformance.cases.case import Case, case
 from lmkernel_conformance.cases.models import batch
 from lmkernel_conformance.cases.zoo import ZOO, values
-from lmkernel_conformance.document.programs import PROGRAMS
-from lmkernel_conformance.document.training_runs import (
+from lmkernel_conformance.inputs import normal, tokens
+from lmkernel_conformance.oracle import training as oracle
+from lmkernel_conformance.tutorial.programs import PROGRAMS
+from lmkernel_conformance.tutorial.training_runs import (
     Losses,
     expected_curves,
     first_weights,
     run_programs,
 )
-from lmkernel_conformance.inputs import normal, tokens
-from lmkernel_conformance.oracle import training as oracle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,7 @@ _KINDS = ("llama", "gpt2", "gemma", "bert_masked", "bert_classes", "t5", "gru", 
 
 
 def data(name: str, *, shuffle: bool = True) -> Batches:
-    """Three batches of one of the zoo, padded, with some targets ignored."""
+    """Three batches for a model of the zoo, padded, with some targets ignored."""
     fed = batch(name)
     rows = len(fed.inputs)
     arrays: dict[str, Host] = {n: np.tile(x, (ROUNDS, 1)) for n, x in fed.options.items()}
@@ -65,7 +65,7 @@ def data(name: str, *, shuffle: bool = True) -> Batches:
 
 
 def _targets(name: str, arrays: Mapping[str, Host]) -> Host:
-    """Classes of rows, or of real positions, one in four of them ignored."""
+    """Classes of rows, or of real positions, of which one in four is ignored."""
     head: Any = ZOO[name].head
     rows = len(arrays["inputs"])
     if name == "bert_classes":
@@ -76,8 +76,8 @@ def _targets(name: str, arrays: Mapping[str, Host]) -> Host:
     return np.where((where >= 0) & kept, classes, -1)
 
 
-def trainer(s: Subject, name: str, optimizer: OptimizerConfig, **changes: Any) -> Trainer:
-    """The backend's trainer of one of the zoo, in the run's dtype."""
+def build_trainer(s: Subject, name: str, optimizer: OptimizerConfig, **changes: Any) -> Trainer:
+    """The backend's trainer for a model of the zoo, in the run's dtype."""
     dtype: Any = s.dtype
     settings: dict[str, Any] = {
         "model": ZOO[name],
@@ -88,8 +88,8 @@ def trainer(s: Subject, name: str, optimizer: OptimizerConfig, **changes: Any) -
         "policy": PrecisionPolicy(params=dtype, compute=dtype, output=dtype),
     }
     config = TrainerConfig(**{**settings, **changes})
-    made: Trainer = s.factory.create("trainer", config)
-    return made
+    trainer: Trainer = s.factory.create("trainer", config)
+    return trainer
 
 
 ADAM = OptimizerConfig(kind="adam")
@@ -97,17 +97,17 @@ ADAM = OptimizerConfig(kind="adam")
 
 def _curve(s: Subject, name: str) -> None:
     fed, first = data(name), values(s, name)
-    made, noted = trainer(s, name, ADAM), Losses()
-    made.fit(made.start(first), fed, callbacks=[noted])
+    trainer, recorder = build_trainer(s, name, ADAM), Losses()
+    trainer.fit(trainer.start(first), fed, callbacks=[recorder])
 
     def honest(ar: Any) -> list[Host]:
         batches = (fed.at(i) for i in range(STEPS))
         kind = "mse" if name == "document" else "cross_entropy"
         return oracle.run(ar, ZOO[name], kind, first, batches, oracle.adam(RATE))[0]
 
-    s.demand("steps", expected=STEPS, got=len(noted.losses))
+    s.demand("steps", expected=STEPS, got=len(recorder.losses))
     limits = s.budgets("losses", honest)
-    for step, (loss, limit) in enumerate(zip(noted.losses, limits, strict=True), 1):
+    for step, (loss, limit) in enumerate(zip(recorder.losses, limits, strict=True), 1):
         s.judge(f"loss of step {step}", np.asarray(loss), limit)
 
 
@@ -128,7 +128,7 @@ CASES = tuple(CURVES.values())
 
 @case(level="training", id="programs", dtypes=("float32",), training=True)
 def programs(s: Subject) -> None:
-    """The document's programs, every step of each."""
+    """The tutorial's programs: the loss of every step."""
     done = run_programs(s.factory)
     limits = expected_curves(first_weights(s.factory))
     for program in PROGRAMS:

@@ -1,4 +1,4 @@
-"""What components declare: shapes, first values, axes, and what may be packed or fused."""
+"""The declarations of components: shapes, initialisers, axes, and what may be packed or fused."""
 
 from __future__ import annotations
 
@@ -60,26 +60,28 @@ _DECLARED: Mapping[str, list[str]] = MappingProxyType(
 
 
 @case(level="components", id="declared", dtypes=("float32",))
-def declared(s: Subject) -> None:
-    """Shapes, first values, axes, and what may be packed, of all that a stack declares."""
+def stack_declarations(s: Subject) -> None:
+    """Shapes, initialisers, axes and packing of all parameters that a stack declares."""
     norm = NormConfig(kind="layer", eps=1e-5)
     offset = NormConfig(kind="rms", eps=1e-5, offset=1.0)
     mlp = MlpConfig(hidden=5, gated=False, activation="gelu", bias=True)
-    asked = {
+    configs = {
         "embedding": EmbeddingConfig(
             width=8, vocab=11, positions="learned", context=7, offset=2, segments=3, norm=offset
         ),
         "encoder": TransformerConfig(width=8, layers=1, attention=_ATTENTION, mlp=mlp, norm=norm),
         "decoder": RecurrentConfig(input_width=8, width=4, layers=1, cell="gru"),
     }
-    for interface, config in asked.items():
-        made = flatten(s.factory.create(interface, config).declare())
+    for interface, config in configs.items():
+        params = flatten(s.factory.create(interface, config).declare())
         s.demand(
-            interface, expected=_DECLARED[interface], got=sorted(map(_told, made, made.values()))
+            interface,
+            expected=_DECLARED[interface],
+            got=sorted(map(_describe, params, params.values())),
         )
 
 
-def _told(name: str, p: Any) -> str:
+def _describe(name: str, p: Any) -> str:
     scale = f" {p.init.scale:g}" if p.init.kind in ("normal", "uniform") else ""
     linear = " linear" if p.linear else ""
     return f"{name} {p.shape} {p.init.kind}{scale} {'/'.join(p.axes)}{linear} {p.fuse}".strip()

@@ -1,4 +1,4 @@
-"""Random numbers of the framework: keyed, uniform, and what dropout makes of them."""
+"""The framework's random numbers, which are keyed and uniform, and dropout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Host = Any
 
 @case(level="operations", id="random_uniform")
 def random_uniform(s: Subject) -> None:
-    """The same for one key, another for each other, in [0, 1), with the moments of a uniform."""
+    """Equal for equal keys, different for others, in [0, 1), with the moments of a uniform."""
     ops: Any = s.ops
     keys = [(1, 2), (2, 1), (1, 3), (0, 0), (2**31 - 1, 2**31 - 1)]
     draws = [s.host(ops.random_uniform(_key(s, k), (64, 63), s.dtype)) for k in keys]
@@ -48,8 +48,8 @@ def _uniform(s: Subject, what: str, x: Host) -> None:
 
 @case(level="operations", id="dropout")
 def dropout(s: Subject) -> None:
-    """A share of zeros, the rest divided by what is kept; keyed; nothing else."""
-    x = s.rounded(normal("dropout", 60, 50, shift=3))
+    """A share of zeros, the rest divided by 1 - rate; the same for one key, others for another."""
+    x = s.round(normal("dropout", 60, 50, shift=3))
     rate, ops = 0.25, s.ops
     got = [s.host(ops.dropout(s.array(x), _key(s, k), rate)) for k in ((5, 1), (5, 1), (5, 2))]
     s.equal("the same key", got[1], got[0])

@@ -32,10 +32,10 @@ def _embedding(config: EmbeddingConfig, segments: Host = None) -> Trial:
         inputs["norm.weight"] = normal("embedding.norm", width)
 
     def native(s: Subject, t: dict[str, Any]) -> Any:
-        made = s.factory.create("embedding", config)
+        component = s.factory.create("embedding", config)
         kinds = None if segments is None else s.array(segments)
-        params = nest(made.declare(), t)
-        return made(params, s.array(_TOKENS), s.array(POSITIONS), segments=kinds).hidden
+        params = nest(component.declare(), t)
+        return component(params, s.array(_TOKENS), s.array(POSITIONS), segments=kinds).hidden
 
     def formula(ar: Any, t: dict[str, Host]) -> Host:
         own = {f"own.{name}": x for name, x in t.items()}
@@ -57,25 +57,25 @@ def gather() -> Trial:
 
 
 @case(level="components", id="embedding.packed")
-def packed(s: Subject) -> None:
+def packed_table(s: Subject) -> None:
     """Rows of a packed table, by a gather and as a product, are the table's rows bit for bit."""
-    table = s.rounded(normal("embedding.packed", 11, 6))
+    table = s.round(normal("embedding.packed", 11, 6))
     for lookup in ("gather", "one_hot"):
-        made = s.factory.create("embedding", EmbeddingConfig(width=6, vocab=11, lookup=lookup))
+        component = s.factory.create("embedding", EmbeddingConfig(width=6, vocab=11, lookup=lookup))
         params = {"tokens": {"weight": s.ops.pack_linear(s.array(table))}}
-        got = made(params, s.array(_TOKENS), s.array(POSITIONS)).hidden
+        got = component(params, s.array(_TOKENS), s.array(POSITIONS)).hidden
         s.equal(lookup, got, table[_TOKENS], s.dtype)
 
 
 @trial(id="embedding.scale", level="components", rows=(26,))
 def scale() -> Trial:
-    """A factor that is no power of two."""
+    """A scale that is not a power of two."""
     return _embedding(EmbeddingConfig(width=6, vocab=11, scale=math.sqrt(6)))
 
 
 @trial(id="embedding.scale_of_two", level="components", rows=(26,))
 def scale_of_two() -> Trial:
-    """A factor that is a power of two multiplies as any other."""
+    """A scale that is a power of two multiplies like any other."""
     return _embedding(EmbeddingConfig(width=6, vocab=11, scale=2.0))
 
 
@@ -86,7 +86,7 @@ def sinusoidal() -> Trial:
 
 
 @trial(id="embedding.segments", level="components")
-def segmented() -> Trial:
+def segment_table() -> Trial:
     """Segments that differ between rows and inside them."""
     segments = np.array([[0, 0, 2, 1, 1], [1, 2, 2, 0, 1]])
     return _embedding(EmbeddingConfig(width=6, vocab=11, segments=3), segments)
@@ -94,7 +94,7 @@ def segmented() -> Trial:
 
 @trial(id="embedding.one_segment", level="components")
 def one_segment() -> Trial:
-    """Where none is said, every token is of segment 0."""
+    """Without segments given, every token is in segment 0."""
     return _embedding(EmbeddingConfig(width=6, vocab=11, segments=3))
 
 
@@ -115,9 +115,9 @@ def _rotation(rotary: RotaryConfig, where: Host) -> Trial:
     config = EmbeddingConfig(width=2, vocab=2, positions="rotary", rotary=rotary)
 
     def native(s: Subject, t: dict[str, Any]) -> list[Any]:
-        made = s.factory.create("embedding", config)
+        component = s.factory.create("embedding", config)
         params = {"tokens": {"weight": t["table"]}}
-        return list(made(params, s.array(np.zeros_like(where)), s.array(where)).rotation)
+        return list(component(params, s.array(np.zeros_like(where)), s.array(where)).rotation)
 
     return Trial(
         inputs={"table": normal("rotation.table", 2, 2)},
@@ -131,19 +131,19 @@ _FAR = np.array([[0, 1, 2, 3, 17, 101], [-1, -1, 0, 1, 1023, 4097]])
 
 @trial(id="rotary.theta", level="components", rows=(9, 10), gradients=False)
 def rotary_theta() -> Trial:
-    """A theta of 5e5, positions far out."""
+    """RoPE with a theta of 5e5, at large positions."""
     return _rotation(RotaryConfig(dim=12, theta=5e5), _FAR)
 
 
 @trial(id="rotary.linear", level="components", rows=(10,), gradients=False)
 def rotary_linear() -> Trial:
-    """Positions divided by a factor."""
+    """RoPE with linear scaling: positions are divided by a factor."""
     return _rotation(RotaryConfig(dim=12, scaling="linear", factor=4.0), _FAR)
 
 
 @trial(id="rotary.llama3", level="components", rows=(10,), gradients=False)
 def rotary_llama3() -> Trial:
-    """Wavelengths on both sides of the ramp and on it."""
+    """RoPE with Llama 3's scaling: wavelengths below, on and above the ramp."""
     config = RotaryConfig(
         dim=16,
         theta=5e5,

@@ -1,4 +1,4 @@
-"""Generation: tokens from logits, and from prompts, are those of the definitions."""
+"""Generation: tokens from logits and from prompts, against the definitions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from lmkernel.generation import GenerationOptions, draw, generate_tokens, sample
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.models import batch, outputs
-from lmkernel_conformance.cases.zoo import ZOO, made, values
+from lmkernel_conformance.cases.zoo import ZOO, build_model, values
 from lmkernel_conformance.discrepancy import Discrepancy
 from lmkernel_conformance.inputs import normal, tokens
 from lmkernel_conformance.oracle import model as oracle
@@ -30,11 +30,11 @@ _PROMPTS = (
 _GREEDY = GenerationOptions(max_new_tokens=6)
 
 
-def _generated(
+def _generate(
     s: Subject, name: str, prompts: Any, options: GenerationOptions, **more: Any
 ) -> list[list[int]]:
-    """The tokens of each row."""
-    model = made(s, name)
+    """The tokens of each row of a batch of prompts."""
+    model = build_model(s, name)
     params = model.pack(values(s, name))
     steps = list(generate_tokens(model, params, prompts, options, **more))
     return [[t for t in row if t is not None] for row in zip(*steps, strict=True)]
@@ -63,38 +63,38 @@ def _is_greedy(s: Subject, name: str, prompt: tuple[int, ...], got: list[int]) -
 
 @case(level="generation", id="greedy", rows=(25,))
 def greedy(s: Subject) -> None:
-    """Cached greedy decoding takes the largest logit of the uncached model at every step."""
+    """Greedy decoding with the KV cache takes the largest logit of the model without it."""
     for name in ("llama", "gpt2", "gemma"):
-        (got,) = _generated(s, name, _PROMPTS[:1], _GREEDY)
+        (got,) = _generate(s, name, _PROMPTS[:1], _GREEDY)
         s.demand(f"{name}: tokens", expected=6, got=len(got))
         _is_greedy(s, name, _PROMPTS[0], got)
 
 
 @case(level="generation", id="greedy.batch", rows=(11, 25))
 def greedy_batch(s: Subject) -> None:
-    """Rows of unequal length give what each gives alone."""
-    together = _generated(s, "llama", _PROMPTS, _GREEDY)
+    """Each row of a batch of unequal lengths gives the tokens that it gives alone."""
+    together = _generate(s, "llama", _PROMPTS, _GREEDY)
     for prompt, row in zip(_PROMPTS, together, strict=True):
         _is_greedy(s, "llama", prompt, row)
-        (alone,) = _generated(s, "llama", [prompt], _GREEDY)
+        (alone,) = _generate(s, "llama", [prompt], _GREEDY)
         s.demand(f"tokens after {prompt}", expected=alone, got=row)
 
 
 @case(level="generation", id="sampling.seed", rows=(30,))
-def seeded(s: Subject) -> None:
+def sampling_seed(s: Subject) -> None:
     """One seed gives the same tokens, alone or beside other rows; another seed gives others."""
     options = GenerationOptions(max_new_tokens=8, temperature=1.5, seed=11)
-    rows = _generated(s, "llama", _PROMPTS, options)
-    s.demand("again", expected=rows, got=_generated(s, "llama", _PROMPTS, options))
-    (alone,) = _generated(s, "llama", _PROMPTS[:1], options)
+    rows = _generate(s, "llama", _PROMPTS, options)
+    s.demand("again", expected=rows, got=_generate(s, "llama", _PROMPTS, options))
+    (alone,) = _generate(s, "llama", _PROMPTS[:1], options)
     s.demand("the first row alone", expected=rows[0], got=alone)
-    other = _generated(s, "llama", _PROMPTS, replace(options, seed=12))
+    other = _generate(s, "llama", _PROMPTS, replace(options, seed=12))
     s.demand("another seed differs", expected=True, got=other != rows)
 
 
 @case(level="generation", id="sampling.draws", dtypes=("float64",), rows=(30,))
 def draws(s: Subject) -> None:
-    """Draws are keyed by seed, row and step: bit for bit these numbers."""
+    """Draws are keyed by seed, row and step, and are exactly these numbers."""
     got = tuple(draw(*key).hex() for key in ((0, 0, 0), (7, 0, 3), (7, 3, 0)))
     s.demand(
         "draws",
@@ -105,7 +105,7 @@ def draws(s: Subject) -> None:
 
 @case(level="generation", id="sampling.picks", dtypes=("float64",), rows=(30,))
 def picks(s: Subject) -> None:
-    """Each token is what the oracle's distribution and the draw say, filter by filter."""
+    """Each token is the one that the oracle picks, for each filter."""
     filters: list[dict[str, Any]] = [
         {"temperature": 0.7},
         {"temperature": 2.5},
@@ -145,7 +145,7 @@ def penalty(s: Subject) -> None:
 
 @case(level="generation", id="sampling.edges", dtypes=("float64",), rows=(18,))
 def edges(s: Subject) -> None:
-    """Logits of ±1000; and a token with just the share that ``min_p`` asks for, which is kept."""
+    """Logits of ±1000; and a token with exactly the probability that ``min_p`` asks for stays."""
     far = np.array([1000.0, 999.0, -1000.0, 1000.5])
     half = np.array([-np.log(2.0), 0.0, -5.0])
     asked: list[tuple[Host, dict[str, Any]]] = [(far, {}), (half, {"min_p": 0.5})]
@@ -159,10 +159,10 @@ def edges(s: Subject) -> None:
 
 @case(level="generation", id="ends")
 def ends(s: Subject) -> None:
-    """A row ends at its end token, which is given; the others go on as if it were not there."""
-    whole = _generated(s, "llama", _PROMPTS, _GREEDY)
+    """A row stops at its end token, which is returned; the other rows go on unaffected."""
+    whole = _generate(s, "llama", _PROMPTS, _GREEDY)
     end = whole[0][2]
-    got = _generated(s, "llama", _PROMPTS, _GREEDY, end_ids=(end,))
+    got = _generate(s, "llama", _PROMPTS, _GREEDY, end_ids=(end,))
     for row, full in zip(got, whole, strict=True):
         stop = full.index(end) + 1 if end in full else len(full)
         s.demand("tokens", expected=full[:stop], got=row)
@@ -170,8 +170,8 @@ def ends(s: Subject) -> None:
 
 @case(level="generation", id="encoder_decoder", rows=(8,))
 def encoder_decoder(s: Subject) -> None:
-    """Greedy tokens of a model with a memory, from a padded source, are the oracle's."""
-    model, fed = made(s, "t5"), batch("t5")
+    """Greedy tokens of an encoder-decoder model, from a padded source, are the oracle's."""
+    model, fed = build_model(s, "t5"), batch("t5")
     hosts = values(s, "t5")
     params = model.pack(hosts)
     memory = model.encode(params, s.array(fed.inputs), s.array(fed.options["positions"]))

@@ -1,4 +1,4 @@
-"""What the contract says of gradients: structure, dtype, unused leaves, what does not flow."""
+"""The contract's rules for gradients: structure, dtype, unused leaves, stopped gradients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Host = Any
 
 @case(level="gradients", id="trees", training=True)
 def trees(s: Subject) -> None:
-    """Dicts, lists and tuples come back as they went, whatever the order of their keys."""
+    """Gradients have the tree of the inputs, whatever the order of its keys."""
     ops = s.ops
     tree = {
         "z": s.array(np.array([1.0, 2.0])),
@@ -38,7 +38,7 @@ def trees(s: Subject) -> None:
 
 @case(level="gradients", id="aux", training=True)
 def aux(s: Subject) -> None:
-    """What is returned beside the value comes back as it is, and is not differentiated."""
+    """Auxiliary outputs come back unchanged and are not differentiated."""
     ops = s.ops
     x = s.array(np.array([1.5, -2.0]))
 
@@ -58,7 +58,7 @@ def aux(s: Subject) -> None:
 
 
 @case(level="gradients", id="unused", training=True)
-def unused(s: Subject) -> None:
+def unused_leaf(s: Subject) -> None:
     """A leaf that is not used gets zeros in its own shape and dtype."""
     ops = s.ops
     tree = {"used": s.array(np.array([1.5, -2.0])), "idle": s.array(normal("idle", 3, 2))}
@@ -68,7 +68,7 @@ def unused(s: Subject) -> None:
 
 
 @case(level="gradients", id="nothing_used", training=True)
-def nothing_used(s: Subject) -> None:
+def no_leaf(s: Subject) -> None:
     """A value that depends on no leaf has a gradient of zeros."""
     ops = s.ops
     value, g = ops.value_and_grad(lambda _: s.constant(2.5))({"x": s.array(np.ones((2, 3)))})
@@ -78,14 +78,14 @@ def nothing_used(s: Subject) -> None:
 
 @case(level="gradients", id="stop_gradient", training=True)
 def stop_gradient(s: Subject) -> None:
-    """Nothing flows through it, and what goes beside it does."""
+    """No gradient flows through ``stop_gradient``; other paths are unaffected."""
     ops, x = s.ops, np.array([2.0, -3.0])
     _, g = ops.value_and_grad(lambda t: ops.sum(ops.stop_gradient(t) * t, 0))(s.array(x))
     s.equal("gradient", g, x, s.dtype)
 
 
 @case(level="gradients", id="mixed_dtypes", training=True, dtypes=("float32",))
-def mixed(s: Subject) -> None:
+def leaves_of_two_dtypes(s: Subject) -> None:
     """Each leaf's gradient has its own dtype, through astype."""
     ops = s.ops
     tree = {"narrow": s.array(np.array([1.5])), "wide": ops.asarray([2.0], "float64")}
@@ -101,7 +101,7 @@ def mixed(s: Subject) -> None:
 
 @case(level="gradients", id="integers_inside", training=True)
 def integers_inside(s: Subject) -> None:
-    """An integer on the way, such as an index made from a value, carries no gradient."""
+    """An integer inside, such as an index computed from a value, carries no gradient."""
     ops, x = s.ops, np.array([0.5, 3.0, 1.0])
 
     def f(t: Any) -> Any:
@@ -132,7 +132,7 @@ def softmax_at_ties(s: Subject) -> None:
 
 @case(level="gradients", id="scan", training=True)
 def scan(s: Subject) -> None:
-    """Through a loop, to its first state, its inputs and what it closes over.
+    """The gradient through a loop, to its first state, its inputs and its closure.
 
     h' = w·h + x from h₀ over three steps: ∂h₃/∂h₀ = w³, ∂h₃/∂w = 3w²h₀ + 2w·x₁ + x₂.
     """
@@ -154,28 +154,28 @@ def scan(s: Subject) -> None:
 
 
 @case(level="gradients", id="compiled", training=True, rows=(28,))
-def compiled(s: Subject) -> None:
-    """A gradient that is compiled is the one that is not."""
+def compiled_gradient(s: Subject) -> None:
+    """A compiled gradient is the eager one, within the budget."""
     ops, x = s.ops, normal("gradient.compiled", 3, 4)
     step = ops.value_and_grad(lambda t: ops.sum(ops.reshape(ops.tanh(t * t), (-1,)), 0))
     value, g = ops.compile(step)(s.array(x))
-    host = s.rounded(x)
-    s.agree("value", value, lambda ar: _squashed(ar, ar.constant(host)))
+    host = s.round(x)
+    s.agree("value", value, lambda ar: _sum_of_tanh(ar, ar.constant(host)))
     s.agree("gradient", g, lambda ar: _slope(ar, host))
 
 
-def _squashed(ar: Any, x: Host) -> Host:
+def _sum_of_tanh(ar: Any, x: Host) -> Host:
     return ar.sum(ar.reshape(ar.tanh(x * x), (-1,)), 0)
 
 
 def _slope(ar: Any, host: Host) -> Host:
     leaves = {"x": ar.constant(host)}
-    return gradient(ar, lambda t: [_squashed(ar, t["x"])], leaves, [ar.full((), 1.0)])["x"]
+    return gradient(ar, lambda t: [_sum_of_tanh(ar, t["x"])], leaves, [ar.full((), 1.0)])["x"]
 
 
 @case(level="gradients", id="remat", training=True)
 def remat(s: Subject) -> None:
-    """Computing inner values again gives the same value and gradient."""
+    """Gradient checkpointing (``remat``) changes neither the value nor the gradient."""
     ops, x = s.ops, np.array([0.25, -1.5, 0.75])
     f = ops.remat(lambda t: {"y": t["x"] * t["x"] * t["x"]})
     total = ops.value_and_grad(lambda t: ops.sum(f(t)["y"], 0))
@@ -186,7 +186,7 @@ def remat(s: Subject) -> None:
 
 @case(level="gradients", id="dropout", training=True)
 def dropout(s: Subject) -> None:
-    """What was dropped has no gradient, what was kept has 1 / (1 - rate)."""
+    """Dropped elements have a gradient of 0, the others one of 1 / (1 - rate)."""
     ops, x = s.ops, s.array(np.full((6, 7), 2.0))
     key, rate = ops.asarray([3, 4], "int32"), 0.5
     kept = s.host(ops.dropout(x, key, rate)) != 0

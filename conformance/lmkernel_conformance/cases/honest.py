@@ -1,4 +1,4 @@
-"""What a backend must not hide: NaN and infinity, and the numbers next to the smallest."""
+"""NaN and infinity, which a backend must not hide."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @case(level="operations", id="honest.not_finite")
 def not_finite(s: Subject) -> None:
-    """NaN and infinity go to the device, through operations, and come back."""
+    """NaN and infinity survive transfer and propagate through operations."""
     ops, x = s.ops, np.array([np.nan, np.inf, -np.inf, 1.5])
     native = s.array(x)
     s.equal("transfer", native, x, s.dtype)

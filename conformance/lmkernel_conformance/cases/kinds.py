@@ -1,4 +1,4 @@
-"""Each kind of component, how it is called, and what the oracle says of the call."""
+"""Each kind of component: how the suite calls it, and the oracle's formula of the call."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from lmkernel_conformance.subject import Subject
 
-__all__ = ["CALLED", "POSITIONS", "Kind", "build", "called"]
+__all__ = ["CALLS", "POSITIONS", "Kind", "build_component", "call_component"]
 
 Host = Any
 
@@ -47,12 +47,12 @@ _TARGET = np.abs(_X) / np.abs(_X).sum(-1, keepdims=True)
 @final
 @dataclass(frozen=True)
 class Kind:
-    """One kind.
+    """One kind of component.
 
     Args:
-        config: of the component.
-        call: ``f(subject, component, params) -> results`` on the backend.
-        formula: ``f(arithmetic, parameters by name) -> results`` on the oracle.
+        config: the configuration of the component.
+        call: the call on the backend, ``f(subject, component, params) -> results``.
+        formula: the formula on the oracle, ``f(arithmetic, parameters by name) -> results``.
     """
 
     config: Any
@@ -60,35 +60,35 @@ class Kind:
     formula: Callable[[Any, dict[str, Host]], Any]
 
 
-def build(s: Subject, kind: str) -> Any:
-    """The component of ``"interface:kind"`` that the backend hands out."""
-    return s.factory.create(kind.partition(":")[0], CALLED[kind].config)
+def build_component(s: Subject, kind: str) -> Any:
+    """Create the backend's component of ``"interface:kind"``."""
+    return s.factory.create(kind.partition(":")[0], CALLS[kind].config)
 
 
-def called(s: Subject, kind: str, component: Any, params: Any) -> Any:
-    """Its results on this kind's inputs."""
-    return CALLED[kind].call(s, component, params)
+def call_component(s: Subject, kind: str, component: Any, params: Any) -> Any:
+    """Call a component on the inputs of its kind."""
+    return CALLS[kind].call(s, component, params)
 
 
-def _embedded(s: Subject, rotary: RotaryConfig | None = None) -> Embedded:
-    """The inputs of a stack, with rotary positions if wanted, made by the backend's embedding."""
+def _embed(s: Subject, rotary: RotaryConfig | None = None) -> Embedded:
+    """The inputs of a stack, with RoPE by the backend's embedding if configured."""
     turn = None
     if rotary is not None:
         config = EmbeddingConfig(width=2, vocab=2, positions="rotary", rotary=rotary)
         table = {"tokens": {"weight": s.array(np.zeros((2, 2)))}}
-        made = s.factory.create("embedding", config)
-        turn = made(table, s.array(np.zeros_like(POSITIONS)), s.array(POSITIONS)).rotation
+        embedding = s.factory.create("embedding", config)
+        turn = embedding(table, s.array(np.zeros_like(POSITIONS)), s.array(POSITIONS)).rotation
     return Embedded(s.array(_X), s.array(POSITIONS), turn)
 
 
 def _own(p: Mapping[str, Host]) -> dict[str, Host]:
-    """Parameters of a component, under the name that the oracle looks for."""
+    """The parameters of a component, under the prefix that the formulas use."""
     return {f"own.{name}": x for name, x in p.items()}
 
 
 _ROTARY = RotaryConfig(dim=4, theta=5e5)
 _ATTENTION = AttentionConfig(width=12, heads=6, kv_heads=2, head_dim=4, bias=True, out_bias=True)
-_NORMED = AttentionConfig(
+_QK_NORM = AttentionConfig(
     width=12,
     heads=4,
     kv_heads=2,
@@ -102,7 +102,7 @@ _NORM = NormConfig(kind="rms", eps=1e-5)
 
 def _view(s: Subject) -> View:
     mask = visible(POSITIONS, POSITIONS, causal=True)
-    turn = _embedded(s, _ROTARY).rotation
+    turn = _embed(s, _ROTARY).rotation
     return View(s.array(POSITIONS), s.array(POSITIONS), s.array(mask), turn)
 
 
@@ -140,11 +140,11 @@ _EMBEDDING = EmbeddingConfig(
 
 
 def _encode(s: Subject, c: Any, p: Any) -> Any:
-    return c(p, _embedded(s)).hidden
+    return c(p, _embed(s)).hidden
 
 
 def _decode(s: Subject, c: Any, p: Any) -> Any:
-    return c(p, _embedded(s))
+    return c(p, _embed(s))
 
 
 def _weights(s: Subject, c: Any, p: Any) -> Any:
@@ -155,7 +155,7 @@ def _x(ar: Any) -> Host:
     return ar.constant(_X)
 
 
-def _compared(target: Host) -> Callable[[Subject, Any, Any], Any]:
+def _call_loss(target: Host) -> Callable[[Subject, Any, Any], Any]:
     return lambda s, c, _: list(c(s.array(_X), s.array(target)))
 
 
@@ -168,7 +168,7 @@ def _single(ar: Any, p: dict[str, Host]) -> Host:
     return activation.softmax(ar, scores) * _x(ar)
 
 
-CALLED: Mapping[str, Kind] = MappingProxyType(
+CALLS: Mapping[str, Kind] = MappingProxyType(
     {
         "embedding:token": Kind(
             _EMBEDDING,
@@ -182,7 +182,7 @@ CALLED: Mapping[str, Kind] = MappingProxyType(
         ),
         "attention:multi_head": Kind(_ATTENTION, _weights, _multi_head),
         "attention:multi_head.normed": Kind(
-            _NORMED, _weights, lambda ar, p: _multi_head(ar, p, _NORMED)
+            _QK_NORM, _weights, lambda ar, p: _multi_head(ar, p, _QK_NORM)
         ),
         "attention:single_vector": Kind(
             AttentionConfig(kind="single_vector", width=12, heads=1), _weights, _single
@@ -204,7 +204,7 @@ CALLED: Mapping[str, Kind] = MappingProxyType(
         ),
         "decoder:transformer": Kind(
             _DECODER,
-            lambda s, c, p: c(p, _embedded(s, _ROTARY), memory=_memory(s)),
+            lambda s, c, p: c(p, _embed(s, _ROTARY), memory=_memory(s)),
             lambda ar, p: stack(
                 ar,
                 _x(ar),
@@ -228,7 +228,7 @@ CALLED: Mapping[str, Kind] = MappingProxyType(
         ),
         "loss:mse": Kind(
             LossConfig(kind="mse"),
-            _compared(_TARGET),
+            _call_loss(_TARGET),
             lambda ar, _: [
                 120.0 * loss.mse(ar, _x(ar), ar.constant(_TARGET)),
                 ar.full((), 120.0),
@@ -236,16 +236,16 @@ CALLED: Mapping[str, Kind] = MappingProxyType(
         ),
         "loss:cross_entropy": Kind(
             LossConfig(kind="cross_entropy", smoothing=0.1),
-            _compared(_TARGETS),
+            _call_loss(_TARGETS),
             lambda ar, _: _total(ar, loss.cross_entropy(ar, _x(ar), _TARGETS, 0.1), 8.0),
         ),
         "loss:soft_cross_entropy": Kind(
             LossConfig(kind="soft_cross_entropy"),
-            _compared(_TARGET),
+            _call_loss(_TARGET),
             lambda ar, _: _total(
                 ar, loss.soft_cross_entropy(ar, _x(ar), ar.constant(_TARGET)), 10.0
             ),
         ),
     }
 )
-"""By ``"interface:kind"``."""
+"""The kinds, by ``"interface:kind"``."""

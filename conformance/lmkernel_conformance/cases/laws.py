@@ -1,4 +1,4 @@
-"""Laws that hold whatever the numbers: they would catch a mistake in the oracle too."""
+"""Laws that hold for any numbers, and so would catch a mistake in the oracle too."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def softmax_total(s: Subject) -> None:
 
 @case(level="operations", id="law.norm_scale")
 def norm_scale(s: Subject) -> None:
-    """Without an ε that counts, a norm does not see the scale of its input."""
-    x, w = s.rounded(normal("scale", 3, 9)), s.rounded(normal("scale.w", 9))
+    """With a negligible ε, a norm does not depend on the scale of its input."""
+    x, w = s.round(normal("scale", 3, 9)), s.round(normal("scale.w", 9))
     for name, definition in (("rms_norm", norm.rms_norm), ("layer_norm", _no_bias)):
-        limit = s.budgets(name, functools.partial(_normed, definition=definition, x=x, w=w))
+        limit = s.budgets(name, functools.partial(_apply_norm, definition=definition, x=x, w=w))
         for factor in (1.0, 2.0**10, 2.0**-10):
             f: Any = getattr(s.ops, name)
             rest = (1e-30,) if name == "rms_norm" else (None, 1e-30)
@@ -58,7 +58,7 @@ def norm_scale(s: Subject) -> None:
             s.judge(f"{name} of {factor}·x", s.host(got), limit[0])
 
 
-def _normed(ar: Any, *, definition: Any, x: Host, w: Host) -> Host:
+def _apply_norm(ar: Any, *, definition: Any, x: Host, w: Host) -> Host:
     return definition(ar, ar.constant(x), ar.constant(w), 1e-30)
 
 
@@ -77,7 +77,7 @@ def _attend(s: Subject, parts: list[Host], mask: Host, scale: float = 0.6) -> Ho
 
 
 def _limit(s: Subject, parts: list[Host], mask: Host) -> Any:
-    hosts = s.rounded(parts)
+    hosts = s.round(parts)
 
     def formula(ar: Any) -> Host:
         q, k, v = map(ar.constant, hosts)
@@ -88,7 +88,7 @@ def _limit(s: Subject, parts: list[Host], mask: Host) -> Any:
 
 @case(level="operations", id="law.attention_causality", rows=(1, 3))
 def causality(s: Subject) -> None:
-    """A change of a later key or value moves no earlier output, not by a bit."""
+    """Changing a later key or value does not change an earlier output by a single bit."""
     parts, where = _parts(), np.array([range(5)] * 2)
     mask = attention.visible(where, where, causal=True)
     before = _attend(s, parts, mask)
@@ -116,7 +116,7 @@ def permutation(s: Subject) -> None:
 
 @case(level="operations", id="law.attention_batch_order")
 def batch_order(s: Subject) -> None:
-    """Each row of a batch is by itself."""
+    """The rows of a batch do not affect each other."""
     parts = _parts()
     limit = _limit(s, parts, None)
     swapped = [x[::-1] for x in parts]
@@ -130,7 +130,7 @@ def equal_keys(s: Subject) -> None:
     k = np.broadcast_to(k[:, :, :1], k.shape).copy()
     mask = np.zeros((2, 1, 5, 5), bool)
     mask[..., :4] = True
-    hosts = s.rounded(v)
+    hosts = s.round(v)
     limit = s.budgets("mean", lambda ar: _mean(ar, hosts))[0]
     s.judge("mean", _attend(s, [q, k, v], mask), limit)
 
@@ -144,7 +144,7 @@ def _mean(ar: Any, v: Host) -> Host:
 @case(level="operations", id="law.linear_is_linear")
 def linearity(s: Subject) -> None:
     """A row's output does not depend on the other rows of the batch."""
-    x, w = s.rounded(normal("linearity", 9, 21)), s.rounded(normal("linearity.w", 13, 21))
+    x, w = s.round(normal("linearity", 9, 21)), s.round(normal("linearity.w", 13, 21))
     limit = s.budgets("rows", lambda ar: norm.linear(ar, ar.constant(x), ar.constant(w)))[0]
     s.judge("together", s.host(s.ops.linear(s.array(x), s.array(w))), limit)
     rows = [s.host(s.ops.linear(s.array(row[None]), s.array(w))) for row in x]

@@ -1,4 +1,4 @@
-"""Affine maps, their packed weights, and rows of them."""
+"""Linear layers, packed weights, and rows of them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def linear_one_row() -> Trial:
 
 @trial(id="linear.delta", op="linear")
 def linear_delta() -> Trial:
-    """A low-rank addition, rank 2."""
+    """A low-rank addition (LoRA) of rank 2."""
     return Trial(
         inputs={
             "x": normal("linear.delta", 2, 3, 7),
@@ -69,7 +69,7 @@ def linear_delta() -> Trial:
 
 
 @trial(id="linear.packed", op="pack_linear", gradients=False)
-def linear_packed() -> Trial:
+def linear_packed_weight() -> Trial:
     """A packed weight serves as the weight itself."""
     return Trial(
         inputs={"x": normal("linear", 2, 3, 7), "weight": _WEIGHT, "bias": _BIAS},
@@ -80,7 +80,7 @@ def linear_packed() -> Trial:
 
 @trial(id="linear.packed.one_row", op="pack_linear", gradients=False)
 def linear_packed_one_row() -> Trial:
-    """A packed weight, one row, sizes of which none is a multiple of 16."""
+    """A packed weight and one row, with no size a multiple of 16."""
     return Trial(
         inputs={"x": normal("packed.row", 1, 1, 130), "weight": normal("packed.w", 67, 130)},
         native=lambda s, t: s.ops.linear(t["x"], s.ops.pack_linear(t["weight"])),
@@ -90,7 +90,7 @@ def linear_packed_one_row() -> Trial:
 
 @trial(id="linear.packed.delta", op="pack_linear", gradients=False)
 def linear_packed_delta() -> Trial:
-    """An adapter on a packed weight."""
+    """A low-rank addition (LoRA) to a packed weight."""
     return Trial(
         inputs={
             "x": normal("linear.delta", 4, 7),
@@ -110,17 +110,17 @@ def unpack(s: Subject) -> None:
     """Packing loses nothing: the weight comes back bit for bit."""
     weight = normal("unpack", 9, 6)
     back = s.ops.unpack_linear(s.ops.pack_linear(s.array(weight)))
-    s.equal("weight", back, s.rounded(weight), s.dtype)
-    s.equal("an array", s.ops.unpack_linear(s.array(weight)), s.rounded(weight), s.dtype)
+    s.equal("weight", back, s.round(weight), s.dtype)
+    s.equal("an array", s.ops.unpack_linear(s.array(weight)), s.round(weight), s.dtype)
 
 
 @case(level="operations", id="take_rows.packed")
-def take_rows_packed(s: Subject) -> None:
+def take_rows_of_packed_table(s: Subject) -> None:
     """Rows of a packed table are the table's rows, repeated ones too."""
     weight, indices = normal("rows", 9, 6), np.array([[8, 0, 3], [3, 3, 7]])
     for handle in (s.array(weight), s.ops.pack_linear(s.array(weight))):
         rows = s.ops.take_rows(handle, s.array(indices))
-        s.equal("rows", rows, s.rounded(weight)[indices], s.dtype)
+        s.equal("rows", rows, s.round(weight)[indices], s.dtype)
 
 
 @trial(id="take_rows", op="take_rows")

@@ -9,7 +9,7 @@ import numpy as np
 from lmkernel.interfaces import LossConfig
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.trial import Trial, trial
-from lmkernel_conformance.inputs import normal, spread
+from lmkernel_conformance.inputs import normal, uniform
 from lmkernel_conformance.oracle import activation, loss
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def cross_entropy_smoothing() -> Trial:
 @trial(id="cross_entropy.large_logits", op="cross_entropy", rows=(18,))
 def cross_entropy_large() -> Trial:
     """Logits near 1000, and one of -1000 at a target: the loss is finite."""
-    logits = spread("cross_entropy.large", 4, 6, low=998, high=1003)
+    logits = uniform("cross_entropy.large", 4, 6, low=998, high=1003)
     logits[2, 4] = -1000.0
     return _cross_entropy(logits, np.array([1, 5, 4, 0]))
 
@@ -64,7 +64,7 @@ def _soft(s: Any, t: dict[str, Host], logits: Host) -> Host:
 @trial(id="soft_cross_entropy", op="soft_cross_entropy")
 def soft_cross_entropy() -> Trial:
     """Against distributions; both arguments have gradients."""
-    raw = spread("soft.target", 2, 3, 5, low=0.1, high=1)
+    raw = uniform("soft.target", 2, 3, 5, low=0.1, high=1)
     return Trial(
         inputs={
             "logits": normal("soft", 2, 3, 5, scale=2),
@@ -97,11 +97,11 @@ def _flat_sum(ar: Arithmetic, x: Host) -> Host:
 @trial(id="loss.cross_entropy", level="components", rows=(19, 20))
 def loss_cross_entropy() -> Trial:
     """Total over the real targets, and how many there are: 6 of 8."""
-    made = _component("cross_entropy", 0.1)
+    component = _component("cross_entropy", 0.1)
     return Trial(
         inputs={"logits": normal("loss.cross_entropy", 2, 4, 7, scale=2)},
         fixed={"targets": _TARGETS},
-        native=lambda s, t: made(s, t["logits"], t["targets"]),
+        native=lambda s, t: component(s, t["logits"], t["targets"]),
         formula=lambda ar, t: [
             _flat_sum(ar, loss.cross_entropy(ar, t["logits"], _TARGETS, 0.1)),
             ar.full((), 6.0),
@@ -112,12 +112,12 @@ def loss_cross_entropy() -> Trial:
 @trial(id="loss.soft_cross_entropy", level="components")
 def loss_soft() -> Trial:
     """Total over distributions, and how many there are: 6."""
-    raw = spread("soft.target", 2, 3, 5, low=0.1, high=1)
-    made = _component("soft_cross_entropy")
+    raw = uniform("soft.target", 2, 3, 5, low=0.1, high=1)
+    component = _component("soft_cross_entropy")
     return Trial(
         inputs={"logits": normal("loss.soft", 2, 3, 5, scale=2)},
         fixed={"target": raw / raw.sum(-1, keepdims=True)},
-        native=lambda s, t: made(s, t["logits"], t["target"]),
+        native=lambda s, t: component(s, t["logits"], t["target"]),
         formula=lambda ar, t: [
             _flat_sum(ar, loss.soft_cross_entropy(ar, t["logits"], t["target"])),
             ar.full((), 6.0),
@@ -128,25 +128,25 @@ def loss_soft() -> Trial:
 @trial(id="loss.mse", level="components")
 def loss_mse() -> Trial:
     """Total of the squares, and how many elements there are: 15."""
-    made = _component("mse")
+    component = _component("mse")
     return Trial(
         inputs={"y": normal("mse.y", 3, 5)},
         fixed={"t": normal("mse.t", 3, 5, shift=0.5)},
-        native=lambda s, t: made(s, t["y"], t["t"]),
+        native=lambda s, t: component(s, t["y"], t["t"]),
         formula=lambda ar, t: [15.0 * loss.mse(ar, t["y"], t["t"]), ar.full((), 15.0)],
     )
 
 
 @case(level="components", id="loss.by_hand", rows=(20,))
 def by_hand(s: Subject) -> None:
-    """Labels stand where they are: neither shifted nor shifted twice.
+    """Labels are used as they are given, not shifted to the next token.
 
     Three positions over two classes with odds 1:1, 1:3 and 3:1; targets 0, 1 and 1: the total is
     ln 2 + ln 4/3 + ln 4, that is ln(32/3).
     """
     odds = np.log(np.array([[[1.0, 1.0], [1.0, 3.0], [3.0, 1.0]]]))
-    made = s.factory.create("loss", LossConfig(kind="cross_entropy"))
-    total, count = made(s.array(odds), s.array(np.array([[0, 1, 1]])))
+    component = s.factory.create("loss", LossConfig(kind="cross_entropy"))
+    total, count = component(s.array(odds), s.array(np.array([[0, 1, 1]])))
     limit = s.budgets("total", lambda ar: _by_hand(ar, odds))
     s.judge("total", s.host(total), limit[0])
     s.demand("count", expected=3.0, got=float(s.host(count)))

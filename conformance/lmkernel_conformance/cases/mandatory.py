@@ -8,7 +8,7 @@ import numpy as np
 
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.trial import Trial, trial
-from lmkernel_conformance.inputs import normal, spread
+from lmkernel_conformance.inputs import normal, uniform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ def _raw(x: Host) -> Host:
 @trial(id="where")
 def where() -> Trial:
     """All three broadcast."""
-    condition = spread("where", 2, 3, 1, low=-1, high=1) > 0
+    condition = uniform("where", 2, 3, 1, low=-1, high=1) > 0
     return Trial(
         inputs={"x": normal("where.x", 3, 4), "y": normal("where.y", 1, 1, 4)},
         fixed={"condition": condition},
@@ -116,7 +116,7 @@ def where() -> Trial:
 
 
 @trial(id="where.guarded_sqrt")
-def guarded() -> Trial:
+def guarded_root() -> Trial:
     """With its argument guarded, a root that is not chosen has a gradient of zero, not NaN."""
     x = np.array([-2.0, 0.0, 0.3, 4.0])
     shown = x > 0
@@ -142,7 +142,7 @@ def arithmetic() -> Trial:
         return (x + y) * x - y / (x * x + y * y) + (-x) / y
 
     return Trial(
-        inputs={"x": normal("operators.x", 3, 1, 4), "y": spread("y", 2, 1, low=0.5, high=2)},
+        inputs={"x": normal("operators.x", 3, 1, 4), "y": uniform("y", 2, 1, low=0.5, high=2)},
         native=f,
         formula=f,
     )
@@ -181,7 +181,7 @@ def sums_of_integers(s: Subject) -> None:
 @trial(id="sum.long")
 def sum_long() -> Trial:
     """Many numbers of one sign, where a sum one by one drifts."""
-    x = spread("sum.long", 10007, low=0, high=1)
+    x = uniform("sum.long", 10007, low=0, high=1)
     return _one(x, lambda o, x: o.sum(x, 0), lambda ar, x: ar.sum(x, 0))
 
 
@@ -239,7 +239,7 @@ def take() -> Trial:
 def maxima(s: Subject) -> None:
     """Each axis, kept or not; negative numbers."""
     x = normal("max", 3, 4, 5, shift=-9)
-    native, host = s.array(x), s.rounded(x)
+    native, host = s.array(x), s.round(x)
     s.equal("first", s.ops.max(native, 0), host.max(0), s.dtype)
     s.equal("middle", s.ops.max(native, 1, keepdims=True), host.max(1, keepdims=True), s.dtype)
     s.equal("last", s.ops.max(native, -1), host.max(-1), s.dtype)

@@ -11,7 +11,7 @@ from lmkernel_conformance.budget import Budget
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.models import DECODERS, TARGET, batch, model_trial, outputs
 from lmkernel_conformance.cases.trial import check_gradients
-from lmkernel_conformance.cases.zoo import made, values
+from lmkernel_conformance.cases.zoo import build_model, values
 
 if TYPE_CHECKING:
     from lmkernel_conformance.cases.models import Batch
@@ -22,14 +22,14 @@ Host = Any
 
 def _forward(s: Subject, name: str, params: Any, inputs: Host, **options: Host) -> Host:
     native = {key: s.array(x) for key, x in options.items()}
-    return s.host(made(s, name).forward(params, s.array(inputs), **native))
+    return s.host(build_model(s, name).forward(params, s.array(inputs), **native))
 
 
 @case(level="models", id="law.causality", rows=(1,))
 def causality(s: Subject) -> None:
-    """A change of a token moves no earlier output, and moves its own."""
+    """Changing a token changes no earlier output, and does change its own."""
     for name in DECODERS:
-        params = made(s, name).place(values(s, name))
+        params = build_model(s, name).place(values(s, name))
         inputs = batch(name).inputs
         before = _forward(s, name, params, inputs)
         for i in (2, 5):
@@ -43,9 +43,9 @@ def causality(s: Subject) -> None:
 
 @case(level="models", id="law.padding", rows=(8, 11))
 def padding(s: Subject) -> None:
-    """A padded row is the row by itself, whatever stands in the padding."""
+    """A padded row gives what the row gives alone, whatever tokens the padding holds."""
     for name in ("llama", "t5"):
-        model, fed = made(s, name), batch(name)
+        model, fed = build_model(s, name), batch(name)
         params = model.place(values(s, name))
         limit = outputs(s, name)
         padded = fed.inputs.copy()
@@ -76,10 +76,14 @@ def _alone(s: Subject, name: str, params: Any, fed: Batch, row: int) -> Host:
 
 @case(level="models", id="law.batch_order")
 def batch_order(s: Subject) -> None:
-    """Rows in another order give outputs in that order."""
+    """Reordering the rows of a batch reorders the outputs."""
     order = np.array([2, 0, 1])
     for name in ("llama", "t5", "lstm"):
-        params, fed, limit = made(s, name).place(values(s, name)), batch(name), outputs(s, name)
+        params, fed, limit = (
+            build_model(s, name).place(values(s, name)),
+            batch(name),
+            outputs(s, name),
+        )
         options = {key: x[order] for key, x in fed.options.items()}
         got = _forward(s, name, params, fed.inputs[order], **options)
         shown = TARGET >= 0
@@ -88,10 +92,10 @@ def batch_order(s: Subject) -> None:
 
 
 @case(level="models", id="law.compiled", rows=(28,))
-def compiled(s: Subject) -> None:
-    """Compiled, a model gives what it gives eagerly, within the budget."""
+def compiled_forward(s: Subject) -> None:
+    """A compiled model gives what the eager one gives, within the budget."""
     for name in ("llama", "t5", "lstm"):
-        model, fed, limit = made(s, name), batch(name), outputs(s, name)
+        model, fed, limit = build_model(s, name), batch(name), outputs(s, name)
         params, options = model.place(values(s, name)), fed.native(s)
         f = s.ops.compile(lambda p, x, o, m=model: m.forward(p, x, **o))
         got = s.host(f(params, s.array(fed.inputs), options))
@@ -108,10 +112,10 @@ def compiled_gradient(s: Subject) -> None:
 
 
 @case(level="models", id="law.packed")
-def packed(s: Subject) -> None:
-    """Fused and packed weights serve as the plain ones, all positions at once."""
+def packed_weights(s: Subject) -> None:
+    """Fused and packed weights give what the plain ones give, all positions at once."""
     for name in ("llama", "gpt2", "gemma", "t5"):
-        model, fed, limit = made(s, name), batch(name), outputs(s, name)
+        model, fed, limit = build_model(s, name), batch(name), outputs(s, name)
         with s.backend.inference():
             got = _forward(s, name, model.pack(values(s, name)), fed.inputs, **fed.options)
         shown = TARGET >= 0

@@ -1,4 +1,4 @@
-"""Whole models against the oracle: values, gradients, cached decoding, padding, causality."""
+"""Whole models against the oracle: values, gradients, and decoding with the KV cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lmkernel.parameters import nest
 from lmkernel_conformance.budget import Budget
 from lmkernel_conformance.cases.case import Case, case
 from lmkernel_conformance.cases.trial import Trial, check_gradients, check_values
-from lmkernel_conformance.cases.zoo import ZOO, made, values
+from lmkernel_conformance.cases.zoo import ZOO, build_model, values
 from lmkernel_conformance.discrepancy import Discrepancy
 from lmkernel_conformance.inputs import normal, tokens
 from lmkernel_conformance.oracle import model as oracle
@@ -36,7 +36,12 @@ _PAIRS = ("t5", "gru", "lstm")
 @final
 @dataclass(frozen=True)
 class Batch:
-    """What a model is fed, as arguments of `lmkernel.model.Model.forward`."""
+    """The input of a model, as arguments of `lmkernel.model.Model.forward`.
+
+    Args:
+        inputs: the tokens or vectors.
+        options: the other arguments, by name.
+    """
 
     inputs: Host
     options: Mapping[str, Host]
@@ -47,7 +52,7 @@ class Batch:
 
 
 def batch(name: str) -> Batch:
-    """The inputs of one of the zoo, padded where it takes positions."""
+    """The batch for a model of the zoo, padded where the model takes positions."""
     if name == "document":
         return Batch(normal("document", 1, 4, 3), {})
     if name in DECODERS:
@@ -63,8 +68,8 @@ def batch(name: str) -> Batch:
     return Batch(tokens(name, 3, 5, vocab=17), options)
 
 
-def _shown(name: str) -> Host:
-    """Which outputs are real; what padding gives is nobody's business."""
+def _real_outputs(name: str) -> Host:
+    """A mask of the outputs that are judged; those of padding are unspecified."""
     head = ZOO[name].head
     if head is None:
         return np.ones((1, 4), bool)
@@ -73,11 +78,11 @@ def _shown(name: str) -> Host:
 
 
 def model_trial(s: Subject, name: str) -> Trial:
-    """The model's forward pass over its batch; what padding gives is set to zero."""
-    fed, shown, declared = batch(name), _shown(name), made(s, name).declare()
+    """A trial of the model's forward pass over its batch; outputs of padding are set to zero."""
+    fed, shown, declared = batch(name), _real_outputs(name), build_model(s, name).declare()
 
     def native(x: Subject, t: dict[str, Any]) -> Any:
-        y = made(x, name).forward(nest(declared, t), x.array(fed.inputs), **fed.native(x))
+        y = build_model(x, name).forward(nest(declared, t), x.array(fed.inputs), **fed.native(x))
         return x.ops.where(x.array(shown[..., None]), y, x.constant(0.0))
 
     def formula(ar: Any, t: dict[str, Host]) -> Host:
@@ -142,9 +147,9 @@ def _at(limit: Budget, positions: Host, step: int) -> tuple[Budget, Host]:
     return Budget(limit.reference[rows, step], limit.honest, limit.precision, limit.floor), rows
 
 
-def _decoded(s: Subject, name: str, pieces: tuple[int, ...], capacity: int) -> None:
-    """Fed in pieces through the cache, every piece's last output against the uncached oracle."""
-    model, fed, limit = made(s, name), batch(name), outputs(s, name)
+def _check_decoding(s: Subject, name: str, pieces: tuple[int, ...], capacity: int) -> None:
+    """Decode a batch in pieces with the KV cache, and judge the last output of each piece."""
+    model, fed, limit = build_model(s, name), batch(name), outputs(s, name)
     params = model.pack(values(s, name))
     fed_tokens = fed.options.get("target", fed.inputs).astype(np.int32)
     where = TARGET.astype(np.int32)
@@ -162,14 +167,14 @@ def _decoded(s: Subject, name: str, pieces: tuple[int, ...], capacity: int) -> N
 
 def _cached_case(name: str) -> Case:
     def run(s: Subject) -> None:
-        _decoded(s, name, (3, 1, 1, 1), 6)
+        _check_decoding(s, name, (3, 1, 1, 1), 6)
 
     return Case(
         level="models",
         name=f"{name}.cached",
         run=run,
         rows=(25, 11),
-        doc="A padded prompt, then one by one, packed: the outputs are the uncached ones.",
+        doc="A padded prompt, then one by one, packed: the outputs are those without the KV cache.",
     )
 
 
@@ -178,14 +183,14 @@ CACHED = tuple(_cached_case(name) for name in (*DECODERS, *_PAIRS))
 
 @case(level="models", id="llama.cache_grows", rows=(25,))
 def grows(s: Subject) -> None:
-    """The cache is too small at first, and grows while it is decoded."""
-    _decoded(s, "llama", (1, 1, 3, 1), 2)
+    """The KV cache is too small at first, and grows during decoding."""
+    _check_decoding(s, "llama", (1, 1, 3, 1), 2)
 
 
 @case(level="models", id="state.consumed", rows=(25,))
-def consumed(s: Subject) -> None:
-    """A state serves once; a fork of it serves once more and gives the same."""
-    model, fed = made(s, "gpt2"), batch("gpt2")
+def used_state(s: Subject) -> None:
+    """A decoding state can be used once; its fork can too, and gives the same output."""
+    model, fed = build_model(s, "gpt2"), batch("gpt2")
     params, where = model.pack(values(s, "gpt2")), TARGET.astype(np.int32)
     old = model.begin(params, 3, 6)
     _, state = model.step(params, fed.inputs[:, :3], where[:, :3], old)

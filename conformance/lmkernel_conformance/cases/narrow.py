@@ -1,4 +1,4 @@
-"""Sixteen bits: sums accumulate in float32, masks do not overflow, scales are not rounded first."""
+"""16-bit dtypes: sums in float32, masks that do not overflow, scales that are not rounded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from lmkernel.config import EmbeddingConfig
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.trial import Trial, trial
-from lmkernel_conformance.inputs import normal, spread
+from lmkernel_conformance.inputs import normal, uniform
 from lmkernel_conformance.oracle import activation, attention, loss, norm
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def layer_norm() -> Trial:
     return Trial(
         inputs={
             "x": normal("narrow.layer", 3, 300, shift=9),
-            "weight": spread("narrow.layer.w", 300, low=-2, high=3),
+            "weight": uniform("narrow.layer.w", 300, low=-2, high=3),
             "bias": normal("narrow.layer.b", 300),
         },
         native=lambda s, t: s.ops.layer_norm(t["x"], t["weight"], t["bias"], 1e-5),
@@ -51,7 +51,7 @@ def rms_norm() -> Trial:
     return Trial(
         inputs={
             "x": normal("narrow.rms", 3, 600, shift=1),
-            "weight": spread("narrow.rms.w", 600, low=-2, high=3),
+            "weight": uniform("narrow.rms.w", 600, low=-2, high=3),
         },
         native=lambda s, t: s.ops.rms_norm(t["x"], t["weight"], 1e-5),
         formula=lambda ar, t: norm.rms_norm(ar, t["x"], t["weight"], 1e-5),
@@ -81,8 +81,8 @@ def cross_entropy() -> Trial:
 
 
 @trial(id="narrow.attention", dtypes=_DTYPES, rows=(6,), gradients=False)
-def masked() -> Trial:
-    """Causal and padding masks together: their minima must not add up to infinity."""
+def mask_minima() -> Trial:
+    """A causal and a padding mask together: two large negative numbers must not add up to -inf."""
     where = np.array([[0, 1, 2, 3, 4], [-1, -1, 0, 1, 2]])
     mask = attention.visible(where, where, causal=True)
     return Trial(
@@ -110,10 +110,10 @@ def round_trip(s: Subject) -> None:
 def embedding_scale(s: Subject) -> None:
     """√48 times a row, rounded once: bit for bit."""
     config = EmbeddingConfig(width=48, vocab=7, scale=math.sqrt(48))
-    table = s.rounded(normal("narrow.table", 7, 48))
-    made: Any = s.factory.create("embedding", config)
+    table = s.round(normal("narrow.table", 7, 48))
+    component: Any = s.factory.create("embedding", config)
     index = np.array([[6, 0, 3]])
     params = {"tokens": {"weight": s.array(table)}}
-    got = made(params, s.array(index), s.array(np.array([[0, 1, 2]]))).hidden
+    got = component(params, s.array(index), s.array(np.array([[0, 1, 2]]))).hidden
     want = s.precision.round(table[index].astype(np.float32) * np.float32(math.sqrt(48)))
     s.equal("rows", got, want, s.dtype)

@@ -1,4 +1,4 @@
-"""Means and normalisations: small variance, a large mean, weights far from one."""
+"""Means and normalisation: small variance, a large mean, weights far from one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lmkernel_conformance.cases.trial import Trial, trial
-from lmkernel_conformance.inputs import normal, spread
+from lmkernel_conformance.inputs import normal, uniform
 from lmkernel_conformance.oracle import norm
 
 Host = Any
@@ -15,7 +15,7 @@ Host = Any
 
 def _layer_norm(x: Host, eps: float, *, bias: bool = True) -> Trial:
     width = x.shape[-1]
-    inputs = {"x": x, "weight": spread("layer_norm.weight", width, low=-2, high=3)}
+    inputs = {"x": x, "weight": uniform("layer_norm.weight", width, low=-2, high=3)}
     if bias:
         inputs["bias"] = normal("layer_norm.bias", width)
     return Trial(
@@ -26,7 +26,7 @@ def _layer_norm(x: Host, eps: float, *, bias: bool = True) -> Trial:
 
 
 def _rms_norm(x: Host, eps: float) -> Trial:
-    weight = spread("rms_norm.weight", x.shape[-1], low=-2, high=3)
+    weight = uniform("rms_norm.weight", x.shape[-1], low=-2, high=3)
     return Trial(
         inputs={"x": x, "weight": weight},
         native=lambda s, t: s.ops.rms_norm(t["x"], t["weight"], eps),
@@ -45,7 +45,7 @@ def mean_first() -> Trial:
 
 
 @trial(id="mean.kept", op="mean")
-def mean_kept() -> Trial:
+def mean_keepdims() -> Trial:
     """Along a middle axis, which stays."""
     return Trial(
         inputs={"x": normal("mean", 2, 7, 3, shift=2)},

@@ -46,14 +46,14 @@ _SCALES = (0.5, 1.0, 0.37)
 @final
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """Some steps of one optimizer, all with gradients of their own.
+    """A series of steps of one optimizer, each with its own gradients.
 
     Args:
-        config: of the optimizer.
-        gradient: standard deviation of the gradients.
-        start: standard deviation of the parameters before the first step.
-        rates: of each step.
-        compiled: whether the update is compiled, as a trainer does.
+        config: the configuration of the optimizer.
+        gradient: the standard deviation of the gradients.
+        start: the standard deviation of the parameters before the first step.
+        rates: the learning rate of each step.
+        compiled: whether the update is compiled, as a trainer's is.
     """
 
     config: OptimizerConfig
@@ -69,7 +69,7 @@ def _start(series: Series) -> dict[str, Host]:
 
 
 def _gradients(series: Series, step: int) -> dict[str, Host]:
-    """Of one step, counted from 0."""
+    """The gradients of one step, counted from 0."""
     return {
         n: normal(f"optimizer.{n}.{step}", *p.shape, scale=series.gradient)
         for n, p in DECLARED.items()
@@ -78,7 +78,7 @@ def _gradients(series: Series, step: int) -> dict[str, Host]:
 
 @final
 class _Run:
-    """One optimizer, found by name as a trainer does, its update compiled once."""
+    """One optimizer, built as a trainer builds it, with its update compiled once."""
 
     def __init__(self, s: Subject, series: Series) -> None:
         self._s, self._series = s, series
@@ -110,11 +110,11 @@ def _flat(params: Mapping[str, Any], state: Mapping[str, Mapping[str, Any]]) -> 
     return {**params, **kept}
 
 
-def _defined(s: Subject, series: Series, ar: Arithmetic) -> dict[str, Host]:
-    """The same by the oracle."""
-    steps = [s.rounded(_gradients(series, i)) for i in range(len(_RATES))]
+def _oracle_values(s: Subject, series: Series, ar: Arithmetic) -> dict[str, Host]:
+    """Parameters and state after the series, by the oracle."""
+    steps = [s.round(_gradients(series, i)) for i in range(len(_RATES))]
     found: dict[str, Host] = {}
-    for name, p in s.rounded(_start(series)).items():
+    for name, p in s.round(_start(series)).items():
         grads = [ar.constant(g[name]) * x for g, x in zip(steps, _SCALES, strict=True)]
         found[name], kept = _by_definition(ar, series, name, ar.constant(p), grads)
         found |= {f"{slot}.{name}": x for slot, x in kept.items()}
@@ -124,7 +124,7 @@ def _defined(s: Subject, series: Series, ar: Arithmetic) -> dict[str, Host]:
 def _by_definition(
     ar: Arithmetic, series: Series, name: str, p: Host, grads: list[Host]
 ) -> tuple[Host, dict[str, Host]]:
-    """One parameter; weights of products and tables alone decay."""
+    """One parameter by the oracle; only matrices and tables have weight decay."""
     c = series.config
     spared = name.endswith("bias") or name.startswith("norm")
     decay = 0.0 if spared else c.weight_decay
@@ -142,16 +142,16 @@ def _by_definition(
 
 
 def _follow(s: Subject, series: Series) -> None:
-    """Every parameter and everything that is kept, within its budget."""
+    """Judge every parameter and all of the optimizer's state after a series of steps."""
     run = _Run(s, series)
     first = {name: tuple(x.shape) for name, x in _flat(*run.start()).items()}
     got = _flat(*run.steps(*run.start(), range(len(_RATES))))
     s.demand("shapes", expected={n: tuple(x.shape) for n, x in got.items()}, got=first)
-    names = sorted(_defined(s, series, Arithmetic()))
+    names = sorted(_oracle_values(s, series, Arithmetic()))
     s.demand("names of parameters and state", expected=names, got=sorted(got))
 
     def formula(ar: Arithmetic) -> list[Host]:
-        found = _defined(s, series, ar)
+        found = _oracle_values(s, series, ar)
         return [found[name] for name in names]
 
     for name, limit in zip(names, s.budgets("steps", formula), strict=True):
@@ -232,7 +232,7 @@ STILL = _cases(_STILL, "No gradient: weights decay, biases and norms stay.", ".n
 
 @case(level="training", id="optimizer.goes_on", training=True)
 def goes_on(s: Subject) -> None:
-    """A state that went to the host and back gives the very numbers that it would have given."""
+    """A state that went to the host and back continues with exactly the same numbers."""
     for kind, still in _STILL.items():
         run = _Run(s, Series(config=still.config))
         whole = _flat(*run.steps(*run.start(), range(3)))

@@ -1,4 +1,4 @@
-"""Learning rates in closed form; they are computed on the host, whatever the backend."""
+"""Learning-rate schedules in closed form; they are computed on the host on every backend."""
 
 from __future__ import annotations
 

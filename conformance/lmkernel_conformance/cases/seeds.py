@@ -1,4 +1,4 @@
-"""One seed, the same bits: random streams, initial weights, their way to the device and back."""
+"""One seed gives the same bits: random streams, initial weights, and their transfer."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _hex(x: Host) -> tuple[str, ...]:
 
 
 def _network() -> ModelConfig:
-    """The document's encoder and decoder, one after the other."""
+    """The tutorial's encoder and decoder in sequence."""
     return ModelConfig(
         embedding=EmbeddingConfig(kind="vectors", width=3),
         encoder=FeedForwardConfig(widths=(3, 128, 64, 32, 16)),
@@ -59,11 +59,11 @@ def _network() -> ModelConfig:
 
 @case(level="document", id="initial.weights", dtypes=("float32",), rows=(30,))
 def initial_weights(s: Subject) -> None:
-    """Seed 42 gives the document's network the same weights on every backend, on the device too."""
-    made = Model(s.backend, _network())
-    hosts = made.initial(42)
+    """Seed 42 gives the tutorial's network the same weights on every backend, on the device too."""
+    model = Model(s.backend, _network())
+    hosts = model.initial(42)
     s.demand("digest", expected=_WEIGHTS, got=_digest(hosts))
-    placed = flatten(tree_map(s.host, made.place(hosts)))
+    placed = flatten(tree_map(s.host, model.place(hosts)))
     s.demand("digest on the device", expected=_WEIGHTS, got=_digest(placed))
 
 

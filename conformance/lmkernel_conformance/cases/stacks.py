@@ -1,4 +1,4 @@
-"""Stacks step by step, with windows and with dropout: what no single call shows."""
+"""Stacks step by step, with windows and with dropout: behaviour that no single call shows."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ _CROSS = AttentionConfig(width=_WIDTH, heads=2, head_dim=4, memory_width=7)
 _DECODER = _transformer(causal=True, cross=_CROSS)
 
 
-def _stacked(s: Subject, config: Any, interface: str) -> Trial:
-    """A stack without a memory, called once."""
-    made = s.factory.create(interface, config)
-    hosts = parameters(f"stacks.{interface}", flatten(made.declare()))
+def _stack_trial(s: Subject, config: Any, interface: str) -> Trial:
+    """A trial of a stack without cross-attention, called once."""
+    component = s.factory.create(interface, config)
+    hosts = parameters(f"stacks.{interface}", flatten(component.declare()))
     x = normal("stacks.x", 2, _TIME, _WIDTH)
 
     def native(x: Subject, t: dict[str, Any]) -> Any:
         own = {name: t[name] for name in hosts}
-        got = made(nest(made.declare(), own), Embedded(t["x"], x.array(_WHERE)))
+        got = component(nest(component.declare(), own), Embedded(t["x"], x.array(_WHERE)))
         return got.hidden if interface == "encoder" else got
 
     def formula(ar: Any, t: dict[str, Host]) -> Host:
@@ -84,13 +84,13 @@ def _stacked(s: Subject, config: Any, interface: str) -> Trial:
 @case(level="components", id="stack.window_both_ways", rows=(3,))
 def window_both_ways(s: Subject) -> None:
     """Without causality a window of two is one position to either side."""
-    check_values(s, _stacked(s, _transformer(attention=_attention(window=2)), "encoder"))
+    check_values(s, _stack_trial(s, _transformer(attention=_attention(window=2)), "encoder"))
 
 
 @case(level="components", id="stack.no_memory")
 def no_memory(s: Subject) -> None:
-    """A decoder that could look at a memory, and has none, goes without."""
-    check_values(s, _stacked(s, _DECODER, "decoder"))
+    """A decoder with cross-attention works without an encoder's output, as if it had none."""
+    check_values(s, _stack_trial(s, _DECODER, "decoder"))
 
 
 _DECODERS: Mapping[str, Any] = MappingProxyType(
@@ -105,43 +105,42 @@ _DECODERS: Mapping[str, Any] = MappingProxyType(
     }
 )
 _ROOM = 4
-"""Positions there is room for at first."""
+"""The capacity of the state at first, in positions."""
 _PIECES = ((0, 3), (3, 4), (4, 5))
 
 
-def _stepped(
-    s: Subject, made: Any, params: Any, x: Host, memory: Memory | None, room: int
+def _step_outputs(
+    s: Subject, component: Any, params: Any, x: Host, memory: Memory | None, room: int
 ) -> list[Host]:
-    """What each position gives: a prompt of three, then one by one, after the state has grown.
-
-    The extent is always all that there is room for: slots that were never written are not seen.
-    """
+    """The output of each position: a prompt of three, then one by one in a state that has grown."""
+    # The extent is the whole capacity each time, so slots that were never written are in reach, and
+    # only the mask keeps them out.
     dtype: Any = s.dtype
-    state = made.start(params, 2, room, dtype, memory=memory)
+    state = component.start(params, 2, room, dtype, memory=memory)
     found = []
     for first, last in _PIECES:
         if last > room:
-            state, room = made.grow(state, _CAPACITY), _CAPACITY
+            state, room = component.grow(state, _CAPACITY), _CAPACITY
         piece = Embedded(s.array(x[:, first:last]), s.array(_WHERE[:, first:last]))
         begin = s.ops.asarray(first, "int32")
-        hidden, state = made.step(params, piece, state, begin, extent=room)
+        hidden, state = component.step(params, piece, state, begin, extent=room)
         found.append(s.host(hidden))
     return found
 
 
 @case(level="components", id="stack.steps", rows=(25,))
 def steps(s: Subject) -> None:
-    """Decoders of every kind, step by step, give what they give at once."""
-    x = s.rounded(normal("stacks.steps", 2, _TIME, _WIDTH))
+    """Decoders of every kind give the same outputs step by step as in one call."""
+    x = s.round(normal("stacks.steps", 2, _TIME, _WIDTH))
     for name, config in _DECODERS.items():
-        made = s.factory.create("decoder", config)
-        hosts = s.rounded(parameters(f"stacks.{name}", flatten(made.declare())))
-        source = s.rounded(normal("stacks.memory", 2, 4, 7))
-        memory, params = None, s.arrays(nest(made.declare(), hosts))
+        component = s.factory.create("decoder", config)
+        hosts = s.round(parameters(f"stacks.{name}", flatten(component.declare())))
+        source = s.round(normal("stacks.memory", 2, 4, 7))
+        memory, params = None, s.arrays(nest(component.declare(), hosts))
         if name == "transformer":
             memory = Memory(s.array(source), s.array(_SOURCE))
         whole = _whole(s, name, config, hosts, x, source)
-        got = np.concatenate(_stepped(s, made, params, x, memory, _ROOM), 1)
+        got = np.concatenate(_step_outputs(s, component, params, x, memory, _ROOM), 1)
         s.judge(name, got, whole)
 
 
@@ -155,15 +154,15 @@ def _whole(
         if name == "recurrent":
             return model.recurrent(ar, ar.constant(x), _WHERE, own, "own", config)[0]
         if name == "single_vector":
-            return _weighed(ar, ar.constant(x), own, config)
+            return _single_vector_layers(ar, ar.constant(x), own, config)
         memory = (ar.constant(source), _SOURCE) if name == "transformer" else None
         return stack(ar, ar.constant(x), _WHERE, own, "own", config, memory=memory)
 
     return s.budgets(name, formula)[0]
 
 
-def _weighed(ar: Any, x: Host, p: dict[str, Host], config: Any) -> Host:
-    """Two pre-norm layers of the document's attention, which weighs the elements of a vector."""
+def _single_vector_layers(ar: Any, x: Host, p: dict[str, Host], config: Any) -> Host:
+    """Two pre-norm layers of the tutorial's attention, which weighs the elements of a vector."""
     for i in range(config.layers):
         at = f"own.layers.{i}"
         y = normalize(ar, x, p, f"{at}.attention_norm", config.norm)
@@ -178,13 +177,13 @@ def _weighed(ar: Any, x: Host, p: dict[str, Host], config: Any) -> Host:
 
 @case(level="components", id="recurrent.one_way_state")
 def one_way_state(s: Subject) -> None:
-    """The last states of an encoder that reads one way are what its decoder starts from."""
+    """An encoder that reads in one direction hands its last states over unchanged."""
     config = RecurrentConfig(input_width=_WIDTH, width=3, layers=2, cell="lstm")
-    made = s.factory.create("encoder", config)
-    hosts = s.rounded(parameters("stacks.one_way", flatten(made.declare())))
-    x = s.rounded(normal("stacks.one_way.x", 2, _TIME, _WIDTH))
-    params = s.arrays(nest(made.declare(), hosts))
-    memory = made(params, Embedded(s.array(x), s.array(_WHERE)))
+    component = s.factory.create("encoder", config)
+    hosts = s.round(parameters("stacks.one_way", flatten(component.declare())))
+    x = s.round(normal("stacks.one_way.x", 2, _TIME, _WIDTH))
+    params = s.arrays(nest(component.declare(), hosts))
+    memory = component(params, Embedded(s.array(x), s.array(_WHERE)))
 
     def formula(ar: Any) -> list[Host]:
         own = {f"own.{n}": ar.constant(v) for n, v in hosts.items()}
@@ -196,10 +195,10 @@ def one_way_state(s: Subject) -> None:
 
 @case(level="components", id="dropout.sites", dtypes=("float32",), training=True)
 def dropout_sites(s: Subject) -> None:
-    """Every place that drops draws with a key of its own, the same on every backend.
+    """Every dropout site draws with a key of its own, the same on every backend.
 
-    The second word of the key is moved on by the number of the place: an embedding's is 0, layer i
-    of an encoder has 1 + 4·i and the two that follow, and a decoder's begin 2^14 later.
+    The number of the site is added to the second word of the key: the embedding's is 0, layer i of
+    an encoder has 1 + 4·i and the two after it, and the decoder's begin at 2^14.
     """
     keys: list[tuple[int, ...]] = []
 
@@ -220,18 +219,18 @@ def dropout_sites(s: Subject) -> None:
 
 
 def _train(s: Subject, factory: ComponentFactory, key: Any, more: dict[str, Any]) -> None:
-    """An embedding, an encoder and a decoder called as in training, one after the other."""
+    """Call an embedding, an encoder and a decoder as in training."""
     where = s.array(_WHERE)
     table = EmbeddingConfig(width=_WIDTH, vocab=3, **more)
     embedding = factory.create("embedding", table)
     params = {"tokens": {"weight": s.array(normal("stacks.table", 3, _WIDTH))}}
     embedded = embedding(params, s.array(np.maximum(_WHERE, 0) % 3), where, key=key)
     cross = AttentionConfig(width=_WIDTH, heads=2, head_dim=4, memory_width=_WIDTH)
-    made = [
+    component = [
         factory.create("encoder", _transformer(**more)),
         factory.create("decoder", _transformer(causal=True, cross=cross, **more)),
     ]
-    hosts = [parameters(f"stacks.drop{i}", flatten(c.declare())) for i, c in enumerate(made)]
-    trees = [s.arrays(nest(c.declare(), h)) for c, h in zip(made, hosts, strict=True)]
-    memory = made[0](trees[0], embedded, key=key)
-    made[1](trees[1], embedded, memory=memory, key=key)
+    hosts = [parameters(f"stacks.drop{i}", flatten(c.declare())) for i, c in enumerate(component)]
+    trees = [s.arrays(nest(c.declare(), h)) for c, h in zip(component, hosts, strict=True)]
+    memory = component[0](trees[0], embedded, key=key)
+    component[1](trees[1], embedded, memory=memory, key=key)

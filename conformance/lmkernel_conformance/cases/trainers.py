@@ -1,4 +1,4 @@
-"""What a trainer must do besides following a curve: accumulate, clip, resume, drop out."""
+"""A trainer beyond its loss curve: accumulation, clipping, resuming, dropout."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from lmkernel.training.config import OptimizerConfig, ScheduleConfig
 from lmkernel.training.data import ArrayBatches
 from lmkernel_conformance.cases.case import case
-from lmkernel_conformance.cases.curves import ADAM, data, trainer
+from lmkernel_conformance.cases.curves import ADAM, build_trainer, data
 from lmkernel_conformance.cases.zoo import ZOO, values
 from lmkernel_conformance.discrepancy import Discrepancy
-from lmkernel_conformance.document.training_runs import Losses
 from lmkernel_conformance.oracle import training as oracle
+from lmkernel_conformance.tutorial.training_runs import Losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,16 +33,16 @@ def _constant(rate: float) -> ScheduleConfig:
     return ScheduleConfig(kind="constant", rate=rate)
 
 
-def _weights(
-    s: Subject, made: Trainer, steps: list[list[Batch]], whole: list[Batch], update: Any
+def _check_weights(
+    s: Subject, trainer: Trainer, steps: list[list[Batch]], whole: list[Batch], update: Any
 ) -> None:
-    """Losses and weights after some steps, against the oracle's over whole batches."""
+    """Judge losses and weights after some steps by the oracle's over whole batches."""
     first = values(s, "gpt2")
-    state, losses = made.start(first), []
+    state, losses = trainer.start(first), []
     for micro in steps:
-        state, told = made.step(state, micro)
-        losses.append(told.loss)
-    got = made.weights(state)
+        state, result = trainer.step(state, micro)
+        losses.append(result.loss)
+    got = trainer.weights(state)
 
     def honest(ar: Any) -> list[Host]:
         curve, p = oracle.run(ar, ZOO["gpt2"], "cross_entropy", first, whole, update())
@@ -55,8 +55,8 @@ def _weights(
         s.judge(f"{name} after the steps", got[name], limit)
 
 
-def _unequal() -> list[Batch]:
-    """Micro-batches of which the second has far fewer targets."""
+def _unequal_batches() -> list[Batch]:
+    """Micro-batches, the second with far fewer targets."""
     fed = data("gpt2", shuffle=False)
     batches = [fed.at(i) for i in range(len(fed))]
     few = batches[1]["targets"].copy()
@@ -67,24 +67,24 @@ def _unequal() -> list[Batch]:
 
 @case(level="training", id="trainer.accumulation", rows=(21,), training=True)
 def accumulation(s: Subject) -> None:
-    """Micro-batches of unequal counts are one batch of them all: totals add up, not means."""
-    micro = _unequal()
+    """Micro-batches with unequal numbers of targets equal one batch: totals add up, not means."""
+    micro = _unequal_batches()
     whole = {name: np.concatenate([b[name] for b in micro]) for name in micro[0]}
-    made = trainer(s, "gpt2", _SGD, schedule=_constant(_RATE))
-    _weights(s, made, [micro, micro], [whole, whole], lambda: oracle.sgd(_RATE))
+    trainer = build_trainer(s, "gpt2", _SGD, schedule=_constant(_RATE))
+    _check_weights(s, trainer, [micro, micro], [whole, whole], lambda: oracle.sgd(_RATE))
 
 
 @case(level="training", id="trainer.clipping", training=True)
-def clipped(s: Subject) -> None:
+def clipping(s: Subject) -> None:
     """The gradient of the mean is clipped, by its global norm."""
     fed = data("gpt2", shuffle=False)
     batches = [fed.at(0), fed.at(1)]
-    made = trainer(s, "gpt2", _SGD, schedule=_constant(_RATE), clip=0.25)
+    trainer = build_trainer(s, "gpt2", _SGD, schedule=_constant(_RATE), clip=0.25)
     update: Callable[[], Any] = lambda: oracle.sgd(_RATE, clip=0.25)  # noqa: E731 - an argument
-    _weights(s, made, [[b] for b in batches], batches, update)
+    _check_weights(s, trainer, [[b] for b in batches], batches, update)
 
 
-def _dropping() -> Any:
+def _model_with_dropout() -> Any:
     """The model with dropout at every site."""
     model = ZOO["gpt2"]
     return replace(
@@ -96,30 +96,30 @@ def _dropping() -> Any:
 
 @case(level="training", id="trainer.resume", rows=(24,), training=True)
 def resume(s: Subject) -> None:
-    """Four steps, saved and restored, and four more are the same bits as eight, with dropout."""
+    """Four steps, saving, restoring and four more give the bits of eight steps, with dropout."""
     fed, first = data("gpt2"), values(s, "gpt2")
-    made = trainer(s, "gpt2", ADAM, model=_dropping())
-    whole = made.fit(made.start(first), fed, until=8)
-    half = made.fit(made.start(first), fed, until=4)
-    saved = made.trained(half), made.optimizer_values(half)
-    again = trainer(s, "gpt2", ADAM, model=_dropping())
+    trainer = build_trainer(s, "gpt2", ADAM, model=_model_with_dropout())
+    whole = trainer.fit(trainer.start(first), fed, until=8)
+    half = trainer.fit(trainer.start(first), fed, until=4)
+    saved = trainer.trained(half), trainer.optimizer_values(half)
+    again = build_trainer(s, "gpt2", ADAM, model=_model_with_dropout())
     rest = again.fit(again.restore(first, *saved, half.step), fed, until=8)
-    for name, expected in made.weights(whole).items():
+    for name, expected in trainer.weights(whole).items():
         s.equal(name, again.weights(rest)[name], expected)
-    for name, expected in made.optimizer_values(whole).items():
+    for name, expected in trainer.optimizer_values(whole).items():
         s.equal(name, again.optimizer_values(rest)[name], expected)
 
 
 @case(level="training", id="trainer.dropout", training=True)
 def dropout(s: Subject) -> None:
-    """In training, another draw each step, the same when repeated; not in evaluation."""
+    """Dropout differs between steps, repeats with the same run, and is off in evaluation."""
     fed, first = _same_each_time(data("gpt2")), values(s, "gpt2")
-    made = trainer(s, "gpt2", _SGD, model=_dropping(), schedule=_constant(1e-30))
+    trainer = build_trainer(s, "gpt2", _SGD, model=_model_with_dropout(), schedule=_constant(1e-30))
     twice = []
     for _ in range(2):
-        noted = Losses()
-        state = made.fit(made.start(first), fed, until=3, callbacks=[noted])
-        twice.append(noted.losses)
+        recorder = Losses()
+        state = trainer.fit(trainer.start(first), fed, until=3, callbacks=[recorder])
+        twice.append(recorder.losses)
     s.demand("losses when repeated", expected=twice[0], got=twice[1])
     if len(set(twice[0])) < len(twice[0]):
         raise Discrepancy(f"{s.label}: expected another draw in each step, got {twice[0]}")
@@ -128,7 +128,7 @@ def dropout(s: Subject) -> None:
         p = {name: ar.constant(x) for name, x in first.items()}
         return oracle.mean_loss(ar, ZOO["gpt2"], "cross_entropy", p, fed.at(0))
 
-    loss = made.evaluate(state, fed)["loss"]
+    loss = trainer.evaluate(state, fed)["loss"]
     s.judge("loss in evaluation", np.asarray(loss), s.budgets("evaluation", honest)[0])
 
 

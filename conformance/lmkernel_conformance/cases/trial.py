@@ -1,8 +1,7 @@
-"""A trial: one formula on a backend and on the oracle, values and gradients.
+"""A trial: one formula on a backend and on the oracle, compared by value and by gradient.
 
-A trial of level ``operations`` registers its gradient at level ``gradients``; that of a component
-or a model stays at its own level. The probe that the gradient is taken with weighs every output
-differently, so that no two mistakes cancel.
+The decorator `trial` makes cases of it. The gradient of a trial at level ``operations`` is a case
+at level ``gradients``; that of a component or a model stays at the trial's level.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from lmkernel_conformance.oracle.arithmetic import Arithmetic
     from lmkernel_conformance.subject import Subject
 
-__all__ = ["Trial", "Tried", "check_gradients", "check_values", "trial", "weighted"]
+__all__ = ["Trial", "TrialCases", "check_gradients", "check_values", "trial", "weighted_sum"]
 
 Host = Any
 
@@ -31,13 +30,13 @@ Host = Any
 @final
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One formula.
+    """One formula, written once for the backend and once for the oracle.
 
     Args:
-        inputs: host arrays of floats by name; gradients are taken of all of them.
-        native: on the backend: ``f(subject, arrays) -> array``, or several.
-        formula: on the oracle: ``f(arithmetic, arrays) -> array``, or several.
-        fixed: further host arrays, of any kind, that no gradient is taken of.
+        inputs: the host arrays of floats, by name; gradients are taken of all of them.
+        native: the formula on the backend, ``f(subject, arrays) -> array``, or several.
+        formula: the formula on the oracle, ``f(arithmetic, arrays) -> array``, or several.
+        fixed: further host arrays of any dtype, of which no gradient is taken.
     """
 
     inputs: Mapping[str, Host]
@@ -48,13 +47,13 @@ class Trial:
 
 @final
 @dataclass(frozen=True)
-class Tried:
-    """A trial's cases.
+class TrialCases:
+    """The cases of a trial.
 
     Args:
-        op: the operation that it exercises, or empty.
-        make: makes the trial.
-        cases: its value, and its gradients unless there are none.
+        op: the operation that the trial exercises, or empty.
+        make: the function that makes the trial.
+        cases: the case of its value, and that of its gradients unless there are none.
     """
 
     op: str
@@ -70,13 +69,22 @@ def trial(
     rows: tuple[int, ...] = (),
     dtypes: tuple[str, ...] = ("float32", "float64"),
     gradients: bool = True,
-) -> Callable[[Callable[[], Trial]], Tried]:
-    """Make one case of a maker of a `Trial`, and another of its gradients."""
+) -> Callable[[Callable[[], Trial]], TrialCases]:
+    """Make cases of a function that gives a `Trial`: one of its value, one of its gradients.
 
-    def made(make: Callable[[], Trial]) -> Tried:
+    Args:
+        id: the name of the case; the gradients' has ``.gradient`` appended.
+        op: the operation that the trial exercises.
+        level: the level of the value's case.
+        rows: the rows of the catalogue that the cases are made to catch.
+        dtypes: the floating dtypes that they run in.
+        gradients: whether there is a case of the gradients.
+    """
+
+    def make_cases(make: Callable[[], Trial]) -> TrialCases:
         doc = (make.__doc__ or "").strip()
 
-        def one(level: str, name: str, check: Callable[[Subject, Trial], None]) -> Case:
+        def make_case(level: str, name: str, check: Callable[[Subject, Trial], None]) -> Case:
             return Case(
                 level=level,
                 name=name,
@@ -87,25 +95,25 @@ def trial(
                 doc=doc,
             )
 
-        found = [one(level, id, check_values)]
+        found = [make_case(level, id, check_values)]
         if gradients:
             higher = "gradients" if level == "operations" else level
-            found.append(one(higher, f"{id}.gradient", check_gradients))
-        return Tried(op, make, tuple(found))
+            found.append(make_case(higher, f"{id}.gradient", check_gradients))
+        return TrialCases(op, make, tuple(found))
 
-    return made
+    return make_cases
 
 
 def check_values(s: Subject, t: Trial) -> None:
-    """The value within its budget, in the dtype of the inputs."""
-    hosts = s.rounded({**t.inputs, **t.fixed})
+    """Judge the value of a trial; its dtype must be that of the inputs."""
+    hosts = s.round({**t.inputs, **t.fixed})
     got = t.native(s, s.arrays({**t.inputs, **t.fixed}))
     s.agree("value", got, lambda ar: t.formula(ar, _cast(ar, hosts)))
 
 
 def check_gradients(s: Subject, t: Trial, *, compiled: bool = False) -> None:
-    """The gradient of every input within its budget, in the dtype of the input."""
-    floats, fixed = s.rounded(dict(t.inputs)), s.rounded(dict(t.fixed))
+    """Judge the gradient of every input of a trial; its dtype must be the input's."""
+    floats, fixed = s.round(dict(t.inputs)), s.round(dict(t.fixed))
     native = s.arrays(dict(t.fixed))
     names = list(floats)
 
@@ -121,7 +129,7 @@ def check_gradients(s: Subject, t: Trial, *, compiled: bool = False) -> None:
         return [found[name] for name in names]
 
     def total(x: dict[str, Array]) -> Array:
-        return weighted(s, _several(t.native(s, {**x, **native})))
+        return weighted_sum(s, _several(t.native(s, {**x, **native})))
 
     differentiated = s.ops.value_and_grad(total)
     if compiled:
@@ -133,8 +141,11 @@ def check_gradients(s: Subject, t: Trial, *, compiled: bool = False) -> None:
         s.judge(f"gradient of {name}", s.host(got[name]), limit)
 
 
-def weighted(s: Subject, outputs: list[Array]) -> Array:
-    """Σ probe · output over all outputs, 0-d."""
+def weighted_sum(s: Subject, outputs: list[Array]) -> Array:
+    """Σ probe · output over all outputs, as a 0-d array.
+
+    The probe weighs every element differently, so that mistakes in two of them cannot cancel.
+    """
     ops = s.ops
     probes = [s.array(p) for p in _probes(s, [tuple(y.shape) for y in outputs])]
     sums = [ops.sum(ops.reshape(y * p, (-1,)), 0) for y, p in zip(outputs, probes, strict=True)]

@@ -1,4 +1,4 @@
-"""Small models of every shape, with sizes that are all different and nothing at its default."""
+"""Small models of every shape, with sizes that all differ and no setting at its default."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
     from lmkernel_conformance.subject import Subject
 
-__all__ = ["ZOO", "made", "values"]
+__all__ = ["ZOO", "build_model", "values"]
 
 _VOCAB = 31
 
 
 def _llama() -> ModelConfig:
-    """Pre-norm, RMS, rotary with theta 5e5 on part of a head, gated SiLU, tied head."""
+    """Pre-norm, RMS norm, RoPE with theta 5e5 on part of a head, gated SiLU, tied head."""
     rotary = RotaryConfig(dim=4, theta=5e5)
     attention = AttentionConfig(width=24, heads=6, kv_heads=2, head_dim=6)
     return ModelConfig(
@@ -67,7 +67,7 @@ def _gpt2() -> ModelConfig:
 
 
 def _gemma() -> ModelConfig:
-    """Weights stored as w - 1, scaled embedding, bounded scores and logits, a window of three."""
+    """Weights stored as w - 1, scaled embedding, soft-capped scores and logits, window of three."""
     rotary = RotaryConfig(dim=6, theta=1e4, scaling="linear", factor=2.0)
     attention = AttentionConfig(
         width=18, heads=4, kv_heads=1, head_dim=6, scale=0.31, softcap=2.5, window=3
@@ -90,7 +90,7 @@ def _gemma() -> ModelConfig:
 
 
 def _qwen3() -> ModelConfig:
-    """Heads of queries and keys normalised before they turn, wider together than the model."""
+    """Heads of queries and keys normalised before RoPE, wider together than the hidden size."""
     rotary = RotaryConfig(dim=8, theta=1e6)
     attention = AttentionConfig(
         width=18, heads=3, kv_heads=1, head_dim=8, qk_norm=NormConfig(kind="rms", eps=1e-6)
@@ -127,25 +127,25 @@ def _bert(head: HeadConfig) -> ModelConfig:
 
 
 def _probabilities() -> HeadConfig:
-    """Of every token at every position."""
+    """A head that gives the probability of every token at every position."""
     return HeadConfig(width=24, size=_VOCAB, bias=True, activation="softmax")
 
 
-def _masked() -> HeadConfig:
-    """A dense layer and a norm of their own, then the embedding's table with a bias."""
+def _masked_lm_head() -> HeadConfig:
+    """A masked-LM head: a dense layer and a norm, then the embedding's table with a bias."""
     norm = NormConfig(kind="layer", eps=1e-6)
     transform = HeadTransformConfig(activation="gelu", norm=norm)
     return HeadConfig(width=24, size=_VOCAB, tied=True, bias=True, transform=transform)
 
 
 def _classes() -> HeadConfig:
-    """A dense layer over each row's first position, then five classes."""
+    """A classification head: a dense layer over each row's first position, then five classes."""
     transform = HeadTransformConfig(activation="tanh")
     return HeadConfig(width=24, size=5, bias=True, pooling="first", transform=transform)
 
 
 def _t5() -> ModelConfig:
-    """Encoder and decoder of different widths, cross-attention, an embedding of each side."""
+    """Encoder and decoder of different hidden sizes, cross-attention, an embedding for each."""
     norm = NormConfig(kind="rms", eps=1e-6)
     return ModelConfig(
         embedding=EmbeddingConfig(width=20, vocab=17, positions="sinusoidal"),
@@ -182,8 +182,8 @@ def _recurrent(cell: str) -> ModelConfig:
     )
 
 
-def _document() -> ModelConfig:
-    """The document's encoder and decoder: from vectors of three back to vectors of three."""
+def _tutorial() -> ModelConfig:
+    """The tutorial's encoder and decoder: from vectors of three back to vectors of three."""
     return ModelConfig(
         embedding=EmbeddingConfig(kind="vectors", width=3),
         encoder=FeedForwardConfig(widths=(3, 128, 64, 32, 16)),
@@ -198,23 +198,23 @@ ZOO: Mapping[str, ModelConfig] = MappingProxyType(
         "gemma": _gemma(),
         "qwen3": _qwen3(),
         "bert": _bert(_probabilities()),
-        "bert_masked": _bert(_masked()),
+        "bert_masked": _bert(_masked_lm_head()),
         "bert_classes": _bert(_classes()),
         "t5": _t5(),
         "gru": _recurrent("gru"),
         "lstm": _recurrent("lstm"),
-        "document": _document(),
+        "document": _tutorial(),
     }
 )
 
 
-def made(s: Subject, name: str) -> Model:
-    """The model on the backend, in the run's dtype throughout."""
+def build_model(s: Subject, name: str) -> Model:
+    """Build a model on the backend, in the run's dtype throughout."""
     dtype: Any = s.dtype
     return Model(s.backend, ZOO[name], PrecisionPolicy(params=dtype, compute=dtype, output=dtype))
 
 
 def values(s: Subject, name: str) -> dict[str, Any]:
     """Host parameters by dotted name, as the run's dtype holds them."""
-    declared = flatten(made(s, name).declare())
-    return s.rounded(parameters(f"zoo.{name}", declared))  # type: ignore[no-any-return]  # a tree of the same structure
+    declared = flatten(build_model(s, name).declare())
+    return s.round(parameters(f"zoo.{name}", declared))  # type: ignore[no-any-return]  # a tree of the same structure

@@ -1,1 +1,1 @@
-"""The certificate: what is run for it, what becomes of each case, the verdict, what is written."""
+"""The certificate: its run, the state of each case, the verdict, and the files written of it."""

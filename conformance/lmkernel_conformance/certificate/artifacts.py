@@ -1,11 +1,11 @@
-"""What a certification leaves in a folder: the certificate, a page, JUnit XML, a badge."""
+"""The files of a certification: the certificate, a page, JUnit XML, a badge."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from lmkernel.checkpoints.atomic import new_directory
+from lmkernel.atomic import new_directory
 from lmkernel.checkpoints.documents import write_object
 from lmkernel.errors import InputError
 from lmkernel_conformance.certificate.page import page
@@ -20,19 +20,21 @@ __all__ = ["badge", "junit", "require_place", "write_artifacts"]
 _COLOURS = {"certified": "#2e7d4f", "passed in part": "#8a6d1b", "not certified": "#b3382c"}
 
 
-def write_artifacts(document: Mapping[str, Any], seconds: Mapping[str, float], out: Path) -> None:
-    """Write all four; the folder appears whole or not at all, in place of an earlier one.
+def write_artifacts(
+    certificate: Mapping[str, Any], seconds: Mapping[str, float], out: Path
+) -> None:
+    """Write all four files; the folder appears whole or not at all, in place of an earlier one.
 
     Args:
-        document: the certificate.
-        seconds: that each case took, by ``case[dtype]``.
-        out: the folder; it may hold what an earlier certification left, and nothing else.
+        certificate: the certificate.
+        seconds: the duration of each case, by ``case[dtype]``.
+        out: the folder; it may hold the files of an earlier certification, and nothing else.
     """
     with new_directory(out, overwrite=_ours(out)) as folder:
-        write_object(folder / "certificate.json", document)
-        (folder / "certificate.html").write_text(page(document), encoding="utf-8")
-        (folder / "junit.xml").write_text(junit(document, seconds), encoding="utf-8")
-        (folder / "badge.svg").write_text(badge(document), encoding="utf-8")
+        write_object(folder / "certificate.json", certificate)
+        (folder / "certificate.html").write_text(page(certificate), encoding="utf-8")
+        (folder / "junit.xml").write_text(junit(certificate, seconds), encoding="utf-8")
+        (folder / "badge.svg").write_text(badge(certificate), encoding="utf-8")
 
 
 def require_place(out: Path) -> None:
@@ -46,12 +48,12 @@ def _ours(out: Path) -> bool:
     return out.is_dir() and {file.name for file in out.iterdir()} <= names
 
 
-def junit(document: Mapping[str, Any], seconds: Mapping[str, float]) -> str:
-    """JUnit XML: a suite for each level; what is excused passes, with its reason as output."""
-    root = ET.Element("testsuites", name=f"lmkernel {document['backend']['name']}")
-    levels = dict.fromkeys(row["level"] for row in document["cases"])
+def junit(certificate: Mapping[str, Any], seconds: Mapping[str, float]) -> str:
+    """The certificate as JUnit XML: a suite per level; excused cases pass, with the reason."""
+    root = ET.Element("testsuites", name=f"lmkernel {certificate['backend']['name']}")
+    levels = dict.fromkeys(row["level"] for row in certificate["cases"])
     for level in levels:
-        rows = [row for row in document["cases"] if row["level"] == level]
+        rows = [row for row in certificate["cases"] if row["level"] == level]
         bad = sum(row["state"] not in GOOD for row in rows)
         suite = ET.SubElement(
             root, "testsuite", name=level, tests=str(len(rows)), failures=str(bad), errors="0"
@@ -74,16 +76,16 @@ def _junit_case(suite: ET.Element, row: Mapping[str, Any], seconds: Mapping[str,
 
 
 def _printable(text: str) -> str:
-    """XML has no place for control characters."""
+    """The text without control characters, which XML does not allow."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def badge(document: Mapping[str, Any]) -> str:
-    """An SVG badge: the backend and the verdict."""
-    left = f"lmkernel {document['backend']['name']}"
-    right = f"{document['verdict']}: {document['profile']}"
+def badge(certificate: Mapping[str, Any]) -> str:
+    """An SVG badge that names the backend and the verdict."""
+    left = f"lmkernel {certificate['backend']['name']}"
+    right = f"{certificate['verdict']}: {certificate['profile']}"
     a, b = (7 * len(text) + 14 for text in (left, right))
-    colour = _COLOURS[document["verdict"]]
+    colour = _COLOURS[certificate["verdict"]]
     text = ET.Element("title")
     text.text = f"{left}, {right}"
     title = ET.tostring(text, encoding="unicode")
@@ -98,6 +100,6 @@ def badge(document: Mapping[str, Any]) -> str:
 
 
 def _label(text: str, x: float, length: int) -> str:
-    made = ET.Element("text", x=f"{x:g}", y="14", textLength=str(length))
-    made.text = text
-    return ET.tostring(made, encoding="unicode")
+    element = ET.Element("text", x=f"{x:g}", y="14", textLength=str(length))
+    element.text = text
+    return ET.tostring(element, encoding="unicode")

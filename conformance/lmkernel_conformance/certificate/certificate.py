@@ -1,7 +1,8 @@
-"""The certificate: what was run on which backend, what came of it, and the hash over all of that.
+"""The certificate: what was run on which backend, with which result, and a hash over all of it.
 
-Constraints: its verdict follows from its content (`verdict.py`), and reading it recomputes both.
-The hash shows that it was edited, not by whom it was made, since it is no signature.
+Constraints: the verdict follows from the content (`verdict.py`); verifying recomputes it and the
+hash. The hash shows whether a certificate was edited. It is no signature: it does not show who made
+it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.errors import CheckpointError
 from lmkernel.plugins.registry import ENTRY_POINT_GROUP
 from lmkernel_conformance.budget import FACTOR, FLOOR_ULPS, ORDERS
-from lmkernel_conformance.canonical import HASH, fingerprint, sealed
+from lmkernel_conformance.canonical import HASH, fingerprint, with_hash
 from lmkernel_conformance.certificate.verdict import CERTIFIED, reasons, verdict
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lmkernel.plugins import BackendSpec
-    from lmkernel_conformance.certificate.known import KnownFailure
+    from lmkernel_conformance.certificate.known_failures import KnownFailure
     from lmkernel_conformance.manifest import Manifest
 
 __all__ = ["FORMAT", "about_backend", "complete", "verify"]
@@ -50,11 +51,16 @@ _MEMBERS = {
     HASH: str,
 }
 
-Document = dict[str, Any]
+Certificate = dict[str, Any]
 
 
-def about_backend(spec: BackendSpec, device: str) -> Document:
-    """Name, device, declared capabilities, and the versions of the distributions behind it."""
+def about_backend(spec: BackendSpec, device: str) -> Certificate:
+    """Describe a backend: name, device, declared capabilities, and the versions behind it.
+
+    Args:
+        spec: the specification that it is registered with.
+        device: the device that it computes on.
+    """
     names = dict.fromkeys((*spec.distributions, *_distributions(spec)))
     return {
         "name": spec.name,
@@ -70,7 +76,7 @@ def about_backend(spec: BackendSpec, device: str) -> Document:
 
 
 def _distributions(spec: BackendSpec) -> list[str]:
-    """Those that register something of the backend's own package."""
+    """The distributions that register something of the backend's own package."""
     package = spec.load.partition(":")[0].partition(".")[0]
     points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
     own = [p.dist for p in points if p.value.partition(":")[0].partition(".")[0] == package]
@@ -88,15 +94,16 @@ def complete(
     about: Mapping[str, Any],
     known: Sequence[KnownFailure],
     manifest: Manifest,
-) -> Document:
-    """Add to what was run the versions, the budget's numbers, the verdict and the hash.
+) -> Certificate:
+    """Complete a certificate: add the versions, the budget's numbers, the verdict and the hash.
 
     Args:
-        about: profile, selection, precision, issued, backend, cases, fresh, next and problems.
+        about: the members profile, selection, precision, issued, backend, cases, fresh, next and
+            problems.
         known: the backend's known failures.
-        manifest: the suite's.
+        manifest: the manifest of the suite.
     """
-    document: Document = {
+    certificate: Certificate = {
         "format": FORMAT,
         "suite": _version("lmkernel"),
         "contract": CONTRACT_VERSION,
@@ -105,45 +112,45 @@ def complete(
         "known_failures": [dataclasses.asdict(entry) for entry in known],
         **about,
     }
-    document["verdict"] = verdict(document, manifest)
-    document["reasons"] = reasons(document, manifest)
-    return sealed(document)
+    certificate["verdict"] = verdict(certificate, manifest)
+    certificate["reasons"] = reasons(certificate, manifest)
+    return with_hash(certificate)
 
 
 def verify(path: Path, manifest: Manifest) -> list[str]:
-    """What does not fit in a certificate; empty if it is whole and says certified, rightly.
+    """What is wrong with a certificate, a line each; empty if it certifies and rightly so.
 
     Args:
-        path: ``certificate.json``.
-        manifest: the suite's.
+        path: the file ``certificate.json``.
+        manifest: the manifest of the suite.
 
     Raises:
-        CheckpointError: it cannot be read, or is no certificate.
+        CheckpointError: the file cannot be read, or is no certificate.
     """
-    document = read_object(path, required=True)
-    _check_members(path, document)
+    certificate = read_object(path, required=True)
+    _check_members(path, certificate)
     found = []
-    if document[HASH] != fingerprint(document):
+    if certificate[HASH] != fingerprint(certificate):
         found.append("it was edited: the content does not fit its hash")
-    if document["budget"] != {"factor": FACTOR, "floor_ulps": FLOOR_ULPS, "orders": ORDERS}:
-        found.append(f"its budgets are not the suite's: {document['budget']}")
-    why, now = reasons(document, manifest), verdict(document, manifest)
-    if document["verdict"] != now:
-        found.append(f"it says {document['verdict']!r}, its content says {now!r}")
+    if certificate["budget"] != {"factor": FACTOR, "floor_ulps": FLOOR_ULPS, "orders": ORDERS}:
+        found.append(f"its budgets are not the suite's: {certificate['budget']}")
+    why, now = reasons(certificate, manifest), verdict(certificate, manifest)
+    if certificate["verdict"] != now:
+        found.append(f"it says {certificate['verdict']!r}, its content says {now!r}")
     if now != CERTIFIED:
-        found += why or [f"{now}: only a part of the suite was run ({document['selection']})"]
+        found += why or [f"{now}: only a part of the suite was run ({certificate['selection']})"]
     return found
 
 
-def _check_members(path: Path, document: Mapping[str, Any]) -> None:
-    wrong = [n for n, kind in _MEMBERS.items() if not isinstance(document.get(n), kind)]
+def _check_members(path: Path, certificate: Mapping[str, Any]) -> None:
+    wrong = [n for n, kind in _MEMBERS.items() if not isinstance(certificate.get(n), kind)]
     if wrong:
         raise CheckpointError(f"{path}: expected a certificate, {', '.join(wrong)} is not there")
-    if document["format"] != FORMAT:
+    if certificate["format"] != FORMAT:
         raise CheckpointError(
-            f"{path}: expected a certificate of format {FORMAT}, got {document['format']}"
+            f"{path}: expected a certificate of format {FORMAT}, got {certificate['format']}"
         )
-    rows = document["cases"]
+    rows = certificate["cases"]
     for i, row in enumerate(rows):
         if not isinstance(row, dict) or {"case", "dtype", "state", "share"} - set(row):
             raise CheckpointError(f"{path}: cases, entry {i}: expected case, dtype, state, share")

@@ -1,4 +1,4 @@
-"""Runs the suite on a backend, in processes of its own, and makes the certificate of it."""
+"""Runs the suite on a backend, in worker processes, and makes the certificate of the run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel_conformance.certificate.certificate import about_backend, complete
-from lmkernel_conformance.certificate.known import known_failures
+from lmkernel_conformance.certificate.known_failures import known_failures
 from lmkernel_conformance.certificate.states import Judge
 from lmkernel_conformance.certificate.verdict import WHOLE
 from lmkernel_conformance.isolation.session import run
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lmkernel.plugins import BackendSpec
-    from lmkernel_conformance.certificate.known import KnownFailure
+    from lmkernel_conformance.certificate.known_failures import KnownFailure
     from lmkernel_conformance.isolation.session import Answer, Plan
     from lmkernel_conformance.manifest import Key, Manifest
 
@@ -32,16 +32,16 @@ STRICT = "strict: products of float32 in float32"
 @final
 @dataclass(frozen=True, kw_only=True)
 class Certification:
-    """One run.
+    """One run of the suite on one backend.
 
     Args:
-        spec: of the backend.
-        plan: how cases are run.
-        manifest: what must run.
-        profile: one of `lmkernel_conformance.cases.PROFILES`.
-        levels: only these, or all if empty.
+        spec: the specification of the backend.
+        plan: the plan of the run.
+        manifest: the manifest, which says what must run.
+        profile: one of `lmkernel_conformance.levels.PROFILES`.
+        levels: the levels to run; all if empty.
         smoke: only the smoke run's cases.
-        told: called with each answer.
+        on_answer: called with each answer.
     """
 
     spec: BackendSpec
@@ -50,32 +50,32 @@ class Certification:
     profile: str = "full"
     levels: tuple[str, ...] = ()
     smoke: bool = False
-    told: Callable[[Answer], None] = lambda _: None
+    on_answer: Callable[[Answer], None] = lambda _: None
 
     @property
     def selection(self) -> str:
-        """``"whole"``, or what part was run."""
+        """``"whole"``, or a description of the part that was run."""
         parts = ["smoke"] if self.smoke else []
         parts += [f"levels {', '.join(self.levels)}"] if self.levels else []
         return "; ".join(parts) or WHOLE
 
     @property
     def device(self) -> str:
-        """Where the backend computes."""
+        """The device that the backend computes on."""
         return self.plan.device or self.spec.capabilities.devices[0]
 
     @property
     def keys(self) -> list[Key]:
-        """What is run."""
+        """The cases to run, each in a dtype."""
         declared = self.spec.capabilities.dtypes_on(self.device)
-        whole = self.manifest.required(self.profile, declared)
-        chosen = self.manifest.smoke(self.profile) if self.smoke else whole
+        whole = self.manifest.required_keys(self.profile, declared)
+        chosen = self.manifest.smoke_keys(self.profile) if self.smoke else whole
         return [k for k in chosen if not self.levels or k.case.partition("/")[0] in self.levels]
 
     def run(self) -> dict[str, Any]:
-        """The certificate, whatever the verdict."""
+        """Run the cases and make the certificate, whatever its verdict."""
         known, today = known_failures(self.spec), _today()
-        greeting, answers = run(self.plan, self.keys, self.told)
+        greeting, answers = run(self.plan, self.keys, self.on_answer)
         judge = Judge(
             manifest=self.manifest,
             unsupported=self.spec.capabilities.unsupported,
@@ -91,12 +91,12 @@ class Certification:
             "cases": [judge.row(answer) for answer in answers],
             "fresh": self._fresh(),
             "next": greeting.get("next", ""),
-            "problems": [*self._declared(greeting), *self._unmatched(known)],
+            "problems": [*self._declaration_problems(greeting), *self._unmatched_entries(known)],
         }
         return complete(about, known, self.manifest)
 
-    def _declared(self, greeting: Answer) -> list[str]:
-        """What the loaded backend says of itself is what its spec says."""
+    def _declaration_problems(self, greeting: Answer) -> list[str]:
+        """Differences between what the loaded backend declares and what its spec declares."""
         if "error" in greeting:
             return [greeting["error"]]
         said = self.spec.capabilities
@@ -110,33 +110,36 @@ class Certification:
             if greeting.get(name) != want
         ]
 
-    def _unmatched(self, known: Sequence[KnownFailure]) -> list[str]:
-        keys = self.manifest.required("full", self.spec.capabilities.dtypes)
+    def _unmatched_entries(self, known: Sequence[KnownFailure]) -> list[str]:
+        keys = self.manifest.required_keys("full", self.spec.capabilities.dtypes)
         return [
-            f"the known failure {entry} matches nothing" for entry in known if entry.unmatched(keys)
+            f"the known failure {entry} matches nothing"
+            for entry in known
+            if entry.matches_none(keys)
         ]
 
     def _fresh(self) -> dict[str, Any]:
-        """Single operations once more, with inputs that nobody could know before.
-
-        A wider margin than the budget's keeps the verdict from depending on the draw: what was
-        memorised, or is wrong, is outside that too.
-        """
+        """Run single operations once more, on inputs from a seed that nobody could know before."""
+        # Memorised answers pass the fixed inputs and fail these. An unlucky draw may take an honest
+        # backend slightly over its budget, so failures count only beyond a margin (`_within`): what
+        # is memorised or wrong is far outside it, and the verdict does not depend on the draw.
         keys = [] if self.levels and "operations" not in self.levels else self._fresh_keys()
         seed, failures = _fresh_failures(self.plan, keys)
         return {"seed": seed, "cases": len(keys), "failures": failures}
 
     def _fresh_keys(self) -> list[Key]:
-        """A known failure or a refusal says nothing about memory: those cases are left out."""
+        """The cases to run with fresh inputs, without known failures, which prove nothing here."""
         known = known_failures(self.spec)
         keys = [
-            k for k in self.manifest.fresh() if not any(e.matches(k.case, k.dtype) for e in known)
+            k
+            for k in self.manifest.fresh_keys()
+            if not any(e.matches(k.case, k.dtype) for e in known)
         ]
         return keys[:: 4 if self.smoke else 1]
 
 
 def _fresh_failures(plan: Plan, keys: Sequence[Key]) -> tuple[int, list[str]]:
-    """The seed that was drawn, and a line for each failure; a declared refusal is none."""
+    """The seed that was drawn, and a line for each failure; an unsupported operation is none."""
     seed = secrets.randbits(_SEED_BITS)
     _, answers = run(replace(plan, seed=seed), keys) if keys else ({}, [])
     return seed, [
@@ -147,7 +150,7 @@ def _fresh_failures(plan: Plan, keys: Sequence[Key]) -> tuple[int, list[str]]:
 
 
 def _within(answer: Answer) -> bool:
-    """Whether all that is wrong is an error beyond the budget, and within the margin."""
+    """Whether the only fault is a numerical error outside the budget and inside the margin."""
     share = answer.get("share")
     return share is not None and 1 < share <= _FRESH_MARGIN
 

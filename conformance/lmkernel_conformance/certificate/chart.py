@@ -1,6 +1,6 @@
-"""The chart of a certificate: every case's share of its budget, a row of dots for each level.
+"""The chart of a certificate: each case's share of its budget as a dot, a row for each level.
 
-Constraint: inline SVG without script or outside resource; colours come from the page's style.
+Constraint: it is inline SVG without scripts or external resources; colours come from the page.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ __all__ = ["chart"]
 _LEFT, _RIGHT, _TOP, _ROW = 110, 44, 28, 46
 _WIDTH = 860
 _LOWEST = -4.0
-"""Decimal logarithm of the share at the left edge; what is below stands there."""
+"""The decimal logarithm of the share at the left edge; smaller shares are drawn there too."""
 
 
 def chart(rows: Sequence[Mapping[str, Any]], levels: Sequence[str]) -> str:
     """The shares on a logarithmic axis; the budget's end is the line at the right.
 
     Args:
-        rows: of a certificate.
-        levels: in their order, each with at least one row.
+        rows: the rows of a certificate.
+        levels: the levels in their order, each with at least one row.
     """
     bottom = _TOP + _ROW * len(levels)
     parts = [_axis(bottom)]
@@ -66,11 +66,13 @@ def _dot(row: Mapping[str, Any], y: float) -> str:
     share = row["share"]
     known = f"{row['case']}[{row['dtype']}]"
     over = row["state"] not in ("passed", "unsupported", "known failure")
-    told = "outside" if share is None else f"{share:.2%}"
+    text = "outside" if share is None else f"{share:.2%}"
     place = _x(1.35 if over and not share else min(share or 0.0, 1.35))
     kind = "bad" if over else row["dtype"]
+    # Dots with equal shares would cover each other: a hash of the name moves each up or down, the
+    # same way every time.
     shift = (int.from_bytes(hashlib.sha256(known.encode()).digest()[:2], "big") / 65535 - 0.5) * 28
-    title = f"<title>{html.escape(known)}: {told}</title>"
+    title = f"<title>{html.escape(known)}: {text}</title>"
     return f'<circle class="{kind}" cx="{place:.1f}" cy="{y + shift:.1f}" r="3">{title}</circle>'
 
 

@@ -1,4 +1,4 @@
-"""The certificate as a page: one HTML file without script and without outside resources."""
+"""The certificate as a page: one HTML file without scripts and without external resources."""
 
 from __future__ import annotations
 
@@ -26,20 +26,26 @@ _SENTENCES = {
 }
 
 
-def page(document: Mapping[str, Any]) -> str:
+def page(certificate: Mapping[str, Any]) -> str:
     """The whole page.
 
     Args:
-        document: the certificate.
+        certificate: the certificate.
     """
-    name = document["backend"]["name"]
+    name = certificate["backend"]["name"]
     style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
-    body = [_head(document), _facts(document), _reasons(document), _levels(document)]
-    body += [_chart(document), _tightest(document), _excused(document), _all(document)]
+    body = [_head(certificate), _facts(certificate), _reasons(certificate), _levels(certificate)]
+    body += [
+        _chart(certificate),
+        _tightest(certificate),
+        _excused_section(certificate),
+        _all_results(certificate),
+    ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_e(name)}: {_e(document['verdict'])}</title>\n<style>\n{style}</style></head>\n"
+        f"<title>{_e(name)}: {_e(certificate['verdict'])}</title>\n"
+        f"<style>\n{style}</style></head>\n"
         f"<body><main>\n{chr(10).join(part for part in body if part)}\n</main></body></html>\n"
     )
 
@@ -48,8 +54,8 @@ def _e(value: object) -> str:
     return html.escape(str(value))
 
 
-def _head(document: Mapping[str, Any]) -> str:
-    backend, verdict = document["backend"], document["verdict"]
+def _head(certificate: Mapping[str, Any]) -> str:
+    backend, verdict = certificate["backend"], certificate["verdict"]
     kind = verdict.replace(" ", "-")
     return (
         f'<header class="{kind}"><p class="what">Conformance of a backend</p>'
@@ -58,47 +64,47 @@ def _head(document: Mapping[str, Any]) -> str:
     )
 
 
-def _facts(document: Mapping[str, Any]) -> str:
-    backend = document["backend"]
+def _facts(certificate: Mapping[str, Any]) -> str:
+    backend = certificate["backend"]
     versions = [f"{name} {version}" for name, version in backend["distributions"].items()]
-    fresh = document["fresh"]
+    fresh = certificate["fresh"]
     pairs = {
-        "profile": document["profile"],
-        "run": document["selection"],
-        "issued": document["issued"],
+        "profile": certificate["profile"],
+        "run": certificate["selection"],
+        "issued": certificate["issued"],
         "device": backend["device"],
         "versions": ", ".join(versions),
-        "precision": f"{', '.join(backend['dtypes'])}; {document['precision']}",
-        "suite": f"lmkernel {document['suite']}, contract {document['contract']}",
+        "precision": f"{', '.join(backend['dtypes'])}; {certificate['precision']}",
+        "suite": f"lmkernel {certificate['suite']}, contract {certificate['contract']}",
         "fresh inputs": f"{fresh['cases']} cases with the seed {fresh['seed']}",
-        "manifest": document["manifest"],
-        "content": document["sha256"],
+        "manifest": certificate["manifest"],
+        "content": certificate["sha256"],
     }
     items = (f"<div><dt>{_e(name)}</dt><dd>{_e(value)}</dd></div>" for name, value in pairs.items())
     return f'<dl class="facts">{"".join(items)}</dl>'
 
 
-def _reasons(document: Mapping[str, Any]) -> str:
-    bad = [row for row in document["cases"] if row["state"] not in GOOD]
+def _reasons(certificate: Mapping[str, Any]) -> str:
+    bad = [row for row in certificate["cases"] if row["state"] not in GOOD]
     named = {f"{row['case']}[{row['dtype']}]" for row in bad}
-    others = [why for why in document["reasons"] if why.partition(": ")[0] not in named]
+    others = [why for why in certificate["reasons"] if why.partition(": ")[0] not in named]
     if not others and not bad:
         return ""
     items = "".join(f"<li>{_e(why)}</li>" for why in others)
-    following = f"<pre>{_e(document['next'])}</pre>" if document["next"] else ""
+    following = f"<pre>{_e(certificate['next'])}</pre>" if certificate["next"] else ""
     return (
         f'<section><h2>Why not</h2><ul class="why">{items}</ul>{following}'
-        f"{_failures(document, bad)}</section>"
+        f"{_failures(certificate, bad)}</section>"
     )
 
 
-def _failures(document: Mapping[str, Any], bad: Sequence[Mapping[str, Any]]) -> str:
+def _failures(certificate: Mapping[str, Any], bad: Sequence[Mapping[str, Any]]) -> str:
     cases = read_manifest().cases
     return "".join(
         f'<article class="failure"><h3>{_e(row["case"])} <small>{_e(row["dtype"])}, '
         f"{_e(row['state'])}</small></h3><p><code>{_e(row.get('message', ''))}</code></p>"
         f"{_hints(cases.get(row['case'], {}).get('rows', ()))}"
-        f"<pre>{_e(reproducing(document['backend']['name'], row))}</pre></article>"
+        f"<pre>{_e(reproducing(certificate['backend']['name'], row))}</pre></article>"
         for row in bad
     )
 
@@ -116,10 +122,10 @@ def reproducing(backend: str, row: Mapping[str, Any]) -> str:
     )
 
 
-def _levels(document: Mapping[str, Any]) -> str:
+def _levels(certificate: Mapping[str, Any]) -> str:
     lines = []
-    for level in dict.fromkeys(row["level"] for row in document["cases"]):
-        rows = [row for row in document["cases"] if row["level"] == level]
+    for level in dict.fromkeys(row["level"] for row in certificate["cases"]):
+        rows = [row for row in certificate["cases"] if row["level"] == level]
         good = sum(row["state"] == "passed" for row in rows)
         excused = sum(row["state"] in GOOD for row in rows) - good
         worst = max((row["share"] or 0.0 for row in rows if row["state"] == "passed"), default=0.0)
@@ -140,24 +146,24 @@ def _row(tag: str, cells: Iterable[object]) -> str:
 
 
 def _kind(tag: str, cell: object) -> str:
-    """Heads of columns of numbers stand where the numbers stand."""
+    """The class that aligns the head of a numeric column with its numbers."""
     return ' class="number"' if tag == "th" and cell in _NUMBERS else ""
 
 
-def _chart(document: Mapping[str, Any]) -> str:
-    levels = list(dict.fromkeys(row["level"] for row in document["cases"]))
-    used = {row["dtype"]: None for row in document["cases"]}
+def _chart(certificate: Mapping[str, Any]) -> str:
+    levels = list(dict.fromkeys(row["level"] for row in certificate["cases"]))
+    used = {row["dtype"]: None for row in certificate["cases"]}
     keys = "".join(f'<span class="key {_e(d)}">{_e(d)}</span>' for d in used)
     words = (
         "Each dot is a case. A budget is four times the largest error that an honest NumPy "
         "implementation makes in the same precision, plus four units in the last place."
     )
-    drawn = chart(document["cases"], levels)
+    drawn = chart(certificate["cases"], levels)
     return f"<section><h2>Use of the budgets</h2><p>{words}</p><p>{keys}</p>{drawn}</section>"
 
 
-def _tightest(document: Mapping[str, Any]) -> str:
-    passed = [row for row in document["cases"] if row["state"] == "passed" and row["share"] > 0]
+def _tightest(certificate: Mapping[str, Any]) -> str:
+    passed = [row for row in certificate["cases"] if row["state"] == "passed" and row["share"] > 0]
     chosen = sorted(passed, key=lambda row: (-row["share"], row["case"], row["dtype"]))[:_TIGHTEST]
     lines = (
         f"<tr><td>{_e(row['case'])}</td><td>{_e(row['dtype'])}</td>"
@@ -169,12 +175,14 @@ def _tightest(document: Mapping[str, Any]) -> str:
 
 
 def _ulps(ulps: float | None) -> str:
-    """Where the exact result is next to zero, its last place says nothing."""
+    """An error in ulps; next to an exact result of zero a number of ulps would say nothing."""
     return f"{ulps:.3g}" if ulps is not None and ulps < _MANY_ULPS else "near zero"
 
 
-def _excused(document: Mapping[str, Any]) -> str:
-    rows = [row for row in document["cases"] if row["state"] in GOOD and row["state"] != "passed"]
+def _excused_section(certificate: Mapping[str, Any]) -> str:
+    rows = [
+        row for row in certificate["cases"] if row["state"] in GOOD and row["state"] != "passed"
+    ]
     if not rows:
         return ""
     lines = (_row("td", [r["case"], r["dtype"], r["state"], r.get("message", "")]) for r in rows)
@@ -182,8 +190,8 @@ def _excused(document: Mapping[str, Any]) -> str:
     return f"<section><h2>Excused</h2><table>{head}{''.join(lines)}</table></section>"
 
 
-def _all(document: Mapping[str, Any]) -> str:
-    rows = document["cases"]
+def _all_results(certificate: Mapping[str, Any]) -> str:
+    rows = certificate["cases"]
     lines = (_row("td", [r["case"], r["dtype"], r["state"], _percent(r["share"])]) for r in rows)
     head = _row("th", ["case", "dtype", "state", "share"])
     return (

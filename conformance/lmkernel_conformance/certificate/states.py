@@ -1,7 +1,7 @@
-"""What became of each case: passed, unsupported, known failure, or not.
+"""The state of each case: passed, unsupported, known failure, or one that is not accepted.
 
-Constraints: these three states are all that a certificate accepts, and there is no skip.
-Attention, gradients, random numbers and checkpoints have one: passed.
+Constraints: a certificate accepts these three states and no others; there is no skip. For
+attention, gradients, random numbers and checkpoints it accepts one: passed.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lmkernel_conformance.certificate.known import KnownFailure
+    from lmkernel_conformance.certificate.known_failures import KnownFailure
     from lmkernel_conformance.manifest import Manifest
 
 __all__ = ["GOOD", "INDISPENSABLE", "Judge"]
 
 GOOD = ("passed", "unsupported", "known failure")
-"""States that a certificate accepts; the others are failed, crashed and hung."""
+"""The states that a certificate accepts; the others are failed, crashed and hung."""
 INDISPENSABLE = frozenset(
     {
         "asarray",
@@ -36,7 +36,7 @@ INDISPENSABLE = frozenset(
         "value_and_grad",
     }
 )
-"""Operations that a profile with a case of theirs cannot do without."""
+"""Operations that cannot be declared unsupported in a profile that has a case of theirs."""
 _ESSENTIAL = "attention, gradients, random numbers and checkpoints are never excused"
 
 Row = dict[str, Any]
@@ -45,13 +45,13 @@ Row = dict[str, Any]
 @final
 @dataclass(frozen=True, kw_only=True)
 class Judge:
-    """Makes a row of the certificate of each answer of a worker.
+    """Turns each answer of a worker into a row of the certificate.
 
     Args:
-        manifest: says what is essential.
-        unsupported: what the backend's spec declares, with reasons.
+        manifest: the manifest, which says what is essential.
+        unsupported: the operations that the backend's spec declares unsupported, with reasons.
         known: the backend's known failures.
-        today: the day of the run, as in ISO 8601.
+        today: the day of the run, in ISO 8601.
     """
 
     manifest: Manifest
@@ -60,16 +60,16 @@ class Judge:
     today: str
 
     def row(self, answer: Mapping[str, Any]) -> Row:
-        """The state of one case, with what it used of its budget and why it failed."""
+        """The row of one case: its state, its share of the budget, and why it failed."""
         case, dtype = answer["case"], answer["dtype"]
         row: Row = {"case": case, "level": case.partition("/")[0], "dtype": dtype}
         row |= {name: answer.get(name, 0.0) for name in ("share", "ulps")}
         for entry in self.known:
             if entry.matches(case, dtype):
-                return row | self._known(entry, answer)
-        return row | self._unlisted(answer)
+                return row | self._state_of_known_failure(entry, answer)
+        return row | self._state_of_unlisted_case(answer)
 
-    def _unlisted(self, answer: Mapping[str, Any]) -> Row:
+    def _state_of_unlisted_case(self, answer: Mapping[str, Any]) -> Row:
         outcome, refused = answer["outcome"], answer.get("refused")
         if outcome == "passed":
             return {"state": "passed"}
@@ -80,19 +80,19 @@ class Judge:
             return {"state": "failed", "message": why}
         return {"state": "unsupported", "operation": refused, "message": answer["message"]}
 
-    def _known(self, entry: KnownFailure, answer: Mapping[str, Any]) -> Row:
-        excuse = self._refused(entry, answer)
+    def _state_of_known_failure(self, entry: KnownFailure, answer: Mapping[str, Any]) -> Row:
+        excuse = self._why_no_excuse(entry, answer)
         if excuse:
             return {"state": "failed", "message": excuse}
         return {"state": "known failure", "message": answer["message"]}
 
-    def _refused(self, entry: KnownFailure, answer: Mapping[str, Any]) -> str:
-        """Why an entry does not excuse what happened; empty if it does."""
+    def _why_no_excuse(self, entry: KnownFailure, answer: Mapping[str, Any]) -> str:
+        """Why an entry does not excuse the outcome; empty if it does."""
         if answer["outcome"] == "passed":
             return "listed as a known failure, but it passes: remove the entry"
         if self.manifest.essential(entry.case):
             return f"listed as a known failure, but {_ESSENTIAL}: {answer['message']}"
-        if entry.expired(self.today):
+        if entry.has_expired(self.today):
             return f"its known failure expired on {entry.expires}: {answer['message']}"
         if answer["exception"] != entry.exception:
             came = f"{answer['exception']}: {answer['message']}"

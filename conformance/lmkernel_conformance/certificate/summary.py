@@ -1,11 +1,12 @@
-"""A certificate as lines for a terminal: levels, the first reasons, the verdict."""
+"""The summary of a certificate for a terminal: levels, the first reasons, the verdict."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.cli.style import columns, paint
+from lmkernel.cli.style import paint
+from lmkernel.results import columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,22 +15,22 @@ __all__ = ["summary"]
 
 _COLOURS = {"certified": "green", "passed in part": "yellow", "not certified": "red"}
 _MOST_REASONS = 20
-"""Printed; whoever needs more takes ``--json`` or ``--out``."""
+"""How many reasons are printed; ``--json`` and ``--out`` give all of them."""
 
 
-def summary(document: Mapping[str, Any]) -> str:
-    """What is printed of a certificate."""
-    rows = document["cases"]
+def summary(certificate: Mapping[str, Any]) -> str:
+    """The lines that the command prints for a certificate."""
+    rows = certificate["cases"]
     head = ["LEVEL", "PASSED", "EXCUSED", "FAILED", "LARGEST SHARE OF A BUDGET"]
-    lines = [columns([head, *_counts(rows)]), *_failures(document)]
-    lines += [document["next"]] if document["next"] else []
-    verdict, backend = document["verdict"], document["backend"]["name"]
+    lines = [columns([head, *_counts(rows)]), *_failures(certificate)]
+    lines += [certificate["next"]] if certificate["next"] else []
+    verdict, backend = certificate["verdict"], certificate["backend"]["name"]
     words = {
-        "certified": f"{backend} is certified for the profile {document['profile']}",
-        "passed in part": f"{backend} passes ({document['selection']}; no certificate) the profile "
-        f"{document['profile']}",
-        "not certified": f"{backend} is not certified for the profile {document['profile']}: "
-        f"{len(document['reasons'])} reasons",
+        "certified": f"{backend} is certified for the profile {certificate['profile']}",
+        "passed in part": f"{backend} passes ({certificate['selection']}; no certificate) the "
+        f"profile {certificate['profile']}",
+        "not certified": f"{backend} is not certified for the profile {certificate['profile']}: "
+        f"{len(certificate['reasons'])} reasons",
     }
     return "\n".join([*lines, paint(words[verdict], _COLOURS[verdict], sys.stdout)])
 
@@ -46,22 +47,22 @@ def _counts(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return found
 
 
-def _failures(document: Mapping[str, Any]) -> list[str]:
-    """The first reasons; one of a case with its likely defect and the command that repeats it."""
+def _failures(certificate: Mapping[str, Any]) -> list[str]:
+    """The first reasons; that of a case has its likely defects and the command that repeats it."""
     from lmkernel_conformance.catalogue import likely
     from lmkernel_conformance.certificate.page import reproducing
     from lmkernel_conformance.manifest import read_manifest
 
     cases = read_manifest().cases
-    rows = {f"{row['case']}[{row['dtype']}]": row for row in document["cases"]}
+    rows = {f"{row['case']}[{row['dtype']}]": row for row in certificate["cases"]}
     lines = []
-    for why in document["reasons"][:_MOST_REASONS]:
+    for why in certificate["reasons"][:_MOST_REASONS]:
         lines.append(why)
         row = rows.get(why.partition(": ")[0])
         if row is not None:
             lines += [f"    likely: {hint}" for hint in likely(cases[row["case"]]["rows"])]
-            lines.append(f"    {reproducing(document['backend']['name'], row)}")
-    more = len(document["reasons"]) - _MOST_REASONS
+            lines.append(f"    {reproducing(certificate['backend']['name'], row)}")
+    more = len(certificate["reasons"]) - _MOST_REASONS
     if more > 0:
         lines.append(f"and {more} more; --json prints them, --out writes a page")
     return lines

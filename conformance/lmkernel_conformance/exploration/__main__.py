@@ -1,6 +1,7 @@
-"""``python -m lmkernel_conformance.exploration EXAMPLE --backend NAME``: one example again.
+"""``python -m lmkernel_conformance.exploration EXAMPLE --backend NAME``: runs one example again.
 
-It runs in this process, so that a debugger reaches the backend; a failure keeps its traceback.
+It runs in this process, so that a debugger can step into the backend and a failure keeps its
+traceback.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print that it passes, or raise what it raises."""
+    """Print that the example passes, or raise what it raises."""
     from lmkernel.backend import load_backend
     from lmkernel.plugins import default_registry
     from lmkernel_conformance.cases import Item
-    from lmkernel_conformance.exploration.table import drawn_case
-    from lmkernel_conformance.isolation.watch import watched
+    from lmkernel_conformance.exploration.table import example_case
+    from lmkernel_conformance.isolation.watch import watch_backend
     from lmkernel_conformance.runner import attempt
     from lmkernel_conformance.subject import Subject
 
@@ -29,11 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     example = json.loads(args.example)
     registry = default_registry()
     backend = load_backend(args.backend, registry=registry)
-    subject = Subject(backend=watched(backend, registry.select_backend(args.backend)))
-    case = drawn_case(example["operation"], example["drawn"])
-    found = attempt(subject, Item(case, example["dtype"]))
-    if found.error is not None:
-        raise found.error
+    subject = Subject(backend=watch_backend(backend, registry.select_backend(args.backend)))
+    case = example_case(example["operation"], example["drawn"])
+    outcome = attempt(subject, Item(case, example["dtype"]))
+    if outcome.error is not None:
+        raise outcome.error
     print("passed")  # noqa: T201 - a command's results are printed
     return 0
 

@@ -1,4 +1,4 @@
-"""The property of a cache: however it was filled, it gives what attention over all gives."""
+"""The property of a KV cache: however it was filled, it gives what plain attention gives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lmkernel_conformance.exploration.property import Property
 from lmkernel_conformance.oracle import attention as oracle
 
 if TYPE_CHECKING:
-    from lmkernel_conformance.exploration.draw import Draw, Drawn
+    from lmkernel_conformance.exploration.draw import Draw, Example
     from lmkernel_conformance.subject import Subject
 
 __all__ = ["PROPERTIES"]
@@ -20,7 +20,7 @@ __all__ = ["PROPERTIES"]
 Host = Any
 
 
-def _draw_cache(d: Draw) -> Drawn:
+def _draw_cache(d: Draw) -> Example:
     h, dim = draw_heads(d), d.integer(1, 5)
     pieces = [d.integer(1, 3) for _ in range(d.integer(1, 4))]
     used, room = sum(pieces), d.integer(0, 3)
@@ -37,10 +37,10 @@ def _draw_cache(d: Draw) -> Drawn:
     }
 
 
-def _check_cache(s: Subject, drawn: Drawn) -> None:
-    """Written in pieces, grown between them, read in part: what attention over all gives."""
-    q, k, v = s.rounded([host(name, drawn[name]) for name in "qkv"])
-    cache, used, extent = _filled(s, drawn, k, v), k.shape[2], drawn["extent"]
+def _check_cache(s: Subject, drawn: Example) -> None:
+    """A KV cache written in pieces, grown between them and read in part gives plain attention."""
+    q, k, v = s.round([host(name, drawn[name]) for name in "qkv"])
+    cache, used, extent = _fill_cache(s, drawn, k, v), k.shape[2], drawn["extent"]
     slots = np.array([np.arange(used) - p for p in drawn["padding"]])
     keys = np.pad(np.maximum(slots, -1), ((0, 0), (0, extent - used)), constant_values=-1)
     mask = oracle.visible(slots[:, -q.shape[2] :], keys, causal=True)
@@ -54,8 +54,8 @@ def _check_cache(s: Subject, drawn: Drawn) -> None:
     s.agree("output", got, formula)
 
 
-def _filled(s: Subject, drawn: Drawn, k: Host, v: Host) -> Any:
-    """A cache with all slots written, which starts with room for the first piece if it grows."""
+def _fill_cache(s: Subject, drawn: Example, k: Host, v: Host) -> Any:
+    """A KV cache with all slots written; one that grows has room for the first piece at first."""
     ops: Any = s.ops
     batch, kv, used, dim = k.shape
     whole = used + drawn["room"]

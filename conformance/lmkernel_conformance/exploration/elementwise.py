@@ -1,4 +1,4 @@
-"""Properties of functions of each element, and of operands that broadcast."""
+"""Properties of element-wise functions, and of operands that broadcast."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from lmkernel_conformance.cases.trial import Trial
 from lmkernel_conformance.exploration.draw import host
-from lmkernel_conformance.exploration.property import Property, tried
+from lmkernel_conformance.exploration.property import Property, trial_property
 from lmkernel_conformance.oracle import activation
 from lmkernel_conformance.oracle.tape import raw
 
 if TYPE_CHECKING:
-    from lmkernel_conformance.exploration.draw import Draw, Drawn
+    from lmkernel_conformance.exploration.draw import Draw, Example
 
 __all__ = ["PROPERTIES"]
 
@@ -34,21 +34,21 @@ _RANGES = {
     "gelu": (-30.0, 30.0),
     "gelu_tanh": (-30.0, 30.0),
 }
-"""What each function is asked for."""
+"""The arguments that each function is tried on."""
 
 
-def _draw_values(d: Draw, low: float, high: float) -> Drawn:
+def _draw_values(d: Draw, low: float, high: float) -> Example:
     count = d.integer(1, 6)
     return {"axes": d.integer(1, 4), "values": [d.number(low, high) for _ in range(count)]}
 
 
-def _values(drawn: Drawn) -> Host:
+def _values(drawn: Example) -> Host:
     x = np.array(drawn["values"])
     return x.reshape((1,) * (drawn["axes"] - 1) + x.shape)
 
 
 def _function(name: str, low: float, high: float) -> Property:
-    def make(drawn: Drawn) -> Trial:
+    def make(drawn: Example) -> Trial:
         return Trial(
             inputs={"x": _values(drawn)},
             native=lambda s, t: getattr(s.ops, name)(t["x"]),
@@ -59,15 +59,15 @@ def _function(name: str, low: float, high: float) -> Property:
             ),
         )
 
-    return tried(name, lambda d: _draw_values(d, low, high), make)
+    return trial_property(name, lambda d: _draw_values(d, low, high), make)
 
 
-def _draw_swiglu(d: Draw) -> Drawn:
+def _draw_swiglu(d: Draw) -> Example:
     shape = [*d.shape(0, 3), 2 * d.integer(1, 6)]
     return {"x": d.array(shape, scales=(1.0, 30.0), shifts=(0.0, 5.0))}
 
 
-def _swiglu(drawn: Drawn) -> Trial:
+def _swiglu(drawn: Example) -> Trial:
     return Trial(
         inputs={"x": host("x", drawn["x"])},
         native=lambda s, t: s.ops.swiglu(t["x"]),
@@ -75,12 +75,12 @@ def _swiglu(drawn: Drawn) -> Trial:
     )
 
 
-def _draw_pair(d: Draw) -> Drawn:
+def _draw_pair(d: Draw) -> Example:
     shape = d.shape(1, 4)
-    return {name: d.array(d.narrowed(shape)) for name in ("x", "y")}
+    return {name: d.array(d.broadcastable(shape)) for name in ("x", "y")}
 
 
-def _extreme(name: str, drawn: Drawn) -> Trial:
+def _extreme(name: str, drawn: Example) -> Trial:
     less = name == "minimum"
     return Trial(
         inputs={n: host(n, drawn[n]) for n in ("x", "y")},
@@ -91,14 +91,14 @@ def _extreme(name: str, drawn: Drawn) -> Trial:
     )
 
 
-def _draw_where(d: Draw) -> Drawn:
+def _draw_where(d: Draw) -> Example:
     shape = d.shape(1, 4)
-    pair = {name: d.array(d.narrowed(shape)) for name in ("x", "y")}
-    condition = d.narrowed(shape)
+    pair = {name: d.array(d.broadcastable(shape)) for name in ("x", "y")}
+    condition = d.broadcastable(shape)
     return {**pair, "condition": d.integers(condition, 0, 1), "shape": condition}
 
 
-def _where(drawn: Drawn) -> Trial:
+def _where(drawn: Example) -> Trial:
     shown = np.array(drawn["condition"], bool).reshape(drawn["shape"])
     return Trial(
         inputs={n: host(n, drawn[n]) for n in ("x", "y")},
@@ -108,7 +108,7 @@ def _where(drawn: Drawn) -> Trial:
     )
 
 
-def _arithmetic(drawn: Drawn) -> Trial:
+def _arithmetic(drawn: Example) -> Trial:
     def f(_: Any, t: dict[str, Any]) -> list[Any]:
         x, y = t["x"], t["y"]
         return [x + y, x - y, x * y, x / y, -x]
@@ -118,11 +118,11 @@ def _arithmetic(drawn: Drawn) -> Trial:
 
 PROPERTIES = (
     *(_function(name, low, high) for name, (low, high) in _RANGES.items()),
-    tried("swiglu", _draw_swiglu, _swiglu),
+    trial_property("swiglu", _draw_swiglu, _swiglu),
     *(
-        tried(name, _draw_pair, functools.partial(_extreme, name))
+        trial_property(name, _draw_pair, functools.partial(_extreme, name))
         for name in ("minimum", "maximum")
     ),
-    tried("where", _draw_where, _where),
-    tried("arithmetic", _draw_pair, _arithmetic),
+    trial_property("where", _draw_where, _where),
+    trial_property("arithmetic", _draw_pair, _arithmetic),
 )

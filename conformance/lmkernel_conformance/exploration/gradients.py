@@ -1,4 +1,4 @@
-"""Properties of gradients, loops and what is computed again."""
+"""Properties of gradients, loops, and gradient checkpointing (``remat``)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from lmkernel_conformance.cases.trial import Trial
 from lmkernel_conformance.exploration.draw import host
-from lmkernel_conformance.exploration.property import Property, tried
+from lmkernel_conformance.exploration.property import Property, trial_property
 from lmkernel_conformance.oracle.tape import raw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lmkernel_conformance.exploration.draw import Draw, Drawn
+    from lmkernel_conformance.exploration.draw import Draw, Example
     from lmkernel_conformance.subject import Subject
 
 __all__ = ["PROPERTIES"]
@@ -21,7 +21,7 @@ __all__ = ["PROPERTIES"]
 Host = Any
 
 
-def _draw_scan(d: Draw) -> Drawn:
+def _draw_scan(d: Draw) -> Example:
     steps, batch, width = d.integer(1, 5), d.integer(1, 3), d.integer(1, 4)
     return {
         "xs": d.calm([steps, batch, width]),
@@ -32,8 +32,8 @@ def _draw_scan(d: Draw) -> Drawn:
     }
 
 
-def _scan(drawn: Drawn) -> Trial:
-    """H ← tanh(h·w + x)·s over steps; what comes out is h², and the last h."""
+def _scan(drawn: Example) -> Trial:
+    """A recurrence h ← tanh(h·w + x)·s; the outputs are h² of each step, and the last h."""
 
     def native(s: Subject, t: dict[str, Any]) -> list[Any]:
         def step(h: Any, now: Any) -> Any:
@@ -56,12 +56,12 @@ def _scan(drawn: Drawn) -> Trial:
     return Trial(inputs=inputs, native=native, formula=formula)
 
 
-def _draw_remat(d: Draw) -> Drawn:
+def _draw_remat(d: Draw) -> Example:
     n, m = d.integer(1, 5), d.integer(1, 5)
     return {"x": d.calm([d.integer(1, 3), n]), "w": d.calm([n, m])}
 
 
-def _remat(drawn: Drawn) -> Trial:
+def _remat(drawn: Example) -> Trial:
     def native(s: Subject, t: dict[str, Any]) -> Any:
         f = s.ops.remat(lambda w, x: s.ops.tanh(s.ops.matmul(x, w)) * s.constant(3.0))
         return f(t["w"], t["x"])
@@ -73,8 +73,8 @@ def _remat(drawn: Drawn) -> Trial:
     )
 
 
-def _stopped(drawn: Drawn) -> Trial:
-    """X · stop(y·x): what is stopped is a constant to gradients."""
+def _stop(drawn: Example) -> Trial:
+    """The product x·stop_gradient(y·x), whose second factor is a constant to gradients."""
     return Trial(
         inputs={name: host(name, drawn[name]) for name in ("x", "y")},
         native=lambda s, t: t["x"] * s.ops.stop_gradient(t["y"] * t["x"]) + 0.0 * t["y"],
@@ -82,12 +82,12 @@ def _stopped(drawn: Drawn) -> Trial:
     )
 
 
-def _draw_stopped(d: Draw) -> Drawn:
+def _draw_stop(d: Draw) -> Example:
     shape = d.shape(0, 3)
     return {"x": d.calm(shape), "y": d.calm(shape)}
 
 
-def _draw_tree(d: Draw) -> Drawn:
+def _draw_tree(d: Draw) -> Example:
     leaves = [d.calm(d.shape(0, 3)) for _ in range(d.integer(1, 4))]
     return {
         "leaves": leaves,
@@ -98,10 +98,10 @@ def _draw_tree(d: Draw) -> Drawn:
     }
 
 
-def _check_tree(s: Subject, drawn: Drawn) -> None:
-    """Σ used·x² over a tree has the gradient 2·used·x in its structure; unused leaves get zeros."""
+def _check_tree(s: Subject, drawn: Example) -> None:
+    """Σ used·x² over a tree has the gradient 2·used·x in each leaf; unused leaves get zeros."""
     ops: Any = s.ops
-    hosts = [s.rounded(host(f"leaf{i}", x)) for i, x in enumerate(drawn["leaves"])]
+    hosts = [s.round(host(f"leaf{i}", x)) for i, x in enumerate(drawn["leaves"])]
     used, nested, aux = drawn["used"], drawn["nested"], drawn["aux"]
 
     def total(tree: Any) -> Any:
@@ -141,8 +141,8 @@ def _judge_tree(s: Subject, hosts: Sequence[Host], used: Sequence[int], value: A
 
 
 PROPERTIES = (
-    tried("scan", _draw_scan, _scan),
-    tried("remat", _draw_remat, _remat),
-    tried("stop_gradient", _draw_stopped, _stopped),
+    trial_property("scan", _draw_scan, _scan),
+    trial_property("remat", _draw_remat, _remat),
+    trial_property("stop_gradient", _draw_stop, _stop),
     Property(name="value_and_grad", draw=_draw_tree, check=_check_tree),
 )

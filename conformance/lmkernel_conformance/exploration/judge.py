@@ -1,4 +1,4 @@
-"""A process of the backend that judges examples, replaced when it has crashed or hung."""
+"""The process that judges examples on the backend; it is replaced when it crashes or hangs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lmkernel_conformance.manifest import Key
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lmkernel_conformance.exploration.draw import Drawn
+    from lmkernel_conformance.exploration.draw import Example
     from lmkernel_conformance.isolation.session import Answer, Plan
 
 __all__ = ["Judge"]
@@ -20,7 +20,7 @@ __all__ = ["Judge"]
 
 @final
 class Judge:
-    """Asks one process at a time.
+    """Judges examples in one process at a time; a context manager, which ends the last one.
 
     Args:
         plan: the backend, its device, and the time limit of one example.
@@ -44,8 +44,14 @@ class Judge:
             self._worker.__exit__()
             self._worker = None
 
-    def ask(self, name: str, dtype: str, drawn: Drawn) -> Answer:
-        """What becomes of one example."""
+    def ask(self, name: str, dtype: str, drawn: Example) -> Answer:
+        """The outcome of one example.
+
+        Args:
+            name: the name of the property.
+            dtype: the floating dtype to run it in.
+            drawn: the example.
+        """
         key = Key(f"operations/{name}", dtype)
         answer = self._ready().ask(key, self._plan.limit, drawn=drawn)
         if answer["outcome"] in ("crashed", "hung"):

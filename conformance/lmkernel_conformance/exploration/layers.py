@@ -1,4 +1,4 @@
-"""Properties of products with weights, normalisations, softmax, recurrent cells and losses."""
+"""Properties of linear layers, normalisations, softmax, recurrent cells and losses."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from lmkernel_conformance.cases.trial import Trial
 from lmkernel_conformance.exploration.draw import host
-from lmkernel_conformance.exploration.property import NARROW, Property, tried
+from lmkernel_conformance.exploration.property import NARROW, Property, trial_property
 from lmkernel_conformance.oracle import activation, loss, norm, recurrent
 
 if TYPE_CHECKING:
-    from lmkernel_conformance.exploration.draw import Draw, Drawn
+    from lmkernel_conformance.exploration.draw import Draw, Example
     from lmkernel_conformance.subject import Subject
 
 __all__ = ["PROPERTIES"]
@@ -23,13 +23,13 @@ Host = Any
 _LOGITS = (1.0, 30.0, 1000.0)
 
 
-def _draw_softmax(d: Draw) -> Drawn:
+def _draw_softmax(d: Draw) -> Example:
     shape = d.shape(1, 4, 6)
     x = d.array(shape, scales=_LOGITS, shifts=(0.0, 1000.0, -1000.0))
     return {"x": x, "axis": d.axis(len(shape))}
 
 
-def _softmax(name: str, drawn: Drawn) -> Trial:
+def _softmax(name: str, drawn: Example) -> Trial:
     axis = drawn["axis"]
     return Trial(
         inputs={"x": host("x", drawn["x"])},
@@ -38,15 +38,15 @@ def _softmax(name: str, drawn: Drawn) -> Trial:
     )
 
 
-def _draw_norm(d: Draw) -> Drawn:
-    width = d.integer(3, 9)  # of two, one is the other's negative, and the gradient next to zero
+def _draw_norm(d: Draw) -> Example:
+    width = d.integer(3, 9)  # two centred elements are ±a: the gradient is next to zero
     x = d.array([*d.shape(0, 3, 3), width], (1.0, 1e-3, 100.0), (0.0,))
     x["shift"] = x["scale"] * d.pick((0.0, 0.5, -20.0))
     about = {"x": x, "weight": d.calm([width]), "bias": d.pick((None, d.calm([width])))}
     return {**about, "eps": d.pick((1e-5, 1e-6, 1e-12))}
 
 
-def _layer_norm(drawn: Drawn) -> Trial:
+def _layer_norm(drawn: Example) -> Trial:
     names = [n for n in ("x", "weight", "bias") if drawn[n] is not None]
     eps = drawn["eps"]
     return Trial(
@@ -56,7 +56,7 @@ def _layer_norm(drawn: Drawn) -> Trial:
     )
 
 
-def _rms_norm(drawn: Drawn) -> Trial:
+def _rms_norm(drawn: Example) -> Trial:
     eps = drawn["eps"]
     return Trial(
         inputs={n: host(n, drawn[n]) for n in ("x", "weight")},
@@ -65,7 +65,7 @@ def _rms_norm(drawn: Drawn) -> Trial:
     )
 
 
-def _draw_linear(d: Draw) -> Drawn:
+def _draw_linear(d: Draw) -> Example:
     out, into, rank = d.integer(1, 7), d.integer(1, 7), d.integer(1, 3)
     found = {"x": d.array([*d.shape(0, 3, 3), into]), "weight": d.calm([out, into])}
     if d.flag():
@@ -75,7 +75,7 @@ def _draw_linear(d: Draw) -> Drawn:
     return found
 
 
-def _linear(drawn: Drawn, *, packed: bool = False) -> Trial:
+def _linear(drawn: Example, *, packed: bool = False) -> Trial:
     def delta(t: dict[str, Any]) -> Any:
         return (t["a"], t["b"]) if "a" in t else None
 
@@ -90,19 +90,19 @@ def _linear(drawn: Drawn, *, packed: bool = False) -> Trial:
     )
 
 
-def _draw_packed(d: Draw) -> Drawn:
+def _draw_packing(d: Draw) -> Example:
     return {**_draw_linear(d), "indices": d.integers(d.shape(0, 3, 3), 0, 0)}
 
 
-def _check_packed(s: Subject, drawn: Drawn) -> None:
-    """A handle serves as its weight, has its rows, and gives it back."""
+def _check_packing(s: Subject, drawn: Example) -> None:
+    """A packed weight multiplies as the plain one, has its rows, and unpacks to it."""
     parts = {n: x for n, x in drawn.items() if n != "indices"}
-    made = _linear(parts, packed=True)
-    hosts = s.rounded(made.inputs)
+    trial = _linear(parts, packed=True)
+    hosts = s.round(trial.inputs)
     s.agree(
         "linear",
-        made.native(s, s.arrays(made.inputs)),
-        lambda ar: made.formula(ar, {n: ar.constant(x) for n, x in hosts.items()}),
+        trial.native(s, s.arrays(trial.inputs)),
+        lambda ar: trial.formula(ar, {n: ar.constant(x) for n, x in hosts.items()}),
     )
     weight = hosts["weight"]
     handle = s.ops.pack_linear(s.array(weight))
@@ -115,7 +115,7 @@ def _check_packed(s: Subject, drawn: Drawn) -> None:
 
 
 def _draw_cell(gates: int) -> Any:
-    def draw(d: Draw) -> Drawn:
+    def draw(d: Draw) -> Example:
         batch, width = d.integer(1, 4), d.integer(1, 5)
         loud = (1.0, 8.0)
         found = {
@@ -129,7 +129,7 @@ def _draw_cell(gates: int) -> Any:
     return draw
 
 
-def _cell(name: str, drawn: Drawn) -> Trial:
+def _cell(name: str, drawn: Example) -> Trial:
     states = ("h", "c") if name == "lstm_cell" else ("h",)
     names = ("x", *states, "weight", *(["bias"] if drawn["bias"] is not None else []))
 
@@ -144,7 +144,7 @@ def _cell(name: str, drawn: Drawn) -> Trial:
     )
 
 
-def _draw_cross_entropy(d: Draw) -> Drawn:
+def _draw_cross_entropy(d: Draw) -> Example:
     front, classes = d.shape(0, 3, 3), d.integer(2, 8)
     return {
         "logits": d.array([*front, classes], _LOGITS, (0.0, 1000.0)),
@@ -154,7 +154,7 @@ def _draw_cross_entropy(d: Draw) -> Drawn:
     }
 
 
-def _cross_entropy(drawn: Drawn) -> Trial:
+def _cross_entropy(drawn: Example) -> Trial:
     targets, smoothing = np.array(drawn["targets"], np.int64), drawn["smoothing"]
     targets = np.where(targets < 0, drawn["ignored"], targets)
     return Trial(
@@ -165,12 +165,12 @@ def _cross_entropy(drawn: Drawn) -> Trial:
     )
 
 
-def _draw_soft(d: Draw) -> Drawn:
+def _draw_soft(d: Draw) -> Example:
     shape = [*d.shape(0, 3, 3), d.integer(1, 8)]
     return {"logits": d.array(shape, _LOGITS, (0.0, 1000.0)), "target": d.calm(shape)}
 
 
-def _soft(drawn: Drawn) -> Trial:
+def _soft(drawn: Example) -> Trial:
     powers = np.exp(host("target", drawn["target"]))
     return Trial(
         inputs={
@@ -182,12 +182,12 @@ def _soft(drawn: Drawn) -> Trial:
     )
 
 
-def _draw_mse(d: Draw) -> Drawn:
+def _draw_mse(d: Draw) -> Example:
     shape = d.shape(0, 4)
     return {"y": d.array(shape), "t": d.array(shape)}
 
 
-def _mse(drawn: Drawn) -> Trial:
+def _mse(drawn: Example) -> Trial:
     return Trial(
         inputs={n: host(n, drawn[n]) for n in ("y", "t")},
         native=lambda s, t: s.ops.mse(t["y"], t["t"]),
@@ -197,16 +197,22 @@ def _mse(drawn: Drawn) -> Trial:
 
 PROPERTIES = (
     *(
-        tried(name, _draw_softmax, functools.partial(_softmax, name), dtypes=dtypes, saturates=True)
+        trial_property(
+            name, _draw_softmax, functools.partial(_softmax, name), dtypes=dtypes, saturates=True
+        )
         for name, dtypes in (("softmax", NARROW), ("log_softmax", NARROW[:2]))
     ),
-    tried("layer_norm", _draw_norm, _layer_norm, dtypes=NARROW),
-    tried("rms_norm", _draw_norm, _rms_norm, dtypes=NARROW),
-    tried("linear", _draw_linear, _linear),
-    Property(name="pack_linear, take_rows", draw=_draw_packed, check=_check_packed),
-    tried("gru_cell", _draw_cell(3), functools.partial(_cell, "gru_cell"), saturates=True),
-    tried("lstm_cell", _draw_cell(4), functools.partial(_cell, "lstm_cell"), saturates=True),
-    tried("cross_entropy", _draw_cross_entropy, _cross_entropy, dtypes=NARROW, saturates=True),
-    tried("soft_cross_entropy", _draw_soft, _soft, saturates=True),
-    tried("mse", _draw_mse, _mse),
+    trial_property("layer_norm", _draw_norm, _layer_norm, dtypes=NARROW),
+    trial_property("rms_norm", _draw_norm, _rms_norm, dtypes=NARROW),
+    trial_property("linear", _draw_linear, _linear),
+    Property(name="pack_linear, take_rows", draw=_draw_packing, check=_check_packing),
+    trial_property("gru_cell", _draw_cell(3), functools.partial(_cell, "gru_cell"), saturates=True),
+    trial_property(
+        "lstm_cell", _draw_cell(4), functools.partial(_cell, "lstm_cell"), saturates=True
+    ),
+    trial_property(
+        "cross_entropy", _draw_cross_entropy, _cross_entropy, dtypes=NARROW, saturates=True
+    ),
+    trial_property("soft_cross_entropy", _draw_soft, _soft, saturates=True),
+    trial_property("mse", _draw_mse, _mse),
 )

@@ -1,8 +1,8 @@
-"""Draws examples with Hypothesis, has a process of the backend judge them, and shrinks what fails.
+"""Draws examples with Hypothesis, has a worker process judge them, and shrinks those that fail.
 
-Constraints: this process never imports the backend, and a crash is a failure like any other. One
-seed, one number of examples and one version of Hypothesis give the same examples always: nothing is
-kept between runs, no clock has a say, and nothing is written to the folder of the caller.
+Constraints: this process never imports the backend, so that a crash is a failure like any other. A
+seed, a number of examples and a version of Hypothesis determine the examples: there is no database
+between runs and no deadline, and nothing is written to the caller's folder.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from lmkernel_conformance.exploration.table import PROPERTIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from lmkernel_conformance.exploration.draw import Drawn
+    from lmkernel_conformance.exploration.draw import Example
     from lmkernel_conformance.exploration.property import Property
     from lmkernel_conformance.isolation.session import Plan
 
-__all__ = ["Explored", "Finding", "explore"]
+__all__ = ["Finding", "SearchResult", "explore"]
 
 _SEED_BITS = 32
 _MOST_RESTARTS = 30
-"""How many processes one property may cost while a crash is made smaller."""
+"""How many processes one property may cost while Hypothesis shrinks a crash."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """The smallest example that was found to fail.
+    """The smallest failing example of a property.
 
     Args:
         operation: the property's name.
-        dtype: in which it fails.
-        drawn: what was drawn.
-        message: what the backend did.
+        dtype: the dtype in which it fails.
+        drawn: the example.
+        message: the sentence that says what the backend did.
     """
 
     operation: str
     dtype: str
-    drawn: Drawn
+    drawn: Example
     message: str
 
     def __str__(self) -> str:
@@ -66,14 +66,14 @@ class Finding:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Explored:
-    """What became of a search.
+class SearchResult:
+    """The result of a search.
 
     Args:
-        seed: that gives the same examples again.
-        asked: how many examples of each property were asked for.
-        examples: how many of each property were judged, by its name.
-        findings: at most one for each property.
+        seed: the seed that gives the same examples again.
+        asked: the number of examples asked for, of each property.
+        examples: the number of examples judged, by the property's name.
+        findings: the failures, at most one for each property.
     """
 
     seed: int
@@ -88,16 +88,17 @@ def explore(
     examples: int = 100,
     seed: int | None = None,
     properties: Iterable[Property] = tuple(PROPERTIES.values()),
-    told: Callable[[str, int], None] = lambda _name, _count: None,
-) -> Explored:
+    on_progress: Callable[[str, int], None] = lambda _name, _count: None,
+) -> SearchResult:
     """Search for inputs on which a backend fails.
 
     Args:
         plan: the backend, its device, and the time limit of one example.
-        examples: of each property.
-        seed: of an earlier search; by default a fresh one.
-        properties: what is searched.
-        told: called with a property's name, and how many examples were judged, when it is done.
+        examples: the number of examples of each property.
+        seed: the seed of an earlier search; by default a fresh one.
+        properties: the properties to search.
+        on_progress: a function that gets the name of each property that is done, and the number of
+            examples judged.
 
     Raises:
         MissingDependencyError: Hypothesis is not installed.
@@ -109,14 +110,14 @@ def explore(
     chosen = secrets.randbits(_SEED_BITS) if seed is None else seed
     counts, findings = {}, []
     with _nowhere(), Judge(plan) as judge:
-        for made in properties:
-            search = _Search(made, judge)
+        for one in properties:
+            search = _Search(one, judge)
             if search.dtypes:
                 found = search.run(examples, chosen)
                 findings += [] if found is None else [found]
-            counts[made.name] = search.judged
-            told(made.name, search.judged)
-    return Explored(seed=chosen, asked=examples, examples=counts, findings=tuple(findings))
+            counts[one.name] = search.judged
+            on_progress(one.name, search.judged)
+    return SearchResult(seed=chosen, asked=examples, examples=counts, findings=tuple(findings))
 
 
 def _require_hypothesis() -> None:
@@ -130,7 +131,7 @@ def _require_hypothesis() -> None:
 
 @contextlib.contextmanager
 def _nowhere() -> Iterator[None]:
-    """What Hypothesis keeps for itself goes to a folder that is gone afterwards."""
+    """Give Hypothesis a temporary folder as its home, so that it leaves nothing behind."""
     from hypothesis.configuration import set_hypothesis_home_dir
 
     with tempfile.TemporaryDirectory() as folder:
@@ -141,23 +142,23 @@ def _nowhere() -> Iterator[None]:
             set_hypothesis_home_dir(None)
 
 
-class _Failed(Exception):  # noqa: N818 - a finding, which Hypothesis makes smaller
-    """An example that fails."""
+class _Failure(Exception):  # noqa: N818 - a finding, which Hypothesis shrinks
+    """An example fails."""
 
 
 class _Enough(BaseException):
-    """No more processes are to be spent on one property; Hypothesis lets it through."""
+    """A property has cost enough processes; Hypothesis lets a `BaseException` through."""
 
 
 @final
 class _Search:
-    """One property on one backend."""
+    """The search of one property on one backend."""
 
-    def __init__(self, made: Property, judge: Judge) -> None:
-        self._made, self._judge = made, judge
+    def __init__(self, one: Property, judge: Judge) -> None:
+        self._property, self._judge = one, judge
         self._failing: Finding | None = None
         self._restarts = judge.restarts
-        self.dtypes = [dtype for dtype in made.dtypes if dtype in judge.dtypes]
+        self.dtypes = [dtype for dtype in one.dtypes if dtype in judge.dtypes]
         self.judged = 0
 
     def run(self, examples: int, seed: int) -> Finding | None:
@@ -177,11 +178,15 @@ class _Search:
             verbosity=hypothesis.Verbosity.quiet,
         )
         given = hypothesis.given(strategies.data())(self._attempt)
-        own = int(raw_words(seed, f"explore.{self._made.name}", 1)[0])
+        # Each property has a seed of its own, derived from the search's: leaving one out, or adding
+        # one, does not change the examples of the others.
+        own = int(raw_words(seed, f"explore.{self._property.name}", 1)[0])
         try:
             hypothesis.seed(own)(settings(given))()
-        except (_Failed, _Enough):
+        except (_Failure, _Enough):
             return self._failing
+        # Hypothesis runs a failing example again before it reports it. If that passes, the backend
+        # does not give the same result twice, which is a finding as well.
         except errors.Flaky:
             return self._sometimes()
         except errors.Unsatisfiable:
@@ -192,27 +197,29 @@ class _Search:
         import hypothesis
 
         draw = _Drawing(data)
-        dtype, drawn = draw.pick(self.dtypes), self._made.draw(draw)
-        answer = self._judge.ask(self._made.name, dtype, drawn)
+        dtype, drawn = draw.pick(self.dtypes), self._property.draw(draw)
+        answer = self._judge.ask(self._property.name, dtype, drawn)
         if answer.get("exception") == "Unsuitable":
             hypothesis.reject()
         self.judged += 1
+        # An operation that the backend declares unsupported is not a failure. The last failing
+        # example that Hypothesis tries is the smallest one.
         if answer["outcome"] != "passed" and not answer.get("refused"):
             self._failing = Finding(
-                operation=self._made.name, dtype=dtype, drawn=drawn, message=answer["message"]
+                operation=self._property.name, dtype=dtype, drawn=drawn, message=answer["message"]
             )
             spent = self._judge.restarts - self._restarts
-            raise _Enough if spent > _MOST_RESTARTS else _Failed
+            raise _Enough if spent > _MOST_RESTARTS else _Failure
 
     def _sometimes(self) -> Finding | None:
-        """A failure that did not come again."""
+        """The failure that did not repeat."""
         found = self._failing
         return found and replace(found, message=f"{found.message} (not every time)")
 
 
 @final
 class _Drawing(Draw):
-    """Hypothesis draws."""
+    """Choices drawn by Hypothesis, which can shrink them."""
 
     def __init__(self, data: Any) -> None:
         self._data = data

@@ -1,4 +1,4 @@
-"""Properties of what moves elements, makes arrays, and of reductions and products."""
+"""Properties of reshaping, indexing, creation and transfer, and of reductions and products."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from lmkernel_conformance.cases.trial import Trial
 from lmkernel_conformance.exploration.draw import host
-from lmkernel_conformance.exploration.property import NARROW, Property, tried
+from lmkernel_conformance.exploration.property import NARROW, Property, trial_property
 
 if TYPE_CHECKING:
-    from lmkernel_conformance.exploration.draw import Draw, Drawn
+    from lmkernel_conformance.exploration.draw import Draw, Example
     from lmkernel_conformance.subject import Subject
 
 __all__ = ["PROPERTIES"]
@@ -20,7 +20,7 @@ __all__ = ["PROPERTIES"]
 Host = Any
 
 
-def _draw_moved(d: Draw) -> Drawn:
+def _draw_move(d: Draw) -> Example:
     shape = d.shape(1, 4)
     order = list(range(len(shape)))
     axes = [order.pop(d.integer(0, len(order) - 1)) for _ in shape]
@@ -31,7 +31,7 @@ def _draw_moved(d: Draw) -> Drawn:
     return {"x": d.array(shape), "axes": axes, "flat": flat, "axis": d.axis(len(shape))}
 
 
-def _moved(drawn: Drawn) -> Trial:
+def _move(drawn: Example) -> Trial:
     axes, flat, axis = drawn["axes"], tuple(drawn["flat"]), drawn["axis"]
 
     def native(s: Subject, t: dict[str, Any]) -> list[Any]:
@@ -46,12 +46,12 @@ def _moved(drawn: Drawn) -> Trial:
     return Trial(inputs={"x": host("x", drawn["x"])}, native=native, formula=formula)
 
 
-def _draw_broadcast(d: Draw) -> Drawn:
+def _draw_broadcast(d: Draw) -> Example:
     shape = d.shape(1, 4)
-    return {"x": d.array(d.narrowed(shape)), "shape": shape}
+    return {"x": d.array(d.broadcastable(shape)), "shape": shape}
 
 
-def _broadcast(drawn: Drawn) -> Trial:
+def _broadcast(drawn: Example) -> Trial:
     shape = tuple(drawn["shape"])
     return Trial(
         inputs={"x": host("x", drawn["x"])},
@@ -60,13 +60,13 @@ def _broadcast(drawn: Drawn) -> Trial:
     )
 
 
-def _draw_take(d: Draw) -> Drawn:
+def _draw_take(d: Draw) -> Example:
     shape = d.shape(1, 4)
     axis, rank = d.axis(len(shape)), d.shape(0, 2, 3)
     return {"x": d.array(shape), "axis": axis, "i": d.integers(rank, 0, shape[axis] - 1)}
 
 
-def _take(drawn: Drawn) -> Trial:
+def _take(drawn: Example) -> Trial:
     index, axis = np.array(drawn["i"], np.int64), drawn["axis"]
     return Trial(
         inputs={"x": host("x", drawn["x"])},
@@ -76,7 +76,7 @@ def _take(drawn: Drawn) -> Trial:
     )
 
 
-def _draw_slices(d: Draw) -> Drawn:
+def _draw_slices(d: Draw) -> Example:
     shape = d.shape(1, 4)
     parts = []
     for extent in shape:
@@ -85,7 +85,7 @@ def _draw_slices(d: Draw) -> Drawn:
     return {"x": d.array(shape), "parts": parts}
 
 
-def _slices(drawn: Drawn) -> Trial:
+def _slices(drawn: Example) -> Trial:
     extents = drawn["x"]["shape"]
     cut = tuple(map(_index, drawn["parts"], extents))
     return Trial(
@@ -96,20 +96,20 @@ def _slices(drawn: Drawn) -> Trial:
 
 
 def _index(part: list[int], extent: int) -> int | slice:
-    """A slice, the same with bounds from the end, or one index."""
+    """A slice, the same slice with bounds counted from the end, or a single index."""
     start, stop, way = part
     if way == 0:
         return slice(start, stop)
     return slice(start - extent, stop if stop == extent else stop - extent) if way == 1 else start
 
 
-def _draw_reduced(d: Draw) -> Drawn:
+def _draw_reduction(d: Draw) -> Example:
     shape = d.shape(1, 4, 7)
     return {"x": d.array(shape), "axis": d.axis(len(shape)), "kept": d.flag()}
 
 
-def _reduced(name: str) -> Property:
-    def make(drawn: Drawn) -> Trial:
+def _reduction(name: str) -> Property:
+    def make(drawn: Example) -> Trial:
         axis, kept = drawn["axis"], drawn["kept"]
         return Trial(
             inputs={"x": host("x", drawn["x"])},
@@ -117,35 +117,35 @@ def _reduced(name: str) -> Property:
             formula=lambda ar, t: getattr(ar, name)(t["x"], axis, keepdims=kept),
         )
 
-    return tried(name, _draw_reduced, make)
+    return trial_property(name, _draw_reduction, make)
 
 
-def _check_max(s: Subject, drawn: Drawn) -> None:
-    x, axis, kept = s.rounded(host("x", drawn["x"])), drawn["axis"], drawn["kept"]
+def _check_max(s: Subject, drawn: Example) -> None:
+    x, axis, kept = s.round(host("x", drawn["x"])), drawn["axis"], drawn["kept"]
     s.equal("max", s.ops.max(s.array(x), axis, keepdims=kept), x.max(axis, keepdims=kept), s.dtype)
 
 
-def _draw_argmax(d: Draw) -> Drawn:
+def _draw_argmax(d: Draw) -> Example:
     shape = d.shape(1, 4, 6)
     return {"x": d.integers(shape, -2, 2), "axis": d.axis(len(shape))}
 
 
-def _check_argmax(s: Subject, drawn: Drawn) -> None:
+def _check_argmax(s: Subject, drawn: Example) -> None:
     x = np.array(drawn["x"], float)
     s.equal("argmax", s.ops.argmax(s.array(x), drawn["axis"]), x.argmax(drawn["axis"]), "int32")
 
 
-def _draw_matmul(d: Draw) -> Drawn:
+def _draw_matmul(d: Draw) -> Example:
     n, k, m = (d.integer(1, 9) for _ in range(3))
     front = d.shape(0, 2, 3)
     loud = (1.0, 1000.0)
     return {
-        "x": d.array([*d.narrowed(front), n, k], scales=loud, shifts=(0.0, 5.0)),
-        "y": d.array([*d.narrowed(front), k, m], scales=loud, shifts=(0.0, 5.0)),
+        "x": d.array([*d.broadcastable(front), n, k], scales=loud, shifts=(0.0, 5.0)),
+        "y": d.array([*d.broadcastable(front), k, m], scales=loud, shifts=(0.0, 5.0)),
     }
 
 
-def _matmul(drawn: Drawn) -> Trial:
+def _matmul(drawn: Example) -> Trial:
     return Trial(
         inputs={n: host(n, drawn[n]) for n in ("x", "y")},
         native=lambda s, t: s.ops.matmul(t["x"], t["y"]),
@@ -153,7 +153,7 @@ def _matmul(drawn: Drawn) -> Trial:
     )
 
 
-def _draw_made(d: Draw) -> Drawn:
+def _draw_creation(d: Draw) -> Example:
     start = d.integer(-5, 5)
     return {
         "shape": d.shape(0, 4),
@@ -164,11 +164,11 @@ def _draw_made(d: Draw) -> Drawn:
     }
 
 
-def _check_made(s: Subject, drawn: Drawn) -> None:
-    """Made, converted, and one-hot: exactly."""
+def _check_creation(s: Subject, drawn: Example) -> None:
+    """Creating arrays, converting them, and one-hot vectors are exact."""
     ops: Any = s.ops
     shape, value, (start, stop) = tuple(drawn["shape"]), drawn["value"], drawn["range"]
-    s.equal("full", ops.full(shape, value, s.dtype), s.rounded(np.full(shape, value)), s.dtype)
+    s.equal("full", ops.full(shape, value, s.dtype), s.round(np.full(shape, value)), s.dtype)
     s.equal("full, int32", ops.full(shape, start, "int32"), np.full(shape, start), "int32")
     s.equal("arange", ops.arange(start, stop, "int32"), np.arange(start, stop), "int32")
     floats = ops.astype(ops.arange(start, stop, "int32"), s.dtype)
@@ -178,15 +178,15 @@ def _check_made(s: Subject, drawn: Drawn) -> None:
     s.equal("one_hot", ops.one_hot(s.array(index), drawn["size"], s.dtype), want, s.dtype)
 
 
-def _draw_transfer(d: Draw) -> Drawn:
+def _draw_transfer(d: Draw) -> Example:
     shape = d.shape(0, 4)
     return {"x": d.array(shape), "reversed": d.flag(), "copy": d.flag(), "bool": d.flag()}
 
 
-def _check_transfer(s: Subject, drawn: Drawn) -> None:
-    """There and back, bit for bit, from any layout of host memory."""
+def _check_transfer(s: Subject, drawn: Example) -> None:
+    """An array comes back from the device bit for bit, whatever its layout in host memory."""
     ops: Any = s.ops
-    x = s.rounded(host("x", drawn["x"]))
+    x = s.round(host("x", drawn["x"]))
     x = x.T[::-1] if drawn["reversed"] and x.ndim else x
     there = ops.asarray(x, s.dtype, copy=not drawn["copy"])
     s.demand("shape", expected=x.shape, got=tuple(there.shape))
@@ -196,7 +196,7 @@ def _check_transfer(s: Subject, drawn: Drawn) -> None:
     s.equal(f"back, {kind}", ops.asarray(whole, kind), np.asarray(whole, float), kind)
 
 
-def _draw_updated(d: Draw) -> Drawn:
+def _draw_update(d: Draw) -> Example:
     shape = d.shape(1, 4)
     axis = d.integer(0, len(shape) - 1)
     count = d.integer(1, shape[axis])
@@ -204,9 +204,9 @@ def _draw_updated(d: Draw) -> Drawn:
     return {"x": d.array(shape), "axis": axis, "start": start, "count": count, "int": d.flag()}
 
 
-def _check_updated(s: Subject, drawn: Drawn) -> None:
+def _check_update(s: Subject, drawn: Example) -> None:
     axis, start, count = drawn["axis"], drawn["start"], drawn["count"]
-    x = s.rounded(host("x", drawn["x"]))
+    x = s.round(host("x", drawn["x"]))
     x = np.asarray(np.round(x), np.int32) if drawn["int"] else x
     new = np.take(x, np.arange(count), axis) + 1
     native = (s.array(x), s.array(new), s.ops.asarray(start, "int32"))
@@ -214,20 +214,20 @@ def _check_updated(s: Subject, drawn: Drawn) -> None:
     want = np.array(x)
     want[(slice(None),) * axis + (slice(start, start + count),)] = new
     kind = "int32" if drawn["int"] else s.dtype
-    s.equal("buffer", got, want if drawn["int"] else s.rounded(want), kind)
+    s.equal("buffer", got, want if drawn["int"] else s.round(want), kind)
 
 
 PROPERTIES = (
-    tried("reshape, permute_dims, concat", _draw_moved, _moved),
-    tried("broadcast_to", _draw_broadcast, _broadcast),
-    tried("take", _draw_take, _take),
-    tried("slices", _draw_slices, _slices),
-    _reduced("sum"),
-    _reduced("mean"),
-    Property(name="max", draw=_draw_reduced, check=_check_max, dtypes=NARROW),
+    trial_property("reshape, permute_dims, concat", _draw_move, _move),
+    trial_property("broadcast_to", _draw_broadcast, _broadcast),
+    trial_property("take", _draw_take, _take),
+    trial_property("slices", _draw_slices, _slices),
+    _reduction("sum"),
+    _reduction("mean"),
+    Property(name="max", draw=_draw_reduction, check=_check_max, dtypes=NARROW),
     Property(name="argmax", draw=_draw_argmax, check=_check_argmax),
-    tried("matmul", _draw_matmul, _matmul),
-    Property(name="full, arange, astype, one_hot", draw=_draw_made, check=_check_made),
+    trial_property("matmul", _draw_matmul, _matmul),
+    Property(name="full, arange, astype, one_hot", draw=_draw_creation, check=_check_creation),
     Property(name="asarray, to_numpy", draw=_draw_transfer, check=_check_transfer, dtypes=NARROW),
-    Property(name="cache_update", draw=_draw_updated, check=_check_updated),
+    Property(name="cache_update", draw=_draw_update, check=_check_update),
 )

@@ -1,4 +1,4 @@
-"""Every property by name, and the case that one example makes."""
+"""All properties by name, and the case that an example makes."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from lmkernel_conformance.exploration import (
     shapes,
     training,
 )
-from lmkernel_conformance.exploration.property import judged
+from lmkernel_conformance.exploration.property import judge_example
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lmkernel_conformance.exploration.draw import Drawn
+    from lmkernel_conformance.exploration.draw import Example
     from lmkernel_conformance.exploration.property import Property
 
-__all__ = ["PROPERTIES", "drawn_case"]
+__all__ = ["PROPERTIES", "example_case"]
 
 _MODULES = (elementwise, shapes, layers, attention, cache, gradients, training)
 
 PROPERTIES: Mapping[str, Property] = MappingProxyType(
-    {made.name: made for module in _MODULES for made in module.PROPERTIES}
+    {one.name: one for module in _MODULES for one in module.PROPERTIES}
 )
 
 
-def drawn_case(name: str, drawn: Drawn) -> Case:
-    """One example of a property as a case of level ``operations``.
+def example_case(name: str, drawn: Example) -> Case:
+    """A case of level ``operations`` that judges one example.
 
     Args:
-        name: of the property.
-        drawn: what it drew.
+        name: the name of the property.
+        drawn: the example.
     """
-    made = PROPERTIES[name]
-    return Case(level="operations", name=name, run=lambda s: judged(s, made, drawn))
+    one = PROPERTIES[name]
+    return Case(level="operations", name=name, run=lambda s: judge_example(s, one, drawn))

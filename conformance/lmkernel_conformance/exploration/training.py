@@ -1,4 +1,4 @@
-"""Properties of random numbers, dropout, and updates of parameters."""
+"""Properties of random numbers, dropout, and optimizers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lmkernel.training.config import OptimizerConfig
 from lmkernel.training.step.optimizers import build_optimizer
 from lmkernel_conformance.cases.trial import Trial
 from lmkernel_conformance.exploration.draw import host
-from lmkernel_conformance.exploration.property import BOTH, NARROW, Property, tried
+from lmkernel_conformance.exploration.property import BOTH, NARROW, Property, trial_property
 from lmkernel_conformance.oracle import optimizers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lmkernel_conformance.exploration.draw import Draw, Drawn
+    from lmkernel_conformance.exploration.draw import Draw, Example
     from lmkernel_conformance.subject import Subject
 
 __all__ = ["PROPERTIES"]
@@ -27,7 +27,7 @@ Host = Any
 _LARGEST_KEY = 2**31 - 1
 
 
-def _draw_random(d: Draw) -> Drawn:
+def _draw_random(d: Draw) -> Example:
     return {
         "shape": d.shape(0, 4),
         "key": [d.integer(0, _LARGEST_KEY), d.integer(0, _LARGEST_KEY)],
@@ -35,8 +35,8 @@ def _draw_random(d: Draw) -> Drawn:
     }
 
 
-def _check_random(s: Subject, drawn: Drawn) -> None:
-    """In [0, 1), the same for one key, others for another."""
+def _check_random(s: Subject, drawn: Example) -> None:
+    """Draws are in [0, 1), equal for equal keys, and different for different keys."""
     ops, shape, key = s.ops, tuple(drawn["shape"]), drawn["key"]
     draws = [_uniform(s, key, shape) for _ in range(2)]
     s.equal("the same key", draws[1], draws[0])
@@ -54,10 +54,10 @@ def _uniform(s: Subject, key: Sequence[int], shape: tuple[int, ...]) -> Host:
     return s.host(s.ops.random_uniform(s.ops.asarray(key, "int32"), shape, s.dtype))  # type: ignore[arg-type]  # declared by the backend
 
 
-def _check_dropout(s: Subject, drawn: Drawn) -> None:
-    """Each element is zero or divided by what is kept; a rate of zero changes nothing."""
+def _check_dropout(s: Subject, drawn: Example) -> None:
+    """Each element is dropped or divided by 1 - rate; a dropout rate of 0 changes nothing."""
     ops, rate = s.ops, drawn["rate"]
-    x = s.rounded(5 + np.arange(np.prod(drawn["shape"], dtype=int), dtype=float))
+    x = s.round(5 + np.arange(np.prod(drawn["shape"], dtype=int), dtype=float))
     x = x.reshape(drawn["shape"])
     key = ops.asarray(drawn["key"], "int32")
     got = [s.host(ops.dropout(s.array(x), key, rate)) for _ in range(2)]
@@ -72,7 +72,7 @@ def _check_dropout(s: Subject, drawn: Drawn) -> None:
 _ADAM = ("p", "g", "m", "v")
 
 
-def _draw_adam(d: Draw) -> Drawn:
+def _draw_adam(d: Draw) -> Example:
     shapes = [d.shape(0, 3) for _ in range(d.integer(1, 3))]
     small = (1.0, 1e-7, 1e3)
     return {
@@ -94,7 +94,7 @@ def _draw_adam(d: Draw) -> Drawn:
     }
 
 
-def _adam_inputs(drawn: Drawn) -> dict[str, Host]:
+def _adam_inputs(drawn: Example) -> dict[str, Host]:
     found = {}
     for i, one in enumerate(drawn["arrays"]):
         for name in _ADAM:
@@ -103,7 +103,7 @@ def _adam_inputs(drawn: Drawn) -> dict[str, Host]:
     return found
 
 
-def _adam(drawn: Drawn) -> Trial:
+def _adam(drawn: Example) -> Trial:
     count, step, (beta1, beta2) = len(drawn["arrays"]), drawn["step"], drawn["betas"]
     known = {"rate": drawn["rate"], "grad_scale": drawn["grad_scale"], "step": float(step)}
     known |= {"first_scale": 1 / (1 - beta1**step), "second_scale": 1 / (1 - beta2**step)}
@@ -132,11 +132,11 @@ def _adam(drawn: Drawn) -> Trial:
     )
 
 
-def _draw_norm(d: Draw) -> Drawn:
+def _draw_norm(d: Draw) -> Example:
     return {"arrays": [d.array(d.shape(0, 3)) for _ in range(d.integer(1, 4))]}
 
 
-def _global_norm(drawn: Drawn) -> Trial:
+def _global_norm(drawn: Example) -> Trial:
     names = [f"x{i}" for i in range(len(drawn["arrays"]))]
     return Trial(
         inputs={n: host(n, x) for n, x in zip(names, drawn["arrays"], strict=True)},
@@ -145,7 +145,7 @@ def _global_norm(drawn: Drawn) -> Trial:
     )
 
 
-def _draw_optimizer(d: Draw) -> Drawn:
+def _draw_optimizer(d: Draw) -> Example:
     shape = [d.integer(1, 5), d.integer(1, 5)]
     steps = d.integer(1, 4)
     return {
@@ -160,7 +160,7 @@ def _draw_optimizer(d: Draw) -> Drawn:
     }
 
 
-def _config(drawn: Drawn) -> OptimizerConfig:
+def _config(drawn: Example) -> OptimizerConfig:
     beta1, beta2 = drawn["betas"]
     return OptimizerConfig(
         kind=drawn["kind"],
@@ -172,18 +172,18 @@ def _config(drawn: Drawn) -> OptimizerConfig:
     )
 
 
-def _check_optimizer(s: Subject, drawn: Drawn) -> None:
-    """A matrix after some steps of unlike gradients and rates."""
+def _check_optimizer(s: Subject, drawn: Example) -> None:
+    """A matrix after some steps with different gradients and learning rates."""
     c, shape = _config(drawn), tuple(drawn["p"]["shape"])
-    made: Any = build_optimizer(s.factory, c, {"w": Param(shape, Init("ones"), ("a", "b"))})
+    optimizer: Any = build_optimizer(s.factory, c, {"w": Param(shape, Init("ones"), ("a", "b"))})
     p, grads = host("p", drawn["p"]), [host(f"g{i}", g) for i, g in enumerate(drawn["grads"])]
     params = {"w": s.array(p)}
-    state = made.init(params)
+    state = optimizer.init(params)
     for i, (g, rate) in enumerate(zip(grads, drawn["rates"], strict=True)):
-        known = {**made.scalars(i + 1, rate), "grad_scale": 1.0}
+        known = {**optimizer.scalars(i + 1, rate), "grad_scale": 1.0}
         scalars = {name: s.array(np.asarray(float(x))) for name, x in known.items()}
-        params, state = made.update(params, {"w": s.array(g)}, state, scalars)
-    hosts = s.rounded([p, *grads])
+        params, state = optimizer.update(params, {"w": s.array(g)}, state, scalars)
+    hosts = s.round([p, *grads])
     s.agree("weight", params["w"], lambda ar: _by_definition(ar, c, hosts, drawn["rates"]))
 
 
@@ -204,7 +204,7 @@ def _by_definition(
 PROPERTIES = (
     Property(name="random_uniform", draw=_draw_random, check=_check_random, dtypes=NARROW),
     Property(name="dropout", draw=_draw_random, check=_check_dropout, dtypes=BOTH),
-    tried("adam_update", _draw_adam, _adam, gradients=False),
-    tried("global_norm", _draw_norm, _global_norm, gradients=False),
+    trial_property("adam_update", _draw_adam, _adam, gradients=False),
+    trial_property("global_norm", _draw_norm, _global_norm, gradients=False),
     Property(name="optimizers", draw=_draw_optimizer, check=_check_optimizer),
 )

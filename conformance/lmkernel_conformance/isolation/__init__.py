@@ -1,1 +1,1 @@
-"""Cases in processes of their own, which are watched, may crash, and are replaced."""
+"""Running cases in worker processes, which are watched, may crash, and are replaced."""

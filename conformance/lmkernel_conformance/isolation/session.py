@@ -1,8 +1,8 @@
-"""Runs cases in processes of their own, so that a backend that crashes or hangs costs one case.
+"""Runs cases in worker processes, so that a backend that crashes or hangs costs one case.
 
-Constraints: this process never imports the backend. Each worker runs one case at a time within a
-time limit; one that dies or takes too long is replaced, and the case that it ran is named. One
-that keeps too much memory (a compiler's results, say) is replaced between two cases.
+Constraints: this process never imports the backend. A worker runs one case at a time within a time
+limit. One that dies or exceeds the limit is replaced, and the case it ran is reported by name. One
+that holds on to too much memory, such as a compiler's results, is replaced between two cases.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _START_LIMIT = 300.0
 _END_LIMIT = 10.0
 _MOST_RESTARTS = 50
 _MOST_KEPT = 2 << 30
-"""Bytes that a worker may keep beyond what it had after its first case."""
+"""How many bytes a worker may hold beyond what it held after its first case."""
 _SEED = "LMKERNEL_CONFORMANCE_SEED"
 
 Answer = dict[str, Any]
@@ -40,15 +40,15 @@ Answer = dict[str, Any]
 @final
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How cases are run.
+    """The plan of a run: the backend, its settings, and the limits of its workers.
 
     Args:
-        backend: its name.
-        device: as `lmkernel.load_backend` takes it.
-        jobs: worker processes at a time.
-        limit: seconds that one case may take.
-        seed: of the inputs, if they are to be fresh.
-        strict: whether products of float32 are computed in float32, or as the framework is set.
+        backend: the name of the backend.
+        device: the device, as `lmkernel.load_backend` takes it.
+        jobs: the number of worker processes at a time.
+        limit: the seconds that one case may take.
+        seed: the seed of the inputs, if they are to be fresh.
+        strict: whether float32 products are computed in full float32, without TF32.
     """
 
     backend: str
@@ -60,7 +60,7 @@ class Plan:
 
     @property
     def command(self) -> list[str]:
-        """What starts a worker."""
+        """The command line of a worker."""
         options = ["--device", self.device] if self.device else []
         options += ["--strict"] if self.strict else []
         return [
@@ -73,22 +73,22 @@ class Plan:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The user's own, but for what changes inputs."""
-        kept = {name: value for name, value in os.environ.items() if name != _SEED}
-        return kept if self.seed is None else {**kept, _SEED: str(self.seed)}
+        """The environment of a worker: the caller's, with the plan's seed or none."""
+        inherited = {name: value for name, value in os.environ.items() if name != _SEED}
+        return inherited if self.seed is None else {**inherited, _SEED: str(self.seed)}
 
 
 def run(
-    plan: Plan, keys: Iterable[Key], told: Callable[[Answer], None] = lambda _: None
+    plan: Plan, keys: Iterable[Key], on_answer: Callable[[Answer], None] = lambda _: None
 ) -> tuple[Answer, list[Answer]]:
-    """The first greeting of a worker, and an answer for each key, in the order of the keys.
+    """Run cases: the greeting of the first worker, and an answer for each key, in their order.
 
     Args:
-        plan: how they are run.
-        keys: what to run.
-        told: called with each answer as it comes.
+        plan: the backend and the limits.
+        keys: the cases to run, each in a dtype.
+        on_answer: a function that gets each answer as it comes.
     """
-    session = _Session(plan, list(keys), told)
+    session = _Session(plan, list(keys), on_answer)
     threads = [threading.Thread(target=session.serve) for _ in range(max(1, plan.jobs))]
     for thread in threads:
         thread.start()
@@ -99,10 +99,10 @@ def run(
 
 @final
 class _Session:
-    """What the threads share: keys still to run, answers, how many workers were replaced."""
+    """The state that all threads share: keys still to run, answers, and the number of restarts."""
 
-    def __init__(self, plan: Plan, keys: list[Key], told: Callable[[Answer], None]) -> None:
-        self.plan, self.keys, self._told = plan, keys, told
+    def __init__(self, plan: Plan, keys: list[Key], on_answer: Callable[[Answer], None]) -> None:
+        self.plan, self.keys, self._on_answer = plan, keys, on_answer
         self.greeting: Answer = {}
         self.answers: dict[Key, Answer] = {}
         self._waiting = collections.deque(keys)
@@ -110,16 +110,18 @@ class _Session:
         self._lock = threading.Lock()
 
     def serve(self) -> None:
-        """Run cases, on as many workers, one after the other, as it takes."""
+        """Run cases until none is left, in one worker after another."""
         while self._waiting and self._restarts <= _MOST_RESTARTS:
             with Worker(self.plan) as worker:
-                if not self._greeted(worker):
+                if not self._accepts_greeting(worker):
                     break
                 self._until_it_ends(worker)
+        # Every key gets an answer: those that are left when no worker can be had have failed.
         while (key := self._next()) is not None:
             self._keep(key, _answer(key, "failed", self.greeting.get("error", _TOO_OFTEN)))
 
-    def _greeted(self, worker: Worker) -> bool:
+    def _accepts_greeting(self, worker: Worker) -> bool:
+        """Whether a worker has loaded the backend, and declares what all others declared."""
         hello = worker.greeting()
         with self._lock:
             same = not self.greeting or self.greeting == hello
@@ -129,6 +131,7 @@ class _Session:
         return same and "error" not in hello
 
     def _until_it_ends(self, worker: Worker) -> None:
+        """Run cases on a worker until there are none left, or it has to be replaced."""
         at_first = None
         while (key := self._next()) is not None:
             answer = worker.ask(key, self.plan.limit)
@@ -137,6 +140,7 @@ class _Session:
             if answer["outcome"] in ("crashed", "hung"):
                 self._restarts += 1
                 return
+            # Measured against the first case, not the start: loading a framework takes memory once.
             at_first = at_first or memory
             if memory is not None and memory - at_first > _MOST_KEPT:
                 return
@@ -150,7 +154,7 @@ class _Session:
     def _keep(self, key: Key, answer: Answer) -> None:
         with self._lock:
             self.answers[key] = answer
-            self._told(answer)
+            self._on_answer(answer)
 
 
 _TOO_OFTEN = f"not run: {_MOST_RESTARTS} workers had crashed or hung before"
@@ -164,7 +168,10 @@ def _answer(key: Key, outcome: str, message: str) -> Answer:
 
 @final
 class Worker:
-    """One process, with a thread that reads its answers."""
+    """One worker process, and a thread that reads its answers.
+
+    The thread lets `listen` wait with a time limit, which reading from a pipe does not offer.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._errors = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - it lives as long as the worker
@@ -187,10 +194,10 @@ class Worker:
         self._process.wait()
         for stream in (self._process.stdin, self._errors):
             if stream is not None:
-                _closed(stream)
+                _close(stream)
 
     def greeting(self) -> Answer:
-        """What it loaded, or why it could not."""
+        """The first answer: what the worker has loaded, or the member ``error``."""
         try:
             hello = self.listen(_START_LIMIT)
         except TimeoutError:
@@ -198,7 +205,13 @@ class Worker:
         return hello or {"error": f"the backend cannot be loaded: {self.ending}"}
 
     def ask(self, key: Key, limit: float, **more: Any) -> Answer:
-        """Run one case, or with ``drawn`` an example of one; an answer comes in any event."""
+        """Run one case; there is an answer whatever happens to the process.
+
+        Args:
+            key: the case and its dtype.
+            limit: the seconds that it may take.
+            more: further members of the request, such as an example ``drawn``.
+        """
         self._say({"case": key.case, "dtype": key.dtype, **more})
         try:
             answer = self.listen(limit)
@@ -211,7 +224,11 @@ class Worker:
         return answer
 
     def listen(self, limit: float) -> Answer | None:
-        """The next answer, or None if there will be none; raises `TimeoutError`."""
+        """The next answer, or None if the process has ended.
+
+        Raises:
+            TimeoutError: none came within ``limit`` seconds.
+        """
         try:
             line = self._lines.get(timeout=limit)
         except queue.Empty:
@@ -224,7 +241,7 @@ class Worker:
 
     @property
     def ending(self) -> str:
-        """How the process ended, and what it said of that."""
+        """How the process ended: its signal or exit code, and the last line of its errors."""
         try:
             code = self._process.wait(timeout=_END_LIMIT)
         except subprocess.TimeoutExpired:
@@ -245,11 +262,11 @@ class Worker:
 
     def _say(self, asked: dict[str, Any]) -> None:
         if self._process.stdin is not None:
-            with contextlib.suppress(OSError):  # it has ended, which the next answer tells
+            with contextlib.suppress(OSError):  # it has ended; `listen` will say so
                 self._process.stdin.write(json.dumps(asked) + "\n")
                 self._process.stdin.flush()
 
 
-def _closed(stream: Any) -> None:
+def _close(stream: Any) -> None:
     with contextlib.suppress(OSError):  # the process that read from it is gone
         stream.close()

@@ -1,9 +1,11 @@
-"""Watches a backend while it computes: whose arrays come out, where, and by whose hand.
+"""Watches that a backend computes with the framework that it names, on the device that it names.
 
-Constraints: nothing here knows a framework. An array must be of a module that the backend's spec
-names in ``requires`` (or of the backend's own package), and its own ``device`` and ``dtype``, where
-it has them, must say what the contract's names say. Reference implementations that the spec does
-not name cannot be imported; NumPy's mathematics raises while an operation runs.
+An array must belong to a module that the backend's spec lists in ``requires``, or to the backend's
+own package. Its ``device`` and ``dtype`` attributes, where it has them, must agree with the
+contract's names. Reference implementations that the spec does not list cannot be imported, and
+NumPy's mathematics raises while an operation runs.
+
+Constraint: nothing here knows a framework.
 """
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ if TYPE_CHECKING:
     from lmkernel.backend import Backend
     from lmkernel.plugins import BackendSpec
 
-__all__ = ["close_references", "watched"]
+__all__ = ["close_references", "watch_backend"]
 
 _REFERENCES = ("lmkernel_numpy", "autograd")
-"""What a backend could hand its work to, all of it installed with the core."""
+"""Packages installed with the core to which a backend could delegate its work."""
 _MATHEMATICS = ("matmul", "dot", "einsum", "tensordot", "exp", "tanh", "inner", "vdot")
 _HIGHER = frozenset({"compile", "remat", "scan", "value_and_grad"})
 """Operations that call functions of the suite, which may use NumPy."""
@@ -35,11 +37,12 @@ _TRANSFER = frozenset({"asarray", "to_numpy"})
 
 
 def _owners(spec: BackendSpec) -> tuple[str, ...]:
+    """The modules whose arrays the backend may hand out."""
     return (*spec.requires, spec.load.partition(":")[0].partition(".")[0])
 
 
 def close_references(spec: BackendSpec) -> None:
-    """Make what the spec does not name impossible to import, for the life of the process."""
+    """Forbid the import of references that the spec does not list, for the life of the process."""
     for name in _REFERENCES:
         if name not in _owners(spec) and name not in _packages(spec):
             for loaded in [m for m in sys.modules if m.partition(".")[0] == name]:
@@ -51,27 +54,27 @@ def _packages(spec: BackendSpec) -> set[str]:
     return {module.partition(".")[0] for module in _owners(spec)}
 
 
-def watched(backend: Backend, spec: BackendSpec) -> Backend:
-    """The same backend, whose results are looked at and whose operations run without NumPy.
+def watch_backend(backend: Backend, spec: BackendSpec) -> Backend:
+    """A copy of the backend whose results are checked, and whose operations run without NumPy.
 
     Args:
-        backend: loaded.
-        spec: what it is registered with.
+        backend: the loaded backend.
+        spec: the specification that it is registered with.
     """
-    ops: Any = _Watched(backend, spec)
+    ops: Any = _WatchedOps(backend, spec)
     return replace(backend, ops=ops)
 
 
 @final
-class _Watched:
-    """Holds every operation, some of them wrapped."""
+class _WatchedOps:
+    """All operations of a backend, some of them wrapped."""
 
     def __init__(self, backend: Backend, spec: BackendSpec) -> None:
         table = {n: f for n, f in vars(backend.ops).items() if callable(f)}
         foreign = "numpy" not in _packages(spec)
         for name in set(table) - _HIGHER - _TRANSFER:
             table[name] = _without_numpy(name, table[name]) if foreign else table[name]
-        table["to_numpy"] = _looked_at(backend, _owners(spec))
+        table["to_numpy"] = _checking_to_numpy(backend, _owners(spec))
         self.__dict__.update(table, overridden=backend.ops.overridden)
 
 
@@ -85,6 +88,7 @@ def _without_numpy(name: str, operation: Callable[..., Any]) -> Callable[..., An
 
 @contextlib.contextmanager
 def _no_mathematics(operation: str) -> Iterator[None]:
+    """Replace NumPy's mathematics by functions that raise; the worker runs one case at a time."""
     kept = {name: getattr(np, name) for name in _MATHEMATICS}
 
     def refuse(*_: Any, **__: Any) -> Any:
@@ -99,7 +103,7 @@ def _no_mathematics(operation: str) -> Iterator[None]:
             setattr(np, name, function)
 
 
-def _looked_at(backend: Backend, owners: tuple[str, ...]) -> Callable[[Any], Any]:
+def _checking_to_numpy(backend: Backend, owners: tuple[str, ...]) -> Callable[[Any], Any]:
     plain, name_of = backend.ops.to_numpy, backend.ops.dtype
     kind = backend.device.partition(":")[0]
 
@@ -114,7 +118,7 @@ def _looked_at(backend: Backend, owners: tuple[str, ...]) -> Callable[[Any], Any
 
 
 def _own(x: Any, owners: tuple[str, ...]) -> None:
-    """The class of an array is the framework's, or a class of its own built on one of theirs."""
+    """Check that the class of an array, or one of its bases, is the framework's."""
     modules = {cls.__module__ for cls in type(x).__mro__}
     packages = [owner.partition(".")[0] for owner in owners]
     if not any(module.startswith(package) for module in modules for package in packages):
@@ -125,6 +129,7 @@ def _own(x: Any, owners: tuple[str, ...]) -> None:
 
 
 def _says(x: Any, attribute: str, pattern: str, expected: str) -> None:
-    told = str(getattr(x, attribute, expected))
-    if not re.search(pattern, told):
-        raise Discrepancy(f"expected an array whose {attribute} is {expected}, got {told}")
+    """Check an attribute of an array; frameworks spell "cuda:0" or "torch.float32" in many ways."""
+    value = str(getattr(x, attribute, expected))
+    if not re.search(pattern, value):
+        raise Discrepancy(f"expected an array whose {attribute} is {expected}, got {value}")

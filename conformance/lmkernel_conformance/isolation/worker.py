@@ -1,7 +1,8 @@
-"""A process that runs cases of one backend as it is told, one at a time, line by line.
+"""The worker process: runs cases of one backend on request, one at a time.
 
-Constraints: what it is asked and what it answers are JSON objects, a line each; what the backend
-prints goes to standard error. It ends when its input ends. It answers first what it loaded.
+Constraints: requests and answers are JSON objects, one per line. The first answer says what was
+loaded. Whatever the backend prints goes to standard error, so that it cannot be taken for an
+answer. The process ends when its input ends.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lmkernel.errors import CapabilityError
-from lmkernel.training.run.memory import current_memory
+from lmkernel.training.run.machine import current_memory
 from lmkernel_conformance.discrepancy import Discrepancy
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve until the input ends."""
+    """Answer requests until the input ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("backend")
     parser.add_argument("--device")
@@ -42,9 +43,9 @@ def main(arguments: list[str] | None = None) -> None:
     faulthandler.enable()
     replies = _own_output()
     try:
-        asked = _Served(args.backend, args.device, strict=args.strict)
+        asked = _Server(args.backend, args.device, strict=args.strict)
     except Exception as error:  # noqa: BLE001 - whatever a backend does wrong is reported
-        _say(replies, {"error": _told(error)})
+        _say(replies, {"error": _first_line(error)})
         return
     _say(replies, asked.greeting)
     for line in sys.stdin:
@@ -52,42 +53,47 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _own_output() -> TextIO:
-    """What standard output was; from here on, that of the process is standard error."""
+    """A stream to the original standard output; prints of the process go to standard error now."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return replies
 
 
 def _say(replies: TextIO, answer: Mapping[str, Any]) -> None:
+    """Write one answer, which must not wait in a buffer."""
     replies.write(json.dumps(answer) + "\n")
     replies.flush()
 
 
-class _Served:
-    """The backend under test, with the seal of the suite that judges it."""
+class _Server:
+    """The backend under test, and the seal of the suite that judges it."""
 
     def __init__(self, name: str, device: str | None, *, strict: bool) -> None:
         from lmkernel.backend import load_backend
         from lmkernel.plugins import default_registry
         from lmkernel_conformance.cases import CASES
-        from lmkernel_conformance.exploration.table import drawn_case
+        from lmkernel_conformance.exploration.table import example_case
         from lmkernel_conformance.isolation.integrity import Seal
-        from lmkernel_conformance.isolation.watch import close_references, watched
+        from lmkernel_conformance.isolation.watch import close_references, watch_backend
         from lmkernel_conformance.subject import Subject
 
+        # The order matters: the seal is taken and references are closed before the backend is
+        # imported, and can no longer be touched by its modules.
         registry = default_registry()
         spec = registry.select_backend(name)
-        self._cases, self._drawn, self._seal = CASES, drawn_case, Seal()
+        self._cases, self._drawn, self._seal = CASES, example_case, Seal()
         close_references(spec)
         backend = load_backend(name, device=device, registry=registry)
-        self._subject = Subject(backend=watched(_strictly(backend) if strict else backend, spec))
+        self._subject = Subject(
+            backend=watch_backend(_with_strict_products(backend) if strict else backend, spec)
+        )
         self.greeting = _greeting(backend)
 
     def run(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Run one case, or a drawn example of one; the answer says what became of it."""
+        """Run one case, or a drawn example of a property; the answer says how it ended."""
         started = time.monotonic()
         answer = {**asked, **_attempt(self._subject, self._case(asked), asked)}
-        changed = self._seal.broken()
+        changed = self._seal.changes()
         if changed:
             answer |= {
                 "outcome": "failed",
@@ -103,7 +109,9 @@ class _Served:
         return self._drawn(asked["case"].partition("/")[2], asked["drawn"])
 
 
-def _strictly(backend: Backend) -> Backend:
+def _with_strict_products(backend: Backend) -> Backend:
+    """A copy of the backend whose scope also enters its strict scope: float32 without TF32."""
+
     @contextlib.contextmanager
     def scope() -> Iterator[None]:
         with backend.scope(), backend.strict():
@@ -113,7 +121,8 @@ def _strictly(backend: Backend) -> Backend:
 
 
 def _greeting(backend: Any) -> dict[str, Any]:
-    from lmkernel_conformance.next_steps import next_steps, told
+    """What was loaded, as the backend declares it, and the operations that are still missing."""
+    from lmkernel_conformance.next_steps import describe_steps, next_steps
 
     declared = backend.capabilities
     return {
@@ -121,11 +130,12 @@ def _greeting(backend: Any) -> dict[str, Any]:
         "device": backend.device,
         "dtypes": list(declared.dtypes_on(backend.device)),
         "unsupported": dict(declared.unsupported),
-        "next": told(backend.name, next_steps(backend)),
+        "next": describe_steps(backend.name, next_steps(backend)),
     }
 
 
 def _attempt(subject: Subject, case: Any, asked: Mapping[str, str]) -> dict[str, Any]:
+    """Run a case, if there is one: the members of the answer that say how it ended."""
     from lmkernel_conformance.cases import Item
     from lmkernel_conformance.runner import attempt
 
@@ -136,48 +146,50 @@ def _attempt(subject: Subject, case: Any, asked: Mapping[str, str]) -> dict[str,
             "message": "the suite has no case of this name",
         }
     found = attempt(subject, Item(case, asked["dtype"]))
-    measured = [record.measured for record in found.records]
+    measured = [record.measurement for record in found.records]
     answer: dict[str, Any] = {
         "outcome": "passed" if found.error is None else "failed",
         "share": max((m.share for m in measured), default=0.0),
-        "ulps": _bounded(max((m.ulps for m in measured), default=0.0)),
+        "ulps": _finite_or_none(max((m.ulps for m in measured), default=0.0)),
     }
     if found.error is not None:
         answer |= {"exception": type(found.error).__name__, "message": _message(found.error, asked)}
-        answer |= {**_finding(found.error), "refused": _refused(found.error)}
+        answer |= {**_finding(found.error), "refused": _refused_operation(found.error)}
     return answer
 
 
-def _told(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the name of its class."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
 
 def _message(error: BaseException, asked: Mapping[str, str]) -> str:
-    """What it says, without the case; what is no discrepancy says its class and place too."""
+    """The message without the case's name; an unexpected error comes with its class and line."""
     if isinstance(error, (Discrepancy, CapabilityError)):
-        return _told(error).removeprefix(f"{asked['case']}[{asked['dtype']}]: ")
-    return f"{type(error).__name__} at {_place(error)}: {_told(error)}"
+        return _first_line(error).removeprefix(f"{asked['case']}[{asked['dtype']}]: ")
+    return f"{type(error).__name__} at {_place(error)}: {_first_line(error)}"
 
 
 def _finding(error: BaseException) -> dict[str, Any]:
-    """What it used of its budget."""
+    """The error that a discrepancy measured, if it did."""
     measured = getattr(error, "measured", None)
     if measured is None:
         return {}
-    return {"share": _bounded(measured.share), "ulps": _bounded(measured.ulps)}
+    return {"share": _finite_or_none(measured.share), "ulps": _finite_or_none(measured.ulps)}
 
 
-def _bounded(measured: float) -> float | None:
-    """None stands for what has no bound: NaN, or the last places of a zero."""
+def _finite_or_none(measured: float) -> float | None:
+    """The number, or None for NaN and infinity, which JSON cannot hold."""
     return measured if math.isfinite(measured) else None
 
 
-def _refused(error: BaseException) -> str | None:
-    """The operation whose declared refusal this is, called by the suite or the core.
-
-    The same words from the backend itself are no refusal: it would have done without.
-    """
+def _refused_operation(error: BaseException) -> str | None:
+    """The unsupported operation that the suite or the core called, if that is the error."""
+    # The stub that the core puts in place of an unsupported operation is recognised by its code
+    # object, not by its message, which a backend could raise itself to have a failure excused. A
+    # backend that calls an operation it does not support has no excuse either, hence the check of
+    # the caller.
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     if not isinstance(error, CapabilityError) or frames[-1].f_code is not _REFUSAL:
         return None
@@ -189,8 +201,8 @@ def _refused(error: BaseException) -> str | None:
 def _refusal_code() -> CodeType:
     from lmkernel.composed import assemble as package
 
-    made = package.__globals__["_refusal"]("", "")
-    code: CodeType = made.__code__
+    stub = package.__globals__["_refusal"]("", "")
+    code: CodeType = stub.__code__
     return code
 
 
@@ -198,9 +210,9 @@ _REFUSAL = _refusal_code()
 
 
 def _place(error: BaseException) -> str:
-    """The innermost line that raised, for an error that is no discrepancy."""
+    """The file and line that raised."""
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""  # noqa: PTH119 - a name, not a place
+    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""  # noqa: PTH119 - a name, not a path
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""The oracle: definitions in plain NumPy, apart from the core's compositions and any backend.
+"""The oracle: every formula from its definition, in plain NumPy.
 
-Constraints: every formula takes an `Arithmetic`, which says in which precision and in which order
-it sums. In float64, in the natural order, its result is the reference; in a backend's precision,
-over many orders, it shows the error that an honest implementation makes.
+Each formula takes an `Arithmetic`, which fixes the precision and the order of summation. In float64
+and NumPy's own order the result is the reference; in a backend's precision, over many orders, the
+same formula shows the error that an honest implementation makes.
+
+Constraint: it imports neither the core's compositions nor a backend, so that no mistake is shared.
 """

@@ -1,9 +1,12 @@
-"""In which precision, and in which order of summation, a formula is evaluated.
+"""The arithmetic that a formula is evaluated in: a precision and an order of summation.
 
-Constraints: order 0 is NumPy's own. Every other order permutes what is summed, sums one by one
-where it is odd, and moves the results of transcendental functions by at most one unit in the last
-place, as honest libraries do among themselves. All of it is fixed: an order gives the same bits
-always. Formulas are differentiated by `lmkernel_conformance.oracle.tape`.
+Floating-point addition is not associative, and every library sums in an order of its own. How much
+that matters depends on the formula and on the numbers, so it is measured: order 0 is NumPy's own;
+every other order permutes the summands, and moves the results of transcendental functions by at
+most one unit in the last place, as correct libraries differ among themselves.
+
+Constraints: an order gives the same bits every time, on every machine. Gradients are taken by
+`lmkernel_conformance.oracle.tape`, which is why each primitive states its derivative.
 """
 
 from __future__ import annotations
@@ -31,8 +34,8 @@ class Arithmetic:
 
     Args:
         dtype: NumPy's name of the precision.
-        order: 0 for the natural one.
-        rounding: rounds to a 16-bit format what such a format would store, if given.
+        order: the order of summation; 0 is NumPy's own.
+        rounding: a function that rounds an array to a 16-bit format, if one is under test.
     """
 
     def __init__(
@@ -52,16 +55,15 @@ class Arithmetic:
         return np.full(tuple(shape), value, self.dtype)
 
     def constant(self, x: Host) -> Host:
-        """An array of known numbers, such as inputs or frequencies, in this precision.
-
-        In float64 the reference is no better than what is judged by it, and shows no rounding of
-        + - × ÷ by itself: there, orders move these numbers too by a unit in the last place.
-        """
+        """An array of known numbers, such as inputs or frequencies, in this precision."""
+        # The reference is float64 too, so a float64 backend is judged by something no more exact
+        # than itself, and a formula of + - × ÷ alone would show no error in any order. Moving the
+        # inputs by a unit in the last place stands for the rounding that the reference cannot show.
         y = np.asarray(x, self.dtype)
         return self._near(y) if self.dtype == np.float64 else y
 
     def narrow(self, x: Host) -> Host:
-        """``x`` as a 16-bit format would store it between two steps; else ``x``."""
+        """Round ``x`` as a 16-bit backend does when it stores it between two operations."""
         if self._rounding is None:
             return x
         return link(self, self._rounding(raw(x)), (x, lambda g: g))
@@ -69,12 +71,12 @@ class Arithmetic:
     # element-wise
 
     def exp(self, x: Host) -> Host:
-        """E to the power x."""
+        """The exponential function."""
         y = self._near(np.exp(raw(x)))
         return link(self, y, (x, lambda g: g * y))
 
     def log(self, x: Host) -> Host:
-        """Natural logarithm."""
+        """The natural logarithm."""
         return link(self, self._near(np.log(raw(x))), (x, lambda g: g / raw(x)))
 
     def sqrt(self, x: Host) -> Host:
@@ -91,13 +93,17 @@ class Arithmetic:
         return link(self, self._near(np.sin(raw(x))), (x, lambda g: g * np.cos(raw(x))))
 
     def tanh(self, x: Host) -> Host:
-        """Hyperbolic tangent; its slope is sech², or 1 - tanh² as honest libraries have it."""
+        """Hyperbolic tangent."""
+        # 1 - tanh² cancels near saturation; sech² does not, and is the reference. Libraries compute
+        # the former, so the honest orders do too: the loss of digits belongs in the budget.
         v, y = raw(x), self._near(np.tanh(raw(x)))
         slope = 1 - y * y if self.order else _sech(v) ** 2
         return link(self, y, (x, lambda g: g * slope))
 
     def sigmoid(self, x: Host) -> Host:
-        """1 / (1 + exp(-x)), by the branch that cannot overflow; its slope as that of `tanh`."""
+        """1 / (1 + exp(-x))."""
+        # The exponential of -|x| cannot overflow on either side. The slope has the exact form for
+        # the reference and the usual y·(1 - y), which cancels, for the honest orders, as in `tanh`.
         v = raw(x)
         small = np.exp(-np.abs(v))
         rising, falling = 1 / (1 + small), small / (1 + small)
@@ -106,7 +112,7 @@ class Arithmetic:
         return link(self, y, (x, lambda g: g * slope))
 
     def erf(self, x: Host) -> Host:
-        """Error function, by the C library of Python."""
+        """The error function, from Python's C library: NumPy has none."""
         v = raw(x)
         y = self._near(np.vectorize(math.erf, otypes=[v.dtype])(v))
         slope = np.exp(-v * v) * (2 / math.sqrt(math.pi))
@@ -150,6 +156,7 @@ class Arithmetic:
 
         def back(g: Host) -> Host:
             axis_first = axis % v.ndim
+            # np.add.at adds up where an index occurs several times; whole[index] += g would not.
             whole = np.zeros_like(v)
             np.add.at(whole, (slice(None),) * axis_first + (indices,), g)
             return whole
@@ -159,7 +166,7 @@ class Arithmetic:
     # sums
 
     def sum(self, x: Host, axis: int, *, keepdims: bool = False) -> Host:
-        """Sum along one axis, in the order."""
+        """Sum along one axis, in this order of summation."""
         v = raw(x)
 
         def back(g: Host) -> Host:
@@ -168,15 +175,16 @@ class Arithmetic:
         return link(self, self._total(v, axis, keepdims=keepdims), (x, back))
 
     def mean(self, x: Host, axis: int, *, keepdims: bool = False) -> Host:
-        """Sum divided by extent."""
+        """The sum divided by the extent of the axis."""
         return self.sum(x, axis, keepdims=keepdims) / raw(x).shape[axis]
 
     def max(self, x: Host, axis: int) -> Host:
-        """Maximum along one axis, kept as an axis of extent 1; a constant to gradients."""
+        """Maximum along one axis, which stays with extent 1; a constant to gradients."""
+        # It is only ever subtracted for stability, where its gradient cancels from the result.
         return raw(x).max(axis, keepdims=True)
 
     def matmul(self, x: Host, y: Host) -> Host:
-        """``(…, n, k) @ (…, k, m)``, summed in the order."""
+        """``(…, n, k) @ (…, k, m)``, in this order of summation."""
         a, b = raw(x), raw(y)
         return link(
             self,
@@ -186,7 +194,7 @@ class Arithmetic:
         )
 
     def unbroadcast(self, g: Host, shape: Sequence[int]) -> Host:
-        """The gradient of a broadcast: summed back to ``shape``."""
+        """Sum a gradient back to ``shape``, the shape that was broadcast."""
         while g.ndim > len(shape):
             g = self._total(g, 0, keepdims=False)
         for axis, extent in enumerate(shape):
@@ -195,24 +203,32 @@ class Arithmetic:
         return g
 
     def _total(self, v: Host, axis: int, *, keepdims: bool) -> Host:
+        """Sum along an axis, permuted where the order is not 0, one by one where it is odd."""
         if self.order:
             v = np.take(v, _permutation(self.order, v.shape[axis]), axis)
+        # np.sum adds pairwise, whose error grows with log n. A kernel may well add one by one,
+        # whose error grows with n: the last element of a running sum is just that. Half of the
+        # orders do so, for the budget to cover both.
         if self.order % 2 and v.shape[axis]:
             v = np.take(np.cumsum(v, axis, dtype=v.dtype), [-1], axis)
             return v if keepdims else np.squeeze(v, axis)
         return v.sum(axis, keepdims=keepdims)
 
     def _product(self, a: Host, b: Host) -> Host:
+        """Matrix product, the summed axis permuted where the order is not 0."""
         if self.order == 0:
             return np.matmul(a, b)
+        # BLAS (np.matmul) sums in blocks with fused multiply-adds, einsum in plain loops: two
+        # libraries that disagree in the last digits, and both are honest.
         order = _permutation(self.order, a.shape[-1])
         a, b = a[..., order], b[..., order, :]
         return np.einsum("...ij,...jk->...ik", a, b) if self.order % 2 else np.matmul(a, b)
 
     def _near(self, y: Host) -> Host:
-        """``y``, each element at most one unit in the last place off, unless the order is 0."""
+        """Move each element by at most one unit in the last place, unless the order is 0."""
         if self.order == 0:
             return y
+        # Half of epsilon, relative: between half a unit and a whole one, depending on the element.
         steps = _steps(self.order, y.size).reshape(y.shape).astype(y.dtype)
         with np.errstate(invalid="ignore"):  # infinity stays what it is
             moved = y + y * (steps * (np.finfo(y.dtype).eps / 2))
@@ -220,24 +236,28 @@ class Arithmetic:
 
 
 def _sech(v: Host) -> Host:
+    """1 / cosh(v), by an exponential that cannot overflow."""
     small = np.exp(-np.abs(v))
     return 2 * small / (1 + small * small)
 
 
 def _piece(g: Host, *, axis: int, start: int, end: int) -> Host:
+    """The part of a concatenation's gradient that belongs to one of its arrays."""
     return np.take(g, np.arange(start, end), axis)
 
 
 def _words(order: int, count: int) -> Host:
+    """Random 64-bit words, keyed by order and count: Philox's raw output never changes."""
     return np.random.Philox(key=np.array([order, count], np.uint64)).random_raw(count)
 
 
 @functools.cache
 def _permutation(order: int, count: int) -> Host:
+    """The order in which ``count`` summands are added."""
     return np.argsort(_words(order, count), kind="stable")
 
 
 @functools.cache
 def _steps(order: int, count: int) -> Host:
-    """-1, 0 or 1 for each element, in halves of epsilon: at most one unit in the last place."""
+    """-1, 0 or 1 for each element, at random."""
     return (_words(order, count) % np.uint64(3)).astype(np.int64) - 1

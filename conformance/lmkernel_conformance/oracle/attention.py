@@ -1,4 +1,4 @@
-"""Attention, head by head, and the masks that follow from positions."""
+"""Scaled dot-product attention with grouped heads, and the masks that follow from positions."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ Host = Any
 
 
 def visible(queries: Host, keys: Host, *, causal: bool, window: int | None = None) -> Host:
-    """Which query sees which key, from their positions; -1 is nothing to be seen.
+    """The mask that says which query sees which key: ``(batch, 1, time, slots)``, True if it does.
 
-    ``(batch, time), (batch, slots) -> (batch, 1, time, slots)``.
+    Args:
+        queries: the position of each query, ``(batch, time)``.
+        keys: the position of each slot, ``(batch, slots)``; -1 is padding, which nobody sees.
+        causal: whether a query sees no later position than its own.
+        window: the number of positions that a query sees to a side, its own included.
     """
     mask = np.zeros((queries.shape[0], 1, queries.shape[1], keys.shape[1]), bool)
     for row, _, i, j in np.ndindex(mask.shape):
@@ -42,13 +46,25 @@ def attention(
 ) -> Host:
     """softmax(scale · q·kᵀ) · v (arXiv:1706.03762, eq. 1); query head h uses key head h // group.
 
-    A query that sees nothing gives zeros, and what nobody sees counts for nothing.
+    A query that sees no key gives zeros.
+
+    Args:
+        ar: the arithmetic.
+        queries: ``(batch, heads, time, width)``.
+        keys: ``(batch, kv_heads, slots, width)``.
+        values: ``(batch, kv_heads, slots, value_width)``.
+        mask: what broadcasts to ``(batch, heads, time, slots)``, or None.
+        scale: the factor of the products, before soft cap and bias.
+        bias: what is added to the scores after the soft cap, or None.
+        softcap: the bound of the scores, by tanh, or None.
     """
     heads, kv_heads = raw(queries).shape[1], raw(keys).shape[1]
     head = np.arange(heads) // (heads // kv_heads)
     keys, values = ar.take(keys, head, 1), ar.take(values, head, 1)
     shape = (*raw(queries).shape[:3], raw(keys).shape[2])
     shown: Host = np.ones(shape, bool) if mask is None else np.broadcast_to(mask, shape)
+    # A slot that no query sees may hold anything, NaN included, and NaN times a weight of zero is
+    # NaN: it has to be replaced before the product, not masked after it.
     seen = shown.any((1, 2))[:, None, :, None]
     keys, values = ar.where(seen, keys, 0.0), ar.where(seen, values, 0.0)
     scores = ar.narrow(ar.matmul(queries, ar.transpose(keys, (0, 1, 3, 2)))) * scale
@@ -60,7 +76,9 @@ def attention(
 
 
 def _weights(ar: Arithmetic, scores: Host, shown: Host) -> Host:
-    """Softmax over what is shown; zeros where nothing is."""
+    """Softmax over the visible keys; zeros for a query that sees none."""
+    # -inf as a score would give NaN for a row that sees nothing (inf - inf), so hidden scores are
+    # left out of maximum, exponential and sum by selection.
     any_shown = shown.any(-1, keepdims=True)
     top = np.where(shown, raw(scores), -np.inf).max(-1, keepdims=True)
     shifted = ar.where(shown, scores - np.where(any_shown, top, 0), 0.0)

@@ -1,4 +1,4 @@
-"""Losses."""
+"""Loss functions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Host = Any
 
 
 def mse(ar: Arithmetic, prediction: Host, target: Host) -> Host:
-    """Mean of the squared differences of all elements."""
+    """The mean of the squared differences of all elements."""
     difference = ar.reshape(prediction - target, (-1,))
     return ar.mean(difference * difference, 0)
 

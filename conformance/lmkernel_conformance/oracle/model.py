@@ -1,4 +1,4 @@
-"""A whole model: embedding, encoder, decoder, head, from a configuration and named parameters."""
+"""Whole models, from a configuration and named parameters."""
 
 from __future__ import annotations
 
@@ -33,9 +33,20 @@ def embed(
     config: Any,
     segments: Host = None,
 ) -> Host:
-    """Rows of the table, scaled, plus what tells positions and segments apart."""
+    """The hidden vectors of tokens: table rows, scaled, plus position and segment embeddings.
+
+    Args:
+        ar: the arithmetic.
+        inputs: tokens ``(batch, time)``, or vectors for the kind ``"vectors"``.
+        positions: positions, ``(batch, time)``; -1 is padding.
+        p: parameters by dotted name.
+        name: the prefix of the embedding's parameters.
+        config: the configuration of the embedding.
+        segments: the segment of each token; all 0 if there are none.
+    """
     if config.kind == "vectors":
         return inputs
+    # Padding has to look up some row; no query will see it, so any will do.
     real = np.maximum(positions, 0)
     x = ar.take(p[f"{name}.tokens.weight"], inputs) * config.scale
     if config.positions == "learned":
@@ -49,7 +60,7 @@ def embed(
 
 
 def feed_forward(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, config: Any) -> Host:
-    """Dense layers, one after the other."""
+    """Dense layers in sequence; the last one has an activation of its own."""
     last = len(config.widths) - 2
     for i in range(last + 1):
         y = linear(ar, x, p[f"{name}.layers.{i}.weight"], p.get(f"{name}.layers.{i}.bias"))
@@ -66,7 +77,17 @@ def recurrent(
     config: Any,
     states: list[dict[str, dict[str, Host]]] | None = None,
 ) -> tuple[Host, list[dict[str, dict[str, Host]]]]:
-    """All layers; states and last states are given for each layer and direction."""
+    """Recurrent layers in sequence: the outputs, and the last states of each layer and direction.
+
+    Args:
+        ar: the arithmetic.
+        x: inputs, ``(batch, time, in)``.
+        positions: positions, ``(batch, time)``; -1 is padding.
+        p: parameters by dotted name.
+        name: the prefix of their names.
+        config: the configuration of the stack.
+        states: the first state of each layer and direction; zeros by default.
+    """
     ways = ("forward", "backward") if config.bidirectional else ("forward",)
     kinds = ("h", "c") if config.cell == "lstm" else ("h",)
     batch = raw(x).shape[0]
@@ -92,16 +113,18 @@ def recurrent(
     return x, last
 
 
-def _joined(ar: Arithmetic, last: Any) -> Any:
-    """Each layer's last states, directions side by side, as a decoder's first ones."""
+def _join_directions(ar: Arithmetic, last: Any) -> Any:
+    """The first states of a decoder: the encoder's last ones, both directions side by side."""
     return [
         {"forward": {k: ar.concat([s[k] for s in ends.values()], -1) for k in ends["forward"]}}
         for ends in last
     ]
 
 
-def _run(ar: Arithmetic, x: Host, positions: Host, p: Any, name: str, c: Any, **more: Any) -> Any:
-    """One encoder or decoder: hidden vectors and, of a recurrent one, the last states."""
+def _run_stack(
+    ar: Arithmetic, x: Host, positions: Host, p: Any, name: str, c: Any, **more: Any
+) -> Any:
+    """Run one encoder or decoder: the hidden vectors and, if it is recurrent, its last states."""
     if c.kind == "feed_forward":
         return feed_forward(ar, x, p, name, c), None
     if c.kind == "recurrent":
@@ -121,14 +144,25 @@ def forward(
     target: Host = None,
     target_positions: Host = None,
 ) -> Host:
-    """The output of every position, as `lmkernel.model.Model.forward` gives it."""
+    """The output of every position, as `lmkernel.model.Model.forward` gives it.
+
+    Args:
+        ar: the arithmetic.
+        config: the configuration of the model.
+        p: parameters by dotted name.
+        inputs: tokens or vectors of the encoder, or of the decoder where there is no encoder.
+        positions: positions of ``inputs``, ``(batch, time)``; by default 0, 1, 2, …
+        segments: the segment of each input.
+        target: tokens of the decoder, in a model that has both.
+        target_positions: positions of ``target``; by default 0, 1, 2, …
+    """
     positions = _default(inputs) if positions is None else positions
     own, name = config.embedding, "embedding"
     x = embed(ar, inputs, positions, p, name, own, segments)
     memory, states = None, None
     if config.encoder is not None:
-        x, last = _run(ar, x, positions, p, "encoder", config.encoder, rotary=own.rotary)
-        memory, states = (x, positions), last and _joined(ar, last)
+        x, last = _run_stack(ar, x, positions, p, "encoder", config.encoder, rotary=own.rotary)
+        memory, states = (x, positions), last and _join_directions(ar, last)
     if config.decoder is not None:
         if target is not None:
             positions = _default(target) if target_positions is None else target_positions
@@ -138,14 +172,15 @@ def forward(
         more = {"rotary": own.rotary, "memory": memory, "states": states}
         if config.decoder.kind == "feed_forward" and memory is not None:
             x = memory[0]
-        x, _ = _run(ar, x, positions, p, "decoder", config.decoder, **more)
+        x, _ = _run_stack(ar, x, positions, p, "decoder", config.decoder, **more)
     return x if config.head is None else _head(ar, x, positions, p, config.head, name)
 
 
 def _head(ar: Arithmetic, x: Host, positions: Host, p: Any, config: Any, tied_to: str) -> Host:
-    """Of each row's first real position or of all, a dense layer if there is one, a product."""
+    """The head: pooling, a dense layer if the head has one, and the product with its weight."""
     if config.pooling == "first":
         batch, time, width = raw(x).shape
+        # Left padding moves the first real token of a row away from column 0.
         first = np.array([next((t for t in range(time) if row[t] >= 0), 0) for row in positions])
         flat = ar.reshape(x, (batch * time, width))
         x = ar.take(flat, np.arange(batch) * time + first)

@@ -1,4 +1,4 @@
-"""Affine maps and normalisations."""
+"""Linear layers and normalisation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def linear(
 
 
 def layer_norm(ar: Arithmetic, x: Host, weight: Host, bias: Host, eps: float) -> Host:
-    """Centred, divided by the root of (mean square + ε), scaled, shifted (arXiv:1607.06450)."""
+    """(x - mean) / √(variance + ε) · weight + bias (arXiv:1607.06450); the variance is biased."""
     centred = x - ar.mean(x, -1, keepdims=True)
     variance = ar.mean(centred * centred, -1, keepdims=True)
     y = centred / ar.sqrt(variance + eps) * weight
@@ -36,5 +36,5 @@ def layer_norm(ar: Arithmetic, x: Host, weight: Host, bias: Host, eps: float) ->
 
 
 def rms_norm(ar: Arithmetic, x: Host, weight: Host, eps: float) -> Host:
-    """Divided by the root of (mean square + ε), scaled (arXiv:1910.07467, eq. 4)."""
+    """RMS norm: x / √(mean of x² + ε) · weight (arXiv:1910.07467, eq. 4)."""
     return x / ar.sqrt(ar.mean(x * x, -1, keepdims=True) + eps) * weight

@@ -1,7 +1,7 @@
-"""Optimizers from their definitions, one parameter at a time, and the schedules of their rates.
+"""Optimizers from their definitions, one parameter at a time, and the learning-rate schedules.
 
-Each takes the parameter, one gradient and one rate for each step, and returns the parameter and
-what is kept of it by name.
+Each optimizer takes the parameter, and for each step a gradient and a learning rate; it returns the
+parameter after the last step and the optimizer's state of it, by name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Result = tuple[Any, dict[str, Any]]
 
 
 def norm(ar: Arithmetic, arrays: Sequence[Host]) -> Host:
-    """Euclidean, of all elements of all arrays."""
+    """The Euclidean norm of all elements of all arrays together."""
     every = ar.concat([ar.reshape(x, (-1,)) for x in arrays], 0)
     return ar.sqrt(ar.sum(every * every, 0))
 
@@ -38,7 +38,7 @@ def sgd(
     nesterov: bool,
     decay: float,
 ) -> Result:
-    """Sutskever et al. 2013; decay as in arXiv:1711.05101, alg. 1."""
+    """SGD with momentum (Sutskever et al. 2013); decay as in arXiv:1711.05101, alg. 1."""
     velocity = ar.full(p.shape, 0.0)
     for g, step in zip(grads, rates, strict=True):
         velocity = momentum * velocity + g
@@ -60,7 +60,24 @@ def adam_step(
     eps: float,
     decay: float,
 ) -> tuple[Host, Host, Host]:
-    """arXiv:1412.6980, alg. 1; decay as in arXiv:1711.05101, alg. 2."""
+    """One step of Adam (arXiv:1412.6980, alg. 1); decay as in arXiv:1711.05101, alg. 2.
+
+    Args:
+        ar: the arithmetic.
+        p: the parameter.
+        g: its gradient.
+        m: the first moment before the step.
+        v: the second moment before the step.
+        step: the number of the step, from 1.
+        rate: the learning rate.
+        beta1: the decay of the first moment.
+        beta2: the decay of the second moment.
+        eps: what is added to the root of the second moment.
+        decay: the weight decay, decoupled from the gradient.
+
+    Returns:
+        The parameter and both moments after the step.
+    """
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
     m_hat, v_hat = m / (1 - beta1**step), v / (1 - beta2**step)
@@ -70,7 +87,7 @@ def adam_step(
 def adamw(
     ar: Arithmetic, p: Host, grads: Sequence[Host], rates: Sequence[float], **settings: float
 ) -> Result:
-    """Several steps of `adam_step` from zeros."""
+    """Several steps of `adam_step`, from moments of zero."""
     m = v = ar.full(p.shape, 0.0)
     for i, (g, step) in enumerate(zip(grads, rates, strict=True), 1):
         p, m, v = adam_step(ar, p, g, m, v, step=i, rate=step, **settings)
@@ -87,7 +104,7 @@ def lion(
     beta2: float,
     decay: float,
 ) -> Result:
-    """arXiv:2302.06675, alg. 2."""
+    """Lion (arXiv:2302.06675, alg. 2)."""
     m = ar.full(p.shape, 0.0)
     for g, step in zip(grads, rates, strict=True):
         update = np.sign(beta1 * m + (1 - beta1) * g)
@@ -97,6 +114,7 @@ def lion(
 
 
 def _rms(ar: Arithmetic, x: Host) -> Host:
+    """The root mean square of all elements."""
     return ar.sqrt(ar.mean(ar.reshape(x * x, (-1,)), 0))
 
 
@@ -112,8 +130,14 @@ def adafactor(
     eps2: float = 1e-3,
     d: float = 1.0,
 ) -> Result:
-    """arXiv:1804.04235, alg. 4 and 5, with means for sums and the bounds of torch's Adafactor."""
+    """Adafactor (arXiv:1804.04235, alg. 4 and 5), with the bounds of torch's implementation.
+
+    The paper sums the squares of rows and columns; torch, and this, take means, which changes the
+    factors by a constant that cancels in their product.
+    """
     matrix = p.ndim > 1
+    # A matrix keeps the means of its squares by row and by column, whose outer product stands for
+    # the second moment; a vector keeps the second moment itself.
     axes = {"row": -1, "column": -2} if matrix else {}
     kept: dict[str, Host] = dict.fromkeys(axes or ["v"], 0.0)
     for t, (g, step) in enumerate(zip(grads, rates, strict=True), 1):
@@ -130,6 +154,7 @@ def adafactor(
 
 
 def _product(ar: Arithmetic, row: Host, column: Host, eps: float) -> Host:
+    """The second moment that row and column means stand for (alg. 4)."""
     return ar.matmul(row, column) / np.maximum(ar.mean(row, -2, keepdims=True), eps)
 
 
@@ -144,7 +169,7 @@ def muon(
     decay: float,
     original: bool,
 ) -> Result:
-    """Jordan et al. 2024, arXiv:2502.16982, alg. 1; momentum is a mean, as torch's Muon has it."""
+    """Muon (Jordan et al. 2024; arXiv:2502.16982, alg. 1); momentum is a mean, as in torch."""
     n, k = p.shape
     size = math.sqrt(max(1, n / k)) if original else 0.2 * math.sqrt(max(n, k))
     m = ar.full(p.shape, 0.0)
@@ -157,6 +182,8 @@ def muon(
 
 def _newton_schulz(ar: Arithmetic, x: Host) -> Host:
     """Five rounds of 3.4445·x - 4.7750·(xxᵀ)x + 2.0315·(xxᵀ)²x, from x of Euclidean norm 1."""
+    # The iteration drives singular values towards 1, and converges from any in (0, 1]. A Euclidean
+    # norm of 1 bounds them all by 1, without computing them.
     x = x / np.maximum(norm(ar, [x]), 1e-7)
     for _ in range(5):
         gram = ar.matmul(x, ar.transpose(x, (1, 0)))
@@ -166,7 +193,15 @@ def _newton_schulz(ar: Arithmetic, x: Host) -> Host:
 
 
 def rate(kind: str, steps: int, warmup: int, floor: float, cooldown: int) -> Host:
-    """The share of the rate at each of ``steps`` steps, by interpolation between its corners."""
+    """The factor of the learning rate at each of ``steps`` steps.
+
+    Args:
+        kind: ``"constant"``, ``"linear"``, ``"cosine"`` or ``"wsd"`` (warm-up, stable, decay).
+        steps: the number of steps.
+        warmup: the number of steps over which the factor rises from 0 to 1.
+        floor: the factor at the last step.
+        cooldown: the number of steps over which ``"wsd"`` decays.
+    """
     every = np.arange(1, steps + 1)
     rise = np.interp(every, [0, warmup], [0, 1]) if warmup else np.ones(steps)
     if kind == "constant" or (kind == "wsd" and not cooldown):

@@ -1,4 +1,4 @@
-"""Rotary positions (arXiv:2104.09864) and sinusoids (arXiv:1706.03762, §3.5)."""
+"""Rotary position embeddings, RoPE (arXiv:2104.09864), and sinusoids (arXiv:1706.03762, §3.5)."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ Host = Any
 
 
 def frequencies(config: Any) -> Host:
-    """Radians a position of each pair: theta^(-2i/dim), then scaled for longer contexts.
+    """The RoPE frequency of each pair, in radians per position: theta^(-2i/dim), then scaled.
 
-    Llama 3.1: a wavelength below ``context / high`` is kept, one above ``context / low`` grows by
-    ``factor``, and between the two the frequencies are mixed linearly in context / wavelength.
+    Args:
+        config: the `lmkernel.config.RotaryConfig`. Its scaling "linear" divides all frequencies by
+            ``factor``. "llama3" keeps those with a wavelength below ``context / high_freq_factor``,
+            divides those above ``context / low_freq_factor``, and mixes the two in between.
     """
     found = []
     for i in range(config.dim // 2):
         plain = float(config.theta ** (-2 * i / config.dim))
-        found.append(_scaled(plain, config))
+        found.append(_scale_frequency(plain, config))
     return np.array(found)
 
 
-def _scaled(plain: float, config: Any) -> Any:
+def _scale_frequency(plain: float, config: Any) -> Any:
+    """One frequency, stretched for a longer context."""
     if config.scaling == "linear":
         return plain / config.factor
     if config.scaling == "none":
@@ -40,20 +43,32 @@ def _scaled(plain: float, config: Any) -> Any:
         return plain
     if wavelength > config.original_context / config.low_freq_factor:
         return plain / config.factor
+    # The share of the plain frequency is linear in context / wavelength, 1 at the short end and 0
+    # at the long one, so that the scaled frequencies join both without a jump.
     span = config.high_freq_factor - config.low_freq_factor
     share = (config.original_context / wavelength - config.low_freq_factor) / span
     return (1 - share) * plain / config.factor + share * plain
 
 
 def rotation(ar: Arithmetic, positions: Host, config: Any) -> tuple[Host, Host]:
-    """Cosines and sines, ``(batch, time) -> (batch, 1, time, dim / 2)``; padding turns as 0."""
+    """Cosines and sines of RoPE, ``(batch, 1, time, dim / 2)``; padding is at position 0.
+
+    Args:
+        ar: the arithmetic.
+        positions: positions, ``(batch, time)``; -1 is padding.
+        config: the configuration of RoPE.
+    """
     steps = ar.constant(np.maximum(positions, 0))[:, None, :, None]
     angles = steps * ar.constant(frequencies(config))
     return ar.cos(angles), ar.sin(angles)
 
 
 def rotate(ar: Arithmetic, x: Host, cos: Host, sin: Host) -> Host:
-    """Pairs (i, i + half) as complex numbers, times cos + i·sin; the rest is kept."""
+    """Apply RoPE to heads: pairs (i, i + half) as complex numbers, times cos + i·sin.
+
+    Elements behind both halves are not rotated. Pairing halves is the convention of the checkpoints
+    on Hugging Face; the paper pairs neighbours.
+    """
     half = raw(cos).shape[-1]
     real, imaginary, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     turned = [real * cos - imaginary * sin, real * sin + imaginary * cos]
@@ -61,8 +76,8 @@ def rotate(ar: Arithmetic, x: Host, cos: Host, sin: Host) -> Host:
 
 
 def sinusoids(ar: Arithmetic, positions: Host, width: int) -> Host:
-    """Element 2i is sin(p / 10000^(2i/width)), element 2i + 1 its cosine."""
-    rates = np.array([10000.0 ** (-2 * (j // 2) / width) for j in range(width)])
-    angles = ar.constant(np.maximum(positions, 0))[..., None] * ar.constant(rates)
+    """Sinusoidal positions: element 2i is sin(p / 10000^(2i/width)), element 2i + 1 its cosine."""
+    frequency = np.array([10000.0 ** (-2 * (j // 2) / width) for j in range(width)])
+    angles = ar.constant(np.maximum(positions, 0))[..., None] * ar.constant(frequency)
     even = np.arange(width) % 2 == 0
     return ar.where(even, ar.sin(angles), ar.cos(angles))

@@ -1,4 +1,4 @@
-"""Recurrent layers, written step by step."""
+"""Recurrent layers, one step at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Host = Any
 
 
 def gru_cell(ar: Arithmetic, x: Host, h: Host, weight: Host, bias: Host) -> Host:
-    """Reset and update gates, then the new state (arXiv:1406.1078, reset after the product)."""
+    """The state after one step (arXiv:1406.1078); the reset gate comes after the product."""
     x_r, x_z, x_n = _split(x, 3)
     h_r, h_z, h_n = _split(linear(ar, h, weight, bias), 3)
     reset, update = ar.sigmoid(x_r + h_r), ar.sigmoid(x_z + h_z)
@@ -30,13 +30,14 @@ def gru_cell(ar: Arithmetic, x: Host, h: Host, weight: Host, bias: Host) -> Host
 def lstm_cell(
     ar: Arithmetic, x: Host, h: Host, c: Host, weight: Host, bias: Host
 ) -> tuple[Host, Host]:
-    """Input, forget, cell and output gates (Hochreiter & Schmidhuber 1997; Gers et al. 2000)."""
+    """Output and cell state after one step (Hochreiter & Schmidhuber 1997; Gers et al. 2000)."""
     i, f, g, o = _split(x + linear(ar, h, weight, bias), 4)
     cell = ar.sigmoid(f) * c + ar.sigmoid(i) * ar.tanh(g)
     return ar.sigmoid(o) * ar.tanh(cell), cell
 
 
 def _split(x: Host, parts: int) -> list[Host]:
+    """Equal parts of the last axis, a gate each."""
     width = raw(x).shape[-1] // parts
     return [x[:, i * width : (i + 1) * width] for i in range(parts)]
 
@@ -52,17 +53,20 @@ def layer(
     cell: str,
     reverse: bool = False,
 ) -> tuple[Host, dict[str, Host]]:
-    """One direction of one layer; a padded position keeps the state and gives zeros.
+    """One direction of one layer: the outputs of all positions, and the last state.
+
+    A padded position gives zeros and leaves the state as it was, so padding on either side is as
+    good as none.
 
     Args:
         ar: the arithmetic.
-        x: ``(batch, time, in)``.
-        positions: ``(batch, time)``.
+        x: inputs, ``(batch, time, in)``.
+        positions: positions, ``(batch, time)``; -1 is padding.
         p: parameters by dotted name.
-        name: what their names begin with.
-        state: ``{"h", "c"?}``, each ``(batch, width)``.
+        name: the prefix of this layer's parameters.
+        state: the first state, ``{"h", "c"?}``, each ``(batch, hidden_size)``.
         cell: ``"gru"`` or ``"lstm"``.
-        reverse: whether it reads from the end.
+        reverse: whether the layer reads from the end.
     """
     steps = range(raw(x).shape[1])
     outputs: dict[int, Host] = {}

@@ -1,7 +1,10 @@
 """Reverse-mode differentiation of the oracle's formulas.
 
-Constraint: a second engine, apart from any framework's: each primitive of `Arithmetic` links its
-result to its arguments with the derivative written beside it. Central differences are its witness.
+Each primitive of `Arithmetic` links its result to its arguments by the derivative that is written
+beside it; `gradient` walks the links backwards.
+
+Constraint: it is an engine of its own, independent of every framework's, and is itself tested
+against central differences.
 """
 
 from __future__ import annotations
@@ -21,19 +24,26 @@ Host = Any
 
 
 def raw(x: Host) -> Host:
-    """The array inside."""
+    """The array inside a `Var`; any other value as it is."""
     return x.value if isinstance(x, Var) else x
 
 
 def link(ar: Arithmetic, value: Host, *links: tuple[Host, Callable[[Host], Host]]) -> Host:
-    """``value``, linked to those of its arguments that are traced."""
+    """Link a result to its arguments.
+
+    Args:
+        ar: the arithmetic, which sums gradients back over broadcast axes.
+        value: the result.
+        links: each argument with the function from the result's gradient to the argument's.
+    """
+    # Where no argument is a `Var` nothing is recorded, so plain evaluation costs no memory.
     parents = [(x, back) for x, back in links if isinstance(x, Var)]
     return Var(ar, value, parents) if parents else value
 
 
 @final
 class Var:
-    """An array whose origin is remembered."""
+    """An array that remembers which arrays it was computed from, and by which derivatives."""
 
     __array_ufunc__ = None  # an ndarray on the left leaves the operator to this class
 
@@ -43,17 +53,18 @@ class Var:
         self.ar = ar
         self.value = value
         self.parents = parents
+        # Deeper than all that it depends on: sorting by depth is then a topological order.
         self.depth: int = 1 + max((parent.depth for parent, _ in parents), default=0)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Extents of the array inside."""
+        """The shape of the array inside."""
         shape: tuple[int, ...] = self.value.shape
         return shape
 
     @property
     def ndim(self) -> int:
-        """Number of axes."""
+        """The number of axes."""
         return len(self.shape)
 
     def __add__(self, other: Host) -> Var:
@@ -96,7 +107,7 @@ class Var:
 def _binary(
     x: Var, y: Host, value: Host, left: Callable[[Host], Host], right: Callable[[Host], Host]
 ) -> Var:
-    """Both sides, each summed back over what was broadcast."""
+    """The result of an operator, linked to both sides; gradients are summed over broadcast axes."""
     ar, shapes = x.ar, (x.value.shape, np.shape(raw(y)))
     links = [(x, lambda g: ar.unbroadcast(left(g), shapes[0]))]
     if isinstance(y, Var):
@@ -110,12 +121,21 @@ def gradient(
     inputs: Mapping[str, Host],
     probes: list[Host],
 ) -> dict[str, Host]:
-    """Gradient of Σ probe · output, summed over all outputs, for each of the inputs."""
+    """The gradient of Σ probe · output, summed over all outputs, for each of the inputs.
+
+    Args:
+        ar: the arithmetic.
+        f: the formula; takes the inputs by name and gives its outputs.
+        inputs: arrays by name.
+        probes: one array for each output, of its shape.
+    """
     leaves = {name: Var(ar, x, []) for name, x in inputs.items()}
     outputs = f(dict(leaves))
     found: dict[int, Host] = {}
     for output, probe in zip(outputs, probes, strict=True):
         _add(found, output, probe)
+    # Deepest first: when a variable's turn comes, all that was computed from it has added its
+    # share.
     for var in sorted(_reachable(outputs), key=lambda v: -v.depth):
         for parent, back in var.parents:
             _add(found, parent, back(found[id(var)]))
@@ -123,7 +143,7 @@ def gradient(
 
 
 def _reachable(outputs: list[Host]) -> list[Var]:
-    """Everything that the outputs come from, themselves included, once."""
+    """Every variable that the outputs depend on, themselves included, each once."""
     pending, seen = list(outputs), {}
     while pending:
         var = pending.pop()
@@ -134,5 +154,6 @@ def _reachable(outputs: list[Host]) -> list[Var]:
 
 
 def _add(found: dict[int, Host], var: Host, g: Host) -> None:
+    """Add to the gradient of a variable; an output that depends on no input is no variable."""
     if isinstance(var, Var):
         found[id(var)] = found[id(var)] + g if id(var) in found else g

@@ -1,4 +1,4 @@
-"""Training runs, from their definitions: forward, mean loss, gradient, Adam, and again."""
+"""Training runs from their definitions: forward pass, mean loss, gradient, update, step by step."""
 
 from __future__ import annotations
 
@@ -21,15 +21,24 @@ Values = dict[str, Any]
 
 
 class Update(Protocol):
-    """How gradients become new parameters."""
+    """The update of an optimizer: new parameters from gradients."""
 
     def __call__(self, ar: Arithmetic, step: int, p: Values, g: Values) -> Values:
-        """The parameters after ``step``, which counts from 1."""
+        """The parameters after step number ``step``, counted from 1."""
         ...
 
 
 def mean_loss(ar: Arithmetic, config: Any, kind: str, p: Mapping[str, Host], batch: Any) -> Host:
-    """Of one batch: squares over all elements, or -log p over the targets that are not ignored."""
+    """The loss of one batch: mean squared error, or cross-entropy averaged over real targets.
+
+    Args:
+        ar: the arithmetic.
+        config: the configuration of the model.
+        kind: ``"mse"`` or ``"cross_entropy"``.
+        p: parameters by dotted name.
+        batch: arrays by name: ``inputs``, ``targets`` (negative ones are ignored), and options of
+            `lmkernel_conformance.oracle.model.forward`.
+    """
     targets = batch["targets"]
     options = {n: x for n, x in batch.items() if n not in ("inputs", "targets")}
     inputs = batch["inputs"]
@@ -50,15 +59,15 @@ def run(
     batches: Iterable[Any],
     update: Update,
 ) -> tuple[list[Host], Values]:
-    """(the loss before each step, the parameters after the last).
+    """Train a model: (the loss before each step, the parameters after the last).
 
     Args:
         ar: the arithmetic.
-        config: of the model.
-        kind: of the loss.
-        start: parameters by dotted name.
-        batches: one for each step.
-        update: how gradients become new parameters.
+        config: the configuration of the model.
+        kind: the kind of the loss.
+        start: the first parameters, by dotted name.
+        batches: the batches, one for each step.
+        update: the update of the optimizer.
     """
     p = {name: ar.constant(x) for name, x in start.items()}
     curve = []
@@ -66,6 +75,7 @@ def run(
         seen: list[Host] = []
 
         def f(x: Values, batch: Any = batch, seen: list[Host] = seen) -> list[Host]:
+            # The gradient evaluates the loss anyway; keeping it saves a second forward pass.
             seen.append(mean_loss(ar, config, kind, x, batch))
             return seen
 
@@ -76,25 +86,37 @@ def run(
 
 
 def adam(rate: float, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Update:
-    """Algorithm 1 of arXiv:1412.6980 for all parameters, with a memory of its own."""
-    kept: dict[str, tuple[Host, Host]] = {}
+    """Adam for all parameters (arXiv:1412.6980, alg. 1); the update keeps their moments.
+
+    Args:
+        rate: the learning rate.
+        beta1: the decay of the first moment.
+        beta2: the decay of the second moment.
+        eps: what is added to the root of the second moment.
+    """
+    moments: dict[str, tuple[Host, Host]] = {}
 
     def update(ar: Arithmetic, step: int, p: Values, g: Values) -> Values:
         new = {}
         for name, x in p.items():
-            m, v = kept.get(name, (ar.full(x.shape, 0.0), ar.full(x.shape, 0.0)))
+            m, v = moments.get(name, (ar.full(x.shape, 0.0), ar.full(x.shape, 0.0)))
             new[name], m, v = adam_step(
                 ar, x, g[name], m, v,
                 step=step, rate=rate, beta1=beta1, beta2=beta2, eps=eps, decay=0.0,
             )  # fmt: skip
-            kept[name] = (m, v)
+            moments[name] = (m, v)
         return new
 
     return update
 
 
 def sgd(rate: float, *, clip: float = 0.0) -> Update:
-    """P - rate·g, with g brought down to a global norm of ``clip`` where it is larger."""
+    """SGD without momentum, with gradients clipped to a global norm.
+
+    Args:
+        rate: the learning rate.
+        clip: the largest global norm; 0 leaves gradients as they are.
+    """
 
     def update(ar: Arithmetic, step: int, p: Values, g: Values) -> Values:
         del step

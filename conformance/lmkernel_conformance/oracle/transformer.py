@@ -1,4 +1,4 @@
-"""Transformer stacks, pre- and post-norm, with attention over a memory where there is one."""
+"""Transformer stacks, pre- and post-norm, with cross-attention where there is an encoder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _linear(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str) -> Host:
 
 
 def normalize(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, config: Any) -> Host:
-    """Layer or RMS normalisation; the weight is w, or w + offset where a family stores w - 1."""
+    """Layer or RMS normalisation; a family that stores w - 1 (Gemma) has an offset of 1."""
     weight = p[f"{name}.weight"] + config.offset
     if config.kind == "rms":
         return rms_norm(ar, x, weight, config.eps)
@@ -33,6 +33,7 @@ def normalize(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, config:
 
 
 def _heads(ar: Arithmetic, x: Host, heads: int) -> Host:
+    """``(batch, time, heads·size) -> (batch, heads, time, size)``."""
     batch, time, width = raw(x).shape
     return ar.transpose(ar.reshape(x, (batch, time, heads, width // heads)), (0, 2, 1, 3))
 
@@ -49,11 +50,25 @@ def multi_head(
     memory: Host = None,
     bias: Host = None,
 ) -> Host:
-    """Attention of ``x (batch, time, width)`` over itself, or over a memory."""
+    """Multi-head self-attention, or cross-attention where a memory is given.
+
+    Args:
+        ar: the arithmetic.
+        x: hidden vectors, ``(batch, time, hidden_size)``.
+        p: parameters by dotted name.
+        name: the prefix of the attention's parameters.
+        config: the configuration of the attention.
+        mask: the mask of `lmkernel_conformance.oracle.attention.visible`.
+        turn: cosines and sines of RoPE, or None.
+        memory: the encoder's output, for cross-attention.
+        bias: what is added to the scores.
+    """
     source = x if memory is None else memory
     q = _heads(ar, _linear(ar, x, p, f"{name}.q"), config.heads)
     k = _heads(ar, _linear(ar, source, p, f"{name}.k"), config.kv_heads)
     v = _heads(ar, _linear(ar, source, p, f"{name}.v"), config.kv_heads)
+    # Qwen 3 normalises each head of queries and keys, before RoPE: afterwards the norm's weight
+    # would mix with the rotation.
     if config.qk_norm is not None:
         q = normalize(ar, q, p, f"{name}.q_norm", config.qk_norm)
         k = normalize(ar, k, p, f"{name}.k_norm", config.qk_norm)
@@ -67,6 +82,7 @@ def multi_head(
 
 
 def _mlp(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, config: Any) -> Host:
+    """The feed-forward block of a layer, gated or not."""
     inner = _linear(ar, x, p, f"{name}.up")
     if config.gated:
         inner = activate(ar, _linear(ar, x, p, f"{name}.gate"), config.activation) * inner
@@ -86,17 +102,17 @@ def stack(
     rotary: Any = None,
     memory: tuple[Host, Host] | None = None,
 ) -> Host:
-    """All layers and the last normalisation.
+    """All layers of a stack, and its final normalisation.
 
     Args:
         ar: the arithmetic.
-        x: ``(batch, time, width)``.
-        positions: ``(batch, time)``, -1 for padding.
+        x: hidden vectors, ``(batch, time, hidden_size)``.
+        positions: positions, ``(batch, time)``; -1 is padding.
         p: parameters by dotted name.
-        name: what their names begin with.
-        config: of the stack.
-        rotary: configuration of rotary positions, if there are any.
-        memory: hidden vectors and positions of an encoder.
+        name: the prefix of the stack's parameters.
+        config: the configuration of the stack.
+        rotary: the configuration of RoPE, if the stack uses it.
+        memory: hidden vectors and positions of an encoder, for cross-attention.
     """
     mask = visible(positions, positions, causal=config.causal, window=config.attention.window)
     turn = rotation(ar, positions, rotary) if rotary is not None else None
@@ -114,6 +130,8 @@ def stack(
         def mlp(y: Host, at: str = layer) -> Host:
             return _mlp(ar, y, p, f"{at}.mlp", config.mlp)
 
+        # Pre-norm normalises the input of each block, post-norm the sum after it; the residual goes
+        # round the block in both.
         parts = [("attention_norm", attend), ("cross_norm", across), ("mlp_norm", mlp)]
         for norm, part in parts if memory is not None else [parts[0], parts[2]]:
             if config.pre_norm:

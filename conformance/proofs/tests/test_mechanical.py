@@ -12,8 +12,8 @@ import pytest
 
 from lmkernel.backend import load_backend
 from lmkernel.errors import ConfigError
-from lmkernel_proofs.mechanical.equivalents import Equivalent, read_equivalents, unmatched
-from lmkernel_proofs.mechanical.install import installed
+from lmkernel_proofs.mechanical.equivalents import Equivalent, read_equivalents, unmatched_entries
+from lmkernel_proofs.mechanical.install import install
 from lmkernel_proofs.mechanical.mutators import MUTATORS
 from lmkernel_proofs.mechanical.sites import Change, changes, sites
 from lmkernel_proofs.mechanical.sources import SOURCES, Source
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[str, Change]:
+def mutants() -> dict[str, Change]:
     return {change.id: change for change in changes()}
 
 
@@ -34,7 +34,7 @@ def backend() -> Backend:
     return load_backend("numpy")
 
 
-def _changed(text: str) -> dict[str, list[str]]:
+def _mutations(text: str) -> dict[str, list[str]]:
     """What each mutator makes of a function body."""
     body = "\n".join(f"    {line}" for line in text.splitlines())
     tree = ast.parse(f"def f(x, y, ops):\n{body}\n")
@@ -69,7 +69,7 @@ def _changed(text: str) -> dict[str, list[str]]:
     ],
 )
 def test_mutator(text: str, mutator: str, expected: list[str]) -> None:
-    assert _changed(text)[mutator] == expected
+    assert _mutations(text)[mutator] == expected
 
 
 @pytest.mark.parametrize(
@@ -88,84 +88,84 @@ def test_mutator(text: str, mutator: str, expected: list[str]) -> None:
     ],
 )
 def test_what_does_not_compute_is_left_alone(text: str) -> None:
-    assert {name: y for name, y in _changed(text).items() if name != "name"} == {}
+    assert {name: y for name, y in _mutations(text).items() if name != "name"} == {}
 
 
-def test_there_are_enough_of_every_kind(made: dict[str, Change]) -> None:
-    assert {change.mutator for change in made.values()} == set(MUTATORS)
-    assert {change.source for change in made.values()} == set(SOURCES)
-    assert len(made) > 1000
+def test_there_are_enough_of_every_kind(mutants: dict[str, Change]) -> None:
+    assert {change.mutator for change in mutants.values()} == set(MUTATORS)
+    assert {change.source for change in mutants.values()} == set(SOURCES)
+    assert len(mutants) > 1000
 
 
-def test_names_are_unique_and_stable(made: dict[str, Change]) -> None:
-    assert Counter(change.id for change in changes()) == Counter(made.keys())
+def test_names_are_unique_and_stable(mutants: dict[str, Change]) -> None:
+    assert Counter(change.id for change in changes()) == Counter(mutants.keys())
 
 
 def test_nothing_of_the_oracle_is_mutated() -> None:
     assert not [source for source in SOURCES if "conformance" in source.module]
 
 
-def _named(made: dict[str, Change], start: str, before: str) -> Change:
+def _find_change(mutants: dict[str, Change], start: str, before: str) -> Change:
     (found,) = itertools.islice(
-        (c for c in made.values() if c.id.startswith(start) and c.before == before), 1
+        (c for c in mutants.values() if c.id.startswith(start) and c.before == before), 1
     )
     return found
 
 
-def test_a_mutant_is_installed_and_taken_out(made: dict[str, Change], backend: Backend) -> None:
-    change = _named(made, "lmkernel_numpy/overrides.py:silu:constant", "1")
+def test_a_mutant_is_installed_and_taken_out(mutants: dict[str, Change], backend: Backend) -> None:
+    change = _find_change(mutants, "lmkernel_numpy/overrides.py:silu:constant", "1")
     x = np.array([0.5, -2.0])
     right = backend.ops.silu(x)
-    with installed(change):
+    with install(change):
         assert backend.ops.silu(x) == pytest.approx(x / (2 + np.exp(-x)))
     assert np.array_equal(backend.ops.silu(x), right)
 
 
-def test_a_mutant_is_taken_out_after_an_error(made: dict[str, Change], backend: Backend) -> None:
-    change = _named(made, "lmkernel_numpy/overrides.py:silu:constant", "1")
-    with pytest.raises(ZeroDivisionError), installed(change):
+def test_a_mutant_is_taken_out_after_an_error(mutants: dict[str, Change], backend: Backend) -> None:
+    change = _find_change(mutants, "lmkernel_numpy/overrides.py:silu:constant", "1")
+    with pytest.raises(ZeroDivisionError), install(change):
         raise ZeroDivisionError
     assert backend.ops.silu(np.zeros(1)) == 0
 
 
 def test_a_function_made_by_another_runs_the_mutant(
-    made: dict[str, Change], backend: Backend
+    mutants: dict[str, Change], backend: Backend
 ) -> None:
-    change = _named(
-        made, "lmkernel_numpy/overrides.py:_guarded.chosen:compare", "trace_stack.top < 0"
+    change = _find_change(
+        mutants, "lmkernel_numpy/overrides.py:_guarded.chosen:compare", "trace_stack.top < 0"
     )
     live: Any = backend.ops.silu
     before = live.__code__
-    with installed(change):
+    with install(change):
         assert live.__code__ is not before
     assert live.__code__ is before
 
 
-def test_a_number_of_a_module_is_changed(made: dict[str, Change]) -> None:
+def test_a_number_of_a_module_is_changed(mutants: dict[str, Change]) -> None:
     from lmkernel.composed import attention
 
-    change = _named(made, "composed/attention.py:_HIDDEN:constant", "-1e+30")
-    with installed(change):
+    change = _find_change(mutants, "composed/attention.py:_HIDDEN:constant", "-1e+30")
+    with install(change):
         assert pytest.approx(-1.01e30) == attention._HIDDEN
     assert pytest.approx(-1e30, rel=0) == attention._HIDDEN
 
 
-def test_a_change_that_is_not_there_is_refused(made: dict[str, Change]) -> None:
+def test_a_change_that_is_not_there_is_refused(mutants: dict[str, Change]) -> None:
     from dataclasses import replace
 
-    change = replace(next(iter(made.values())), id="lmkernel_numpy/ops.py:nothing:constant.1")
-    with pytest.raises(LookupError, match="nothing"), installed(change):
+    change = replace(next(iter(mutants.values())), id="lmkernel_numpy/ops.py:nothing:constant.1")
+    with pytest.raises(LookupError, match="nothing"), install(change):
         pass
 
 
-def test_every_equivalent_fits_a_mutant(made: dict[str, Change]) -> None:
-    assert unmatched(read_equivalents().values(), made.values()) == []
+def test_every_equivalent_fits_a_mutant(mutants: dict[str, Change]) -> None:
+    assert unmatched_entries(read_equivalents().values(), mutants.values()) == []
 
 
-def test_an_equivalent_that_fits_nothing_is_told(made: dict[str, Change]) -> None:
-    first = next(iter(made.values()))
+def test_an_equivalent_that_fits_nothing_is_told(mutants: dict[str, Change]) -> None:
+    first = next(iter(mutants.values()))
     gone, other = Equivalent("no/such.py:f:term.1", "x", "y"), Equivalent(first.id, "x", "y")
-    lines = unmatched([gone, other], made.values())
+    lines = unmatched_entries([gone, other], mutants.values())
     assert lines[0] == "no/such.py:f:term.1: there is no such mutant"
     assert lines[1].startswith(f"{first.id}: expected 'x', got")
 

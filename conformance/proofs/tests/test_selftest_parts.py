@@ -15,15 +15,15 @@ from lmkernel_conformance.discrepancy import Discrepancy
 from lmkernel_proofs.mechanical.equivalents import Equivalent
 from lmkernel_proofs.mechanical.sites import Change, changes
 from lmkernel_proofs.mutants import Mutant
+from lmkernel_proofs.selftest.baseline import Baseline, measure_baseline
 from lmkernel_proofs.selftest.bases import BASES, LEVELS, Run, runs
-from lmkernel_proofs.selftest.changed import affected
-from lmkernel_proofs.selftest.coverage import reached
-from lmkernel_proofs.selftest.forks import forked
-from lmkernel_proofs.selftest.handwritten import Failure, Judged
+from lmkernel_proofs.selftest.coverage import trace_lines
+from lmkernel_proofs.selftest.forks import run_in_children
+from lmkernel_proofs.selftest.handwritten import Failure, Judgement
 from lmkernel_proofs.selftest.hunt import failure
-from lmkernel_proofs.selftest.prepared import Prepared, prepare
+from lmkernel_proofs.selftest.mechanical import affected_runs
 from lmkernel_proofs.selftest.report import Report
-from lmkernel_proofs.selftest.session import mechanical
+from lmkernel_proofs.selftest.session import judge_mechanical
 from lmkernel_proofs.selftest.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ def _quiet(_: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def few() -> Prepared:
+def few() -> Baseline:
     """A suite of two cases, on every base."""
-    return prepare(2, _quiet, [run for run in runs() if run.case in (_SILU, _SIGMOID)])
+    return measure_baseline(2, _quiet, [run for run in runs() if run.case in (_SILU, _SIGMOID)])
 
 
-def _of(function: str, mutator: str = "") -> list[Change]:
+def _changes_of(function: str, mutator: str = "") -> list[Change]:
     return [c for c in changes() if c.id.startswith(f"{function}:{mutator}")]
 
 
@@ -52,7 +52,7 @@ def _of(function: str, mutator: str = "") -> list[Change]:
 
 
 def test_work_is_done_in_other_processes() -> None:
-    done = list(forked(range(5), lambda n: (n * n, os.getpid()), jobs=2, limit=30))
+    done = list(run_in_children(range(5), lambda n: (n * n, os.getpid()), jobs=2, limit=30))
     assert sorted(d.result[0] for d in done) == [0, 1, 4, 9, 16]
     assert os.getpid() not in {d.result[1] for d in done}
 
@@ -65,7 +65,7 @@ def test_a_process_that_hangs_or_dies_costs_its_own_task_only() -> None:
             os._exit(7)
         return n
 
-    found = {done.task: done for done in forked(range(4), work, jobs=3, limit=2)}
+    found = {done.task: done for done in run_in_children(range(4), work, jobs=3, limit=2)}
     assert [found[n].result for n in range(4)] == [0, None, None, 3]
     assert found[1].trouble == "it took too long"
     assert found[2].trouble.startswith("its process ended")
@@ -81,34 +81,34 @@ def test_lines_are_those_that_ran() -> None:
         return -x
 
     first = f.__code__.co_firstlineno
-    ran = reached([__file__], lambda: f(3))
+    ran = trace_lines([__file__], lambda: f(3))
     assert {(__file__, first + 1), (__file__, first + 2)} <= ran
     assert (__file__, first + 3) not in ran
 
 
 def test_lines_of_other_files_are_not_followed() -> None:
-    assert reached(["/no/such/file.py"], lambda: np.ones(3).sum()) == frozenset()
+    assert trace_lines(["/no/such/file.py"], lambda: np.ones(3).sum()) == frozenset()
 
 
-def test_only_cases_that_reach_a_change_are_affected(few: Prepared) -> None:
-    (change, *_) = _of("composed/activation.py:silu")
-    assert {run.case for run in affected(few, change)} == {_SILU}
-    (elsewhere, *_) = _of("composed/optimizer.py:adam_update")
-    assert affected(few, elsewhere) == []
+def test_only_cases_that_reach_a_change_are_affected(few: Baseline) -> None:
+    (change, *_) = _changes_of("composed/activation.py:silu")
+    assert {run.case for run in affected_runs(few, change)} == {_SILU}
+    (elsewhere, *_) = _changes_of("composed/optimizer.py:adam_update")
+    assert affected_runs(few, elsewhere) == []
 
 
 def test_a_number_of_a_module_affects_what_reads_it() -> None:
     chosen = [r for r in runs() if r.case == "operations/attention.masked" and r.base == "composed"]
-    own = prepare(1, _quiet, [*chosen, *(r for r in runs() if r.case == _SILU)])
-    (change, *_) = _of("composed/attention.py:_HIDDEN")
-    assert {run.case for run in affected(own, change)} == {"operations/attention.masked"}
+    own = measure_baseline(1, _quiet, [*chosen, *(r for r in runs() if r.case == _SILU)])
+    (change, *_) = _changes_of("composed/attention.py:_HIDDEN")
+    assert {run.case for run in affected_runs(own, change)} == {"operations/attention.masked"}
 
 
 def test_lower_levels_and_quick_cases_come_first() -> None:
-    own = prepare(2, _quiet, [r for r in runs() if "/silu" in r.case or "/swiglu" in r.case])
-    order = [(LEVELS.index(run.level), found.seconds) for run, found in own.measured.items()]
+    own = measure_baseline(2, _quiet, [r for r in runs() if "/silu" in r.case or "/swiglu" in r.case])
+    order = [(LEVELS.index(run.level), found.seconds) for run, found in own.measurements.items()]
     assert order == sorted(order)
-    assert {run.base for run in own.measured} <= set(BASES)
+    assert {run.base for run in own.measurements} <= set(BASES)
 
 
 # verdicts
@@ -118,7 +118,7 @@ def _item(run: Callable[[Subject], None]) -> Item:
     return Item(Case(level="operations", name="own", run=run), "float32")
 
 
-def test_a_case_that_loops_for_ever_is_ended(few: Prepared) -> None:
+def test_a_case_that_loops_for_ever_is_ended(few: Baseline) -> None:
     def loop(_: Subject) -> None:
         while True:
             pass
@@ -127,7 +127,7 @@ def test_a_case_that_loops_for_ever_is_ended(few: Prepared) -> None:
     assert type(error).__name__ == "TooLongError"
 
 
-def test_a_discrepancy_with_budgets_of_others_alone_is_none(few: Prepared) -> None:
+def test_a_discrepancy_with_budgets_of_others_alone_is_none(few: Baseline) -> None:
     """Expected values that the defect reaches as well agree with it."""
     one = few.subjects["reference"]
     about = replace(one, known={})
@@ -147,74 +147,74 @@ def test_a_discrepancy_with_budgets_of_others_alone_is_none(few: Prepared) -> No
     assert failure(own, _item(run), 0.1) is None
 
 
-def _judged(few: Prepared, chosen: list[Change]) -> dict[str, Verdict]:
-    found = mechanical(few, chosen, {}, jobs=2, full=True, told=_quiet)
+def _verdicts(few: Baseline, chosen: list[Change]) -> dict[str, Verdict]:
+    found = judge_mechanical(few, chosen, {}, jobs=2, full=True, notify=_quiet)
     return {verdict.id: verdict for _, verdict in found}
 
 
-def test_a_mutant_is_killed_by_a_discrepancy(few: Prepared) -> None:
-    (change,) = _of("composed/activation.py:silu", "arithmetic")
-    verdict = _judged(few, [change])[change.id]
+def test_a_mutant_is_killed_by_a_discrepancy(few: Baseline) -> None:
+    (change,) = _changes_of("composed/activation.py:silu", "arithmetic")
+    verdict = _verdicts(few, [change])[change.id]
     assert (verdict.state, verdict.by and verdict.by.case) == ("killed", _SILU)
 
 
-def test_a_mutant_that_only_crashes_is_stillborn(few: Prepared) -> None:
-    chosen = list(_of("lmkernel_numpy/ops.py:_sigmoid", "swap"))
-    chosen += list(_of("lmkernel_numpy/overrides.py:silu", "name"))
-    states = {c.after: _judged(few, chosen)[c.id] for c in chosen}
+def test_a_mutant_that_only_crashes_is_stillborn(few: Baseline) -> None:
+    chosen = list(_changes_of("lmkernel_numpy/ops.py:_sigmoid", "swap"))
+    chosen += list(_changes_of("lmkernel_numpy/overrides.py:silu", "name"))
+    states = {c.after: _verdicts(few, chosen)[c.id] for c in chosen}
     assert all(v.state in ("killed", "stillborn", "survived") for v in states.values())
     assert all(v.message for v in states.values() if v.state == "stillborn")
 
 
-def test_a_suite_that_does_not_look_lets_mutants_live(few: Prepared) -> None:
+def test_a_suite_that_does_not_look_lets_mutants_live(few: Baseline) -> None:
     """Nothing of the cases that reach these is there."""
-    chosen = _of("composed/attention.py:_weights")[:3]
-    assert {v.state for v in _judged(few, chosen).values()} == {"unreached"}
+    chosen = _changes_of("composed/attention.py:_weights")[:3]
+    assert {v.state for v in _verdicts(few, chosen).values()} == {"unreached"}
 
 
 def test_a_suite_whose_cases_look_away_lets_mutants_live() -> None:
     """`compile` is reached through operations whose values nobody compares."""
-    own = prepare(1, _quiet, [r for r in runs() if r.case == "operations/overrides.are_tried"])
-    chosen = _of("composed/activation.py:silu")
-    assert not [v for v in _judged(own, chosen).values() if v.state == "killed"]
+    own = measure_baseline(1, _quiet, [r for r in runs() if r.case == "operations/overrides.are_tried"])
+    chosen = _changes_of("composed/activation.py:silu")
+    assert not [v for v in _verdicts(own, chosen).values() if v.state == "killed"]
 
 
 # handwritten ones
 
 
-def _failed(level: str, case: str, **about: Any) -> Judged:
+def _judgement(level: str, case: str, **about: Any) -> Judgement:
     """A mutant of a level that fails a case of the level ``operations``."""
     mutant = Mutant(id="own", level=level, make=lambda backend: backend, **about)
     run = Run("reference", case, "float32")
-    return Judged(mutant, (Failure(run, discrepancy=True, message="other"),))
+    return Judgement(mutant, (Failure(run, discrepancy=True, message="other"),))
 
 
 def test_a_mutant_is_killed_at_its_own_level_only() -> None:
-    assert _failed("operations", _SILU).verdict.state == "killed"
-    assert _failed("models", _SILU).verdict.state == "survived"
+    assert _judgement("operations", _SILU).verdict.state == "killed"
+    assert _judgement("models", _SILU).verdict.state == "survived"
 
 
 def test_a_crash_kills_nothing() -> None:
-    (failure_of,) = _failed("operations", _SILU).failures
+    (failure_of,) = _judgement("operations", _SILU).failures
     crash = replace(failure_of, discrepancy=False)
-    assert replace(_failed("operations", _SILU), failures=(crash,)).verdict.state == "survived"
+    assert replace(_judgement("operations", _SILU), failures=(crash,)).verdict.state == "survived"
 
 
 def test_a_case_that_a_mutant_did_not_name_must_pass() -> None:
-    (complaint,) = _failed("operations", _SILU).complaints
+    (complaint,) = _judgement("operations", _SILU).complaints
     assert "operations/silu[float32] on reference fails, which is not in may_fail" in complaint
-    named = replace(_failed("operations", _SILU).mutant, may_fail=("operations/sil*",))
-    assert replace(_failed("operations", _SILU), mutant=named).complaints == []
+    named = replace(_judgement("operations", _SILU).mutant, may_fail=("operations/sil*",))
+    assert replace(_judgement("operations", _SILU), mutant=named).complaints == []
 
 
 def test_a_lower_level_must_not_see_it_unless_there_is_a_reason() -> None:
-    judged = _failed("models", _SILU)
-    named = replace(judged.mutant, may_fail=("operations/*",))
-    (complaint,) = replace(judged, mutant=named).complaints
+    judgement = _judgement("models", _SILU)
+    named = replace(judgement.mutant, may_fail=("operations/*",))
+    (complaint,) = replace(judgement, mutant=named).complaints
     assert "sees it below the level models" in complaint
     explained = replace(named, higher="shown in a model as well")
-    assert replace(judged, mutant=explained).complaints == []
-    (needless,) = replace(judged, mutant=replace(explained, level="operations")).complaints
+    assert replace(judgement, mutant=explained).complaints == []
+    (needless,) = replace(judgement, mutant=replace(explained, level="operations")).complaints
     assert "none does" in needless
 
 
@@ -246,7 +246,7 @@ def test_too_few_mutants_are_a_problem() -> None:
 
 
 def test_a_case_that_is_made_for_the_defect_must_see_it() -> None:
-    judged = _failed("operations", _SILU)
-    named = replace(judged.mutant, may_fail=("operations/*",), row=30)
-    (complaint,) = replace(judged, mutant=named).complaints
+    judgement = _judgement("operations", _SILU)
+    named = replace(judgement.mutant, may_fail=("operations/*",), row=30)
+    (complaint,) = replace(judgement, mutant=named).complaints
     assert complaint == "no case that is made for defect 30 of the catalogue sees it"

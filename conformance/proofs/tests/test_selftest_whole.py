@@ -10,9 +10,9 @@ import pytest
 from lmkernel_proofs.mechanical.sites import changes
 from lmkernel_proofs.selftest import (
     Report,
+    baseline,
     bases,
     kill_matrix,
-    prepared,
     save,
     self_test,
     session,
@@ -26,22 +26,22 @@ _MUTANTS = ("swiglu.swapped", "silu.sharper")
 
 
 @pytest.fixture(scope="module")
-def told() -> list[str]:
+def progress() -> list[str]:
     return []
 
 
 @pytest.fixture(scope="module")
-def report(told: list[str]) -> Iterator[Report]:
+def report(progress: list[str]) -> Iterator[Report]:
     cases = ("operations/silu", "operations/swiglu")
     few = [run for run in bases.runs() if run.case in cases]
     some = [c for c in changes() if c.id.startswith("composed/activation.py:s")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepared, "runs", lambda: few)
+        patch.setattr(baseline, "runs", lambda: few)
         patch.setattr(session, "changes", lambda: some)
         written = tuple(m for m in session.MUTANTS if m.id in _MUTANTS)
         patch.setattr(session, "MUTANTS", written)
         patch.setattr("lmkernel_proofs.selftest.handwritten.CASES", _only(cases))
-        yield self_test(jobs=2, told=told.append)
+        yield self_test(jobs=2, notify=progress.append)
 
 
 def _only(names: tuple[str, ...]) -> dict[str, object]:
@@ -50,26 +50,26 @@ def _only(names: tuple[str, ...]) -> dict[str, object]:
     return {name: CASES[name] for name in names}
 
 
-def test_it_tells_how_far_it_is(report: Report, told: list[str]) -> None:
+def test_it_tells_how_far_it_is(report: Report, progress: list[str]) -> None:
     assert report.mechanical
-    assert "handwritten 2 of 2" in " ".join(told)
-    assert f"mechanical {len(report.mechanical)} of {len(report.mechanical)}" in " ".join(told)
+    assert "handwritten 2 of 2" in " ".join(progress)
+    assert f"mechanical {len(report.mechanical)} of {len(report.mechanical)}" in " ".join(progress)
 
 
 def test_a_suite_of_two_cases_is_not_strong_enough(report: Report) -> None:
-    assert not report.passed
+    assert not report.is_strong
     assert any("expected 300 mechanical mutants killed" in line for line in report.problems)
     assert any("softmax" in line and "is unreached" in line for line in report.problems)
 
 
 def test_what_two_cases_can_kill_they_kill(report: Report) -> None:
-    assert [judged.verdict.state for judged in report.handwritten] == ["killed", "killed"]
+    assert [judgement.verdict.state for judgement in report.handwritten] == ["killed", "killed"]
     own = {change.function: verdict for change, verdict in report.mechanical}
     assert own["silu"].state == "killed"
 
 
 def test_the_document_is_json_and_holds_every_mutant(report: Report) -> None:
-    document = json.loads(json.dumps(report.document))
+    document = json.loads(json.dumps(report.as_dict))
     assert [entry["id"] for entry in document["handwritten"]] == list(_MUTANTS)
     assert len(document["mechanical"]) == len(report.mechanical)
     assert document["passed"] is False

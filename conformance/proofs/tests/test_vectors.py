@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lmkernel.errors import CheckpointError
-from lmkernel_conformance.canonical import HASH, fingerprint, sealed
-from lmkernel_conformance.document.errata import read_errata
+from lmkernel_conformance.canonical import HASH, fingerprint, with_hash
+from lmkernel_conformance.tutorial.errata import read_errata
 from lmkernel_proofs.vectors import FILES, FOLDER, numbers, read_vectors, widest
 from lmkernel_proofs.vectors.__main__ import main
-from lmkernel_proofs.vectors.making import MAKERS, made, needs
+from lmkernel_proofs.vectors.makers import MAKERS, make_vectors, needs
 from lmkernel_proofs.witnesses.agreement import oracle_slopes, oracle_values
 from lmkernel_proofs.witnesses.libraries import TORCH
 from lmkernel_proofs.witnesses.table import POINTS
@@ -89,7 +89,7 @@ def test_edited_file_is_refused(tmp_path: Path) -> None:
 
 def test_sealed_anew_it_is_not_told_by_the_errata(tmp_path: Path) -> None:
     document = {**_copy(tmp_path, "oracle.json"), "maker": "somebody else"}
-    (tmp_path / "oracle.json").write_text(json.dumps(sealed(document)), "utf-8")
+    (tmp_path / "oracle.json").write_text(json.dumps(with_hash(document)), "utf-8")
     got = read_vectors("oracle.json", tmp_path)[HASH]
     with pytest.raises(CheckpointError, match=rf"^oracle.json: expected sha256 [0-9a-f]+.*{got}"):
         read_errata().check("oracle.json", got)
@@ -106,13 +106,13 @@ def test_another_form_is_refused(tmp_path: Path, change: dict[str, object]) -> N
 
 
 def test_published_words_are_made_the_same_anywhere() -> None:
-    assert made("published.json") == read_vectors("published.json")
+    assert make_vectors("published.json") == read_vectors("published.json")
 
 
 def test_command_leaves_what_it_cannot_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lmkernel_proofs.vectors.making.find_spec", lambda _: None)
+    monkeypatch.setattr("lmkernel_proofs.vectors.makers.find_spec", lambda _: None)
     monkeypatch.setattr(sys, "argv", ["vectors", "--out", str(tmp_path)])
     main()
     assert [path.name for path in tmp_path.iterdir()] == ["published.json"]

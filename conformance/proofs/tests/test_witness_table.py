@@ -14,7 +14,7 @@ from lmkernel_conformance import oracle
 from lmkernel_proofs.witnesses.agreement import oracle_slopes, oracle_values
 from lmkernel_proofs.witnesses.libraries import TORCH
 from lmkernel_proofs.witnesses.operations import OPERATIONS
-from lmkernel_proofs.witnesses.page import BEGIN, END, filled
+from lmkernel_proofs.witnesses.page import BEGIN, END, fill_page
 from lmkernel_proofs.witnesses.table import BESIDE, POINTS, functions, witnesses
 
 if TYPE_CHECKING:
@@ -76,4 +76,4 @@ def test_every_operation_of_the_contract_names_its_formula() -> None:
 def test_page_says_what_is_registered() -> None:
     page = (ROOT / "docs" / "oracle.md").read_text("utf-8")
     assert page.count(BEGIN) == page.count(END) == 1
-    assert page == filled(page)
+    assert page == fill_page(page)

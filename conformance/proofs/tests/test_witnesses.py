@@ -15,7 +15,7 @@ from lmkernel_conformance.oracle.attention import attention
 from lmkernel_conformance.oracle.tape import gradient, raw
 from lmkernel_proofs.vectors import numbers, read_vectors, widest
 from lmkernel_proofs.witnesses.agreement import (
-    allowed,
+    allowances,
     exact_slopes,
     exact_values,
     oracle_slopes,
@@ -77,7 +77,7 @@ def test_other_orders_agree(name: str) -> None:
 
 @pytest.mark.parametrize("name", QUICK)
 def test_bounds_follow_from_the_witness(name: str) -> None:
-    for bounds, stored in zip(allowed(POINTS[name]), EXACT[name]["allowed"], strict=True):
+    for bounds, stored in zip(allowances(POINTS[name]), EXACT[name]["allowed"], strict=True):
         np.testing.assert_allclose(bounds, stored, rtol=0.1)
         assert all(bound <= kept for bound, kept in zip(bounds, stored, strict=True))
 

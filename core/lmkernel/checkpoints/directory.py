@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.atomic import new_directory
 from lmkernel.checkpoints.adapter import ADAPTER_CONFIG, AdaptedTensors
-from lmkernel.checkpoints.atomic import new_directory
 from lmkernel.checkpoints.documents import read_object, write_object
 from lmkernel.checkpoints.mapped import looks_pickled, refuse_pickle
 from lmkernel.checkpoints.safetensors import open_safetensors
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
 from lmkernel.errors import CheckpointError
+from lmkernel.plugins.registry import default_registry
 
 if TYPE_CHECKING:
     import os
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmkernel.checkpoints.tensors import Tensors
+    from lmkernel.plugins.registry import Registry
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
 __all__ = [
@@ -67,27 +69,31 @@ class ModelFiles:
 
 
 def open_model(
-    path: str | os.PathLike[str], find: Callable[[str], Path] | None = None
+    path: str | os.PathLike[str],
+    find: Callable[[str], Path] | None = None,
+    *,
+    registry: Registry | None = None,
 ) -> ModelFiles:
     """The model in a Hugging Face directory, a GGUF file, or a directory of LoRA adapters.
 
     Args:
         path: the directory or file.
         find: finds the model that adapters name, by name or path; by default it is a path.
+        registry: where the family of a GGUF file is found; by default all that is installed.
 
     Raises:
         CheckpointError: there is no such model, it is damaged, or it is a pickle.
     """
     place = Path(path)
     if (place / ADAPTER_CONFIG).is_file() and not (place / "config.json").exists():
-        return _adapted(place, find or Path)
+        return _adapted(place, find or Path, registry)
     if place.is_dir():
         return read_directory(place)
     if not place.exists():
         raise CheckpointError(f"{place}: no such directory or file")
     if place.suffix.lower() == ".safetensors":
         raise CheckpointError(f"{place}: expected the directory that holds it and its config.json")
-    return _read_gguf(place)
+    return _open_gguf(place, registry)
 
 
 def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
@@ -182,7 +188,7 @@ def convert_gguf(
         progress: called with the number of bytes of tensors just written.
         overwrite: replace a directory that is there and not empty.
     """
-    model = _read_gguf(Path(source))
+    model = _open_gguf(Path(source), None)
     write_directory(
         directory,
         config=model.config,
@@ -204,39 +210,23 @@ def _open_tensors(folder: Path) -> Tensors:
     raise CheckpointError(f"{folder}: expected model.safetensors, or its shards and their index")
 
 
-def _adapted(folder: Path, find: Callable[[str], Path]) -> ModelFiles:
+def _adapted(folder: Path, find: Callable[[str], Path], registry: Registry | None) -> ModelFiles:
     """The model that the adapters name, with them merged into its weights as they are read."""
     config = folder / ADAPTER_CONFIG
     name = read_object(config, required=True).get("base_model_name_or_path")
     if not isinstance(name, str) or not name:
         raise CheckpointError(f"{config}: expected base_model_name_or_path, got {name!r}")
-    base = open_model(find(name), find)
+    base = open_model(find(name), find, registry=registry)
     return replace(base, path=folder, tensors=AdaptedTensors(base.tensors, folder))
 
 
-def _read_gguf(path: Path) -> ModelFiles:
-    from lmkernel.gguf.configuration import gguf_config, gguf_generation_config
-    from lmkernel.gguf.file import GgufFile
-    from lmkernel.gguf.tensors import GgufTensors
+def _open_gguf(path: Path, registry: Registry | None) -> ModelFiles:
+    from lmkernel.gguf.model import open_gguf
 
-    file = GgufFile(path)
-    config = gguf_config(file)
-    return ModelFiles(
-        path=path,
-        config=config,
-        tensors=GgufTensors(file, config),
-        generation_config=gguf_generation_config(file),
-        load_tokenizer=functools.cache(functools.partial(_gguf_tokenizer, file)),
-    )
+    return open_gguf(path, registry or default_registry())
 
 
 def _directory_tokenizer(folder: Path) -> Tokenizer:
     from lmkernel.tokenizers.load import load_tokenizer
 
     return load_tokenizer(folder)
-
-
-def _gguf_tokenizer(file: Any) -> Tokenizer:
-    from lmkernel.gguf.tokenizer import gguf_tokenizer
-
-    return gguf_tokenizer(file)

@@ -109,4 +109,4 @@ def _turn(
     except LmkernelError as error:
         print(f"{error}; /clear begins anew", file=sys.stderr)
         return messages
-    return [*asked, {"role": "assistant", "content": answer.text}]
+    return [*asked, {"role": "assistant", "content": answer.so_far}]

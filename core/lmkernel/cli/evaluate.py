@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_backend_options
-from lmkernel.cli.runs import add_settings_options, settings_of
-from lmkernel.cli.style import columns
-from lmkernel.errors import InputError
+from lmkernel.cli.runs import add_settings_options, short_settings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
 
 __all__ = ["Evaluate"]
 
 _OBJECTIVES = ("causal", "instruction", "masked", "classification")
-_DEFAULTS: Mapping[str, Any] = MappingProxyType({"objective": "causal", "training": {"batch": 8}})
 
 
 @final
@@ -54,24 +48,16 @@ class Evaluate(Command):
 
     def run(self, args: argparse.Namespace) -> int:
         """Evaluate."""
-        from lmkernel.sources.progress import Progress
-        from lmkernel.training.run.evaluation import evaluate
+        from lmkernel.training.verbs import evaluate
 
-        more = {
-            "model.start": args.model,
-            "data.context": args.context,
-            "data.truncate": args.truncate,
-        }
-        settings = settings_of(args, _DEFAULTS, more)
-        if not settings.model.start:
-            raise InputError("expected a model to evaluate, as an argument or as model.start")
-        if not (args.data or args.config):
-            raise InputError("expected data to evaluate on, as --data or in a file of settings")
-        values = evaluate(settings, self.registry, Progress(sys.stderr))
-        if args.json:
-            said = {"model": settings.model.start, "data": settings.data.train}
-            print(json.dumps({**said, **values}))
-        else:
-            rows = [[name.replace("_", " "), f"{value:.6g}"] for name, value in values.items()]
-            print(columns(rows))
+        short = short_settings(args, "context", "truncate")
+        found = evaluate(
+            args.model,
+            short.pop("data"),
+            config=args.config,
+            settings=args.set,
+            registry=self.registry,
+            **short,
+        )
+        print(json.dumps(found.json()) if args.json else found)
         return 0

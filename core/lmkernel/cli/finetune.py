@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.runs import add_run_options, report, settings_of, train
+from lmkernel.cli.runs import add_run_options, resumed_run, short_settings, show_run
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
 
 __all__ = ["Finetune"]
-
-_WHOLE, _ADAPTERS = 2e-5, 2e-4
-"""Usual learning rates of a whole model and of adapters (arXiv:2106.09685, appendix D)."""
-_STEPS, _BATCH = 200, 8
 
 
 @final
@@ -37,35 +33,36 @@ class Finetune(Command):
             default=None,
             help="write the model with the adapters merged into it",
         )
+        from lmkernel.training.usual import ADAPTER_RATE, FINETUNE
+
+        training, rate = FINETUNE["training"], FINETUNE["schedule"]["rate"]
         add_run_options(
             parser,
             objectives=("instruction", "classification", "causal", "masked"),
             usual={
-                "steps": f"{_STEPS}",
-                "batch": f"{_BATCH}",
-                "rate": f"{_WHOLE:g}, of adapters {_ADAPTERS:g}",
+                "steps": f"{training['steps']}",
+                "batch": f"{training['batch']}",
+                "rate": f"{rate:g}, of adapters {ADAPTER_RATE:g}",
             },
         )
 
     def run(self, args: argparse.Namespace) -> int:
         """Train."""
-        if args.resume and args.model:
-            raise InputError("--resume: the folder says which model; leave out MODEL")
-        more = {"model.start": args.model, "merge": args.merge}
-        settings = settings_of(args, _defaults(_WHOLE), more)
-        if settings.lora is not None:
-            settings = settings_of(args, _defaults(_ADAPTERS), more)
-        if not settings.model.start:
-            raise InputError("expected a model to start from, as an argument or as model.start")
-        outcome, folder = train(args, settings, self.registry, "finetune")
-        return report(outcome, folder, "finetune")
+        from lmkernel.training.verbs import finetune
 
-
-def _defaults(rate: float) -> dict[str, Any]:
-    steps = {"steps": _STEPS, "batch": _BATCH, "evaluate_every": 25, "checkpoint_every": 50}
-    return {
-        "objective": "instruction",
-        "training": steps,
-        "schedule": {"kind": "cosine", "rate": rate, "warmup": 10, "floor": 0.1},
-        "optimizer": {"kind": "adamw", "weight_decay": 0.01},
-    }
+        if args.resume:
+            if args.model:
+                raise InputError("--resume: the folder says which model; leave out MODEL")
+            return show_run(resumed_run(args, self.registry, "merge"), "finetune")
+        short = short_settings(args, "merge")
+        run = finetune(
+            args.model,
+            short.pop("data"),
+            out=args.out,
+            config=args.config,
+            settings=args.set,
+            progress=not args.quiet,
+            registry=self.registry,
+            **short,
+        )
+        return show_run(run, "finetune")

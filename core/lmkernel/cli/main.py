@@ -14,9 +14,10 @@ import traceback
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.style import columns, paint
+from lmkernel.cli.style import paint
 from lmkernel.errors import LmkernelError, PluginError, UnknownNameError
 from lmkernel.plugins import CommandSpec, default_registry
+from lmkernel.results import columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -98,7 +98,7 @@ def _taken(whose: str, name: str) -> InputError:
 
 
 def _write(hook: str, names: Names, folder: Path) -> list[str]:
-    from lmkernel.checkpoints.atomic import new_directory
+    from lmkernel.atomic import new_directory
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: expected a folder that is new or empty")

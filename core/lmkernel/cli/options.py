@@ -68,16 +68,14 @@ def generation_options(args: argparse.Namespace) -> GenerationOptions:
 
 def load(args: argparse.Namespace, registry: Registry) -> LanguageModel:
     """The model that the arguments ask for; a pull reports on standard error."""
-    from lmkernel.loading import load_model
-    from lmkernel.sources import Progress
+    from lmkernel.loading import load as load_by_name
 
-    return load_model(
+    return load_by_name(
         args.model,
         backend=args.backend,
         device=args.device,
         dtype=args.dtype,
         registry=registry,
-        progress=Progress(sys.stderr),
     )
 
 

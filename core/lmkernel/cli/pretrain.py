@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import sys
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.runs import add_run_options, report, settings_of, train
+from lmkernel.cli.runs import add_run_options, resumed_run, short_settings, show_run
+from lmkernel.plugins import FamilySpec
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from lmkernel.training.run.settings import RunSettings
+    from lmkernel.training.outcome import TrainingRun
 
 __all__ = ["Pretrain"]
 
-_DEFAULTS: Mapping[str, Any] = MappingProxyType({"objective": "causal"})
 _SIZES: Mapping[str, str] = MappingProxyType(
     {
         "width": "numbers of a vector",
@@ -44,7 +43,7 @@ class Pretrain(Command):
         sizes.add_argument(
             "--family",
             metavar="NAME",
-            help="gpt2, llama, mistral, qwen2, qwen3, bert; default gpt2",
+            help=f"{', '.join(self.registry.all(FamilySpec))}; default {model.family}",
         )
         for name, what in _SIZES.items():
             text = f"{what}; default {getattr(model, name)}"
@@ -59,32 +58,36 @@ class Pretrain(Command):
 
     def run(self, args: argparse.Namespace) -> int:
         """Train, then show what the model writes."""
-        names = ("family", *_SIZES, "start")
-        model = {f"model.{name}": getattr(args, name) for name in names}
-        settings = settings_of(args, _DEFAULTS, model)
-        outcome, folder = train(args, settings, self.registry, "pretrain")
-        code = report(outcome, folder, "pretrain")
-        if outcome.model is not None and settings.objective == "causal":
-            self._sample(outcome.model, settings)
+        from lmkernel.training.verbs import pretrain
+
+        names = ("family", *_SIZES)
+        if args.resume:
+            run = resumed_run(args, self.registry, *names)
+        else:
+            short = short_settings(args, *names)
+            run = pretrain(
+                short.pop("data"),
+                start=args.start,
+                out=args.out,
+                config=args.config,
+                settings=args.set,
+                progress=not args.quiet,
+                registry=self.registry,
+                **short,
+            )
+        code = show_run(run, "pretrain")
+        if run.status != "interrupted" and run.settings.objective == "causal":
+            self._show_sample(run)
         return code
 
-    def _sample(self, model: Path, settings: RunSettings) -> None:
+    def _show_sample(self, run: TrainingRun) -> None:
         """A few lines of the model's own."""
-        from lmkernel.generation import GenerationOptions
-        from lmkernel.loading import load_model
-
-        options = GenerationOptions(
-            max_new_tokens=_SAMPLE, temperature=0.8, top_p=0.95, seed=settings.training.seed
-        )
-        loaded = load_model(
-            model,
-            backend=settings.backend or None,
-            device=settings.device or None,
-            registry=self.registry,
-        )
-        print("sample:", end=" ")
-        print("The", end="")
-        for piece in loaded.generate("The", options):
+        model = run.load(device=run.settings.device or None, registry=self.registry)
+        seed = run.settings.training.seed
+        print("sample: The", end="")
+        for piece in model.generate(
+            "The", max_new_tokens=_SAMPLE, temperature=0.8, top_p=0.95, seed=seed
+        ):
             sys.stdout.write(piece)
             sys.stdout.flush()
         print()

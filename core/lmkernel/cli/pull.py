@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
@@ -24,8 +23,7 @@ class Pull(Command):
 
     def run(self, args: argparse.Namespace) -> int:
         """Fetch it."""
-        from lmkernel.sources import Progress, pull
+        from lmkernel.verbs import pull
 
-        progress = Progress(sys.stderr)
-        print(pull(args.name, registry=self.registry, progress=progress, force=args.force))
+        print(pull(args.name, registry=self.registry, force=args.force))
         return 0

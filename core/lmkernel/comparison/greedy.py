@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.generation.decoding import decode
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -37,7 +39,7 @@ class Decoded:
 def decode_greedily(
     loaded: LanguageModel, prompt: Sequence[int], steps: int, *, follow: Sequence[int] = ()
 ) -> Decoded:
-    """Up to ``steps`` tokens after a prompt's, through the cache.
+    """Up to ``steps`` tokens after a prompt's, through the KV cache.
 
     Args:
         loaded: the model.
@@ -45,23 +47,26 @@ def decode_greedily(
         steps: at most so many, and no more than the context holds.
         follow: instead of its own choices the model is fed these, as long as they last.
     """
-    model, params, ends = loaded.model, loaded.params, set(loaded.end_ids)
-    if model.config.context:
-        steps = min(steps, model.config.context - len(prompt) + 1)
-    state = model.begin(params, 1, model.slots(len(prompt)) + steps)
-    tokens, positions = np.array([prompt], np.int32), np.arange(len(prompt), dtype=np.int32)[None]
-    chosen: list[int] = []
+
+    def choose(logits: NDArray[Any], *, history: Sequence[int], row: int, step: int) -> int:
+        del history, row
+        return follow[step] if step < len(follow) else int(np.argmax(logits))
+
+    ends = set(loaded.end_ids)
+    chosen: list[int | None] = []
     kept: list[NDArray[Any]] = []
     begun = time.perf_counter()
-    while True:
-        logits, state = model.step(params, tokens, positions, state)
-        if not chosen:
+    for step in decode(
+        loaded.model,
+        loaded.params,
+        [prompt],
+        limit=steps,
+        choose=choose,
+        ends=lambda _, token: token in ends,
+    ):
+        if not kept:  # what comes before the first token is the prompt's time
             begun = time.perf_counter()
-        kept.append(logits[0])
-        best = int(np.argmax(logits[0]))
-        chosen.append(follow[len(chosen)] if len(chosen) < len(follow) else best)
-        if len(chosen) == steps or chosen[-1] in ends:
-            break
-        tokens = np.array([[chosen[-1]]], np.int32)
-        positions = np.array([[len(prompt) + len(chosen) - 1]], np.int32)
-    return Decoded(tuple(chosen), np.stack(kept), time.perf_counter() - begun)
+        kept.append(step.logits[0])
+        chosen += step.tokens
+    tokens = tuple(token for token in chosen if token is not None)
+    return Decoded(tokens, np.stack(kept), time.perf_counter() - begun)

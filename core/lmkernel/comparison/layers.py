@@ -1,12 +1,12 @@
-"""Where backends part: the first place in a model at which one leaves its budget.
+"""Where backends part: the first activation of a model at which one leaves its budget.
 
-At each place the reference is the default backend in float64. An honest error is the largest, for
-each channel, that the default backend makes in float32 over 16 runs: one plain, and 15 in which
-every element of what goes on from a place is moved by -1, 0 or 1 unit in the last place, as another
-order of rounding would move it; and no less than that of the median channel, since few numbers may
-all be lucky. A channel may be off by four times its honest error and four units in the last place
-of its largest value: each by its own, so that one that is large does not hide what happens in the
-others. Errors grow from layer to layer, and the budget with them.
+For each activation the reference is the default backend in float64. An honest error is the largest,
+for each channel, that the default backend makes in float32 over 16 runs: one plain, and 15 in which
+every element of what the next activation is computed from is moved by -1, 0 or 1 unit in the last
+place, as another order of rounding would move it; and no less than that of the median channel,
+since few numbers may all be lucky. A channel may be off by four times its honest error and four
+units in the last place of its largest value: each by its own, so that one that is large does not
+hide what happens in the others. Errors grow from layer to layer, and the budget with them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.comparison.places import places
-from lmkernel.comparison.verdict import FACTOR, lost_bits
 from lmkernel.errors import InputError
+from lmkernel.inspection.inputs import check_ids
+from lmkernel.inspection.run import activations
+from lmkernel.numerics import FACTOR, float32_ulps
 from lmkernel.random import raw_words
 
 if TYPE_CHECKING:
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
 
     from lmkernel.contract.mandatory import Array, Tree
     from lmkernel.model import Model
-    from lmkernel.plugins.registry import Registry
 
-__all__ = ["HONEST_RUNS", "Limit", "Reading", "limits", "parted", "readings", "trace"]
+__all__ = ["HONEST_RUNS", "Limit", "Reading", "limits", "parting_sentences", "readings", "trace"]
 
 HONEST_RUNS = 16
 
@@ -40,39 +40,39 @@ Host = Any
 @final
 @dataclass(frozen=True)
 class Limit:
-    """How far a backend may be off at one place.
+    """How far a backend may be off at one activation.
 
     Args:
-        place: its name.
+        activation: its name.
         honest: the largest honest error of each channel, ``(channels,)``.
         floor: a unit in the last place of the largest value of each channel, ``(channels,)``.
     """
 
-    place: str
+    activation: str
     honest: NDArray[np.float64]
     floor: NDArray[np.float64]
 
     def judge(self, errors: NDArray[np.float64], dtype: str) -> Reading:
         """What the largest error of each channel, ``(channels,)``, comes to in a dtype."""
-        allowed = lost_bits(dtype) * FACTOR * (self.honest + self.floor)
+        allowed = float32_ulps(dtype) * FACTOR * (self.honest + self.floor)
         worst, honest = float(errors.max()), float(self.honest.max())
         times = worst / honest if honest else float(np.inf if worst else 0.0)
-        return Reading(self.place, worst, times, float((errors / allowed).max()))
+        return Reading(self.activation, worst, times, float((errors / allowed).max()))
 
 
 @final
 @dataclass(frozen=True)
 class Reading:
-    """A backend at one place.
+    """A backend at one activation.
 
     Args:
-        place: its name.
+        activation: its name.
         error: the largest absolute difference from the reference.
         honest: the same as a multiple of the largest honest error in float32.
         share: of the budget, of the channel that uses most of its own; above 1 the backend parts.
     """
 
-    place: str
+    activation: str
     error: float
     honest: float
     share: float
@@ -84,53 +84,50 @@ def trace(
     prompt: Sequence[int],
     *,
     order: int = 0,
-    registry: Registry | None = None,
 ) -> dict[str, NDArray[np.float64]]:
-    """Every place of one prompt, on the host: ``(1, time, width)``, or ``(1, size)`` if it pools.
+    """Every activation of one prompt on the host, by name.
+
+    Each is ``(1, time, width)``, or ``(1, size)`` if the head pools.
 
     Args:
         model: of tokens, on its backend.
         params: its parameters.
         prompt: token ids.
-        order: 0 for a plain run; else what goes on from a place is moved by a unit in the last
-            place at most, differently for each order.
-        registry: where kinds from plugins are found.
+        order: 0 for a plain run; else what the next activation is computed from is moved by a unit
+            in the last place at most, differently for each order.
 
     Raises:
         InputError: a prompt that is empty or longer than the context, or a stack without layers.
     """
-    context = model.config.context
-    if not prompt or (context and len(prompt) > context):
-        limit = f"1 … {context}" if context else "1 or more"
-        raise InputError(f"expected a prompt of {limit} tokens, got {len(prompt)}")
+    ids = check_ids(model.config, prompt).ids
     backend, ops = model.backend, model.backend.ops
 
-    def moved(place: str, x: Array) -> Array:
-        return ops.asarray(_moved(ops.to_numpy(x), order, place), ops.dtype(x)) if order else x
+    def perturb(name: str, x: Array) -> Array:
+        if not order:
+            return x
+        return ops.asarray(_moved_by_ulps(ops.to_numpy(x), order, name), ops.dtype(x))
 
     with backend.scope(), backend.inference():
-        run = places(
-            model, params, ops.asarray([list(prompt)], "int32"), moved=moved, registry=registry
-        )
-        return {name: np.asarray(ops.to_numpy(x), np.float64) for name, x in run}
+        run = activations(model, params, ops.asarray(ids, "int32"), perturb=perturb)
+        return {a.name: np.asarray(ops.to_numpy(a.value), np.float64) for a in run}
 
 
 def limits(
     reference: Sequence[Mapping[str, Host]], honest: Iterable[Iterable[Mapping[str, Host]]]
 ) -> list[Limit]:
-    """The budget of every place, in the order of places.
+    """The budget of every activation, in the order of the run.
 
     Args:
         reference: the traces of all prompts in float64.
         honest: those of the default backend in float32, run by run.
     """
-    worst = {place: np.zeros(x.shape[-1]) for place, x in reference[0].items()}
+    worst = {name: np.zeros(x.shape[-1]) for name, x in reference[0].items()}
     for traces in honest:
-        for place, errors in _errors(traces, reference).items():
-            worst[place] = np.maximum(worst[place], errors)
+        for name, errors in _errors(traces, reference).items():
+            worst[name] = np.maximum(worst[name], errors)
     return [
-        Limit(place, np.maximum(errors, np.median(errors)), _units(place, reference))
-        for place, errors in worst.items()
+        Limit(name, np.maximum(errors, np.median(errors)), _units(name, reference))
+        for name, errors in worst.items()
     ]
 
 
@@ -140,16 +137,16 @@ def readings(
     budgets: Sequence[Limit],
     dtype: str,
 ) -> list[Reading]:
-    """A backend's traces at every place."""
+    """A backend's traces at every activation."""
     errors = _errors(traces, reference)
-    return [limit.judge(errors[limit.place], dtype) for limit in budgets]
+    return [limit.judge(errors[limit.activation], dtype) for limit in budgets]
 
 
-def parted(found: Mapping[str, Sequence[Reading]]) -> list[str]:
+def parting_sentences(found: Mapping[str, Sequence[Reading]]) -> list[str]:
     """Who parts from whom, and where first: a sentence for each backend that leaves its budget.
 
     Args:
-        found: the readings of each backend by its name, all in the order of places.
+        found: the readings of each backend by its name, all in the order of the run.
     """
     first = {name: i for name, rows in found.items() if (i := _first(rows)) is not None}
     if not first:
@@ -157,7 +154,7 @@ def parted(found: Mapping[str, Sequence[Reading]]) -> list[str]:
             ((name, row) for name, rows in found.items() for row in rows),
             key=lambda one: one[1].share,
         )
-        share = f"{row.share:.0%} ({name} at {row.place})"
+        share = f"{row.share:.0%} ({name} at {row.activation})"
         return [f"no layer parts; the largest share of the budget is {share}"]
     return [
         _sentence(name, found[name][at], [o for o in found if first.get(o, at + 1) > at])
@@ -166,40 +163,40 @@ def parted(found: Mapping[str, Sequence[Reading]]) -> list[str]:
 
 
 def _first(rows: Sequence[Reading]) -> int | None:
-    """The first place at which a backend is outside its budget."""
+    """The first activation at which a backend is outside its budget."""
     return next((i for i, row in enumerate(rows) if not row.share <= 1), None)
 
 
 def _sentence(name: str, row: Reading, others: Sequence[str]) -> str:
     sides = f"{', '.join(others) or 'the reference'} and {name}"
     times = f"{row.share:.3g} times its budget, {row.honest:.3g} times an honest error"
-    return f"{sides} part at {row.place}: {name} is off by {row.error:.2e} there, {times}"
+    return f"{sides} part at {row.activation}: {name} is off by {row.error:.2e} there, {times}"
 
 
 def _errors(
     traces: Iterable[Mapping[str, Host]], reference: Sequence[Mapping[str, Host]]
 ) -> dict[str, NDArray[np.float64]]:
-    """The largest error of each channel over all prompts, by place; NaN counts as infinite."""
+    """The largest error of each channel over all prompts, by activation; NaN counts as infinite."""
     worst: dict[str, NDArray[np.float64]] = {}
     for got, expected in zip(traces, reference, strict=True):
-        for place, want in expected.items():
-            if got[place].shape != want.shape:
-                shapes = f"{want.shape}, got {got[place].shape}"
-                raise InputError(f"{place}: expected the shape {shapes}")
-            gap = np.abs(got[place] - want).reshape(-1, want.shape[-1]).max(0)
+        for name, want in expected.items():
+            if got[name].shape != want.shape:
+                shapes = f"{want.shape}, got {got[name].shape}"
+                raise InputError(f"{name}: expected the shape {shapes}")
+            gap = np.abs(got[name] - want).reshape(-1, want.shape[-1]).max(0)
             gap = np.where(np.isnan(gap), np.inf, gap)
-            worst[place] = np.maximum(worst.get(place, 0.0), gap)
+            worst[name] = np.maximum(worst.get(name, 0.0), gap)
     return worst
 
 
-def _units(place: str, reference: Sequence[Mapping[str, Host]]) -> NDArray[np.float64]:
+def _units(name: str, reference: Sequence[Mapping[str, Host]]) -> NDArray[np.float64]:
     """A unit in float32's last place of each channel's largest value, or the smallest normal."""
-    flat = [np.abs(x[place]).reshape(-1, x[place].shape[-1]).max(0) for x in reference]
+    flat = [np.abs(x[name]).reshape(-1, x[name].shape[-1]).max(0) for x in reference]
     largest: NDArray[np.float32] = np.max(flat, 0).astype(np.float32)
     return np.maximum(np.spacing(largest), np.finfo(np.float32).tiny).astype(np.float64)
 
 
-def _moved(x: Host, order: int, place: str) -> Host:
+def _moved_by_ulps(x: Host, order: int, name: str) -> Host:
     """Each element by -1, 0 or 1 unit in the last place."""
-    words = raw_words(order, f"compare.{place}", x.size).reshape(x.shape)
+    words = raw_words(order, f"compare.{name}", x.size).reshape(x.shape)
     return x + np.spacing(x) * ((words % np.uint64(3)).astype(x.dtype) - 1)

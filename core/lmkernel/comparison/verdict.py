@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from lmkernel.numerics import FACTOR, float32_ulps
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lmkernel.comparison.greedy import Decoded
 
-__all__ = ["FACTOR", "Comparison", "Parting", "budget", "compare", "largest_error", "lost_bits"]
-
-FACTOR = 4
+__all__ = ["BackendVerdict", "Parting", "budget", "judge_answers", "largest_error"]
 
 
 @final
@@ -46,7 +46,7 @@ class Parting:
 
 @final
 @dataclass(frozen=True)
-class Comparison:
+class BackendVerdict:
     """One backend's answers beside the reference's.
 
     Args:
@@ -89,23 +89,18 @@ def largest_error(answers: Sequence[Decoded], reference: Sequence[Decoded]) -> f
     return max(errors) if np.isfinite(errors).all() else float("inf")
 
 
-def lost_bits(dtype: str) -> float:
-    """By how much a unit in the last place is larger than float32's."""
-    return {"bfloat16": 2.0**16, "float16": 2.0**13, "float64": 2.0**-29}.get(dtype, 1.0)
-
-
 def budget(honest: float, reference: Sequence[Decoded], dtype: str) -> float:
     """How far a logit may be off, from the error of an honest run in float32.
 
     A 16-bit format has fewer bits, and its budget is wider by as many.
     """
     largest = max(float(np.abs(answer.logits).max()) for answer in reference)
-    return lost_bits(dtype) * FACTOR * (honest + float(np.spacing(np.float32(largest))))
+    return float32_ulps(dtype) * FACTOR * (honest + float(np.spacing(np.float32(largest))))
 
 
-def compare(
+def judge_answers(
     backend: str, answers: Sequence[Decoded], reference: Sequence[Decoded], allowed: float
-) -> Comparison:
+) -> BackendVerdict:
     """The verdict on one backend's answers to the prompts."""
     partings = []
     for number, (got, expected) in enumerate(zip(answers, reference, strict=True)):
@@ -116,7 +111,7 @@ def compare(
             partings.append(Parting(number, step, ours, theirs, gap, gap <= 2 * allowed))
     decoded = sum(len(answer.tokens) - 1 for answer in answers)
     seconds = sum(answer.seconds for answer in answers)
-    return Comparison(
+    return BackendVerdict(
         backend=backend,
         prompts=len(answers),
         partings=tuple(partings),

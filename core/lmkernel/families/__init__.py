@@ -1,4 +1,4 @@
-"""Model families: how the ecosystem's configurations and tensor names map to ours.
+"""Model families: how the ecosystem's configurations and tensor names map to ours, both ways."""
 
-The interface is `lmkernel.families.family.Family`, the table of names `lmkernel.families.names`.
-"""
+DEFAULT_FAMILY = "gpt2"
+"""The family of a new model for which none is named."""

@@ -22,6 +22,8 @@ from lmkernel.config import (
 from lmkernel.errors import CheckpointError
 from lmkernel.families.bert_heads import (
     HEAD_NAMES,
+    HEADS,
+    MASKED,
     POOLED,
     architecture_of,
     head_rules,
@@ -29,13 +31,14 @@ from lmkernel.families.bert_heads import (
     read_head,
     written_head,
 )
-from lmkernel.families.family import ACTIVATIONS, Family, HfConfig, spelt
+from lmkernel.families.family import ACTIVATIONS, Family, HfConfig, name_of_activation
 from lmkernel.families.names import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lmkernel.config import HeadConfig
+    from lmkernel.families.sizes import Sizes
 
 __all__ = ["Bert"]
 
@@ -70,7 +73,7 @@ class Bert(Family):
             is_decoder=False, add_cross_attention=False, position_embedding_type="absolute"
         )
         width, context = config.whole("hidden_size", 768), config.whole(_CONTEXT, 512)
-        norm = NormConfig(kind="layer", eps=config.number("layer_norm_eps", 1e-12))
+        norm = _norm(config)
         dropout = config.rate("hidden_dropout_prob", 0.1)
         return ModelConfig(
             embedding=EmbeddingConfig(
@@ -100,7 +103,7 @@ class Bert(Family):
             "num_hidden_layers": stack.layers,
             "num_attention_heads": stack.attention.heads,
             "intermediate_size": stack.mlp.hidden,
-            "hidden_act": spelt(stack.mlp.activation),
+            "hidden_act": name_of_activation(stack.mlp.activation),
             "hidden_dropout_prob": stack.dropout,
             "attention_probs_dropout_prob": stack.dropout,
             _CONTEXT: config.context,
@@ -109,6 +112,29 @@ class Bert(Family):
             "tie_word_embeddings": head.tied or head.pooling != "none",
             "initializer_range": config.init.scale if config.init else 0.02,
         }
+
+    def objectives(self) -> tuple[str, ...]:
+        return tuple(HEADS)
+
+    def head(self, objective: str, labels: Sequence[str], document: HfConfig) -> HeadConfig:
+        return HEADS[objective](document, _norm(document), tuple(labels))
+
+    def new(self, sizes: Sizes) -> dict[str, Any]:
+        return {
+            "hidden_size": sizes.width,
+            "num_hidden_layers": sizes.layers,
+            "num_attention_heads": sizes.heads,
+            "intermediate_size": sizes.inner,
+            _CONTEXT: sizes.context,
+            "vocab_size": sizes.vocab,
+            "type_vocab_size": 2,
+            "hidden_dropout_prob": sizes.dropout,
+            "attention_probs_dropout_prob": 0.0,
+            "architectures": [MASKED],
+        }
+
+    def special_tokens(self) -> tuple[str, ...]:
+        return ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
     def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
         head = _head(config)
@@ -121,6 +147,10 @@ class Bert(Family):
 
 
 _CONTEXT = "max_position_embeddings"
+
+
+def _norm(config: HfConfig) -> NormConfig:
+    return NormConfig(kind="layer", eps=config.number("layer_norm_eps", 1e-12))
 
 
 def _head(config: ModelConfig) -> HeadConfig:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lmkernel.families.family import HfConfig
 
 __all__ = [
+    "HEADS",
     "HEAD_NAMES",
     "MASKED",
     "POOLED",
@@ -34,14 +36,6 @@ __all__ = [
 
 POOLED, MASKED = "BertModel", "BertForMaskedLM"
 _CLASSIFIER = "BertForSequenceClassification"
-_READ: Mapping[str, str] = MappingProxyType(
-    {
-        POOLED: POOLED,
-        MASKED: MASKED,
-        "BertForPreTraining": MASKED,
-        _CLASSIFIER: _CLASSIFIER,
-    }
-)
 HEAD_NAMES = ("pooler.*", "bert.pooler.*", "cls.*", "classifier.*")
 """Patterns of the names of all heads: a checkpoint may hold more than the one that is wanted."""
 
@@ -51,16 +45,20 @@ def read_head(config: HfConfig, norm: NormConfig) -> HeadConfig:
     [name, *_] = config.names("architectures") or (POOLED,)
     if name not in _READ:
         raise config.error("architectures", "one of " + ", ".join(_READ), name)
+    return _READ[name](config, norm, config.labels())
+
+
+def _pooled(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]) -> HeadConfig:
+    del norm, labels
     width = config.whole("hidden_size", 768)
-    if _READ[name] == POOLED:
-        return HeadConfig(width=width, size=width, bias=True, activation="tanh", pooling="first")
-    return _masked(config, width, norm) if _READ[name] == MASKED else _classifier(config, width)
+    return HeadConfig(width=width, size=width, bias=True, activation="tanh", pooling="first")
 
 
-def _masked(config: HfConfig, width: int, norm: NormConfig) -> HeadConfig:
+def _masked(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]) -> HeadConfig:
+    del labels
     activation = config.choice("hidden_act", ACTIVATIONS, "gelu")
     return HeadConfig(
-        width=width,
+        width=config.whole("hidden_size", 768),
         size=config.whole("vocab_size", 30522),
         tied=config.flag("tie_word_embeddings", default=True),
         bias=True,
@@ -68,11 +66,11 @@ def _masked(config: HfConfig, width: int, norm: NormConfig) -> HeadConfig:
     )
 
 
-def _classifier(config: HfConfig, width: int) -> HeadConfig:
-    labels = config.labels()
+def _classifier(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]) -> HeadConfig:
+    del norm
     size = len(labels) or config.whole("num_labels", 2)
     return HeadConfig(
-        width=width,
+        width=config.whole("hidden_size", 768),
         size=size,
         bias=True,
         pooling="first",
@@ -80,6 +78,20 @@ def _classifier(config: HfConfig, width: int) -> HeadConfig:
         dropout=config.rate("classifier_dropout", config.rate("hidden_dropout_prob", 0.1)),
         labels=() if labels == _plain_labels(size) else labels,
     )
+
+
+Read = Callable[["HfConfig", "NormConfig", tuple[str, ...]], HeadConfig]
+
+_READ: Mapping[str, Read] = MappingProxyType(
+    {
+        POOLED: _pooled,
+        MASKED: _masked,
+        "BertForPreTraining": _masked,
+        _CLASSIFIER: _classifier,
+    }
+)
+HEADS: Mapping[str, Read] = MappingProxyType({"masked": _masked, "classification": _classifier})
+"""The head of each objective, from the configuration, the norm and the names of the classes."""
 
 
 def _plain_labels(size: int) -> tuple[str, ...]:

@@ -6,16 +6,18 @@ from abc import ABC, abstractmethod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import CheckpointError, UnknownNameError
+from lmkernel.errors import CheckpointError, ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from lmkernel.config import ModelConfig
+    from lmkernel.config import HeadConfig, ModelConfig
     from lmkernel.families.names import Rule
+    from lmkernel.families.sizes import Sizes
+    from lmkernel.gguf.architecture import GgufArchitecture
     from lmkernel.plugins.registry import Registry
 
-__all__ = ["ACTIVATIONS", "Family", "HfConfig", "find_family", "spelt"]
+__all__ = ["ACTIVATIONS", "Family", "HfConfig", "find_family", "name_of_activation"]
 
 ACTIVATIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -39,10 +41,13 @@ class HfConfig:
     Args:
         values: the parsed object.
         where: the file, for messages.
+
+    Attributes:
+        values: the same.
     """
 
     def __init__(self, values: Mapping[str, Any], where: str = "config.json") -> None:
-        self._values = values
+        self.values = values
         self._where = where
 
     def whole(self, key: str, default: int | None = None, *, least: int = 1) -> int:
@@ -83,14 +88,14 @@ class HfConfig:
 
     def names(self, key: str) -> tuple[str, ...]:
         """A list of names; empty if it is not there."""
-        value = self._values.get(key) or []
+        value = self.values.get(key) or []
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             raise self.error(key, "a list of names", value)
         return tuple(value)
 
     def labels(self) -> tuple[str, ...]:
         """The names of classes in ``id2label``, in order; empty if it is not there."""
-        table = self._values.get("id2label") or {}
+        table = self.values.get("id2label") or {}
         if not isinstance(table, dict) or set(table) != {str(i) for i in range(len(table))}:
             raise self.error("id2label", "an object with the keys 0, 1, …", table)
         return tuple(str(table[str(i)]) for i in range(len(table)))
@@ -98,13 +103,13 @@ class HfConfig:
     def refuse(self, **usual: object) -> None:
         """Raise if a key asks for anything but what is usual, the one value that is supported."""
         for key, value in usual.items():
-            if self.has(key) and self._values[key] != value:
-                raise self.error(key, f"{value!r}, all that is supported", self._values[key])
+            if self.has(key) and self.values[key] != value:
+                raise self.error(key, f"{value!r}, all that is supported", self.values[key])
 
     def part(self, *keys: str) -> HfConfig | None:
         """The first of several objects inside that is there, or None."""
         for key in keys:
-            value = self._values.get(key)
+            value = self.values.get(key)
             if value is None:
                 continue
             if not isinstance(value, dict):
@@ -114,14 +119,14 @@ class HfConfig:
 
     def has(self, key: str) -> bool:
         """Whether the key is there and not null."""
-        return self._values.get(key) is not None
+        return self.values.get(key) is not None
 
     def error(self, key: str, expected: str, got: object) -> CheckpointError:
         """What to raise for a key that cannot be used."""
         return CheckpointError(f"{self._where}: {key}: expected {expected}, got {got!r}")
 
     def _get(self, key: str, default: object) -> Any:
-        value = self._values.get(key)
+        value = self.values.get(key)
         if value is None:
             value = default
         if value is None:
@@ -130,7 +135,11 @@ class HfConfig:
 
 
 class Family(ABC):
-    """A model family, found by the ``model_type`` that it is registered under."""
+    """A model family, found by the ``model_type`` that it is registered under.
+
+    The abstract methods say how its checkpoints are read and written. The others say what else the
+    family can do, and have defaults that fit a decoder that is only loaded.
+    """
 
     @abstractmethod
     def read(self, config: HfConfig) -> ModelConfig:
@@ -156,6 +165,40 @@ class Family(ABC):
     def ignored(self, config: ModelConfig) -> tuple[str, ...]:
         """Patterns of tensor names that a checkpoint may hold without need, such as buffers."""
 
+    def objectives(self) -> tuple[str, ...]:
+        """What its models can be trained for, by name."""
+        return ("causal", "instruction")
+
+    def head(self, objective: str, labels: Sequence[str], document: HfConfig) -> HeadConfig | None:
+        """The head that an objective needs, or None where the model's own serves.
+
+        Args:
+            objective: one of `objectives`.
+            labels: names of the classes, for classification.
+            document: the model's Hugging Face configuration.
+        """
+        del objective, labels, document
+        return None
+
+    def new(self, sizes: Sizes) -> dict[str, Any]:
+        """The Hugging Face configuration of a new model; ``model_type`` is added by the caller.
+
+        Raises:
+            ConfigError: sizes alone do not describe a model of this family.
+        """
+        del sizes
+        raise ConfigError(
+            f"{type(self).__name__}: a new model of this family cannot be described by sizes alone"
+        )
+
+    def special_tokens(self) -> tuple[str, ...]:
+        """The special tokens of a tokenizer that is trained for a new model, in their order."""
+        return ("<|endoftext|>",)
+
+    def gguf(self) -> GgufArchitecture | None:
+        """How its models lie in a GGUF file, or None where they are not read from one."""
+        return None
+
 
 def find_family(model_type: object, where: str, registry: Registry) -> Family:
     """The family registered under a ``model_type``.
@@ -172,7 +215,7 @@ def find_family(model_type: object, where: str, registry: Registry) -> Family:
     return family
 
 
-def spelt(ours: str, names: Mapping[str, str] = ACTIVATIONS) -> str:
+def name_of_activation(ours: str, names: Mapping[str, str] = ACTIVATIONS) -> str:
     """The name that a ``config.json`` has for one of our activations."""
     for theirs, name in names.items():
         if name == ours:

@@ -1,8 +1,8 @@
 """Writes a model, loaded or new, as a Hugging Face directory that transformers opens.
 
-Constraint: what a family cannot express is refused, never dropped: the configuration that is
-written is read back first, and must describe the same model. How weights start, dropout and
-rematerialisation are of training alone, and do not count.
+Constraint: what a family cannot express is refused, never dropped: a configuration that was not
+read by the family is read back before it is written, and must describe the same model. Initial
+weights, dropout and gradient checkpointing concern training alone, and do not count.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
 from lmkernel.errors import CheckpointError
 from lmkernel.families.family import Family, HfConfig
 from lmkernel.families.names import from_ours
-from lmkernel.plugins.registry import DEFAULT_BACKEND, default_registry
+from lmkernel.plugins.registry import default_registry
 
 if TYPE_CHECKING:
     import os
@@ -36,7 +36,7 @@ def save_model(
     values: Mapping[str, NDArray[Any]],
     family: Family,
     *,
-    declared: ParamTree = None,
+    declared: ParamTree,
     tokenizer: Tokenizer | None = None,
     extra_config: Mapping[str, Any] | None = None,
     generation_config: Mapping[str, Any] | None = None,
@@ -52,7 +52,7 @@ def save_model(
         config: of the model.
         values: host arrays by dotted name.
         family: how it is written; see `family_of`.
-        declared: the model's parameters, if they are at hand.
+        declared: the model's parameters, from `Model.declare`.
         tokenizer: written beside it, its special ids in ``config.json``.
         extra_config: further keys of ``config.json``; what describes the model goes before them.
         generation_config: the content of ``generation_config.json``, if given.
@@ -69,7 +69,7 @@ def save_model(
     write_directory(
         directory,
         config=config_document(config, family, tokenizer=tokenizer, extra=extra_config),
-        tensors=from_ours(values, rules, declared or _declared(config)),
+        tensors=from_ours(values, rules, declared),
         dtype=dtype,
         shard_bytes=shard_bytes,
         tokenizer=tokenizer,
@@ -85,18 +85,27 @@ def config_document(
     *,
     tokenizer: Tokenizer | None = None,
     extra: Mapping[str, Any] | None = None,
+    check: bool = True,
 ) -> dict[str, Any]:
     """The content of ``config.json``: the model, special ids, and what ``extra`` has besides.
+
+    Args:
+        config: of the model.
+        family: how it is written.
+        tokenizer: names the special ids.
+        extra: further keys; what describes the model goes before them.
+        check: whether it is read back; needless for a configuration that the family has read.
 
     Raises:
         CheckpointError: the family cannot express the model; the message names the field.
     """
     kept = {key: value for key, value in (extra or {}).items() if key not in _STORED}
     written = {**_special_ids(tokenizer), **kept, **family.write(config)}
-    again = family.read(HfConfig(written, "the configuration to be written"))
-    lost = _difference(_essential(config), _essential(again), "ModelConfig")
-    if lost:
-        raise CheckpointError(f"the family {written['model_type']!r} cannot express {lost}")
+    if check:
+        again = family.read(HfConfig(written, "the configuration to be written"))
+        lost = _difference(_essential(config), _essential(again), "ModelConfig")
+        if lost:
+            raise CheckpointError(f"the family {written['model_type']!r} cannot express {lost}")
     return written
 
 
@@ -122,14 +131,6 @@ def family_of(config: ModelConfig, registry: Registry | None = None) -> Family:
             continue
         return family
     raise CheckpointError("no family can express the model: " + "; ".join(complaints))
-
-
-def _declared(config: ModelConfig) -> ParamTree:
-    """The parameters as the default backend declares them, which are those of every backend."""
-    from lmkernel.backend import load_backend
-    from lmkernel.model import Model
-
-    return Model(load_backend(DEFAULT_BACKEND), config).declare()
 
 
 def _special_ids(tokenizer: Tokenizer | None) -> dict[str, Any]:

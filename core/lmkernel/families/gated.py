@@ -22,15 +22,16 @@ from lmkernel.config import (
     TransformerConfig,
 )
 from lmkernel.errors import CheckpointError
-from lmkernel.families.family import ACTIVATIONS, spelt
+from lmkernel.families.family import ACTIVATIONS, Family, name_of_activation
 from lmkernel.families.names import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lmkernel.families.family import HfConfig
+    from lmkernel.families.sizes import Sizes
 
-__all__ = ["RULES", "Traits", "decoder_of", "ignored", "read_gated", "write_gated"]
+__all__ = ["RULES", "GatedFamily", "Traits", "decoder_of", "read_gated", "write_gated"]
 
 _ROTARY: Mapping[str, str] = MappingProxyType(
     {"default": "none", "linear": "linear", "llama3": "llama3"}
@@ -174,7 +175,7 @@ def write_gated(config: ModelConfig, model_type: str, architecture: str) -> dict
         "num_attention_heads": stack.attention.heads,
         "num_key_value_heads": stack.attention.kv_heads,
         "head_dim": stack.attention.head_dim,
-        "hidden_act": spelt(stack.mlp.activation),
+        "hidden_act": name_of_activation(stack.mlp.activation),
         "rms_norm_eps": stack.norm.eps,
         "vocab_size": head.size,
         "max_position_embeddings": config.context,
@@ -197,7 +198,28 @@ def _written_scaling(rotary: RotaryConfig) -> dict[str, Any]:
     return written
 
 
-def ignored(config: ModelConfig) -> tuple[str, ...]:
-    """Buffers, and the copy of a tied head."""
-    tied = config.head is not None and config.head.tied
-    return ("*.rotary_emb.inv_freq", *(("lm_head.weight",) if tied else ()))
+class GatedFamily(Family):
+    """What all of them share; a family says how its configuration is read and written."""
+
+    def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
+        del config
+        return RULES
+
+    def ignored(self, config: ModelConfig) -> tuple[str, ...]:
+        """Buffers, and the copy of a tied head."""
+        tied = config.head is not None and config.head.tied
+        return ("*.rotary_emb.inv_freq", *(("lm_head.weight",) if tied else ()))
+
+    def new(self, sizes: Sizes) -> dict[str, Any]:
+        return {
+            "hidden_size": sizes.width,
+            "num_hidden_layers": sizes.layers,
+            "num_attention_heads": sizes.heads,
+            "num_key_value_heads": sizes.heads,
+            "head_dim": max(1, sizes.width // sizes.heads),
+            "intermediate_size": sizes.inner,
+            "max_position_embeddings": sizes.context,
+            "vocab_size": sizes.vocab,
+            "rms_norm_eps": 1e-5,
+            "tie_word_embeddings": True,
+        }

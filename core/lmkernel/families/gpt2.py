@@ -22,12 +22,14 @@ from lmkernel.config import (
     TransformerConfig,
 )
 from lmkernel.errors import CheckpointError
-from lmkernel.families.family import ACTIVATIONS, Family, HfConfig, spelt
+from lmkernel.families.family import ACTIVATIONS, Family, HfConfig, name_of_activation
 from lmkernel.families.gated import decoder_of
 from lmkernel.families.names import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from lmkernel.families.sizes import Sizes
 
 __all__ = ["Gpt2"]
 
@@ -107,7 +109,7 @@ class Gpt2(Family):
             "n_layer": stack.layers,
             "n_head": stack.attention.heads,
             "n_inner": stack.mlp.hidden,
-            "activation_function": spelt(stack.mlp.activation, _ACTIVATIONS),
+            "activation_function": name_of_activation(stack.mlp.activation, _ACTIVATIONS),
             "scale_attn_weights": stack.attention.scale != 1,
             "layer_norm_epsilon": stack.norm.eps,
             "embd_pdrop": config.embedding.dropout,
@@ -115,6 +117,19 @@ class Gpt2(Family):
             "attn_pdrop": stack.dropout,
             "tie_word_embeddings": head.tied,
             "initializer_range": config.init.scale if config.init else 0.02,
+        }
+
+    def new(self, sizes: Sizes) -> dict[str, Any]:
+        return {
+            "n_embd": sizes.width,
+            "n_layer": sizes.layers,
+            "n_head": sizes.heads,
+            "n_inner": sizes.inner,
+            "n_positions": sizes.context,
+            "vocab_size": sizes.vocab,
+            "resid_pdrop": sizes.dropout,
+            "embd_pdrop": sizes.dropout,
+            "attn_pdrop": 0.0,
         }
 
     def rules(self, config: ModelConfig) -> tuple[Rule, ...]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.families.family import Family, HfConfig
-from lmkernel.families.gated import RULES, Traits, decoder_of, ignored, read_gated, write_gated
+from lmkernel.families.gated import GatedFamily, Traits, decoder_of, read_gated, write_gated
+from lmkernel.gguf.architecture import GgufArchitecture
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
-    from lmkernel.families.names import Rule
+    from lmkernel.families.family import HfConfig
 
 __all__ = ["Llama"]
 
 
 @final
-class Llama(Family):
+class Llama(GatedFamily):
     """``model_type`` ``"llama"``."""
 
     def read(self, config: HfConfig) -> ModelConfig:
@@ -32,9 +32,7 @@ class Llama(Family):
             "mlp_bias": stack.mlp.bias,
         }
 
-    def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
-        del config
-        return RULES
-
-    def ignored(self, config: ModelConfig) -> tuple[str, ...]:
-        return ignored(config)
+    def gguf(self) -> GgufArchitecture:
+        return GgufArchitecture(
+            class_name="LlamaForCausalLM", permuted=True, flags=("attention_bias", "mlp_bias")
+        )

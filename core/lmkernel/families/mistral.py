@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.families.family import Family, HfConfig
-from lmkernel.families.gated import RULES, Traits, decoder_of, ignored, read_gated, write_gated
+from lmkernel.families.gated import GatedFamily, Traits, decoder_of, read_gated, write_gated
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
-    from lmkernel.families.names import Rule
+    from lmkernel.families.family import HfConfig
 
 __all__ = ["Mistral"]
 
 
 @final
-class Mistral(Family):
+class Mistral(GatedFamily):
     """``model_type`` ``"mistral"``; ``sliding_window`` counts the position itself, as ours does."""
 
     def read(self, config: HfConfig) -> ModelConfig:
@@ -26,10 +25,3 @@ class Mistral(Family):
         window = decoder_of(config).attention.window
         written = write_gated(config, "mistral", "MistralForCausalLM")
         return {**written, "sliding_window": window}
-
-    def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
-        del config
-        return RULES
-
-    def ignored(self, config: ModelConfig) -> tuple[str, ...]:
-        return ignored(config)

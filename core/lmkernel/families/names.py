@@ -91,7 +91,8 @@ def to_ours(
         declared: the parameters wanted.
         where: the checkpoint, for messages.
         ignored: patterns of names that it may hold without need.
-        fresh: values of parameters that it may lack, by dotted name, such as a new head's.
+        fresh: values, by dotted name, of parameters that it may lack or hold in another shape,
+            such as a new head's.
         progress: called with the number of bytes of each tensor read.
 
     Raises:
@@ -102,14 +103,15 @@ def to_ours(
     there = set(tensors.names())
     values: dict[str, NDArray[Any]] = {}
     for rule, written, ours in rule_pairs(rules, known):
-        theirs = rule.found(there)
-        if theirs is None and all(name in fresh for name in ours):
+        theirs, params = rule.found(there), {name: known[name] for name in ours}
+        there.discard(theirs or "")
+        fits = theirs is not None and tensors.shape(theirs) == _stored_shape(rule, params)
+        if not fits and all(name in fresh for name in ours):
             values.update({name: fresh[name] for name in ours})
             continue
         if theirs is None:
             raise CheckpointError(f"{where}: the tensor {written!r} is missing")
-        there.discard(theirs)
-        values.update(_read(tensors, rule, theirs, {name: known[name] for name in ours}, where))
+        values.update(_read(tensors, rule, theirs, params, where))
         if progress is not None:
             progress(tensors.read(theirs).nbytes)
     surplus = [n for n in sorted(there) if not any(fnmatch.fnmatch(n, p) for p in ignored)]
@@ -127,9 +129,7 @@ def to_ours(
 def _read(
     tensors: Tensors, rule: Rule, theirs: str, ours: Mapping[str, Param], where: str
 ) -> Iterator[tuple[str, NDArray[Any]]]:
-    first = next(iter(ours.values())).shape
-    expected = (sum(p.shape[0] for p in ours.values()), *first[1:])
-    stored = expected[::-1] if rule.transpose else expected
+    stored = _stored_shape(rule, ours)
     if tensors.shape(theirs) != stored:
         raise CheckpointError(
             f"{where}: tensor {theirs!r}: the configuration expects the shape {stored}, "
@@ -141,6 +141,13 @@ def _read(
     for name, param in ours.items():
         yield name, whole[row : row + param.shape[0]]
         row += param.shape[0]
+
+
+def _stored_shape(rule: Rule, ours: Mapping[str, Param]) -> tuple[int, ...]:
+    """The shape of the tensor that holds these parameters, one after the other."""
+    first = next(iter(ours.values())).shape
+    joined = (sum(param.shape[0] for param in ours.values()), *first[1:])
+    return joined[::-1] if rule.transpose else joined
 
 
 def from_ours(

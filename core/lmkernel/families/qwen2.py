@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.families.family import Family, HfConfig
-from lmkernel.families.gated import RULES, Traits, ignored, read_gated, write_gated
+from lmkernel.families.gated import GatedFamily, Traits, read_gated, write_gated
 from lmkernel.families.windows import one_window, written_window
+from lmkernel.gguf.architecture import GgufArchitecture
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
-    from lmkernel.families.names import Rule
+    from lmkernel.families.family import HfConfig
 
 __all__ = ["Qwen2"]
 
 
 @final
-class Qwen2(Family):
+class Qwen2(GatedFamily):
     """``model_type`` ``"qwen2"``; all layers have the same window, or none has one."""
 
     def read(self, config: HfConfig) -> ModelConfig:
@@ -25,9 +25,5 @@ class Qwen2(Family):
     def write(self, config: ModelConfig) -> dict[str, Any]:
         return {**write_gated(config, "qwen2", "Qwen2ForCausalLM"), **written_window(config)}
 
-    def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
-        del config
-        return RULES
-
-    def ignored(self, config: ModelConfig) -> tuple[str, ...]:
-        return ignored(config)
+    def gguf(self) -> GgufArchitecture:
+        return GgufArchitecture(class_name="Qwen2ForCausalLM", biased=True)

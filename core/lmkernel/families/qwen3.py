@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.families.family import Family, HfConfig
-from lmkernel.families.gated import RULES, Traits, decoder_of, ignored, read_gated, write_gated
+from lmkernel.families.gated import RULES, GatedFamily, Traits, decoder_of, read_gated, write_gated
 from lmkernel.families.names import Rule
 from lmkernel.families.windows import one_window, written_window
+from lmkernel.gguf.architecture import GgufArchitecture
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
+    from lmkernel.families.family import HfConfig
 
 __all__ = ["Qwen3"]
 
@@ -24,7 +25,7 @@ _NORMS = tuple(
 
 
 @final
-class Qwen3(Family):
+class Qwen3(GatedFamily):
     """``model_type`` ``"qwen3"``; all layers have the same window, or none has one."""
 
     def read(self, config: HfConfig) -> ModelConfig:
@@ -50,5 +51,7 @@ class Qwen3(Family):
         del config
         return (*RULES, *_NORMS)
 
-    def ignored(self, config: ModelConfig) -> tuple[str, ...]:
-        return ignored(config)
+    def gguf(self) -> GgufArchitecture:
+        return GgufArchitecture(
+            class_name="Qwen3ForCausalLM", normed=True, flags=("attention_bias",)
+        )

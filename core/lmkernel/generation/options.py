@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import final
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, TypedDict, final
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, UnknownNameError
 
-__all__ = ["GenerationOptions"]
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+__all__ = ["GenerationChanges", "GenerationOptions"]
+
+
+class GenerationChanges(TypedDict, total=False):
+    """The options as keywords of ``generate`` and ``chat``; see `GenerationOptions`."""
+
+    max_new_tokens: int
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repetition_penalty: float
+    seed: int
+    stop: str | Sequence[str]
+    stop_ids: int | Sequence[int]
+    ignore_eos: bool
 
 
 @final
@@ -24,9 +44,12 @@ class GenerationOptions:
         repetition_penalty: logits of tokens that came before are divided by it where positive and
             multiplied where negative (arXiv:1909.05858, §4.1).
         seed: of the draws, which are keyed by (seed, row, step).
-        stop: generation ends before any of these strings.
+        stop: generation ends before any of these strings; a lone string will do.
         stop_ids: generation ends at any of these tokens, besides the model's own.
         ignore_eos: go on after the model's own end.
+
+    Raises:
+        InputError: a value that makes no sense; the message names the option.
     """
 
     max_new_tokens: int = 512
@@ -36,11 +59,17 @@ class GenerationOptions:
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     seed: int = 0
-    stop: tuple[str, ...] = ()
-    stop_ids: tuple[int, ...] = ()
+    stop: str | Sequence[str] = ()
+    stop_ids: int | Sequence[int] = ()
     ignore_eos: bool = False
 
     def __post_init__(self) -> None:
+        self._unify("stop", str, "a string, or several")
+        self._unify("stop_ids", Integral, "a token id, or several")
+        for name in ("max_new_tokens", "top_k", "seed"):
+            self._require(name, "a whole number", ok=_is(getattr(self, name), Integral))
+        for name in ("temperature", "top_p", "min_p", "repetition_penalty"):
+            self._require(name, "a number", ok=_is(getattr(self, name), Real))
         self._require("max_new_tokens", "at least 1", ok=self.max_new_tokens >= 1)
         self._require("temperature", "0 or more", ok=0 <= self.temperature < float("inf"))
         self._require("top_k", "0 or more", ok=self.top_k >= 0)
@@ -50,6 +79,43 @@ class GenerationOptions:
         self._require("seed", "0 or more", ok=self.seed >= 0)
         self._require("stop", "without empty strings", ok=all(self.stop))
 
+    def replace(self, **changes: Any) -> GenerationOptions:
+        """The same with other values.
+
+        Raises:
+            UnknownNameError: a name that is no option.
+        """
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in known:
+                raise UnknownNameError("option of generation", name, known)
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def stop_strings(self) -> tuple[str, ...]:
+        """``stop``, as the tuple that it has become."""
+        return tuple(self.stop)
+
+    def end_ids(self, own: Collection[int]) -> frozenset[int]:
+        """The tokens that end a row, given those that end the model's own answers."""
+        more = [self.stop_ids] if isinstance(self.stop_ids, int) else self.stop_ids
+        return frozenset(more) | (frozenset() if self.ignore_eos else frozenset(own))
+
+    def _unify(self, field: str, kind: type, expected: str) -> None:
+        """One value and any sequence of values become a tuple."""
+        value = getattr(self, field)
+        values = (value,) if _is(value, kind) else value
+        ok = isinstance(values, list | tuple | set | frozenset) and all(
+            _is(v, kind) for v in values
+        )
+        self._require(field, expected, ok=ok)
+        object.__setattr__(self, field, tuple(values))
+
     def _require(self, field: str, expected: str, *, ok: bool) -> None:
         if not ok:
             raise InputError(f"{field}: expected {expected}, got {getattr(self, field)!r}")
+
+
+def _is(value: object, kind: type) -> bool:
+    """Whether a value is of a kind; a bool is no number."""
+    return isinstance(value, kind) and not isinstance(value, bool)

@@ -16,12 +16,22 @@ if TYPE_CHECKING:
 
     from lmkernel.generation.options import GenerationOptions
 
-__all__ = ["draw", "sample"]
+__all__ = ["draw", "log_prob", "sample"]
 
 
 def draw(seed: int, row: int, step: int) -> float:
     """The uniform number in [0, 1) of one row and step; the same on every backend."""
     return float(uniforms(seed, f"sample.{row}.{step}", 1)[0])
+
+
+def log_prob(logits: NDArray[Any], token: int) -> float:
+    """The natural log-probability of a token under ``logits (vocab,)``.
+
+    The exponentials are in the dtype of the logits, whose own error is no smaller; their sum is in
+    float64.
+    """
+    shifted = logits - logits.max()
+    return float(shifted[token]) - float(np.log(np.exp(shifted).sum(dtype=np.float64)))
 
 
 def sample(
@@ -52,7 +62,7 @@ def sample(
     if options.temperature == 0:
         return int(np.argmax(scores))
     probabilities = _softmax(scores / options.temperature)
-    kept = _kept(probabilities, options)
+    kept = _allowed(probabilities, options)
     cumulative = np.cumsum(np.where(kept, probabilities, 0.0))
     target = draw(options.seed, row, step) * cumulative[-1]
     return int(np.searchsorted(cumulative, target, side="right"))
@@ -70,7 +80,7 @@ def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return normalised
 
 
-def _kept(probabilities: NDArray[np.float64], options: GenerationOptions) -> NDArray[np.bool_]:
+def _allowed(probabilities: NDArray[np.float64], options: GenerationOptions) -> NDArray[np.bool_]:
     """Which tokens may be drawn; at least the most probable one."""
     kept = np.ones(len(probabilities), dtype=bool)
     order = np.argsort(-probabilities, kind="stable")

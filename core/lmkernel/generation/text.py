@@ -1,4 +1,4 @@
-"""From a prompt's tokens to streamed text, which ends before a stop string."""
+"""From tokens to text that can be streamed or had whole, and that ends before a stop string."""
 
 from __future__ import annotations
 
@@ -6,78 +6,146 @@ import time
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["TextGeneration"]
+__all__ = ["Scored", "TextGeneration"]
+
+Scored = tuple[int, float]
+"""A token's id and its log-probability under the model."""
 
 
 @final
 class TextGeneration:
-    """An answer as it comes: iterate over its pieces of text, once.
+    """An answer.
+
+    Iterating streams its pieces of text as they are generated; ``str(answer)`` and everything else
+    is there when asked for, and runs the generation to its end first. What was generated once is
+    kept, so it can be iterated over again.
 
     Args:
-        tokens: the ids, one at a time.
+        tokens: ids with their log-probabilities, one at a time.
         tokenizer: decodes them.
         stop: the text ends before any of these.
         end_ids: ids that end it, whose text is not given.
-
-    Attributes:
-        text: what was given so far.
-        tokens: the ids so far, the ending one included.
-        finish_reason: ``"stop"`` (the model's end, or a stop string), ``"length"``, or ``""`` while
-            it goes on or when it was interrupted.
-        seconds: from the first request to the last token.
     """
 
     def __init__(
         self,
-        tokens: Generator[int, None, None] | Iterator[int],
+        tokens: Iterable[Scored],
         tokenizer: Tokenizer,
         *,
         stop: Sequence[str] = (),
         end_ids: Iterable[int] = (),
     ) -> None:
-        self.text = ""
-        self.tokens: list[int] = []
-        self.finish_reason = ""
-        self.seconds = 0.0
-        self._source = tokens
+        self._source = iter(tokens)
         self._stream = tokenizer.stream()
         self._stop = tuple(stop)
         self._ends = frozenset(end_ids)
+        self._scored: list[Scored] = []
+        self._pieces: list[str] = []
         self._held = ""
-        self._begun = time.perf_counter()
+        self._reason = ""
+        self._seconds = 0.0
+
+    @property
+    def text(self) -> str:
+        """All of its text."""
+        return self._run().so_far
+
+    @property
+    def tokens(self) -> list[int]:
+        """The ids of all tokens, the ending one included."""
+        return [token for token, _ in self._run()._scored]  # noqa: SLF001 - its own
+
+    @property
+    def log_probs(self) -> list[float]:
+        """The natural log-probability of each token under the model, before temperature."""
+        return [log_prob for _, log_prob in self._run()._scored]  # noqa: SLF001 - its own
+
+    @property
+    def finish_reason(self) -> str:
+        """``"stop"`` (the model's own end, or a stop string) or ``"length"``."""
+        return self._run()._reason  # noqa: SLF001 - its own
+
+    @property
+    def seconds(self) -> float:
+        """Time from the first request to the last token."""
+        return self._run()._seconds  # noqa: SLF001 - its own
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is at its end already; generates nothing."""
+        return bool(self._reason)
+
+    @property
+    def so_far(self) -> str:
+        """The text that has been generated until now; generates nothing."""
+        return "".join(self._pieces)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        state = self._reason or "not finished"
+        return f"TextGeneration({self.so_far!r}, {len(self._scored)} tokens, {state})"
 
     def __iter__(self) -> Iterator[str]:
-        self._begun = time.perf_counter()
-        ended = False
-        for token in self._source:
-            self.tokens.append(token)
-            self.seconds = time.perf_counter() - self._begun
-            ended = token in self._ends
-            if ended:
-                break
-            yield from self._given(self._stream.push(token))
-            if self.finish_reason:
+        given = 0
+        while True:
+            while given < len(self._pieces):
+                yield self._pieces[given]
+                given += 1
+            if self._reason:
                 return
-        yield from self._given(self._stream.finish(), last=True)
-        self.finish_reason = self.finish_reason or ("stop" if ended else "length")
+            self._advance()
 
-    def _given(self, piece: str, *, last: bool = False) -> Iterator[str]:
-        """What of the text so far can be no part of a stop string; all of it at the end."""
+    def push(self, token: int, log_prob: float) -> bool:
+        """Take one more token; returns whether the answer ends with it."""
+        self._scored.append((token, log_prob))
+        if token in self._ends:
+            self._finish("stop")
+        else:
+            self._take(self._stream.push(token))
+        return bool(self._reason)
+
+    def close(self) -> None:
+        """No token comes any more."""
+        if not self._reason:
+            self._finish("length")
+
+    def _run(self) -> TextGeneration:
+        while not self._reason:
+            self._advance()
+        return self
+
+    def _advance(self) -> None:
+        """One token more, or the end."""
+        begun = time.perf_counter()
+        scored = next(self._source, None)
+        self._seconds += time.perf_counter() - begun
+        if scored is None:
+            self.close()
+        else:
+            self.push(*scored)
+
+    def _finish(self, reason: str) -> None:
+        self._take(self._stream.finish(), last=True)
+        self._reason = self._reason or reason
+
+    def _take(self, piece: str, *, last: bool = False) -> None:
+        """Give what of the text so far can be no part of a stop string; all of it at the end."""
         self._held += piece
         found = [at for at in (self._held.find(stop) for stop in self._stop) if at >= 0]
         if found:
             self._held = self._held[: min(found)]
-            self.finish_reason = "stop"
+            self._reason = "stop"
         keep = 0 if found or last else _overlap(self._held, self._stop)
         ready = self._held[: len(self._held) - keep]
         self._held = self._held[len(ready) :]
-        self.text += ready
         if ready:
-            yield ready
+            self._pieces.append(ready)
 
 
 def _overlap(text: str, stops: Sequence[str]) -> int:

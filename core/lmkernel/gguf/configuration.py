@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import CheckpointError
-from lmkernel.gguf.architecture import ARCHITECTURES, architecture_of
 
 if TYPE_CHECKING:
+    from lmkernel.gguf.architecture import GgufArchitecture
     from lmkernel.gguf.file import GgufFile
 
 __all__ = ["gguf_config", "gguf_generation_config"]
@@ -19,15 +19,17 @@ __all__ = ["gguf_config", "gguf_generation_config"]
 _IDS = {"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "padding"}
 
 
-def gguf_config(file: GgufFile) -> dict[str, Any]:
+def gguf_config(file: GgufFile, own: GgufArchitecture) -> dict[str, Any]:
     """The content of ``config.json`` for a GGUF file.
 
+    Args:
+        file: the file.
+        own: how its family lies in such a file.
+
     Raises:
-        CheckpointError: another architecture, a field that is missing or malformed, or a feature
-            that has no counterpart.
+        CheckpointError: a field that is missing or malformed, or a feature that has no
+            counterpart.
     """
-    name = architecture_of(file)
-    own = ARCHITECTURES[name]
     _check_supported(file)
     hidden, heads = _natural(file, "embedding_length"), _natural(file, "attention.head_count")
     width = _natural(file, "attention.key_length", hidden // heads)
@@ -44,7 +46,7 @@ def gguf_config(file: GgufFile) -> dict[str, Any]:
         "initializer_range": 0.02,
         "intermediate_size": _natural(file, "feed_forward_length"),
         "max_position_embeddings": _natural(file, "context_length"),
-        "model_type": name,
+        "model_type": file.architecture,
         "num_attention_heads": heads,
         "num_hidden_layers": _natural(file, "block_count"),
         "num_key_value_heads": _natural(file, "attention.head_count_kv", heads),
@@ -115,7 +117,7 @@ def _vocabulary(file: GgufFile) -> int:
 
 def _key(file: GgufFile, field: str) -> str:
     """A field of the file's own architecture."""
-    return f"{architecture_of(file)}.{field}"
+    return f"{file.architecture}.{field}"
 
 
 def _error(file: GgufFile, field: str, expected: str) -> CheckpointError:

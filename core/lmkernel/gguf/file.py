@@ -74,6 +74,12 @@ class GgufFile:
             _tensors(cursor, tensors, self.metadata.get("general.alignment", 32))
         )
 
+    @property
+    def architecture(self) -> str:
+        """What ``general.architecture`` says; empty if it says nothing."""
+        name = self.metadata.get("general.architecture")
+        return name if isinstance(name, str) else ""
+
     def data(self, name: str) -> NDArray[np.uint8]:
         """The stored bytes of a tensor, (bytes,), a view into the file's map."""
         return self._data[self.tensors[name].start : self.tensors[name].stop]

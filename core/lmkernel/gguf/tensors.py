@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.checkpoints.dtypes import STORED_DTYPES, to_dtype, widen
 from lmkernel.checkpoints.tensors import Tensors, unknown_tensor
 from lmkernel.errors import CheckpointError
-from lmkernel.gguf.architecture import ARCHITECTURES
 from lmkernel.gguf.file import GgufFile, gguf_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
+
+    from lmkernel.gguf.architecture import GgufArchitecture
 
 __all__ = ["GgufTensors"]
 
@@ -57,15 +58,15 @@ class GgufTensors(Tensors):
     Args:
         file: the GGUF file.
         config: its Hugging Face configuration, as `gguf_config` gives it.
+        own: how its family lies in such a file.
 
     Raises:
         CheckpointError: a tensor that the configuration asks for is missing, or one is left over.
     """
 
-    def __init__(self, file: GgufFile, config: Mapping[str, Any]) -> None:
+    def __init__(self, file: GgufFile, config: Mapping[str, Any], own: GgufArchitecture) -> None:
         self._file = file
-        self._sources = dict(_names(config))
-        own = ARCHITECTURES[config["model_type"]]
+        self._sources = dict(_names(config, own))
         heads = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}
         self._heads = {role: int(config[key]) for role, key in heads.items() if own.permuted}
         for name, source in self._sources.items():
@@ -73,7 +74,7 @@ class GgufTensors(Tensors):
                 raise CheckpointError(f"{file.path}: tensor {source!r} is missing, for {name!r}")
         for source in file.tensors.keys() - set(self._sources.values()):
             raise CheckpointError(
-                f"{file.path}: tensor {source!r} has no place in a {own.title} model"
+                f"{file.path}: tensor {source!r} has no place in a {config['model_type']} model"
             )
 
     def names(self) -> tuple[str, ...]:
@@ -103,9 +104,8 @@ class GgufTensors(Tensors):
         return self._sources[name]
 
 
-def _names(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _names(config: Mapping[str, Any], own: GgufArchitecture) -> Iterator[tuple[str, str]]:
     """Hugging Face's names and GGUF's, in the order of use."""
-    own = ARCHITECTURES[config["model_type"]]
     weights = [pair for pair in _LAYER.items() if own.normed or pair[1] not in _NORMS]
     leaves = [(f"{ours}.weight", f"{theirs}.weight") for ours, theirs in weights]
     if own.biased:

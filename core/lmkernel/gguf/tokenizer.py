@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from lmkernel.errors import CheckpointError
-from lmkernel.gguf.architecture import architecture_of
 from lmkernel.gguf.bpe import byte_level, sentencepiece
 from lmkernel.gguf.vocabulary import TokenKind, Vocabulary, read_vocabulary
 from lmkernel.tokenizers.load import tokenizers_package
@@ -43,7 +42,7 @@ def gguf_tokenizer(file: GgufFile) -> Tokenizer:
         "add_bos_token": flags["bos"],
         "add_eos_token": flags["eos"],
         "clean_up_tokenization_spaces": False,
-        "model_max_length": file.metadata.get(f"{architecture_of(file)}.context_length", 10**30),
+        "model_max_length": file.metadata.get(f"{file.architecture}.context_length", 10**30),
         "tokenizer_class": "PreTrainedTokenizerFast",
         **{role: token for role, k in _ROLES.items() if (token := vocabulary.role(k)) is not None},
     }

@@ -87,7 +87,8 @@ def first_of_each_row(ops: Ops, x: Array, positions: Array) -> Array:
 
     A row of nothing but padding gives its first.
     """
-    batch, time, width = x.shape
+    batch, time, _ = x.shape
     real = ops.astype(positions >= ops.full((), 0, "int32"), "int32")
-    starts = ops.arange(0, batch, "int32") * ops.full((), time, "int32")
-    return ops.take(ops.reshape(x, (batch * time, width)), starts + ops.argmax(real, 1), 0)
+    first = ops.reshape(ops.argmax(real, 1), (batch, 1, 1))
+    chosen = first == ops.reshape(ops.arange(0, time, "int32"), (1, time, 1))
+    return ops.sum(ops.where(chosen, x, ops.full((), 0.0, ops.dtype(x))), 1)

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
         Memory,
         ParamTree,
     )
-    from lmkernel.plugins.registry import Registry
 
 __all__ = ["Model"]
 
@@ -50,7 +49,6 @@ class Model:
         backend: from `lmkernel.load_backend`.
         config: what the model is.
         policy: in which dtypes it works.
-        registry: where kinds from plugins are found.
 
     Raises:
         CapabilityError: a dtype that the backend does not declare.
@@ -62,15 +60,13 @@ class Model:
         backend: Backend,
         config: ModelConfig,
         policy: PrecisionPolicy | None = None,
-        *,
-        registry: Registry | None = None,
     ) -> None:
         self.backend = backend
         self.config = config
         self.policy = policy or PrecisionPolicy()
         for dtype in (self.policy.params, self.policy.compute, self.policy.output):
             backend.capabilities.require_dtype(backend.name, dtype, backend.device)
-        factory = ComponentFactory(backend, registry)
+        factory = ComponentFactory(backend)
         self.embedding: Embedding = factory.create("embedding", config.embedding)
         self.target_embedding: Embedding | None = config.target_embedding and factory.create(
             "embedding", config.target_embedding

@@ -64,14 +64,18 @@ class Spec:
 
     def resolve(self) -> Any:
         """Import and return what `load` names."""
-        module, _, attribute = self.load.partition(":")
-        try:
-            return getattr(importlib.import_module(module), attribute)
-        except Exception as error:  # whatever a plugin's module does wrong is the plugin's
-            raise PluginError(
-                f"{self.what} {self.name!r} cannot be loaded from {self.load!r}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+        return _import_attribute(self, self.load)
+
+
+def _import_attribute(spec: Spec, where: str) -> Any:
+    module, _, attribute = where.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # whatever a plugin's module does wrong is the plugin's
+        raise PluginError(
+            f"{spec.what} {spec.name!r} cannot be loaded from {where!r}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,8 @@ class BackendSpec(Spec):
         distributions: distributions whose version ``lmkernel backends`` shows.
         install: the command that installs what is missing.
         capabilities: what the backend declares; known without importing it.
+        native: what its framework can take a model over as, among `lmkernel.native.KINDS`: the
+            keys of `BackendParts.native`.
     """
 
     what: ClassVar[str] = "backend"
@@ -92,6 +98,7 @@ class BackendSpec(Spec):
     distributions: tuple[str, ...] = ()
     install: str = ""
     description: str = ""
+    native: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,11 +151,22 @@ class SourceSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class CommandSpec(Spec):
-    """A command: ``load`` names a `lmkernel.cli.command.Command`; ``help`` is one line."""
+    """A command: ``load`` names a `lmkernel.cli.command.Command`.
+
+    Args:
+        help: one line.
+        call: the function that the command is the skin of, ``"package.module:function"``, for
+            those who call it from Python; empty if there is none.
+    """
 
     what: ClassVar[str] = "command"
 
     help: str
+    call: str = ""
+
+    def verb(self) -> Any:
+        """Import and return what ``call`` names; `PluginError` if it names nothing."""
+        return _import_attribute(self, self.call)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Locations", "dotted", "quoted"]
 
-COMMAND_LINE = "on the command line"
+ARGUMENTS = "among the arguments"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -46,7 +46,7 @@ class Locations:
     Args:
         source: what is named where nothing nearer is known: a file, or ``"the flags"``.
         lines: of the file, by path.
-        flags: the paths that the command line set in place of the file.
+        flags: the paths that arguments, flags or keywords, set in place of the file.
     """
 
     source: str
@@ -58,11 +58,11 @@ class Locations:
         for length in range(len(path), 0, -1):
             near = path[:length]
             if near in self.flags:
-                return COMMAND_LINE
+                return ARGUMENTS
             if near in self.lines:
                 return f"{self.source}, line {self.lines[near]}"
         inside = any(path and flag[: len(path)] == path for flag in self.flags)
-        return COMMAND_LINE if inside else self.source
+        return ARGUMENTS if inside else self.source
 
     def error(self, path: KeyPath, complaint: str) -> ConfigError:
         """A `ConfigError` about the value at a path."""

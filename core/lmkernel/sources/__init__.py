@@ -1,7 +1,7 @@
 """Sources of models, and the folder of this machine that keeps what was pulled from them."""
 
+from lmkernel.progress import Progress
 from lmkernel.sources.home import home
-from lmkernel.sources.progress import Progress
 from lmkernel.sources.resolve import find_model, known_models, pull
 from lmkernel.sources.source import Source
 

@@ -22,7 +22,7 @@ from lmkernel.sources.source import Source
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lmkernel.sources.progress import Progress
+    from lmkernel.progress import Progress
 
 __all__ = ["HubSource"]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError, PluginError, PullError, UnknownNameError
 from lmkernel.plugins import SourceSpec, default_registry
+from lmkernel.progress import Progress
 from lmkernel.sources.home import HOME_VARIABLE
-from lmkernel.sources.progress import Progress
 from lmkernel.sources.source import Source
 from lmkernel.sources.store import claim, folder_of, publish, pulled
 

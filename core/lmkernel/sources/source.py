@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lmkernel.sources.progress import Progress
+    from lmkernel.progress import Progress
 
 __all__ = ["Source"]
 

@@ -11,19 +11,19 @@ replaced is still there. Beside the folder NAME there may be, hidden from every 
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from lmkernel.atomic import put_in_place
 from lmkernel.sources.home import models_home, writable_models_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lmkernel.sources.progress import Progress
+    from lmkernel.progress import Progress
 
 __all__ = ["claim", "folder_of", "publish", "pulled", "size_of"]
 
@@ -51,7 +51,7 @@ def claim(name: str, progress: Progress) -> Iterator[Path]:
     writable_models_home()
     target = folder_of(name)
     workspace = _beside(target, "part")
-    with _locked(target, f"waiting for another process that pulls {name}", progress):
+    with _lock(target, f"waiting for another process that pulls {name}", progress):
         _settle(target)
         workspace.mkdir()
         try:
@@ -63,13 +63,9 @@ def claim(name: str, progress: Progress) -> Iterator[Path]:
 def publish(directory: Path, target: Path) -> None:
     """Make a finished folder visible as ``target``, replacing what was there.
 
-    To be called inside `claim`: if it is interrupted, the former folder is put back.
+    To be called inside `claim`, which removes the former folder, or puts it back after a kill.
     """
-    _flush(directory)
-    if target.exists():
-        target.replace(_beside(target, "old"))
-    directory.replace(target)
-    _flush_entry(target.parent)
+    put_in_place(directory, target, _beside(target, "old"))
 
 
 def _beside(target: Path, kind: str) -> Path:
@@ -77,7 +73,7 @@ def _beside(target: Path, kind: str) -> Path:
 
 
 @contextmanager
-def _locked(target: Path, notice: str, progress: Progress) -> Iterator[None]:
+def _lock(target: Path, notice: str, progress: Progress) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     lock = FileLock(_beside(target, "lock"))
@@ -100,24 +96,3 @@ def _settle(target: Path) -> None:
     for leftover in (old, _beside(target, "part")):
         if leftover.exists():
             shutil.rmtree(leftover)
-
-
-def _flush(directory: Path) -> None:
-    """Have the system write all files of a folder to disk, before the folder becomes visible."""
-    for file in directory.rglob("*"):
-        if file.is_dir():
-            _flush_entry(file)
-            continue
-        with file.open("r+b") as opened:
-            os.fsync(opened.fileno())
-    _flush_entry(directory)
-
-
-def _flush_entry(directory: Path) -> None:
-    if os.name == "nt":  # Windows opens no folders, and needs no flush of their entries
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -24,7 +24,7 @@ from lmkernel.sources.table import WHEEL_MODELS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lmkernel.sources.progress import Progress
+    from lmkernel.progress import Progress
     from lmkernel.sources.table import WheelModel
 
 __all__ = ["WheelSource"]

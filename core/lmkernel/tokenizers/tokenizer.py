@@ -114,19 +114,29 @@ class Tokenizer:
         """The usual chat template's source, if the model has one."""
         return self._templates.get(_DEFAULT)
 
-    def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
+    def encode(
+        self, text: str, *, special_tokens: bool = True, limit: int | None = None
+    ) -> list[int]:
         """The ids of a text.
 
         Args:
             text: any Unicode text; special tokens spelt in it count as such.
             special_tokens: add those that the tokenizer puts around a text, such as its first one.
                 A rendered chat has its own, so encode that with ``False``.
+            limit: at most so many ids, for which the end of the text is cut off, and no special
+                token.
 
         Raises:
             InputError: the text holds a lone surrogate, which UTF-8 cannot express.
         """
         _check_text(text)
-        return list(self._backend.encode(text, add_special_tokens=special_tokens).ids)
+        encoding = self._backend.encode(text, add_special_tokens=special_tokens)
+        if limit is not None and len(encoding.ids) > limit:
+            encoding = self._backend.encode(text, add_special_tokens=False)
+            added = self._backend.num_special_tokens_to_add(is_pair=False) if special_tokens else 0
+            encoding.truncate(max(limit - added, 0))
+            encoding = self._backend.post_process(encoding, add_special_tokens=special_tokens)
+        return list(encoding.ids)
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of texts, on all cores, with no special tokens around them.

@@ -59,7 +59,7 @@ def test_table_and_sentence_name_the_place(folder: Path, tmp_path: Path) -> None
     done = run(tmp_path, str(folder), "--prompt", "Hi", *BOTH)
     lines = done.stdout.splitlines()
     assert done.returncode == 1, done
-    assert lines[0].split() == ["PLACE", "HONEST", "HONEST_BACKEND", "WRONG_BACKEND"]
+    assert lines[0].split() == ["ACTIVATION", "HONEST", "HONEST_BACKEND", "WRONG_BACKEND"]
     assert [line.partition("  ")[0] for line in lines[1:4]] == [
         "embedding",
         "layer 0 (attention)",
@@ -75,8 +75,8 @@ def test_json_holds_the_same(folder: Path, tmp_path: Path) -> None:
     result = json.loads(done.stdout)
     assert result["parts_at"] == {"honest_backend": None, "wrong_backend": "layer 0 (attention)"}
     assert len(result["prompt_tokens"]) == 1
-    assert len(result["places"]) == 7
-    assert result["places"][1]["backends"]["wrong_backend"]["share"] > 1
+    assert len(result["activations"]) == 7
+    assert result["activations"][1]["backends"]["wrong_backend"]["share"] > 1
     assert len(result["sentences"]) == 1
 
 

@@ -110,7 +110,7 @@ def test_template_that_misbehaves_is_one_line(tmp_path: Path) -> None:
         ([""], None, "empty"),
         ([], b"", "empty"),
         ([], b"ab\xffc", "0xff at offset 2"),
-        (["a" * 60], None, "60 tokens, the model's context only 48"),
+        (["a" * 60], None, "at most 48 tokens, the model's context, got 60"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -133,11 +133,11 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it was ignored at the start
 from lmkernel.cli import main
 import lmkernel.generation.text as text
-original = text.TextGeneration._given
+original = text.TextGeneration._take
 def slowly(self, piece, **options):
     time.sleep(0.2)
-    yield from original(self, piece, **options)
-text.TextGeneration._given = slowly
+    original(self, piece, **options)
+text.TextGeneration._take = slowly
 sys.exit(main.main(sys.argv[1:]))
 """
 

@@ -6,7 +6,8 @@ import io
 
 import pytest
 
-from lmkernel.cli.style import columns, human_size, paint
+from lmkernel.cli.style import paint
+from lmkernel.results import columns, human_size
 
 
 class Terminal(io.StringIO):

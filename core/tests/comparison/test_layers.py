@@ -1,4 +1,4 @@
-"""The first place at which a backend leaves its budget is named, and an honest one leaves none."""
+"""The first activation at which a backend leaves its budget is named; an honest one leaves none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lmkernel.comparison.layers import (
     Limit,
     Reading,
     limits,
-    parted,
+    parting_sentences,
     readings,
     trace,
 )
@@ -62,7 +62,7 @@ def test_an_honest_backend_does_not_part() -> None:
 
     turned = overriding(linear=other_order)
     found = {"numpy": read(load_backend()), "turned": read(turned)}
-    [sentence] = parted(found)
+    [sentence] = parting_sentences(found)
     assert sentence.startswith("no layer parts; the largest share of the budget is ")
     assert max(row.error for row in found["turned"]) > 0
     assert max(row.share for row in found["turned"]) < 0.9
@@ -76,19 +76,19 @@ def test_a_wrong_attention_is_named() -> None:
         return ops.attention(q, k, v, mask, **options)
 
     rows = read(overriding(attention=late))
-    [sentence] = parted({"numpy": read(load_backend()), "late": rows})
+    [sentence] = parting_sentences({"numpy": read(load_backend()), "late": rows})
     assert sentence.startswith("numpy and late part at layer 0 (attention): late is off by ")
 
 
 def test_a_wrong_activation_is_named() -> None:
     ops = load_backend().ops
     rows = read(overriding(swiglu=lambda x: ops.swiglu(x) * 1.0001))
-    [sentence] = parted({"late": rows})
+    [sentence] = parting_sentences({"late": rows})
     assert sentence.startswith("the reference and late part at layer 0 (feed-forward): ")
 
 
 @pytest.mark.parametrize(
-    ("weight", "place"),
+    ("weight", "activation"),
     [
         ("embedding.tokens.weight", "embedding"),
         ("decoder.layers.2.attention_norm.weight", "layer 2 (attention)"),
@@ -98,15 +98,15 @@ def test_a_wrong_activation_is_named() -> None:
         ("decoder.norm.weight", "final norm"),
     ],
 )
-def test_a_wrong_weight_is_named_where_it_counts(weight: str, place: str) -> None:
+def test_a_wrong_weight_is_named_where_it_counts(weight: str, activation: str) -> None:
     values = values_of(Model(load_backend(), CONFIG))
     rows = read(load_backend(), {weight: values[weight] * np.float32(1.0001)})
-    [sentence] = parted({"numpy": read(load_backend()), "other": rows})
-    assert sentence.startswith(f"numpy and other part at {place}: other is off by ")
+    [sentence] = parting_sentences({"numpy": read(load_backend()), "other": rows})
+    assert sentence.startswith(f"numpy and other part at {activation}: other is off by ")
 
 
-def row(place: str, share: float) -> Reading:
-    return Reading(place, error=share / 10, honest=share, share=share)
+def row(activation: str, share: float) -> Reading:
+    return Reading(activation, error=share / 10, honest=share, share=share)
 
 
 def test_backends_that_part_later_are_among_the_others() -> None:
@@ -115,7 +115,7 @@ def test_backends_that_part_later_are_among_the_others() -> None:
         "b": [row("one", 3.0), row("two", 9.0)],
         "c": [row("one", 0.5), row("two", np.inf)],
     }
-    first, second = parted(found)
+    first, second = parting_sentences(found)
     assert first.startswith("a, c and b part at one: b is off by 3.00e-01 there, 3 times its budge")
     assert second.startswith("a and c part at two: c is off by inf there")
 
@@ -123,7 +123,7 @@ def test_backends_that_part_later_are_among_the_others() -> None:
 def test_the_largest_share_is_said_where_none_parts() -> None:
     found = {"a": [row("one", 0.1), row("two", 0.2)], "b": [row("one", 0.31), row("two", 0.1)]}
     expected = "no layer parts; the largest share of the budget is 31% (b at one)"
-    assert parted(found) == [expected]
+    assert parting_sentences(found) == [expected]
 
 
 def test_a_large_channel_hides_nothing_in_the_others() -> None:
@@ -143,7 +143,7 @@ def test_budget_of_a_16_bit_format_is_wider_by_its_bits() -> None:
 def test_nan_parts() -> None:
     ops = load_backend().ops
     broken = overriding(swiglu=lambda x: ops.swiglu(x) * np.nan)
-    assert next(r.place for r in read(broken) if not r.share <= 1) == "layer 0 (feed-forward)"
+    assert next(r.activation for r in read(broken) if not r.share <= 1) == "layer 0 (feed-forward)"
 
 
 def test_an_order_gives_the_same_numbers_always() -> None:
@@ -157,9 +157,11 @@ def test_an_order_gives_the_same_numbers_always() -> None:
     assert (ends[2] != ends[4]).any()
 
 
-@pytest.mark.parametrize("prompt", [[], [1] * 49])
-def test_prompts_that_do_not_fit_are_named(prompt: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [([], "at least one token id, got none"), ([1] * 49, "at most 48 tokens.*got 49")],
+)
+def test_prompts_that_do_not_fit_are_named(prompt: list[int], message: str) -> None:
     model = Model(load_backend(), CONFIG)
-    message = f"a prompt of 1 … 48 tokens, got {len(prompt)}"
     with pytest.raises(InputError, match=message):
         trace(model, model.pack(values_of(model)), prompt)

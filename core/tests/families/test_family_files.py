@@ -101,6 +101,7 @@ def test_what_is_saved_opens_in_shards(tmp_path: Path) -> None:
         model.config,
         values,
         Llama(),
+        declared=model.declare(),
         tokenizer=letters(),
         generation_config={"eos_token_id": 9},
         shard_bytes=4000,
@@ -120,7 +121,7 @@ def test_a_missing_value_leaves_nothing(tmp_path: Path) -> None:
     values = values_of(model)
     del values["decoder.layers.1.mlp.up.weight"]
     with pytest.raises(CheckpointError, match=r"'decoder.layers.1.mlp.up.weight' is missing"):
-        save_model(tmp_path / "m", model.config, values, Llama())
+        save_model(tmp_path / "m", model.config, values, Llama(), declared=model.declare())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -129,7 +130,7 @@ def test_a_value_of_another_shape_leaves_nothing(tmp_path: Path) -> None:
     values = values_of(model)
     values["decoder.norm.weight"] = np.zeros(5, np.float32)
     with pytest.raises(CheckpointError, match=r"'decoder.norm.weight'.*\(24,\), got \(5,\)"):
-        save_model(tmp_path / "m", model.config, values, Llama())
+        save_model(tmp_path / "m", model.config, values, Llama(), declared=model.declare())
     assert list(tmp_path.iterdir()) == []
 
 

@@ -23,7 +23,7 @@ class Letters:
 
 
 def generation(text: str, **options: Iterable[object]) -> TextGeneration:
-    tokens = (ord(letter) for letter in text)
+    tokens = ((ord(letter), -0.5) for letter in text)
     return TextGeneration(tokens, cast("Tokenizer", Letters()), **options)  # type: ignore[arg-type]  # by name
 
 
@@ -31,6 +31,29 @@ def test_pieces_come_as_they_are_made() -> None:
     answer = generation("abc")
     assert list(answer) == ["a", "b", "c"]
     assert (answer.text, answer.finish_reason) == ("abc", "length")
+
+
+def test_the_text_is_there_when_it_is_asked_for() -> None:
+    assert str(generation("abc")) == "abc"
+    assert generation("abc").text == "abc"
+    assert generation("abc").tokens == [97, 98, 99]
+    assert generation("abc").finish_reason == "length"
+    assert generation("abc").log_probs == [-0.5] * 3
+
+
+def test_what_was_generated_can_be_gone_through_again() -> None:
+    answer = generation("abc")
+    assert next(iter(answer)) == "a"
+    assert answer.so_far == "a"
+    assert list(answer) == list(answer) == ["a", "b", "c"]
+    assert (answer.text, answer.so_far) == ("abc", "abc")
+
+
+def test_how_it_looks_says_whether_it_is_finished() -> None:
+    answer = generation("ab")
+    assert repr(answer) == "TextGeneration('', 0 tokens, not finished)"
+    assert str(answer) == "ab"
+    assert repr(answer) == "TextGeneration('ab', 2 tokens, length)"
 
 
 def test_stop_string_ends_before_it_though_it_comes_in_parts() -> None:

@@ -90,7 +90,7 @@ def test_each_architecture_has_tensors_of_its_own(
 
 def test_a_tensor_of_another_architecture_has_no_place(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "x.gguf", tensors=weights("qwen2"))
-    with pytest.raises(CheckpointError, match=r"'blk\.\d\.attn_\w\.bias' has no place in a Llama"):
+    with pytest.raises(CheckpointError, match=r"'blk\.\d\.attn_\w\.bias' has no place in a llama"):
         open_model(path)
 
 
@@ -222,7 +222,7 @@ def test_ids_that_end_a_text_include_the_end_of_a_turn(tmp_path: Path) -> None:
         ({"llama.expert_count": 4}, "expert_count: expected no mixture of experts, got 4"),
         ({"llama.rope.scaling.type": "yarn"}, "expected 'none' or 'linear', got 'yarn'"),
         ({"llama.block_count": 3}, r"'blk\.2\.attn_norm\.weight' is missing"),
-        ({"llama.block_count": 1}, r"'blk\.1\.\w+\.weight' has no place in a Llama model"),
+        ({"llama.block_count": 1}, r"'blk\.1\.\w+\.weight' has no place in a llama model"),
     ],
 )
 def test_what_a_configuration_cannot_say_is_refused(

@@ -225,8 +225,8 @@ def test_override_takes_the_place_of_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("speed.rate", "x", "on the command line: speed.rate: expected a number, got 'x'"),
-        ("speed.rat", 1, "on the command line: speed.rat: unknown key. Did you mean 'rate'?"),
+        ("speed.rate", "x", "among the arguments: speed.rate: expected a number, got 'x'"),
+        ("speed.rat", 1, "among the arguments: speed.rat: unknown key. Did you mean 'rate'?"),
         ("steps.a", 1, "steps.a: expected steps to be a table, got 1"),
         ("a..b", 1, "expected a dotted key such as optimizer.rate, got 'a..b'"),
         ("a = 1\nb", 1, "expected a dotted key such as optimizer.rate, got"),

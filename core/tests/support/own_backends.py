@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lmkernel_conformance.canonical import sealed
+from lmkernel_conformance.canonical import with_hash
 from lmkernel_conformance.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def part_of_manifest(prefixes: tuple[str, ...]) -> Manifest:
     """A manifest that asks for fewer cases."""
     whole = read_manifest()
     cases = {name: about for name, about in whole.cases.items() if name.startswith(prefixes)}
-    return Manifest(sealed({**whole.document, "cases": cases}))
+    return Manifest(with_hash({**whole.content, "cases": cases}))
 
 
 def install(folder: Path, name: str, own: Own) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import tokenizers
+from letters import letters
 from vocabulary_samples import CORPUS, TEMPLATE, TEXTS, byte_level, sentencepiece
 
 from lmkernel.errors import InputError, TemplateError
@@ -145,3 +147,16 @@ def test_stream_skips_special_tokens_in_the_middle() -> None:
     stream = tokenizer.stream()
     parts = [stream.push(number) for number in ids]
     assert "".join(parts) + stream.finish() == tokenizer.decode(ids) == "the cat the mat"
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [(9, [1, 5, 6, 7, 2]), (5, [1, 5, 6, 7, 2]), (4, [1, 5, 6, 2]), (1, [1, 2])],
+)
+def test_a_limit_cuts_the_text_and_no_special_token(limit: int, expected: list[int]) -> None:
+    made = letters()
+    made._backend.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<start> $A <end>", special_tokens=[("<start>", 1), ("<end>", 2)]
+    )
+    assert made.encode("cde", limit=limit) == expected
+    assert made.encode("cde", special_tokens=False, limit=limit) == [5, 6, 7][:limit]

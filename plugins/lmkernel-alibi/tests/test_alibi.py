@@ -42,7 +42,7 @@ PROMPTS = [[4, 17, 9], [8, 2, 30, 11, 5, 21], [13]]
 CLOSE: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-12}
 
 
-def drawn(*shape: int, seed: int = 3) -> NDArray[np.float64]:
+def draw(*shape: int, seed: int = 3) -> NDArray[np.float64]:
     return np.random.Generator(np.random.Philox(seed)).normal(size=shape)
 
 
@@ -60,7 +60,7 @@ def model(backend: Backend) -> Model:
 
 @pytest.fixture(scope="module")
 def params(model: Model) -> Any:
-    return model.pack({n: drawn(*v.shape) / 3 for n, v in model.initial(1).items()})
+    return model.pack({n: draw(*v.shape) / 3 for n, v in model.initial(1).items()})
 
 
 def logits(model: Model, params: Any, tokens: list[int], first: int = 0) -> NDArray[np.float64]:
@@ -88,9 +88,9 @@ def test_slopes_of_other_counts_are_filled_from_the_next_power() -> None:
 def test_values_are_those_of_the_definition(backend: Backend, *, causal: bool) -> None:
     ops = backend.ops
     attention = ComponentFactory(backend).create("attention", ATTENTION)
-    host = tree_map(lambda p: drawn(*p.shape), attention.declare())
+    host = tree_map(lambda p: draw(*p.shape), attention.declare())
     positions = np.array([[-1, -1, 0, 1, 2, 3, 4], [0, 1, 2, 3, 4, 5, 6]], np.int32)
-    x = drawn(2, 7, 20, seed=5)
+    x = draw(2, 7, 20, seed=5)
     placed = ops.asarray(positions, "int32")
     view = View(placed, placed, visible(ops, placed, placed, causal=causal))
     params = tree_map(lambda p: ops.asarray(p, "float64"), host)
@@ -159,8 +159,8 @@ def test_a_memory_is_attended_to_as_multi_head_attention_does(backend: Backend) 
         factory.create("attention", AttentionConfig(kind=kind, **options))
         for kind in ("alibi", "multi_head")
     )
-    params = tree_map(lambda p: ops.asarray(drawn(*p.shape), "float64"), plain.declare())
-    hidden, x = (ops.asarray(drawn(1, 3, width), "float64") for width in (12, 20))
+    params = tree_map(lambda p: ops.asarray(draw(*p.shape), "float64"), plain.declare())
+    hidden, x = (ops.asarray(draw(1, 3, width), "float64") for width in (12, 20))
     positions = ops.reshape(ops.arange(0, 3, "int32"), (1, 3))
     view = View(positions, positions, visible(ops, positions, positions, causal=False))
     got, expected = (

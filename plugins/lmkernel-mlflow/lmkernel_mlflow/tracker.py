@@ -59,7 +59,7 @@ class MlflowTracker(Tracker):
             TrackerError: the server cannot be reached, or does not know the run.
         """
         folder = run.folder / "mlflow"
-        with _explained():
+        with _explain_errors():
             folder.mkdir(parents=True, exist_ok=True)
             client = connect(folder)
             run_id = _identity(client, folder, run)
@@ -90,12 +90,12 @@ class MlflowTracker(Tracker):
         try:
             self._commit()
         finally:
-            with _explained():
+            with _explain_errors():
                 self._client.set_terminated(self._run_id, _STATUS[status])
 
     def _commit(self) -> None:
         waiting, self._waiting = self._waiting, []
-        with _explained():
+        with _explain_errors():
             record_metrics(self._client, self._run_id, waiting)
         self._committed = time.monotonic()
 
@@ -113,7 +113,7 @@ def _identity(client: MlflowClient, folder: Path, run: RunInfo) -> str:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def _explain_errors() -> Iterator[None]:
     """Say what to do about what MLflow refuses."""
     try:
         yield

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Delta
 
-__all__ = ["Packed", "linear", "pack_linear", "take_rows", "unpack_linear"]
+__all__ = ["PackedWeight", "linear", "pack_linear", "take_rows", "unpack_linear"]
 
 
 @final
-class Packed:
+class PackedWeight:
     """A weight (out, in), stored as (in, out).
 
     Args:
@@ -33,18 +33,18 @@ class Packed:
         mx.eval(self.columns)  # now, so that the original is not kept by the graph
 
 
-def pack_linear(weight: Array) -> Packed:
+def pack_linear(weight: Array) -> PackedWeight:
     """A copy as (in, out)."""
-    return Packed(weight)
+    return PackedWeight(weight)
 
 
-def unpack_linear(weight: Array | Packed) -> Array:
+def unpack_linear(weight: Array | PackedWeight) -> Array:
     """The weight (out, in)."""
     return mx.transpose(_columns(weight))
 
 
 def linear(
-    x: Array, weight: Array | Packed, bias: Array | None = None, delta: Delta | None = None
+    x: Array, weight: Array | PackedWeight, bias: Array | None = None, delta: Delta | None = None
 ) -> Array:
     """One product for all leading axes, which the bias joins."""
     rows = mx.reshape(x, (-1, x.shape[-1]))
@@ -55,12 +55,12 @@ def linear(
     return mx.reshape(y, (*x.shape[:-1], weight.shape[0]))
 
 
-def take_rows(weight: Array | Packed, indices: Array) -> Array:
+def take_rows(weight: Array | PackedWeight, indices: Array) -> Array:
     """Rows of a weight, or columns of what is stored the other way."""
-    if type(weight) is not Packed:
+    if type(weight) is not PackedWeight:
         return mx.take(weight, indices, 0)
     return mx.moveaxis(mx.take(weight.columns, indices, 1), 0, -1)
 
 
-def _columns(weight: Array | Packed) -> Array:
-    return weight.columns if type(weight) is Packed else mx.transpose(weight)
+def _columns(weight: Array | PackedWeight) -> Array:
+    return weight.columns if type(weight) is PackedWeight else mx.transpose(weight)

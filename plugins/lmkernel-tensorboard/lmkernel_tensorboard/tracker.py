@@ -41,7 +41,7 @@ class TensorBoardTracker(Tracker):
     def __init__(self, file: Path, step: int) -> None:
         self._file = file
         self._step = step
-        with _explained(file):
+        with _explain_errors(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             self._writer = RecordWriter(file.open("xb"))
 
@@ -78,18 +78,18 @@ class TensorBoardTracker(Tracker):
             TrackerError: the disk refuses.
         """
         ending = [events.end(self._step)] if status == "finished" else []
-        with _explained(self._file), contextlib.closing(self._writer):
+        with _explain_errors(self._file), contextlib.closing(self._writer):
             self._write(events.status(self._step, status), *ending)
 
     def _write(self, *written: Event) -> None:
-        with _explained(self._file):
+        with _explain_errors(self._file):
             for event in written:
                 self._writer.write(event.SerializeToString())
             self._writer.flush()
 
 
 @contextlib.contextmanager
-def _explained(file: Path) -> Iterator[None]:
+def _explain_errors(file: Path) -> Iterator[None]:
     """Say what to do about what the disk refuses."""
     try:
         yield

@@ -52,7 +52,7 @@ class WandbTracker(Tracker):
             TrackerError: not logged in, no connection, or the folder cannot be written.
         """
         folder = run.folder / "wandb"
-        with _explained():
+        with _explain_errors():
             folder.mkdir(parents=True, exist_ok=True)
             identity = _identity(folder, run)
             before = last_step(folder, identity) if run.step else -1
@@ -69,7 +69,7 @@ class WandbTracker(Tracker):
             TrackerError: wandb refuses.
         """
         if step > self._recorded:
-            with _explained():
+            with _explain_errors():
                 self._run.log({name: float(value) for name, value in values.items()}, step=step)
 
     def close(self, status: RunStatus) -> None:
@@ -78,7 +78,7 @@ class WandbTracker(Tracker):
         Raises:
             TrackerError: wandb refuses.
         """
-        with _explained():
+        with _explain_errors():
             self._run.finish(exit_code=_EXIT[status])
 
 
@@ -104,7 +104,7 @@ def _begin(run: RunInfo, identity: str) -> Run:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def _explain_errors() -> Iterator[None]:
     """Say what to do about what wandb refuses."""
     try:
         yield

@@ -1,1 +1,1 @@
-"""Mutants made by changing the source of what computes: the backend, compositions, components."""
+"""Mutants made by rule, from the source of the reference backend, compositions and components."""

@@ -1,7 +1,7 @@
-"""Mutants that no case can kill, since they compute the same or what the contract leaves open.
+"""Mutants that no case can kill: they compute the same, or differ where the contract is open.
 
-Constraint: each is named with the change that it makes and a proof; an entry that fits no mutant
-is an error, and the self-test fails on one whose mutant is killed.
+Constraint: an entry names the mutant, its change and a proof. One that fits no mutant is an error,
+and the self-test fails if the suite kills a mutant that is listed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lmkernel_proofs.mechanical.sites import Change
 
-__all__ = ["FILE", "Equivalent", "read_equivalents", "unmatched"]
+__all__ = ["FILE", "Equivalent", "read_equivalents", "unmatched_entries"]
 
 FILE = Path(__file__).with_name("equivalents.toml")
 
@@ -26,12 +26,12 @@ FILE = Path(__file__).with_name("equivalents.toml")
 @final
 @dataclass(frozen=True)
 class Equivalent:
-    """A mutant that is none.
+    """A mutant that computes nothing wrong.
 
     Args:
-        id: of the mutant.
-        change: the text of what it changes.
-        proof: why that makes no difference.
+        id: name of the mutant.
+        change: code before and after, as `Change.text` has it.
+        proof: reason why that makes no difference.
     """
 
     id: str
@@ -40,29 +40,29 @@ class Equivalent:
 
 
 def read_equivalents(path: Path = FILE) -> dict[str, Equivalent]:
-    """All of the file, by id.
+    """Read the file of equivalents, by id.
 
     Raises:
         ConfigError: an entry lacks its proof, or names a mutant that another names.
     """
     found: dict[str, Equivalent] = {}
     for entry in tomllib.loads(path.read_text(encoding="utf-8"))["equivalent"]:
-        for one in _named(entry, path):
+        for one in _parse_entry(entry, path):
             if one.id in found:
                 raise ConfigError(f"{path}: {one.id} is there twice")
             found[one.id] = one
     return found
 
 
-def _named(entry: dict[str, Any], path: Path) -> list[Equivalent]:
+def _parse_entry(entry: dict[str, Any], path: Path) -> list[Equivalent]:
     mutants, proof = entry.get("mutants", {}), entry.get("proof", "").strip()
     if not mutants or not proof:
         raise ConfigError(f"{path}: expected mutants and a proof in {entry}")
     return [Equivalent(name, change, proof) for name, change in mutants.items()]
 
 
-def unmatched(entries: Iterable[Equivalent], changes: Iterable[Change]) -> list[str]:
-    """Entries that fit no mutant, a line each."""
+def unmatched_entries(entries: Iterable[Equivalent], changes: Iterable[Change]) -> list[str]:
+    """Complaints about entries that fit no mutant, a line each."""
     there = {change.id: change.text for change in changes}
     found = []
     for entry in entries:

@@ -1,7 +1,7 @@
-"""Puts a mutant into the running modules, and takes it out again.
+"""Installs a mutant in the running modules, and takes it out again.
 
-Constraints: nothing is imported anew and no file is written. The code of live functions is
-exchanged, so that whoever holds one runs the mutant; a number at the top of a module is given its
+Constraints: nothing is imported again and no file is written. Live functions get another code
+object, so that everybody who holds one runs the mutant; a number at the top of a module gets its
 other value there.
 """
 
@@ -18,14 +18,17 @@ from lmkernel_proofs.mechanical.sites import Change, Site, sites
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["installed", "live_functions"]
+__all__ = ["install", "live_functions"]
 
 _Key = tuple[str, str, int]
 Live = dict[str, list[FunctionType]]
 
 
 def live_functions() -> Live:
-    """Every function there is, by its file."""
+    """Every function of this process, by its file.
+
+    From the garbage collector, since a closure or a table may hold a function that no module names.
+    """
     found: Live = {}
     for thing in gc.get_objects():
         if isinstance(thing, FunctionType):
@@ -34,19 +37,19 @@ def live_functions() -> Live:
 
 
 @contextlib.contextmanager
-def installed(change: Change, live: Live | None = None) -> Iterator[None]:
-    """Run with the mutant.
+def install(change: Change, live: Live | None = None) -> Iterator[None]:
+    """Run the block with the mutant installed.
 
     Args:
-        change: from `changes`.
-        live: from `live_functions`, if it is known.
+        change: mutant, one of `changes`.
+        live: result of `live_functions`, where the caller has it already.
 
     Raises:
-        LookupError: the source has no such change, or nothing that runs would notice it.
+        LookupError: the source has no such change, or no live function holds the code.
     """
-    change.source.loaded()
+    change.source.load()
     own = (live or live_functions()).get(change.source.file, [])
-    undo = _renamed(change) if change.top else _exchanged(change, own)
+    undo = _rebind_names(change) if change.top else _exchange_code(change, own)
     if not undo:
         raise LookupError(f"{change.id}: nothing that runs holds the code that it changes")
     try:
@@ -56,8 +59,10 @@ def installed(change: Change, live: Live | None = None) -> Iterator[None]:
             setattr(thing, name, value)
 
 
-def _exchanged(change: Change, functions: list[FunctionType]) -> list[tuple[Any, str, Any]]:
-    """Exchange code; returns what undoes it."""
+def _exchange_code(change: Change, functions: list[FunctionType]) -> list[tuple[Any, str, Any]]:
+    """Exchange the code of live functions; returns the attributes that undo it."""
+    # Both compiled here, so that they differ in nothing but the change: the code that runs now may
+    # be of another compilation (see `_keep_names`). A function is exchanged where the two differ.
     right, wrong = _codes(change, changed=False), _codes(change, changed=True)
     undo: list[tuple[Any, str, Any]] = []
     for f in functions:
@@ -69,7 +74,7 @@ def _exchanged(change: Change, functions: list[FunctionType]) -> list[tuple[Any,
 
 
 def _codes(change: Change, *, changed: bool) -> dict[_Key, CodeType]:
-    """The code of every function of the source; both ways alike but for the change."""
+    """Compile the source and return the code of all its functions."""
     tree = change.source.tree()
     site = _find(change, tree)
     _keep_names(site)
@@ -88,7 +93,11 @@ def _find(change: Change, tree: ast.Module) -> Site:
 
 
 def _keep_names(site: Site) -> None:
-    """Name what an inner function names: code is only exchanged for code of the same closure."""
+    """Make every inner function name all that it names now, whatever the change removes.
+
+    Python refuses to exchange code whose number of free variables differs. A branch that never
+    runs keeps the closure as it is when the mutant drops the last use of a variable.
+    """
     inner = [f for f in site.around[1:] if isinstance(f, ast.FunctionDef)]
     for f in inner:
         names = {x.id for x in ast.walk(f) if isinstance(x, ast.Name)}
@@ -109,12 +118,12 @@ def _key(code: CodeType) -> _Key:
     return (code.co_filename, code.co_qualname, code.co_firstlineno)
 
 
-def _renamed(change: Change) -> list[tuple[Any, str, Any]]:
-    """Give names of a module the values of the changed statement; returns what undoes it."""
+def _rebind_names(change: Change) -> list[tuple[Any, str, Any]]:
+    """Rebind names of a module by running the changed statement; returns what undoes it."""
     tree = change.source.tree()
     site = _find(change, tree)
     site.apply()
-    module = change.source.loaded()
+    module = change.source.load()
     scope = dict(vars(module))
     only = ast.fix_missing_locations(ast.Module([site.statement], []))
     exec(compile(only, change.source.file, "exec"), scope)  # noqa: S102 - a statement of our own

@@ -1,6 +1,7 @@
-"""What is done to a node of a syntax tree: a mutator gives the nodes that may stand in its place.
+"""Mutators: functions that yield the nodes which may replace a node of a syntax tree.
 
-Constraint: a mutator sees one node and how it is used; it changes nothing in place.
+Constraint: a mutator sees one node and how it is used, and changes nothing in place. It is as small
+as an honest slip, and leaves out what could only crash or change nothing.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from lmkernel_proofs.mechanical.tables import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["MUTATORS", "Use", "called", "number"]
+__all__ = ["MUTATORS", "Use", "callee_name", "number"]
 
 
 @final
 @dataclass(frozen=True)
 class Use:
-    """Where a node stands.
+    """Where a node stands in the tree.
 
     Args:
-        parent: the node around it.
-        field: the parent's field that holds it.
+        parent: node around it.
+        field: name of the parent's field that holds it.
     """
 
     parent: ast.AST
@@ -40,9 +41,10 @@ class Use:
 
 
 _TINY = 1e-3
+"""Numbers below it, such as an ε, are multiplied by ten: 1 % of them would drown in rounding."""
 
 
-def _changed(node: Any, **fields: Any) -> Any:
+def _copy_with(node: Any, **fields: Any) -> Any:
     new = copy.copy(node)
     for name, value in fields.items():
         setattr(new, name, value)
@@ -50,16 +52,16 @@ def _changed(node: Any, **fields: Any) -> Any:
 
 
 def _arithmetic(node: ast.AST, _: Use) -> Iterator[ast.AST]:
-    """An operator for another."""
+    """Exchange an operator for its opposite."""
     known = isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in ARITHMETIC
     if known and not _words(node):
-        yield _changed(node, op=ARITHMETIC[type(node.op)]())  # type: ignore[attr-defined]  # it has one
+        yield _copy_with(node, op=ARITHMETIC[type(node.op)]())  # type: ignore[attr-defined]  # it has one
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitAnd, ast.BitOr)):
-        yield _changed(node, op=ast.BitOr() if isinstance(node.op, ast.BitAnd) else ast.BitAnd())
+        yield _copy_with(node, op=ast.BitOr() if isinstance(node.op, ast.BitAnd) else ast.BitAnd())
 
 
 def _words(node: ast.AST) -> bool:
-    """Whether it puts a text together."""
+    """Whether the operator joins or repeats a text, which computes nothing."""
     return any(isinstance(x, ast.Constant) and isinstance(x.value, str) for x in _sides(node))
 
 
@@ -68,10 +70,10 @@ def _sides(node: ast.AST) -> list[ast.AST]:
 
 
 def _compare(node: ast.AST, _: Use) -> Iterator[ast.AST]:
-    """The boundary moved, and the other way round."""
+    """Move the boundary of a comparison, and turn it round."""
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
         for other in COMPARE.get(type(node.ops[0]), ()):
-            yield _changed(node, ops=[other()])
+            yield _copy_with(node, ops=[other()])
 
 
 def number(node: ast.AST) -> int | float | None:
@@ -85,12 +87,13 @@ def number(node: ast.AST) -> int | float | None:
 
 
 def _constant(node: ast.AST, use: Use) -> Iterator[ast.AST]:
-    """The next integer; 1 % more, or ten times as much of what is tiny; an axis from the front."""
+    """Take the next integer, a float 1 % larger, ten times a tiny one, axis 0 for axis -1."""
     value = number(node)
     if value is None:
         return
     if isinstance(value, int):
         yield _literal(node, value - 1 if value < 0 else value + 1)
+        # -1 in a call is nearly always the last axis, and a slip there gives the first.
         if value == -1 and isinstance(use.parent, (ast.Call, ast.keyword)):
             yield _literal(node, 0)
     else:
@@ -104,104 +107,106 @@ def _literal(node: Any, value: float) -> ast.AST:
 
 
 def _boolean(node: ast.AST, use: Use) -> Iterator[ast.AST]:
-    """True for False, unless it only says what to refuse."""
+    """Exchange True and False, but for ``strict=``, which only decides what is refused."""
     refusing = isinstance(use.parent, ast.keyword) and use.parent.arg == "strict"
     if isinstance(node, ast.Constant) and isinstance(node.value, bool) and not refusing:
-        yield _changed(node, value=not node.value)
+        yield _copy_with(node, value=not node.value)
 
 
 def _keyword(node: ast.AST, _: Use) -> Iterator[ast.AST]:
-    """An argument that has a default is left out."""
+    """Leave out a keyword argument that has a default."""
     if isinstance(node, ast.Call):
         for word in node.keywords:
             if word.arg in OPTIONAL:
-                yield _changed(node, keywords=[k for k in node.keywords if k is not word])
+                yield _copy_with(node, keywords=[k for k in node.keywords if k is not word])
 
 
-def called(node: ast.Call) -> str:
-    """The last name of what is called."""
+def callee_name(node: ast.Call) -> str:
+    """The last name of the function that a call names, or an empty text."""
     f = node.func
     return f.attr if isinstance(f, ast.Attribute) else f.id if isinstance(f, ast.Name) else ""
 
 
 def _swap(node: ast.AST, _: Use) -> Iterator[ast.AST]:
-    """The last two arguments in each other's place."""
-    if not isinstance(node, ast.Call) or called(node) in UNORDERED:
+    """Exchange the last two arguments, where that could go unnoticed."""
+    if not isinstance(node, ast.Call) or callee_name(node) in UNORDERED:
         return
     pair = node.args[-2:]
     if len(pair) == len({ast.dump(x) for x in pair}) == 2 and all(map(_plain, pair)):  # noqa: PLR2004 - a pair
-        yield _changed(node, args=[*node.args[:-2], pair[1], pair[0]])
+        yield _copy_with(node, args=[*node.args[:-2], pair[1], pair[0]])
 
 
 def _plain(x: ast.AST) -> bool:
+    """Whether an expression may be an array: exchanging anything else could only crash."""
     literal = number(x) is not None or isinstance(x, (ast.Constant, ast.Tuple, ast.List))
     whole = isinstance(x, ast.Name) and x.id in ("ops", "c", "config", "params", "dtype")
     return not (literal or whole or isinstance(x, (ast.Starred, ast.Lambda)))
 
 
 def _order(node: ast.AST, use: Use) -> Iterator[ast.AST]:
-    """Neighbours of a list or of a row of axes in each other's place."""
+    """Exchange neighbours in a pair, or in a permutation of axes."""
     if not isinstance(node, (ast.List, ast.Tuple)) or isinstance(use.parent, ast.Subscript):
         return
     elements = node.elts
     axes = len(elements) > 2 and all(number(x) is not None for x in elements)  # noqa: PLR2004 - rows of axes
     given = isinstance(use.parent, (ast.Call, ast.Return)) and len(elements) == 2  # noqa: PLR2004 - a pair
     if axes:
-        yield _changed(node, elts=[elements[1], elements[0], *elements[2:]])
-        yield _changed(node, elts=[*elements[:-2], elements[-1], elements[-2]])
+        yield _copy_with(node, elts=[elements[1], elements[0], *elements[2:]])
+        yield _copy_with(node, elts=[*elements[:-2], elements[-1], elements[-2]])
     elif given and all(map(_plain, elements)) and number(elements[0]) is None:
-        yield _changed(node, elts=elements[::-1])
+        yield _copy_with(node, elts=elements[::-1])
 
 
 def _slice(node: ast.AST, _: Use) -> Iterator[ast.AST]:
-    """A bound moved by one."""
+    """Move a bound of a slice by one."""
     if isinstance(node, ast.Slice):
         for name in ("lower", "upper"):
             bound = getattr(node, name)
+            # A literal bound is the business of the mutator of constants.
             if bound is not None and number(bound) is None:
                 moved = ast.BinOp(bound, ast.Add(), ast.Constant(1))
-                yield _changed(node, **{name: ast.copy_location(moved, bound)})
+                yield _copy_with(node, **{name: ast.copy_location(moved, bound)})
 
 
 def _condition(node: ast.AST, use: Use) -> Iterator[ast.AST]:
-    """A test the other way round, and ``and`` for ``or``."""
+    """Negate a test, and exchange ``and`` and ``or``."""
     if isinstance(node, ast.BoolOp):
-        yield _changed(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And())
-    if use.field in ("test", "ifs") and isinstance(node, ast.expr) and not _compared(node):
+        yield _copy_with(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And())
+    if use.field in ("test", "ifs") and isinstance(node, ast.expr) and not _is_comparison(node):
         yield ast.copy_location(ast.UnaryOp(ast.Not(), node), node)
 
 
-def _compared(node: ast.AST) -> bool:
-    """Whether the mutator of comparisons turns it round already."""
+def _is_comparison(node: ast.AST) -> bool:
+    """Whether `_compare` turns it round already."""
     return isinstance(node, ast.Compare) and len(node.ops) == 1
 
 
 def _minus(node: ast.AST, _: Use) -> Iterator[ast.AST]:
-    """A sign or a negation dropped."""
+    """Drop a sign or a negation."""
     signs = (ast.USub, ast.Invert, ast.Not)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, signs) and number(node) is None:
         yield node.operand
 
 
 def _name(node: ast.AST, use: Use) -> Iterator[ast.AST]:
-    """A function for its like."""
+    """Call a function's sibling, such as ``max`` for ``min``."""
     if not (isinstance(use.parent, ast.Call) and use.field == "func"):
         return
     if isinstance(node, ast.Attribute) and node.attr in NAMES:
-        yield _changed(node, attr=NAMES[node.attr])
+        yield _copy_with(node, attr=NAMES[node.attr])
     if isinstance(node, ast.Name) and node.id in ("min", "max", "any", "all"):
-        yield _changed(node, id=NAMES[node.id])
+        yield _copy_with(node, id=NAMES[node.id])
 
 
 def _term(node: ast.AST, _: Use) -> Iterator[ast.AST]:
-    """The second term of a sum, or factor of a product, dropped."""
+    """Drop the second term of a sum or factor of a product."""
     kept = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.BitAnd)
     if isinstance(node, ast.BinOp) and isinstance(node.op, kept) and not _words(node):
         yield node.left
 
 
 def _statement(node: ast.AST, _: Use) -> Iterator[ast.AST]:
-    """What is done in place is left undone."""
+    """Leave out a statement that works in place."""
     done = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
     if isinstance(node, ast.AugAssign) or done:
         yield ast.copy_location(ast.Pass(), node)
@@ -224,4 +229,4 @@ MUTATORS: Mapping[str, Callable[[ast.AST, Use], Iterator[ast.AST]]] = MappingPro
         "term": _term,
     }
 )
-"""By name; a mutant is named after one."""
+"""The mutators by name, which is part of the name of a mutant."""

@@ -1,7 +1,7 @@
-"""Where a source can be mutated, in the order of the text; each change has a stable name.
+"""Finds where a source can be mutated, in the order of its text; each change has a stable name.
 
-Constraints: only what computes is mutated: no string, docstring, annotation, decorator, default or
-import, nothing inside ``raise``, and no condition that leads to nothing else.
+Constraint: only what computes is mutated: no string, docstring, annotation, decorator, default or
+import, nothing inside ``raise``, and no condition that leads to a ``raise`` alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel_proofs.mechanical.mutators import MUTATORS, Use, called, number
+from lmkernel_proofs.mechanical.mutators import MUTATORS, Use, callee_name, number
 from lmkernel_proofs.mechanical.sources import LOADING, SOURCES, Source
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ class Change:
     """One mutant of a source.
 
     Args:
-        id: such as ``composed/attention.py:_weights:compare.2``.
-        source: the module.
-        function: its qualified name, or that of a number at the top of the module.
-        mutator: what was done, of `MUTATORS`.
-        before: the text of the node.
-        after: the text in its place.
-        lines: the first and last line whose running means that it was reached.
-        top: the names that it gives another value, where it is not in a function.
+        id: name, such as ``composed/attention.py:_weights:compare.2``.
+        source: module that is changed.
+        function: qualified name of the function, or of a number at the top of the module.
+        mutator: name of the mutator in `MUTATORS`.
+        before: code of the node.
+        after: code in its place.
+        lines: first and last line of the statement; a case that runs one of them reaches it.
+        top: names at the top of the module that get another value; empty inside a function.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Change:
 
     @property
     def text(self) -> str:
-        """What is changed, in a line."""
+        """The code before and after, in a line."""
         return f"{self.before} → {self.after}"
 
 
@@ -70,11 +70,11 @@ class Site:
     """A change with its place in one tree.
 
     Args:
-        change: what is done.
-        place: the list or the node that holds the old node, and the index or field there.
-        new: the new node.
-        around: the functions that it is in, from the outermost.
-        statement: the statement at the top of the module that it is in.
+        change: change to make.
+        place: list or node that holds the old node, and the index or field there.
+        new: node to put in its place.
+        around: functions around it, outermost first.
+        statement: statement at the top of the module around it.
     """
 
     change: Change
@@ -84,7 +84,7 @@ class Site:
     statement: ast.stmt
 
     def apply(self) -> None:
-        """Change the tree."""
+        """Change the tree in place."""
         holder, key = self.place
         if isinstance(holder, list):
             holder[key] = self.new
@@ -95,7 +95,7 @@ class Site:
 @final
 @dataclass(frozen=True)
 class _Spot:
-    """What is known of a place on the way down."""
+    """What is known about a place on the way down the tree."""
 
     source: Source
     statement: ast.stmt
@@ -113,7 +113,11 @@ def changes() -> list[Change]:
 
 
 def sites(source: Source, tree: ast.Module) -> Iterator[Site]:
-    """Every place of a tree that can be changed, with every change."""
+    """Every change that can be made to a tree, with its place.
+
+    Only three kinds of statement at the top of a module compute: definitions, numbers, and calls
+    that register a lambda.
+    """
     seen: Counter[str] = Counter()
     for statement in tree.body:
         spot = _Spot(source, statement, seen=seen)
@@ -122,7 +126,7 @@ def sites(source: Source, tree: ast.Module) -> Iterator[Site]:
         elif isinstance(statement, ast.Assign) and not _names(statement)[0].startswith("__"):
             yield from _top(statement, spot)
         elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-            yield from _registered(statement.value, spot)
+            yield from _lambda_arguments(statement.value, spot)
 
 
 def _names(statement: ast.Assign) -> tuple[str, ...]:
@@ -131,7 +135,7 @@ def _names(statement: ast.Assign) -> tuple[str, ...]:
 
 
 def _top(statement: ast.Assign, spot: _Spot) -> Iterator[Site]:
-    """Numbers at the top of a module, and what is computed of them."""
+    """Changes of numbers at the top of a module, and of expressions over them."""
     names = _names(statement)
     if not any(isinstance(n, ast.Lambda) for n in ast.walk(statement)):
         lines = (statement.lineno, statement.end_lineno or statement.lineno)
@@ -139,8 +143,8 @@ def _top(statement: ast.Assign, spot: _Spot) -> Iterator[Site]:
         yield from _inside(statement, "value", here)
 
 
-def _registered(call: ast.Call, spot: _Spot) -> Iterator[Site]:
-    """Functions without a name that a call at the top of a module is given."""
+def _lambda_arguments(call: ast.Call, spot: _Spot) -> Iterator[Site]:
+    """Changes inside lambdas that are arguments of a call at the top of a module."""
     first = ast.unparse(call.args[0]) if call.args else ""
     name = f"{ast.unparse(call.func)}({first})"
     for x in call.args:
@@ -151,39 +155,42 @@ def _registered(call: ast.Call, spot: _Spot) -> Iterator[Site]:
 
 
 def _function(node: Any, spot: _Spot) -> Iterator[Site]:
-    """What is in a class, or in a function and those that it makes."""
+    """Changes inside a class, or inside a function and the functions that it defines."""
     around = (*spot.around, node) if isinstance(node, _FUNCTIONS) else spot.around
     here = replace(spot, names=(*spot.names, node.name), around=around)
-    computes = isinstance(node, _FUNCTIONS) and not _loading(here)
+    computes = isinstance(node, _FUNCTIONS) and not _only_assembles(here)
     for i, child in enumerate(node.body):
         if isinstance(child, (*_FUNCTIONS, ast.ClassDef)):
             yield from _function(child, here)
-        elif computes and not _refusing(child):
+        elif computes and not _only_refuses(child):
             yield from _node(child, Use(node, "body"), (node.body, i), _at(here, child))
 
 
-def _loading(spot: _Spot) -> bool:
+def _only_assembles(spot: _Spot) -> bool:
     return f"{spot.source.label}:{'.'.join(spot.names)}" in LOADING
 
 
 def _at(spot: _Spot, node: Any) -> _Spot:
-    """The lines of a statement; of one that holds others, those of its head."""
+    """The spot of a statement; one that holds others has the lines of its head alone.
+
+    A loop or branch is reached when its head runs, and not only when its body does.
+    """
     end = node.end_lineno
     if hasattr(node, "body") and isinstance(node.body, list):
         end = max(node.lineno, node.body[0].lineno - 1)
     return replace(spot, lines=(node.lineno, end))
 
 
-def _refusing(node: ast.AST) -> bool:
-    """Whether it is there to refuse what is wrong, and for nothing else."""
+def _only_refuses(node: ast.AST) -> bool:
+    """Whether a statement does nothing but refuse bad input."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        return called(node.value) in ("require", "known_options")
+        return callee_name(node.value) in ("require", "known_options")
     only = isinstance(node, ast.If) and not node.orelse
     return only and all(isinstance(x, ast.Raise) for x in node.body)  # type: ignore[attr-defined]  # an If
 
 
 def _inside(parent: ast.AST, name: str, spot: _Spot) -> Iterator[Site]:
-    """The nodes of one field; an extent of -1 has no neighbour that means anything."""
+    """Changes of the nodes in one field."""
     value = getattr(parent, name, None)
     if isinstance(value, ast.AST):
         yield from _node(value, Use(parent, name), (parent, name), spot)
@@ -194,24 +201,26 @@ def _inside(parent: ast.AST, name: str, spot: _Spot) -> Iterator[Site]:
 
 
 def _node(node: ast.AST, use: Use, place: tuple[Any, Any], spot: _Spot) -> Iterator[Site]:
-    if isinstance(node, _SKIPPED) or _refusing(node) or _is_doc(node):
+    if isinstance(node, _SKIPPED) or _only_refuses(node) or _is_doc(node):
         return
     if isinstance(node, _FUNCTIONS):
         yield from _function(node, spot)
         return
     if isinstance(node, ast.stmt):
         spot = _at(spot, node)
+    # The -1 of a reshape stands for "the rest": no other number means anything in its place.
     if not (spot.shaping and number(node) == -1):
-        yield from _mutated(node, use, place, spot)
+        yield from _mutants(node, use, place, spot)
+    # A negative number is two nodes and one constant: going on inside would change it twice.
     if number(node) is not None or _row_of_axes(node, use):
         return
-    if isinstance(node, ast.Call) and called(node) == "reshape":
+    if isinstance(node, ast.Call) and callee_name(node) == "reshape":
         spot = replace(spot, shaping=True)
     for name in (x for x in node._fields if x not in _FIELDS):
         yield from _inside(node, name, spot)
 
 
-def _mutated(node: ast.AST, use: Use, place: tuple[Any, Any], spot: _Spot) -> Iterator[Site]:
+def _mutants(node: ast.AST, use: Use, place: tuple[Any, Any], spot: _Spot) -> Iterator[Site]:
     for name, mutator in MUTATORS.items():
         for new in mutator(node, use):
             yield _site(name, node, new, place, spot)
@@ -222,7 +231,10 @@ def _is_doc(node: ast.AST) -> bool:
 
 
 def _row_of_axes(node: ast.AST, use: Use) -> bool:
-    """Axes are exchanged as a whole: another number among them is no permutation."""
+    """Whether it is a permutation of axes, which `_order` changes as a whole.
+
+    With another number among them it would be no permutation, and only crash.
+    """
     many = isinstance(node, ast.Tuple) and len(node.elts) > 2  # noqa: PLR2004 - a row
     given = isinstance(use.parent, ast.Call)
     return many and given and all(number(x) is not None for x in node.elts)  # type: ignore[attr-defined]  # a tuple
@@ -246,5 +258,5 @@ def _site(mutator: str, node: Any, new: Any, place: tuple[Any, Any], spot: _Spot
 
 
 def _text(node: ast.AST) -> str:
-    """In one line."""
+    """The code of a node in one line."""
     return " ".join(ast.unparse(node).split())

@@ -1,6 +1,6 @@
 """The modules that are mutated, and their syntax trees.
 
-Constraint: none of the suite's oracle is among them.
+Constraint: no module of the oracle is among them, since it is what judges.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ __all__ = ["LOADING", "SOURCES", "Source"]
 @final
 @dataclass(frozen=True)
 class Source:
-    """A module by its name."""
+    """A module that is mutated, by its dotted name."""
 
     module: str
 
     @property
     def label(self) -> str:
-        """A short path that names it, such as ``composed/attention.py``."""
+        """Its short path, such as ``composed/attention.py``."""
         return f"{self.module.removeprefix('lmkernel.').replace('.', '/')}.py"
 
     @property
     def file(self) -> str:
-        """Where it is, as code objects name it."""
+        """Its file, spelt as code objects spell it."""
         return _file(self.module)
 
     def tree(self) -> ast.Module:
-        """A fresh tree, which may be changed."""
+        """Parse it afresh, so that the tree may be changed."""
         return ast.parse(Path(self.file).read_text(encoding="utf-8"))
 
-    def loaded(self) -> ModuleType:
-        """The module itself."""
+    def load(self) -> ModuleType:
+        """Import the module."""
         return importlib.import_module(self.module)
 
 
@@ -72,7 +72,7 @@ SOURCES = (
     *_sources("lmkernel.training.step", "clipping gradients schedules update"),
     Source("lmkernel.generation.sampling"),
 )
-"""The reference backend, the compositions, the components, and what trains and draws with them."""
+"""The reference backend, the compositions, the components, optimizers, steps and sampling."""
 
 LOADING = frozenset(
     {
@@ -83,4 +83,7 @@ LOADING = frozenset(
         "lmkernel_numpy/overrides.py:_guarded",
     }
 )
-"""Functions that only put others together, once, when a module or a backend is loaded."""
+"""Functions that only put others together, once, when a module or a backend is loaded.
+
+No case could reach them: they have run before the first one.
+"""

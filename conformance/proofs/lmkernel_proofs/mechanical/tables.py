@@ -1,4 +1,4 @@
-"""What mutators exchange for what."""
+"""Tables of the mutators: operators, comparisons and names, and what replaces each."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ OPTIONAL = frozenset(
     {"keepdims", "reverse", "window", "softcap", "bias", "key", "memory", "cache", "across", "aux"}
     | {"segments", "state", "initial", "axis"}
 )
-"""Arguments that have defaults, so that a call without them is still a call."""
+"""Keyword arguments that have defaults, so that a call without one still works."""
 UNORDERED = frozenset(
     {"min", "max", "minimum", "maximum", "add", "multiply", "isinstance", "getattr", "constant"}
     | {"einsum", "result_type", "full", "asarray", "astype", "reshape", "permute_dims", "cast"}
     | {"broadcast_to", "declare_linear", "declare_norm", "range", "arange", "empty", "zeros"}
     | {"require", "replace", "zip"}
 )
-"""Calls whose arguments commute, or are of kinds that cannot stand for one another."""
+"""Calls whose last two arguments commute, or are of kinds that cannot stand for each other."""

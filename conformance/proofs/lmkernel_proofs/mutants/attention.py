@@ -1,4 +1,4 @@
-"""Broken attention, masks and caches."""
+"""Broken attention, masks, RoPE and KV caches."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ def _constant(ops: Any, value: float, like: Any) -> Any:
     return ops.full((), value, ops.dtype(like))
 
 
-def _grouped(ops: Any, x: Any, heads: int, *, strided: bool = False) -> Any:
-    """Keys repeated for every query head; ``strided`` pairs head h with key head h mod kv."""
+def _repeat_heads(ops: Any, x: Any, heads: int, *, strided: bool = False) -> Any:
+    """Repeat keys for every query head; ``strided`` pairs query head h with key head h mod kv."""
     kv = x.shape[1]
     index = np.arange(heads) % kv if strided else np.arange(heads) // (heads // kv)
     return ops.take(x, ops.asarray(index, "int32"), 1)
 
 
 def _scores(ops: Any, q: Any, k: Any, scale: float) -> Any:
-    keys = _grouped(ops, k, q.shape[1])
+    keys = _repeat_heads(ops, k, q.shape[1])
     return ops.matmul(q, ops.permute_dims(keys, (0, 1, 3, 2))) * _constant(ops, scale, q)
 
 
-def _mixed(ops: Any, weights: Any, v: Any) -> Any:
-    return ops.matmul(weights, _grouped(ops, v, weights.shape[1]))
+def _mix_values(ops: Any, weights: Any, v: Any) -> Any:
+    return ops.matmul(weights, _repeat_heads(ops, v, weights.shape[1]))
 
 
-def blind(ops: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
-    """A fused path for square scores forgets the mask."""
+def no_square_mask(ops: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
+    """A fast path for as many queries as keys forgets the mask."""
     return ops.attention(q, k, v, None if q.shape[2] == k.shape[2] else mask, **options)
 
 
-def inverted(ops: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
-    """True hides."""
+def invert_mask(ops: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
+    """True hides a key instead of showing it."""
     return ops.attention(q, k, v, None if mask is None else ~mask, **options)
 
 
-def top_left(ops: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
+def top_left_mask(ops: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
     """A causal mask of fewer queries than keys is aligned at the top left."""
     time, slots = q.shape[2], k.shape[2]
     if mask is not None and 1 < time < slots:
@@ -49,88 +49,88 @@ def top_left(ops: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any
     return ops.attention(q, k, v, mask, **options)
 
 
-def _filled(ops: Any, q: Any, k: Any, mask: Any, scale: float, low: float) -> Any:
+def _fill_scores(ops: Any, q: Any, k: Any, mask: Any, scale: float, low: float) -> Any:
     scores = _scores(ops, q, k, scale)
     return scores if mask is None else ops.where(mask, scores, _constant(ops, low, scores))
 
 
-def infinite(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **_: Any) -> Any:
-    """Hidden scores are -∞, so a row of them is NaN."""
+def infinite_fill(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **_: Any) -> Any:
+    """Hidden scores are -∞, so a row that sees nothing is NaN."""
     with np.errstate(invalid="ignore"):
-        return _mixed(ops, ops.softmax(_filled(ops, q, k, mask, scale, -np.inf)), v)
+        return _mix_values(ops, ops.softmax(_fill_scores(ops, q, k, mask, scale, -np.inf)), v)
 
 
-def uniform(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **_: Any) -> Any:
-    """Hidden scores are very low, so a row of them is uniform."""
-    return _mixed(ops, ops.softmax(_filled(ops, q, k, mask, scale, -1e30)), v)
+def finite_fill(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **_: Any) -> Any:
+    """Hidden scores are a very low number, so a row that sees nothing is uniform."""
+    return _mix_values(ops, ops.softmax(_fill_scores(ops, q, k, mask, scale, -1e30)), v)
 
 
-def leaking(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **options: Any) -> Any:
-    """Weights of hidden slots are zero, but zero times NaN is NaN."""
+def leak_nan(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **options: Any) -> Any:
+    """Hidden slots get the weight zero, and zero times NaN is NaN."""
     right = ops.attention(q, k, v, mask, scale=scale, **options)
     if mask is None:
         return right
-    weights = ops.softmax(_filled(ops, q * _constant(ops, 0.0, q), k, None, scale, 0.0))
-    return right + _mixed(ops, weights, v) * _constant(ops, 0.0, q)
+    weights = ops.softmax(_fill_scores(ops, q * _constant(ops, 0.0, q), k, None, scale, 0.0))
+    return right + _mix_values(ops, weights, v) * _constant(ops, 0.0, q)
 
 
-def twice_hidden(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **_: Any) -> Any:
+def add_minimum_twice(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **_: Any) -> Any:
     """The lowest number is added for the causal mask, and again for the padding."""
     scores = _scores(ops, q, k, scale)
     if mask is not None:
         low = float(np.finfo(ops.dtype(scores)).min)
         with np.errstate(over="ignore", invalid="ignore"):
             added = ops.where(mask, _constant(ops, 0.0, q), _constant(ops, low, q))
-            return _mixed(ops, ops.softmax(scores + added + added), v)
-    return _mixed(ops, ops.softmax(scores), v)
+            return _mix_values(ops, ops.softmax(scores + added + added), v)
+    return _mix_values(ops, ops.softmax(scores), v)
 
 
-def shallow(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **_: Any) -> Any:
-    """Hidden scores are -1e4, which visible ones may be below."""
-    return _mixed(ops, ops.softmax(_filled(ops, q, k, mask, scale, -1e4)), v)
+def shallow_fill(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **_: Any) -> Any:
+    """Hidden scores are -1e4, and visible ones may be lower than that."""
+    return _mix_values(ops, ops.softmax(_fill_scores(ops, q, k, mask, scale, -1e4)), v)
 
 
 def own_scale(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **options: Any) -> Any:
-    """The scale is head_dim^-½, whatever was asked for."""
+    """The scale is head_dim^-½, whatever the caller asks for."""
     del scale
     return ops.attention(q, k, v, mask, scale=q.shape[-1] ** -0.5, **options)
 
 
-def unscaled(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **options: Any) -> Any:
+def no_scale(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **options: Any) -> Any:
     """No scale at all."""
     del scale
     return ops.attention(q, k, v, mask, scale=1.0, **options)
 
 
-def strided(ops: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
+def stride_heads(ops: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
     """Query head h uses key head h mod kv_heads."""
-    keys, values = (_grouped(ops, x, q.shape[1], strided=True) for x in (k, v))
+    keys, values = (_repeat_heads(ops, x, q.shape[1], strided=True) for x in (k, v))
     return ops.attention(q, keys, values, mask, **options)
 
 
-def overflowing(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **more: Any) -> Any:
+def no_maximum(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **more: Any) -> Any:
     """The maximum is not subtracted when there is no mask."""
     if mask is not None or any(x is not None for x in more.values()):
         return ops.attention(q, k, v, mask, scale=scale, **more)
     with np.errstate(over="ignore", invalid="ignore"):
         powers = ops.exp(_scores(ops, q, k, scale))
-        return _mixed(ops, powers / ops.sum(powers, -1, keepdims=True), v)
+        return _mix_values(ops, powers / ops.sum(powers, -1, keepdims=True), v)
 
 
-def capless(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, softcap: Any = None, **o: Any) -> Any:
-    """The bound on scores is forgotten."""
+def no_softcap(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, softcap: Any = None, **o: Any) -> Any:
+    """The soft cap on scores is forgotten."""
     del softcap
     return ops.attention(q, k, v, mask, **o)
 
 
-def biasless(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, bias: Any = None, **o: Any) -> Any:
-    """The bias is scaled as the products are."""
+def scale_bias(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, bias: Any = None, **o: Any) -> Any:
+    """The bias is multiplied by the scale, as the products are."""
     scaled = None if bias is None else bias * _constant(ops, o["scale"], bias)
     return ops.attention(q, k, v, mask, bias=scaled, **o)
 
 
-def interleaved(ops: Any, x: Any, cos: Any, sin: Any) -> Any:
-    """Neighbours turn together instead of halves."""
+def interleave_pairs(ops: Any, x: Any, cos: Any, sin: Any) -> Any:
+    """RoPE rotates neighbouring elements instead of the two halves."""
     half = cos.shape[-1]
     even = ops.asarray(np.arange(half) * 2, "int32")
     odd = ops.asarray(np.arange(half) * 2 + 1, "int32")
@@ -141,30 +141,30 @@ def interleaved(ops: Any, x: Any, cos: Any, sin: Any) -> Any:
     return ops.concat([whole, x[..., 2 * half :]], -1)
 
 
-def backwards(ops: Any, x: Any, cos: Any, sin: Any) -> Any:
-    """Turns the other way."""
+def rotate_backwards(ops: Any, x: Any, cos: Any, sin: Any) -> Any:
+    """RoPE rotates the other way."""
     return ops.rotate(x, cos, -sin)
 
 
-def short(
+def short_extent(
     ops: Any, cache: Any, q: Any, mask: Any, *, extent: int, bias: Any = None, **options: Any
 ) -> Any:
-    """Reads one slot too few: the newest key is missed when the extent is exact."""
-    kept = max(extent - 2, 1)
-    added = None if bias is None else bias[..., :kept]
-    return ops.cache_attend(cache, q, mask[..., :kept], extent=kept, bias=added, **options)
+    """Attends to too few slots of the KV cache, so that an exact extent misses the newest key."""
+    slots = max(extent - 2, 1)
+    added = None if bias is None else bias[..., :slots]
+    return ops.cache_attend(cache, q, mask[..., :slots], extent=slots, bias=added, **options)
 
 
-def cache_capless(
+def cache_no_softcap(
     ops: Any, cache: Any, q: Any, mask: Any, *, softcap: Any = None, **options: Any
 ) -> Any:
-    """The bound on scores holds without a cache only."""
+    """The soft cap on scores is forgotten when there is a KV cache."""
     del softcap
     return ops.cache_attend(cache, q, mask, **options)
 
 
-def misplaced(ops: Any, cache: Any, keys: Any, values: Any, start: Any) -> Any:
-    """Values go to the first slot whenever one position is written."""
+def misplace_values(ops: Any, cache: Any, keys: Any, values: Any, start: Any) -> Any:
+    """A single position writes its values into the first slot of the KV cache."""
     if keys.shape[2] > 1:
         return ops.cache_append(cache, keys, values, start)
     first = ops.cache_update(cache["keys"], keys, start, 2)
@@ -172,8 +172,8 @@ def misplaced(ops: Any, cache: Any, keys: Any, values: Any, start: Any) -> Any:
     return {"keys": first, "values": ops.cache_update(cache["values"], values, zero, 2)}
 
 
-def forgetful(ops: Any, cache: Any, capacity: int) -> Any:
-    """A cache that grows is emptied."""
+def empty_on_growth(ops: Any, cache: Any, capacity: int) -> Any:
+    """A KV cache that grows loses what it holds."""
     grown = ops.cache_grow(cache, capacity)
     return {name: x * _constant(ops, 0.0, x) for name, x in grown.items()}
 
@@ -184,40 +184,40 @@ def _attention(name: str, broken: Any, row: int = 0, seen: str = "") -> Mutant:
 
 
 MUTANTS = (
-    _attention("not_causal", blind, 1, "transformers#48748, keras#23038"),
-    _attention("mask_inverted", inverted, 2, "LLMs-from-scratch#1062"),
-    _attention("mask_top_left", top_left, 3, "pytorch#108108, mlx#2836"),
-    _attention("hidden_row_nan", infinite, 4, "pytorch#103749, transformers#38690"),
-    _attention("hidden_row_uniform", uniform, 4),
-    _attention("nan_leaks", leaking, 5, "pytorch#101967"),
-    _attention("minima_added", twice_hidden, 6, "transformers#27114"),
-    _attention("shallow_mask", shallow, 6),
+    _attention("not_causal", no_square_mask, 1, "transformers#48748, keras#23038"),
+    _attention("mask_inverted", invert_mask, 2, "LLMs-from-scratch#1062"),
+    _attention("mask_top_left", top_left_mask, 3, "pytorch#108108, mlx#2836"),
+    _attention("hidden_row_nan", infinite_fill, 4, "pytorch#103749, transformers#38690"),
+    _attention("hidden_row_uniform", finite_fill, 4),
+    _attention("nan_leaks", leak_nan, 5, "pytorch#101967"),
+    _attention("minima_added", add_minimum_twice, 6, "transformers#27114"),
+    _attention("shallow_mask", shallow_fill, 6),
     _attention("own_scale", own_scale, 7, "mlc-llm#3426"),
-    _attention("unscaled", unscaled, 7, "mlc-llm#3426"),
-    _attention("strided_heads", strided),
-    _attention("no_maximum", overflowing, 18, "pytorch#63132"),
-    _attention("no_softcap", capless),
-    _attention("scaled_bias", biasless),
+    _attention("unscaled", no_scale, 7, "mlc-llm#3426"),
+    _attention("strided_heads", stride_heads),
+    _attention("no_maximum", no_maximum, 18, "pytorch#63132"),
+    _attention("no_softcap", no_softcap),
+    _attention("scaled_bias", scale_bias),
     Mutant(
         id="rotate.interleaved",
         level="operations",
-        make=optional("rotate", interleaved),
+        make=optional("rotate", interleave_pairs),
         row=9,
         seen="transformers#25199",
     ),
-    Mutant(id="rotate.backwards", level="operations", make=optional("rotate", backwards), row=9),
-    Mutant(id="cache.short", level="operations", make=optional("cache_attend", short), row=25),
+    Mutant(id="rotate.backwards", level="operations", make=optional("rotate", rotate_backwards), row=9),
+    Mutant(id="cache.short", level="operations", make=optional("cache_attend", short_extent), row=25),
     Mutant(
         id="cache.no_softcap",
         level="operations",
-        make=optional("cache_attend", cache_capless),
+        make=optional("cache_attend", cache_no_softcap),
         row=25,
         seen="transformers#45253",
     ),
     Mutant(
-        id="cache.misplaced", level="operations", make=optional("cache_append", misplaced), row=25
+        id="cache.misplaced", level="operations", make=optional("cache_append", misplace_values), row=25
     ),
     Mutant(
-        id="cache.forgetful", level="operations", make=optional("cache_grow", forgetful), row=25
+        id="cache.forgetful", level="operations", make=optional("cache_grow", empty_on_growth), row=25
     ),
 )

@@ -13,31 +13,31 @@ from lmkernel_proofs.mutants.mutant import Mutant, mandatory
 __all__ = ["MUTANTS"]
 
 
-def narrowed(ops: Any, x: Any) -> Any:
-    """Through float32 and back."""
+def through_float32(ops: Any, x: Any) -> Any:
+    """Round float64 to float32 and bring it back."""
     kind = ops.dtype(x)
     return ops.astype(ops.astype(x, "float32"), kind) if kind == "float64" else x
 
 
 def asarray_float32(ops: Any, value: Any, dtype: Any, *, copy: bool = True) -> Any:
-    """float64 comes through float32."""
-    return narrowed(ops, ops.asarray(value, dtype, copy=copy))
+    """Host arrays of float64 are rounded to float32 on the way."""
+    return through_float32(ops, ops.asarray(value, dtype, copy=copy))
 
 
 def full_float32(ops: Any, shape: Any, value: float, dtype: Any) -> Any:
-    """A constant of float64 comes through float32, as a framework's default number does."""
+    """A constant of float64 is rounded to float32, a framework's default dtype."""
     rounded = float(np.float32(value)) if dtype == "float64" else value
     return ops.full(shape, rounded, dtype)
 
 
 def sum_float32(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
     """float64 is summed in float32."""
-    return narrowed(ops, ops.sum(narrowed(ops, x), axis, keepdims=keepdims))
+    return through_float32(ops, ops.sum(through_float32(ops, x), axis, keepdims=keepdims))
 
 
 def matmul_float32(ops: Any, x: Any, y: Any) -> Any:
     """float64 is multiplied in float32."""
-    return narrowed(ops, ops.matmul(narrowed(ops, x), narrowed(ops, y)))
+    return through_float32(ops, ops.matmul(through_float32(ops, x), through_float32(ops, y)))
 
 
 def matmul_ten_bits(ops: Any, x: Any, y: Any) -> Any:
@@ -67,89 +67,89 @@ def sigmoid_naive(ops: Any, x: Any) -> Any:
 
 
 def argmax_last(ops: Any, x: Any, axis: int) -> Any:
-    """The last of several largest."""
+    """Of several largest numbers the last one is taken."""
     host = np.flip(ops.to_numpy(x), axis)
     return ops.asarray(x.shape[axis] - 1 - np.argmax(host, axis), "int32")
 
 
 def stop_nothing(ops: Any, x: Any) -> Any:
-    """Lets the gradient through."""
+    """The gradient is let through."""
     del ops
     return x
 
 
 def scan_forwards(ops: Any, f: Any, init: Any, xs: Any, *, reverse: bool = False) -> Any:
-    """Never backwards."""
+    """``reverse`` is ignored."""
     del reverse
     return ops.scan(f, init, xs)
 
 
-def scan_unordered(ops: Any, f: Any, init: Any, xs: Any, *, reverse: bool = False) -> Any:
-    """Backwards, its outputs come in the order of the steps."""
+def scan_in_step_order(ops: Any, f: Any, init: Any, xs: Any, *, reverse: bool = False) -> Any:
+    """With ``reverse``, outputs come in the order of the steps rather than of the inputs."""
     carry, ys = ops.scan(f, init, xs, reverse=reverse)
     if not reverse:
         return carry, ys
 
-    def flipped(y: Any) -> Any:
+    def flip(y: Any) -> Any:
         order = np.arange(y.shape[0])[::-1].copy()
         return ops.take(y, ops.asarray(order, "int32"), 0)
 
-    return carry, tree_map(flipped, ys)
+    return carry, tree_map(flip, ys)
 
 
-def widened(ops: Any, f: Any, **options: Any) -> Any:
-    """Gradients come in float64."""
+def widen_gradients(ops: Any, f: Any, **options: Any) -> Any:
+    """Gradients come in float64, whatever the dtype of the parameters."""
     own = ops.value_and_grad(f, **options)
 
-    def differentiated(tree: Any, *args: Any) -> Any:
+    def value_and_gradient(tree: Any, *args: Any) -> Any:
         value, gradient = own(tree, *args)
         return value, tree_map(lambda g: ops.astype(g, "float64"), gradient)
 
-    return differentiated
+    return value_and_gradient
 
 
-def positional(ops: Any, f: Any, **options: Any) -> Any:
-    """Gradients of a dictionary are given out in the order of its sorted keys."""
+def order_by_key(ops: Any, f: Any, **options: Any) -> Any:
+    """Gradients of a dictionary are handed out in the order of its sorted keys."""
     own = ops.value_and_grad(f, **options)
 
-    def differentiated(tree: Any, *args: Any) -> Any:
+    def value_and_gradient(tree: Any, *args: Any) -> Any:
         value, gradient = own(tree, *args)
         if isinstance(tree, dict):
             ordered = [gradient[key] for key in sorted(gradient)]
             gradient = dict(zip(tree, ordered, strict=True))
         return value, gradient
 
-    return differentiated
+    return value_and_gradient
 
 
 def fast_compile(ops: Any, f: Any, **options: Any) -> Any:
-    """What is compiled is computed with relaxed precision."""
+    """Compiled functions compute with relaxed precision."""
     compiled = ops.compile(f, **options)
 
-    def relaxed(x: Any) -> Any:
+    def relax(x: Any) -> Any:
         if ops.dtype(x) not in ("float32", "float64"):
             return x
         return x * ops.full((), 1 + 2e-6, ops.dtype(x))
 
-    return lambda *args: tree_map(relaxed, compiled(*args))
+    return lambda *args: tree_map(relax, compiled(*args))
 
 
 def first_compile(ops: Any, f: Any, **options: Any) -> Any:
-    """Numbers that vary are those of the first call."""
+    """0-d arrays keep the values of the first call."""
     compiled = ops.compile(f, **options)
     kept: list[Any] = []
 
-    def frozen(*args: Any) -> Any:
+    def call_with_first(*args: Any) -> Any:
         kept.extend(args[len(kept) :])
         same = [
             k if getattr(a, "shape", None) == () else a for a, k in zip(args, kept, strict=True)
         ]
         return compiled(*same)
 
-    return frozen
+    return call_with_first
 
 
-def keyless(ops: Any, key: Any, shape: Any, dtype: Any) -> Any:
+def half_key(ops: Any, key: Any, shape: Any, dtype: Any) -> Any:
     """The second half of the key is not used."""
     return ops.random_uniform(ops.concat([key[:1], key[:1]], 0), shape, dtype)
 
@@ -159,28 +159,28 @@ def closed_interval(ops: Any, key: Any, shape: Any, dtype: Any) -> Any:
     return ops.random_uniform(key, shape, dtype) * ops.full((), 1.02, dtype)
 
 
-def rounded_down(ops: Any, value: Any, dtype: Any, *, copy: bool = True) -> Any:
-    """The last bit of float32 is cut off on the way to the device."""
+def drop_last_bit(ops: Any, value: Any, dtype: Any, *, copy: bool = True) -> Any:
+    """The last bit of float32 is lost on the way to the device."""
     host = np.asarray(value)
     if dtype == "float32" and host.dtype == np.float32:
         host = (host.view(np.uint32) & np.uint32(0xFFFFFFFE)).view(np.float32)
     return ops.asarray(host, dtype, copy=copy)
 
 
-def shared(ops: Any, value: Any, dtype: Any, *, copy: bool = True) -> Any:
-    """Host memory is shared without being asked to."""
+def share_memory(ops: Any, value: Any, dtype: Any, *, copy: bool = True) -> Any:
+    """Host memory is shared although the caller asks for a copy."""
     del copy
     return ops.asarray(value, dtype, copy=False)
 
 
 def update_first(ops: Any, buffer: Any, values: Any, start: Any, axis: int) -> Any:
-    """The start is off by one once it is above two."""
+    """A start above two is off by one."""
     one, two = (ops.full((), n, "int32") for n in (1, 2))
     return ops.cache_update(buffer, values, ops.where(start > two, start - one, start), axis)
 
 
 def cos_of_degrees(ops: Any, x: Any) -> Any:
-    """Loses a turn's worth of digits: the angle is reduced in float16 first."""
+    """The angle is reduced to one turn in float16, which loses its digits."""
     turn = ops.full((), 2 * math.pi, ops.dtype(x))
     whole = ops.astype(ops.astype(x / turn, "int32"), ops.dtype(x))
     return ops.cos(ops.astype(ops.astype(x - whole * turn, "float16"), ops.dtype(x)))
@@ -212,15 +212,15 @@ MUTANTS = (
     _of("argmax", "last", argmax_last),
     _of("stop_gradient", "ignored", stop_nothing, level="gradients"),
     _of("scan", "forwards", scan_forwards),
-    _of("scan", "unordered", scan_unordered),
-    _of("value_and_grad", "widened", widened, level="gradients"),
-    _of("value_and_grad", "positional", positional, level="gradients"),
+    _of("scan", "unordered", scan_in_step_order),
+    _of("value_and_grad", "widened", widen_gradients, level="gradients"),
+    _of("value_and_grad", "positional", order_by_key, level="gradients"),
     _of("compile", "relaxed", fast_compile, 28, "pytorch#189787"),
     _of("compile", "frozen", first_compile, 28),
-    _of("random_uniform", "keyless", keyless),
+    _of("random_uniform", "keyless", half_key),
     _of("random_uniform", "closed", closed_interval),
-    _of("asarray", "last_bit", rounded_down, 30, "keras#18426", level="document"),
-    _of("asarray", "shared", shared),
+    _of("asarray", "last_bit", drop_last_bit, 30, "keras#18426", level="document"),
+    _of("asarray", "shared", share_memory),
     _of("cache_update", "off_by_one", update_first, 25),
     _of("cos", "reduced", cos_of_degrees),
 )

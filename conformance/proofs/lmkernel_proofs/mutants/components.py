@@ -1,4 +1,4 @@
-"""Broken components, and seeds that are not the core's."""
+"""Broken components, and random numbers that are not the core's."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from lmkernel.contract.capabilities import WIDE
 from lmkernel.interfaces import Decoder, Embedded, Embedding, Encoder, Loss, Memory
-from lmkernel_proofs.mutants.around import around, rebuilt
 from lmkernel_proofs.mutants.mutant import Mutant, component, narrow
+from lmkernel_proofs.mutants.wrappers import with_call, with_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,24 +21,24 @@ __all__ = ["MUTANTS"]
 
 
 def _plain_theta(config: Any) -> Any:
-    """The base theta is 10,000, whatever the configuration says."""
+    """The base of RoPE is 10,000, whatever the configuration says."""
     return replace(config, rotary=config.rotary and replace(config.rotary, theta=1e4))
 
 
 def _no_scaling(config: Any) -> Any:
-    """Scaling for long contexts is ignored."""
+    """RoPE's scaling for long contexts is ignored."""
     return replace(config, rotary=config.rotary and replace(config.rotary, scaling="none"))
 
 
 def _wider_window(config: Any) -> Any:
-    """A window of n sees n before itself, so n + 1 in all."""
+    """A window of n sees n positions before its own, so n + 1 in all."""
     window = config.attention.window
     wide = window and window + 1
     return replace(config, attention=replace(config.attention, window=wide))
 
 
 def _shifted_positions(ops: Any, config: Any) -> Callable[..., Any]:
-    """Positions count from the left end of the padding."""
+    """Positions are counted from the left end, padding included."""
     del config
 
     def call(inner: Any, params: Any, inputs: Any, positions: Any, **options: Any) -> Embedded:
@@ -52,8 +52,8 @@ def _shifted_positions(ops: Any, config: Any) -> Callable[..., Any]:
     return call
 
 
-def _scale_rounded(ops: Any, config: Any) -> Callable[..., Any]:
-    """The factor is rounded to 16 bits before it multiplies."""
+def _round_scale(ops: Any, config: Any) -> Callable[..., Any]:
+    """The embedding's scale is rounded to 16 bits before it multiplies."""
 
     def call(inner: Any, params: Any, inputs: Any, positions: Any, **options: Any) -> Embedded:
         table = inner.weight(params)
@@ -66,8 +66,8 @@ def _scale_rounded(ops: Any, config: Any) -> Callable[..., Any]:
     return call
 
 
-def _padding_seen(ops: Any, config: Any) -> Callable[..., Any]:
-    """Whoever looks at the encoder's output sees its padding too."""
+def _show_padding(ops: Any, config: Any) -> Callable[..., Any]:
+    """Cross-attention sees the padding of the encoder's output."""
     del config
 
     def call(inner: Any, params: Any, inputs: Any, **options: Any) -> Memory:
@@ -78,8 +78,8 @@ def _padding_seen(ops: Any, config: Any) -> Callable[..., Any]:
     return call
 
 
-def _labels_shifted(ops: Any, config: Any) -> Callable[..., Any]:
-    """The loss shifts labels that are in place already."""
+def _shift_labels(ops: Any, config: Any) -> Callable[..., Any]:
+    """The loss shifts labels that are shifted already."""
     del ops, config
 
     def call(inner: Any, outputs: Any, targets: Any) -> Any:
@@ -88,7 +88,7 @@ def _labels_shifted(ops: Any, config: Any) -> Callable[..., Any]:
     return call
 
 
-def _all_counted(ops: Any, config: Any) -> Callable[..., Any]:
+def _count_all(ops: Any, config: Any) -> Callable[..., Any]:
     """Ignored targets are counted."""
     del config
 
@@ -99,8 +99,8 @@ def _all_counted(ops: Any, config: Any) -> Callable[..., Any]:
     return call
 
 
-def _padding_read(ops: Any, config: Any) -> Callable[..., Any]:
-    """A recurrent encoder reads padding as if it were there."""
+def _read_padding(ops: Any, config: Any) -> Callable[..., Any]:
+    """A recurrent encoder reads padding as if it were tokens."""
     del config
 
     def call(inner: Any, params: Any, inputs: Any, **options: Any) -> Memory:
@@ -111,7 +111,7 @@ def _padding_read(ops: Any, config: Any) -> Callable[..., Any]:
     return call
 
 
-def _patched(where: str, broken: Callable[..., Any]) -> Callable[[], AbstractContextManager[Any]]:
+def _patch(where: str, broken: Callable[..., Any]) -> Callable[[], AbstractContextManager[Any]]:
     return lambda: mock.patch(where, broken)
 
 
@@ -127,8 +127,8 @@ def _other_normals(seed: int, purpose: str, count: int) -> Any:
     return np.random.default_rng(seed).standard_normal(count)
 
 
-def _unshared(seed: int, row: int, step: int) -> float:
-    """Draws that do not know the row."""
+def _draw_without_row(seed: int, row: int, step: int) -> float:
+    """All rows of a batch share one draw."""
     del row
     return float(np.random.default_rng((seed, step)).random())
 
@@ -139,14 +139,14 @@ MUTANTS = (
     Mutant(
         id="rotary.theta_ignored",
         level="components",
-        make=component(_TOKEN, rebuilt(Embedding, "embedding", "token", _plain_theta)),
+        make=component(_TOKEN, with_config(Embedding, "embedding", "token", _plain_theta)),
         row=10,
         seen="candle#3746",
     ),
     Mutant(
         id="rotary.theta_ignored.in_a_model",
         level="models",
-        make=component(_TOKEN, rebuilt(Embedding, "embedding", "token", _plain_theta)),
+        make=component(_TOKEN, with_config(Embedding, "embedding", "token", _plain_theta)),
         row=10,
         seen="candle#3746",
         higher="the defect of rotary.theta_ignored, which a whole model must show too",
@@ -154,27 +154,27 @@ MUTANTS = (
     Mutant(
         id="rotary.scaling_ignored",
         level="components",
-        make=component(_TOKEN, rebuilt(Embedding, "embedding", "token", _no_scaling)),
+        make=component(_TOKEN, with_config(Embedding, "embedding", "token", _no_scaling)),
         row=10,
     ),
     Mutant(
         id="rotary.scaling_ignored.in_a_checkpoint",
         level="checkpoints",
-        make=component(_TOKEN, rebuilt(Embedding, "embedding", "token", _no_scaling)),
+        make=component(_TOKEN, with_config(Embedding, "embedding", "token", _no_scaling)),
         row=10,
         higher="the defect of rotary.scaling_ignored, which a checkpoint's model must show too",
     ),
     Mutant(
         id="positions.shifted_by_padding",
         level="components",
-        make=component(_TOKEN, around(Embedding, "embedding", "token", _shifted_positions)),
+        make=component(_TOKEN, with_call(Embedding, "embedding", "token", _shifted_positions)),
         row=11,
         seen="nnsight#673",
     ),
     Mutant(
         id="positions.shifted_in_a_batch",
         level="generation",
-        make=component(_TOKEN, around(Embedding, "embedding", "token", _shifted_positions)),
+        make=component(_TOKEN, with_call(Embedding, "embedding", "token", _shifted_positions)),
         row=11,
         seen="nnsight#673",
         higher="the defect of positions.shifted_by_padding, which a batch of prompts must show too",
@@ -183,14 +183,14 @@ MUTANTS = (
         id="window.too_wide",
         level="components",
         make=component(
-            "decoder:transformer", rebuilt(Decoder, "decoder", "transformer", _wider_window)
+            "decoder:transformer", with_config(Decoder, "decoder", "transformer", _wider_window)
         ),
     ),
     Mutant(
         id="memory.padding_seen",
         level="models",
         make=component(
-            "encoder:transformer", around(Encoder, "encoder", "transformer", _padding_seen)
+            "encoder:transformer", with_call(Encoder, "encoder", "transformer", _show_padding)
         ),
         row=8,
         seen="transformers#36293",
@@ -199,7 +199,7 @@ MUTANTS = (
         id="memory.padding_seen.in_generation",
         level="generation",
         make=component(
-            "encoder:transformer", around(Encoder, "encoder", "transformer", _padding_seen)
+            "encoder:transformer", with_call(Encoder, "encoder", "transformer", _show_padding)
         ),
         row=8,
         seen="transformers#36293",
@@ -208,13 +208,13 @@ MUTANTS = (
     Mutant(
         id="recurrent.padding_read",
         level="components",
-        make=component("encoder:recurrent", around(Encoder, "encoder", "recurrent", _padding_read)),
+        make=component("encoder:recurrent", with_call(Encoder, "encoder", "recurrent", _read_padding)),
         row=11,
     ),
     Mutant(
         id="embedding.scale_rounded",
         level="components",
-        make=component(_TOKEN, around(Embedding, "embedding", "token", _scale_rounded)),
+        make=component(_TOKEN, with_call(Embedding, "embedding", "token", _round_scale)),
         row=26,
         seen="transformers#29402",
         base=narrow(),
@@ -223,7 +223,7 @@ MUTANTS = (
         id="loss.labels_shifted",
         level="components",
         make=component(
-            "loss:cross_entropy", around(Loss, "loss", "cross_entropy", _labels_shifted)
+            "loss:cross_entropy", with_call(Loss, "loss", "cross_entropy", _shift_labels)
         ),
         row=20,
         seen="transformers#47394",
@@ -231,7 +231,7 @@ MUTANTS = (
     Mutant(
         id="loss.counts_ignored",
         level="components",
-        make=component("loss:cross_entropy", around(Loss, "loss", "cross_entropy", _all_counted)),
+        make=component("loss:cross_entropy", with_call(Loss, "loss", "cross_entropy", _count_all)),
         row=19,
         seen="pytorch#73205",
     ),
@@ -241,7 +241,7 @@ MUTANTS = (
         make=lambda backend: backend,
         row=30,
         seen="keras#18426",
-        patch=_patched("lmkernel.parameters.initial.uniforms", _other_uniforms),
+        patch=_patch("lmkernel.parameters.initial.uniforms", _other_uniforms),
     ),
     Mutant(
         id="random.normals",
@@ -249,13 +249,13 @@ MUTANTS = (
         make=lambda backend: backend,
         row=30,
         seen="keras#18426",
-        patch=_patched("lmkernel_conformance.cases.seeds.normals", _other_normals),
+        patch=_patch("lmkernel_conformance.cases.seeds.normals", _other_normals),
     ),
     Mutant(
         id="sampling.draws_shared",
         level="generation",
         make=lambda backend: backend,
         row=30,
-        patch=_patched("lmkernel.generation.sampling.draw", _unshared),
+        patch=_patch("lmkernel.generation.sampling.draw", _draw_without_row),
     ),
 )

@@ -1,4 +1,4 @@
-"""Broken outputs of models: the wrong position pooled, a layer left out."""
+"""Broken heads of models: the wrong position pooled, a layer left out."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ __all__ = ["MUTANTS"]
 
 
 def _left_end(ops: Any, x: Any, positions: Any) -> Any:
-    """Whatever is first in memory, padding or not."""
+    """The first position is pooled, padding or not."""
     return first_of_each_row(ops, x, ops.full(positions.shape, 0, "int32"))
 
 
-def _last(ops: Any, x: Any, positions: Any) -> Any:
-    """The last position."""
+def _last_position(ops: Any, x: Any, positions: Any) -> Any:
+    """The last position is pooled."""
     del ops, positions
     return x[:, -1]
 
 
-def _summed(ops: Any, x: Any, positions: Any) -> Any:
-    """All positions together."""
+def _sum(ops: Any, x: Any, positions: Any) -> Any:
+    """All positions are added up."""
     del positions
     return ops.sum(x, 1)
 
 
-def _other(change: Callable[[Any], Any]) -> Callable[..., Any]:
-    """The right head, of another configuration."""
+def _with_config(change: Callable[[Any], Any]) -> Callable[..., Any]:
+    """The right head with another configuration."""
 
-    def broken(ops: Any, x: Any, params: Any, config: Any, weight: Any, **options: Any) -> Any:
+    def wrong_head(ops: Any, x: Any, params: Any, config: Any, weight: Any, **options: Any) -> Any:
         return head(ops, x, params, change(config), weight, **options)
 
-    return broken
+    return wrong_head
 
 
-def _untransformed(config: Any) -> Any:
-    """The dense layer before the product is left out."""
+def _no_transform(config: Any) -> Any:
+    """The dense layer before the output is left out."""
     return replace(config, transform=None)
 
 
-def _unnormalized(config: Any) -> Any:
-    """The dense layer ends without its norm."""
+def _no_norm(config: Any) -> Any:
+    """The dense layer is left without its norm."""
     return replace(config, transform=config.transform and replace(config.transform, norm=None))
 
 
-def _approximate(config: Any) -> Any:
-    """The tanh approximation in place of GELU."""
+def _tanh_gelu(config: Any) -> Any:
+    """GELU is replaced by its tanh approximation."""
     t = config.transform
     rough = t and (replace(t, activation="gelu_tanh") if t.activation == "gelu" else t)
     return replace(config, transform=rough)
@@ -71,9 +71,9 @@ def _mutant(name: str, where: str, broken: Callable[..., Any], row: int = 0) -> 
 _HEAD, _POOL = "lmkernel.model.model.head", "lmkernel.model.head.first_of_each_row"
 MUTANTS = (
     _mutant("padding_pooled", _POOL, _left_end, row=11),
-    _mutant("last_pooled", _POOL, _last),
-    _mutant("all_pooled", _POOL, _summed),
-    _mutant("transform_skipped", _HEAD, _other(_untransformed)),
-    _mutant("norm_skipped", _HEAD, _other(_unnormalized)),
-    _mutant("gelu_approximate", _HEAD, _other(_approximate), row=17),
+    _mutant("last_pooled", _POOL, _last_position),
+    _mutant("all_pooled", _POOL, _sum),
+    _mutant("transform_skipped", _HEAD, _with_config(_no_transform)),
+    _mutant("norm_skipped", _HEAD, _with_config(_no_norm)),
+    _mutant("gelu_approximate", _HEAD, _with_config(_tanh_gelu), row=17),
 )

@@ -22,18 +22,18 @@ __all__ = ["Mutant", "component", "mandatory", "narrow", "optional"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class Mutant:
-    """A backend that must be found wanting.
+    """A backend with one defect.
 
     Args:
-        id: unique, readable.
-        level: where a case must find the defect.
-        make: breaks a correct backend.
-        row: of the catalogue of defects; 0 for one of our own.
-        seen: where it was seen in public, or empty.
-        patch: entered while it runs, for a defect of what is not the backend's.
-        base: what the correct backend is before it is broken, such as one with 16 bits.
-        may_fail: patterns (`fnmatch`) of ``level/name``: it passes every other case.
-        higher: why it is declared at a level although a lower one sees it as well, or empty.
+        id: unique readable name.
+        level: level at which a case must find the defect.
+        make: function that breaks a correct backend.
+        row: row of the catalogue of defects; 0 for a defect of our own.
+        seen: project and issue where the defect was seen in public, or empty.
+        patch: context in which the mutant runs, for a defect outside the backend.
+        base: function that prepares the correct backend, such as one that declares 16 bits.
+        may_fail: patterns (`fnmatch`) of ``level/name``; the mutant passes every other case.
+        higher: reason why it is declared above a level that sees it as well, or empty.
     """
 
     id: str
@@ -61,21 +61,21 @@ def mandatory(name: str, broken: Callable[..., Any]) -> Callable[[Backend], Back
     """Replace one mandatory operation with ``broken(ops, …)``; ``ops`` are the correct ones."""
 
     def make(backend: Backend) -> Backend:
-        changed: Any = _Changed(backend.ops, name, functools.partial(broken, backend.ops))
+        changed: Any = _OpsWithReplacement(backend.ops, name, functools.partial(broken, backend.ops))
         return replace(backend, ops=assemble(changed, backend.ops.overridden))  # type: ignore[arg-type]  # a mapping of operations
 
     return make
 
 
-def _widened(ops: Any, x: Any) -> Any:
-    """16 bits come to the host as float32."""
+def _to_numpy_wide(ops: Any, x: Any) -> Any:
+    """Bring 16-bit numbers to the host as float32, which NumPy computes exactly enough in."""
     host = ops.to_numpy(x)
     return host.astype("float32") if host.dtype.name == "float16" else host
 
 
 @final
-class _Changed:
-    """Operations, one of them replaced."""
+class _OpsWithReplacement:
+    """Operations with one of them replaced."""
 
     def __init__(self, ops: Any, name: str, broken: Callable[..., Any]) -> None:
         self._ops = ops
@@ -85,19 +85,22 @@ class _Changed:
         return getattr(self._ops, name)
 
 
-def component(kind: str, made: type) -> Callable[[Backend], Backend]:
-    """Supply a component of ``"interface:kind"``."""
-    return lambda backend: replace(backend, components={**backend.components, kind: made})
+def component(kind: str, component_type: type) -> Callable[[Backend], Backend]:
+    """Supply a class for a component of ``"interface:kind"``."""
+    return lambda backend: replace(backend, components={**backend.components, kind: component_type})
 
 
 def narrow(dtypes: Sequence[Any] = ("float16",)) -> Callable[[Backend], Backend]:
-    """The same backend without its overrides, which accumulate in 16 bits, declaring these too."""
+    """The same backend, declaring 16-bit dtypes too.
+
+    Its overrides go, since NumPy would accumulate in 16 bits; the compositions use float32.
+    """
 
     def make(backend: Backend) -> Backend:
         declared = (*backend.capabilities.dtypes, *dtypes)
         capabilities = Capabilities(dtypes=tuple(dict.fromkeys(declared)))
         composed = replace(backend, ops=assemble(backend.ops, {}))
-        wide = mandatory("to_numpy", _widened)(composed)
+        wide = mandatory("to_numpy", _to_numpy_wide)(composed)
         return replace(wide, capabilities=capabilities)
 
     return make

@@ -19,33 +19,33 @@ def _affine(y: Any, weight: Any, bias: Any) -> Any:
     return y * weight if bias is None else y * weight + bias
 
 
-def _centred(ops: Any, x: Any) -> tuple[Any, Any]:
-    centred = x - ops.mean(x, -1, keepdims=True)
-    return centred, ops.mean(centred * centred, -1, keepdims=True)
+def _deviations(ops: Any, x: Any) -> tuple[Any, Any]:
+    deviations = x - ops.mean(x, -1, keepdims=True)
+    return deviations, ops.mean(deviations * deviations, -1, keepdims=True)
 
 
 def layer_eps_outside(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
-    """(x - mean) / (√var + ε)."""
-    centred, variance = _centred(ops, x)
+    """The root is taken before ε is added: (x - mean) / (√var + ε)."""
+    centred, variance = _deviations(ops, x)
     return _affine(centred / (ops.sqrt(variance) + _c(ops, eps, x)), weight, bias)
 
 
 def rms_eps_outside(ops: Any, x: Any, weight: Any, eps: float) -> Any:
-    """X / (√mean(x²) + ε)."""
+    """The root is taken before ε is added: x / (√mean(x²) + ε)."""
     root = ops.sqrt(ops.mean(x * x, -1, keepdims=True))
     return x / (root + _c(ops, eps, x)) * weight
 
 
-def layer_unbiased(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
-    """The variance is divided by n - 1."""
-    centred, variance = _centred(ops, x)
+def layer_bessel(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
+    """The variance divides by n - 1 (Bessel's correction)."""
+    centred, variance = _deviations(ops, x)
     n = x.shape[-1]
     unbiased = variance * _c(ops, n / (n - 1), x)
     return _affine(centred / ops.sqrt(unbiased + _c(ops, eps, x)), weight, bias)
 
 
 def layer_one_pass(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
-    """mean(x²) - mean(x)²."""
+    """The variance is mean(x²) - mean(x)², which cancels."""
     mean = ops.mean(x, -1, keepdims=True)
     variance = ops.mean(x * x, -1, keepdims=True) - mean * mean
     variance = ops.maximum(variance, _c(ops, 0.0, x))
@@ -53,29 +53,29 @@ def layer_one_pass(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
 
 
 def layer_default_eps(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
-    """ε is 1e-5, whatever was asked for."""
+    """ε is 1e-5, whatever the caller asks for."""
     del eps
     return ops.layer_norm(x, weight, bias, 1e-5)
 
 
 def rms_default_eps(ops: Any, x: Any, weight: Any, eps: float) -> Any:
-    """ε is 1e-6, whatever was asked for."""
+    """ε is 1e-6, whatever the caller asks for."""
     del eps
     return ops.rms_norm(x, weight, 1e-6)
 
 
 def rms_one_plus(ops: Any, x: Any, weight: Any, eps: float) -> Any:
-    """1 + w in place of w."""
+    """The factor is 1 + w instead of w."""
     return ops.rms_norm(x, weight + _c(ops, 1.0, weight), eps)
 
 
 def gelu_by_tanh(ops: Any, x: Any) -> Any:
-    """The approximation in place of the function."""
+    """The tanh approximation replaces the exact function."""
     return ops.gelu_tanh(x)
 
 
 def gelu_by_erf(ops: Any, x: Any) -> Any:
-    """The function in place of the approximation."""
+    """The exact function replaces the tanh approximation."""
     return ops.gelu(x)
 
 
@@ -89,23 +89,23 @@ def softmax_naive(ops: Any, x: Any, axis: int = -1) -> Any:
 
 
 def log_softmax_naive(ops: Any, x: Any, axis: int = -1) -> Any:
-    """The logarithm of a softmax."""
+    """The logarithm is taken of the softmax, which may be zero."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return ops.log(ops.softmax(x, axis))
 
 
-def swiglu_swapped(ops: Any, x: Any) -> Any:
+def swiglu_other_half(ops: Any, x: Any) -> Any:
     """The second half gates the first."""
     half = x.shape[-1] // 2
     return ops.silu(x[..., half:]) * x[..., :half]
 
 
 def relu_half(ops: Any, x: Any) -> Any:
-    """A gradient of ½ at 0."""
+    """The gradient at 0 is ½."""
     return (x + ops.sqrt(x * x + _c(ops, 1e-60, x))) * _c(ops, 0.5, x)
 
 
-def smoothing_counts_ignored(ops: Any, logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
+def smooth_ignored_targets(ops: Any, logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
     """An ignored target still pays for smoothing."""
     right = ops.cross_entropy(logits, targets, smoothing)
     spread = ops.mean(ops.log_softmax(logits, -1), -1) * _c(ops, -smoothing, logits)
@@ -124,8 +124,8 @@ def smoothing_elsewhere(ops: Any, logits: Any, targets: Any, smoothing: float = 
     return ops.cross_entropy(logits, targets, smoothing * n / (n - 1))
 
 
-def gru_swapped(ops: Any, x: Any, h: Any, weight: Any, bias: Any) -> Any:
-    """Update gate before reset gate."""
+def gru_update_first(ops: Any, x: Any, h: Any, weight: Any, bias: Any) -> Any:
+    """The weights are read with the update gate before the reset gate."""
     n = h.shape[-1]
     order = ops.asarray(np.r_[n : 2 * n, 0:n, 2 * n : 3 * n], "int32")
     moved = None if bias is None else ops.take(bias, order, 0)
@@ -143,8 +143,8 @@ def gru_reset_first(ops: Any, x: Any, h: Any, weight: Any, bias: Any) -> Any:
     return (_c(ops, 1.0, h) - update) * new + update * h
 
 
-def gru_kept(ops: Any, x: Any, h: Any, weight: Any, bias: Any) -> Any:
-    """z·n + (1 - z)·h."""
+def gru_update_inverse(ops: Any, x: Any, h: Any, weight: Any, bias: Any) -> Any:
+    """The update gate weighs the candidate: z·n + (1 - z)·h."""
     right, n = ops.gru_cell(x, h, weight, bias), h.shape[-1]
     s = ops.linear(h, weight, bias)
     reset = ops.sigmoid(x[:, :n] + s[:, :n])
@@ -152,8 +152,8 @@ def gru_kept(ops: Any, x: Any, h: Any, weight: Any, bias: Any) -> Any:
     return new + h - right
 
 
-def lstm_swapped(ops: Any, x: Any, h: Any, c: Any, weight: Any, bias: Any) -> Any:
-    """Forget gate before input gate."""
+def lstm_forget_first(ops: Any, x: Any, h: Any, c: Any, weight: Any, bias: Any) -> Any:
+    """The weights are read with the forget gate before the input gate."""
     n = h.shape[-1]
     order = ops.asarray(np.r_[n : 2 * n, 0:n, 2 * n : 4 * n], "int32")
     moved = None if bias is None else ops.take(bias, order, 0)
@@ -161,7 +161,7 @@ def lstm_swapped(ops: Any, x: Any, h: Any, c: Any, weight: Any, bias: Any) -> An
 
 
 def lstm_output_first(ops: Any, x: Any, h: Any, c: Any, weight: Any, bias: Any) -> Any:
-    """Output gate before the candidate, as another framework lays them out."""
+    """The weights are read with the output gate before the candidate."""
     n = h.shape[-1]
     order = ops.asarray(np.r_[0 : 2 * n, 3 * n : 4 * n, 2 * n : 3 * n], "int32")
     moved = None if bias is None else ops.take(bias, order, 0)
@@ -175,7 +175,7 @@ def lstm_unit_forget(ops: Any, x: Any, h: Any, c: Any, weight: Any, bias: Any) -
     return ops.lstm_cell(x + unit, h, c, weight, bias)
 
 
-def linear_transposed(ops: Any, x: Any, weight: Any, bias: Any = None, delta: Any = None) -> Any:
+def linear_in_out(ops: Any, x: Any, weight: Any, bias: Any = None, delta: Any = None) -> Any:
     """A square weight is taken as (in, out)."""
     if weight.shape[0] == weight.shape[1]:
         weight = ops.permute_dims(weight, (1, 0))
@@ -183,18 +183,18 @@ def linear_transposed(ops: Any, x: Any, weight: Any, bias: Any = None, delta: An
 
 
 def linear_no_delta(ops: Any, x: Any, weight: Any, bias: Any = None, delta: Any = None) -> Any:
-    """The adapter is forgotten."""
+    """The LoRA adapter is forgotten."""
     del delta
     return ops.linear(x, weight, bias)
 
 
 def pack_lossy(ops: Any, weight: Any) -> Any:
-    """A handle keeps 16 bits."""
+    """A packed weight keeps 16 bits."""
     return ops.astype(ops.astype(weight, "float16"), ops.dtype(weight))
 
 
-def dropout_unscaled(ops: Any, x: Any, key: Any, rate: float) -> Any:
-    """What is kept is not divided by 1 - rate."""
+def dropout_without_scale(ops: Any, x: Any, key: Any, rate: float) -> Any:
+    """Elements that stay are not divided by 1 - rate."""
     return ops.dropout(x, key, rate) * _c(ops, 1 - rate, x)
 
 
@@ -207,17 +207,17 @@ def one_hot_wraps(ops: Any, indices: Any, size: int, dtype: Any) -> Any:
 
 
 def mse_sum(ops: Any, prediction: Any, target: Any) -> Any:
-    """Summed over the last axis, averaged over the others."""
+    """The last axis is summed instead of averaged."""
     return ops.mse(prediction, target) * _c(ops, float(prediction.shape[-1]), prediction)
 
 
 def silu_hard(ops: Any, x: Any) -> Any:
-    """The slope is 1.702, an approximation of another function."""
+    """The sigmoid's argument is multiplied by 1.702, which approximates GELU."""
     return x * ops.sigmoid(x * _c(ops, 1.702, x))
 
 
-def mean_unbiased(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
-    """Divided by n + 1e-5, as a guard."""
+def mean_with_guard(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
+    """The sum is divided by n + 1e-5, as a guard against zero."""
     n = x.shape[axis]
     return ops.mean(x, axis, keepdims=keepdims) * _c(ops, n / (n + 1e-5), x)
 
@@ -240,7 +240,7 @@ _EXAMPLES = "the document's examples are whole formulas, which see it too; its o
 MUTANTS = (
     _of("layer_norm", "eps_outside", layer_eps_outside, 12, "burn#2185"),
     _of("rms_norm", "eps_outside", rms_eps_outside, 12, "burn#2185"),
-    _of("layer_norm", "unbiased", layer_unbiased, 13, "lbann#2024"),
+    _of("layer_norm", "unbiased", layer_bessel, 13, "lbann#2024"),
     _of("layer_norm", "default_eps", layer_default_eps, 14, "keras-hub#642"),
     _of("rms_norm", "default_eps", rms_default_eps, 14, "keras-hub#642"),
     _of("layer_norm", "one_pass", layer_one_pass, 15, "burn#5607, flax#1491"),
@@ -249,23 +249,23 @@ MUTANTS = (
     _of("gelu_tanh", "by_erf", gelu_by_erf, 17),
     _of("softmax", "no_maximum", softmax_naive, 18, "pytorch#63132"),
     _of("log_softmax", "log_of_softmax", log_softmax_naive, 18),
-    _of("swiglu", "swapped", swiglu_swapped),
+    _of("swiglu", "swapped", swiglu_other_half),
     _of("relu", "half_at_zero", relu_half, level="gradients"),
-    _of("cross_entropy", "smooths_ignored", smoothing_counts_ignored, 19, "pytorch#73205"),
+    _of("cross_entropy", "smooths_ignored", smooth_ignored_targets, 19, "pytorch#73205"),
     _of("cross_entropy", "ignores_one_mark", ignored_is_last, 19),
     _of("cross_entropy", "smooths_elsewhere", smoothing_elsewhere, 19),
-    _of("gru_cell", "gates_swapped", gru_swapped, 27, "keras#8720"),
+    _of("gru_cell", "gates_swapped", gru_update_first, 27, "keras#8720"),
     _of("gru_cell", "reset_first", gru_reset_first, 27),
-    _of("gru_cell", "update_inverted", gru_kept, 27),
-    _of("lstm_cell", "gates_swapped", lstm_swapped, 27, "keras#8720"),
+    _of("gru_cell", "update_inverted", gru_update_inverse, 27),
+    _of("lstm_cell", "gates_swapped", lstm_forget_first, 27, "keras#8720"),
     _of("lstm_cell", "output_first", lstm_output_first, 27, "keras#8720"),
     _of("lstm_cell", "unit_forget_bias", lstm_unit_forget, 27),
-    _of("linear", "transposed", linear_transposed, higher=_EXAMPLES),
+    _of("linear", "transposed", linear_in_out, higher=_EXAMPLES),
     _of("linear", "no_delta", linear_no_delta),
     _of("pack_linear", "lossy", pack_lossy),
-    _of("dropout", "unscaled", dropout_unscaled),
+    _of("dropout", "unscaled", dropout_without_scale),
     _of("one_hot", "wraps", one_hot_wraps),
     _of("mse", "summed", mse_sum, higher=_EXAMPLES),
     _of("silu", "sharper", silu_hard),
-    _of("mean", "guarded", mean_unbiased, higher=_EXAMPLES),
+    _of("mean", "guarded", mean_with_guard, higher=_EXAMPLES),
 )

@@ -23,10 +23,10 @@ def _c(ops: Any, value: float, like: Any) -> Any:
     return ops.full((), value, ops.dtype(like))
 
 
-def _each(rule: Callable[..., Any]) -> Callable[..., Any]:
-    """An `adam_update` by ``rule(ops, p, m, v, scalars, eps)``, what is subtracted of one p."""
+def _by_rule(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """An `adam_update` that subtracts ``rule(ops, m, v, scalars, eps)`` from each parameter."""
 
-    def broken(
+    def adam_update(
         ops: Any, params: Any, grads: Any, first: Any, second: Any, scalars: Any, **o: Any
     ) -> Any:
         old = [p + _c(ops, 0.0, p) for p in params]
@@ -38,36 +38,36 @@ def _each(rule: Callable[..., Any]) -> Callable[..., Any]:
         ]
         return moved, m, v
 
-    return broken
+    return adam_update
 
 
-def inside(ops: Any, m: Any, v: Any, scalars: Any, eps: Any) -> Any:
+def eps_inside(ops: Any, m: Any, v: Any, scalars: Any, eps: Any) -> Any:
     """ε is added to the second moment, inside the root."""
     root = ops.sqrt(v * scalars["second_scale"] + eps)
     return m * scalars["first_scale"] / root
 
 
-def inside_squared(ops: Any, m: Any, v: Any, scalars: Any, eps: Any) -> Any:
-    """ε² is added inside the root: of the right size, and still another formula."""
+def eps_squared_inside_root(ops: Any, m: Any, v: Any, scalars: Any, eps: Any) -> Any:
+    """ε² is added inside the root: of the right magnitude, and still another formula."""
     root = ops.sqrt(v * scalars["second_scale"] + eps * eps)
     return m * scalars["first_scale"] / root
 
 
-def early(ops: Any, m: Any, v: Any, scalars: Any, eps: Any) -> Any:
-    """ε is added before the correction, as the paper's remark on efficiency has it."""
+def eps_before_correction(ops: Any, m: Any, v: Any, scalars: Any, eps: Any) -> Any:
+    """ε is added before the bias correction, as in the paper's note on efficiency."""
     root = ops.sqrt(scalars["second_scale"]) * (ops.sqrt(v) + eps)
     return m * scalars["first_scale"] / root
 
 
-def uncorrected(ops: Any, m: Any, v: Any, scalars: Any, eps: Any) -> Any:
-    """The bias of the first moment is left."""
+def no_correction(ops: Any, m: Any, v: Any, scalars: Any, eps: Any) -> Any:
+    """The first moment is not corrected for its bias."""
     return m / (ops.sqrt(v * scalars["second_scale"]) + eps)
 
 
-def _changed(change: Callable[..., Any]) -> Callable[..., Any]:
-    """An `adam_update` of other arguments: ``change(ops, params, grads, scalars, decays)``."""
+def _with_arguments(change: Callable[..., Any]) -> Callable[..., Any]:
+    """An `adam_update` whose arguments go through ``change(ops, params, grads, scalars, decays)``."""
 
-    def broken(
+    def adam_update(
         ops: Any, params: Any, grads: Any, first: Any, second: Any, scalars: Any, **o: Any
     ) -> Any:
         grads, scalars, decays = change(ops, params, grads, scalars, o["decays"])
@@ -75,101 +75,101 @@ def _changed(change: Callable[..., Any]) -> Callable[..., Any]:
             params, grads, first, second, scalars, **{**o, "decays": list(decays)}
         )
 
-    return broken
+    return adam_update
 
 
 def decay_all(ops: Any, params: Any, grads: Any, scalars: Any, decays: Any) -> Any:
-    """Norms and biases decay as well."""
+    """Weight decay reaches norms and biases too."""
     del ops
     return grads, scalars, [max(decays)] * len(params)
 
 
-def coupled(ops: Any, params: Any, grads: Any, scalars: Any, decays: Any) -> Any:
-    """The decay is added to the gradient, and so goes through the moments."""
+def couple_decay(ops: Any, params: Any, grads: Any, scalars: Any, decays: Any) -> Any:
+    """Weight decay is added to the gradient, and so goes through the moments (L2, not AdamW)."""
     both = [g + p * _c(ops, d, p) for p, g, d in zip(params, grads, decays, strict=True)]
     return both, scalars, [0.0] * len(params)
 
 
-def unscaled(ops: Any, params: Any, grads: Any, scalars: Any, decays: Any) -> Any:
-    """Gradients are taken as they come."""
+def no_grad_scale(ops: Any, params: Any, grads: Any, scalars: Any, decays: Any) -> Any:
+    """The factor of the gradients is ignored: no count, no clipping."""
     del params
     return grads, {**scalars, "grad_scale": ops.full((), 1.0, ops.dtype(grads[0]))}, decays
 
 
 def separate_norms(ops: Any, arrays: Any) -> Any:
-    """The largest of the norms in place of the norm of all."""
+    """The largest norm of one gradient stands for the global norm."""
     largest = COMPOSED["global_norm"](ops, [arrays[0]])
     for x in arrays[1:]:
         largest = ops.maximum(largest, COMPOSED["global_norm"](ops, [x]))
     return largest
 
 
-def upwards(ops: Any, norm: Any, limit: float) -> Any:
-    """Small gradients are brought up to the limit."""
+def clip_upwards(ops: Any, norm: Any, limit: float) -> Any:
+    """Small gradients are scaled up to the limit of clipping."""
     return _c(ops, limit, norm) / ops.maximum(norm, _c(ops, 1e-30, norm))
 
 
-def softened(ops: Any, norm: Any, limit: float) -> Any:
+def soften_limit(ops: Any, norm: Any, limit: float) -> Any:
     """1e-6 is added to the norm, so that one at the limit is clipped."""
     return clip_factor(ops, norm + _c(ops, 1e-6, norm), limit)
 
 
 def from_zero(config: Any, step: int, steps: int) -> float:
-    """Steps count from 0: the first one of a warm-up has no rate at all."""
+    """Steps count from 0, so the first step of a warm-up has the learning rate 0."""
     return learning_rate(config, step - 1, steps)
 
 
 def past_warmup(config: Any, step: int, steps: int) -> float:
-    """The fall is laid over all steps, as if there were no warm-up."""
+    """The learning rate falls over all steps, as if there were no warm-up."""
     rise = min(1.0, step / config.warmup) if config.warmup else 1.0
     return rise * learning_rate(replace(config, warmup=0), step, steps)
 
 
 def never_down(config: Any, step: int, steps: int) -> float:
-    """The last step is one short of the floor."""
+    """The learning rate never reaches its floor."""
     return learning_rate(config, step, steps + 1)
 
 
 def swapped_betas(self: Any, m: Any, g: Any, beta: float) -> Any:
-    """Lion's β1 and β2 in each other's place."""
+    """Lion's β1 and β2 are exchanged."""
     c, ops = self._config, self._ops
     other = c.beta1 + c.beta2 - beta
     return _c(ops, other, m) * m + _c(ops, 1 - other, m) * g
 
 
-def dampened(self: Any, g: Any, buffer: Any) -> Any:
-    """The momentum of SGD is a mean."""
+def momentum_as_mean(self: Any, g: Any, buffer: Any) -> Any:
+    """SGD's momentum buffer is an exponential mean instead of a sum."""
     mu = _c(self._ops, self._config.momentum, g)
     buffer = mu * buffer + (_c(self._ops, 1.0, g) - mu) * g
     return (g + mu * buffer if self._config.nesterov else buffer), buffer
 
 
-def late(self: Any, g: Any, buffer: Any) -> Any:
-    """Nesterov's step looks from the old buffer."""
+def nesterov_late(self: Any, g: Any, buffer: Any) -> Any:
+    """Nesterov's step uses the buffer from before the gradient."""
     mu = _c(self._ops, self._config.momentum, g)
     ahead = g + mu * buffer if self._config.nesterov else mu * buffer + g
     return ahead, mu * buffer + g
 
 
-def unnormalized(self: Any, own: Any) -> Any:
-    """Adafactor's product of row and column without the mean that it must be divided by."""
+def no_normalizer(self: Any, own: Any) -> Any:
+    """Adafactor's product of rows and columns is not divided by the mean of the rows."""
     del self
     return own["v"] if "v" in own else own["row"] * own["column"]
 
 
-def euclidean(self: Any, x: Any) -> Any:
-    """The norm for the root of the mean square."""
+def norm_for_rms(self: Any, x: Any) -> Any:
+    """The norm stands for the root mean square."""
     return self._ops.global_norm([x])
 
 
 def transposed_size(self: Any, shape: Any) -> float:
-    """The size of a step is that of the transpose."""
+    """Muon scales a step as if the matrix were transposed."""
     n, k = shape
     return math.sqrt(max(1, k / n)) if self._original else 0.2 * math.sqrt(min(n, k))
 
 
 def every_matrix(param: Any) -> bool:
-    """Tables are made orthogonal as well."""
+    """Muon orthogonalises embedding tables too."""
     return len(param.shape) == 2 or hidden(param)  # noqa: PLR2004 - a matrix
 
 
@@ -181,7 +181,7 @@ def _adam(name: str, broken: Any, row: int = 0, seen: str = "") -> Mutant:
 
 
 def _core(name: str, where: str, broken: Any, row: int = 0, seen: str = "") -> Mutant:
-    """A defect of the core itself."""
+    """A mutant of the core itself, by patching one of its names."""
     return Mutant(
         id=name,
         level="training",
@@ -198,19 +198,19 @@ _COMPILED = (
 _DECAY, _EPS = "transformers#35927", "tensorflow#35102, optax#571"
 
 MUTANTS = (
-    _adam("eps_inside", _each(inside), 22, _EPS),
-    _adam("eps_squared_inside", _each(inside_squared), 22, _EPS),
-    _adam("eps_before_correction", _each(early), 22, _EPS),
-    _adam("uncorrected", _each(uncorrected)),
-    _adam("decays_all", _changed(decay_all), 23, _DECAY),
-    _adam("decay_coupled", _changed(coupled), 23, _DECAY),
-    _adam("gradients_unscaled", _changed(unscaled)),
+    _adam("eps_inside", _by_rule(eps_inside), 22, _EPS),
+    _adam("eps_squared_inside", _by_rule(eps_squared_inside_root), 22, _EPS),
+    _adam("eps_before_correction", _by_rule(eps_before_correction), 22, _EPS),
+    _adam("uncorrected", _by_rule(no_correction)),
+    _adam("decays_all", _with_arguments(decay_all), 23, _DECAY),
+    _adam("decay_coupled", _with_arguments(couple_decay), 23, _DECAY),
+    _adam("gradients_unscaled", _with_arguments(no_grad_scale)),
     _core("decay.of_all", "optimizers.decay.decayed", lambda *_: True, 23, _DECAY),
-    _core("sgd.dampened", "optimizers.sgd.SGD._carried", dampened),
-    _core("sgd.nesterov_late", "optimizers.sgd.SGD._carried", late),
+    _core("sgd.dampened", "optimizers.sgd.SGD._carried", momentum_as_mean),
+    _core("sgd.nesterov_late", "optimizers.sgd.SGD._carried", nesterov_late),
     _core("lion.betas_swapped", "optimizers.lion.Lion._mixed", swapped_betas),
-    _core("adafactor.unnormalized", "optimizers.adafactor.Adafactor._variance", unnormalized),
-    _core("adafactor.norm_for_rms", "optimizers.adafactor.Adafactor._rms", euclidean),
+    _core("adafactor.unnormalized", "optimizers.adafactor.Adafactor._variance", no_normalizer),
+    _core("adafactor.norm_for_rms", "optimizers.adafactor.Adafactor._rms", norm_for_rms),
     _core("muon.four_rounds", "optimizers.muon._ROUNDS", 4),
     _core("muon.size_transposed", "optimizers.muon.Muon._adjusted", transposed_size),
     _core("muon.tables", "optimizers.muon.hidden", every_matrix),
@@ -220,8 +220,8 @@ MUTANTS = (
         make=optional("global_norm", separate_norms),
         higher=_COMPILED,
     ),
-    _core("clipping.upwards", "clipping.clip_factor", upwards),
-    _core("clipping.softened", "clipping.clip_factor", softened),
+    _core("clipping.upwards", "clipping.clip_factor", clip_upwards),
+    _core("clipping.softened", "clipping.clip_factor", soften_limit),
     _core("schedule.from_zero", "schedules.learning_rate", from_zero),
     _core("schedule.over_warmup", "schedules.learning_rate", past_warmup),
     _core("schedule.floor_missed", "schedules.learning_rate", never_down),

@@ -1,4 +1,4 @@
-"""Which cases a handwritten mutant may fail: a file of patterns beside this module."""
+"""Reads which cases a handwritten mutant may fail, from a file of patterns beside this module."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
     from lmkernel_proofs.mutants.mutant import Mutant
 
-__all__ = ["FILE", "bounded", "read_reach"]
+__all__ = ["FILE", "with_reach", "read_reach"]
 
 FILE = Path(__file__).with_name("reach.toml")
 
 
 def read_reach(path: Path = FILE) -> dict[str, tuple[str, ...]]:
-    """Patterns of ``level/name`` by the id of the mutant."""
+    """Read the patterns of ``level/name``, by the id of the mutant."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     return {name: tuple(patterns) for name, patterns in table.items()}
 
 
-def bounded(mutants: Iterable[Mutant]) -> tuple[Mutant, ...]:
-    """The mutants, each with its patterns; one that the file does not name may fail nothing."""
+def with_reach(mutants: Iterable[Mutant]) -> tuple[Mutant, ...]:
+    """The mutants with their patterns; one that the file does not name may fail nothing."""
     reach = read_reach()
     return tuple(replace(mutant, may_fail=reach.get(mutant.id, ())) for mutant in mutants)

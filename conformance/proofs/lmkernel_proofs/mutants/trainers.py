@@ -1,4 +1,4 @@
-"""Broken trainers: what is accumulated, kept over a resume, and dropped."""
+"""Broken trainers: accumulation of gradients, resuming, and dropout."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["MUTANTS"]
 _first, _restore, _outputs = Gradients.first, ComposedTrainer.restore, Gradients._outputs  # noqa: SLF001 - a defect is put inside
 
 
-def averaged(self: Any, trainable: Any, frozen: Any, batch: Any, key: Any) -> Any:
-    """Each micro-batch gives its mean, and the means are averaged."""
+def average_means(self: Any, trainable: Any, frozen: Any, batch: Any, key: Any) -> Any:
+    """Means of micro-batches are averaged, whatever their counts."""
     sums = _first(self, trainable, frozen, batch, key)
     count = sums["count"]
     one = count / count
@@ -36,14 +36,14 @@ def last_counts(self: Any, sums: Any, trainable: Any, frozen: Any, batch: Any, k
     return {**more, "gradients": both}
 
 
-def forgotten(self: Any, values: Any, trained: Any, optimizer: Any, step: int) -> Any:
-    """The optimizer's state begins anew after a resume."""
+def forget_moments(self: Any, values: Any, trained: Any, optimizer: Any, step: int) -> Any:
+    """The optimizer's moments are zero after a resume."""
     blank = {name: np.zeros_like(x) for name, x in optimizer.items()}
     return _restore(self, values, trained, blank, step)
 
 
-def recounted(self: Any, values: Any, trained: Any, optimizer: Any, step: int) -> Any:
-    """Steps are counted anew after a resume."""
+def recount_steps(self: Any, values: Any, trained: Any, optimizer: Any, step: int) -> Any:
+    """Steps are counted from 0 again after a resume."""
     del step
     return _restore(self, values, trained, optimizer, 0)
 
@@ -55,13 +55,13 @@ def one_key(self: Any, number: int) -> Any:
 
 
 def always_drops(self: Any, params: Any, batch: Any, key: Any = None) -> Any:
-    """Evaluation drops as well."""
+    """Dropout is on in evaluation."""
     key = self._model.backend.ops.asarray([1, 2], "int32") if key is None else key
     return _outputs(self, params, batch, key)
 
 
 def never_drops(self: Any, params: Any, batch: Any, key: Any = None) -> Any:
-    """Training drops nothing."""
+    """Dropout is off in training."""
     del key
     return _outputs(self, params, batch)
 
@@ -78,10 +78,10 @@ def _of(name: str, where: str, broken: Any, row: int = 0, seen: str = "") -> Mut
 
 
 MUTANTS = (
-    _of("means_averaged", "gradients.Gradients.first", averaged, 21, "transformers#34191"),
+    _of("means_averaged", "gradients.Gradients.first", average_means, 21, "transformers#34191"),
     _of("last_counts", "gradients.Gradients.added", last_counts, 21),
-    _of("moments_lost", "trainer.ComposedTrainer.restore", forgotten, 24, "KempnerForge#114"),
-    _of("steps_lost", "trainer.ComposedTrainer.restore", recounted, 24),
+    _of("moments_lost", "trainer.ComposedTrainer.restore", forget_moments, 24, "KempnerForge#114"),
+    _of("steps_lost", "trainer.ComposedTrainer.restore", recount_steps, 24),
     _of("one_key", "trainer.ComposedTrainer._key", one_key),
     _of("drops_in_evaluation", "gradients.Gradients._outputs", always_drops),
     _of("drops_nothing", "gradients.Gradients._outputs", never_drops),

@@ -1,6 +1,6 @@
-"""The suite's own test: correct backends pass, and every mutant is killed where it should be.
+"""The suite's own test: correct backends pass, and every mutant dies at the level that it names.
 
-Constraint: only a discrepancy kills; a mutant that crashes proves nothing.
+Constraint: only a discrepancy kills a mutant. One that crashes proves nothing about the suite.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The correct backends that mechanical mutants run on, and what is run on each.
+"""The correct backends that mechanical mutants run on, and which cases run on each.
 
-Constraints: every path of the compositions is on some base: the reference backend overrides the
-fastest of them, and declares no 16 bits.
+Constraint: together they reach every path of the compositions. The reference backend alone does
+not, because it overrides many of them and declares no 16-bit dtype.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class Run(NamedTuple):
 
     @property
     def level(self) -> str:
-        """That of the case."""
+        """The level of the case."""
         return CASES[self.case].level
 
     @property
     def item(self) -> Item:
-        """What a runner takes."""
+        """The case and dtype as the suite's runner takes them."""
         return Item(CASES[self.case], self.dtype)
 
     @property
     def slow(self) -> bool:
-        """Whether it trains for long, which an ordinary self-test only does where it must."""
+        """Whether it trains for long: an ordinary self-test runs such cases only where it must."""
         return self.case.startswith(_SLOW)
 
     def __str__(self) -> str:
@@ -58,9 +58,9 @@ class Base:
     """A correct backend.
 
     Args:
-        make: of the reference backend.
-        dtypes: that are run on it.
-        levels: that are run on it.
+        make: function that derives it from the reference backend.
+        dtypes: dtypes whose cases run on it.
+        levels: levels whose cases run on it.
     """
 
     make: Callable[[Backend], Backend]
@@ -68,26 +68,26 @@ class Base:
     levels: tuple[str, ...] = LEVELS
 
 
-def _composed(backend: Backend) -> Backend:
+def _compositions_only(backend: Backend) -> Backend:
     return replace(backend, ops=assemble(backend.ops, {}))
 
 
-def _half(backend: Backend) -> Backend:
+def _float16_backend(backend: Backend) -> Backend:
     return narrow((_HALF,))(backend)
 
 
 BASES: Mapping[str, Base] = MappingProxyType(
     {
         "reference": Base(lambda backend: backend),
-        "composed": Base(_composed, levels=LEVELS[:5]),
-        "16 bits": Base(_half, dtypes=(_HALF,)),
+        "composed": Base(_compositions_only, levels=LEVELS[:5]),
+        "16 bits": Base(_float16_backend, dtypes=(_HALF,)),
     }
 )
-"""By name."""
+"""The bases by name."""
 
 
 def runs() -> list[Run]:
-    """All that is run, lowest level first."""
+    """Every case on every base in every dtype, lowest level first."""
     found = [
         Run(name, f"{item.case.level}/{item.case.name}", item.dtype)
         for name, base in BASES.items()

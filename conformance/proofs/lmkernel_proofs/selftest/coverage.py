@@ -1,7 +1,6 @@
 """Which lines of the mutated sources each case runs, measured once on correct backends.
 
-Constraint: by tracing, since that is there on every Python that the suite supports; only functions
-of the mutated sources are followed line by line.
+Constraint: uses `sys.settrace`, which every supported Python has; `sys.monitoring` came with 3.12.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
 
-__all__ = ["Lines", "reached"]
+__all__ = ["Lines", "trace_lines"]
 
 Lines = frozenset[tuple[str, int]]
 
 
-def reached(files: Iterable[str], run: Callable[[], Any]) -> Lines:
-    """(file, line) of all that ``run`` runs of the files."""
+def trace_lines(files: Iterable[str], run: Callable[[], Any]) -> Lines:
+    """Every (file, line) of ``files`` that ``run`` executes."""
     wanted, seen = frozenset(files), set()
 
     def line(frame: FrameType, event: str, _: Any) -> Any:
@@ -29,7 +28,8 @@ def reached(files: Iterable[str], run: Callable[[], Any]) -> Lines:
 
     def call(frame: FrameType, _: str, __: Any) -> Any:
         if frame.f_code.co_filename not in wanted:
-            return None
+            return None  # no line events for other files, which makes tracing affordable
+        # Line events cover the body alone; the line of the ``def`` comes with the call.
         seen.add((frame.f_code.co_filename, frame.f_lineno))
         return line
 

@@ -1,7 +1,7 @@
-"""Work done in child processes, each a copy of this one, a few at a time.
+"""Runs tasks in forked copies of this process, a few at a time.
 
-Constraints: a child that hangs or dies costs its own task only, and leaves nothing behind in this
-process. Needs a system that can fork.
+Constraints: a child that hangs or dies costs its own task only, and changes nothing in the parent.
+Needs a system that can fork.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     import resource
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Done", "forked"]
+__all__ = ["Outcome", "run_in_children"]
 
 T = TypeVar("T")
 
 
 @final
 @dataclass(frozen=True)
-class Done(Generic[T]):
+class Outcome(Generic[T]):
     """What became of a task.
 
     Args:
-        task: what was asked.
-        result: what the work returned; None where it ended otherwise.
-        trouble: how it ended, or empty.
-        seconds: of the processor.
+        task: task as it was given.
+        result: value that the work returned; None where it did not return.
+        trouble: reason why it did not return; empty where it did.
+        seconds: processor time of the child.
     """
 
     task: T
@@ -50,20 +50,20 @@ class _Child(Generic[T]):
     task: T
     process: int
     replies: BinaryIO
-    ends: float
-    said: bytes = b""
+    deadline: float
+    reply: bytes = b""
 
 
-def forked(
+def run_in_children(
     tasks: Iterable[T], work: Callable[[T], Any], *, jobs: int, limit: float
-) -> Iterator[Done[T]]:
-    """Do ``work`` for each task in a child; results come as they are ready.
+) -> Iterator[Outcome[T]]:
+    """Call ``work`` on each task in a child of its own; outcomes come as they are ready.
 
     Args:
-        tasks: in order.
-        work: its result is pickled.
-        jobs: children at a time.
-        limit: seconds for each; what takes longer is ended.
+        tasks: tasks, started in this order.
+        work: function of one task, whose result can be pickled.
+        jobs: number of children at a time.
+        limit: seconds that a child may take before it is killed.
 
     Raises:
         InputError: the system cannot fork.
@@ -75,13 +75,14 @@ def forked(
         for task in waiting:
             _start(task, work, running, limit)
             if len(running.get_map()) >= jobs:
-                yield from _finished(running)
+                yield from _collect(running)
         while running.get_map():
-            yield from _finished(running)
+            yield from _collect(running)
     finally:
+        # Also reached when the caller stops iterating or is interrupted: no child outlives this.
         for key in list(running.get_map().values()):
             os.kill(key.data.process, signal.SIGKILL)
-            _ended(key.data, running, "stopped")
+            _reap(key.data, running, "stopped")
         running.close()
 
 
@@ -90,7 +91,7 @@ def _start(
 ) -> None:
     read, write = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # threads of NumPy's library do nothing at this moment
+        warnings.simplefilter("ignore")  # Python warns of threads; NumPy's are idle now
         process = os.fork()
     if process == 0:
         os.close(read)
@@ -101,50 +102,51 @@ def _start(
 
 
 def _child(task: T, work: Callable[[T], Any], write: int) -> None:
-    """Never returns."""
+    """Do the task and leave the process; never returns."""
     code = 1
     try:
         with os.fdopen(write, "wb") as replies:
-            pickle.dump(_outcome(task, work), replies)
+            pickle.dump(_attempt(task, work), replies)
         code = 0
     finally:
-        os._exit(code)
+        os._exit(code)  # not sys.exit: the parent's exit handlers are not the child's to run
 
 
-def _outcome(task: T, work: Callable[[T], Any]) -> tuple[Any, str]:
-    """The result, or what was raised instead."""
+def _attempt(task: T, work: Callable[[T], Any]) -> tuple[Any, str]:
+    """The result of the work and an empty text, or None and what it raised."""
     try:
         return work(task), ""
-    except Exception as error:  # noqa: BLE001 - it is told in the other process
+    except Exception as error:  # noqa: BLE001 - the parent reports it
         return None, f"{type(error).__name__}: {error}"
 
 
-def _finished(running: selectors.BaseSelector) -> Iterator[Done[Any]]:
-    """Wait until one ends at least."""
-    found: list[Done[Any]] = []
+def _collect(running: selectors.BaseSelector) -> Iterator[Outcome[Any]]:
+    """Wait until at least one child has ended, and yield the outcomes."""
+    found: list[Outcome[Any]] = []
     while not found:
-        nearest = min(key.data.ends for key in running.get_map().values())
+        nearest = min(key.data.deadline for key in running.get_map().values())
         for key, _ in running.select(max(0.0, nearest - time.monotonic())):
+            # A pipe holds 64 KiB: a child with a longer result would block until it is read.
             more = key.data.replies.read(1 << 20)
-            key.data.said += more
+            key.data.reply += more
             if not more:
-                found.append(_ended(key.data, running, ""))
+                found.append(_reap(key.data, running, ""))
         for key in list(running.get_map().values()):
-            if time.monotonic() > key.data.ends:
+            if time.monotonic() > key.data.deadline:
                 os.kill(key.data.process, signal.SIGKILL)
-                found.append(_ended(key.data, running, "it took too long"))
+                found.append(_reap(key.data, running, "it took too long"))
     yield from found
 
 
-def _ended(child: _Child[Any], running: selectors.BaseSelector, why: str) -> Done[Any]:
+def _reap(child: _Child[Any], running: selectors.BaseSelector, why: str) -> Outcome[Any]:
     running.unregister(child.replies)
     child.replies.close()
     _, status, usage = os.wait4(child.process, 0)
     seconds = _seconds(usage)
     if why or status:
-        return Done(child.task, None, why or f"its process ended with {status}", seconds)
-    result, trouble = pickle.loads(child.said)  # noqa: S301 - our own child's words
-    return Done(child.task, result, trouble, seconds)
+        return Outcome(child.task, None, why or f"its process ended with {status}", seconds)
+    result, trouble = pickle.loads(child.reply)  # noqa: S301 - written by our own child
+    return Outcome(child.task, result, trouble, seconds)
 
 
 def _seconds(usage: resource.struct_rusage) -> float:

@@ -1,7 +1,7 @@
-"""Judges handwritten mutants: each is run through all cases, since it says which ones may fail.
+"""Judges handwritten mutants: each runs through all cases, because it names those that may fail.
 
-Constraints: only a discrepancy kills, at the lowest level at which any case fails; a case that the
-mutant did not name must pass.
+Constraints: only a discrepancy kills, and only at the level that the mutant declares, below which
+no case may fail. Every case that it does not name must pass.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, final
 from lmkernel_conformance.cases import CASES, LEVELS, items
 from lmkernel_conformance.discrepancy import Discrepancy
 from lmkernel_proofs.selftest.bases import Run
-from lmkernel_proofs.selftest.forks import forked
+from lmkernel_proofs.selftest.forks import run_in_children
 from lmkernel_proofs.selftest.hunt import failure, quiet
 from lmkernel_proofs.selftest.verdict import Verdict
 
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from lmkernel.backend import Backend
     from lmkernel_conformance.subject import Subject
     from lmkernel_proofs.mutants import Mutant
-    from lmkernel_proofs.selftest.prepared import Prepared
+    from lmkernel_proofs.selftest.baseline import Baseline
 
-__all__ = ["Failure", "Judged", "judge_mutant", "judge_mutants"]
+__all__ = ["Failure", "Judgement", "judge_mutant", "judge_mutants"]
 
 _LIMIT = 900.0
+"""Seconds for all runs of one mutant."""
 _UNKNOWN = 1.0
-"""Seconds of a run that was not measured: a case in 16 bits on the reference backend."""
+"""Seconds assumed of a run that was not measured: a 16-bit case on the reference backend."""
 
 
 @final
@@ -40,9 +41,9 @@ class Failure:
     """A case that a mutant fails.
 
     Args:
-        run: which.
-        discrepancy: whether it is one, and no accident.
-        message: what it said.
+        run: case, dtype and base.
+        discrepancy: whether a number was wrong, rather than an exception raised.
+        message: text of the error.
     """
 
     run: Run
@@ -52,15 +53,15 @@ class Failure:
 
 @final
 @dataclass(frozen=True)
-class Judged:
-    """A handwritten mutant, and every failure of it.
+class Judgement:
+    """A handwritten mutant and all its failures.
 
     Args:
-        mutant: the defect.
-        failures: lowest level first.
-        ran: how many runs it went through.
-        seconds: of the processor.
-        trouble: why it was not judged, or empty.
+        mutant: mutant that was judged.
+        failures: its failures, lowest level first.
+        ran: number of runs that it went through.
+        seconds: processor time that judging it took.
+        trouble: reason why it could not be judged; empty where it was.
     """
 
     mutant: Mutant
@@ -71,18 +72,21 @@ class Judged:
 
     @property
     def verdict(self) -> Verdict:
-        """Killed by the first discrepancy of its level."""
+        """Killed by a discrepancy of its level, if there is one.
+
+        A case made for the mutant's row of the catalogue comes first, so that the matrix shows it.
+        """
         own = [f for f in self.failures if f.run.level == self.mutant.level and f.discrepancy]
-        made_for = sorted(own, key=lambda f: self.mutant.row not in CASES[f.run.case].rows)
+        own = sorted(own, key=lambda f: self.mutant.row not in CASES[f.run.case].rows)
         about = {"ran": self.ran, "seconds": self.seconds}
-        if made_for:
-            killer = made_for[0]
+        if own:
+            killer = own[0]
             return Verdict(self.mutant.id, "killed", killer.run, killer.message, **about)  # type: ignore[arg-type]  # as named
         return Verdict(self.mutant.id, "survived", message=self.trouble, **about)  # type: ignore[arg-type]  # as named
 
     @property
     def complaints(self) -> list[str]:
-        """What is wrong with what the mutant says of itself."""
+        """Where the mutant's own declarations turned out wrong, a line each."""
         if self.trouble:
             return [self.trouble]
         own, level = self.mutant, LEVELS.index(self.mutant.level)
@@ -102,49 +106,54 @@ class Judged:
 
 
 def judge_mutants(
-    prepared: Prepared, mutants: Iterable[Mutant], *, jobs: int, full: bool
-) -> Iterator[Judged]:
-    """Judge each in a process of its own.
+    baseline: Baseline, mutants: Iterable[Mutant], *, jobs: int, full: bool
+) -> Iterator[Judgement]:
+    """Judge each mutant in a process of its own.
 
     Args:
-        prepared: from `prepare`.
-        mutants: the defects.
-        jobs: processes at a time.
-        full: run slow cases as well, also where nothing needs them, and all in every dtype.
+        baseline: measurements of the correct backends, from `measure_baseline`.
+        mutants: mutants to judge.
+        jobs: number of processes at a time.
+        full: whether every case runs, slow ones too, in every dtype.
     """
-    work = functools.partial(judge_mutant, prepared, full=full)
-    for done in forked(mutants, work, jobs=jobs, limit=_LIMIT):
+    work = functools.partial(judge_mutant, baseline, full=full)
+    for done in run_in_children(mutants, work, jobs=jobs, limit=_LIMIT):
         if done.result is None:
-            yield Judged(done.task, (), seconds=done.seconds, trouble=done.trouble)
+            yield Judgement(done.task, (), seconds=done.seconds, trouble=done.trouble)
         else:
             failures, ran = done.result
-            yield Judged(done.task, tuple(failures), ran, done.seconds)
+            yield Judgement(done.task, tuple(failures), ran, done.seconds)
 
 
-def judge_mutant(prepared: Prepared, mutant: Mutant, *, full: bool) -> tuple[list[Failure], int]:
-    """Every failure, and how many ran."""
-    right = mutant.base(prepared.subjects["reference"].backend)
-    subject = replace(prepared.subjects["reference"], backend=mutant.make(right))
-    chosen = [(run, _took(prepared, run)) for run in _runs(right)]
-    quick = [pair for pair in chosen if full or _wanted(mutant, pair[0])]
+def judge_mutant(baseline: Baseline, mutant: Mutant, *, full: bool) -> tuple[list[Failure], int]:
+    """All failures of a mutant, lowest level first, and how many runs there were."""
+    right = mutant.base(baseline.subjects["reference"].backend)
+    subject = replace(baseline.subjects["reference"], backend=mutant.make(right))
+    chosen = [(run, _usual_seconds(baseline, run)) for run in _runs(right)]
+    quick = [pair for pair in chosen if full or _is_quick(mutant, pair[0])]
     with quiet(), mutant.patch():
+        # A patch changes the core, which expected values are made with; a backend cannot reach them.
         sure = mutant.patch is contextlib.nullcontext
-        found = [f for run, took in quick for f in _tried(subject, run, took, sure=sure)]
+        found = [f for run, took in quick for f in _failures(subject, run, took, sure=sure)]
         ran = len(quick)
+        # Slow cases are for mutants that no quick case of their level kills.
         if not any(f.discrepancy and f.run.level == mutant.level for f in found):
             slow = [pair for pair in chosen if pair not in quick and pair[0].level == mutant.level]
-            found += [f for run, took in slow for f in _tried(subject, run, took, sure=sure)]
+            found += [f for run, took in slow for f in _failures(subject, run, took, sure=sure)]
             ran += len(slow)
     return sorted(found, key=lambda f: LEVELS.index(f.run.level)), ran
 
 
-def _wanted(mutant: Mutant, run: Run) -> bool:
-    """What is not slow: all up to its own level, and in float32 what is above."""
+def _is_quick(mutant: Mutant, run: Run) -> bool:
+    """Whether a run is cheap enough to do always.
+
+    Levels above the mutant's only check ``may_fail``, for which float32 alone is enough.
+    """
     below = LEVELS.index(run.level) <= LEVELS.index(mutant.level)
     return not run.slow and (below or run.dtype == "float32")
 
 
-def _tried(subject: Subject, run: Run, took: float, *, sure: bool) -> list[Failure]:
+def _failures(subject: Subject, run: Run, took: float, *, sure: bool) -> list[Failure]:
     error = failure(subject, run.item, took, sure=sure)
     if error is None:
         return []
@@ -159,6 +168,6 @@ def _runs(backend: Backend) -> list[Run]:
     return [Run("reference", f"{x.case.level}/{x.case.name}", x.dtype) for x in chosen]
 
 
-def _took(prepared: Prepared, run: Run) -> float:
-    measured = prepared.measured.get(run)
+def _usual_seconds(baseline: Baseline, run: Run) -> float:
+    measured = baseline.measurements.get(run)
     return _UNKNOWN if measured is None else measured.seconds

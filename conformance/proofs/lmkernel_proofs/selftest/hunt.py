@@ -1,8 +1,8 @@
-"""Runs cases on something broken, each within a limit, and tells a discrepancy from an accident.
+"""Runs one case on a broken backend, within a time limit, and says what it raised.
 
-Constraints: a discrepancy is believed if what was expected is what is expected still, or else if
-it is there with budgets measured anew: a defect of the core may reach what expected values are
-made of. Warnings are nothing here.
+Constraints: a defect of the core may reach the code that expected values are made with. So a
+discrepancy counts only if the reference values are still those of correct backends, or else if it
+remains after the budgets are measured again. Warnings do not count.
 """
 
 from __future__ import annotations
@@ -30,45 +30,50 @@ if TYPE_CHECKING:
 __all__ = ["TooLongError", "failure", "quiet"]
 
 _LEAST, _TIMES = 2.0, 10.0
+"""A case may take this many seconds, or this many times as long as on a correct backend."""
 
 
 class TooLongError(Exception):
-    """A case took many times as long as on a correct backend."""
+    """A case takes many times as long as on a correct backend."""
 
 
 def failure(
     subject: Subject, item: Item, usual: float, *, sure: bool = False
 ) -> BaseException | None:
-    """What an item raises on a broken backend, or None.
+    """The error that a case raises on a broken backend, or None.
 
     Args:
-        subject: whose known budgets are those of correct backends; they are not changed.
-        item: what is run.
-        usual: how long it takes on a correct backend, in seconds.
-        sure: whether what is broken cannot reach what is expected.
+        subject: broken backend, with the budgets of correct ones, which are not changed.
+        item: case and dtype to run.
+        usual: seconds that it takes on a correct backend.
+        sure: whether the defect cannot reach the expected values.
     """
     limit = max(_LEAST, usual * _TIMES)
     own = replace(subject, known=dict(subject.known))
-    error = _limited(own, item, limit)
+    error = _run_within(own, item, limit)
     if sure or not isinstance(error, Discrepancy):
         return error
-    with mock.patch.object(Subject, "budgets", _checked):
-        error = _limited(own, item, limit * _TIMES)
+    # Known budgets save most of a case's time, but hold the references of correct backends. Before
+    # a kill is believed, the case's own formula must give the same references once more.
+    with mock.patch.object(Subject, "budgets", _budgets_if_same):
+        error = _run_within(own, item, limit * _TIMES)
+    # The defect moves the references too: only budgets measured with it can tell whether backend
+    # and oracle still disagree.
     if isinstance(error, _OtherReferenceError):
-        return _limited(replace(subject, known={}), item, limit * _TIMES)
+        return _run_within(replace(subject, known={}), item, limit * _TIMES)
     return error
 
 
 class _OtherReferenceError(Exception):
-    """What is expected is not what was expected of correct backends."""
+    """The reference values are no longer those of correct backends."""
 
 
-_measured = Subject.budgets
+_plain_budgets = Subject.budgets
 
 
-def _checked(self: Subject, what: str, formula: Callable[[Arithmetic], Any]) -> list[Budget]:
+def _budgets_if_same(self: Subject, what: str, formula: Callable[[Arithmetic], Any]) -> list[Budget]:
     """The known budgets, if their references are still those of the formula."""
-    limits = _measured(self, what, formula)
+    limits = _plain_budgets(self, what, formula)
     references = formula(Arithmetic())
     several = references if isinstance(references, (list, tuple)) else [references]
     pairs = zip(limits, several, strict=True)
@@ -77,7 +82,7 @@ def _checked(self: Subject, what: str, formula: Callable[[Arithmetic], Any]) -> 
     return limits
 
 
-def _limited(subject: Subject, item: Item, seconds: float) -> BaseException | None:
+def _run_within(subject: Subject, item: Item, seconds: float) -> BaseException | None:
     with _alarm(seconds):
         return attempt(subject, item).error
     return TooLongError(f"more than {seconds:.3g} seconds")
@@ -85,7 +90,10 @@ def _limited(subject: Subject, item: Item, seconds: float) -> BaseException | No
 
 @contextlib.contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Raise within the block once it has used the processor for so long."""
+    """Raise `TooLongError` in the block once it has used that much processor time.
+
+    Processor time, because several children share the cores and the clock would punish them.
+    """
 
     def ring(*_: Any) -> None:
         raise TooLongError(f"more than {seconds:.3g} seconds of the processor")
@@ -101,7 +109,7 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No warning of NumPy's or anybody's is shown or raised."""
+    """Silence NumPy's warnings and everybody else's."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield

@@ -1,6 +1,6 @@
 """The kill matrix as a page: which level catches which defect.
 
-Constraint: nothing in it differs from run to run of the same suite, such as a time.
+Constraint: two runs of the same suite give the same page, so it holds no times.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from lmkernel_proofs.selftest.handwritten import Judged
+    from lmkernel_proofs.selftest.handwritten import Judgement
     from lmkernel_proofs.selftest.report import Report
 
 __all__ = ["kill_matrix", "save"]
@@ -45,8 +45,8 @@ def kill_matrix(report: Report) -> str:
 
 
 def save(report: Report, path: Path) -> None:
-    """Write the page where the file's name ends in ``.md``, else the JSON document."""
-    text = kill_matrix(report) if path.suffix == ".md" else json.dumps(report.document, indent=2)
+    """Write the page where the file's name ends in ``.md``, else as JSON."""
+    text = kill_matrix(report) if path.suffix == ".md" else json.dumps(report.as_dict, indent=2)
     path.write_text(text.rstrip() + "\n", encoding="utf-8")
 
 
@@ -72,34 +72,34 @@ def _alive(states: Counter[str]) -> int:
 
 
 def _defects(report: Report) -> str:
-    """Each row of the catalogue with what stands for it, and where that is caught."""
+    """Each row of the catalogue with its mutants and the cases that kill them."""
     rows = []
     for number, defect in sorted(DEFECTS.items()):
-        own = [judged for judged in report.handwritten if judged.mutant.row == number]
-        names = ", ".join(f"`{judged.mutant.id}`" for judged in own)
-        caught = ", ".join(dict.fromkeys(_killer(judged) for judged in own))
+        own = [judgement for judgement in report.handwritten if judgement.mutant.row == number]
+        names = ", ".join(f"`{judgement.mutant.id}`" for judgement in own)
+        caught = ", ".join(dict.fromkeys(_killer(judgement) for judgement in own))
         rows.append([number, _cell(str(defect)), names, caught])
     head = ["#", "defect", "mutants", "caught by"]
     return "## Defects of the catalogue\n\n" + _table(head, rows)
 
 
-def _killer(judged: Judged) -> str:
-    by = judged.verdict.by
+def _killer(judgement: Judgement) -> str:
+    by = judgement.verdict.by
     return "nothing" if by is None else f"`{by.case}`"
 
 
 def _handwritten(report: Report) -> str:
     """● where it is declared and caught, ○ at other levels that notice it."""
     rows = []
-    for judged in report.handwritten:
-        noticed = {failure.run.level for failure in judged.failures}
-        own = judged.mutant.level
+    for judgement in report.handwritten:
+        noticed = {failure.run.level for failure in judgement.failures}
+        own = judgement.mutant.level
         marks = ["●" if x == own else "○" if x in noticed else "" for x in LEVELS]
-        rows.append([f"`{judged.mutant.id}`", judged.mutant.row or "", judged.mutant.seen, *marks])
+        rows.append([f"`{judgement.mutant.id}`", judgement.mutant.row or "", judgement.mutant.seen, *marks])
     higher = [
-        f"- `{judged.mutant.id}`: {judged.mutant.higher}\n"
-        for judged in report.handwritten
-        if judged.mutant.higher
+        f"- `{judgement.mutant.id}`: {judgement.mutant.higher}\n"
+        for judgement in report.handwritten
+        if judgement.mutant.higher
     ]
     table = _table(["mutant", "row", "seen in", *LEVELS], rows)
     note = "\nDeclared above the lowest level that notices them:\n\n" if higher else ""
@@ -108,15 +108,15 @@ def _handwritten(report: Report) -> str:
 
 
 def _mechanical(report: Report) -> str:
-    """By file, then by mutator."""
-    by_file = _grouped(report, [change.source.label for change, _ in report.mechanical])
-    by_kind = _grouped(report, [change.mutator for change, _ in report.mechanical])
+    """Mutants counted by source file, then by mutator."""
+    by_file = _group_rows(report, [change.source.label for change, _ in report.mechanical])
+    by_kind = _group_rows(report, [change.mutator for change, _ in report.mechanical])
     head = ["made", *LEVELS, "equivalent", "stillborn", "survived"]
     tables = f"{_table(['source', *head], by_file)}\n{_table(['mutator', *head], by_kind)}"
     return f"## Mechanical mutants\n\n{tables}"
 
 
-def _grouped(report: Report, names: Sequence[str]) -> list[list[object]]:
+def _group_rows(report: Report, names: Sequence[str]) -> list[list[object]]:
     rows: list[list[object]] = []
     for name in dict.fromkeys(names):
         own = [v for (_, v), n in zip(report.mechanical, names, strict=True) if n == name]
@@ -138,7 +138,7 @@ def _stillborn(report: Report) -> str:
 
 
 def _equivalent(report: Report) -> str:
-    """Those of one proof together."""
+    """Equivalent mutants, grouped by their proof."""
     by_proof: dict[str, list[str]] = {}
     for entry in report.equivalents.values():
         line = f"- `{entry.id}`: `{entry.change}`\n"

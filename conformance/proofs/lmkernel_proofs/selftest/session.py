@@ -1,4 +1,4 @@
-"""The self-test as a whole: what is known is measured, then every mutant is judged."""
+"""The self-test as a whole: measure the correct backends, then judge every mutant."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from lmkernel_proofs.mechanical.equivalents import read_equivalents
 from lmkernel_proofs.mechanical.sites import changes
 from lmkernel_proofs.mutants import MUTANTS
-from lmkernel_proofs.selftest.changed import judge_changes
+from lmkernel_proofs.selftest.baseline import measure_baseline
 from lmkernel_proofs.selftest.handwritten import judge_mutants
-from lmkernel_proofs.selftest.prepared import prepare
+from lmkernel_proofs.selftest.mechanical import judge_changes
 from lmkernel_proofs.selftest.report import Report
 
 if TYPE_CHECKING:
@@ -18,70 +18,72 @@ if TYPE_CHECKING:
 
     from lmkernel_proofs.mechanical.equivalents import Equivalent
     from lmkernel_proofs.mechanical.sites import Change
-    from lmkernel_proofs.selftest.handwritten import Judged
-    from lmkernel_proofs.selftest.prepared import Prepared
+    from lmkernel_proofs.selftest.baseline import Baseline
+    from lmkernel_proofs.selftest.handwritten import Judgement
     from lmkernel_proofs.selftest.verdict import Verdict
 
-__all__ = ["mechanical", "self_test"]
+__all__ = ["judge_mechanical", "self_test"]
 
 
-def self_test(*, jobs: int, full: bool = False, told: Callable[[str], None]) -> Report:
+def self_test(*, jobs: int, full: bool = False, notify: Callable[[str], None]) -> Report:
     """Judge every mutant.
 
     Args:
-        jobs: processes at a time.
-        full: run slow cases on all, also on those that quick ones tell enough of.
-        told: is told of progress, a line each.
+        jobs: number of processes at a time.
+        full: whether slow cases run for every mutant, rather than for those that quick ones miss.
+        notify: function that is called with a line of progress.
 
     Raises:
-        AssertionError: a correct backend does not pass.
+        AssertionError: a correct backend fails a case.
         InputError: the system cannot fork.
     """
     started, known = time.monotonic(), read_equivalents()
-    prepared = prepare(jobs, told)
-    written = _handwritten(prepared, jobs, full=full, told=told)
-    made = mechanical(prepared, changes(), known, jobs=jobs, full=full, told=told)
+    baseline = measure_baseline(jobs, notify)
+    written = _judge_handwritten(baseline, jobs, full=full, notify=notify)
+    made = judge_mechanical(baseline, changes(), known, jobs=jobs, full=full, notify=notify)
     spent = sum(j.seconds for j in written) + sum(verdict.seconds for _, verdict in made)
     return Report(
         handwritten=tuple(written),
         mechanical=tuple(made),
         equivalents=known,
         full=full,
-        seconds=prepared.seconds + spent,
+        seconds=baseline.seconds + spent,
         elapsed=time.monotonic() - started,
     )
 
 
-def _handwritten(
-    prepared: Prepared, jobs: int, *, full: bool, told: Callable[[str], None]
-) -> list[Judged]:
-    found: dict[str, Judged] = {}
-    for judged in judge_mutants(prepared, MUTANTS, jobs=jobs, full=full):
-        found[judged.mutant.id] = judged
-        told(f"handwritten {len(found)} of {len(MUTANTS)}: {judged.mutant.id}")
+def _judge_handwritten(
+    baseline: Baseline, jobs: int, *, full: bool, notify: Callable[[str], None]
+) -> list[Judgement]:
+    found: dict[str, Judgement] = {}
+    for judgement in judge_mutants(baseline, MUTANTS, jobs=jobs, full=full):
+        found[judgement.mutant.id] = judgement
+        notify(f"handwritten {len(found)} of {len(MUTANTS)}: {judgement.mutant.id}")
     return [found[mutant.id] for mutant in MUTANTS]
 
 
-def mechanical(
-    prepared: Prepared,
+def judge_mechanical(
+    baseline: Baseline,
     made: Iterable[Change],
     known: dict[str, Equivalent],
     *,
     jobs: int,
     full: bool,
-    told: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> list[tuple[Change, Verdict]]:
-    """Judge mechanical mutants, in their order; what quick cases do not see, all cases see to."""
+    """Judge mechanical mutants and return their verdicts in the order of the mutants."""
     ordered = {change.id: change for change in made}
     found: dict[str, Verdict] = {}
 
     def judge(chosen: list[Change], *, slow: bool) -> None:
-        for verdict in judge_changes(prepared, chosen, jobs=jobs, slow=slow):
+        for verdict in judge_changes(baseline, chosen, jobs=jobs, slow=slow):
             found[verdict.id] = verdict
-            told(f"mechanical {len(found)} of {len(ordered)}: {verdict.id}")
+            notify(f"mechanical {len(found)} of {len(ordered)}: {verdict.id}")
 
     judge(list(ordered.values()), slow=full)
     alive = [name for name, v in found.items() if v.state in ("survived", "unreached")]
+    # Nearly all mutants die of a quick case. Slow ones are worth their time for the others only, and
+    # not where a proof says that nothing can kill them.
     if not full:
         judge([ordered[name] for name in alive if name not in known], slow=True)
     return [(change, found[name]) for name, change in ordered.items()]

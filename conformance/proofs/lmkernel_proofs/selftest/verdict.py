@@ -1,4 +1,4 @@
-"""What became of a mutant."""
+"""What the suite made of a mutant."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ __all__ = ["Verdict"]
 @final
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one mutant.
+    """What the suite made of one mutant.
+
+    ``"killed"`` needs a discrepancy: a wrong number that the suite noticed. A mutant that only
+    crashes is ``"stillborn"`` and counts for nothing, since nobody
+    needs a suite to notice a crash. One that no case runs is ``"unreached"``, which is as much a gap in the suite as ``"survived"``.
 
     Args:
-        id: of the mutant.
-        state: ``"killed"``, ``"stillborn"`` (nothing but errors that are no discrepancy),
-            ``"unreached"`` or ``"survived"``.
-        by: what killed it, at the lowest level that saw it.
-        message: what that said, or the first error of one stillborn.
-        ran: how many runs it went through.
-        seconds: of the processor.
+        id: name of the mutant.
+        state: one of ``"killed"``, ``"stillborn"``, ``"unreached"`` and ``"survived"``.
+        by: run that killed it, at the lowest level that saw it.
+        message: discrepancy that killed it, or the first error of a stillborn mutant.
+        ran: number of runs that it went through.
+        seconds: processor time that judging it took.
     """
 
     id: str

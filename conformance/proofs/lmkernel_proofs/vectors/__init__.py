@@ -1,8 +1,8 @@
-"""Reference vectors: what the oracle and its witnesses gave at the points, to the bit.
+"""Reference vectors: results of the oracle and its witnesses at the points, to the bit.
 
-Constraints: a file for each maker, which names it and its version; float64 in hexadecimal; a
-SHA-256 over the canonical form, which the errata file must know; no date, no machine. A file that
-was edited, or is of another form, is an error that says expected, got and where.
+Constraints: each file has one maker and names it with its version. Numbers are float64 in
+hexadecimal. A SHA-256 over the canonical form stands in the file and in the errata. Nothing tells
+of a date or a machine. An edited file is an error that says what was expected, what came and where.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ __all__ = ["FILES", "FOLDER", "FORMAT", "numbers", "read_vectors", "widest"]
 
 FOLDER = Path(__file__).parent
 FILES = ("mpmath.json", "oracle.json", "published.json", "torch.json")
-"""By maker."""
+"""The files, one for each maker."""
 FORMAT = 1
 _MEMBERS = {"format", "maker", "points", HASH}
 
 
 def read_vectors(name: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """One file, as ``{"maker", "points": {id: {"inputs", "values", "slopes"?, "allowed"?}}}``.
+    """Read one file, as ``{"maker", "points": {id: {"inputs", "values", "slopes"?, "allowed"?}}}``.
 
     Raises:
-        CheckpointError: it is no such file, or its hash is not the one of its content.
+        CheckpointError: the file has another form, or its hash does not fit its content.
     """
     path = folder / name
-    document = read_object(path, required=True)
-    if set(document) != _MEMBERS or document["format"] != FORMAT:
+    vectors = read_object(path, required=True)
+    if set(vectors) != _MEMBERS or vectors["format"] != FORMAT:
         expected = ", ".join(sorted(_MEMBERS))
         raise CheckpointError(
             f"{path}: expected format {FORMAT} with {expected}; "
-            f"got format {document.get('format')!r} with {', '.join(sorted(document))}"
+            f"got format {vectors.get('format')!r} with {', '.join(sorted(vectors))}"
         )
-    if (got := fingerprint(document)) != document[HASH]:
-        raise CheckpointError(f"{path}: expected {HASH} {document[HASH]} of its content, got {got}")
-    return document
+    if (got := fingerprint(vectors)) != vectors[HASH]:
+        raise CheckpointError(f"{path}: expected {HASH} {vectors[HASH]} of its content, got {got}")
+    return vectors
 
 
 def numbers(values: Sequence[str]) -> list[float]:
-    """Out of hexadecimal."""
+    """Numbers from their hexadecimal form."""
     return [float.fromhex(value) for value in values]
 
 
 def widest(got: Sequence[float], expected: Sequence[float], allowed: Sequence[float]) -> float:
-    """The largest difference as a share of what is allowed; infinite for NaN or another count."""
+    """The largest difference, as a share of its allowance; infinite for NaN or another count."""
     if len(got) != len(expected):
         return math.inf
     shares = [abs(g - e) / a for g, e, a in zip(got, expected, allowed, strict=True)]

@@ -1,4 +1,4 @@
-"""``python -m lmkernel_proofs.vectors``: write the files whose makers are there."""
+"""``python -m lmkernel_proofs.vectors``: write the files whose makers are installed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from lmkernel_conformance.canonical import HASH
 from lmkernel_proofs.vectors import FILES, FOLDER, read_vectors
-from lmkernel_proofs.vectors.making import needs, write
+from lmkernel_proofs.vectors.makers import needs, write_vectors
 
 
 def main() -> None:
-    """Say of each file what was done, and its hash, which the errata file must name."""
+    """Write each file and print its hash, which belongs in the errata."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=FOLDER, help="the folder")
     folder = parser.parse_args().out
@@ -19,7 +19,7 @@ def main() -> None:
         if missing := needs(name):
             print(f"{name}: left as it is, without {' and '.join(missing)}")  # noqa: T201 - a command's results are printed
             continue
-        write(name, folder)
+        write_vectors(name, folder)
         print(f'"{name}" = "{read_vectors(name, folder)[HASH]}"')  # noqa: T201 - the same
 
 

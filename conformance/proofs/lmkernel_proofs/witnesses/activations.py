@@ -104,7 +104,7 @@ _WAYS = ("mpmath's own", "1 / Σⱼ exp(xⱼ - xᵢ), and minus its logarithm")
 _TARGETS = np.array([[2, -1], [0, 4], [-100, 3]])
 
 
-def _named(name: str) -> Point:
+def _activation_point(name: str) -> Point:
     own = (f"activation.{name}",) if name in (*_HOW, "softmax") else ()
     cancels = name.startswith("gelu")
     return Point(
@@ -125,7 +125,7 @@ def _simplex(x: Host) -> Host:
 
 
 POINTS: tuple[Point, ...] = (
-    *(_named(name) for name in _NAMES),
+    *(_activation_point(name) for name in _NAMES),
     Point(
         id="activation.softmax.axes",
         of=("activation.softmax", "activation.log_softmax"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lmkernel_proofs.witnesses.point import Point
 
-__all__ = ["allowed", "exact_slopes", "exact_values", "oracle_slopes", "oracle_values", "probes"]
+__all__ = ["allowances", "exact_slopes", "exact_values", "oracle_slopes", "oracle_values", "probes"]
 
 Host = Any
 
@@ -71,14 +71,14 @@ def oracle_slopes(point: Point, order: int = 0) -> list[float]:
 
 def exact_values(point: Point, pattern: int = -1) -> list[Any]:
     """The witness's outputs, for the inputs or for inputs moved by half a unit each."""
-    return flat(point.witness(_moved(point, pattern)))
+    return flat(point.witness(_move_inputs(point, pattern)))
 
 
 def exact_slopes(point: Point, pattern: int = -1) -> list[Any]:
     """Central differences of the witness's probed outputs, good to 1e-55."""
     from lmkernel_proofs.witnesses.precise import MP, exact
 
-    inputs, h = _moved(point, pattern), MP.mpf(_STEP)
+    inputs, h = _move_inputs(point, pattern), MP.mpf(_STEP)
     ys = point.witness(inputs)
     weights = [MP.mpf(w) for w in flat(probes([np.asarray(y) for y in ys]))]
 
@@ -92,7 +92,7 @@ def exact_slopes(point: Point, pattern: int = -1) -> list[Any]:
     return [slope(name, d) for name, d in directions(point)]
 
 
-def _moved(point: Point, pattern: int) -> dict[str, Host]:
+def _move_inputs(point: Point, pattern: int) -> dict[str, Host]:
     from lmkernel_proofs.witnesses.precise import MP, exact
 
     if pattern < 0:
@@ -104,18 +104,18 @@ def _moved(point: Point, pattern: int) -> dict[str, Host]:
     }
 
 
-def allowed(point: Point) -> tuple[list[float], list[float]]:
+def allowances(point: Point) -> tuple[list[float], list[float]]:
     """For each output, and for each slope."""
     sizes = [max(abs(float(y)), _SMALLEST / _EPS) for y in exact_values(point)]
-    values = _allowed(point, exact_values, sizes)
+    values = _allowance(point, exact_values, sizes)
     if not point.gradient:
         return values, []
     slopes = [abs(float(y)) for y in exact_slopes(point)]
     top = max(*slopes, _RESOLVED / _EPS)
-    return values, _allowed(point, exact_slopes, [top] * len(slopes))
+    return values, _allowance(point, exact_slopes, [top] * len(slopes))
 
 
-def _allowed(point: Point, f: Any, sizes: list[float]) -> list[float]:
+def _allowance(point: Point, f: Any, sizes: list[float]) -> list[float]:
     count = _PATTERNS if f is exact_values or len(point.inputs) <= _FEW else 1
     count = count if point.moved else 0
     still, moved = f(point), [f(point, pattern) for pattern in range(count)]

@@ -11,12 +11,12 @@ from lmkernel_conformance.oracle.attention import visible
 from lmkernel_proofs.witnesses.point import Point, grid
 from lmkernel_proofs.witnesses.precise import MP, full
 
-__all__ = ["MASK", "POINTS", "attention", "seen"]
+__all__ = ["MASK", "POINTS", "attention", "visible_pairs"]
 
 Host = Any
 
 
-def seen(queries: Host, keys: Host, *, causal: bool, window: int | None = None) -> Host:
+def visible_pairs(queries: Host, keys: Host, *, causal: bool, window: int | None = None) -> Host:
     """By the distance from query to key, of all pairs at once."""
     distance = queries[:, None, :, None].astype(int) - keys[:, None, None, :].astype(int)
     shown = np.broadcast_to(keys[:, None, None, :] >= 0, distance.shape)
@@ -43,7 +43,7 @@ def attention(
     out = full((batch, heads, queries, width))
     for b, h, i in np.ndindex(batch, heads, queries):
         own, where = h * kv // heads, np.flatnonzero(shown[b, h, i])
-        scores = [_bounded(MP.fdot(q[b, h, i], k[b, own, j]) * MP.mpf(scale), softcap)
+        scores = [_cap(MP.fdot(q[b, h, i], k[b, own, j]) * MP.mpf(scale), softcap)
                   for j in where]  # fmt: skip
         if bias is not None:
             scores = [s + bias[b, h, i, j] for s, j in zip(scores, where, strict=True)]
@@ -53,7 +53,7 @@ def attention(
     return out
 
 
-def _bounded(score: Any, softcap: float | None) -> Any:
+def _cap(score: Any, softcap: float | None) -> Any:
     if softcap is None:
         return score
     cap = MP.mpf(softcap)
@@ -111,7 +111,7 @@ POINTS: tuple[Point, ...] = (
         how="by distances, of all pairs at once",
         inputs=_WHERE,
         oracle=lambda _, t: _masks(t, visible),
-        witness=lambda _: _masks(_WHERE, seen),
+        witness=lambda _: _masks(_WHERE, visible_pairs),
         gradient=False,
     ),
     _point("grouped", MASK, _QKV, scale=0.375),  # four heads on two, a row that sees nothing

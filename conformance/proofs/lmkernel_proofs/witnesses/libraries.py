@@ -125,7 +125,7 @@ def _lstm_cell(T: Any, t: Tensors) -> list[Any]:
     return list(T.lstm_cell(t["x"], (t["h"], t["c"]), one, t["w"], zero, t["b"]))
 
 
-def _stacked(cell: str) -> Callable[[Any, Tensors], list[Any]]:
+def _recurrent_stack(cell: str) -> Callable[[Any, Tensors], list[Any]]:
     """Each row by itself over its real positions, through torch's module."""
 
     def call(T: Any, t: Tensors) -> list[Any]:
@@ -194,7 +194,7 @@ def _unary(name: str) -> Library:
     return Library(f"torch.{name}", lambda T, t: [getattr(T, name)(t["x"])])
 
 
-def _named(name: str, **options: Any) -> Library:
+def _functional(name: str, **options: Any) -> Library:
     f = f"torch.nn.functional.{name}"
     return Library(f, lambda T, t: [getattr(T.nn.functional, name)(t["x"], **options)])
 
@@ -216,10 +216,10 @@ TORCH: Mapping[str, Library] = MappingProxyType(
             f"primitive.{n}": _unary(n)
             for n in ("exp", "log", "sqrt", "cos", "sin", "tanh", "sigmoid", "erf")
         },
-        "activation.relu": _named("relu"),
-        "activation.silu": _named("silu"),
-        "activation.gelu": _named("gelu"),
-        "activation.gelu_tanh": _named("gelu", approximate="tanh"),
+        "activation.relu": _functional("relu"),
+        "activation.silu": _functional("silu"),
+        "activation.gelu": _functional("gelu"),
+        "activation.gelu_tanh": _functional("gelu", approximate="tanh"),
         "activation.softmax.axes": Library(
             "torch.nn.functional.softmax, log_softmax", lambda T, t: _softmax(T, t, (0, 1, -1))
         ),
@@ -243,8 +243,8 @@ TORCH: Mapping[str, Library] = MappingProxyType(
         "attention.large": Library(_SDPA, _attention(attentions.MASK, 2.0)),
         "recurrent.gru_cell": Library("torch.gru_cell", _gru_cell),
         "recurrent.lstm_cell": Library("torch.lstm_cell", _lstm_cell),
-        "model.recurrent.gru": Library("torch.nn.GRU", _stacked("gru")),
-        "model.recurrent.lstm": Library("torch.nn.LSTM", _stacked("lstm")),
+        "model.recurrent.gru": Library("torch.nn.GRU", _recurrent_stack("gru")),
+        "model.recurrent.lstm": Library("torch.nn.LSTM", _recurrent_stack("lstm")),
         "transformer.stack.encoder": Library("torch.nn.TransformerEncoderLayer", _encoder),
         "optimizer.norm": Library(
             "torch.linalg.vector_norm",

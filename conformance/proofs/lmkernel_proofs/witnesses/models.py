@@ -27,7 +27,7 @@ from lmkernel_proofs.witnesses import stacks
 from lmkernel_proofs.witnesses.norms import rotation
 from lmkernel_proofs.witnesses.point import Point, grid
 from lmkernel_proofs.witnesses.precise import exact
-from lmkernel_proofs.witnesses.shapes import declared
+from lmkernel_proofs.witnesses.shapes import parameter_shapes
 
 __all__ = ["MODELS", "POINTS", "WHERE", "parameters"]
 
@@ -104,7 +104,7 @@ def parameters(name: str) -> dict[str, Host]:
         at: grid(f"{name}.{at}", *shape, low=0.5, high=1.5)
         if at.endswith("norm.weight")
         else grid(f"{name}.{at}", *shape, low=-0.75, high=0.75)
-        for at, shape in declared(MODELS[name]).items()
+        for at, shape in parameter_shapes(MODELS[name]).items()
     }
 
 
@@ -135,7 +135,7 @@ _SMALL = "embedding"
 
 
 def _stack(name: str, c: TransformerConfig, inputs: dict[str, Host], **more: Any) -> Point:
-    def given(t: Any) -> Any:
+    def options(t: Any) -> Any:
         return {**more, **({"memory": (t["memory"], SOURCE)} if "memory" in t else {})}
 
     return Point(
@@ -143,8 +143,8 @@ def _stack(name: str, c: TransformerConfig, inputs: dict[str, Host], **more: Any
         of=("transformer.stack", "transformer.multi_head", "transformer.normalize"),
         how="each head and each key by itself; padding on either side",
         inputs=inputs,
-        oracle=lambda ar, t: [transformer.stack(ar, t["x"], WHERE, t, _side(c), c, **given(t))],
-        witness=lambda t: [stacks.stack(t["x"], WHERE, t, _side(c), c, **given(t))],
+        oracle=lambda ar, t: [transformer.stack(ar, t["x"], WHERE, t, _side(c), c, **options(t))],
+        witness=lambda t: [stacks.stack(t["x"], WHERE, t, _side(c), c, **options(t))],
         **_DEEP,
     )
 

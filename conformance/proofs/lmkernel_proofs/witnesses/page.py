@@ -16,7 +16,7 @@ from lmkernel_proofs.witnesses.table import functions, witnesses
 if TYPE_CHECKING:
     from lmkernel_proofs.witnesses.table import Witness
 
-__all__ = ["BEGIN", "END", "filled", "tables"]
+__all__ = ["BEGIN", "END", "fill_page", "tables"]
 
 BEGIN = "<!-- Made by python -m lmkernel_proofs.witnesses.page: -->"
 END = "<!-- end -->"
@@ -31,12 +31,12 @@ def _formulas() -> str:
     rows, found = ["| formula | witnesses |", "|---|---|"], witnesses()
     for name in functions():
         own = [witness for witness in found if witness.of == name]
-        told = [_told(kind, list(group)) for kind, group in groupby(own, lambda w: w.kind)]
+        told = [_list_ways(kind, list(group)) for kind, group in groupby(own, lambda w: w.kind)]
         rows.append(f"| `{name.removeprefix('arithmetic.')}` | {'; '.join(told)} |")
     return "\n".join(rows)
 
 
-def _told(kind: str, found: list[Witness]) -> str:
+def _list_ways(kind: str, found: list[Witness]) -> str:
     """The kind in bold, and each way once; a law by the name of what it says."""
     ways = dict.fromkeys(witness.how for witness in found)
     return f"**{kind}**: " + ", or ".join(way.replace("|", "\\|") for way in ways)
@@ -51,7 +51,7 @@ def _operations() -> str:
     return "\n".join(rows)
 
 
-def filled(text: str) -> str:
+def fill_page(text: str) -> str:
     """A page with the tables between its marks."""
     head, _, rest = text.partition(BEGIN)
     _, _, tail = rest.partition(END)
@@ -60,4 +60,4 @@ def filled(text: str) -> str:
 
 if __name__ == "__main__":
     file = Path(sys.argv[1])
-    file.write_text(filled(file.read_text(encoding="utf-8")), encoding="utf-8")
+    file.write_text(fill_page(file.read_text(encoding="utf-8")), encoding="utf-8")

@@ -40,10 +40,10 @@ def _each(f: Any) -> Any:
     """``f`` of each element; an array comes back, whatever its rank."""
     lifted = np.frompyfunc(f, 1, 1)
 
-    def mapped(x: Host) -> Host:
+    def apply(x: Host) -> Host:
         return np.asarray(lifted(x), object)
 
-    return mapped
+    return apply
 
 
 exact = _each(lambda x: MP.mpf(float(x)) if not isinstance(x, MP.mpf) else x)

@@ -130,14 +130,14 @@ def _unbroadcast(ar: Arithmetic, t: dict[str, Host]) -> list[Host]:
     return [ar.unbroadcast(t["g"], (3, 1)), ar.unbroadcast(t["g"], (4,))]
 
 
-def _summed_back(t: dict[str, Host]) -> list[Host]:
+def _unbroadcast_by_index(t: dict[str, Host]) -> list[Host]:
     g = t["g"]
     rows = [[MP.fsum(v for i in range(2) for v in g[i, j])] for j in range(3)]
     columns = [MP.fsum(g[i, j, k] for i in range(2) for j in range(3)) for k in range(4)]
     return [np.array(rows, object), np.array(columns, object)]
 
 
-def _linked(ar: Arithmetic, t: dict[str, Host]) -> list[Host]:
+def _cube(ar: Arithmetic, t: dict[str, Host]) -> list[Host]:
     """A primitive of our own, written with `link`: the cube root's inverse."""
     x = t["x"]
     return [link(ar, raw(x) ** 3, (x, lambda g: g * 3 * raw(x) ** 2))]
@@ -187,7 +187,7 @@ POINTS: tuple[Point, ...] = (
         how="mpmath's exact sums, by index",
         inputs={"g": grid("unbroadcast", 2, 3, 4)},
         oracle=_unbroadcast,
-        witness=_summed_back,
+        witness=_unbroadcast_by_index,
         gradient=False,
     ),
     Point(
@@ -195,7 +195,7 @@ POINTS: tuple[Point, ...] = (
         of=("tape.link", "tape.raw", "tape.gradient"),
         how="central differences at 100 digits, of exp(3·log|x|) with its sign",
         inputs={"x": grid("link", 5)},
-        oracle=_linked,
+        oracle=_cube,
         witness=lambda t: [t["x"] * exp(2 * log(sqrt(t["x"] * t["x"])))],
     ),
 )

@@ -142,7 +142,7 @@ def _layer(cell: str, *, back: bool, bias: bool) -> Point:
     )
 
 
-class _Stacked:
+class _StackConfig:
     """What the oracle reads of a configuration: two layers, both directions."""
 
     layers, width, bidirectional = 2, 2, True
@@ -151,9 +151,9 @@ class _Stacked:
         self.cell = cell
 
 
-def _stacked(cell: str) -> Point:
+def _stack_point(cell: str) -> Point:
     gates, kinds = (4, ("h", "c")) if cell == "lstm" else (3, ("h",))
-    c, inputs = _Stacked(cell), {"x": grid(f"stacked.{cell}", 2, 3, 2)}
+    c, inputs = _StackConfig(cell), {"x": grid(f"stacked.{cell}", 2, 3, 2)}
     for i, into in enumerate((2, 4)):
         for way in ("forward", "backward"):
             at = f"r.layers.{i}.{way}"
@@ -198,6 +198,6 @@ POINTS: tuple[Point, ...] = (
     _layer("gru", back=True, bias=False),
     _layer("lstm", back=False, bias=False),
     _layer("lstm", back=True, bias=True),
-    _stacked("gru"),
-    _stacked("lstm"),
+    _stack_point("gru"),
+    _stack_point("lstm"),
 )

@@ -13,7 +13,7 @@ from lmkernel_conformance.oracle import training as oracle
 from lmkernel_proofs.witnesses.activations import cross_entropy, mse
 from lmkernel_proofs.witnesses.point import Point, grid
 from lmkernel_proofs.witnesses.precise import MP, exact
-from lmkernel_proofs.witnesses.shapes import declared
+from lmkernel_proofs.witnesses.shapes import parameter_shapes
 from lmkernel_proofs.witnesses.stacks import forward
 from lmkernel_proofs.witnesses.updates import adamw, length
 
@@ -102,7 +102,7 @@ def _point(
     moved: Any,
     **units: Any,
 ) -> Point:
-    inputs = {n: grid(f"{name}.{n}", *s, low=-1, high=1) for n, s in declared(c).items()}
+    inputs = {n: grid(f"{name}.{n}", *s, low=-1, high=1) for n, s in parameter_shapes(c).items()}
 
     def by_oracle(ar: Any, t: Any) -> list[Host]:
         curve, p = oracle.run(ar, c, kind, t, batches, update())
@@ -125,7 +125,7 @@ def _mean(name: str, c: ModelConfig, kind: str, batch: Any) -> Point:
         id=f"training.mean_loss.{name}",
         of=("training.mean_loss",),
         how="over all elements, or over the targets that are not ignored",
-        inputs={n: grid(f"mean.{n}", *s, low=-1, high=1) for n, s in declared(c).items()},
+        inputs={n: grid(f"mean.{n}", *s, low=-1, high=1) for n, s in parameter_shapes(c).items()},
         oracle=lambda ar, t: [oracle.mean_loss(ar, c, kind, t, batch)],
         witness=lambda t: [_loss(c, kind, batch, t)],
         ulps=16,

@@ -18,7 +18,7 @@ __all__ = ["POINTS"]
 Host = Any
 
 
-def _kept(p: list[Any], i: int, top_k: int, top_p: Any, min_p: Any) -> bool:
+def _is_candidate(p: list[Any], i: int, top_k: int, top_p: Any, min_p: Any) -> bool:
     """Whether a token may be drawn, given the probabilities p of all."""
     ahead = [j for j in range(len(p)) if (p[j], -j) > (p[i], -i)]
     ranked = sorted(range(len(p)), key=lambda j: (-p[j], j))
@@ -32,7 +32,7 @@ def _distribution(logits: Host, **c: Any) -> Host:
     heat = MP.mpf(c.get("temperature", 1.0))
     p = [1 / MP.fsum(MP.exp((y - x) / heat) for y in logits) for x in logits]
     options = c.get("top_k", 0), MP.mpf(c.get("top_p", 1.0)), MP.mpf(c.get("min_p", 0.0))
-    mask = [_kept(p, i, *options) for i in range(len(p))]
+    mask = [_is_candidate(p, i, *options) for i in range(len(p))]
     mass = MP.fsum(x for x, own in zip(p, mask, strict=True) if own)
     return np.array([x / mass if own else MP.mpf(0) for x, own in zip(p, mask, strict=True)])
 
@@ -61,7 +61,7 @@ _DRAWS = (0.0, 0.1875, 0.25, 0.75, 0.8125, 0.9375, 0.9990234375)
 _SHARES = {"x": np.array([0.1875, 0.0625, 0.0, 0.5, 0.125, 0.0625, 0.0])}
 
 
-def _bounded(cut: dict[str, Any], inputs: Any = None, what: str = "") -> Point:
+def _distribution_point(cut: dict[str, Any], inputs: Any = None, what: str = "") -> Point:
     name = what + (".".join(f"{key}_{value}" for key, value in cut.items()) or "plain")
     return Point(
         id=f"sampling.distribution.{name}",
@@ -76,9 +76,9 @@ def _bounded(cut: dict[str, Any], inputs: Any = None, what: str = "") -> Point:
 
 
 POINTS: tuple[Point, ...] = (
-    *(_bounded(cut) for cut in _CUTS),
-    *(_bounded(cut, _EVEN, "even.") for cut in ({"top_p": 0.5}, {"min_p": 1.0})),
-    _bounded({"temperature": 2.0}, {"x": _LOGITS["x"] + 1000.0}, "large."),
+    *(_distribution_point(cut) for cut in _CUTS),
+    *(_distribution_point(cut, _EVEN, "even.") for cut in ({"top_p": 0.5}, {"min_p": 1.0})),
+    _distribution_point({"temperature": 2.0}, {"x": _LOGITS["x"] + 1000.0}, "large."),
     Point(
         id="sampling.pick",
         of=("sampling.pick",),

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
         TransformerConfig,
     )
 
-__all__ = ["declared"]
+__all__ = ["parameter_shapes"]
 
 Shapes = dict[str, tuple[int, ...]]
 
 
-def declared(c: ModelConfig) -> Shapes:
+def parameter_shapes(c: ModelConfig) -> Shapes:
     """Of a whole model."""
     kinds: Any = {"transformer": _stack, "recurrent": _recurrent, "feed_forward": _dense}
     found = _embedding("embedding", c.embedding)

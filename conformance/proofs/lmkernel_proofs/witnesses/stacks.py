@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel_proofs.witnesses.activations import activate
-from lmkernel_proofs.witnesses.attentions import attention, seen
+from lmkernel_proofs.witnesses.attentions import attention, visible_pairs
 from lmkernel_proofs.witnesses.norms import layer_norm, linear, rms_norm, rotate, rotation
 from lmkernel_proofs.witnesses.norms import sinusoids as waves
 from lmkernel_proofs.witnesses.precise import MP, exact
@@ -75,7 +75,7 @@ def stack(x: Host, where: Host, p: Any, name: str, c: Any, **more: Any) -> Host:
     """Attention, then a look at the memory if there is one, then the dense part, layer by layer."""
     rotary, memory = more.get("rotary"), more.get("memory")
     turn = None if rotary is None else rotation(exact(where), rotary)
-    own = seen(where, where, causal=c.causal, window=c.attention.window)
+    own = visible_pairs(where, where, causal=c.causal, window=c.attention.window)
 
     def around(y: Host, norm: str, part: Any) -> Host:
         if c.pre_norm:
@@ -89,7 +89,7 @@ def stack(x: Host, where: Host, p: Any, name: str, c: Any, **more: Any) -> Host:
             lambda y, at=at: multi_head(y, p, f"{at}.attention", c.attention, own, turn=turn),
         )
         if memory is not None:
-            there = seen(where, memory[1], causal=False)
+            there = visible_pairs(where, memory[1], causal=False)
             x = around(
                 x,
                 f"{at}.cross_norm",

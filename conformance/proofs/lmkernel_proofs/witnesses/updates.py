@@ -124,11 +124,11 @@ def _muon(
         m = _mean(gs[:t], [b] * t)
         u = gs[t - 1] + b * (m - gs[t - 1]) if nesterov else m
         rate = MP.mpf(RATES[t - 1])
-        p = (1 - rate * MP.mpf(decay)) * p - rate * size * _flattened(u)
+        p = (1 - rate * MP.mpf(decay)) * p - rate * size * _newton_schulz(u)
     return [p, m]
 
 
-def _flattened(x: Host) -> Host:
+def _newton_schulz(x: Host) -> Host:
     top = max(absolute(x).ravel())  # svd_r takes small numbers for zeros
     left, values, right = MP.svd_r(MP.matrix((x / top).tolist()))
     values = [s * top for s in values]

@@ -27,7 +27,7 @@ from lmkernel.training.data.tokens import Tokens
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lmkernel.sources.progress import Progress
+    from lmkernel.progress import Progress
     from lmkernel.tokenizers import Tokenizer
     from lmkernel.training.data.batches import Batches
     from lmkernel.training.data.rows import Row, Rows

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 import numpy as np
 
-from lmkernel.checkpoints.atomic import new_directory
+from lmkernel.atomic import new_directory
 from lmkernel.checkpoints.documents import write_object
 from lmkernel.errors import CheckpointError, InputError
+from lmkernel.progress import Progress
 from lmkernel.sources.home import home
-from lmkernel.sources.progress import Progress
 from lmkernel.training.data.digest import digest_of
 from lmkernel.training.data.shards import (
     DOCUMENTS,

@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
     import tokenizers
 
-__all__ = ["BERT_TOKENS", "END_OF_TEXT", "train_tokenizer"]
+__all__ = ["END_OF_TEXT", "train_tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
-BERT_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _ROLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         END_OF_TEXT: ("bos_token", "eos_token"),

@@ -7,21 +7,24 @@ killed process. Every file appears whole or not at all, and ``metrics.jsonl`` gr
   resumed run was given others
 - ``environment.json``: under ``"sessions"``, what each process ran on and from which step
 - ``metrics.jsonl``, ``loss.png``: see `metrics_log` and `plot`
-- ``checkpoints/``: see `stored`
+- ``checkpoints/step-000200/``: a checkpoint, by the number of steps taken. A folder of that name
+  is complete, since it is renamed into place, and away from it before it is deleted
 """
 
 from __future__ import annotations
 
 import json
+import re
+import secrets
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.atomic import unwritable, write_whole
 from lmkernel.checkpoints.documents import read_object
 from lmkernel.errors import RunError
-from lmkernel.training.run.files import unwritable, write_whole
 from lmkernel.training.run.metrics_log import MetricsLog
-from lmkernel.training.run.stored import latest, prune, step_folder, steps, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,11 +32,14 @@ if TYPE_CHECKING:
 
     from filelock import BaseFileLock
 
-__all__ = ["RunFolder", "has_run", "open_run"]
+__all__ = ["RunFolder", "has_run", "open_run", "steps"]
 
 LOCK = ".lock"
 SETTINGS = "run.toml"
 CHECKPOINTS = "checkpoints"
+_CHECKPOINT = re.compile(r"step-(\d{6,})")
+_LEFTOVER = re.compile(r"\.(.+)\.[0-9a-f]{12}\.(part|old)")
+"""What a killed process leaves; see `lmkernel.atomic`."""
 
 
 @final
@@ -61,8 +67,8 @@ class RunFolder:
         before = self.settings.read_bytes() if self.settings.exists() else b""
         beside = self.path / f"run-until-{step:06d}.toml"
         if before and before != text.encode() and not beside.exists():  # else no step was kept
-            write_whole(beside, before)
-        write_whole(self.settings, text.encode())
+            write_whole(beside, before, RunError)
+        write_whole(self.settings, text.encode(), RunError)
 
     def add_session(self, environment: Mapping[str, Any], step: int = 0) -> None:
         """Note what this process runs on and which step it goes on after.
@@ -74,7 +80,7 @@ class RunFolder:
         before = read_object(self.environment, required=False).get("sessions", [])
         sessions = {"sessions": [*before, {"step": step, **environment}]}
         text = json.dumps(sessions, indent=2, ensure_ascii=False) + "\n"
-        write_whole(self.environment, text.encode(errors="backslashreplace"))
+        write_whole(self.environment, text.encode(errors="backslashreplace"), RunError)
 
     def open_metrics(self, step: int = 0) -> MetricsLog:
         """The log of numbers, without what was logged after ``step``; to be closed.
@@ -86,19 +92,29 @@ class RunFolder:
 
     def checkpoint(self, step: int) -> Path:
         """Where the checkpoint after ``step`` belongs; `new_directory` makes it."""
-        return step_folder(self.checkpoints, step)
+        return self.checkpoints / f"step-{step:06d}"
 
     def latest(self) -> Path | None:
         """The checkpoint after most steps, or None."""
-        return latest(self.checkpoints)
+        there = steps(self.checkpoints)
+        return self.checkpoint(there[-1]) if there else None
 
     def prune(self, keep: int, best: int | None = None) -> None:
-        """Delete all checkpoints but the last ``keep`` and that of step ``best``.
+        """Delete all checkpoints but the last ``keep`` (at least one) and that of step ``best``.
 
         Raises:
             RunError: the disk refuses.
         """
-        prune(self.checkpoints, keep, best)
+        for step in steps(self.checkpoints)[: -max(keep, 1)]:
+            if step != best:
+                _delete(self.checkpoint(step))
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps that a folder has a checkpoint of, in order; empty if it is missing."""
+    there = folder.iterdir() if folder.is_dir() else ()
+    names = [(_CHECKPOINT.fullmatch(path.name), path) for path in there]
+    return sorted(int(name[1]) for name, path in names if name and path.is_dir())
 
 
 def has_run(path: str | PathLike[str]) -> bool:
@@ -121,7 +137,7 @@ def open_run(path: str | PathLike[str], *, resume: bool = False) -> Iterator[Run
     folder = Path(path)
     if not (folder / LOCK).exists():  # nobody's run, so nothing is written before it is looked at
         _check(folder, resume=resume)
-    lock = _locked(folder)
+    lock = _lock(folder)
     try:
         _prepare(folder, resume=resume)
         yield RunFolder(folder)
@@ -129,7 +145,7 @@ def open_run(path: str | PathLike[str], *, resume: bool = False) -> Iterator[Run
         lock.release()
 
 
-def _locked(folder: Path) -> BaseFileLock:
+def _lock(folder: Path) -> BaseFileLock:
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / LOCK, timeout=0)
@@ -139,19 +155,19 @@ def _locked(folder: Path) -> BaseFileLock:
     except Timeout as error:
         raise RunError(f"{folder}: another process is running in this folder") from error
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise unwritable(folder, error, RunError) from error
     return lock
 
 
 def _prepare(folder: Path, *, resume: bool) -> None:
     """Under the lock: another process may have had the folder in between."""
     try:
-        sweep(folder)
-        sweep(folder / CHECKPOINTS)
+        _sweep(folder)
+        _sweep(folder / CHECKPOINTS)
         _check(folder, resume=resume)
         (folder / CHECKPOINTS).mkdir(exist_ok=True)
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise unwritable(folder, error, RunError) from error
 
 
 def _check(folder: Path, *, resume: bool) -> None:
@@ -159,11 +175,33 @@ def _check(folder: Path, *, resume: bool) -> None:
         raise RunError(f"{folder}: expected a folder for the run, got a file")
     if resume and not has_run(folder):
         raise RunError(f"{folder}: expected a run to resume, got no {SETTINGS}")
-    if not resume and _occupied(folder):
+    if not resume and _is_occupied(folder):
         raise RunError(f"{folder}: expected a new or empty folder; resume the run, or name another")
 
 
-def _occupied(folder: Path) -> bool:
+def _is_occupied(folder: Path) -> bool:
     """Whether there is more than what a process leaves that died before its run began."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     return not names <= {LOCK, CHECKPOINTS} or bool(steps(folder / CHECKPOINTS))
+
+
+def _sweep(folder: Path) -> None:
+    """Clear what a killed process left; what it was replacing is put back if it is missing."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        leftover = _LEFTOVER.fullmatch(path.name)
+        if leftover and leftover[2] == "old" and not (folder / leftover[1]).exists():
+            path.rename(folder / leftover[1])
+        elif leftover and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif leftover:
+            path.unlink(missing_ok=True)
+
+
+def _delete(path: Path) -> None:
+    """Take the name away first, so that half a checkpoint never has one."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    try:
+        path.rename(aside)
+    except OSError as error:
+        raise unwritable(path, error, RunError) from error
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""What a display shows of a run, computed from steps as they come.
+"""What a training step costs, and how fast a run takes its steps.
 
 Constraint: speed is that of steps. The first one, in which a backend compiles, and pauses for
-evaluations and checkpoints are left out of it, and pauses counted into the time that is left.
+evaluations and checkpoints are left out of it; the time left counts the pauses in.
 """
 
 from __future__ import annotations
@@ -12,15 +12,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from lmkernel.training.run.memory import current_memory, peak_memory
+from lmkernel.results import human_size
+from lmkernel.training.run.machine import current_memory, peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Meter", "Reading", "Workload"]
+__all__ = ["Meter", "Workload", "duration", "flops_per_token"]
 
 _DECAY = 0.9
 _STEPS = 50
+
+
+def flops_per_token(parameters: int, layers: int, width: int, context: int) -> float:
+    """Floating-point operations of one training step for each token: 6·N + 12·L·D·T.
+
+    A product and a sum for each parameter, once forward and twice backward, and the two products
+    of attention over the whole context, masked or not.
+
+    Source: arXiv:2204.02311, appendix B.
+
+    Args:
+        parameters: N, all that take part in products.
+        layers: L, those with attention.
+        width: D, of queries and keys, all heads together.
+        context: T, positions that each token attends over.
+    """
+    return 6.0 * parameters + 12.0 * layers * width * context
 
 
 @final
@@ -31,8 +49,8 @@ class Workload:
     Args:
         total: steps of the whole run.
         start: steps that were taken before.
-        flops_per_token: see `flops.flops_per_token`; 0 if it is not known.
-        peak: operations a second that the machine can do, see `flops.peak_flops`; 0 likewise.
+        flops_per_token: see `flops_per_token`; 0 if it is not known.
+        peak: operations a second that the machine can do, see `machine.peak_flops`; 0 likewise.
     """
 
     total: int
@@ -42,32 +60,8 @@ class Workload:
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """The state of a run at a step; None is what is not known yet, or never.
-
-    Args:
-        loss: running mean of ``"train/loss"``, each step weighing 0.9 of the next.
-        rate: the last ``"train/rate"``.
-        speed: tokens a second over the last 50 steps.
-        share: of the machine's peak.
-        left: seconds.
-        memory, peak_memory: resident bytes, now and at most.
-    """
-
-    step: int
-    loss: float | None
-    rate: float | None
-    speed: float | None
-    share: float | None
-    left: float | None
-    memory: int | None
-    peak_memory: int | None
-
-
-@final
 class Meter:
-    """Takes the numbers of each step, and times them.
+    """Takes the numbers of each step, and times them; what is not known, yet or ever, is None.
 
     Args:
         work: what is to be done.
@@ -75,21 +69,21 @@ class Meter:
     """
 
     def __init__(self, work: Workload, clock: Callable[[], float] = time.perf_counter) -> None:
-        self.work = work
+        self._work = work
         self._clock = clock
         self._step = work.start
-        self._rate: float | None = None
         self._sum = self._weight = 0.0
         self._recent: deque[tuple[float, float]] = deque(maxlen=_STEPS)  # seconds, tokens
         self._pauses, self._mark = 0.0, clock()
+        self.learning_rate: float | None = None
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Note a step that ended now: ``"train/loss"``, ``"train/rate"``, ``"train/tokens"``."""
         seconds = self._since_mark()
-        if self._step > self.work.start:  # not the first
+        if self._step > self._work.start:  # not the first
             self._recent.append((seconds, values.get("train/tokens", 0.0)))
         self._step = step
-        self._rate = values.get("train/rate", self._rate)
+        self.learning_rate = values.get("train/rate", self.learning_rate)
         if "train/loss" in values:
             self._sum = _DECAY * self._sum + values["train/loss"]
             self._weight = _DECAY * self._weight + 1
@@ -100,37 +94,59 @@ class Meter:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Work besides the steps, done when the block ends."""
+        """Around work besides the steps."""
         yield
         self.pause()
 
-    def reading(self) -> Reading:
-        """What is known now."""
-        speed = self._speed()
-        per_second = self.work.flops_per_token * speed if speed else 0.0
-        return Reading(
-            step=self._step,
-            loss=self._sum / self._weight if self._weight else None,
-            rate=self._rate,
-            speed=speed,
-            share=per_second / self.work.peak if self.work.peak and per_second else None,
-            left=self._left(),
-            memory=current_memory(),
-            peak_memory=peak_memory(),
+    @property
+    def loss(self) -> float | None:
+        """Running mean of the loss, each step weighing 0.9 of the next."""
+        # divided by the sum of the weights, as a mean that starts at 0 is too low at first
+        return self._sum / self._weight if self._weight else None
+
+    @property
+    def speed(self) -> float | None:
+        """Tokens a second over the last 50 steps."""
+        seconds = sum(seconds for seconds, _ in self._recent)
+        tokens = sum(tokens for _, tokens in self._recent)
+        return tokens / seconds if tokens and seconds > 0 else None
+
+    @property
+    def share(self) -> float | None:
+        """Of the machine's peak."""
+        each, peak = self._work.flops_per_token, self._work.peak
+        return each * self.speed / peak if each and peak and self.speed else None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds."""
+        if not self._recent:
+            return None
+        done = self._step - self._work.start
+        each = sum(seconds for seconds, _ in self._recent) / len(self._recent)
+        return (each + self._pauses / done) * max(self._work.total - self._step, 0)
+
+    def describe(self) -> str:
+        """All that is known in words, what matters most first: a narrow terminal cuts the end."""
+        memory, peak = current_memory(), peak_memory()
+        texts = (
+            None if self.loss is None else f"loss {self.loss:.4f}",
+            f"{duration(self.left)} left" if self.left else None,
+            f"{self.speed:,.0f} tokens/s" if self.speed else None,
+            f"{self.share:.0%} of peak" if self.share else None,
+            None if self.learning_rate is None else f"learning rate {self.learning_rate:.2e}",
+            f"memory {human_size(memory)}" if memory else None,
+            f"at most {human_size(peak)}" if peak else None,
         )
+        return ", ".join(text for text in texts if text is not None)
 
     def _since_mark(self) -> float:
         before, self._mark = self._mark, self._clock()
         return self._mark - before
 
-    def _speed(self) -> float | None:
-        seconds = sum(seconds for seconds, _ in self._recent)
-        tokens = sum(tokens for _, tokens in self._recent)
-        return tokens / seconds if tokens and seconds > 0 else None
 
-    def _left(self) -> float | None:
-        if not self._recent:
-            return None
-        done = self._step - self.work.start
-        each = sum(seconds for seconds, _ in self._recent) / len(self._recent)
-        return (each + self._pauses / done) * max(self.work.total - self._step, 0)
+def duration(seconds: float) -> str:
+    """``"1:05"``, ``"2:01:05"``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

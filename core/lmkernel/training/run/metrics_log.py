@@ -11,7 +11,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, final
 
-from lmkernel.training.run.files import unwritable, write_whole
+from lmkernel.atomic import unwritable, write_whole
+from lmkernel.errors import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,8 +44,8 @@ class MetricsLog:
 
     Args:
         path: of the file.
-        step: the step that the run goes on after: lines of later steps are dropped, and lines that
-            are not whole.
+        step: the step that the run goes on after; lines of later steps, and lines that are not
+            whole, are removed.
 
     Raises:
         RunError: the disk refuses, here or in `append`.
@@ -54,18 +55,18 @@ class MetricsLog:
         self._path = path
         if path.exists():
             kept = (v for v in read_metrics(path) if v["step"] <= step)
-            write_whole(path, b"".join(map(_line, kept)))
+            write_whole(path, b"".join(map(_line, kept)), RunError)
         try:
             self._file: BinaryIO = path.open("ab", buffering=0)
         except OSError as error:
-            raise unwritable(path, error) from error
+            raise unwritable(path, error, RunError) from error
 
     def append(self, step: int, values: Mapping[str, float]) -> None:
         """One line: the step, then the numbers by name, such as ``"train/loss"``."""
         try:
             self._file.write(_line({"step": step, **values}))
         except OSError as error:
-            raise unwritable(self._path, error) from error
+            raise unwritable(self._path, error, RunError) from error
 
     def close(self) -> None:
         """End it; nothing waits to be written."""
@@ -79,11 +80,11 @@ class MetricsLog:
 
 
 def _line(values: Mapping[str, float]) -> bytes:
-    plain = {name: _written(value) for name, value in values.items()}
+    plain = {name: _plain(value) for name, value in values.items()}
     return (json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _written(value: float) -> int | float | str:
+def _plain(value: float) -> int | float | str:
     if isinstance(value, int):
         return value
     number = float(value)

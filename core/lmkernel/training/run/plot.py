@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
 
-from lmkernel.errors import LmkernelError, MissingDependencyError
-from lmkernel.training.run.files import write_whole
+from lmkernel.atomic import write_whole
+from lmkernel.errors import LmkernelError, MissingDependencyError, RunError
 from lmkernel.training.run.metrics_log import read_metrics
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def write_loss_curve(path: Path, curve: LossCurve | Path, title: str = "") -> No
     _draw(figure.add_subplot(), drawn)
     data = io.BytesIO()
     canvas.print_png(data)
-    write_whole(path, data.getvalue())
+    write_whole(path, data.getvalue(), RunError)
 
 
 def attempt_loss_curve(

@@ -1,7 +1,7 @@
 """What `Trainer.fit` does besides steps in a run: note, evaluate, save, and stop when asked.
 
 Each is a `Callback`. They run in this order: a step's numbers are noted first, then the model is
-evaluated, then a checkpoint may be written that knows whether it is the best.
+metrics_of, then a checkpoint may be written that knows whether it is the best.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from lmkernel.interfaces import StepResult, Trainer, TrainingState
     from lmkernel.training.data import Prepared
+    from lmkernel.training.run.display import Display
     from lmkernel.training.run.metrics_log import MetricsLog
-    from lmkernel.training.run.progress import Display
     from lmkernel.training.run.settings import StepSettings
     from lmkernel.training.run.trackers import Trackers
 
@@ -30,7 +30,7 @@ __all__ = [
     "Recorder",
     "Saves",
     "bits_per_byte",
-    "evaluated",
+    "metrics_of",
 ]
 
 VALIDATION = "validation/"
@@ -129,14 +129,14 @@ class Evaluations(Callback):
         due = every and state.step % every == 0
         if not due and state.step != self._settings.steps:
             return False
-        self.latest = evaluated(trainer, state, self._data)
+        self.latest = metrics_of(trainer, state, self._data)
         values = {VALIDATION + name: x for name, x in self.latest.items() if name != "targets"}
         self._recorder.note(state.step, values)
         self._best.judge(state.step, self.latest["loss"])
         return self._best.exhausted(self._settings)
 
 
-def evaluated(trainer: Trainer, state: TrainingState, data: Prepared) -> dict[str, float]:
+def metrics_of(trainer: Trainer, state: TrainingState, data: Prepared) -> dict[str, float]:
     """The metrics on the validation data, ``"bits_per_byte"`` among them where bytes are known."""
     values = trainer.evaluate(state, data.validation)
     size = data.validation_bytes

@@ -7,11 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.checkpoints.atomic import new_directory
-from lmkernel.checkpoints.directory import open_model
+from lmkernel.atomic import new_directory
 from lmkernel.training.run.peft import write_adapters
 from lmkernel.training.run.state_files import FOLDER, SavedState, write_state
-from lmkernel.training.run.trainee import weights_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,15 +52,14 @@ def save_checkpoint(session: Session, folder: RunFolder, state: TrainingState, b
 
 
 def _write_model(session: Session, place: Path, trained: dict[str, Any]) -> None:
-    trainee, declared, lora = session.trainee, session.trainer.declare(), session.settings.lora
+    origin, declared, lora = session.origin, session.trainer.declare(), session.settings.lora
     if lora is None:
-        trainee.write(place, trained, declared)
+        origin.fill(place, trained, declared)
         return
-    origin = Path(trainee.origin).expanduser()
-    base = str(origin.absolute()) if origin.exists() else trainee.origin
-    rules = trainee.family.rules(trainee.config)
+    path = Path(origin.name).expanduser()
+    base = str(path.absolute()) if path.exists() else origin.name
     task = _TASKS.get(session.settings.objective)
-    write_adapters(place, trained, lora, rules, declared, base=base, task=task)
+    write_adapters(place, trained, lora, origin.rules, declared, base=base, task=task)
 
 
 def write_result(session: Session, folder: RunFolder, best: Best) -> Path:
@@ -86,12 +83,5 @@ def write_result(session: Session, folder: RunFolder, best: Best) -> Path:
 
 
 def _write_merged(session: Session, chosen: Path, place: Path) -> None:
-    trainee, trainer = session.trainee, session.trainer
-
-    def find(name: str) -> Path:
-        del name  # it is the model that the session began with
-        return trainee.files.path if trainee.files else chosen
-
-    files = open_model(chosen, find)
-    values = weights_in(files, trainee.family, trainee.config, trainer.model)
-    trainee.write(place, values, trainer.declare())
+    origin, declared = session.origin, session.trainer.declare()
+    origin.fill(place, origin.reopened(chosen).weights(declared), declared)

@@ -5,23 +5,22 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TextIO, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
 from lmkernel.errors import CheckpointError, NotFiniteError, RunError
 from lmkernel.parameters import flatten
 from lmkernel.settings.file import flat, written
-from lmkernel.training.run.environment import environment
-from lmkernel.training.run.flops import flops_per_token, peak_flops
-from lmkernel.training.run.meter import Workload
+from lmkernel.training.run.display import Display
+from lmkernel.training.run.machine import environment, peak_flops
+from lmkernel.training.run.meter import Workload, flops_per_token
 from lmkernel.training.run.plot import attempt_loss_curve
-from lmkernel.training.run.progress import open_display
 from lmkernel.training.run.recording import (
     Best,
     Evaluations,
     Interrupts,
     Recorder,
     Saves,
-    evaluated,
+    metrics_of,
 )
 from lmkernel.training.run.results import save_checkpoint, write_result
 from lmkernel.training.run.trackers import open_trackers
@@ -32,11 +31,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lmkernel.interfaces import TrainingState
-    from lmkernel.plugins.registry import Registry
+    from lmkernel.progress import Progress
     from lmkernel.training.run.folder import RunFolder
     from lmkernel.training.run.session import Session
 
-__all__ = ["Outcome", "run"]
+__all__ = ["Outcome", "run_session"]
 
 Status = Literal["finished", "stopped early", "interrupted", "was finished"]
 
@@ -61,36 +60,35 @@ class Outcome:
     evaluation: Mapping[str, float] = field(default_factory=dict)
 
 
-def run(session: Session, folder: RunFolder, registry: Registry, stream: TextIO | None) -> Outcome:
+def run_session(session: Session, folder: RunFolder, progress: Progress) -> Outcome:
     """Begin, or go on from the latest checkpoint in the folder.
 
     Args:
         session: what runs.
         folder: held by this process.
-        registry: where trackers are found.
-        stream: where the display is shown, usually standard error; None shows nothing.
+        progress: shows how it goes on.
 
     Raises:
         NotFiniteError: the loss is no number; the last checkpoint is kept, and named.
         LmkernelError: whatever else stops it, by its name; checkpoints are kept.
     """
     state, best = _state(session, folder)
-    _describe(session, folder, registry, state.step)
+    _describe(session, folder, state.step)
     if _complete(session, state, best):
-        values = evaluated(session.trainer, state, session.data)
-        return _ended("was finished", session, folder, state, best, values)
+        values = metrics_of(session.trainer, state, session.data)
+        return _outcome("was finished", session, folder, state, best, values)
     with ExitStack() as stack:
-        recorder = _recorder(stack, session, folder, registry, stream, state.step)
+        recorder = _recorder(stack, session, folder, progress, state.step)
         evaluations = Evaluations(session.settings.training, session.data, recorder, best)
         state = _fit(session, folder, state, recorder, evaluations, best)
         if not _complete(session, state, best):
             recorder.interrupted()
-    _plot(folder, stream)
+    _plot(folder, progress)
     if not _complete(session, state, best):
         return Outcome(status="interrupted", step=state.step, model=None, best=best.facts())
     early = state.step < session.settings.training.steps
     status: Status = "stopped early" if early else "finished"
-    return _ended(status, session, folder, state, best, evaluations.latest)
+    return _outcome(status, session, folder, state, best, evaluations.latest)
 
 
 def _state(session: Session, folder: RunFolder) -> tuple[TrainingState, Best]:
@@ -124,7 +122,7 @@ def _fit(
 
     training = session.settings.training
     saves = Saves(training, save, best)
-    with _naming_the_last(folder), Interrupts() as interrupts:
+    with _name_the_last_checkpoint(folder), Interrupts() as interrupts:
         state = session.trainer.fit(
             state,
             session.data.training,
@@ -137,7 +135,7 @@ def _fit(
 
 
 @contextmanager
-def _naming_the_last(folder: RunFolder) -> Iterator[None]:
+def _name_the_last_checkpoint(folder: RunFolder) -> Iterator[None]:
     """What stops a run says which checkpoint is there to go on from."""
     try:
         yield
@@ -148,7 +146,7 @@ def _naming_the_last(folder: RunFolder) -> Iterator[None]:
         raise type(error)(f"{error}; {there}{advice}") from error
 
 
-def _ended(
+def _outcome(
     status: Status,
     session: Session,
     folder: RunFolder,
@@ -157,18 +155,18 @@ def _ended(
     values: Mapping[str, float],
 ) -> Outcome:
     """Write the resulting model, and tell all."""
-    with _naming_the_last(folder):
+    with _name_the_last_checkpoint(folder):
         model = write_result(session, folder, best)
     return Outcome(
         status=status, step=state.step, model=model, best=best.facts(), evaluation=values
     )
 
 
-def _describe(session: Session, folder: RunFolder, registry: Registry, step: int) -> None:
+def _describe(session: Session, folder: RunFolder, step: int) -> None:
     """Say in the folder exactly what runs."""
     backend = session.backend
     folder.write_settings(written(session.settings), step)
-    spec = registry.select_backend(backend.name)
+    spec = backend.registry.select_backend(backend.name)
     folder.add_session(environment(spec, backend.device), step)
 
 
@@ -176,16 +174,15 @@ def _recorder(
     stack: ExitStack,
     session: Session,
     folder: RunFolder,
-    registry: Registry,
-    stream: TextIO | None,
+    progress: Progress,
     step: int,
 ) -> Recorder:
     """Where numbers go, closed with the stack; trackers learn how the run ended."""
     settings = session.settings
     info = RunInfo(name=folder.path.name, folder=folder.path, settings=flat(settings), step=step)
     log = stack.enter_context(folder.open_metrics(step))
-    display = stack.enter_context(open_display(_workload(session, step), stream))
-    opened = open_trackers(settings.trackers, info, registry, say=display.say)
+    display = stack.enter_context(Display(_workload(session, step), progress))
+    opened = open_trackers(settings.trackers, info, session.backend.registry, say=display.say)
     trackers = stack.enter_context(opened)
     tokens = session.data.training.at(0)["inputs"].size * settings.training.accumulate
     return Recorder(log, trackers, display, tokens)
@@ -193,7 +190,7 @@ def _recorder(
 
 def _workload(session: Session, step: int) -> Workload:
     """What a step costs, for the share of the machine's peak."""
-    config = session.trainee.config
+    config = session.origin.config
     parameters = sum(math.prod(p.shape) for p in flatten(session.trainer.declare()).values())
     stack: Any = config.decoder or config.encoder
     context = session.data.training.at(0)["inputs"].shape[1]
@@ -202,11 +199,6 @@ def _workload(session: Session, step: int) -> Workload:
     return Workload(total=total, start=step, flops_per_token=each, peak=peak_flops())
 
 
-def _plot(folder: RunFolder, stream: TextIO | None) -> None:
+def _plot(folder: RunFolder, progress: Progress) -> None:
     """The curve as a picture; a run goes on without one."""
-
-    def say(line: str) -> None:
-        if stream is not None:
-            print(line, file=stream)
-
-    attempt_loss_curve(folder.plot, folder.metrics, say)
+    attempt_loss_curve(folder.plot, folder.metrics, progress.say)

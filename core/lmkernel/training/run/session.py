@@ -6,7 +6,7 @@ is put together in the same way and then goes on from a checkpoint.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.backend import load_backend
@@ -17,9 +17,9 @@ from lmkernel.interfaces import LossConfig
 from lmkernel.plugins import TrackerSpec
 from lmkernel.training.config import TrainerConfig
 from lmkernel.training.data import DataConfig, Preparation
-from lmkernel.training.run.start import Start, start_of
+from lmkernel.training.run.model import first_weights, model_of
+from lmkernel.training.run.recording import metrics_of
 from lmkernel.training.run.state_files import read_state
-from lmkernel.training.run.trainee import Trainee, first_weights, open_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,14 +29,15 @@ if TYPE_CHECKING:
 
     from lmkernel.backend import Backend
     from lmkernel.interfaces import TrainingState
+    from lmkernel.origin import Origin
     from lmkernel.plugins.registry import Registry
-    from lmkernel.sources.progress import Progress
+    from lmkernel.progress import Progress
     from lmkernel.training.data import Prepared
     from lmkernel.training.run.settings import RunSettings
     from lmkernel.training.run.state_files import SavedState
     from lmkernel.training.step.trainer import ComposedTrainer
 
-__all__ = ["Session", "put_together"]
+__all__ = ["Session", "evaluate_session", "prepare_session"]
 
 _LONGEST = 512
 """Most positions of an example unless more are asked for."""
@@ -52,7 +53,7 @@ class Session:
     Args:
         settings: what it follows from.
         backend: where it runs.
-        trainee: the model, as files know it.
+        origin: the model, with the head that the objective needs.
         data: what it is trained and validated on.
         trainer: takes the steps.
         weights: the model's first weights on the host; with adapters, those beneath them.
@@ -60,7 +61,7 @@ class Session:
 
     settings: RunSettings
     backend: Backend
-    trainee: Trainee
+    origin: Origin
     data: Prepared
     trainer: ComposedTrainer
     weights: Mapping[str, NDArray[Any]]
@@ -82,7 +83,7 @@ class Session:
                 f"{checkpoint}: expected the data that the run began with, got others; "
                 "begin a new run, with this checkpoint as model.start"
             )
-        trained = saved.trained or open_checkpoint(checkpoint, self.trainee, self.trainer.model)
+        trained = saved.trained or self.origin.reopened(checkpoint).weights(self.trainer.declare())
         try:
             state = self.trainer.restore(self.weights, trained, saved.optimizer, saved.step)
         except InputError as error:
@@ -90,7 +91,7 @@ class Session:
         return state, saved
 
 
-def put_together(
+def prepare_session(
     settings: RunSettings,
     registry: Registry,
     progress: Progress | None = None,
@@ -111,43 +112,51 @@ def put_together(
     backend = load_backend(
         settings.backend or None, device=settings.device or None, registry=registry
     )
-    precision = settings.training.precision
-    backend.capabilities.require_dtype(backend.name, precision, backend.device)
+    training = settings.training
+    backend.capabilities.require_dtype(backend.name, training.precision, backend.device)
     for name in settings.trackers:
         registry.get(TrackerSpec, name)
-    start = start_of(settings, registry, progress)
-    asked = preparation(settings, start, progress, compiled=backend.capabilities.compiled)
+    origin = model_of(settings, registry, progress)
+    asked = _preparation(settings, origin, progress, compiled=backend.capabilities.compiled)
     data = (asked.whole if whole else asked.split)(settings.objective)
-    trainee = start.trainee(settings, data.labels, registry)
-    config = trainer_config(settings, trainee)
-    trainer = ComponentFactory(backend, registry).create("trainer", config)
+    origin = origin.with_head(settings.objective, data.labels)
+    trainer = ComponentFactory(backend).create("trainer", _trainer_config(settings, origin))
     return Session(
         settings=settings,
         backend=backend,
-        trainee=trainee,
+        origin=origin,
         data=data,
         trainer=trainer,
         weights=first_weights(
-            trainee, trainer.model, settings.training.seed, frozen=settings.lora is not None
+            origin, trainer.model, training.seed, frozen=settings.lora is not None
         ),
     )
 
 
-def preparation(
-    settings: RunSettings, start: Start, progress: Progress | None, *, compiled: bool
+def evaluate_session(
+    settings: RunSettings, registry: Registry, progress: Progress | None = None
+) -> dict[str, float]:
+    """Loss, and what follows from it, over all of the data that the settings name."""
+    # adapters that were not trained change nothing, so they are left out
+    plain = replace(settings, lora=None, merge=False)
+    session = prepare_session(plain, registry, progress, whole=True)
+    return metrics_of(session.trainer, session.begin(), session.data)
+
+
+def _preparation(
+    settings: RunSettings, origin: Origin, progress: Progress | None, *, compiled: bool
 ) -> Preparation:
     """How the batches of a run are made."""
-    data, training = settings.data, settings.training
-    if start.context and data.context > start.context:
+    data, training, context = settings.data, settings.training, origin.config.context
+    if context and data.context > context:
         raise ConfigError(
-            f"data.context: expected at most the model's context of {start.context}, "
-            f"got {data.context}"
+            f"data.context: expected at most the model's context of {context}, got {data.context}"
         )
     config = DataConfig(
         source=data.train,
         validation=data.validation or None,
         validation_share=data.validation_share,
-        context=data.context or min(start.context or _LONGEST, _LONGEST),
+        context=data.context or min(context or _LONGEST, _LONGEST),
         batch=training.batch,
         seed=training.seed,
         multiple=_COMPILED_MULTIPLE if compiled else _MULTIPLE,
@@ -157,18 +166,17 @@ def preparation(
     )
     return Preparation(
         data=config,
-        tokenizer=start.tokenizer,
-        vocab=start.vocab,
-        labels=start.labels if settings.objective == "classification" else (),
+        tokenizer=origin.tokenizer,
+        vocab=origin.config.embedding.vocab,
+        labels=origin.labels if settings.objective == "classification" else (),
         progress=progress,
     )
 
 
-def trainer_config(settings: RunSettings, trainee: Trainee) -> TrainerConfig:
-    """What the trainer is told."""
+def _trainer_config(settings: RunSettings, origin: Origin) -> TrainerConfig:
     training = settings.training
     return TrainerConfig(
-        model=trainee.config,
+        model=origin.config,
         loss=LossConfig(kind="cross_entropy", smoothing=training.smoothing),
         optimizer=settings.optimizer,
         schedule=settings.schedule,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 from lmkernel.config.check import one_of, positive, require
+from lmkernel.families import DEFAULT_FAMILY
 from lmkernel.training.config import LoraConfig, OptimizerConfig, ScheduleConfig
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ class ModelSettings:
 
     Args:
         start: a name, folder or GGUF file as ``lmkernel chat`` takes it; empty for a new model.
-        family: of a new model, such as ``"gpt2"``, ``"llama"`` or ``"bert"``.
-        width, layers, heads, hidden: of a new model; ``hidden`` is the inner width of its
+        family: of a new model, by the ``model_type`` of its ``config.json``.
+        width, layers, heads, hidden: of a new model: its hidden size, the number of its layers and
+            attention heads; ``hidden`` is the inner width of its
             feed-forward part, by default 4 · width.
         context: the largest number of positions of a new model.
         vocab: size of the tokenizer that is trained for a new model.
@@ -43,7 +45,7 @@ class ModelSettings:
     """
 
     start: str = ""
-    family: str = "gpt2"
+    family: str = DEFAULT_FAMILY
     width: int = 128
     layers: int = 4
     heads: int = 4

@@ -79,7 +79,7 @@ class ComposedTrainer(Trainer):
                 f"there or in bfloat16, got {config.policy}"
             )
         described = _with_remat(config.model) if config.remat else config.model
-        model = Model(factory.backend, described, config.policy, registry=factory.registry)
+        model = Model(factory.backend, described, config.policy)
         parts = Parts(model, config.lora, config.seed)
         loss = factory.create("loss", config.loss)
         judge = factory.create("loss", replace(config.loss, smoothing=0.0))

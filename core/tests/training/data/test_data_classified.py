@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from lmkernel.errors import InputError
+from lmkernel.families.bert import Bert
 from lmkernel.training.data import Classified, ClassifiedExample
 from lmkernel.training.data.labelled import classified_examples, label_names
 from lmkernel.training.data.rows import Row
-from lmkernel.training.data.vocabulary import BERT_TOKENS, train_tokenizer
+from lmkernel.training.data.vocabulary import train_tokenizer
 
-TOKENIZER = train_tokenizer(["q"], 261, BERT_TOKENS)
+TOKENIZER = train_tokenizer(["q"], 261, Bert().special_tokens())
 CLS, SEP = 2, 3
 SIZES: dict[str, Any] = {"classes": 2, "context": 12, "batch": 2, "vocab": 261, "multiple": 4}
 

@@ -14,8 +14,9 @@ import pytest
 from letters import letters
 
 from lmkernel.errors import ConfigError, InputError, UnknownNameError
+from lmkernel.families.bert import Bert
 from lmkernel.training.data import OBJECTIVES, Batches, DataConfig, Preparation, Prepared
-from lmkernel.training.data.vocabulary import BERT_TOKENS, train_tokenizer
+from lmkernel.training.data.vocabulary import train_tokenizer
 
 if TYPE_CHECKING:
     from lmkernel.tokenizers import Tokenizer
@@ -46,7 +47,7 @@ def written(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 def tokenizer_of(objective: str) -> Tokenizer:
     if objective in ("masked", "classification"):
-        return train_tokenizer(["q"], 261, BERT_TOKENS)
+        return train_tokenizer(["q"], 261, Bert().special_tokens())
     return train_tokenizer(["q"], 257) if objective == "causal" else letters()
 
 

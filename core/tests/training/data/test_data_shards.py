@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from lmkernel.errors import CheckpointError, InputError
-from lmkernel.sources.progress import Progress
+from lmkernel.families.bert import Bert
+from lmkernel.progress import Progress
 from lmkernel.training.data import shard_writer
 from lmkernel.training.data.shard_writer import token_shards, write_shards
 from lmkernel.training.data.shards import open_shards
-from lmkernel.training.data.vocabulary import BERT_TOKENS, train_tokenizer
+from lmkernel.training.data.vocabulary import train_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +109,7 @@ def test_width_follows_from_the_vocabulary(
 
 
 def test_berts_documents_end_in_their_separator() -> None:
-    tokenizer = train_tokenizer(TEXTS, 280, BERT_TOKENS)
+    tokenizer = train_tokenizer(TEXTS, 280, Bert().special_tokens())
     assert token_shards(["x"], tokenizer).tokens().read(0, 9)[-1] == 3
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lmkernel.errors import InputError
+from lmkernel.families.bert import Bert
 from lmkernel.tokenizers import load_tokenizer
 from lmkernel.training.data.documents import Documents
 from lmkernel.training.data.readers import open_rows
-from lmkernel.training.data.vocabulary import BERT_TOKENS, train_tokenizer
+from lmkernel.training.data.vocabulary import train_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ def test_words_become_tokens_and_special_ones_come_first() -> None:
 
 
 def test_berts_tokens_surround_a_text() -> None:
-    tokenizer = train_tokenizer(TEXTS, 290, BERT_TOKENS)
+    tokenizer = train_tokenizer(TEXTS, 290, Bert().special_tokens())
     ids = tokenizer.encode("the cat")
     assert (ids[0], ids[-1]) == (2, 3)
     roles = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
@@ -51,7 +52,7 @@ def test_missing_role_is_named() -> None:
         train_tokenizer(TEXTS, 280).special_id("mask_token")
 
 
-@pytest.mark.parametrize("special", [("<|endoftext|>",), BERT_TOKENS])
+@pytest.mark.parametrize("special", [("<|endoftext|>",), Bert().special_tokens()])
 def test_saved_tokenizer_is_the_same(tmp_path: Path, special: tuple[str, ...]) -> None:
     first = train_tokenizer(TEXTS, 300, special)
     first.save(tmp_path)
@@ -82,7 +83,7 @@ def test_other_texts_give_another_digest() -> None:
 
 
 def test_many_texts_are_encoded_as_one_by_one() -> None:
-    tokenizer = train_tokenizer(TEXTS, 290, BERT_TOKENS)
+    tokenizer = train_tokenizer(TEXTS, 290, Bert().special_tokens())
     assert tokenizer.encode_many(ODD) == [tokenizer.encode(t, special_tokens=False) for t in ODD]
     with pytest.raises(InputError, match="lone surrogate"):
         tokenizer.encode_many(["a", "\ud800"])

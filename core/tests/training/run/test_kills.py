@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from training_files import contents, pretraining, story
 
+from lmkernel.training.run.folder import RunFolder, steps
 from lmkernel.training.run.state_files import read_state
-from lmkernel.training.run.stored import latest, steps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ SETTINGS = (
 )
 SELF = """
 import os, signal, sys
-import lmkernel.training.run.running as running
+import lmkernel.training.verbs as verbs
 from lmkernel.cli.main import main
 
 function, passes, calls = sys.argv[1:4]
@@ -47,11 +47,11 @@ def watch(frame, event, argument):
     else:
         os.kill(os.getpid(), signal.SIGKILL)
 
-def watched(*arguments, original=running.run):
+def watched(*arguments, original=verbs.run_session):
     sys.setprofile(watch)
     return original(*arguments)
 
-running.run = watched
+verbs.run_session = watched
 sys.exit(main(sys.argv[4:]))
 """
 STEP, WRITE = "ComposedTrainer.step", "save_checkpoint"
@@ -114,7 +114,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, int]:
 def nothing_lost(run: Path) -> None:
     """What is left of a killed run is sound, and its last checkpoint less than an interval old."""
     taken = max((line["step"] for line in logged(run)), default=0)
-    checkpoint = latest(run / "checkpoints")
+    checkpoint = RunFolder(run).latest()
     kept = read_state(checkpoint).step if checkpoint else 0
     assert kept <= taken <= kept + INTERVAL
     assert taken < STEPS

@@ -14,9 +14,11 @@ import pytest
 from made_trackers import registry
 
 from lmkernel.interfaces import StepResult, TrainingState
+from lmkernel.progress import Progress
 from lmkernel.training.data import Batches, Prepared
+from lmkernel.training.run.display import Display
+from lmkernel.training.run.meter import Workload
 from lmkernel.training.run.metrics_log import MetricsLog
-from lmkernel.training.run.progress import Workload, open_display
 from lmkernel.training.run.recording import (
     Best,
     Evaluations,
@@ -24,7 +26,7 @@ from lmkernel.training.run.recording import (
     Recorder,
     Saves,
     bits_per_byte,
-    evaluated,
+    metrics_of,
 )
 from lmkernel.training.run.settings import StepSettings
 from lmkernel.training.run.trackers import open_trackers
@@ -76,7 +78,7 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
     with (
         MetricsLog(tmp_path / "log") as log,
         open_trackers(["diary"], run, registry()) as trackers,
-        open_display(Workload(total=6), stream) as display,
+        Display(Workload(total=6), Progress(stream)) as display,
     ):
         yield Recorder(log, trackers, display, 64)
 
@@ -141,7 +143,7 @@ def test_bits_per_byte_follow_from_loss_targets_and_bytes(
 
 def test_bits_per_byte_are_left_out_where_bytes_are_unknown() -> None:
     data = Prepared(training=Data(), validation=Data())
-    assert evaluated(Script(1.0), state(1), data) == {"loss": 1.0, "targets": 10.0}  # type: ignore[arg-type]  # only evaluates
+    assert metrics_of(Script(1.0), state(1), data) == {"loss": 1.0, "targets": 10.0}  # type: ignore[arg-type]  # only evaluates
 
 
 def test_the_best_is_the_first_of_the_lowest(recorder: Recorder) -> None:

@@ -20,7 +20,7 @@ from lmkernel.training.config import LoraConfig, ScheduleConfig
 from lmkernel.training.run.folder import open_run
 from lmkernel.training.run.recording import Best
 from lmkernel.training.run.results import save_checkpoint, write_result
-from lmkernel.training.run.session import put_together
+from lmkernel.training.run.session import prepare_session
 from lmkernel.training.run.settings import DataSettings, ModelSettings, RunSettings, StepSettings
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def new_model(tmp_path: Path, keep: int = 2) -> Session:
         data=DataSettings(train=str(story(tmp_path / "story.txt", 60))),
         training=StepSettings(steps=8, batch=2, keep=keep),
     )
-    return put_together(settings, default_registry())
+    return prepare_session(settings, default_registry())
 
 
 def adapters(tmp_path: Path, **changes: Any) -> Session:
@@ -66,7 +66,7 @@ def adapters(tmp_path: Path, **changes: Any) -> Session:
         lora=LoraConfig(rank=2),
         **changes,
     )
-    return put_together(settings, default_registry())
+    return prepare_session(settings, default_registry())
 
 
 def saved(session: Session, folder: RunFolder, *steps: int, best: int | None = None) -> Best:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lmkernel.atomic import new_directory
 from lmkernel.errors import RunError
-from lmkernel.training.run.folder import has_run, open_run
+from lmkernel.training.run.folder import RunFolder, has_run, open_run, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,10 +175,85 @@ def test_metrics_go_on_after_a_step(tmp_path: Path) -> None:
     assert folder.metrics.read_text() == '{"step": 1}\n{"step": 2}\n{"step": 3}\n'
 
 
-def test_checkpoints_are_found_and_pruned(tmp_path: Path) -> None:
-    with open_run(tmp_path) as folder:
-        for step in (10, 20, 30):
-            folder.checkpoint(step).mkdir()
-        folder.prune(1, best=10)
-        assert folder.latest() == folder.checkpoint(30)
-        assert names(folder.checkpoints) == {"step-000010", "step-000030"}
+def fill(folder: RunFolder, *steps_taken: int) -> None:
+    for step in steps_taken:
+        with new_directory(folder.checkpoint(step)) as part:
+            (part / "weights").write_text(str(step))
+
+
+def test_latest_is_the_highest_step_not_the_last_name(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    fill(folder, 999_999, 1_000_000, 20)
+    assert steps(folder.checkpoints) == [20, 999_999, 1_000_000]
+    assert folder.latest() == folder.checkpoints / "step-1000000"
+
+
+def test_nothing_else_is_a_checkpoint(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.latest() is None
+    folder.checkpoints.mkdir()
+    folder.checkpoint(300).write_text("a file")
+    for name in ("step-12", "step-000200x", ".step-000200.0123456789ab.part"):
+        (folder.checkpoints / name).mkdir()
+    assert steps(folder.checkpoints) == []
+    assert folder.latest() is None
+
+
+@pytest.mark.parametrize(
+    ("keep", "best", "left"),
+    [(2, None, [40, 50]), (1, 20, [20, 50]), (2, 50, [40, 50]), (9, None, [10, 20, 30, 40, 50])],
+)
+def test_last_ones_and_the_best_stay(
+    tmp_path: Path, keep: int, best: int | None, left: list[int]
+) -> None:
+    folder = RunFolder(tmp_path)
+    fill(folder, 10, 20, 30, 40, 50)
+    folder.prune(keep, best)
+    assert steps(folder.checkpoints) == left
+    assert len(names(folder.checkpoints)) == len(left)
+
+
+def test_the_last_one_stays_whatever_is_asked(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    fill(folder, 10, 20)
+    folder.prune(0)
+    assert steps(folder.checkpoints) == [20]
+
+
+def test_half_deleted_checkpoint_has_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_once(tmp_path)
+    folder = RunFolder(tmp_path)
+    fill(folder, 10, 20)
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)  # killed before it deleted
+    folder.prune(1)
+    assert steps(folder.checkpoints) == [20]
+    monkeypatch.undo()
+    with open_run(tmp_path, resume=True):
+        assert names(folder.checkpoints) == {"step-000020"}
+
+
+def test_leftovers_are_cleared_and_nothing_else(tmp_path: Path) -> None:
+    run_once(tmp_path)
+    folder = RunFolder(tmp_path)
+    fill(folder, 10)
+    half = folder.checkpoints / ".step-000020.0123456789ab.part"
+    half.mkdir()
+    (half / "weights").touch()
+    (tmp_path / ".run.toml.0123456789ab.part").touch()
+    (folder.checkpoints / ".step-000010.0123456789ab.old").mkdir()
+    for name in (".hidden", "some.part"):
+        (folder.checkpoints / name).touch()
+    with open_run(tmp_path, resume=True):
+        assert names(tmp_path) == {"checkpoints", "run.toml"}
+        assert names(folder.checkpoints) == {".hidden", "some.part", "step-000010"}
+
+
+def test_checkpoint_that_was_being_replaced_comes_back(tmp_path: Path) -> None:
+    run_once(tmp_path)
+    folder = RunFolder(tmp_path)
+    fill(folder, 10)
+    folder.checkpoint(10).rename(folder.checkpoints / ".step-000010.0123456789ab.old")
+    with open_run(tmp_path, resume=True):
+        assert (folder.checkpoint(10) / "weights").read_text() == "10"

@@ -29,14 +29,13 @@ from lmkernel.families.names import from_ours
 from lmkernel.model import Model
 from lmkernel.plugins import default_registry
 from lmkernel.training.config import LoraConfig
-from lmkernel.training.data.vocabulary import BERT_TOKENS, train_tokenizer
-from lmkernel.training.run.evaluation import evaluate
+from lmkernel.training.data.vocabulary import train_tokenizer
 from lmkernel.training.run.folder import open_run
+from lmkernel.training.run.model import model_of
 from lmkernel.training.run.recording import Best
 from lmkernel.training.run.results import save_checkpoint
-from lmkernel.training.run.session import put_together
+from lmkernel.training.run.session import evaluate_session, prepare_session
 from lmkernel.training.run.settings import DataSettings, ModelSettings, RunSettings, StepSettings
-from lmkernel.training.run.start import start_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +65,7 @@ def llama(tmp_path: Path) -> Path:
 @pytest.fixture
 def bert(tmp_path: Path) -> Path:
     """A BERT with the head of masked language modelling."""
-    tokenizer = train_tokenizer(["rows of words"] * 3, 270, BERT_TOKENS)
+    tokenizer = train_tokenizer(["rows of words"] * 3, 270, Bert().special_tokens())
     config = {
         **BERT,
         "vocab_size": tokenizer.vocab_size,
@@ -91,44 +90,44 @@ def settings(source: Path, /, *, start: Path | str = "", **changes: Any) -> RunS
 
 
 def put(asked: RunSettings) -> Session:
-    return put_together(asked, default_registry())
+    return prepare_session(asked, default_registry())
 
 
 # what a run starts from
 
 
 def test_a_new_model_has_a_vocabulary_learnt_from_its_data(text: Path) -> None:
-    start = start_of(settings(text), default_registry())
-    assert (start.vocab, start.context, start.files) == (280, 16, None)
-    assert len(start.tokenizer.encode("the lantern")) < len("the lantern")
+    origin = model_of(settings(text), default_registry())
+    assert (origin.config.embedding.vocab, origin.config.context, origin.files) == (280, 16, None)
+    assert len(origin.tokenizer.encode("the lantern")) < len("the lantern")
 
 
 def test_a_new_model_may_take_the_tokenizer_of_a_folder(text: Path, llama: Path) -> None:
     model = ModelSettings(tokenizer=str(llama), width=16, heads=2, context=8)
     session = put(settings(text, model=model))
-    assert session.trainee.config.embedding.vocab == 59
-    assert session.trainee.tokenizer.encode("ab") == letters().encode("ab")
+    assert session.origin.config.embedding.vocab == 59
+    assert session.origin.tokenizer.encode("ab") == letters().encode("ab")
 
 
 def test_a_new_encoder_learns_the_tokens_of_encoders(text: Path) -> None:
     model = ModelSettings(family="bert", width=16, heads=2, layers=1, context=16, vocab=280)
     session = put(settings(text, model=model, objective="masked"))
-    assert session.trainee.tokenizer.special_id("mask_token") is not None
+    assert session.origin.tokenizer.special_id("mask_token") is not None
     assert session.data.validation_bytes == 0  # its loss is of hidden tokens alone
 
 
 def test_a_model_in_files_brings_context_vocabulary_and_labels(text: Path, llama: Path) -> None:
-    start = start_of(settings(text, start=llama), default_registry())
-    assert (start.context, start.vocab, start.labels) == (48, 61, ())
+    origin = model_of(settings(text, start=llama), default_registry())
+    assert (origin.config.context, origin.config.embedding.vocab, origin.labels) == (48, 61, ())
     config = json.loads((llama / "config.json").read_text())
     config["id2label"] = {"0": "no", "1": "yes"}
     (llama / "config.json").write_text(json.dumps(config))
-    assert start_of(settings(text, start=llama), default_registry()).labels == ("no", "yes")
+    assert model_of(settings(text, start=llama), default_registry()).labels == ("no", "yes")
 
 
 def test_weights_are_those_in_the_files(text: Path, llama: Path) -> None:
     session = put(settings(text, start=llama))
-    whole = evaluate(settings(text, start=llama), default_registry())
+    whole = evaluate_session(settings(text, start=llama), default_registry())
     fresh = Model(load_backend("numpy"), small_config()).initial(6)
     name = "decoder.layers.0.attention.q.weight"
     assert (session.weights[name] != fresh[name]).any()
@@ -149,7 +148,7 @@ def test_another_head_starts_anew_on_the_same_encoder(tmp_path: Path, bert: Path
     data = rows(tmp_path / "a.jsonl", LABELLED)
     session = put(settings(data, start=bert, objective="classification"))
     assert session.data.labels == ("no", "yes")
-    assert session.trainee.document["id2label"] == {"0": "no", "1": "yes"}
+    assert session.origin.document["id2label"] == {"0": "no", "1": "yes"}
     base = put(settings(story(tmp_path / "s.txt"), start=bert, objective="masked"))
     name = "encoder.layers.0.attention.q.weight"
     np.testing.assert_array_equal(session.weights[name], base.weights[name])

@@ -10,9 +10,8 @@ import math
 from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.composed.precision import constant
-from lmkernel.training.step.optimizers.decay import decays, shrunk
-from lmkernel.training.step.optimizers.optimizer import Optimizer
-from lmkernel.training.step.optimizers.settings import known_options
+from lmkernel.training.step.optimizers.decay import decays, shrink
+from lmkernel.training.step.optimizers.optimizer import Optimizer, known_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +50,10 @@ class Adafactor(Optimizer):
         known_options(config, ("beta2_decay", "eps2", "d"))
         return cls(ops, config, declared)
 
+    @classmethod
+    def usual(cls) -> Mapping[str, Any]:
+        return {"eps": 1e-7}
+
     def init(self, params: Mapping[str, Array]) -> Tree:
         """Zeros: a column of row means and a row of column means for a matrix."""
         state: dict[str, dict[str, Array]] = {}
@@ -81,7 +84,7 @@ class Adafactor(Optimizer):
             own = self._seen(g, own, scalars["fresh"])
             for slot, array in own.items():
                 after[slot][name] = array
-            kept = shrunk(self._ops, p, scalars["rate"], self._decays[name])
+            kept = shrink(self._ops, p, scalars["rate"], self._decays[name])
             moved[name] = kept - self._step(p, g, own, scalars["relative"])
         return moved, after
 

@@ -5,13 +5,11 @@ Constraint: ε is added to the root of the corrected second moment, outside the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.config.check import require
 from lmkernel.training.step.optimizers.decay import decays
-from lmkernel.training.step.optimizers.optimizer import Optimizer
-from lmkernel.training.step.optimizers.settings import known_options
-from lmkernel.training.step.optimizers.state import zeros
+from lmkernel.training.step.optimizers.optimizer import Optimizer, known_options, zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +35,10 @@ class AdamW(Optimizer):
         """Takes no options."""
         known_options(config)
         return cls(ops, config, declared)
+
+    @classmethod
+    def usual(cls) -> Mapping[str, Any]:
+        return {"weight_decay": 0.01}
 
     def init(self, params: Mapping[str, Array]) -> Tree:
         """Zeros."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.optional import Ops
     from lmkernel.interfaces import Param
 
-__all__ = ["decayed", "decays", "shrunk"]
+__all__ = ["decayed", "decays", "shrink"]
 
 
 def decayed(name: str, param: Param) -> bool:
@@ -26,6 +26,6 @@ def decays(weight_decay: float, declared: Mapping[str, Param]) -> dict[str, floa
     return {n: weight_decay if decayed(n, p) else 0.0 for n, p in declared.items()}
 
 
-def shrunk(ops: Ops, p: Array, rate: Array, decay: float) -> Array:
+def shrink(ops: Ops, p: Array, rate: Array, decay: float) -> Array:
     """``p - rate · decay · p``, decoupled from the gradient (arXiv:1711.05101, eq. 12)."""
     return p - p * (rate * constant(ops, decay, p)) if decay else p

@@ -6,15 +6,13 @@ Constraint: embeddings, heads, biases and normalisations go by AdamW, with the s
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Self, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.composed.precision import constant
 from lmkernel.config.check import require
 from lmkernel.training.step.optimizers.adam import AdamW
-from lmkernel.training.step.optimizers.decay import decays, shrunk
-from lmkernel.training.step.optimizers.optimizer import Optimizer
-from lmkernel.training.step.optimizers.settings import known_options
-from lmkernel.training.step.optimizers.state import zeros
+from lmkernel.training.step.optimizers.decay import decays, shrink
+from lmkernel.training.step.optimizers.optimizer import Optimizer, known_options, zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +63,10 @@ class Muon(Optimizer):
         require(config, "options", expected, ok=adjust in _ADJUSTMENTS)
         return cls(ops, config, declared, AdamW(ops, config, declared))
 
+    @classmethod
+    def usual(cls) -> Mapping[str, Any]:
+        return {"momentum": 0.95, "nesterov": True, "weight_decay": 0.1}
+
     def init(self, params: Mapping[str, Array]) -> Tree:
         """Zeros."""
         matrices, others = self._split(params)
@@ -89,7 +91,7 @@ class Muon(Optimizer):
             g = grads[name] * scalars["grad_scale"]
             buffers[name] = self._mixed(state["momentum"][name], g)
             u = self._mixed(buffers[name], g) if self._config.nesterov else buffers[name]
-            kept = shrunk(self._ops, p, scalars["rate"], self._decays[name])
+            kept = shrink(self._ops, p, scalars["rate"], self._decays[name])
             size = constant(self._ops, self._adjusted(p.shape), p) * scalars["rate"]
             moved[name] = kept - size * _orthogonal(self._ops, u)
         rest: Tree = {}

@@ -1,4 +1,4 @@
-"""The interface of an optimizer: pure over parameters by dotted name.
+"""The interface of an optimizer, pure over parameters by dotted name, and how one is built.
 
 Constraints: what varies from step to step and is no array, such as the learning rate and the
 corrections of a running mean, is computed on the host in float64 by `scalars` and comes back to
@@ -8,17 +8,20 @@ corrections of a running mean, is computed on the host in float64 by `scalars` a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from lmkernel.config.check import require
+from lmkernel.training.config import OptimizerConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from lmkernel.contract.mandatory import Array, Tree
     from lmkernel.contract.optional import Ops
-    from lmkernel.interfaces import Param
-    from lmkernel.training.config import OptimizerConfig
+    from lmkernel.interfaces import Factory, Param
+    from lmkernel.plugins.registry import Registry
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "build_optimizer", "known_options", "usual_config", "zeros"]
 
 
 class Optimizer(ABC):
@@ -32,6 +35,11 @@ class Optimizer(ABC):
         Raises:
             ConfigError: the configuration asks for what this kind cannot do.
         """
+
+    @classmethod
+    def usual(cls) -> Mapping[str, Any]:
+        """Fields of `OptimizerConfig` whose usual value for this kind is not the field's default."""
+        return {}
 
     @abstractmethod
     def init(self, params: Mapping[str, Array]) -> Tree:
@@ -59,3 +67,49 @@ class Optimizer(ABC):
         ``"grad_scale"``, by which every gradient is to be multiplied: clipping and the mean over
         targets are in it, so that they need no pass of their own.
         """
+
+
+def usual_config(kind: str, registry: Registry | None = None, **changes: Any) -> OptimizerConfig:
+    """The configuration that is usual for a kind of optimizer.
+
+    Args:
+        kind: its name.
+        registry: where kinds are looked up; by default all that is installed.
+        changes: fields with other values than the usual ones.
+
+    Raises:
+        UnknownNameError: no plugin registers the kind.
+        ConfigError: a value that the field cannot have.
+    """
+    return OptimizerConfig(**{"kind": kind, **_optimizer_class(kind, registry).usual(), **changes})
+
+
+def build_optimizer(
+    factory: Factory, config: OptimizerConfig, declared: Mapping[str, Param]
+) -> Optimizer:
+    """The optimizer of ``config.kind`` for parameters declared by dotted name.
+
+    Raises:
+        UnknownNameError: no plugin registers the kind.
+        ConfigError: the configuration asks for what the kind cannot do.
+    """
+    return _optimizer_class(config.kind, factory.registry).build(factory.ops, config, declared)
+
+
+def _optimizer_class(kind: str, registry: Registry | None) -> type[Optimizer]:
+    from lmkernel.plugins import OptimizerSpec, default_registry
+
+    found: type[Optimizer] = (registry or default_registry()).get(OptimizerSpec, kind).resolve()
+    return found
+
+
+def known_options(config: OptimizerConfig, known: Collection[str] = ()) -> Mapping[str, Any]:
+    """The free options; raises `ConfigError` where there is one that the kind does not know."""
+    expected = "names among " + ", ".join(known) if known else "none"
+    require(config, "options", expected, ok=set(config.options) <= set(known))
+    return config.options
+
+
+def zeros(ops: Ops, params: Mapping[str, Array]) -> dict[str, Array]:
+    """Zeros in the shape and dtype of each parameter, as states begin."""
+    return {name: ops.full(tuple(p.shape), 0.0, ops.dtype(p)) for name, p in params.items()}

@@ -138,7 +138,7 @@ def test_an_interrupt_before_the_first_step_leaves_nothing(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "start_of", interrupt)
+    monkeypatch.setattr(session, "model_of", interrupt)
     assert main(pretraining(text, out)) == 130
     assert capsys.readouterr().err == "\ninterrupted\n"
     assert not out.exists()

@@ -40,10 +40,10 @@ def test_a_bad_settings_file_is_named_with_its_line(
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
-        (("--steps", "0"), "on the command line: training.steps: expected a positive integer"),
-        (("--set", "training.batchs=4"), "on the command line: training.batchs: unknown key"),
+        (("--steps", "0"), "among the arguments: training.steps: expected a positive integer"),
+        (("--set", "training.batchs=4"), "among the arguments: training.batchs: unknown key"),
         (("--set", "steps"), "expected a setting of the form key=value, got 'steps'"),
-        (("--dtype", "float16"), "on the command line: training.precision: expected "),
+        (("--dtype", "float16"), "among the arguments: training.precision: expected "),
         (("--dtype", "bfloat16"), "backend 'numpy' declares the dtypes float32, float64"),
         (("--backend", "nunpy"), "unknown backend 'nunpy'. Did you mean 'numpy'?"),
         (("--tracker", "diaru"), "unknown tracker 'diaru'."),

@@ -1,0 +1,173 @@
+"""One checkpoint on several backends, judged against float64 on the default backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.backend import load_backend
+from lmkernel.comparison.greedy import decode_greedily
+from lmkernel.comparison.layers import (
+    HONEST_RUNS,
+    limits,
+    parting_sentences,
+    readings,
+    trace,
+)
+from lmkernel.comparison.outcome import Comparison, LayerComparison
+from lmkernel.comparison.prompts import PROMPTS, prompt_ids
+from lmkernel.comparison.verdict import budget, judge_answers, largest_error
+from lmkernel.errors import InputError
+from lmkernel.language_model import place_origin
+from lmkernel.origin import open_origin
+from lmkernel.plugins.registry import DEFAULT_BACKEND, default_registry
+from lmkernel.progress import as_progress
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from lmkernel.comparison.greedy import Decoded
+    from lmkernel.language_model import LanguageModel
+    from lmkernel.origin import Origin
+    from lmkernel.plugins.registry import Registry
+    from lmkernel.progress import Progress, ProgressLike
+
+    Trace = dict[str, NDArray[Any]]
+
+__all__ = ["compare", "compare_layers"]
+
+_EVERY = 6
+"""By default layers are compared on every sixth prompt: short and long, one of another script."""
+
+
+def compare(
+    model: str | os.PathLike[str],
+    backends: Sequence[str],
+    *,
+    prompts: Sequence[str] | None = None,
+    max_new_tokens: int = 64,
+    dtype: str = "float32",
+    progress: ProgressLike = True,
+    registry: Registry | None = None,
+) -> Comparison:
+    """Decode greedily on each backend and judge tokens and logits.
+
+    Args:
+        model: a name, a folder or a GGUF file.
+        backends: names of backends.
+        prompts: by default twenty fixed ones.
+        max_new_tokens: of each answer.
+        dtype: of the backends that are judged.
+        progress: True reports on standard error, False not at all; or a function to be called.
+        registry: plugins; by default all that is installed.
+
+    Returns:
+        A row for each backend; ``passed`` says whether all agree.
+
+    Raises:
+        InputError: no backends, or no tokens.
+        UnknownNameError, MissingDependencyError: a backend that is not there.
+    """
+    if max_new_tokens < 1:
+        raise InputError(f"max_new_tokens: expected at least 1, got {max_new_tokens}")
+    runs = _Runs(model, backends, prompts or PROMPTS, registry, as_progress(progress))
+    reference = runs.decode(DEFAULT_BACKEND, "float64", max_new_tokens)
+    # the honest run is led along the reference's tokens, so that every step has the same past
+    follow = [answer.tokens for answer in reference]
+    honest = runs.decode(DEFAULT_BACKEND, "float32", max_new_tokens, follow)
+    allowed = budget(largest_error(honest, reference), reference, dtype)
+    verdicts = tuple(
+        judge_answers(name, runs.decode(name, dtype, max_new_tokens), reference, allowed)
+        for name in backends
+    )
+    return Comparison(
+        model=str(model),
+        prompts=runs.texts,
+        prompt_tokens=tuple(map(tuple, runs.prompts)),
+        tokens=tuple(follow),
+        backends=verdicts,
+    )
+
+
+def compare_layers(
+    model: str | os.PathLike[str],
+    backends: Sequence[str],
+    *,
+    prompts: Sequence[str] | None = None,
+    dtype: str = "float32",
+    progress: ProgressLike = True,
+    registry: Registry | None = None,
+) -> LayerComparison:
+    """Compare what is computed on the way, and name the first activation at which backends part.
+
+    Arguments are those of `compare`; by default there are four prompts.
+    """
+    texts = prompts or PROMPTS[::_EVERY]
+    runs = _Runs(model, backends, texts, registry, as_progress(progress))
+    [reference] = runs.traces(DEFAULT_BACKEND, "float64")
+    budgets = limits(reference, runs.traces(DEFAULT_BACKEND, "float32", range(HONEST_RUNS)))
+    found = {}
+    for name in backends:
+        [traces] = runs.traces(name, dtype)
+        found[name] = tuple(readings(traces, reference, budgets, dtype))
+    return LayerComparison(
+        model=str(model),
+        prompt_tokens=tuple(map(tuple, runs.prompts)),
+        limits=tuple(budgets),
+        backends=found,
+        sentences=tuple(parting_sentences(found)),
+    )
+
+
+@final
+class _Runs:
+    """The prompts on one backend after the other; only one model is in memory at a time."""
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        backends: Sequence[str],
+        texts: Sequence[str],
+        registry: Registry | None,
+        progress: Progress,
+    ) -> None:
+        if isinstance(backends, str) or not backends:
+            raise InputError(f"backends: expected a list of names, got {backends!r}")
+        self._registry = registry or default_registry()
+        for name in backends:
+            self._registry.select_backend(name)
+        self.texts, self._progress = tuple(texts), progress
+        self._origin: Origin = open_origin(model, registry=self._registry, progress=progress)
+        self.prompts = [prompt_ids(self._origin.tokenizer, text) for text in self.texts]
+
+    def decode(
+        self,
+        backend: str,
+        dtype: str,
+        steps: int,
+        follow: Sequence[Sequence[int]] | None = None,
+    ) -> list[Decoded]:
+        """The answers to all prompts, led along other tokens if some are given."""
+        loaded, answers = self._loaded(backend, dtype), []
+        pairs = zip(self.prompts, follow or [()] * len(self.prompts), strict=True)
+        with self._progress.bar(f"{backend}, {dtype}", len(self.prompts), "prompt") as advance:
+            for prompt, path in pairs:
+                answers.append(decode_greedily(loaded, prompt, steps, follow=path))
+                advance(1)
+        return answers
+
+    def traces(
+        self, backend: str, dtype: str, orders: Iterable[int] = (0,)
+    ) -> Iterator[list[Trace]]:
+        """Every activation of each prompt, once for each order of rounding."""
+        loaded, every = self._loaded(backend, dtype), list(orders)
+        with self._progress.bar(f"{backend}, {dtype}", len(every), "run") as advance:
+            for order in every:
+                yield [trace(loaded.model, loaded.params, p, order=order) for p in self.prompts]
+                advance(1)
+
+    def _loaded(self, backend: str, dtype: str) -> LanguageModel:
+        where = load_backend(backend, registry=self._registry)
+        return place_origin(self._origin, where, dtype=dtype)

@@ -1,0 +1,155 @@
+"""The one decoding loop: prompts into the KV cache, then a token for each row at each step.
+
+Constraints: rows are padded on the left, with position -1, so that the last column is always each
+row's newest token; a row that has ended is fed padding from then on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+import numpy as np
+
+from lmkernel.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from lmkernel.contract.mandatory import Tree
+    from lmkernel.interfaces import Memory
+    from lmkernel.model import Model
+
+__all__ = ["Choose", "Step", "decode"]
+
+_CHUNK = 512
+"""Longer prompts are fed in chunks of so many tokens, which bounds the memory of their scores."""
+
+
+@final
+@dataclass(frozen=True)
+class Step:
+    """What one step gives.
+
+    Args:
+        tokens: the token of each row; None for a row that has ended.
+        logits: ``(rows, vocab)``, from which they were chosen.
+    """
+
+    tokens: list[int | None]
+    logits: NDArray[Any]
+
+
+class Choose(Protocol):
+    """Chooses a row's next token from its logits ``(vocab,)``."""
+
+    def __call__(
+        self, logits: NDArray[Any], /, *, history: Sequence[int], row: int, step: int
+    ) -> int:
+        """The token; ``history`` is the prompt and all that came after it."""
+        ...
+
+
+def decode(
+    model: Model,
+    params: Tree,
+    prompts: Sequence[Sequence[int]],
+    *,
+    limit: int,
+    choose: Choose,
+    ends: Callable[[int, int], bool],
+    memory: Memory | None = None,
+) -> Iterator[Step]:
+    """Yield steps until every row has ended; the token that ends a row is yielded too.
+
+    Args:
+        model: with a decoder.
+        params: from `Model.pack` or `Model.place`.
+        prompts: token ids of each row, at least one each.
+        limit: at most so many tokens a row, and no more than the context has room for.
+        choose: chooses each token.
+        ends: whether a row ends with a token, from the row's number and the token.
+        memory: what an encoder made of each row's source.
+
+    Raises:
+        InputError: an empty prompt, or one that is longer than the context.
+    """
+    tokens, positions = _left_padded(prompts)
+    limit = _room(model, tokens.shape[1], limit)
+    borders = _chunk_borders(tokens.shape[1])
+    # capacity is asked for once, so that the cache of an eager backend never grows
+    slots = sum(model.slots(end - begin) for begin, end in pairwise(borders))
+    state = model.begin(params, len(prompts), slots + limit, memory=memory)
+    logits: NDArray[Any] = np.empty(0)
+    for begin, end in pairwise(borders):
+        logits, state = model.step(params, tokens[:, begin:end], positions[:, begin:end], state)
+    histories = [list(prompt) for prompt in prompts]
+    alive = [True] * len(prompts)
+    for step in range(limit):
+        chosen = _chosen_tokens(logits, histories, alive, choose, step)
+        yield Step(chosen, logits)
+        alive = [t is not None and not ends(row, t) for row, t in enumerate(chosen)]
+        # what would follow the last token is never asked for, so its step is not computed
+        if not any(alive) or step + 1 == limit:
+            return
+        tokens, positions = _next_column(chosen, alive, histories)
+        logits, state = model.step(params, tokens, positions, state)
+
+
+def _left_padded(
+    prompts: Sequence[Sequence[int]],
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    if not len(prompts) or not all(len(prompt) for prompt in prompts):
+        raise InputError("expected a prompt of at least one token for each row, got an empty one")
+    longest = max(len(prompt) for prompt in prompts)
+    tokens = np.zeros((len(prompts), longest), np.int32)
+    positions = np.full((len(prompts), longest), -1, np.int32)
+    for row, prompt in enumerate(prompts):
+        tokens[row, longest - len(prompt) :] = prompt
+        positions[row, longest - len(prompt) :] = np.arange(len(prompt))
+    return tokens, positions
+
+
+def _room(model: Model, longest: int, limit: int) -> int:
+    """How many tokens there is room for; the last one needs no slot, as nothing follows it."""
+    context = model.config.context
+    if not context:
+        return limit
+    if longest > context:
+        raise InputError(
+            f"the prompt has {longest} tokens, the model's context only {context}; shorten it"
+        )
+    return min(limit, context - longest + 1)
+
+
+def _chunk_borders(length: int) -> list[int]:
+    """Where chunks begin and end; the first is the odd one, so that the others share one shape."""
+    return [*range(length, 0, -_CHUNK), 0][::-1]
+
+
+def _chosen_tokens(
+    logits: NDArray[Any],
+    histories: list[list[int]],
+    alive: list[bool],
+    choose: Choose,
+    step: int,
+) -> list[int | None]:
+    chosen: list[int | None] = []
+    for row, (history, goes_on) in enumerate(zip(histories, alive, strict=True)):
+        token = None
+        if goes_on:
+            token = choose(logits[row], history=history, row=row, step=step)
+            history.append(token)
+        chosen.append(token)
+    return chosen
+
+
+def _next_column(
+    chosen: list[int | None], alive: list[bool], histories: list[list[int]]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    tokens = [token if token is not None else 0 for token in chosen]
+    positions = [len(h) - 1 if ok else -1 for h, ok in zip(histories, alive, strict=True)]
+    return np.array(tokens, np.int32)[:, None], np.array(positions, np.int32)[:, None]

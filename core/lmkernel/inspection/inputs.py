@@ -1,0 +1,158 @@
+"""What a caller gives becomes rows of token ids, checked before any backend sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from lmkernel.config import ModelConfig, StackConfig
+    from lmkernel.language_model import LanguageModel
+
+__all__ = ["TokenRows", "check_ids", "layer_indices", "prompt_ids", "single_stack", "token_rows"]
+
+_ROWS = 2
+
+
+@final
+@dataclass(frozen=True)
+class TokenRows:
+    """Token ids as a model takes them.
+
+    Args:
+        ids: int32 ``(batch, time)``.
+        batched: whether they were given with a batch dimension.
+    """
+
+    ids: NDArray[np.int32]
+    batched: bool
+
+    def as_given(self, x: NDArray[Any], axis: int = 0) -> NDArray[Any]:
+        """A result without its batch axis, where what was given had none either."""
+        return x if self.batched else x.squeeze(axis)
+
+
+def token_rows(model: LanguageModel, given: Any) -> TokenRows:
+    """The ids of a text, of a sequence of ids, or of several rows of ids of equal length.
+
+    Args:
+        model: whose tokenizer, vocabulary and context count.
+        given: a text, which is tokenised with special tokens; ids; or rows of ids, nested or as an
+            integer array ``(batch, time)``.
+
+    Raises:
+        InputError: not integers, outside the vocabulary, none at all, more than the context, or
+            rows of unequal length.
+    """
+    if isinstance(given, str):
+        given = model.tokenizer.encode(given)
+    return check_ids(model.model.config, given)
+
+
+def check_ids(config: ModelConfig, ids: Any) -> TokenRows:
+    """Ids, flat or in rows, as a model takes them; raises as `token_rows` does."""
+    array, context = _known(config, ids), config.context
+    if context and array.shape[-1] > context:
+        got = array.shape[-1]
+        raise InputError(f"expected at most {context} tokens, the model's context, got {got}")
+    return TokenRows(np.atleast_2d(array).astype(np.int32), batched=array.ndim == _ROWS)
+
+
+def prompt_ids(model: LanguageModel, given: Any, *, special_tokens: bool = True) -> list[int]:
+    """The ids of one text or of one sequence of ids, of any length.
+
+    Args:
+        model: whose tokenizer and vocabulary count.
+        given: a text, or ids.
+        special_tokens: whether the tokenizer puts its own around a text.
+
+    Raises:
+        InputError: not integers, outside the vocabulary, none at all, or several rows.
+    """
+    if isinstance(given, str):
+        given = model.tokenizer.encode(given, special_tokens=special_tokens)
+    array = _known(model.model.config, given)
+    if array.ndim == _ROWS:
+        raise InputError(f"expected a text or one sequence of ids, got {len(array)} rows of ids")
+    return [int(token) for token in array]
+
+
+def single_stack(config: ModelConfig) -> StackConfig:
+    """The encoder or the decoder of a model that has one of them.
+
+    Raises:
+        InputError: it has both, or neither.
+    """
+    if config.encoder is not None and config.decoder is not None:
+        raise InputError("expected a model with an encoder or a decoder, got one with both")
+    stack = config.encoder or config.decoder
+    if stack is None:
+        raise InputError("expected a model with an encoder or a decoder, got one with neither")
+    return stack
+
+
+def layer_indices(count: int, layers: Sequence[int] | None) -> list[int]:
+    """Which of ``count`` are asked for, each from 0; by default all.
+
+    Args:
+        count: how many there are.
+        layers: their numbers; negative ones count from the end.
+
+    Raises:
+        InputError: none at all, or a number of something that is not there.
+    """
+    if layers is None:
+        return list(range(count))
+    asked = _integers(layers, "layer number")
+    if asked.ndim != 1 or asked.min() < -count or asked.max() >= count:
+        raise InputError(f"layers: expected numbers in {-count} … {count - 1}, got {layers!r}")
+    return [int(index) % count for index in asked]
+
+
+def _known(config: ModelConfig, ids: Any) -> NDArray[Any]:
+    """Ids of the vocabulary, of one or two axes."""
+    array, vocab = _integers(ids, "token id"), config.embedding.vocab
+    for got in (int(array.min()), int(array.max())):
+        if not 0 <= got < vocab:
+            raise InputError(f"expected token ids in 0 … {vocab - 1}, got {got}")
+    return array
+
+
+def _integers(given: Any, what: str) -> NDArray[Any]:
+    """An integer array of one or two axes, with at least one element."""
+    try:
+        array = np.asarray(given)
+    except ValueError as error:  # NumPy says so of rows of unequal length
+        raise InputError(f"expected rows of equal length, got {_lengths(given)}") from error
+    if array.ndim not in (1, _ROWS):
+        raise InputError(f"expected {what}s in one or two dimensions, got {array.ndim}")
+    if not array.size:
+        raise InputError(f"expected at least one {what}, got none")
+    if array.dtype.kind not in "iu" or _has_booleans(given):
+        got = "booleans" if _has_booleans(given) else f"an array of {array.dtype}"
+        raise InputError(f"expected integers as {what}s, got {got}")
+    return array
+
+
+def _has_booleans(given: Any) -> bool:
+    """NumPy takes booleans among integers for 0 and 1."""
+    if isinstance(given, np.ndarray):
+        return bool(given.dtype == np.bool_)
+    if isinstance(given, (list, tuple)):
+        return any(_has_booleans(item) for item in given)
+    return isinstance(given, (bool, np.bool_))
+
+
+def _lengths(given: Any) -> str:
+    try:
+        return f"lengths {', '.join(str(len(row)) for row in given)}"
+    except TypeError:
+        return "numbers and rows together"

@@ -1,0 +1,52 @@
+"""What a model puts out, and the last hidden state that it is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.errors import InputError
+from lmkernel.inspection.inputs import single_stack, token_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.interfaces import Embedded
+    from lmkernel.language_model import LanguageModel
+    from lmkernel.model import Model
+
+__all__ = ["last_hidden", "logits"]
+
+
+def logits(model: LanguageModel, given: Any) -> NDArray[Any]:
+    """The logits of every position, before any softmax.
+
+    Args:
+        model: on any backend.
+        given: a text, ids, or rows of ids of equal length; see `token_rows`.
+
+    Returns:
+        ``(time, vocab)``, or ``(size,)`` where the head pools; with an axis of the batch before
+        them if rows were given. float32, or float64 where the model computes in it.
+
+    Raises:
+        InputError: what was given cannot be used, or the model has an encoder and a decoder.
+    """
+    single_stack(model.model.config)
+    rows, backend = token_rows(model, given), model.model.backend
+    with backend.scope(), backend.inference():
+        inputs = backend.ops.asarray(rows.ids, "int32")
+        output = backend.ops.to_numpy(model.model.forward(model.params, inputs))
+    return rows.as_given(output)
+
+
+def last_hidden(model: Model, params: Tree, embedded: Embedded) -> Array:
+    """The last hidden state ``(batch, time, width)``, which the head is given.
+
+    Inside the backend's scope; of a model with an encoder or a decoder.
+    """
+    if model.encoder is not None:
+        return model.encoder(params["encoder"], embedded).hidden
+    if model.decoder is not None:
+        return model.decoder(params["decoder"], embedded)
+    raise InputError("expected a model with an encoder or a decoder, got one with neither")

@@ -1,0 +1,131 @@
+"""How probable a text is under a model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.errors import InputError
+from lmkernel.generation.sampling import log_prob
+from lmkernel.inspection.inputs import check_ids, prompt_ids
+from lmkernel.inspection.outputs import last_hidden
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from lmkernel.language_model import LanguageModel
+
+    Prompt = str | Sequence[int]
+
+__all__ = ["LogProbs", "log_probs"]
+
+_CHUNK = 256
+"""So many positions' logits are on the host at once."""
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class LogProbs:
+    """The log-probability of each token of a text, given those before it.
+
+    Args:
+        tokens: the ids scored.
+        values: float64 ``(tokens,)``, natural logarithms.
+    """
+
+    tokens: tuple[int, ...]
+    values: NDArray[np.float64]
+
+    @property
+    def sum(self) -> float:
+        """The log-probability of all of them together."""
+        return float(self.values.sum())
+
+    @property
+    def mean(self) -> float:
+        """That of one token on average."""
+        return float(self.values.mean())
+
+    @property
+    def perplexity(self) -> float:
+        """``exp(-mean)``."""
+        try:
+            return math.exp(-self.mean)
+        except OverflowError:
+            return math.inf
+
+    def __str__(self) -> str:
+        count = f"{len(self.tokens)} token{'s' if len(self.tokens) > 1 else ''}"
+        return f"{count}, log-probability {self.sum:.6g}, perplexity {self.perplexity:.6g}"
+
+    def __repr__(self) -> str:
+        return f"LogProbs({self})"
+
+
+def log_probs(model: LanguageModel, given: Prompt, continuation: Prompt | None = None) -> LogProbs:
+    """The log-probabilities of a text's tokens, or of a continuation's after a prompt.
+
+    A prompt and a continuation that are both texts are tokenised as one text wherever the prompt's
+    own tokens begin it, so that the continuation has the tokens that it has there. Where they do
+    not, as when a word ends in the continuation that begins in the prompt, each is tokenised by
+    itself, and so they are where one comes as ids.
+
+    Args:
+        model: with a decoder, on any backend.
+        given: a text, which is tokenised with special tokens, or ids.
+        continuation: if given, its tokens alone are scored, after all of ``given``; else every
+            token but the first, which follows nothing.
+
+    Raises:
+        InputError: what was given cannot be used, nothing is left to score, or the model does not
+            predict each token from those before.
+    """
+    _check_model(model)
+    ids, first = _joined(model, given, continuation)
+    rows = check_ids(model.model.config, ids)
+    pairs = zip(_logits(model, rows.ids[:, :-1], first - 1), ids[first:], strict=True)
+    values = [log_prob(row.astype(np.float64), token) for row, token in pairs]
+    return LogProbs(tuple(ids[first:]), np.array(values, np.float64))
+
+
+def _check_model(model: LanguageModel) -> None:
+    config = model.model.config
+    predicts = config.head is not None and config.head.pooling == "none"
+    if config.decoder is None or config.encoder is not None or not predicts:
+        raise InputError("expected a model that predicts each token from those before it")
+
+
+def _joined(
+    model: LanguageModel, given: Prompt, continuation: Prompt | None
+) -> tuple[list[int], int]:
+    """All ids, and which is the first to be scored."""
+    ids = prompt_ids(model, given)
+    if continuation is None:
+        if len(ids) == 1:
+            raise InputError("expected two tokens or more, got one, which follows nothing")
+        return ids, 1
+    whole = [*ids, *prompt_ids(model, continuation, special_tokens=False)]
+    if isinstance(given, str) and isinstance(continuation, str):
+        together = prompt_ids(model, given + continuation)
+        if together[: len(ids)] == ids and len(together) > len(ids):
+            whole = together
+    return whole, len(ids)
+
+
+def _logits(model: LanguageModel, ids: NDArray[np.int32], first: int) -> Iterator[NDArray[Any]]:
+    """The logits ``(vocab,)`` of each position of ``ids (1, time)`` from ``first`` on."""
+    own, params, backend = model.model, model.params, model.model.backend
+    with backend.scope(), backend.inference():
+        embedded = own.embed(params, backend.ops.asarray(ids, "int32"))
+        hidden = last_hidden(own, params, embedded)
+    for begin in range(first, ids.shape[1], _CHUNK):
+        part = slice(begin, min(begin + _CHUNK, ids.shape[1]))
+        with backend.scope(), backend.inference():
+            output = own.output(params, hidden[:, part], embedded.positions[:, part])
+            host = backend.ops.to_numpy(output)
+        yield from host[0]

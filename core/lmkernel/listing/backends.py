@@ -1,0 +1,170 @@
+"""The backends that are registered, what is installed of them, and, if asked, what works.
+
+Constraint: unless asked to probe, nothing of a backend is imported; all comes from the specs and
+from the metadata of what is installed.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.plugins import BackendSpec, default_registry
+from lmkernel.plugins.registry import DEFAULT_BACKEND, ENVIRONMENT_VARIABLE
+from lmkernel.progress import as_progress
+from lmkernel.results import Paint, Result, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lmkernel.plugins import Registry
+    from lmkernel.progress import ProgressLike
+
+__all__ = ["BackendList", "backends", "selected_backend"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True, repr=False)
+class BackendList(Result):
+    """A row for each backend; iterating gives them as objects of plain values.
+
+    Args:
+        backends: each with its ``"name"``, ``"devices"``, ``"dtypes"``, ``"installed"`` and more.
+    """
+
+    backends: tuple[dict[str, Any], ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Of those that are installed."""
+        return [row["name"] for row in self.backends if row["installed"]]
+
+    @property
+    def works(self) -> bool:
+        """Whether every backend that was probed is sound."""
+        return all(row.get("probe", "ok") == "ok" for row in self.backends)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.backends)
+
+    def __len__(self) -> int:
+        return len(self.backends)
+
+    def rows(self) -> list[list[str]]:
+        """Its table."""
+        return self.painted(plain)
+
+    def painted(self, paint: Paint) -> list[list[str]]:
+        """A row for each backend; its state in colour."""
+        header = ["", "BACKEND", "DEVICES", "DTYPES", "SHAPES", "INSTALLED"]
+        return [header, *(_cells(row, paint) for row in self.backends)]
+
+    def notes(self) -> list[str]:
+        """What is too long for a column: why a backend is broken, and what it lacks."""
+        rows = self.backends
+        broken = [
+            f"{r['name']} is broken: {r['probe']}" for r in rows if r.get("probe", "ok") != "ok"
+        ]
+        unsupported = [
+            f"{row['name']} does not support {what}: {why}"
+            for row in rows
+            for what, why in row["unsupported"].items()
+        ]
+        narrower = [
+            f"{row['name']} has on {device}: {' '.join(dtypes)}"
+            for row in rows
+            for device, dtypes in row["device_dtypes"].items()
+        ]
+        legend = f"* selected by {ENVIRONMENT_VARIABLE} or by default"
+        return [*broken, *unsupported, *narrower, legend]
+
+    def json(self) -> list[dict[str, Any]]:
+        """A list of objects."""
+        return [dict(row) for row in self.backends]
+
+    def __repr__(self) -> str:
+        return f"BackendList(installed: {', '.join(self.names)})"
+
+
+def backends(
+    *, probe: bool = False, progress: ProgressLike = True, registry: Registry | None = None
+) -> BackendList:
+    """List the backends and what each declares.
+
+    Args:
+        probe: load each installed backend and multiply two matrices with it.
+        progress: hears which one is probed; True is standard error.
+        registry: plugins; by default all that is installed.
+    """
+    found = registry or default_registry()
+    rows = [_row(spec) for spec in found.all(BackendSpec).values()]
+    if probe:
+        from lmkernel.listing.probe import probe as tried
+
+        for row in rows:
+            if row["installed"]:
+                as_progress(progress).say(f"probing {row['name']}")
+                row["probe"] = tried(row["name"], found)
+    return BackendList(backends=tuple(rows))
+
+
+def selected_backend() -> str:
+    """The name that is selected where none is given."""
+    return os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_BACKEND
+
+
+def _row(spec: BackendSpec) -> dict[str, Any]:
+    capabilities = spec.capabilities
+    return {
+        "name": spec.name,
+        "description": spec.description,
+        "installed": _installed(spec),
+        "versions": _versions(spec),
+        "install": spec.install,
+        "devices": list(capabilities.devices),
+        "dtypes": list(capabilities.dtypes),
+        "device_dtypes": {kind: list(own) for kind, own in capabilities.device_dtypes.items()},
+        "compiled": capabilities.compiled,
+        "shape_step": capabilities.shape_step,
+        "unsupported": dict(capabilities.unsupported),
+        "contract": spec.contract,
+        "default": spec.name == DEFAULT_BACKEND,
+        "selected": spec.name == selected_backend(),
+    }
+
+
+def _installed(spec: BackendSpec) -> bool:
+    from importlib.util import find_spec
+
+    return all(find_spec(module) is not None for module in spec.requires)
+
+
+def _versions(spec: BackendSpec) -> dict[str, str]:
+    """The versions of those of its distributions that are installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {}
+    for distribution in spec.distributions:
+        try:
+            versions[distribution] = version(distribution)
+        except PackageNotFoundError:  # one of several that may serve, or none is there
+            continue
+    return versions
+
+
+def _cells(row: dict[str, Any], paint: Paint) -> list[str]:
+    name = f"{row['name']} (default)" if row["default"] else row["name"]
+    shapes = f"compiled, steps of {row['shape_step']}" if row["compiled"] else "any"
+    devices, dtypes = " ".join(row["devices"]), " ".join(row["dtypes"])
+    return ["*" if row["selected"] else "", name, devices, dtypes, shapes, _state(row, paint)]
+
+
+def _state(row: dict[str, Any], paint: Paint) -> str:
+    if not row["installed"]:
+        return paint(f"no; run: {row['install'] or 'see its documentation'}", "dim")
+    versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
+    if "probe" not in row:
+        return versions or "yes"
+    works = row["probe"] == "ok"
+    return f"{versions or 'yes'}; {paint('ok', 'green') if works else paint('broken', 'red')}"

@@ -1,0 +1,98 @@
+"""The models that are known by name, and those that are on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.errors import UnknownNameError
+from lmkernel.plugins import SourceSpec, default_registry
+from lmkernel.results import Result, human_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lmkernel.plugins import Registry
+
+__all__ = ["ModelList", "models"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ModelList(Result):
+    """A row for each model; iterating gives them as objects of plain values.
+
+    Args:
+        models: each with its ``"name"``, ``"source"``, ``"pulled"``, ``"size"`` in bytes,
+            ``"path"`` and ``"description"``.
+        prefixes: what further names begin with, such as ``"hf:"``.
+    """
+
+    models: tuple[dict[str, Any], ...]
+    prefixes: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.models)
+
+    def __len__(self) -> int:
+        return len(self.models)
+
+    def rows(self) -> list[list[str]]:
+        """Its table."""
+        rows = [["MODEL", "SOURCE", "ON DISK", "DESCRIPTION"]]
+        for row in self.models:
+            size = human_size(row["size"]) if row["pulled"] else "not pulled"
+            rows.append([row["name"], row["source"], size, row["description"]])
+        return rows
+
+    def notes(self) -> list[str]:
+        """What else can be pulled."""
+        return [f"Besides: lmkernel pull {prefix}NAME" for prefix in self.prefixes]
+
+    def json(self) -> list[dict[str, Any]]:
+        """A list of objects."""
+        return [dict(row) for row in self.models]
+
+    def __repr__(self) -> str:
+        return f"ModelList({', '.join(row['name'] for row in self.models)})"
+
+
+def models(*, registry: Registry | None = None) -> ModelList:
+    """List the models that a source names or that were pulled.
+
+    Args:
+        registry: plugins; by default all that is installed.
+    """
+    from lmkernel.sources import known_models
+    from lmkernel.sources.store import pulled
+
+    found = registry or default_registry()
+    known, there = known_models(found), pulled()
+    named = [_row(name, *served, there.get(name)) for name, served in known.items()]
+    others = [_row(n, _source(n, found), "", f) for n, f in there.items() if n not in known]
+    prefixes = (spec.prefix for spec in found.all(SourceSpec).values())
+    return ModelList(models=(*named, *others), prefixes=tuple(filter(None, prefixes)))
+
+
+def _row(name: str, source: str, description: str, folder: Path | None) -> dict[str, Any]:
+    from lmkernel.sources.store import size_of
+
+    return {
+        "name": name,
+        "source": source,
+        "pulled": folder is not None,
+        "size": size_of(folder) if folder else None,
+        "path": str(folder) if folder else None,
+        "description": description,
+    }
+
+
+def _source(name: str, registry: Registry) -> str:
+    """The source of a pulled model; its plugin may be gone by now."""
+    from lmkernel.sources.resolve import serving
+
+    try:
+        return serving(name, registry).name
+    except UnknownNameError:
+        return "unknown"

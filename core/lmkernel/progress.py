@@ -1,0 +1,115 @@
+"""What long work says of itself: bars on a terminal, plain lines elsewhere, or calls."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO, final
+
+from lmkernel.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Progress", "ProgressLike", "as_progress"]
+
+Report = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and how much there is; 0 of 0 is a line."""
+
+
+@final
+class Progress:
+    """Reports on one stream, or to a function.
+
+    Args:
+        stream: usually standard error; None keeps silent.
+        report: called in place of a stream.
+    """
+
+    def __init__(self, stream: TextIO | None = None, report: Report | None = None) -> None:
+        self._stream = stream
+        self._report = report
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody is watching: the stream is a terminal, on which a bar can be drawn."""
+        watched = self._stream is not None and self._stream.isatty()
+        return watched and os.environ.get("TERM") != "dumb"
+
+    @property
+    def stream(self) -> TextIO | None:
+        """Where lines go."""
+        return self._stream
+
+    @property
+    def report(self) -> Report | None:
+        """What is called in place of a stream."""
+        return self._report
+
+    def say(self, line: str) -> None:
+        """One line that stays; a bar that is being drawn goes on below it."""
+        if self._report is not None:
+            self._report(line, 0, 0)
+        elif self._stream is not None and self.live:
+            from tqdm import tqdm
+
+            tqdm.write(line, file=self._stream)
+        elif self._stream is not None:
+            print(line, file=self._stream, flush=True)
+
+    @contextmanager
+    def bar(self, what: str, total: int, unit: str = "B") -> Iterator[Callable[[int], None]]:
+        """A bar, or one line where nobody watches.
+
+        Args:
+            what: what is being done, in a few words.
+            total: how much there is to do, in ``unit``.
+            unit: bytes by default, shown with the prefixes of the SI.
+
+        Yields:
+            a function to be called with how much was done since the last call.
+        """
+        if self._report is not None:
+            yield _counter(self._report, what, total)
+        elif not self.live:
+            self.say(what)
+            yield lambda _: None
+        else:
+            from tqdm import tqdm
+
+            with tqdm(total=total, desc=what, unit=unit, unit_scale=True, file=self._stream) as bar:
+                yield bar.update
+
+
+def _counter(report: Report, what: str, total: int) -> Callable[[int], None]:
+    """Adds up, and reports the sum."""
+    done = 0
+
+    def advance(amount: int) -> None:
+        nonlocal done
+        done += amount
+        report(what, done, total)
+
+    report(what, 0, total)
+    return advance
+
+
+ProgressLike = Progress | Report | bool | None
+"""True is standard error, False and None are silence."""
+
+
+def as_progress(value: ProgressLike) -> Progress:
+    """What a caller passes as ``progress``, as a `Progress`.
+
+    Raises:
+        InputError: it is none of those.
+    """
+    if isinstance(value, Progress):
+        return value
+    if value is None or isinstance(value, bool):
+        return Progress(sys.stderr if value else None)
+    if callable(value):
+        return Progress(report=value)
+    raise InputError(f"progress: expected True, False or a function, got {value!r}")

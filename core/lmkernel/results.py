@@ -1,0 +1,90 @@
+"""What a verb gives back: an object that reads well printed, as JSON, and in a notebook."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Paint", "Result", "columns", "human_size", "plain"]
+
+Paint = Callable[[str, str], str]
+"""Puts a text into a colour or weight: red, green, yellow, dim or bold."""
+
+
+def plain(text: str, colour: str) -> str:
+    """``text`` without its colour."""
+    del colour
+    return text
+
+
+class Result(ABC):
+    """A result: ``str()`` gives what the command prints, ``json()`` what it prints with ``--json``.
+
+    In a notebook it is shown as a table.
+    """
+
+    @abstractmethod
+    def rows(self) -> list[list[str]]:
+        """Its table, the header first."""
+
+    @abstractmethod
+    def json(self) -> Any:
+        """The same as plain values that JSON holds."""
+
+    def notes(self) -> list[str]:
+        """Lines below the table."""
+        return []
+
+    def text(self, paint: Paint = plain) -> str:
+        """The table and its notes; ``paint`` puts a text into a colour, as a terminal shows it."""
+        header, *lines = columns(self.painted(paint)).split("\n")
+        return "\n".join([paint(header, "bold"), *lines, *self.notes()])
+
+    def painted(self, paint: Paint) -> list[list[str]]:
+        """The rows, with colour in the last cell of those that want some."""
+        del paint
+        return self.rows()
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        header, *rows = self.rows()
+        head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+        )
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes())
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines with aligned columns; the last cell of a row takes what it needs."""
+    widths = [
+        max(len(cell) for cell in column)
+        for column in zip_longest(*(row[:-1] for row in rows), fillvalue="")
+    ]
+    return "\n".join("  ".join(_padded(row, widths)).rstrip() for row in rows)
+
+
+def human_size(size: int) -> str:
+    """Bytes with a prefix of the SI: ``"538 MB"``."""
+    if size < 1000:  # noqa: PLR2004 - the SI's step
+        return f"{size} B"
+    value = float(size)
+    for prefix in "kMGT":
+        value /= 1000
+        if value < 999.5 or prefix == "T":  # noqa: PLR2004 - what rounds to 1000 takes the next
+            break
+    return f"{value:.{1 if value < 9.95 else 0}f} {prefix}B"  # noqa: PLR2004 - two digits at least
+
+
+def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)), *row[-1:]]

@@ -1,0 +1,156 @@
+"""Short names of settings, as flags of a command or keywords of a function, and their meaning."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from lmkernel.errors import RunError, UnknownNameError
+from lmkernel.settings.file import load_settings, merge, parse_overrides, settings_from
+from lmkernel.settings.locations import Locations
+from lmkernel.training.config import OptimizerConfig
+from lmkernel.training.run.folder import SETTINGS, has_run
+from lmkernel.training.run.settings import RunSettings
+from lmkernel.training.step.optimizers import USUAL
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from lmkernel.plugins.registry import Registry
+
+__all__ = ["RunKeywords", "settings_of"]
+
+
+class RunKeywords(TypedDict, total=False):
+    """Settings of a run by their short names.
+
+    ``objective``; ``data``, ``validation``, ``context`` and ``truncate`` (see `DataSettings`);
+    ``steps``, ``batch``, ``seed`` and ``dtype`` (see `StepSettings`); ``rate``, the highest
+    learning rate; ``backend``, ``device``; ``lora``, the rank of adapters, and ``merge``;
+    ``trackers``; of a new model ``family``, ``width``, ``layers``, ``heads``, ``vocab``.
+    """
+
+    objective: str
+    data: str | os.PathLike[str]
+    validation: str | os.PathLike[str]
+    context: int
+    truncate: bool
+    steps: int
+    batch: int
+    rate: float
+    seed: int
+    backend: str
+    device: str
+    dtype: str
+    lora: int
+    merge: bool
+    trackers: Sequence[str]
+    family: str
+    width: int
+    layers: int
+    heads: int
+    vocab: int
+
+
+KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        "objective": "objective",
+        "data": "data.train",
+        "validation": "data.validation",
+        "context": "data.context",
+        "truncate": "data.truncate",
+        "steps": "training.steps",
+        "batch": "training.batch",
+        "rate": "schedule.rate",
+        "seed": "training.seed",
+        "backend": "backend",
+        "device": "device",
+        "dtype": "training.precision",
+        "lora": "lora.rank",
+        "merge": "merge",
+        "trackers": "trackers",
+        "model": "model.start",
+        "family": "model.family",
+        "width": "model.width",
+        "layers": "model.layers",
+        "heads": "model.heads",
+        "positions": "model.context",
+        "vocab": "model.vocab",
+    }
+)
+"""Which setting each short name stands for."""
+
+
+def settings_of(
+    short: Mapping[str, Any],
+    *,
+    defaults: Mapping[str, Any],
+    registry: Registry,
+    file: str | os.PathLike[str] | None = None,
+    overrides: Mapping[str, Any] | Iterable[str] = (),
+    resume: str | os.PathLike[str] | None = None,
+) -> RunSettings:
+    """The settings: defaults, below those of a file, below what is given.
+
+    Args:
+        short: values by short name; None is the same as nothing.
+        defaults: values by section and name.
+        registry: where optimizers are found.
+        file: of settings in TOML.
+        overrides: values by dotted key, or texts ``key=value``.
+        resume: the folder of a run, whose settings take the place of defaults and file.
+
+    Raises:
+        ConfigError: names the file, the line and the key of what is wrong.
+        UnknownNameError: a short name that there is none of.
+        RunError: there is no run to resume.
+    """
+    if resume and not has_run(resume):
+        raise RunError(f"{resume}: expected a run to resume, got no {SETTINGS}")
+    given = _by_key(short, overrides)
+    source = Path(resume) / SETTINGS if resume else file
+    values, where = load_settings(source) if source else ({}, Locations("the settings"))
+    base = values if resume else _with_defaults(values, defaults)
+    merged = _with_usual_optimizer(merge(base, given), registry)
+    names = frozenset(tuple(key.split(".")) for key in given)
+    return settings_from(merged, RunSettings, replace(where, flags=names))
+
+
+def _by_key(
+    short: Mapping[str, Any], overrides: Mapping[str, Any] | Iterable[str]
+) -> dict[str, Any]:
+    for name in short:
+        if name not in KEYS:
+            raise UnknownNameError("setting of a run", name, KEYS)
+    given = {KEYS[name]: _plain(value) for name, value in short.items() if value is not None}
+    is_table = hasattr(overrides, "items")
+    given.update(overrides if is_table else parse_overrides(overrides))  # type: ignore[arg-type]  # as tested
+    return given
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _with_usual_optimizer(values: dict[str, Any], registry: Registry) -> dict[str, Any]:
+    """What an optimizer that is named by its kind leaves out is usual for that kind."""
+    given = values.get("optimizer")
+    if not isinstance(given, dict) or not isinstance(given.get("kind"), str):
+        return values
+    del registry
+    plain = {k: v for k, v in vars(OptimizerConfig()).items() if k != "options"}
+    return {**values, "optimizer": {**plain, **USUAL.get(given["kind"], {}), **given}}
+
+
+def _with_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Values, and the defaults of what they leave out, table by table."""
+    both = {
+        key: _with_defaults(values[key], default)
+        if isinstance(default, dict) and isinstance(values.get(key), dict)
+        else values.get(key, default)
+        for key, default in defaults.items()
+    }
+    return {**values, **both}

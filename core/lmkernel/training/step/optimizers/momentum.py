@@ -1,0 +1,135 @@
+"""Optimizers with one running mean, the momentum: SGD and Lion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, final
+
+from lmkernel.composed.precision import constant
+from lmkernel.config.check import require
+from lmkernel.training.step.optimizers.decay import decays, shrink
+from lmkernel.training.step.optimizers.optimizer import Optimizer, known_options, zeros
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.contract.optional import Ops
+    from lmkernel.interfaces import Param
+    from lmkernel.training.config import OptimizerConfig
+
+__all__ = ["SGD", "Lion"]
+
+
+@final
+class SGD(Optimizer):
+    """Stochastic gradient descent, with Nesterov's momentum too (Sutskever et al. 2013).
+
+    b = μ·b + g, u = g + μ·b with ``nesterov``, else b; p = p - rate · (decay·p + u).
+
+    As ``torch.optim.SGD`` with dampening 0, but that the decay is decoupled (arXiv:1711.05101,
+    alg. 1). State: ``"momentum"``, unless there is none.
+    """
+
+    def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
+        self._ops, self._config = ops, config
+        self._decays = decays(config.weight_decay, declared)
+
+    @classmethod
+    def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
+        """Raises `ConfigError` for ``nesterov`` without momentum."""
+        known_options(config)
+        ahead = "False without momentum"
+        require(config, "nesterov", ahead, ok=config.momentum > 0 or not config.nesterov)
+        return cls(ops, config, declared)
+
+    @classmethod
+    def usual(cls) -> Mapping[str, Any]:
+        return {"momentum": 0.9}
+
+    def init(self, params: Mapping[str, Array]) -> Tree:
+        """Zeros, or nothing without momentum."""
+        return {"momentum": zeros(self._ops, params)} if self._config.momentum else {}
+
+    def scalars(self, step: int, rate: float) -> dict[str, float]:
+        """The rate alone."""
+        del step
+        return {"rate": rate}
+
+    def update(
+        self,
+        params: Mapping[str, Array],
+        grads: Mapping[str, Array],
+        state: Tree,
+        scalars: Mapping[str, Array],
+    ) -> tuple[dict[str, Array], Tree]:
+        """Parameter by parameter."""
+        moved, buffers, rate = {}, {}, scalars["rate"]
+        for name, p in params.items():
+            u = grads[name] * scalars["grad_scale"]
+            if self._config.momentum:
+                u, buffers[name] = self._carried(u, state["momentum"][name])
+            moved[name] = shrink(self._ops, p, rate, self._decays[name]) - rate * u
+        return moved, {"momentum": buffers} if buffers else {}
+
+    def _carried(self, g: Array, buffer: Array) -> tuple[Array, Array]:
+        """What is subtracted, and the new buffer."""
+        mu = constant(self._ops, self._config.momentum, g)
+        buffer = mu * buffer + g
+        return (g + mu * buffer if self._config.nesterov else buffer), buffer
+
+
+@final
+class Lion(Optimizer):
+    """The sign of a mixture of gradient and momentum (arXiv:2302.06675, alg. 2).
+
+    p = p - rate · (decay·p + sign(β1·m + (1 - β1)·g)), then m = β2·m + (1 - β2)·g.
+
+    sign(0) is 0. State: ``"m"``.
+    """
+
+    def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
+        self._ops, self._config = ops, config
+        self._decays = decays(config.weight_decay, declared)
+
+    @classmethod
+    def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
+        """Takes no options."""
+        known_options(config)
+        return cls(ops, config, declared)
+
+    @classmethod
+    def usual(cls) -> Mapping[str, Any]:
+        return {"beta2": 0.99}
+
+    def init(self, params: Mapping[str, Array]) -> Tree:
+        """Zeros."""
+        return {"m": zeros(self._ops, params)}
+
+    def scalars(self, step: int, rate: float) -> dict[str, float]:
+        """The rate alone."""
+        del step
+        return {"rate": rate}
+
+    def update(
+        self,
+        params: Mapping[str, Array],
+        grads: Mapping[str, Array],
+        state: Tree,
+        scalars: Mapping[str, Array],
+    ) -> tuple[dict[str, Array], Tree]:
+        """Parameter by parameter."""
+        moved, means, rate = {}, {}, scalars["rate"]
+        for name, p in params.items():
+            g, m = grads[name] * scalars["grad_scale"], state["m"][name]
+            kept = shrink(self._ops, p, rate, self._decays[name])
+            moved[name] = kept - rate * self._sign(self._mixed(m, g, self._config.beta1))
+            means[name] = self._mixed(m, g, self._config.beta2)
+        return moved, {"m": means}
+
+    def _mixed(self, m: Array, g: Array, beta: float) -> Array:
+        return constant(self._ops, beta, m) * m + constant(self._ops, 1 - beta, m) * g
+
+    def _sign(self, x: Array) -> Array:
+        ops = self._ops
+        zero, one = constant(ops, 0.0, x), constant(ops, 1.0, x)
+        return ops.where(x > zero, one, ops.where(x < zero, -one, zero))

@@ -1,0 +1,204 @@
+"""Training and evaluation as functions; the commands of these names call them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.errors import InputError
+from lmkernel.plugins.registry import default_registry
+from lmkernel.progress import as_progress
+from lmkernel.training.outcome import Evaluation, TrainingRun
+from lmkernel.training.run.folder import has_run, open_run
+from lmkernel.training.run.keywords import settings_of
+from lmkernel.training.run.running import run_session
+from lmkernel.training.run.session import evaluate_session, prepare_session
+from lmkernel.training.usual import ADAPTER_RATE, EVALUATE, FINETUNE, PRETRAIN
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Unpack
+
+    from lmkernel.plugins.registry import Registry
+    from lmkernel.progress import ProgressLike
+    from lmkernel.training.run.folder import RunFolder
+    from lmkernel.training.run.keywords import RunKeywords
+    from lmkernel.training.run.settings import RunSettings
+
+    Overrides = Mapping[str, Any] | Iterable[str]
+
+__all__ = ["evaluate", "finetune", "pretrain", "resume"]
+
+
+def pretrain(
+    data: str | os.PathLike[str] | None = None,
+    *,
+    start: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    config: str | os.PathLike[str] | None = None,
+    settings: Overrides = (),
+    progress: ProgressLike = True,
+    registry: Registry | None = None,
+    **short: Unpack[RunKeywords],
+) -> TrainingRun:
+    """Train a new model, or go on pre-training one, on unlabelled text.
+
+    Without any argument: a small GPT on the texts of Python's own help, within two minutes.
+
+    Args:
+        data: a file or folder (text, JSONL, CSV, Parquet), or the name of a built-in text.
+        start: a model to go on from, in place of a new one.
+        out: the run's folder, new or empty; by default ``runs/pretrain-TIME``.
+        config: a file of settings in TOML.
+        settings: any of them by dotted key, such as ``{"optimizer.kind": "muon"}``.
+        progress: True reports on standard error, False not at all; or a function to be called.
+        registry: plugins; by default all that is installed.
+        short: the usual settings by their short names; see `RunKeywords`.
+
+    Raises:
+        LmkernelError: whatever is wrong with settings, model or data, by its name.
+    """
+    given = {**short, "data": data, "model": start, "positions": short.get("context")}
+    given.pop("context", None)
+    found = registry or default_registry()
+    asked = settings_of(given, defaults=PRETRAIN, registry=found, file=config, overrides=settings)
+    return _train(asked, found, progress, out=out, verb="pretrain")
+
+
+def finetune(
+    model: str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    config: str | os.PathLike[str] | None = None,
+    settings: Overrides = (),
+    progress: ProgressLike = True,
+    registry: Registry | None = None,
+    **short: Unpack[RunKeywords],
+) -> TrainingRun:
+    """Go on training a model on instructions, labels or text, whole or through adapters.
+
+    Args:
+        model: what to start from: a name, a folder or a GGUF file.
+        data: a file or folder (text, JSONL, CSV, Parquet).
+        out: the run's folder, new or empty; by default ``runs/finetune-TIME``.
+        config: a file of settings in TOML.
+        settings: any of them by dotted key, such as ``{"training.clip": 0.5}``.
+        progress: True reports on standard error, False not at all; or a function to be called.
+        registry: plugins; by default all that is installed.
+        short: the usual settings by their short names; see `RunKeywords`. ``lora=8`` trains
+            adapters of rank 8, ``merge=True`` writes the model with them merged into it.
+
+    Raises:
+        LmkernelError: whatever is wrong with settings, model or data, by its name.
+    """
+    found = registry or default_registry()
+    given = {**short, "model": model, "data": data}
+    asked = _finetune_settings(given, found, file=config, overrides=settings)
+    return _train(asked, found, progress, out=out, verb="finetune")
+
+
+def _finetune_settings(given: Mapping[str, Any], registry: Registry, **more: Any) -> RunSettings:
+    """The settings of `finetune`: adapters have a higher learning rate, unless one is given."""
+    asked = settings_of(given, defaults=FINETUNE, registry=registry, **more)
+    if asked.lora is not None:
+        schedule = {**FINETUNE["schedule"], "rate": ADAPTER_RATE}
+        defaults = {**FINETUNE, "schedule": schedule}
+        asked = settings_of(given, defaults=defaults, registry=registry, **more)
+    if not asked.model.start:
+        raise InputError("expected a model to start from, as an argument or as model.start")
+    return asked
+
+
+def resume(
+    folder: str | os.PathLike[str],
+    *,
+    settings: Overrides = (),
+    progress: ProgressLike = True,
+    registry: Registry | None = None,
+    **short: Unpack[RunKeywords],
+) -> TrainingRun:
+    """Go on with the run in a folder, to the same bits as if it had never stopped.
+
+    Args:
+        folder: of the run.
+        settings: settings by dotted key in place of the run's own.
+        progress: as for `pretrain`.
+        registry: plugins; by default all that is installed.
+        short: settings by short name in place of the run's own, such as ``steps=400``.
+
+    Raises:
+        RunError: there is no run, another process holds it, or its data have changed.
+    """
+    found = registry or default_registry()
+    asked = settings_of(short, defaults={}, registry=found, overrides=settings, resume=folder)
+    return _train(asked, found, progress, out=folder, verb="pretrain", resume=True)
+
+
+def evaluate(
+    model: str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | None = None,
+    *,
+    config: str | os.PathLike[str] | None = None,
+    settings: Overrides = (),
+    progress: ProgressLike = True,
+    registry: Registry | None = None,
+    **short: Unpack[RunKeywords],
+) -> Evaluation:
+    """Loss, perplexity, bits per byte, accuracy and F1 of a model on all of some data.
+
+    Args:
+        model: a name, a folder or a GGUF file.
+        data: a file or folder (text, JSONL, CSV, Parquet).
+        config: a file of settings in TOML.
+        settings: any of them by dotted key.
+        progress: as for `pretrain`.
+        registry: plugins; by default all that is installed.
+        short: the usual settings by their short names; see `RunKeywords`.
+
+    Raises:
+        LmkernelError: whatever is wrong with settings, model or data, by its name.
+    """
+    found = registry or default_registry()
+    given = {**short, "model": model, "data": data}
+    asked = settings_of(given, defaults=EVALUATE, registry=found, file=config, overrides=settings)
+    if not asked.model.start:
+        raise InputError("expected a model to evaluate, as an argument or as model.start")
+    if not (data or config):
+        raise InputError("expected data to evaluate on, as --data or in a file of settings")
+    values = evaluate_session(asked, found, as_progress(progress))
+    return Evaluation(model=asked.model.start, data=asked.data.train, metrics=values)
+
+
+def _train(
+    settings: RunSettings,
+    registry: Registry,
+    progress: ProgressLike,
+    *,
+    out: str | os.PathLike[str] | None,
+    verb: str,
+    resume: bool = False,
+) -> TrainingRun:
+    """Run in a folder; by default one of its own under ``runs/``."""
+    path = Path(out or f"runs/{verb}-{time.strftime('%Y%m%d-%H%M%S')}")
+    shown = as_progress(progress)
+    with _held_folder(path, resume=resume) as folder:
+        session = prepare_session(settings, registry, shown)
+        outcome = run_session(session, folder, shown)
+    return TrainingRun(folder=path, settings=settings, outcome=outcome)
+
+
+@contextmanager
+def _held_folder(path: Path, *, resume: bool) -> Iterator[RunFolder]:
+    """The run's folder; a new one goes again if no run begins in it."""
+    new = not path.exists()
+    with open_run(path, resume=resume) as folder:
+        try:
+            yield folder
+        finally:
+            if new and not has_run(path):
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,117 @@
+"""New models of each family, described by their sizes, and the heads of objectives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from letters import letters
+
+from lmkernel.errors import ConfigError
+from lmkernel.families.family import Family, HfConfig
+from lmkernel.families.sizes import Sizes
+from lmkernel.origin import check_objective, new_origin
+from lmkernel.plugins import FamilySpec, default_registry
+
+if TYPE_CHECKING:
+    from lmkernel.origin import Origin
+
+SIZES = Sizes(width=24, layers=3, heads=4, inner=40, context=32, vocab=300, dropout=0.25)
+FAMILIES = tuple(default_registry().all(FamilySpec))
+
+
+def new(family: str) -> Origin:
+    return new_origin(family, SIZES, letters(), default_registry())
+
+
+def stack(origin: Origin) -> Any:
+    return origin.config.decoder or origin.config.encoder
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_reads_what_it_makes(family: str) -> None:
+    origin = new(family)
+    assert (stack(origin).width, stack(origin).layers) == (24, 3)
+    assert (stack(origin).mlp.hidden, stack(origin).attention.heads) == (40, 4)
+    assert (origin.config.context, origin.config.embedding.vocab) == (32, 300)
+    assert origin.config.head is not None
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_written_describes_the_same_model(family: str) -> None:
+    origin = new(family)
+    again = origin.family.read(HfConfig(origin.document))
+    assert replace(again, init=None) == replace(origin.config, init=None)
+
+
+@pytest.mark.parametrize(("family", "dropout"), [("gpt2", 0.25), ("bert", 0.25), ("llama", 0.0)])
+def test_dropout_is_where_the_family_has_it(family: str, dropout: float) -> None:
+    assert stack(new(family)).dropout == dropout
+
+
+class Loaded(Family):
+    """A family that can only be loaded."""
+
+    def read(self, config: HfConfig) -> Any:
+        raise AssertionError
+
+    def write(self, config: Any) -> dict[str, Any]:
+        raise AssertionError
+
+    def rules(self, config: Any) -> Any:
+        raise AssertionError
+
+    def ignored(self, config: Any) -> Any:
+        raise AssertionError
+
+
+def test_a_family_that_sizes_do_not_describe_says_so() -> None:
+    with pytest.raises(ConfigError, match="Loaded: a new model of this family cannot be described"):
+        Loaded().new(SIZES)
+
+
+def test_a_family_is_a_decoder_that_no_gguf_file_holds_unless_it_says_more() -> None:
+    family = Loaded()
+    assert family.objectives() == ("causal", "instruction")
+    assert family.head("causal", (), HfConfig({})) is None
+    assert family.special_tokens() == ("<|endoftext|>",)
+    assert family.gguf() is None
+
+
+@pytest.mark.parametrize(
+    ("family", "objective"),
+    [("gpt2", "causal"), ("llama", "instruction"), ("bert", "masked")],
+)
+def test_an_objective_that_the_head_serves_changes_nothing(family: str, objective: str) -> None:
+    origin = new(family)
+    assert origin.with_head(objective, ()) is origin
+
+
+@pytest.mark.parametrize(
+    ("family", "objective", "fitting"),
+    [
+        ("gpt2", "masked", "causal or instruction"),
+        ("qwen2", "classification", "causal or instruction"),
+        ("bert", "causal", "masked or classification"),
+        ("bert", "instruction", "masked or classification"),
+    ],
+)
+def test_an_objective_that_does_not_fit_is_refused(
+    family: str, objective: str, fitting: str
+) -> None:
+    complaint = f"objective '{objective}': a {family} model is trained by {fitting}"
+    origin = new(family)
+    with pytest.raises(ConfigError, match=complaint):
+        check_objective(origin.family, family, objective)
+    with pytest.raises(ConfigError, match=complaint):
+        origin.with_head(objective, ("a", "b"))
+
+
+def test_classification_has_a_head_with_the_labels_in_their_order() -> None:
+    origin = new("bert")
+    got = origin.with_head("classification", ("good", "bad"))
+    assert got.document["architectures"] == ["BertForSequenceClassification"]
+    assert got.document["id2label"] == {"0": "good", "1": "bad"}
+    assert got.document["label2id"] == {"good": 0, "bad": 1}
+    assert origin.document["architectures"] == ["BertForMaskedLM"]

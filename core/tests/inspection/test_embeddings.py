@@ -1,0 +1,192 @@
+"""Sentence embeddings, and what a folder says of them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import tokenizers
+from inspected import small_encoder, small_llama
+from letters import letters
+
+from lmkernel.errors import CheckpointError, InputError, UnknownNameError
+from lmkernel.inspection import embed, hidden_states
+from lmkernel.inspection.sentence_settings import SentenceSettings, read_sentence_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lmkernel.tokenizers import Tokenizer
+
+TEXTS = ["abcdef", "x", "hello there", "it's", "abcdeg"]
+MODULES = ("", "1_Pooling", "2_Normalize")
+POOLED = {"mean": np.mean, "max": np.max, "first": lambda x, _: x[0], "last": lambda x, _: x[-1]}
+ULP = 2.0**-23
+
+
+def enclosed() -> Tokenizer:
+    """Letters, with a special token at either end of a text."""
+    made = letters()
+    made._backend.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<start> $A <end>", special_tokens=[("<start>", 1), ("<end>", 2)]
+    )
+    return made
+
+
+def write_settings(
+    folder: Path, pooling: dict[str, Any], modules: tuple[str, ...] = MODULES, **transformer: Any
+) -> None:
+    """The files of sentence-transformers."""
+    names = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
+    listed = [
+        {"idx": i, "name": str(i), "path": m, "type": f"library.{names.get(m, m.split('_')[-1])}"}
+        for i, m in enumerate(modules)
+    ]
+    (folder / "1_Pooling").mkdir(parents=True, exist_ok=True)
+    (folder / "modules.json").write_text(json.dumps(listed), "utf-8")
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling), "utf-8")
+    (folder / "sentence_bert_config.json").write_text(json.dumps(transformer), "utf-8")
+
+
+@pytest.mark.parametrize("make", [small_encoder, small_llama])
+@pytest.mark.parametrize("pooling", sorted(POOLED))
+def test_each_text_is_pooled_over_its_own_tokens(
+    make: Callable[..., Any], pooling: str, tmp_path: Path
+) -> None:
+    model = make(tmp_path / "model", enclosed())
+    rows = [hidden_states(model, text, [-1])[0] for text in TEXTS]
+    expected = [POOLED[pooling](row, 0) for row in rows]  # type: ignore[operator]  # functions of two sorts
+    got = embed(model, TEXTS, pooling)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, expected, rtol=ULP, atol=1e-9)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_batches_change_nothing_and_keep_the_order(batch: int, tmp_path: Path) -> None:
+    model = small_encoder(tmp_path / "bert")
+    np.testing.assert_allclose(
+        embed(model, TEXTS, batch=batch), embed(model, TEXTS), rtol=ULP, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize(("make", "usual"), [(small_encoder, "mean"), (small_llama, "last")])
+def test_usual_pooling_of_a_folder_that_says_nothing(
+    make: Callable[..., Any], usual: str, tmp_path: Path
+) -> None:
+    model = make(tmp_path / "model")
+    plain = embed(model, TEXTS)
+    np.testing.assert_array_equal(plain, embed(model, TEXTS, usual, normalize=False))
+    lengths = np.linalg.norm(embed(model, TEXTS, normalize=True), axis=1)
+    np.testing.assert_allclose(lengths, 1, rtol=1e-6)
+    assert (abs(np.linalg.norm(plain, axis=1) - 1) > 0.01).any()
+
+
+def test_a_folder_says_how(tmp_path: Path) -> None:
+    model = small_encoder(tmp_path / "bert", enclosed())
+    expected = embed(model, TEXTS, "max", normalize=True)
+    cut = embed(model, [text[:4] for text in TEXTS], "max", normalize=True)
+    write_settings(model.files.path, {"pooling_mode": "max"})
+    np.testing.assert_array_equal(embed(model, TEXTS), expected)
+    write_settings(model.files.path, {"pooling_mode": "max"}, max_seq_length=6)
+    np.testing.assert_allclose(embed(model, TEXTS), cut, rtol=ULP, atol=1e-9)
+
+
+def test_what_is_asked_for_goes_before_the_folder(tmp_path: Path) -> None:
+    model = small_encoder(tmp_path / "bert")
+    expected = embed(model, TEXTS, "first")
+    write_settings(model.files.path, {"pooling_mode": "max"})
+    np.testing.assert_array_equal(embed(model, TEXTS, "first", normalize=False), expected)
+
+
+@pytest.mark.parametrize(
+    ("config", "pooling"),
+    [
+        ({"pooling_mode": "cls"}, "first"),
+        ({"pooling_mode": ["lasttoken"]}, "last"),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}, "mean"),
+        ({"pooling_mode_max_tokens": True}, "max"),
+        ({"pooling_mode_max_tokens": False}, "mean"),
+        ({}, "mean"),
+    ],
+)
+def test_poolings_of_new_and_old_folders(
+    config: dict[str, Any], pooling: str, tmp_path: Path
+) -> None:
+    write_settings(tmp_path, config)
+    assert read_sentence_settings(tmp_path) == SentenceSettings(pooling, normalize=True)
+
+
+@pytest.mark.parametrize(
+    ("modules", "limit", "expected"),
+    [
+        (MODULES, 9, SentenceSettings("mean", normalize=True, limit=9)),
+        (MODULES[:2], None, SentenceSettings("mean", normalize=False)),
+        (MODULES[:1], None, SentenceSettings(None, normalize=False)),
+    ],
+)
+def test_modules_and_limit(
+    modules: tuple[str, ...], limit: int | None, expected: SentenceSettings, tmp_path: Path
+) -> None:
+    write_settings(tmp_path, {}, modules, max_seq_length=limit)
+    assert read_sentence_settings(tmp_path) == expected
+
+
+def test_a_folder_without_modules_says_nothing(tmp_path: Path) -> None:
+    assert read_sentence_settings(tmp_path) == SentenceSettings()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"pooling_mode": "weightedmean"}, "one of mean, cls, lasttoken, max, got 'weightedmean'"),
+        ({"pooling_mode": ["cls", "max"]}, r"got \['cls', 'max'\]"),
+        ({"pooling_mode_cls_token": 1, "pooling_mode_max_tokens": 1}, r"got \['cls', 'max'\]"),
+    ],
+)
+def test_poolings_that_are_not_done_here_are_named(
+    config: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    write_settings(tmp_path, config)
+    with pytest.raises(CheckpointError, match=message):
+        read_sentence_settings(tmp_path)
+
+
+def test_modules_that_are_not_done_here_are_named(tmp_path: Path) -> None:
+    write_settings(tmp_path, {}, ("", "1_Pooling", "2_Dense"))
+    with pytest.raises(CheckpointError, match=r"modules\.json: .* got 'Dense' in '2_Dense'"):
+        read_sentence_settings(tmp_path)
+
+
+@pytest.mark.parametrize("limit", ["9", 0, True])
+def test_a_limit_that_is_none_is_named(limit: Any, tmp_path: Path) -> None:
+    write_settings(tmp_path, {}, max_seq_length=limit)
+    with pytest.raises(CheckpointError, match=f"max_seq_length: expected 1 or more, got {limit!r}"):
+        read_sentence_settings(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "[{}]", "7"])
+def test_a_damaged_list_of_modules_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "modules.json").write_text(text, "utf-8")
+    with pytest.raises(CheckpointError, match=r"modules\.json: expected a list of modules"):
+        read_sentence_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "error", "message"),
+    [
+        ("abc", {}, InputError, "expected a list of texts, .* got 'abc'"),
+        ([], {}, InputError, r"expected a list of texts, .* got \[\]"),
+        (["a", ""], {}, InputError, "at least one token id, got none"),
+        (["a" * 17], {}, InputError, "at most 16 tokens, the model's context, got 17"),
+        (["a"], {"pooling": "mode"}, UnknownNameError, "unknown pooling 'mode'"),
+        (["a"], {"batch": 0}, InputError, "batches of 1 or more, got 0"),
+    ],
+)
+def test_what_cannot_be_embedded_is_named(
+    texts: Any, options: Any, error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        embed(small_encoder(tmp_path / "bert"), texts, **options)

@@ -1,0 +1,123 @@
+"""What a caller gives is checked once, and every failure says what was expected and what came."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from inspected import small_llama
+from small import small_config
+
+from lmkernel.errors import InputError
+from lmkernel.inspection.inputs import (
+    check_ids,
+    layer_indices,
+    prompt_ids,
+    single_stack,
+    token_rows,
+)
+from lmkernel_conformance.cases.zoo import ZOO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = small_config()
+
+
+@pytest.mark.parametrize(
+    ("given", "batched", "expected"),
+    [
+        ([3, 1, 4], False, [[3, 1, 4]]),
+        ((3, 1, 4), False, [[3, 1, 4]]),
+        (np.array([3, 1, 4], np.uint8), False, [[3, 1, 4]]),
+        ([[3, 1], [4, 60]], True, [[3, 1], [4, 60]]),
+        (np.array([[0]], np.int64), True, [[0]]),
+        ([np.int64(3), np.int32(1)], False, [[3, 1]]),
+    ],
+)
+def test_ids_become_rows(given: Any, expected: list[list[int]], *, batched: bool) -> None:
+    rows = check_ids(CONFIG, given)
+    assert rows.ids.dtype == np.int32
+    assert rows.ids.tolist() == expected
+    assert rows.batched is batched
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "expected at least one token id, got none"),
+        ([[], []], "expected at least one token id, got none"),
+        ([1.0, 2.0], "expected integers as token ids, got an array of float64"),
+        ([True, False], "expected integers as token ids, got booleans"),
+        ([1, True], "expected integers as token ids, got booleans"),
+        ([[1, 2], [3, np.True_]], "expected integers as token ids, got booleans"),
+        (["a", "b"], "expected integers as token ids, got an array of <U1"),
+        ([None], "expected integers as token ids, got an array of object"),
+        ([2**80], "expected integers as token ids, got an array of object"),
+        ([0, -1], "expected token ids in 0 … 60, got -1"),
+        ([0, 61], "expected token ids in 0 … 60, got 61"),
+        (np.array([2**63], np.uint64), f"expected token ids in 0 … 60, got {2**63}"),
+        ([1] * 49, "expected at most 48 tokens, the model's context, got 49"),
+        ([[1, 2], [3]], "expected rows of equal length, got lengths 2, 1"),
+        ([[1, 2], 3], "expected rows of equal length, got numbers and rows together"),
+        (7, "expected token ids in one or two dimensions, got 0"),
+        ([[[1]]], "expected token ids in one or two dimensions, got 3"),
+    ],
+)
+def test_what_cannot_be_used_is_named(given: Any, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_ids(CONFIG, given)
+    assert str(caught.value) == message
+
+
+def test_a_text_is_one_row_without_a_batch(tmp_path: Path) -> None:
+    model = small_llama(tmp_path / "llama")
+    rows = token_rows(model, "ab c")
+    assert rows.ids.tolist() == [model.tokenizer.encode("ab c")]
+    assert not rows.batched
+
+
+def test_a_prompt_is_a_text_or_one_sequence(tmp_path: Path) -> None:
+    model = small_llama(tmp_path / "llama")
+    assert prompt_ids(model, "ab") == prompt_ids(model, np.array([3, 4])) == [3, 4]
+    assert len(prompt_ids(model, [5] * 100)) == 100
+    with pytest.raises(InputError, match="a text or one sequence of ids, got 2 rows of ids"):
+        prompt_ids(model, [[1], [2]])
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_result_has_a_batch_where_the_input_had_one(axis: int) -> None:
+    made = np.zeros((1, 1, 5))
+    assert check_ids(CONFIG, [[3]]).as_given(made, axis).shape == (1, 1, 5)
+    assert check_ids(CONFIG, [3]).as_given(made, axis).shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [(None, [0, 1, 2]), ([2, 0], [2, 0]), ([-1, -3], [2, 0]), ((1,), [1]), (range(2), [0, 1])],
+)
+def test_layers_are_counted_from_both_ends(layers: Any, expected: list[int]) -> None:
+    assert layer_indices(3, layers) == expected
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([3], r"layers: expected numbers in -3 … 2, got \[3\]"),
+        ([-4], r"layers: expected numbers in -3 … 2, got \[-4\]"),
+        ([[1]], r"layers: expected numbers in -3 … 2, got \[\[1\]\]"),
+        ([], "at least one layer number, got none"),
+        ([True], "integers as layer numbers, got booleans"),
+        ([0.5], "integers as layer numbers, got an array of float64"),
+        (1, "layer numbers in one or two dimensions, got 0"),
+    ],
+)
+def test_layers_that_are_not_there_are_named(layers: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        layer_indices(3, layers)
+
+
+def test_a_model_of_two_stacks_is_refused() -> None:
+    with pytest.raises(InputError, match="an encoder or a decoder, got one with both"):
+        single_stack(ZOO["t5"])

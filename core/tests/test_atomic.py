@@ -1,0 +1,140 @@
+"""A folder or a file appears whole or not at all, whatever stops it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from lmkernel.atomic import new_directory, put_in_place, write_whole
+from lmkernel.errors import CheckpointError, RunError
+
+
+def refuse(*_: Any, **__: Any) -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def make(path: Path, content: str, *, overwrite: bool = True) -> None:
+    with new_directory(path, overwrite=overwrite) as part:
+        (part / "file").write_text(content)
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def refuse_the_second_rename(monkeypatch: pytest.MonkeyPatch, final: Path) -> None:
+    rename = Path.rename
+
+    def some(path: Path, target: Path) -> Path:
+        arrives = target == final and path.suffix == ".part"
+        return refuse() if arrives else rename(path, target)
+
+    monkeypatch.setattr(type(final), "rename", some)
+
+
+def test_folder_is_not_there_before_the_block_ends(tmp_path: Path) -> None:
+    with new_directory(tmp_path / "a" / "b") as part:
+        (part / "file").write_text("1")
+        assert part.parent == tmp_path / "a"
+        assert not (tmp_path / "a" / "b").exists()
+    assert (tmp_path / "a" / "b" / "file").read_text() == "1"
+    assert names(tmp_path / "a") == ["b"]
+
+
+def test_folder_with_content_is_replaced_only_if_told(tmp_path: Path) -> None:
+    make(tmp_path / "m", "1")
+    with pytest.raises(CheckpointError, match="is there already and not empty; say overwrite"):
+        make(tmp_path / "m", "2", overwrite=False)
+    assert (tmp_path / "m" / "file").read_text() == "1"
+    make(tmp_path / "m", "2")
+    assert (tmp_path / "m" / "file").read_text() == "2"
+    assert names(tmp_path) == ["m"]
+
+
+def test_empty_folder_and_file_are_replaced(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    make(tmp_path / "empty", "1", overwrite=False)
+    (tmp_path / "text").touch()
+    make(tmp_path / "text", "1")
+    assert sorted(names(tmp_path)) == ["empty", "text"]
+    assert (tmp_path / "text" / "file").read_text() == "1"
+
+
+def test_interrupt_leaves_what_was_there(tmp_path: Path) -> None:
+    make(tmp_path / "m", "1")
+
+    def interrupted() -> None:
+        with new_directory(tmp_path / "m", overwrite=True) as part:
+            (part / "file").write_text("2")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert (tmp_path / "m" / "file").read_text() == "1"
+    assert names(tmp_path) == ["m"]
+
+
+@pytest.mark.parametrize("where", ["fsync", "rename"])
+def test_full_disk_leaves_what_was_there_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    make(tmp_path / "m", "1")
+    if where == "fsync":
+        monkeypatch.setattr(os, "fsync", refuse)
+    else:
+        refuse_the_second_rename(monkeypatch, tmp_path / "m")
+    with (
+        pytest.raises(RunError, match=r"m: cannot be written: No space left on device$"),
+        new_directory(tmp_path / "m", overwrite=True, error=RunError) as part,
+    ):
+        (part / "file").write_text("2")
+    assert (tmp_path / "m" / "file").read_text() == "1"
+    assert names(tmp_path) == ["m"]
+
+
+def test_every_file_and_folder_is_flushed_before_the_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[tuple[int, bool]] = []
+    fsync = os.fsync
+
+    def note(handle: int) -> None:
+        flushed.append((os.fstat(handle).st_ino, (tmp_path / "m").exists()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    with new_directory(tmp_path / "m") as part:
+        (part / "inner").mkdir()
+        (part / "inner" / "file").write_text("1")
+    inside = [tmp_path / "m" / "inner" / "file", tmp_path / "m" / "inner", tmp_path / "m"]
+    before = {(path.stat().st_ino, False) for path in inside}
+    assert set(flushed) == before | {(tmp_path.stat().st_ino, True)}
+
+
+def test_former_folder_stays_aside_until_it_is_removed(tmp_path: Path) -> None:
+    for name in ("new", "m"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    put_in_place(tmp_path / "new", tmp_path / "m", tmp_path / "old")
+    assert names(tmp_path / "m") == ["new"]
+    assert names(tmp_path / "old") == ["m"]
+
+
+def test_file_is_replaced(tmp_path: Path) -> None:
+    write_whole(tmp_path / "file", b"1")
+    write_whole(tmp_path / "file", b"2")
+    assert (tmp_path / "file").read_bytes() == b"2"
+    assert names(tmp_path) == ["file"]
+
+
+def test_file_stays_when_the_disk_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_whole(tmp_path / "file", b"1")
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(RunError, match=r"file: cannot be written: No space left on device$"):
+        write_whole(tmp_path / "file", b"2", RunError)
+    assert (tmp_path / "file").read_bytes() == b"1"
+    assert names(tmp_path) == ["file"]

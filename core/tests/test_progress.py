@@ -1,0 +1,93 @@
+"""Progress is a bar on a terminal, lines elsewhere, calls of a function, or nothing at all."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any
+
+import pytest
+
+from lmkernel import sources
+from lmkernel.errors import InputError
+from lmkernel.progress import Progress, as_progress
+
+
+@pytest.fixture(autouse=True)
+def _usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_no_stream_is_silent() -> None:
+    progress = Progress()
+    progress.say("hello")
+    with progress.bar("working", 10) as advance:
+        advance(10)
+    assert not progress.live
+
+
+def test_plain_stream_gets_one_line_and_no_bar() -> None:
+    stream = io.StringIO()
+    with Progress(stream).bar("working", 10) as advance:
+        advance(5)
+        advance(5)
+    assert stream.getvalue() == "working\n"
+
+
+def test_terminal_gets_a_bar_that_fills() -> None:
+    stream = Terminal()
+    with Progress(stream).bar("working", 1000) as advance:
+        advance(400)
+        advance(600)
+    assert "working: 100%" in stream.getvalue()
+    assert "1.00k/1.00k" in stream.getvalue()
+
+
+def test_line_stays_above_a_bar() -> None:
+    stream = Terminal()
+    progress = Progress(stream)
+    with progress.bar("working", 1000) as advance:
+        progress.say("hello")
+        advance(1000)
+    above, _, below = stream.getvalue().partition("hello\n")
+    assert above.endswith("\r")  # the bar was wiped
+    assert "working: 100%" in below
+
+
+def test_terminal_that_cannot_draw_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+    with Progress(stream).bar("working", 10) as advance:
+        advance(10)
+    assert stream.getvalue() == "working\n"
+
+
+def test_function_gets_the_sum_of_what_is_done() -> None:
+    calls: list[tuple[str, int, int]] = []
+    progress = as_progress(lambda what, done, total: calls.append((what, done, total)))
+    progress.say("hello")
+    with progress.bar("working", 10) as advance:
+        advance(4)
+        advance(6)
+    assert calls == [("hello", 0, 0), ("working", 0, 10), ("working", 4, 10), ("working", 10, 10)]
+
+
+@pytest.mark.parametrize(("value", "stream"), [(True, "stderr"), (False, None), (None, None)])
+def test_true_is_standard_error_and_false_is_silence(value: Any, stream: str | None) -> None:
+    assert as_progress(value).stream is (getattr(sys, stream) if stream else None)
+
+
+def test_progress_is_taken_as_it_is() -> None:
+    progress = Progress()
+    assert as_progress(progress) is progress
+    assert sources.Progress is Progress
+
+
+def test_anything_else_is_refused() -> None:
+    with pytest.raises(InputError, match="progress: expected True, False or a function, got 'yes'"):
+        as_progress("yes")  # type: ignore[arg-type]  # what is refused
