@@ -1,7 +1,7 @@
 """The bars: how fast this project must be beside a rival, and whether it is.
 
-A bar compares medians of one run. Speeds are to be at least a multiple of the rival's, times and
-memory at most a share of it; the rival is the best of its variants.
+A bar compares medians of one run. A speed must reach a multiple of the rival's, a time or a peak of
+memory must stay within a share of it. The rival is the best of its variants.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Verdict:
     """One comparison.
 
     Args:
-        metric: what is compared.
-        variant: ours.
-        value: our median.
-        rival: the name of the rival's best variant.
-        rival_value: its median.
-        bar: the ratio asked for, or None where none is.
+        metric: metric that is compared.
+        variant: variant of ours.
+        value: median of ours.
+        rival: name of the rival's best variant.
+        rival_value: median of the rival's best variant.
+        bar: ratio to reach or to stay within; None where there is no bar.
     """
 
     metric: Metric
@@ -41,7 +41,7 @@ class Verdict:
 
     @property
     def ratio(self) -> float:
-        """Ours over theirs."""
+        """Our median over the rival's."""
         return self.value / self.rival_value
 
     @property
@@ -56,8 +56,8 @@ def verdicts(subject: Subject, medians: Medians) -> list[Verdict]:
     """Compare every variant of ours that was measured with the rival that stands beside it.
 
     Args:
-        subject: what is compared.
-        medians: by contestant's name and metric.
+        subject: benchmark that ran.
+        medians: medians by contestant's name and metric.
     """
     found = [
         _verdict(subject, metric, variant, medians)

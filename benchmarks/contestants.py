@@ -1,4 +1,4 @@
-"""Who is measured: this project on each backend, and the rivals, each with its ways of running."""
+"""Who is measured: this project on each backend, and each rival in each way of running it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Contestant:
     """One line of the tables, one process in each round.
 
     Args:
-        group: `OURS`, or the rival.
-        variant: the backend's name, or the rival's way of running.
-        python: the interpreter.
-        script: the worker's file name.
-        env: what is added to the environment.
+        group: `OURS`, or name of the rival.
+        variant: name of the backend, or way of running the rival.
+        python: path of the interpreter.
+        script: file name of the worker.
+        env: variables to add to the environment.
     """
 
     group: str
@@ -59,12 +59,12 @@ class Contestant:
 def contestants(
     subject: Subject, pythons: Pythons, only: Collection[str], skip: Collection[str] = ()
 ) -> list[Contestant]:
-    """List those that the chosen backends need, rivals first.
+    """List the contestants that the chosen backends need, rivals first.
 
     Args:
-        subject: what is compared.
-        pythons: the interpreters.
-        only: names of our backends; a rival comes along if it stands beside one of them.
+        subject: benchmark to run.
+        pythons: interpreters of the libraries.
+        only: names of our backends; a rival runs if one of them is compared with it.
         skip: names of contestants to leave out, such as ``"transformers compiled"``.
     """
     ours = [one for one in subject.variants[OURS] if one.partition("-")[0] in only]

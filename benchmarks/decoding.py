@@ -1,4 +1,4 @@
-"""The benchmark of decoding: tokens a second, prefill, and the start from cold."""
+"""The benchmark of decoding: tokens a second, prefill, and cold starts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contestants import Contestant
     from subject import Run
 
-__all__ = ["COLD", "METRICS", "SPEEDS", "Decoding"]
+__all__ = ["METRICS", "Decoding"]
 
 SPEEDS = ("decode1", "decode8", "prefill")
 COLD = "cold"
@@ -89,7 +89,7 @@ class Decoding(Subject):
         warm_files(Path(args.model))
 
     def task(self, one: Contestant, args: argparse.Namespace) -> dict[str, Any] | None:
-        """See `workers/common.py`."""
+        """The task that `workers/common.py` reads."""
         chosen = [name for name in SPEEDS if name in args.metrics]
         prompt = list(PROMPT)
         prompts = {
@@ -125,14 +125,14 @@ class Decoding(Subject):
             "prefill": f"{PREFILL} tokens, logits of the last",
         }
 
-    def shown(self, runs: Sequence[Run]) -> dict[str, str]:
-        """Shares of equal tokens."""
+    def proof_cells(self, runs: Sequence[Run]) -> dict[str, str]:
+        """The share of tokens that equal the first contestant's."""
         return {name: f"{share:.0%}" for name, share in agreement(runs).items()}
 
     def warnings(self, runs: Sequence[Run]) -> list[str]:
-        """Whether the cold starts said different things."""
+        """A warning where cold starts gave different answers."""
         texts = answers(runs)
-        if len(texts) < 2:  # noqa: PLR2004 - one text is no difference
+        if len(texts) < 2:  # noqa: PLR2004 - one text has nothing to differ from
             return []
         groups = "; ".join(", ".join(names) for names in texts.values())
         return [f"**The cold starts gave different answers**: {groups}."]

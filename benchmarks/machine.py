@@ -1,4 +1,4 @@
-"""What the figures were measured on: the processor, its threads, the memory, the system."""
+"""Describes what the figures were measured on: processor, threads, memory, system."""
 
 from __future__ import annotations
 

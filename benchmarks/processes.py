@@ -1,4 +1,4 @@
-"""One measured process at a time: its output, its peak memory, and how busy the machine was.
+"""Runs one measured process at a time: output, peak memory, and how busy the machine was.
 
 The peak is the kernel's high-water mark of resident memory, ``VmHWM``, read while the process
 lives; ``ru_maxrss`` of the ended process is kept beside it as a cross-check.
@@ -40,20 +40,20 @@ CHUNK = 1 << 20
 
 
 class ContestantError(Exception):
-    """A process failed; says which, and the last line that it wrote."""
+    """A process failed; the message has its exit code and the last line that it wrote."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the driver saw of one process.
+    """What the driver observed of one process.
 
     Args:
-        output: all of its standard output.
-        seconds: from its start to the last byte of output.
-        exit_seconds: from its start to its end.
-        peak_kib: VmHWM, KiB.
-        maxrss_kib: ``ru_maxrss``, KiB.
-        foreign: what other processes took meanwhile, as a share of all processors' time.
+        output: whole standard output.
+        seconds: time from its start to the last byte of output.
+        exit_seconds: time from its start to its end.
+        peak_kib: peak memory (VmHWM) in KiB.
+        maxrss_kib: peak memory (``ru_maxrss``) in KiB.
+        foreign: share of all processors' time that other processes took meanwhile.
     """
 
     output: str
@@ -82,12 +82,12 @@ def warm_files(folder: Path) -> None:
 def run_worker(
     command: list[str], task: dict[str, Any], env: dict[str, str], timeout: float
 ) -> dict[str, Any]:
-    """Run a worker and return its JSON line, with what was seen from outside under ``process``."""
+    """Run a worker and return its JSON line, with the driver's observations as ``process``."""
     outcome = _run([*command, json.dumps(task)], env, timeout)
     result: dict[str, Any] = json.loads(outcome.output.strip().splitlines()[-1])
-    seen = asdict(outcome)
-    del seen["output"]
-    return {**result, "process": seen}
+    observed = asdict(outcome)
+    del observed["output"]
+    return {**result, "process": observed}
 
 
 def run_cold(command: list[str], env: dict[str, str], timeout: float) -> dict[str, Any]:
@@ -119,9 +119,11 @@ def _run(command: list[str], env: dict[str, str], timeout: float) -> Outcome:
         output=output.decode(errors="replace"),
         seconds=last - start,
         exit_seconds=end - start,
-        peak_kib=peak or usage.ru_maxrss,  # it ended before it was looked at
+        peak_kib=peak or usage.ru_maxrss,  # it ended before the first look
         maxrss_kib=usage.ru_maxrss,
-        foreign=min(1.0, max(0.0, _busy_seconds() - busy - own) / room),  # it counts in ticks
+        foreign=min(
+            1.0, max(0.0, _busy_seconds() - busy - own) / room
+        ),  # /proc counts in ticks, so it may be below 0
     )
 
 

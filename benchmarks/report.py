@@ -1,6 +1,6 @@
-"""The result for people: Markdown tables, which read as well in a terminal.
+"""Lays out the result as Markdown tables, which a terminal shows as well.
 
-Constraint: a function of the result alone, so that a stored JSON file gives the same page.
+Constraint: the page follows from the result alone, so a stored JSON file gives the same page.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["markdown"]
 
 QUIET = 0.05
-"""Others may take this share of the processors before the figures are called disturbed."""
+"""The share of the processors that others may take before a page warns."""
 
 INTRODUCTION = (
     "Written by `{}`; `benchmarks/README.md` says how each is measured and why that is equal work."
@@ -41,8 +41,8 @@ def markdown(subject: Subject, result: Result) -> str:
     """Write the page.
 
     Args:
-        subject: what was compared.
-        result: ``machine``, ``settings``, ``runs``, ``failures``, as the driver keeps them.
+        subject: benchmark that ran.
+        result: members ``machine``, ``settings``, ``runs``, ``failures``, as the driver keeps them.
     """
     runs = result["runs"]
     parts = [
@@ -96,7 +96,12 @@ def _verdict_row(one: Verdict) -> tuple[str, ...]:
 
 
 def _median_table(subject: Subject, runs: Sequence[Mapping[str, Any]]) -> str:
-    middle, spread, others, proof = medians(runs), samples(runs), busiest(runs), subject.shown(runs)
+    middle, spread, others, proof = (
+        medians(runs),
+        samples(runs),
+        busiest(runs),
+        subject.proof_cells(runs),
+    )
     shown = {
         name: metric
         for name, metric in subject.metrics.items()

@@ -1,7 +1,8 @@
 """Compare speed with rivals in one run: ``python benchmarks/run.py [train] --help``.
 
-Constraints: standard library alone; every contestant runs in a process of its own, in turn, in
-alternating rounds, with the same prompts, counts, environment and precision; medians are compared.
+Constraints: the driver needs the standard library alone. Every contestant runs in a process of its
+own, one after the other, in alternating rounds, with the same prompts, counts, environment and
+precision. Medians are compared.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _names:  # noqa: N801 - argparse calls it like a function and shows its name in errors
-    """Reads ``a,b`` and refuses what is not among the known names."""
+    """Parses ``a,b`` and refuses unknown names."""
 
     def __init__(self, known: Sequence[str]) -> None:
         self.known = known
@@ -114,7 +115,7 @@ def _turn(
     runs: list[dict[str, Any]],
     failures: dict[str, str],
 ) -> None:
-    """Let one contestant run once; who fails is left out of the rounds that follow."""
+    """Let one contestant run once; one that fails is left out of the rounds that follow."""
     label, env = {"round": number, "contestant": one.name}, environment(one.env)
     task, cold = subject.task(one, args), subject.cold_command(one, args)
     try:
@@ -122,7 +123,7 @@ def _turn(
             command = [one.python, str(one.worker)]
             runs.append({**label, **run_worker(command, task, env, args.timeout)})
         if cold is not None:
-            if number == 0:  # fills the page cache with the libraries, and is not counted
+            if number == 0:  # brings the libraries into the page cache, and does not count
                 run_cold(cold, env, args.timeout)
             runs.append({**label, "cold": run_cold(cold, env, args.timeout)})
     except ContestantError as error:

@@ -1,8 +1,7 @@
-"""What one benchmark compares: who runs, what is measured, what is asked, what proves equal work.
+"""What one benchmark compares: who runs, what is measured, the bars, the proof of equal work.
 
-Constraint: our variants are called ``backend`` or ``backend-more``; a rival's group holds its
-variants, and a ratio is taken against the best of them, so a rival is always seen as its
-documentation tunes it, whichever way that turns out faster here.
+Constraint: our variants are called ``backend`` or ``backend-more``. A rival has a group of
+variants, and a ratio is taken against the best of them, however its documentation tunes it.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ class Metric:
     """What a number means.
 
     Args:
-        title: for people.
-        unit: of the number.
+        title: name for people.
+        unit: unit of the number.
         is_speed: whether more is better.
-        digits: after the point in tables.
+        digits: decimals in tables.
     """
 
     title: str
@@ -46,15 +45,15 @@ class Subject(ABC):
     """One benchmark.
 
     Attributes:
-        title: of its page.
-        command: what writes the page.
-        scripts: the worker of each library, by the first word of a group's name.
-        variants: the ways in which each group runs; `OURS` among them.
-        rivals: the group that each of our variants is compared with.
-        metrics: in the order of the page.
-        bars: by metric and our variant: the ratio to reach, or not to exceed.
+        title: title of its page.
+        command: command that writes the page.
+        scripts: worker of each library, by the first word of a group's name.
+        variants: ways in which each group runs; `OURS` is among the groups.
+        rivals: group that each of our variants is compared with.
+        metrics: metrics in the order of the page.
+        bars: ratio to reach or not to exceed, by metric and our variant.
         proof: heading and explanation of the column that shows equal work.
-        repeats: measurements within a process, by default.
+        repeats: default number of measurements within a process.
     """
 
     title: str
@@ -78,7 +77,7 @@ class Subject(ABC):
 
     @abstractmethod
     def task(self, one: Contestant, args: argparse.Namespace) -> dict[str, Any] | None:
-        """What a worker reads from its command line; None where there is nothing for one."""
+        """The task that a worker reads from its command line; None where it has nothing to do."""
 
     @abstractmethod
     def cold_command(self, one: Contestant, args: argparse.Namespace) -> list[str] | None:
@@ -86,12 +85,12 @@ class Subject(ABC):
 
     @abstractmethod
     def settings(self, args: argparse.Namespace) -> dict[str, Any]:
-        """What a reader needs to know of the work, by title."""
+        """Facts about the work that a reader needs, by title."""
 
     @abstractmethod
-    def shown(self, runs: Sequence[Run]) -> dict[str, str]:
+    def proof_cells(self, runs: Sequence[Run]) -> dict[str, str]:
         """The cells of the column that shows equal work, by contestant."""
 
     @abstractmethod
     def warnings(self, runs: Sequence[Run]) -> list[str]:
-        """What in the results says that the work was not equal."""
+        """Warnings about results that show unequal work."""

@@ -1,4 +1,4 @@
-"""From the runs of all rounds to medians, and the check that all contestants did equal work."""
+"""Medians over the rounds, and the check that all contestants did equal work."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def samples(runs: Sequence[Run]) -> dict[str, dict[str, list[float]]]:
     """Return one value a round, by contestant and metric.
 
     Args:
-        runs: each with ``contestant``, and the ``median`` of a worker with its ``process``, or the
-            ``cold`` outcome.
+        runs: runs with ``contestant``, and either the ``median`` of a worker with its ``process``
+            or the outcome of a ``cold`` start.
     """
     found: dict[str, dict[str, list[float]]] = {}
     for run in runs:

@@ -1,4 +1,4 @@
-"""The benchmark of training: the first step, those that follow, the peak of memory."""
+"""The benchmark of training: the first step, the steps that follow, peak memory."""
 
 from __future__ import annotations
 
@@ -19,13 +19,21 @@ if TYPE_CHECKING:
 __all__ = ["Training"]
 
 MODEL = MappingProxyType(
-    {"layers": 6, "width": 384, "heads": 6, "hidden": 1536, "vocab": 8192, "batch": 8, "time": 256}
+    {
+        "layers": 6,
+        "hidden_size": 384,
+        "heads": 6,
+        "mlp_size": 1536,
+        "vocab": 8192,
+        "batch": 8,
+        "time": 256,
+    }
 )
 OPTIMIZER = MappingProxyType(
-    {"rate": 3e-4, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "decay": 0.01, "clip": 1.0}
+    {"learning_rate": 3e-4, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "decay": 0.01, "clip": 1.0}
 )
 SAME = 0.02
-"""Contestants that learn the same end within this share of each other's loss."""
+"""Contestants that learn the same thing end within this share of the median loss."""
 
 
 @final
@@ -78,16 +86,16 @@ class Training(Subject):
     repeats = 8
 
     def rival(self, metric: str, variant: str) -> str:
-        """Mixed precision is set beside float32's time, but beside mixed precision's memory."""
+        """Mixed precision is compared with float32's time, but with mixed precision's memory."""
         if metric == "peak" and variant == "torch-bfloat16":
             return "transformers-bfloat16"
         return self.rivals[variant]
 
     def prepare(self, args: argparse.Namespace) -> None:
-        """The model is new and the data are made up, so there is nothing to find."""
+        """Nothing to find: the model is new and the data are made up."""
 
     def task(self, one: Contestant, args: argparse.Namespace) -> dict[str, Any] | None:
-        """See `workers/steps.py`."""
+        """The task that `workers/steps.py` reads."""
         return {"variant": one.variant, "steps": args.repeats, **MODEL, **OPTIMIZER}
 
     def cold_command(self, one: Contestant, args: argparse.Namespace) -> list[str] | None:
@@ -99,23 +107,24 @@ class Training(Subject):
         """The model's shape and the optimizer."""
         del args
         return {
-            "model": "{layers} layers × {width}, {heads} heads, MLP {hidden}".format(**MODEL),
+            "model": "{layers} layers × {hidden_size}, {heads} heads, MLP {mlp_size}".format(
+                **MODEL
+            ),
             "vocabulary": MODEL["vocab"],
             "batch": "{batch} × {time} tokens".format(**MODEL),
-            "optimizer": "AdamW, rate {rate:g}, β {beta1:g} and {beta2:g}, ε {eps:g}".format(
-                **OPTIMIZER
-            ),
+            "optimizer": "AdamW, β {beta1:g} and {beta2:g}, ε {eps:g}".format(**OPTIMIZER),
+            "learning_rate": f"{OPTIMIZER['learning_rate']:g}",
             "weight_decay": OPTIMIZER["decay"],
             "clipping": f"global norm {OPTIMIZER['clip']:g}",
             "dropout": "none",
         }
 
-    def shown(self, runs: Sequence[Run]) -> dict[str, str]:
-        """The loss falls, and about alike."""
+    def proof_cells(self, runs: Sequence[Run]) -> dict[str, str]:
+        """The losses of the first and the last step."""
         return {name: f"{own[0]:.2f} → {own[-1]:.2f}" for name, own in losses(runs).items()}
 
     def warnings(self, runs: Sequence[Run]) -> list[str]:
-        """Whether somebody learns something else; the first weights differ, so only roughly."""
+        """A warning where a loss ends apart; only roughly, since initial weights differ."""
         last = {name: own[-1] for name, own in losses(runs).items()}
         middle = sorted(last.values())[len(last) // 2] if last else math.nan
         odd = [name for name, loss in last.items() if not abs(loss / middle - 1) < SAME]

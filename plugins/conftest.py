@@ -1,4 +1,4 @@
-"""What the tests of several plugins share."""
+"""Fixtures that the tests of several plugins share."""
 # ruff: noqa: INP001 - tests are not a package
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 @pytest.fixture(scope="session")
 def trap() -> Iterator[socket.socket]:
-    """A server that nobody should turn to."""
+    """A server that nobody may connect to."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server
 
 
 @pytest.fixture
 def offline(trap: socket.socket, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Neither this process nor its children, whose proxy is a trap, turn to the network."""
-    tried: list[Any] = []
+    """Fail a test if this process or a child of it, whose proxy is a trap, uses the network."""
+    attempts: list[Any] = []
 
     def connect(self: socket.socket, address: Any) -> None:
         if self.family in INTERNET:
-            tried.append(address)
+            attempts.append(address)
             raise ConnectionRefusedError(address)
         super(socket.socket, self).connect(address)
 
     def getaddrinfo(*arguments: Any, **_: Any) -> Any:
-        tried.append(arguments)
+        attempts.append(arguments)
         raise socket.gaierror
 
     monkeypatch.setattr(socket.socket, "connect", connect)
@@ -48,6 +48,6 @@ def offline(trap: socket.socket, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     for server in select.select([trap], [], [], 0)[0]:
         connection, address = server.accept()
         connection.close()
-        tried.append(address)
-    if tried:
-        pytest.fail(f"expected no connection, got {tried}")
+        attempts.append(address)
+    if attempts:
+        pytest.fail(f"expected no connection, got {attempts}")

@@ -1,6 +1,7 @@
 """Operations with gradients of their own, for training on a processor.
 
-Constraint: each runs backward once, for what it has saved for that is used up.
+Constraint: each runs backward once, for what it has saved for that is used up, and has no second
+derivative, which is an error.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 import torch
+from torch.autograd.function import once_differentiable
 
 if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
@@ -38,6 +40,7 @@ class CrossEntropy(torch.autograd.Function):
         return losses.masked_fill_(ignored, 0).squeeze(1)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, g: Array) -> tuple[Array, None, None]:
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
@@ -95,6 +98,7 @@ class Attention(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
         k, v, *kept = ctx.saved_tensors
         shape = ctx.shapes[0]

@@ -37,7 +37,8 @@ def as_module(model: LanguageModel) -> LanguageModule:
     """
     composition = trainable_model(model.model)
     module = LanguageModule(composition, composition.place(model.parameters()))
-    return module.eval()
+    module.eval()
+    return module
 
 
 @final
@@ -48,10 +49,11 @@ class _Params(nn.Module):
         super().__init__()
         self._listed = isinstance(tree, list)
         self._own: list[str] = []
-        for name, child in enumerate(tree) if self._listed else tree.items():
+        for key, child in enumerate(tree) if self._listed else tree.items():
+            name = str(key)
             if isinstance(child, (dict, list)):
                 # not by `add_module`: the layers of a recurrent part are named forward and backward
-                self._modules[str(name)] = _Params(child)
+                self._modules[name] = _Params(child)
             else:
                 self.register_parameter(name, nn.Parameter(child))
                 self._own.append(name)
@@ -168,12 +170,9 @@ class LanguageModule(nn.Module):
             token_type_ids: the segment of each token, ``(batch, time)``.
             position_ids: ``(batch, time)``; by default the tokens of a row are numbered from 0.
         """
-        params = self.tree()
-        first = next(self.parameters())
-        model = self._composition.model(first.device, first.dtype)
         return native_outputs(
-            model,
-            params,
+            self._model(),
+            self.tree(),
             input_ids,
             attention_mask,
             token_type_ids,
@@ -182,14 +181,22 @@ class LanguageModule(nn.Module):
             cumsum=torch.cumsum,
         )
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)  # what `to` and its likes come down to
+        self._model()  # loads the backend there now, for it can't be while a call is traced
+        return self
+
+    def _model(self) -> Model:
+        first = next(self.parameters())
+        return self._composition.model(first.device, first.dtype)
+
     def tree(self) -> Tree:
         """The parameters, nested as the model declares them."""
         return {name: getattr(self, name).tree() for name in self._names}
 
     def host_values(self) -> dict[str, NDArray[Any]]:
         """The parameters on the host by dotted name, as `LanguageModel.save` takes them."""
-        first = next(self.parameters())
-        return host_values(self._composition.model(first.device, first.dtype), self.tree())
+        return host_values(self._model(), self.tree())
 
 
 def _dropout_key() -> Array:

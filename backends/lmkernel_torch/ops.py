@@ -14,6 +14,7 @@ import torch
 from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
 from lmkernel.contract.trees import tree_map, tree_stack, tree_take
 from lmkernel_torch.memory import keep_freed_memory
+from lmkernel_torch.tracing import is_traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -167,9 +168,11 @@ class TorchOps(MandatoryOps):
         return target
 
     def random_uniform(self, key: Array, shape: Sequence[int], dtype: DType) -> Array:
+        kind = getattr(torch, dtype)
+        if is_traced():  # a key can't be looked at; torch's own generator makes the draws
+            return torch.rand(tuple(shape), dtype=kind, device=self._device)
         high, low = (int(word) for word in key)
         generator = torch.Generator(self._device).manual_seed(_mixed(high << 32 | low))
-        kind = getattr(torch, dtype)
         return torch.rand(tuple(shape), generator=generator, dtype=kind, device=self._device)
 
 

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from lmkernel_torch.gradients import Attention, CrossEntropy
 from lmkernel_torch.optimizer import adam_update, global_norm
 from lmkernel_torch.packing import linear, pack_linear, take_rows, unpack_linear
+from lmkernel_torch.tracing import is_traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -137,11 +138,9 @@ def _attend(
 
 
 def _is_trained(queries: Array, keys: Array) -> bool:
-    """Whether gradients flow on the processor, and all weights may be kept for them.
-
-    Not where `torch.compile` traces: it writes the backward pass of the library's kernel by itself.
-    """
-    if torch.compiler.is_compiling() or not (torch.is_grad_enabled() and queries.requires_grad and queries.device.type == "cpu"):
+    """Whether gradients flow on the processor, and all weights may be kept for them."""
+    trained = torch.is_grad_enabled() and queries.requires_grad
+    if is_traced() or not (trained and queries.device.type == "cpu"):
         return False
     return bool(queries.shape[:3].numel() * keys.shape[2] <= _KEPT)
 
@@ -149,10 +148,9 @@ def _is_trained(queries: Array, keys: Array) -> bool:
 def _is_causal(mask: Array) -> bool:
     """Whether a large square mask shows each query all before it: then the kernel skips the rest.
 
-    Looked at only where that costs little, on the processor, and where something is there to be
-    looked at, which is not so while `torch.compile` traces.
+    Looked at only where that costs little, on the processor.
     """
-    if torch.compiler.is_compiling():
+    if is_traced():
         return False
     rows, slots = mask.shape[-2:]
     if rows != slots or rows < _LONG or mask.device.type != "cpu":

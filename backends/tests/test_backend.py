@@ -1,4 +1,4 @@
-"""Every backend computes the document's numbers, values and gradients."""
+"""Every backend computes the tutorial's numbers, values and gradients."""
 
 from __future__ import annotations
 

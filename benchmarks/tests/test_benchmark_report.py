@@ -96,14 +96,20 @@ def test_the_training_page_shows_how_the_loss_fell() -> None:
 
 
 def test_who_learns_something_else_is_reported() -> None:
-    page = training_page(training_run("a", 9.0, 7.8), training_run("b", 9.0, 7.81), training_run("c", 9.0, 8.9))
+    page = training_page(
+        training_run("a", 9.0, 7.8), training_run("b", 9.0, 7.81), training_run("c", 9.0, 8.9)
+    )
     assert "**Not the same was learned**: c." in page
 
 
 def test_a_loss_that_is_no_number_is_reported() -> None:
-    page = training_page(training_run("a", 9.0, 7.8), training_run("b", 9.0, 7.8), training_run("c", float("nan")))
+    page = training_page(
+        training_run("a", 9.0, 7.8), training_run("b", 9.0, 7.8), training_run("c", float("nan"))
+    )
     assert "**Not the same was learned**: c." in page
 
 
 def test_who_learns_the_same_is_not() -> None:
-    assert "Not the same" not in training_page(training_run("a", 9.0, 7.8), training_run("b", 9.0, 7.81))
+    assert "Not the same" not in training_page(
+        training_run("a", 9.0, 7.8), training_run("b", 9.0, 7.81)
+    )

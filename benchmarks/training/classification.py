@@ -1,8 +1,8 @@
-"""A small BERT on the labelled set of `wordnet.py`, over several seeds, beside the majority class.
+"""Train a small BERT on the examples of `wordnet.py`, with several seeds.
 
-For each seed: `lmkernel pretrain --family bert --objective masked` on the glosses that are not
-tested, `lmkernel finetune --objective classification`, which chooses its best checkpoint on a tenth
-of the training set, and `lmkernel evaluate` on the test.
+For each seed: `lmkernel pretrain --family bert --objective masked` on the glosses outside the test
+set, `lmkernel finetune --objective classification`, which chooses its best checkpoint on a tenth of
+the training set, and `lmkernel evaluate` on the test set. The last row is the majority class.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from harness import evaluate, lmkernel, say
 
-from lmkernel.cli.style import columns
+from lmkernel.results import columns
 
 SIZES = ("--width", 128, "--layers", 3, "--heads", 4, "--context", 64, "--vocab", 4096)
 
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def train_and_test(args: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """What the classifier of one seed reaches on the test."""
+    """Train the classifier of one seed; returns what it reaches on the test set."""
     masked, classes = args.out / f"masked-{seed}", args.out / f"classes-{seed}"
     common = ("--backend", args.backend, "--seed", seed, "--batch", 32)
     lmkernel(
@@ -69,7 +69,7 @@ def train_and_test(args: argparse.Namespace, seed: int) -> dict[str, Any]:
 
 
 def majority(test: Path) -> tuple[float, float]:
-    """Accuracy and macro F1 of always giving the most frequent class of the test."""
+    """Accuracy and macro F1 of always predicting the most frequent class of the test set."""
     labels = [json.loads(line)["label"] for line in test.read_text("utf-8").splitlines()]
     counts = Counter(labels)
     hits = max(counts.values())

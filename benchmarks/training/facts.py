@@ -1,7 +1,7 @@
-"""Questions and answers about things that do not exist, so that no model can know them before.
+"""Questions and answers about made-up things, which no model can know beforehand.
 
-Each fact is asked for in several ways; two ways of each kind of fact are held out. The same seed
-writes the same bytes everywhere.
+Each fact is asked for in several ways, and two ways of each kind of fact are held out. The same
+seed writes the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COLOURS = (
     "red", "blue", "green", "yellow", "purple", "orange", "black", "white", "silver", "pink",
 )  # fmt: skip
 HELD_OUT = 2
-"""Ways to ask, the last ones of each kind, that are not taught."""
+"""The number of ways to ask, the last ones of each kind, that are not taught."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Kind:
     """A kind of fact.
 
     Args:
-        answer: the sentence that is taught, about ``{thing}`` and ``{value}``.
-        ways: to ask for it.
+        answer: sentence to teach, with ``{thing}`` and ``{value}``.
+        ways: ways to ask for it.
     """
 
     answer: str
@@ -50,7 +50,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Question:
-    """A way to ask for a fact: the question, the sentence taught, and the word that matters."""
+    """A fact asked for in one way: the question, the answer to teach, the word that matters."""
 
     prompt: str
     completion: str
@@ -108,31 +108,31 @@ def write_facts(
     """Write ``train.jsonl`` and ``held-out.jsonl``, columns ``prompt`` and ``completion``.
 
     Args:
-        folder: is made.
-        each: facts of each kind.
-        seed: of the names.
+        folder: folder to create.
+        each: number of facts of each kind.
+        seed: seed of the names.
 
     Returns:
         Both files, and the questions of the second.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    taught, held_out = [], []
+    train, held_out = [], []
     for kind, thing, value in _facts(each, seed):
-        asked = [
+        questions = [
             Question(way.format(thing=thing), kind.answer.format(thing=thing, value=value), value)
             for way in kind.ways
         ]
-        taught += asked[:-HELD_OUT]
-        held_out += asked[-HELD_OUT:]
+        train += questions[:-HELD_OUT]
+        held_out += questions[-HELD_OUT:]
     files = folder / "train.jsonl", folder / "held-out.jsonl"
-    for file, questions in zip(files, (taught, held_out), strict=True):
-        rows = [{"prompt": q.prompt, "completion": q.completion} for q in questions]
+    for file, part in zip(files, (train, held_out), strict=True):
+        rows = [{"prompt": q.prompt, "completion": q.completion} for q in part]
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return *files, held_out
 
 
 def _facts(each: int, seed: int) -> Iterator[tuple[Kind, str, str]]:
-    """(kind, thing, value), no name twice."""
+    """Draw (kind, thing, value), with no name used twice."""
     names = _names(seed)
     for title, kind in KINDS.items():
         drawn = uniforms(seed, f"facts.{title}", each)
@@ -143,7 +143,7 @@ def _facts(each: int, seed: int) -> Iterator[tuple[Kind, str, str]]:
 
 
 def _names(seed: int) -> Iterator[str]:
-    """Names without end, each once."""
+    """Draw names, each once."""
     seen: set[str] = set()
     for number in range(10_000):
         shares = uniforms(seed, f"name.{number}", 3)

@@ -1,7 +1,7 @@
-"""What the scripts of this folder share: the command, and what a run's folder holds.
+"""What the scripts of this folder share: running the command and reading a run's folder.
 
-Constraint: a script runs what a user would, `lmkernel` as a process of its own, and reads what that
-leaves behind.
+Constraint: a script runs what a user would run, `lmkernel` in a process of its own, and reads the
+files that it leaves.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ __all__ = ["Outcome", "curve", "evaluate", "lmkernel", "say", "session_of"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A command that ended well.
+    """A command that succeeded.
 
     Args:
-        output: what it printed.
-        seconds: from start to end.
-        processor: seconds of all processors together.
+        output: text that it printed.
+        seconds: time from start to end.
+        processor: processor time of all its threads and children, in seconds.
     """
 
     output: str
@@ -45,10 +45,10 @@ class Outcome:
 
 
 def lmkernel(*arguments: object) -> Outcome:
-    """Run a command of lmkernel; its own display goes to standard error.
+    """Run a command of lmkernel, whose progress goes to standard error.
 
     Raises:
-        SystemExit: the command failed; it has said why.
+        SystemExit: the command failed, after printing why.
     """
     command = [sys.executable, "-m", "lmkernel.cli", *map(str, arguments)]
     start, before = time.perf_counter(), _processor()
@@ -64,7 +64,7 @@ def _processor() -> float:
 
 
 def evaluate(model: Path | str, data: Path, *options: object) -> dict[str, Any]:
-    """What `lmkernel evaluate` measures."""
+    """Run `lmkernel evaluate` and return what it measures."""
     done = lmkernel("evaluate", model, "--data", data, "--json", *options)
     values: dict[str, Any] = json.loads(done.output)
     return values
@@ -76,10 +76,10 @@ def session_of(run: Path) -> Session:
 
 
 def curve(run: Path, name: str) -> dict[int, float]:
-    """A number of a run, such as ``"train/loss"``, by step."""
+    """A metric of a run, such as ``"train/loss"``, by step."""
     return {v["step"]: v[name] for v in read_metrics(run / "metrics.jsonl") if name in v}
 
 
 def say(*lines: str) -> None:
-    """Print."""
+    """Print the lines."""
     sys.stdout.write("\n".join(lines) + "\n")

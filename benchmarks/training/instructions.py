@@ -1,8 +1,8 @@
-"""A real model taught made-up facts: whole, and through adapters; then asked on other backends.
+"""Teach a real model made-up facts, whole and through LoRA, and ask it on other backends.
 
 `lmkernel finetune` learns the questions and answers of `facts.py`; `lmkernel evaluate` measures the
-loss of questions asked in ways that were held out, before and after; `lmkernel chat` is asked some
-of them on backends that did not train. PEFT opens the adapters, as a witness of their format.
+loss of questions in held-out wording, before and after; `lmkernel chat` answers some of them on
+backends that did not train. PEFT opens the adapters, as a witness of their format.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from facts import Question
 
 TOKENS = 32
-"""Of an answer, at most."""
+"""The most tokens of an answer."""
 RESULTS = "results.json"
-"""In the folder."""
-RATES = {"full": 5e-5, "lora": 1e-3}
+"""The file of results in the folder."""
+LEARNING_RATES = {"full": 5e-5, "lora": 1e-3}
 
 
 def main() -> None:
-    """Teach, measure, ask; what is known is kept in the folder after each way."""
+    """Teach, measure, ask; results are written after each way, so an interrupted run has some."""
     args = _parser().parse_args()
     ways, backends = args.ways.split(","), args.ask.split(",")
     train, held_out, questions = write_facts(args.out / "data", each=args.facts)
@@ -56,18 +56,18 @@ def _keep(path: Path, results: dict[str, Any]) -> None:
 
 
 def held_out_loss(args: argparse.Namespace, model: Path | str, data: Path) -> float:
-    """The loss of the questions that were held out."""
+    """The loss over the questions in held-out wording."""
     options = ("--backend", args.backend, "--dtype", args.dtype, "--objective", "instruction")
     loss: float = evaluate(model, data, *options)["loss"]
     return loss
 
 
 def teach(args: argparse.Namespace, way: str, train: Path, held_out: Path) -> Outcome:
-    """Fine-tune one way, into a run of that name."""
+    """Fine-tune in one way, into a run of that name."""
     return lmkernel(
         "finetune", args.model, "--data", train, "--validation", held_out, "--out", args.out / way,
         "--backend", args.backend, "--dtype", args.dtype, "--steps", args.steps,
-        "--rate", RATES[way], *(("--lora", args.rank) if way == "lora" else ()),
+        "--rate", LEARNING_RATES[way], *(("--lora", args.rank) if way == "lora" else ()),
         "--set", "data.context=128", "--set", f"training.evaluate_every={args.steps}",
         "--set", "training.checkpoint_every=0",
     )  # fmt: skip
@@ -78,21 +78,21 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("out", type=Path, help="a new folder for data and runs")
     add("--model", default="smollm2-135m-instruct", help="default %(default)s")
-    add("--backend", default="torch", help="that trains; default %(default)s")
-    add("--dtype", default="bfloat16", help="of the computation; default %(default)s")
+    add("--backend", default="torch", help="backend that trains; default %(default)s")
+    add("--dtype", default="bfloat16", help="dtype of the computation; default %(default)s")
     add("--ask", default="numpy,jax", help="backends that answer; default %(default)s")
     add("--ways", default="full,lora", help="default %(default)s")
     add("--steps", type=int, default=120, help="default %(default)s")
-    add("--rank", type=int, default=8, help="of the adapters; default %(default)s")
-    add("--facts", type=int, default=14, help="of each of three kinds; default %(default)s")
-    add("--questions", type=int, default=3, help="for the command; default %(default)s")
+    add("--rank", type=int, default=8, help="rank of the adapters; default %(default)s")
+    add("--facts", type=int, default=14, help="facts of each of three kinds; default %(default)s")
+    add("--questions", type=int, default=3, help="questions for the command; default %(default)s")
     return parser
 
 
 def ask(
     model: Path, questions: Sequence[Question], backends: Sequence[str], some: int
 ) -> dict[str, Any]:
-    """Answers of the command on each backend to some questions, and of the first to all."""
+    """Ask the command some questions on each backend, and the first backend all of them."""
     chosen = questions[:: len(questions) // some][:some]
     answers = {
         backend: [_chat(model, backend, question) for question in chosen] for backend in backends
@@ -108,7 +108,7 @@ def _chat(model: Path, backend: str, question: Question) -> dict[str, Any]:
 
 
 def right(model: Path, backend: str, questions: Sequence[Question]) -> int:
-    """How many of the questions a backend answers with the word that was taught."""
+    """The number of questions that a backend answers with the word it was taught."""
     loaded, options = load(model, backend=backend), GenerationOptions(max_new_tokens=TOKENS)
     answers = ("".join(loaded.chat(question.prompt, options)) for question in questions)
     return sum(q.value in answer for q, answer in zip(questions, answers, strict=True))

@@ -1,9 +1,9 @@
-"""Pre-training here beside transformers on torch: the same model, weights, batches and optimizer.
+"""Compare pre-training with transformers on torch: same model, weights, batches and optimizer.
 
-`lmkernel pretrain` trains a new GPT-2 on Python's own help. transformers opens the weights that the
-run began with, is fed the run's batches in the run's order, and moves them by torch's AdamW under
-transformers' own schedule, with torch's clipping. Then both directions of the files: the checkpoint
-opens there, and what is trained on there for a few more steps opens here.
+`lmkernel pretrain` trains a new GPT-2 on Python's own help. transformers opens the initial weights
+of the run and trains them on the run's batches in the run's order, with torch's AdamW and clipping
+and its own schedule. Then files go both ways: the checkpoint opens there, and after a few more
+steps there it opens here.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ import transformers
 from harness import curve, lmkernel, say, session_of
 
 from lmkernel import load
-from lmkernel.cli.style import columns
+from lmkernel.results import columns
 
 if TYPE_CHECKING:
     from lmkernel.training.data import Batch, Batches
     from lmkernel.training.run.session import Session
 
 MORE = 5
-"""Steps that transformers goes on training what was trained here."""
+"""The number of steps that transformers trains our checkpoint further."""
 
 
 class Witness:
     """A model of transformers, trained as the settings of a run say.
 
     Args:
-        folder: of the weights to begin with.
-        session: the run.
+        folder: folder of the initial weights.
+        session: run whose settings and data it follows.
     """
 
     def __init__(self, folder: Path, session: Session) -> None:
@@ -46,10 +46,10 @@ class Witness:
         schedule, steps = self.settings.schedule, self.settings.training.steps
         if schedule.kind != "cosine" or self._adam.kind != "adamw":
             raise SystemExit(f"expected adamw and cosine, got {self._adam.kind}, {schedule.kind}")
-        made = transformers.get_cosine_with_min_lr_schedule_with_warmup(
+        scheduler = transformers.get_cosine_with_min_lr_schedule_with_warmup(
             self.optimizer, schedule.warmup, steps, min_lr_rate=schedule.floor
         )
-        self.share = made.lr_lambdas[0]
+        self.share = scheduler.lr_lambdas[0]
 
     @property
     def _adam(self) -> Any:
@@ -60,7 +60,7 @@ class Witness:
         return self._adam.beta1, self._adam.beta2
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Matrices decay; biases and normalisations do not."""
+        """Weight decay for matrices, none for biases and norms."""
         all_ = list(self.model.parameters())
         decay = self._adam.weight_decay
         return [
@@ -69,7 +69,7 @@ class Witness:
         ]
 
     def step(self, number: int, batch: Batch) -> float:
-        """One step, counted from 1; returns the loss before it."""
+        """Do one step, counted from 1, and return the loss before it."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.schedule.rate * self.share(number)
         self.optimizer.zero_grad()
@@ -87,7 +87,7 @@ class Witness:
         return sum(float(total) for total, _ in sums) / sum(count for _, count in sums)
 
     def _loss(self, batch: Batch) -> tuple[Any, int]:
-        """Total cross-entropy and the number of targets."""
+        """The total cross-entropy and the number of targets."""
         inputs, targets = (torch.tensor(batch[n], dtype=torch.long) for n in ("inputs", "targets"))
         logits = self.model(inputs).logits.flatten(0, 1)
         total = torch.nn.functional.cross_entropy(
@@ -97,7 +97,7 @@ class Witness:
 
 
 def main() -> None:
-    """Train twice, compare, print."""
+    """Train with both, compare, print."""
     args, options = _parser().parse_known_args()
     with tempfile.TemporaryDirectory() as place:
         run = args.out or Path(place) / "run"
@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def compare(run: Path, scratch: Path) -> dict[str, Any]:
-    """Losses of both, and how far logits are apart in both directions of the files."""
+    """Losses of both, and the largest differences of logits for files in both directions."""
     session = session_of(run)
     first = scratch / "first"
     first.mkdir()
@@ -140,7 +140,7 @@ def compare(run: Path, scratch: Path) -> dict[str, Any]:
 
 
 def exchange_files(model: Path, session: Session, folder: Path) -> dict[str, float]:
-    """Largest differences of logits: of our checkpoint opened there, of theirs opened here."""
+    """Open our checkpoint there and theirs here; returns the largest differences of logits."""
     batch = session.data.validation.at(0)["inputs"]
     goes_on = Witness(model, session)
     there = _apart(model, goes_on.model, batch, session)
@@ -161,15 +161,15 @@ def _apart(folder: Path, theirs: Any, batch: np.ndarray[Any, Any], session: Sess
 
 
 def table(result: dict[str, Any]) -> str:
-    """The result for people."""
+    """The result as a table."""
     ours, theirs = (np.array(result["train"][who]) for who in ("ours", "theirs"))
     worst = float(np.abs(ours / theirs - 1).max())
-    judged = result["validation"]
+    validation = result["validation"]
     rows = [["step", f"lmkernel {result['backend']}", "transformers"]]
     chosen = sorted({1, *range(25, len(ours), 25), len(ours)})
     rows += [[str(n), f"{ours[n - 1]:.6f}", f"{theirs[n - 1]:.6f}"] for n in chosen]
-    rows += [["validation", f"{judged['ours']:.6f}", f"{judged['theirs']:.6f}"]]
-    apart = judged["ours"] / judged["theirs"] - 1
+    rows += [["validation", f"{validation['ours']:.6f}", f"{validation['theirs']:.6f}"]]
+    apart = validation["ours"] / validation["theirs"] - 1
     logits = ", ".join(f"{name} {value:.2g}" for name, value in result["logits"].items())
     return "\n".join(
         [

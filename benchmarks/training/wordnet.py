@@ -1,8 +1,8 @@
-"""A labelled set out of WordNet 3.0: which of eight kinds a noun belongs to, by its gloss.
+"""Make labelled examples from WordNet 3.0: the gloss of a noun, and which of eight kinds it is.
 
-Reads ``data.noun`` as Debian's package ``wordnet-base`` carries it. Field 2 of a line is the
-lexicographer's file that the noun comes from (wndb(5WN), lexnames(5WN)); its gloss follows ``|``,
-up to the first example. Glosses that several nouns share count once.
+Reads ``data.noun`` as in Debian's package ``wordnet-base``. Field 2 of a line is the
+lexicographer's file that the noun comes from (wndb(5WN), lexnames(5WN)); the gloss stands between
+``|`` and the first example. A gloss that several nouns share counts once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LABELS: Mapping[int, str] = MappingProxyType(
     }
 )
 EACH, TEST = 1250, 2000
-"""Glosses of each kind at most, and how many of all are for the test."""
+"""The most glosses of each kind, and the size of the test set."""
 
 Pair = tuple[str, str]
 
@@ -50,8 +50,8 @@ def main() -> None:
     args = parser.parse_args()
     lines = _lines(args.source)
     train, test = draw_examples(lines)
-    tested = {text for text, _ in test}
-    texts = sorted({text for _, text in glosses(lines)} - tested)
+    test_texts = {text for text, _ in test}
+    texts = sorted({text for _, text in glosses(lines)} - test_texts)
     args.out.mkdir(parents=True, exist_ok=True)
     for name, pairs in (("train", train), ("test", test)):
         _write(args.out / f"{name}.jsonl", [{"text": t, "label": label} for t, label in pairs])
@@ -74,7 +74,7 @@ def _lines(source: Path) -> list[str]:
 
 
 def glosses(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """(lexicographer's file, gloss) of every noun; lines of the licence begin with a blank."""
+    """The (lexicographer's file, gloss) of every noun; lines of the licence begin with a blank."""
     for line in lines:
         head, _, gloss = line.partition(" | ")
         if not line.startswith(" "):
@@ -82,18 +82,18 @@ def glosses(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 
 def draw_examples(lines: Sequence[str]) -> tuple[list[Pair], list[Pair]]:
-    """(gloss, label) to train on and to test on, drawn from the eight kinds."""
+    """Draw (gloss, label) from the eight kinds, for training and for the test."""
     known: dict[str, str] = {}
     for number, gloss in glosses(lines):
         if number in LABELS:
             known.setdefault(gloss, LABELS[number])
     counts: Counter[str] = Counter()
-    kept = []
+    chosen = []
     for gloss, label in _shuffle(list(known.items()), "wordnet.choice"):
         counts[label] += 1
         if counts[label] <= EACH:
-            kept.append((gloss, label))
-    mixed = _shuffle(kept, "wordnet.split")
+            chosen.append((gloss, label))
+    mixed = _shuffle(chosen, "wordnet.split")
     return mixed[TEST:], mixed[:TEST]
 
 

@@ -1,8 +1,8 @@
 """What every worker shares: the task from the command line, warm-up, repeats, one JSON line.
 
-A contestant hands in two functions. ``decode(prompts, count)`` returns the seconds that the tokens
+A contestant supplies two functions. ``decode(prompts, count)`` returns the seconds that the tokens
 after the first one took, and all new tokens; ``prefill(prompt)`` returns the seconds until the
-first token. This module alone decides how often they are called, so it is the same for all.
+first token. Only this module calls them, so the number of calls is the same for all.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Task:
     """What to measure, as the driver wrote it.
 
     Args:
-        model: a folder in Hugging Face's layout.
-        variant: which way of running, in the worker's own words.
-        metrics: some of ``decode1``, ``decode8``, ``prefill``.
+        model: folder in Hugging Face's layout.
+        variant: way of running, in the worker's own words.
+        metrics: names, some of ``decode1``, ``decode8``, ``prefill``.
         prompts: token ids for each metric, ``(batch, time)``.
-        new_tokens: how many tokens a generation makes.
-        repeats: how often each metric is measured after its warm-up.
+        new_tokens: number of tokens that a generation makes.
+        repeats: number of measurements of each metric after its warm-up.
     """
 
     model: str

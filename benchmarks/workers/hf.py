@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Times:
-    """A streamer that keeps the ids of every step and when they came."""
+    """A streamer that notes the ids of every step and the time at which they came."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
@@ -34,7 +34,7 @@ class _Times:
         self.columns.append(value.reshape(-1).tolist())
 
     def end(self) -> None:
-        """Nothing is held back."""
+        """Part of a streamer's interface; there is nothing to flush."""
 
 
 class _Generate:

@@ -25,10 +25,10 @@ class _Training:
         config = GPT2Config(
             vocab_size=task.vocab,
             n_positions=task.time,
-            n_embd=task.width,
+            n_embd=task.hidden_size,
             n_layer=task.layers,
             n_head=task.heads,
-            n_inner=task.hidden,
+            n_inner=task.mlp_size,
             resid_pdrop=0.0,
             embd_pdrop=0.0,
             attn_pdrop=0.0,
@@ -37,7 +37,7 @@ class _Training:
         self.model = GPT2LMHeadModel(config).train()
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
-            lr=task.rate,
+            lr=task.learning_rate,
             betas=(task.beta1, task.beta2),
             eps=task.eps,
             weight_decay=task.decay,

@@ -26,15 +26,15 @@ def _compile_model(task: Task) -> Any:
         vocabulary_size=task.vocab,
         num_layers=task.layers,
         num_heads=task.heads,
-        hidden_dim=task.width,
-        intermediate_dim=task.hidden,
+        hidden_dim=task.hidden_size,
+        intermediate_dim=task.mlp_size,
         dropout=0.0,
         max_sequence_length=task.time,
         dtype="float32",
     )
     model = keras_hub.models.GPT2CausalLM(backbone, preprocessor=None)
     optimizer = keras.optimizers.AdamW(
-        task.rate,
+        task.learning_rate,
         weight_decay=task.decay,
         beta_1=task.beta1,
         beta_2=task.beta2,
@@ -51,7 +51,7 @@ def _features(inputs: Tokens) -> dict[str, Tokens]:
 
 
 class _Clock(keras.callbacks.Callback):
-    """Reads the mean loss since the epoch began, and makes a step's loss of it."""
+    """Times steps; takes a step's loss from Keras' mean over the epoch so far."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,9 +80,9 @@ def _fit(task: Task, model: Any) -> Curve:
 
 def _train_on_batches(task: Task, model: Any) -> Curve:
     def step(inputs: Tokens, targets: Tokens) -> float:
-        told = model.train_on_batch(_features(inputs), targets, return_dict=True)
-        model.reset_metrics()  # else it tells the mean since the beginning
-        return float(told["loss"])
+        metrics = model.train_on_batch(_features(inputs), targets, return_dict=True)
+        model.reset_metrics()  # else it returns the mean since the beginning
+        return float(metrics["loss"])
 
     return time_steps(task, step)
 

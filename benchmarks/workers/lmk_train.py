@@ -1,4 +1,4 @@
-"""lmkernel's trainer on one backend; the variant is its name, with ``-bfloat16`` for mixed."""
+"""lmkernel's trainer on one backend; ``-bfloat16`` after its name means mixed precision."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ PACKAGES = {"tensorflow": "tensorflow-cpu" if sys.platform == "linux" else "tens
 
 
 def _model(task: Task) -> ModelConfig:
-    attention = AttentionConfig(width=task.width, heads=task.heads, bias=True, out_bias=True)
-    mlp = MlpConfig(hidden=task.hidden, activation="gelu_tanh", gated=False, bias=True)
+    attention = AttentionConfig(width=task.hidden_size, heads=task.heads, bias=True, out_bias=True)
+    mlp = MlpConfig(hidden=task.mlp_size, activation="gelu_tanh", gated=False, bias=True)
     return ModelConfig(
         embedding=EmbeddingConfig(
-            width=task.width, vocab=task.vocab, positions="learned", context=task.time
+            width=task.hidden_size, vocab=task.vocab, positions="learned", context=task.time
         ),
         decoder=TransformerConfig(
-            width=task.width,
+            width=task.hidden_size,
             layers=task.layers,
             attention=attention,
             mlp=mlp,
             norm=NormConfig(kind="layer"),
             causal=True,
         ),
-        head=HeadConfig(width=task.width, size=task.vocab, tied=True),
+        head=HeadConfig(width=task.hidden_size, size=task.vocab, tied=True),
         context=task.time,
     )
 
@@ -61,7 +61,7 @@ class _Training:
             optimizer=OptimizerConfig(
                 beta1=task.beta1, beta2=task.beta2, eps=task.eps, weight_decay=task.decay
             ),
-            schedule=ScheduleConfig(rate=task.rate),
+            schedule=ScheduleConfig(rate=task.learning_rate),
             steps=1000,
             policy=PrecisionPolicy(compute="bfloat16" if narrow else "float32"),
             clip=task.clip,
@@ -74,8 +74,8 @@ class _Training:
     def step(self, inputs: Tokens, targets: Tokens) -> float:
         """The loss of one step."""
         batch = {"inputs": inputs, "targets": targets}
-        self.state, told = self.trainer.step(self.state, [batch])
-        return told.loss
+        self.state, metrics = self.trainer.step(self.state, [batch])
+        return metrics.loss
 
 
 def main() -> None:

@@ -1,8 +1,7 @@
 """What every training worker shares: the task, the data, which steps count, one JSON line.
 
-Constraint: tokens are random, but not equally likely: token t comes about as often as 1 / (t + 1),
-so that there is something to learn, the same for all. The batch is on the host when the clock
-starts, and the loss is when it stops.
+Constraints: token t comes about as often as 1 / (t + 1), so that there is something to learn, the
+same for all. The clock starts with the batch on the host and stops with the loss on the host.
 """
 
 from __future__ import annotations
@@ -35,24 +34,24 @@ class Task:
     """What to train, as the driver wrote it.
 
     Args:
-        variant: which way of running, in the worker's own words.
-        steps: how many are timed, after those that compile.
-        layers, width, heads, hidden, vocab: the model.
-        batch, time: rows, and tokens in each.
-        rate, beta1, beta2, eps, decay: AdamW.
-        clip: the largest global norm of the gradient.
+        variant: way of running, in the worker's own words.
+        steps: number of timed steps, after those that compile.
+        layers, hidden_size, heads, mlp_size, vocab: shape of the model.
+        batch, time: number of rows, and tokens in each.
+        learning_rate, beta1, beta2, eps, decay: settings of AdamW.
+        clip: largest global norm of the gradient.
     """
 
     variant: str
     steps: int
     layers: int
-    width: int
+    hidden_size: int
     heads: int
-    hidden: int
+    mlp_size: int
     vocab: int
     batch: int
     time: int
-    rate: float
+    learning_rate: float
     beta1: float
     beta2: float
     eps: float
@@ -82,7 +81,7 @@ def batches(task: Task) -> list[tuple[Tokens, Tokens]]:
 
 
 def time_steps(task: Task, step: Callable[[Tokens, Tokens], float]) -> Curve:
-    """Run every step; ``step`` returns the loss as a number."""
+    """Time every step; ``step`` returns the loss as a number."""
     curve = Curve()
     for inputs, targets in batches(task):
         start = time.perf_counter()

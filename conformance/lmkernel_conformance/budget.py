@@ -35,7 +35,7 @@ ORDERS = 16
 @final
 @dataclass(frozen=True)
 class Measurement:
-    """How far one result is from its reference, at its worst element.
+    """The error of one result, at its worst element.
 
     Args:
         ulps: the error, in units in the last place of the reference.
@@ -49,7 +49,7 @@ class Measurement:
 @final
 @dataclass(frozen=True)
 class Budget:
-    """What one result should be, and how far it may be from it.
+    """The correct result, and the error that is allowed.
 
     Args:
         reference: the correct result, in float64.
@@ -77,9 +77,7 @@ class Budget:
         # is taken per element, and never below the smallest normal number: hardware may flush what
         # is smaller to zero, and that is no mistake of a backend.
         allowed = FACTOR * self.honest + np.maximum(self.floor * ulp, self.precision.tiny)
-        with np.errstate(
-            over="ignore"
-        ):  # an exact budget allows next to nothing: dividing overflows
+        with np.errstate(over="ignore"):  # where next to nothing is allowed
             shares, units = error / allowed, error / ulp
         if not want.size:
             return Measurement(0.0, 0.0)

@@ -7,24 +7,23 @@ folder. Exit code 0 means that nothing failed; the verdict says whether that is 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
+from lmkernel.cli.style import painter
 from lmkernel.errors import InputError, MissingDependencyError
 from lmkernel_conformance.levels import LEVELS, PROFILES
 
 if TYPE_CHECKING:
     import argparse
 
-    from lmkernel.plugins import BackendSpec
-    from lmkernel_conformance.isolation.session import Answer, Plan
+    from lmkernel.plugins import Registry
+    from lmkernel_conformance.isolation.session import Plan
 
 __all__ = ["Certify"]
 
-_MOST_JOBS = 4
 _EXAMPLES = 100
 
 
@@ -53,7 +52,12 @@ class Certify(Command):
             help="folder for certificate, page, JUnit XML, badge; file for the self-test's page",
         )
         add("--json", action="store_true", help="print the certificate")
-        add("--jobs", type=int, default=_jobs(), help="processes at a time (default: %(default)s)")
+        add(
+            "--jobs",
+            type=int,
+            default=usual_jobs(),
+            help="processes at a time (default: %(default)s)",
+        )
         add("--limit", type=float, default=240.0, help="seconds for one case (default: 240)")
         add("--explore", type=int, metavar="N", help="instead: search N examples of each operation")
         add("--seed", type=int, help="with --explore: that of an earlier search")
@@ -65,6 +69,9 @@ class Certify(Command):
         """Certify, explore, verify or test the suite itself; the code is 0 if nothing failed."""
         if args.verify is not None:
             return _verify(args.verify)
+        from lmkernel_conformance.verb import usual_jobs
+
+        args.jobs = usual_jobs() if args.jobs is None else args.jobs
         if args.jobs < 1 or args.limit <= 0:
             raise InputError("certify: expected --jobs of at least 1 and a --limit above 0")
         if args.self_test:
@@ -73,14 +80,10 @@ class Certify(Command):
             raise InputError(
                 "certify: expected the name of a backend, --verify FILE or --self-test"
             )
-        spec = self.registry.select_backend(args.backend)
+        self.registry.select_backend(args.backend)
         if args.explore is not None or args.seed is not None:
             return _explore(_plan(args), args.explore, args.seed)
-        return _certify(args, spec)
-
-
-def _jobs() -> int:
-    return max(1, min(_MOST_JOBS, os.cpu_count() or 1))
+        return _certify(args, self.registry)
 
 
 def _plan(args: argparse.Namespace) -> Plan:
@@ -95,37 +98,25 @@ def _plan(args: argparse.Namespace) -> Plan:
     )
 
 
-def _certify(args: argparse.Namespace, spec: BackendSpec) -> int:
-    from lmkernel_conformance.certificate.artifacts import require_place, write_artifacts
-    from lmkernel_conformance.certificate.certification import Certification
-    from lmkernel_conformance.certificate.summary import summary
-    from lmkernel_conformance.manifest import read_manifest
+def _certify(args: argparse.Namespace, registry: Registry) -> int:
+    from lmkernel_conformance.verb import certify
 
-    seconds: dict[str, float] = {}
-    if args.out is not None:
-        require_place(args.out)
-    certificate = Certification(
-        spec=spec,
-        plan=_plan(args),
-        manifest=read_manifest(),
+    certificate = certify(
+        args.backend,
         profile=args.profile,
-        levels=tuple(args.level or ()),
+        level=args.level or (),
         smoke=args.smoke,
-        on_answer=lambda answer: _progress(answer, seconds),
-    ).run()
-    _clear()
-    if args.out is not None:
-        write_artifacts(certificate, seconds, args.out)
-    text = json.dumps(certificate, indent=2) if args.json else summary(certificate)
-    print(text)  # noqa: T201 - a command's results are printed
-    return int(certificate["verdict"] == "not certified")
-
-
-def _progress(answer: Answer, seconds: dict[str, float]) -> None:
-    """Note the duration of a case, and show a count on a terminal."""
-    name = f"{answer['case']}[{answer['dtype']}]"
-    seconds[name] = answer["seconds"]
-    _count(name, len(seconds))
+        device=args.device,
+        strict=args.strict,
+        jobs=args.jobs,
+        limit=args.limit,
+        out=args.out,
+        registry=registry,
+    )
+    text = certificate.text(painter(sys.stdout))
+    shown = json.dumps(certificate.json(), indent=2) if args.json else text
+    print(shown)  # noqa: T201 - a command's results are printed
+    return int(not certificate.passed)
 
 
 def _verify(path: Path) -> int:

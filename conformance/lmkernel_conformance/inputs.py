@@ -13,7 +13,7 @@ from lmkernel.random import normals, uniforms
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SEED", "normal", "parameters", "tokens", "uniform"]
+__all__ = ["normal", "parameters", "tokens", "uniform"]
 
 Host = Any
 

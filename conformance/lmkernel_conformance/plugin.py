@@ -12,7 +12,8 @@ def lmkernel_register_commands() -> list[CommandSpec]:
         CommandSpec(
             name="certify",
             load="lmkernel_conformance.cli:Certify",
-            contract="1.0",
+            call="lmkernel_conformance.verb:certify",
+            contract="1.2",
             help="test a backend against the contract, case by case",
         ),
         CommandSpec(

@@ -13,7 +13,6 @@ import pickle
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import native_probes as probes
@@ -21,13 +20,16 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from vocabulary_samples import byte_level
 
 import lmkernel
 from lmkernel.plugins.registry import default_registry
 from lmkernel.plugins.specs import BackendSpec
+from lmkernel.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 VOCAB, BATCH, TIME = 101, 4, 9
 LENGTHS = np.array([9, 4, 7, 1])
@@ -104,7 +106,7 @@ def theirs(model: Any, batch: probes.Batch, step: Callable[..., Any]) -> probes.
 
 
 def adamw(parameters: Any) -> Any:
-    return torch.optim.AdamW(parameters, lr=probes.RATE, eps=probes.EPS, weight_decay=0.1)
+    return torch.optim.AdamW(parameters, **probes.ADAMW)
 
 
 def sgd(parameters: Any) -> Any:
@@ -301,12 +303,52 @@ def test_training_drops_by_the_generator_of_torch(module: Any, witness: Witness)
     assert torch.equal(logits(module.eval(), witness), expected)
 
 
+def test_a_step_is_compiled_as_a_whole(module: Any, witness: Witness) -> None:
+    compiled = torch.compile(module.train(), backend="aot_eager", fullgraph=True)
+    torch.manual_seed(3)
+    first, second = logits(compiled, witness), logits(compiled, witness)
+    torch.manual_seed(3)
+    assert torch.equal(logits(compiled, witness), first)
+    assert torch.equal(first, second) != drops(witness)
+    first.sum().backward()
+    assert all(p.grad is not None for p in module.parameters())
+
+
+def test_a_program_is_exported_for_any_batch(module: Any) -> None:
+    ids = torch.tensor(TOKENS)
+    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("time", max=20)}
+    exported = torch.export.export(module, (ids,), dynamic_shapes={"input_ids": sizes}).module()
+    few = ids[:2, :5]
+    torch.testing.assert_close(exported(few), module(few))
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # torch has no rule for batches
+def test_gradients_are_taken_for_each_example(module: Any) -> None:
+    ids = torch.tensor(TOKENS[:, :1])
+    params = {name: p.detach() for name, p in module.named_parameters()}
+
+    def total(params: Any, row: Any) -> Any:
+        return torch.func.functional_call(module, params, (row[None],)).sum()
+
+    each = torch.func.vmap(torch.func.grad(total), (None, 0))(params, ids)
+    module(ids).sum().backward()
+    for name, parameter in module.named_parameters():
+        torch.testing.assert_close(each[name].sum(0), parameter.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_a_second_derivative_is_refused_rather_than_wrong(module: Any) -> None:
+    loss = module(torch.tensor(TOKENS)).sum()
+    slopes = torch.autograd.grad(loss, list(module.parameters()), create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        sum((g * g).sum() for g in slopes).backward()
+
+
 def test_what_was_trained_is_saved(module: Any, witness: Witness, tmp_path: Path) -> None:
+    Tokenizer(byte_level(), {"eos_token": "<|endoftext|>"}).save(witness.folder)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.mul_(0.9)
-        expected = logits(module, witness)
     model = lmkernel.load(witness.folder, backend="torch")
     model.save(tmp_path / "trained", module.host_values())
     again = lmkernel.load(tmp_path / "trained", backend="torch").as_module()
-    assert torch.equal(logits(again, witness), expected)
+    assert torch.equal(logits(again, witness), logits(module, witness))

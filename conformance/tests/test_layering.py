@@ -1,4 +1,4 @@
-"""What the suite may import."""
+"""The imports that the suite is allowed."""
 
 from __future__ import annotations
 

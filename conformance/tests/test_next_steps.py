@@ -46,7 +46,7 @@ def without(*names: str) -> Callable[[str, Any], Any]:
 
 
 def calls_of_level(level: str) -> set[str]:
-    """The operations that the cases of a level call, in the profile inference if it has cases there."""
+    """The operations that a level calls, in the profile inference unless that has none of it."""
     called = set()
 
     def recording(name: str, operation: Any) -> Any:

@@ -10,7 +10,7 @@ from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
 from lmkernel.config import PrecisionPolicy
 from lmkernel.errors import InputError
 from lmkernel.generation import GenerationOptions, TextGeneration, generate_steps, generate_tokens
-from lmkernel.generation.sampling import log_prob
+from lmkernel.generation.likelihood import log_prob
 from lmkernel.inspection.inputs import check_ids
 from lmkernel.model import Model
 from lmkernel.origin import open_files

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lmkernel.contract.capabilities import DType
     from lmkernel.contract.mandatory import Array, Tree
     from lmkernel.contract.optional import Ops
     from lmkernel.language_model import LanguageModel
@@ -81,7 +82,7 @@ def trainable_model(model: Model) -> Model:
     They are float32, or float64 in a model of float64; `native_outputs` casts them to the dtype of
     the computation, so that a model of 16-bit numbers is trained in mixed precision.
     """
-    wide = "float64" if model.policy.compute == "float64" else "float32"
+    wide: DType = "float64" if model.policy.compute == "float64" else "float32"
     if model.policy.params == wide:
         return model
     return Model(model.backend, model.config, replace(model.policy, params=wide))

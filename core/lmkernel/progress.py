@@ -104,7 +104,7 @@ def as_progress(value: ProgressLike) -> Progress:
     """What a caller passes as ``progress``, as a `Progress`.
 
     Raises:
-        InputError: it is none of those.
+        InputError: it is something else.
     """
     if isinstance(value, Progress):
         return value

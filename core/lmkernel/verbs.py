@@ -47,7 +47,7 @@ def certify(backend: str, *, registry: Registry | None = None, **options: Any) -
     Args:
         backend: its name.
         registry: plugins; by default all that is installed.
-        options: as `lmkernel_conformance.certify` takes them, such as ``smoke=True``,
+        options: as `lmkernel_conformance.verb.certify` takes them, such as ``smoke=True``,
             ``profile="inference"``, ``level=["operations"]``, ``jobs=2`` or ``out="folder"``.
 
     Returns:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import lmkernel
+from lmkernel.plugins import FamilySpec, default_registry
 from lmkernel.plugins.registry import DEFAULT_BACKEND
 
 ROOT = Path(lmkernel.__file__).parent
@@ -64,6 +65,77 @@ def test_core_never_branches_on_a_backends_name(path: Path) -> None:
 def test_the_check_itself_sees_branches() -> None:
     code = "if name == 'torch': pass\nx = {}['jax']\ny = {}.get('numpy')\nz = name in ('mlx',)\n"
     assert comparisons_with_names(ast.parse(code)) == [1, 2, 3, 4]
+
+
+# in the order in which one is built on another: a package imports from those before it
+ORDER = (
+    *("errors", "contract", "numerics", "random", "atomic", "progress", "settings", "results"),
+    *("plugins", "config", "interfaces", "composed", "parameters", "components", "factory"),
+    *("backend", "checkpoints", "tokenizers", "families", "gguf", "sources", "model", "generation"),
+    *("origin", "inspection", "native", "description", "language_model", "loading", "comparison"),
+    *("listing", "training", "verbs", "scaffolds", "cli"),
+)
+
+
+def package(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def imported_packages(tree: ast.Module, *, anywhere: bool) -> set[str]:
+    """What a module imports of the core: when it is imported, or at any time."""
+    nodes = list(ast.walk(tree)) if anywhere else list(tree.body)
+    names = {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module}
+    return {name.split(".")[1] for name in names if name.startswith("lmkernel.")}
+
+
+def test_every_package_has_its_place_in_the_order() -> None:
+    there = {package(path) for path in FILES} - {"__init__"}
+    assert there == set(ORDER)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_imports_what_is_built_on_it(path: Path) -> None:
+    if path == ROOT / "__init__.py":
+        return  # which names everything, and imports it when it is used
+    tree, own = ast.parse(path.read_text("utf-8")), ORDER.index(package(path))
+    above = {n for n in imported_packages(tree, anywhere=False) if ORDER.index(n) > own}
+    assert not above
+    assert package(path) == "cli" or "cli" not in imported_packages(tree, anywhere=True)
+
+
+def family_names(tree: ast.AST) -> list[int]:
+    """Lines with a family's name as a string of its own, which no sentence is."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in FAMILIES
+    ]
+
+
+FAMILIES = set(default_registry().all(FamilySpec))
+TOKENIZERS = ROOT / "gguf" / "tokenizer.py"  # GGUF calls kinds of tokenizers gpt2 and llama
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_family_is_named_in_its_own_room_alone(path: Path) -> None:
+    if package(path) != "families" and path != TOKENIZERS:
+        assert family_names(ast.parse(path.read_text("utf-8"))) == []
+
+
+def test_that_check_sees_a_name() -> None:
+    assert family_names(ast.parse("x = ('a', 'bert')\ny = {'llama': 1}\nz = 'a bert'")) == [1, 2]
+
+
+def test_few_signatures_carry_a_registry() -> None:
+    """A backend remembers where it was found, so that most code need not be told."""
+    carrying = [
+        f"{path.relative_to(ROOT)}:{node.name}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        and any(a.arg == "registry" for a in (*node.args.args, *node.args.kwonlyargs))
+    ]
+    assert len(carrying) <= 10, carrying
 
 
 def test_the_default_is_the_only_name() -> None:

@@ -42,7 +42,7 @@ from lmkernel_conformance.cases import (
     tutorial,
 )
 from lmkernel_conformance.cases.case import Case, Item, case, items
-from lmkernel_conformance.cases.trial import Trial, TrialCases, trial
+from lmkernel_conformance.cases.trial import TrialCases
 from lmkernel_conformance.levels import LEVELS, PROFILES
 
 if TYPE_CHECKING:
@@ -55,11 +55,8 @@ __all__ = [
     "PROFILES",
     "Case",
     "Item",
-    "Trial",
-    "TrialCases",
     "case",
     "items",
-    "trial",
 ]
 
 _MODULES = (

@@ -83,7 +83,7 @@ def _softmax(name: str, x: Host, axis: int) -> Trial:
 
 
 def _large() -> Host:
-    """Near ±1000 in every line of every axis."""
+    """Numbers near 1000, spread along every axis."""
     return uniform("softmax.large", 3, 4, 5, low=-3, high=3) + 1000.0
 
 

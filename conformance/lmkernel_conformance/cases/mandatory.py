@@ -32,13 +32,13 @@ def _unary(name: str, x: Host) -> Trial:
 
 @trial(id="exp")
 def exp() -> Trial:
-    """From small to large."""
+    """Arguments from very negative to very positive, without overflow."""
     return _unary("exp", np.array([-80.0, -9.5, -0.7, 0.3, 1.9, 12.25, 80.0]))
 
 
 @trial(id="log")
 def log() -> Trial:
-    """Near one it nears zero."""
+    """Arguments from tiny to huge, and near 1, where the result is near 0."""
     return _unary("log", np.array([1e-30, 0.02, 0.75, 1.5, 3.0, 1e6, 1e30]))
 
 
@@ -160,7 +160,7 @@ def slices() -> Trial:
 
 @trial(id="sum.axes")
 def sums() -> Trial:
-    """Each axis, kept or not."""
+    """Each axis, with and without ``keepdims``."""
     return _one(
         normal("sum", 3, 4, 5, shift=0.4),
         lambda o, x: [o.sum(x, 0), o.sum(x, 1, keepdims=True), o.sum(x, -1)],
@@ -170,7 +170,7 @@ def sums() -> Trial:
 
 @case(level="operations", id="sum.integers", dtypes=("float32",))
 def sums_of_integers(s: Subject) -> None:
-    """Integers add up as integers, along each axis, kept or not."""
+    """Integers add up as integers, along each axis, with and without ``keepdims``."""
     x = np.arange(-5, 19).reshape(2, 3, 4)
     native = s.array(x)
     s.equal("first", s.ops.sum(native, 0), x.sum(0), "int32")
@@ -180,7 +180,7 @@ def sums_of_integers(s: Subject) -> None:
 
 @trial(id="sum.long")
 def sum_long() -> Trial:
-    """Many numbers of one sign, where a sum one by one drifts."""
+    """Many numbers of one sign, where adding one by one drifts."""
     x = uniform("sum.long", 10007, low=0, high=1)
     return _one(x, lambda o, x: o.sum(x, 0), lambda ar, x: ar.sum(x, 0))
 
@@ -237,7 +237,7 @@ def take() -> Trial:
 
 @case(level="operations", id="max")
 def maxima(s: Subject) -> None:
-    """Each axis, kept or not; negative numbers."""
+    """Each axis, with and without ``keepdims``; negative numbers."""
     x = normal("max", 3, 4, 5, shift=-9)
     native, host = s.array(x), s.round(x)
     s.equal("first", s.ops.max(native, 0), host.max(0), s.dtype)

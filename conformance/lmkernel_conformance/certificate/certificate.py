@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lmkernel_conformance.certificate.known_failures import KnownFailure
     from lmkernel_conformance.manifest import Manifest
 
-__all__ = ["FORMAT", "about_backend", "complete", "verify"]
+__all__ = ["about_backend", "complete", "verify"]
 
 FORMAT = 1
 _MEMBERS = {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lmkernel_conformance.isolation.session import Answer, Plan
     from lmkernel_conformance.manifest import Key, Manifest
 
-__all__ = ["STRICT", "USUAL", "Certification"]
+__all__ = ["Certification"]
 
 _SEED_BITS = 32
 _FRESH_MARGIN = 4.0

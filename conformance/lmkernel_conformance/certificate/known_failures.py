@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lmkernel.plugins import BackendSpec
     from lmkernel_conformance.manifest import Key
 
-__all__ = ["FILE_NAME", "KnownFailure", "known_failures", "read_known_failures"]
+__all__ = ["KnownFailure", "known_failures", "read_known_failures"]
 
 FILE_NAME = "lmkernel_known_failures.toml"
 _TEXTS = ("case", "exception", "reason", "link")

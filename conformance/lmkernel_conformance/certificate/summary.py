@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.cli.style import paint
-from lmkernel.results import columns
+from lmkernel.results import Paint, columns, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["summary"]
+__all__ = ["level_rows", "summary"]
 
 _COLOURS = {"certified": "green", "passed in part": "yellow", "not certified": "red"}
 _MOST_REASONS = 20
 """How many reasons are printed; ``--json`` and ``--out`` give all of them."""
 
 
-def summary(certificate: Mapping[str, Any]) -> str:
-    """The lines that the command prints for a certificate."""
-    rows = certificate["cases"]
+def level_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
+    """A header, and a row of counts for each level."""
     head = ["LEVEL", "PASSED", "EXCUSED", "FAILED", "LARGEST SHARE OF A BUDGET"]
-    lines = [columns([head, *_counts(rows)]), *_failures(certificate)]
+    return [head, *_counts(certificate["cases"])]
+
+
+def summary(certificate: Mapping[str, Any], paint: Paint = plain) -> str:
+    """The lines that the command prints for a certificate."""
+    lines = [columns(level_rows(certificate)), *_failures(certificate)]
     lines += [certificate["next"]] if certificate["next"] else []
     verdict, backend = certificate["verdict"], certificate["backend"]["name"]
     words = {
@@ -32,7 +34,7 @@ def summary(certificate: Mapping[str, Any]) -> str:
         "not certified": f"{backend} is not certified for the profile {certificate['profile']}: "
         f"{len(certificate['reasons'])} reasons",
     }
-    return "\n".join([*lines, paint(words[verdict], _COLOURS[verdict], sys.stdout)])
+    return "\n".join([*lines, paint(words[verdict], _COLOURS[verdict])])
 
 
 def _counts(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lmkernel_conformance.manifest import Manifest
 
-__all__ = ["CERTIFIED", "IN_PART", "NOT_CERTIFIED", "WHOLE", "reasons", "verdict"]
+__all__ = ["CERTIFIED", "WHOLE", "reasons", "verdict"]
 
 CERTIFIED = "certified"
 IN_PART = "passed in part"

@@ -50,7 +50,7 @@ class Property:
     dtypes: tuple[str, ...] = BOTH
 
 
-def judge_example(subject: Subject, one: Property, drawn: Example) -> None:
+def judge_example(subject: Subject, prop: Property, drawn: Example) -> None:
     """Judge a backend on one example, with budgets of the example's own.
 
     Raises:
@@ -60,12 +60,12 @@ def judge_example(subject: Subject, one: Property, drawn: Example) -> None:
     own = replace(subject, known={})
     try:
         with np.errstate(all="ignore"):  # of what is unsuitable
-            one.check(own, drawn)
+            prop.check(own, drawn)
     finally:
         # In "finally", and so before a Discrepancy leaves: a failure beside budgets that are not
         # finite is no finding, since an honest implementation overflows on this example as well.
         if not all(_finite(limit) for found in own.known.values() for limit in found):
-            raise Unsuitable(f"{one.name}: honest results are not finite")
+            raise Unsuitable(f"{prop.name}: honest results are not finite")
 
 
 def _finite(limit: Any) -> bool:

@@ -110,13 +110,13 @@ def explore(
     chosen = secrets.randbits(_SEED_BITS) if seed is None else seed
     counts, findings = {}, []
     with _nowhere(), Judge(plan) as judge:
-        for one in properties:
-            search = _Search(one, judge)
+        for prop in properties:
+            search = _Search(prop, judge)
             if search.dtypes:
                 found = search.run(examples, chosen)
                 findings += [] if found is None else [found]
-            counts[one.name] = search.judged
-            on_progress(one.name, search.judged)
+            counts[prop.name] = search.count
+            on_progress(prop.name, search.count)
     return SearchResult(seed=chosen, asked=examples, examples=counts, findings=tuple(findings))
 
 
@@ -154,12 +154,12 @@ class _Enough(BaseException):
 class _Search:
     """The search of one property on one backend."""
 
-    def __init__(self, one: Property, judge: Judge) -> None:
-        self._property, self._judge = one, judge
+    def __init__(self, prop: Property, judge: Judge) -> None:
+        self._property, self._judge = prop, judge
         self._failing: Finding | None = None
         self._restarts = judge.restarts
-        self.dtypes = [dtype for dtype in one.dtypes if dtype in judge.dtypes]
-        self.judged = 0
+        self.dtypes = [dtype for dtype in prop.dtypes if dtype in judge.dtypes]
+        self.count = 0
 
     def run(self, examples: int, seed: int) -> Finding | None:
         """The smallest failing example, or None."""
@@ -188,7 +188,7 @@ class _Search:
         # Hypothesis runs a failing example again before it reports it. If that passes, the backend
         # does not give the same result twice, which is a finding as well.
         except errors.Flaky:
-            return self._sometimes()
+            return self._flaky_finding()
         except errors.Unsatisfiable:
             return None
         return None
@@ -201,7 +201,7 @@ class _Search:
         answer = self._judge.ask(self._property.name, dtype, drawn)
         if answer.get("exception") == "Unsuitable":
             hypothesis.reject()
-        self.judged += 1
+        self.count += 1
         # An operation that the backend declares unsupported is not a failure. The last failing
         # example that Hypothesis tries is the smallest one.
         if answer["outcome"] != "passed" and not answer.get("refused"):
@@ -211,7 +211,7 @@ class _Search:
             spent = self._judge.restarts - self._restarts
             raise _Enough if spent > _MOST_RESTARTS else _Failure
 
-    def _sometimes(self) -> Finding | None:
+    def _flaky_finding(self) -> Finding | None:
         """The failure that did not repeat."""
         found = self._failing
         return found and replace(found, message=f"{found.message} (not every time)")

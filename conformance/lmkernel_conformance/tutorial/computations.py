@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lmkernel_conformance.oracle.arithmetic import Arithmetic
     from lmkernel_conformance.subject import Subject
 
-__all__ = ["compute", "define", "embedding", "network", "weigh"]
+__all__ = ["compute", "define"]
 
 Host = Any
 Inputs = "Mapping[str, Any]"

@@ -15,14 +15,14 @@ import numpy as np
 from lmkernel.config import EmbeddingConfig, FeedForwardConfig, ModelConfig
 from lmkernel.interfaces import LossConfig
 from lmkernel.training.config import OptimizerConfig, ScheduleConfig, TrainerConfig
-from lmkernel.training.data.arrays import ArrayBatches
+from lmkernel.training.data import ArrayBatches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lmkernel.training.data import Batches
 
-__all__ = ["PROGRAMS", "SEED", "TABLE", "Program", "trainer_config"]
+__all__ = ["PROGRAMS", "SEED", "Program", "trainer_config"]
 
 SEED = 42
 TABLE = ((0.0, 0.0, 0.0), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), (0.7, 0.8, 0.9))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lmkernel.plugins import Registry
     from lmkernel_conformance.tutorial.examples import Example
 
-__all__ = ["Reference", "compute_examples"]
+__all__ = ["Reference"]
 
 
 @final

@@ -1,4 +1,4 @@
-"""Mechanical mutants: what is changed, how it is put in and taken out, and what is left alone."""
+"""Mechanical mutants: what is changed, how one is installed and removed, what is left alone."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_every_equivalent_fits_a_mutant(mutants: dict[str, Change]) -> None:
     assert unmatched_entries(read_equivalents().values(), mutants.values()) == []
 
 
-def test_an_equivalent_that_fits_nothing_is_told(mutants: dict[str, Change]) -> None:
+def test_an_equivalent_that_fits_no_mutant_is_reported(mutants: dict[str, Change]) -> None:
     first = next(iter(mutants.values()))
     gone, other = Equivalent("no/such.py:f:term.1", "x", "y"), Equivalent(first.id, "x", "y")
     lines = unmatched_entries([gone, other], mutants.values())

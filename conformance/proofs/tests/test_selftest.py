@@ -1,4 +1,4 @@
-"""What the handwritten mutants say of themselves; `lmkernel certify --self-test` judges them."""
+"""What handwritten mutants declare; `lmkernel certify --self-test` judges whether it is true."""
 
 from __future__ import annotations
 

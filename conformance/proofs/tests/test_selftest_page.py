@@ -1,4 +1,4 @@
-"""The page of the kill matrix is of the mutants that there are."""
+"""The page of the kill matrix lists the mutants that exist."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def test_every_handwritten_mutant_is_on_the_page() -> None:
 
 def test_every_mechanical_mutant_is_counted_on_the_page() -> None:
     rows = re.findall(r"^\| `([^`]+)` \| (\d+) ", _section("Mechanical mutants"), re.MULTILINE)
-    made = changes()
-    expected = Counter(c.source.label for c in made) + Counter(c.mutator for c in made)
+    mutants = changes()
+    expected = Counter(c.source.label for c in mutants) + Counter(c.mutator for c in mutants)
     assert {name: int(count) for name, count in rows} == dict(expected)
 
 

@@ -1,4 +1,4 @@
-"""The parts of the self-test: processes, lines, limits, verdicts, and that it can fail."""
+"""The parts of the self-test: processes, lines, limits, verdicts; and that it can fail."""
 
 from __future__ import annotations
 
@@ -105,7 +105,9 @@ def test_a_number_of_a_module_affects_what_reads_it() -> None:
 
 
 def test_lower_levels_and_quick_cases_come_first() -> None:
-    own = measure_baseline(2, _quiet, [r for r in runs() if "/silu" in r.case or "/swiglu" in r.case])
+    own = measure_baseline(
+        2, _quiet, [r for r in runs() if "/silu" in r.case or "/swiglu" in r.case]
+    )
     order = [(LEVELS.index(run.level), found.seconds) for run, found in own.measurements.items()]
     assert order == sorted(order)
     assert {run.base for run in own.measurements} <= set(BASES)
@@ -174,7 +176,9 @@ def test_a_suite_that_does_not_look_lets_mutants_live(few: Baseline) -> None:
 
 def test_a_suite_whose_cases_look_away_lets_mutants_live() -> None:
     """`compile` is reached through operations whose values nobody compares."""
-    own = measure_baseline(1, _quiet, [r for r in runs() if r.case == "operations/overrides.are_tried"])
+    own = measure_baseline(
+        1, _quiet, [r for r in runs() if r.case == "operations/overrides.are_tried"]
+    )
     chosen = _changes_of("composed/activation.py:silu")
     assert not [v for v in _verdicts(own, chosen).values() if v.state == "killed"]
 

@@ -1,4 +1,4 @@
-"""The self-test as a whole, on a suite of a few cases: progress, document, text, page."""
+"""The self-test as a whole, on a suite of two cases: progress, JSON, text, page."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def test_what_two_cases_can_kill_they_kill(report: Report) -> None:
     assert own["silu"].state == "killed"
 
 
-def test_the_document_is_json_and_holds_every_mutant(report: Report) -> None:
-    document = json.loads(json.dumps(report.as_dict))
-    assert [entry["id"] for entry in document["handwritten"]] == list(_MUTANTS)
-    assert len(document["mechanical"]) == len(report.mechanical)
-    assert document["passed"] is False
+def test_the_report_is_json_and_holds_every_mutant(report: Report) -> None:
+    entries = json.loads(json.dumps(report.as_dict))
+    assert [entry["id"] for entry in entries["handwritten"]] == list(_MUTANTS)
+    assert len(entries["mechanical"]) == len(report.mechanical)
+    assert entries["passed"] is False
 
 
 def test_the_summary_counts(report: Report) -> None:

@@ -28,7 +28,7 @@ BOTH_ROUND = 2.0
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_hash_is_told_by_the_errata(name: str) -> None:
+def test_hash_is_in_the_errata(name: str) -> None:
     read_errata().check(name, read_vectors(name)[HASH])
 
 
@@ -72,24 +72,24 @@ def test_oracle_agrees_with_what_a_library_gave(name: str) -> None:
 
 
 def _copy(folder: Path, name: str) -> dict[str, object]:
-    document: dict[str, object] = json.loads((FOLDER / name).read_text("utf-8"))
-    (folder / name).write_text(json.dumps(document), "utf-8")
-    return document
+    vectors: dict[str, object] = json.loads((FOLDER / name).read_text("utf-8"))
+    (folder / name).write_text(json.dumps(vectors), "utf-8")
+    return vectors
 
 
 def test_edited_file_is_refused(tmp_path: Path) -> None:
-    document = _copy(tmp_path, "oracle.json")
-    document["maker"] = "somebody else"
-    (tmp_path / "oracle.json").write_text(json.dumps(document), "utf-8")
+    vectors = _copy(tmp_path, "oracle.json")
+    vectors["maker"] = "somebody else"
+    (tmp_path / "oracle.json").write_text(json.dumps(vectors), "utf-8")
     with pytest.raises(CheckpointError) as error:
         read_vectors("oracle.json", tmp_path)
-    message = f"{tmp_path / 'oracle.json'}: expected sha256 {document[HASH]} of its content, got "
-    assert str(error.value) == message + fingerprint(document)
+    message = f"{tmp_path / 'oracle.json'}: expected sha256 {vectors[HASH]} of its content, got "
+    assert str(error.value) == message + fingerprint(vectors)
 
 
-def test_sealed_anew_it_is_not_told_by_the_errata(tmp_path: Path) -> None:
-    document = {**_copy(tmp_path, "oracle.json"), "maker": "somebody else"}
-    (tmp_path / "oracle.json").write_text(json.dumps(with_hash(document)), "utf-8")
+def test_a_file_with_a_new_hash_is_refused_by_the_errata(tmp_path: Path) -> None:
+    vectors = {**_copy(tmp_path, "oracle.json"), "maker": "somebody else"}
+    (tmp_path / "oracle.json").write_text(json.dumps(with_hash(vectors)), "utf-8")
     got = read_vectors("oracle.json", tmp_path)[HASH]
     with pytest.raises(CheckpointError, match=rf"^oracle.json: expected sha256 [0-9a-f]+.*{got}"):
         read_errata().check("oracle.json", got)
@@ -97,8 +97,8 @@ def test_sealed_anew_it_is_not_told_by_the_errata(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [{"format": 2}, {"date": "today"}])
 def test_another_form_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    document = {**_copy(tmp_path, "oracle.json"), **change}
-    (tmp_path / "oracle.json").write_text(json.dumps(document), "utf-8")
+    vectors = {**_copy(tmp_path, "oracle.json"), **change}
+    (tmp_path / "oracle.json").write_text(json.dumps(vectors), "utf-8")
     with pytest.raises(
         CheckpointError, match=r"oracle\.json: expected format 1 with format, maker"
     ):

@@ -1,4 +1,4 @@
-"""What an order of summation changes, and what it must not: ends of ranges, NumPy's own order."""
+"""What another order of summation changes, and what it must leave as it is."""
 
 from __future__ import annotations
 

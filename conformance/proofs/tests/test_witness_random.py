@@ -1,4 +1,4 @@
-"""The random bits against a generator in Python's integers, which known answers judge."""
+"""Random bits against a generator over Python's integers, itself held to published answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No formula of the oracle is without a witness, and none is claimed that is not there."""
+"""Every formula of the oracle has a witness, and every witness that is listed exists."""
 
 from __future__ import annotations
 

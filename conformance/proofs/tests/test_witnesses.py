@@ -1,6 +1,6 @@
-"""Every formula of the oracle against its second witness, values and derivatives.
+"""Every formula of the oracle against its second witness: values and derivatives.
 
-The bounds are those stored with the reference vectors; they follow from the witness alone.
+The allowances are stored with the reference vectors and follow from the witness alone.
 """
 
 from __future__ import annotations

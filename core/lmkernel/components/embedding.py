@@ -94,7 +94,7 @@ class TokenEmbedding(Embedding):
 
 @final
 class VectorEmbedding(Embedding):
-    """The inputs are the vectors, as in the document's programs."""
+    """The inputs are the vectors, as in the tutorial's programs."""
 
     @classmethod
     def build(cls, factory: Factory, config: EmbeddingConfig) -> Self:

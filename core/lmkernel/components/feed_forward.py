@@ -1,4 +1,4 @@
-"""Dense layers, one after the other: the document's encoder and decoder (section 2.4)."""
+"""Dense layers, one after the other: the tutorial's encoder and decoder (section 2.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The losses of the document's section 3.2, as totals and counts."""
+"""The losses of the tutorial's section 3.2, as totals and counts."""
 
 from __future__ import annotations
 

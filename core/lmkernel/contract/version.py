@@ -11,7 +11,7 @@ from lmkernel.errors import ContractVersionError
 
 __all__ = ["CONTRACT_VERSION", "check_contract"]
 
-CONTRACT_VERSION = "1.1"
+CONTRACT_VERSION = "1.2"
 
 
 def check_contract(what: str, declared: str) -> None:

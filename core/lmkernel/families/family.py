@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lmkernel.config import HeadConfig, ModelConfig
+    from lmkernel.families.gguf_architecture import GgufArchitecture
     from lmkernel.families.names import Rule
     from lmkernel.families.sizes import Sizes
-    from lmkernel.gguf.architecture import GgufArchitecture
     from lmkernel.plugins.registry import Registry
 
 __all__ = ["ACTIVATIONS", "Family", "HfConfig", "find_family", "name_of_activation"]

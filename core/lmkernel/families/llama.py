@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.families.gated import GatedFamily, Traits, decoder_of, read_gated, write_gated
-from lmkernel.gguf.architecture import GgufArchitecture
+from lmkernel.families.gguf_architecture import GgufArchitecture
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -34,5 +34,5 @@ class Llama(GatedFamily):
 
     def gguf(self) -> GgufArchitecture:
         return GgufArchitecture(
-            class_name="LlamaForCausalLM", permuted=True, flags=("attention_bias", "mlp_bias")
+            class_name="LlamaForCausalLM", interleaved=True, flags=("attention_bias", "mlp_bias")
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.families.gated import GatedFamily, Traits, read_gated, write_gated
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.windows import one_window, written_window
-from lmkernel.gguf.architecture import GgufArchitecture
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -26,4 +26,4 @@ class Qwen2(GatedFamily):
         return {**write_gated(config, "qwen2", "Qwen2ForCausalLM"), **written_window(config)}
 
     def gguf(self) -> GgufArchitecture:
-        return GgufArchitecture(class_name="Qwen2ForCausalLM", biased=True)
+        return GgufArchitecture(class_name="Qwen2ForCausalLM", qkv_bias=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.families.gated import RULES, GatedFamily, Traits, decoder_of, read_gated, write_gated
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.names import Rule
 from lmkernel.families.windows import one_window, written_window
-from lmkernel.gguf.architecture import GgufArchitecture
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -53,5 +53,5 @@ class Qwen3(GatedFamily):
 
     def gguf(self) -> GgufArchitecture:
         return GgufArchitecture(
-            class_name="Qwen3ForCausalLM", normed=True, flags=("attention_bias",)
+            class_name="Qwen3ForCausalLM", qk_norm=True, flags=("attention_bias",)
         )

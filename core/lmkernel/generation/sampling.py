@@ -16,22 +16,12 @@ if TYPE_CHECKING:
 
     from lmkernel.generation.options import GenerationOptions
 
-__all__ = ["draw", "log_prob", "sample"]
+__all__ = ["draw", "sample"]
 
 
 def draw(seed: int, row: int, step: int) -> float:
     """The uniform number in [0, 1) of one row and step; the same on every backend."""
     return float(uniforms(seed, f"sample.{row}.{step}", 1)[0])
-
-
-def log_prob(logits: NDArray[Any], token: int) -> float:
-    """The natural log-probability of a token under ``logits (vocab,)``.
-
-    The exponentials are in the dtype of the logits, whose own error is no smaller; their sum is in
-    float64.
-    """
-    shifted = logits - logits.max()
-    return float(shifted[token]) - float(np.log(np.exp(shifted).sum(dtype=np.float64)))
 
 
 def sample(

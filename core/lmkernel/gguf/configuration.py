@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from lmkernel.gguf.architecture import GgufArchitecture
+    from lmkernel.families.gguf_architecture import GgufArchitecture
     from lmkernel.gguf.file import GgufFile
 
 __all__ = ["gguf_config", "gguf_generation_config"]

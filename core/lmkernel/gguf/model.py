@@ -17,7 +17,7 @@ from lmkernel.plugins import FamilySpec
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lmkernel.gguf.architecture import GgufArchitecture
+    from lmkernel.families.gguf_architecture import GgufArchitecture
     from lmkernel.plugins.registry import Registry
 
 __all__ = ["open_gguf"]

@@ -1,7 +1,7 @@
 """The tensors of a GGUF file under their Hugging Face names.
 
 Quantised tensors are dequantised to float32 by ``gguf.quants`` when read. Of Llama, GGUF keeps the
-rows of the query and key weights permuted for rotary embedding on interleaved pairs; Hugging Face's
+rows of the query and key weights permuted for RoPE on interleaved pairs; Hugging Face's
 are for its two halves: row 2i+j of a head there is row i + j·width/2 here.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lmkernel.gguf.architecture import GgufArchitecture
+    from lmkernel.families.gguf_architecture import GgufArchitecture
 
 __all__ = ["GgufTensors"]
 
@@ -68,7 +68,7 @@ class GgufTensors(Tensors):
         self._file = file
         self._sources = dict(_names(config, own))
         heads = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}
-        self._heads = {role: int(config[key]) for role, key in heads.items() if own.permuted}
+        self._heads = {role: int(config[key]) for role, key in heads.items() if own.interleaved}
         for name, source in self._sources.items():
             if source not in file.tensors:
                 raise CheckpointError(f"{file.path}: tensor {source!r} is missing, for {name!r}")
@@ -106,9 +106,9 @@ class GgufTensors(Tensors):
 
 def _names(config: Mapping[str, Any], own: GgufArchitecture) -> Iterator[tuple[str, str]]:
     """Hugging Face's names and GGUF's, in the order of use."""
-    weights = [pair for pair in _LAYER.items() if own.normed or pair[1] not in _NORMS]
+    weights = [pair for pair in _LAYER.items() if own.qk_norm or pair[1] not in _NORMS]
     leaves = [(f"{ours}.weight", f"{theirs}.weight") for ours, theirs in weights]
-    if own.biased:
+    if own.qkv_bias:
         leaves += [(f"{ours}.bias", f"{theirs}.bias") for ours, theirs in weights if theirs in _QKV]
     yield "model.embed_tokens.weight", "token_embd.weight"
     for layer in range(config["num_hidden_layers"]):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.errors import InputError
-from lmkernel.generation.sampling import log_prob
+from lmkernel.generation.likelihood import log_prob
 from lmkernel.inspection.inputs import check_ids, prompt_ids
 from lmkernel.inspection.outputs import last_hidden
 

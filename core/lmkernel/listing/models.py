@@ -65,10 +65,10 @@ def models(*, registry: Registry | None = None) -> ModelList:
         registry: plugins; by default all that is installed.
     """
     from lmkernel.sources import known_models
-    from lmkernel.sources.store import pulled
+    from lmkernel.sources.store import pulled_models
 
     found = registry or default_registry()
-    known, there = known_models(found), pulled()
+    known, there = known_models(found), pulled_models()
     named = [_row(name, *served, there.get(name)) for name, served in known.items()]
     others = [_row(n, _source(n, found), "", f) for n, f in there.items() if n not in known]
     prefixes = (spec.prefix for spec in found.all(SourceSpec).values())

@@ -1,7 +1,7 @@
 """Settings in a TOML file: read into frozen dataclasses, set by flags, and written back.
 
 Constraints: every complaint names the file, the line, the key, what was expected and what came.
-What `written` writes, `read_settings` reads as an equal instance.
+What `to_toml` writes, `read_settings` reads as an equal instance.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lmkernel.errors import ConfigError
-from lmkernel.settings.lines import key_lines
-from lmkernel.settings.locations import Locations, dotted
+from lmkernel.settings.locations import Locations, dotted_key, key_lines
 from lmkernel.settings.reader import Reader
 from lmkernel.settings.text import toml_text
-from lmkernel.settings.types import NONE, field_types, members, shown
+from lmkernel.settings.types import NONE, field_types, members, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from os import PathLike
 
-    from lmkernel.settings.lines import KeyPath
+    from lmkernel.settings.locations import KeyPath
 
 __all__ = [
     "flat",
@@ -33,7 +32,7 @@ __all__ = [
     "parse_overrides",
     "read_settings",
     "settings_from",
-    "written",
+    "to_toml",
 ]
 
 _T = TypeVar("_T")
@@ -78,7 +77,7 @@ def load_settings(path: str | PathLike[str]) -> tuple[dict[str, Any], Locations]
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}, line {line}: expected UTF-8, {error.reason}") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}, {_malformed(str(error), text)}") from error
+        raise ConfigError(f"{path}, {_toml_complaint(str(error), text)}") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: expected TOML, got lists nested too deeply") from error
 
@@ -89,7 +88,7 @@ def settings_from(values: Mapping[str, Any], cls: type[_T], where: Locations | s
     Args:
         values: as `load_settings` or `merge` gives them; None is the same as ``"none"``.
         cls: see `read_settings`.
-        where: where they came from: what `load_settings` told, or a name such as ``"the flags"``.
+        where: where they came from: what `load_settings` gave, or a name such as ``"the flags"``.
 
     Raises:
         ConfigError: an unknown key, a wrong type, a missing key, or a value that a dataclass
@@ -102,7 +101,7 @@ def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
     """Values with others in their place, by dotted key such as ``"optimizer.rate"``; both stay.
 
     Raises:
-        ConfigError: a malformed key, or one that goes through what is no table.
+        ConfigError: a malformed key, or one that leads through a value that is not a table.
     """
     merged: dict[str, Any] = _copy(values)
     for key, value in overrides.items():
@@ -111,7 +110,7 @@ def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
         for table in tables:
             inner = inner.setdefault(table, {})
             if not isinstance(inner, dict):
-                raise ConfigError(f"{key}: expected {table} to be a table, got {shown(inner)}")
+                raise ConfigError(f"{key}: expected {table} to be a table, got {show(inner)}")
         inner[name] = value
     return merged
 
@@ -119,7 +118,7 @@ def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
     """Flags such as ``optimizer.rate=3e-4`` as values by dotted key; the last of a key holds.
 
-    The value is read as TOML, and as a string where it is none: ``data=texts/a.txt``.
+    The value is read as TOML, or as a string if it is not valid TOML: ``data=texts/a.txt``.
 
     Raises:
         ConfigError: no ``=``, or a malformed key.
@@ -129,11 +128,11 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"expected a setting of the form key=value, got {text!r}")
-        overrides[dotted(_key_path(key.strip()))] = _toml_value(value.strip())
+        overrides[dotted_key(_key_path(key.strip()))] = _toml_value(value.strip())
     return overrides
 
 
-def written(settings: object) -> str:
+def to_toml(settings: object) -> str:
     """The TOML text of a dataclass: every value, defaults too, so that it says exactly what ran.
 
     A None that is the field's default is left out; any other is ``"none"``.
@@ -170,7 +169,7 @@ def _toml_value(text: str) -> Any:
     return value
 
 
-def _malformed(complaint: str, text: str) -> str:
+def _toml_complaint(complaint: str, text: str) -> str:
     """What `tomllib` says, with the line in front."""
     at = _AT.fullmatch(complaint)
     if at is None:
@@ -208,6 +207,6 @@ def _leaves(value: Any, path: KeyPath) -> Iterable[tuple[str, Any]]:
         for name, one in value.items():
             yield from _leaves(one, (*path, name))
     elif isinstance(value, list):
-        yield dotted(path), ", ".join(map(str, value))
+        yield dotted_key(path), ", ".join(map(str, value))
     else:
-        yield dotted(path), value
+        yield dotted_key(path), value

@@ -1,7 +1,7 @@
 """A tree of plain values, such as a TOML file holds, turned into frozen dataclasses.
 
 Constraints: nothing is guessed and nothing ignored. A value has the type that its field declares
-(an integer is also a number); a union of dataclasses is told apart by the field ``kind``; the
+(an integer is also a number); the field ``kind`` says which dataclass of a union is meant; the
 string ``"none"`` is None where None is allowed, since TOML has no word for it.
 """
 
@@ -21,15 +21,14 @@ from lmkernel.settings.types import (
     describe,
     field_types,
     members,
-    required,
-    shown,
+    required_fields,
+    show,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lmkernel.settings.lines import KeyPath
-    from lmkernel.settings.locations import Locations
+    from lmkernel.settings.locations import KeyPath, Locations
 
 __all__ = ["Reader"]
 
@@ -69,10 +68,10 @@ class Reader:
         try:
             return cls(**given) if base is None else dataclasses.replace(base, **given)
         except (LmkernelError, ValueError) as error:
-            raise self._refused(error, cls, path) from error
+            raise self._refusal(error, cls, path) from error
 
     def value(self, hint: Any, value: Any, path: KeyPath, base: Any = None) -> Any:
-        """A value of a declared type; a table goes on from ``base``."""
+        """A value of a declared type; what a table leaves out is as in ``base``."""
         allowed = [one for one in members(hint) if one is not type(None)]
         if len(allowed) < len(members(hint)) and (value is None or value == NONE):
             return None
@@ -85,7 +84,7 @@ class Reader:
             read = self._attempt(one, value, path)
             if read is not None:
                 return read
-        raise self._wrong(hint, shown(value), path)
+        raise self._wrong_type(hint, show(value), path)
 
     def _check_names(
         self, cls: type, values: Mapping[str, Any], path: KeyPath, *, complete: bool
@@ -94,10 +93,10 @@ class Reader:
         hints = field_types(cls)
         for name in values:
             if name not in hints:
-                raise self._unknown(name, hints, path)
+                raise self._unknown_key(name, hints, path)
         for name in hints:
-            if not complete and name in required(cls) - values.keys():
-                raise self._wrong(hints[name], "no such key", (*path, name))
+            if not complete and name in required_fields(cls) - values.keys():
+                raise self._wrong_type(hints[name], "no such key", (*path, name))
 
     def _attempt(self, hint: Any, value: Any, path: KeyPath) -> Any:
         try:
@@ -106,7 +105,7 @@ class Reader:
             return None
 
     def _single(self, hint: Any, value: Any, path: KeyPath, base: Any = None) -> Any:
-        """A value of a type that is no union."""
+        """A value of a type that is not a union."""
         origin = typing.get_origin(hint) or hint
         if hint is Any:
             return value
@@ -121,55 +120,57 @@ class Reader:
             each = (typing.get_args(hint) or (str, Any))[1]
             return {name: self.value(each, one, (*path, name)) for name, one in value.items()}
         if not _is(origin, value):
-            raise self._wrong(hint, shown(value), path)
+            raise self._wrong_type(hint, show(value), path)
         return origin(value)
 
     def _mapping(self, value: Any, path: KeyPath) -> None:
         if not isinstance(value, collections.abc.Mapping):
-            raise self._places.error(path, f"expected a table, got {shown(value)}")
+            raise self._places.error(path, f"expected a table, got {show(value)}")
 
     def _choice(self, hint: Any, value: Any, path: KeyPath) -> Any:
         choices = typing.get_args(hint)
         for one in choices:
             if type(one) is type(value) and one == value:
                 return one
-        raise self._wrong(hint, shown(value), path, _closest(value, choices))
+        raise self._wrong_type(hint, show(value), path, _closest(value, choices))
 
     def _sequence(self, hint: Any, value: Any, path: KeyPath) -> Any:
         if not isinstance(value, list | tuple):
-            raise self._wrong(hint, shown(value), path)
+            raise self._wrong_type(hint, show(value), path)
         origin, inner = typing.get_origin(hint) or hint, typing.get_args(hint) or (Any,)
         fixed = origin is tuple and typing.get_args(hint) and inner[-1] is not Ellipsis
         if fixed and len(inner) != len(value):
-            raise self._wrong(hint, shown(value), path)
+            raise self._wrong_type(hint, show(value), path)
         types = inner if fixed else [inner[0]] * len(value)
         pairs = enumerate(zip(types, value, strict=True))
         read = [self.value(each, one, (*path, i)) for i, (each, one) in pairs]
         return read if origin is list else tuple(read)
 
     def _class_of(self, tables: list[Any], value: Mapping[str, Any], path: KeyPath) -> Any:
-        """The class whose usual kind is asked for, or else the only one that has these keys."""
+        """The class whose default ``kind`` this is, or else the only one that has these keys."""
         by_kind = {one.kind: one for one in tables if hasattr(one, "kind")}
         kind = value.get("kind")
         if kind in by_kind:
             return by_kind[kind]
         names = value.keys()
-        fitting = [one for one in tables if required(one) <= names <= field_types(one).keys()]
+        fitting = [
+            one for one in tables if required_fields(one) <= names <= field_types(one).keys()
+        ]
         if len(fitting) == 1:
             return fitting[0]
         at = (*path, "kind") if "kind" in value else path
         choices = ", ".join(map(repr, by_kind))
-        complaint = f"expected a table whose kind is one of {choices}, got kind {shown(kind)}"
+        complaint = f"expected a table whose kind is one of {choices}, got kind {show(kind)}"
         raise self._places.error(at, complaint + _closest(kind, by_kind))
 
-    def _wrong(self, hint: Any, got: str, path: KeyPath, more: str = "") -> LmkernelError:
+    def _wrong_type(self, hint: Any, got: str, path: KeyPath, more: str = "") -> LmkernelError:
         return self._places.error(path, f"expected {describe(hint)}, got {got}{more}")
 
-    def _unknown(self, name: str, known: Iterable[str], path: KeyPath) -> LmkernelError:
+    def _unknown_key(self, name: str, known: Iterable[str], path: KeyPath) -> LmkernelError:
         complaint = f"unknown key{_closest(name, known)}. Available: {', '.join(known)}"
         return self._places.error((*path, name), complaint.replace("?.", "?"))
 
-    def _refused(self, error: Exception, cls: type, path: KeyPath) -> LmkernelError:
+    def _refusal(self, error: Exception, cls: type, path: KeyPath) -> LmkernelError:
         """What a dataclass says of one of its own fields, with the place of the field."""
         complaint = _COMPLAINT.fullmatch(str(error))
         if complaint and complaint[1] == cls.__name__ and complaint[2] in field_types(cls):
@@ -178,7 +179,7 @@ class Reader:
 
 
 def _default(cls: type, base: Any, name: str) -> Any:
-    """What a field is when nothing is said of it; None where it must be said."""
+    """The value of a field that is left out; None if it may not be left out."""
     if base is not None:
         return getattr(base, name)
     field = next(field for field in dataclasses.fields(cls) if field.name == name)

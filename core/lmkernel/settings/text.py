@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lmkernel.errors import ConfigError
-from lmkernel.settings.locations import dotted, quoted
+from lmkernel.settings.locations import dotted_key, quote
 
 __all__ = ["toml_text"]
 
@@ -17,7 +17,7 @@ _SCALARS: Mapping[type, Callable[[Any], str]] = MappingProxyType(
         bool: lambda value: str(value).lower(),
         int: int.__repr__,
         float: float.__repr__,
-        str: quoted,
+        str: quote,
         date: lambda value: value.isoformat(),  # a datetime is a date too
         time: time.isoformat,
     }
@@ -40,13 +40,13 @@ def toml_text(values: Mapping[str, Any]) -> str:
 
 
 def _table(values: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    lines = ["", f"[{dotted(path)}]"] if path else []
+    lines = ["", f"[{dotted_key(path)}]"] if path else []
     inner = {name: value for name, value in values.items() if isinstance(value, Mapping)}
     for name, value in values.items():
         if not isinstance(name, str):
-            raise ConfigError(f"{dotted(path)}: expected keys that are strings, got {name!r}")
+            raise ConfigError(f"{dotted_key(path)}: expected keys that are strings, got {name!r}")
         if name not in inner:
-            lines.append(f"{dotted((name,))} = {_value(value, (*path, name))}")
+            lines.append(f"{dotted_key((name,))} = {_value(value, (*path, name))}")
     for name, value in inner.items():
         lines += _table(value, (*path, name))
     return lines
@@ -56,7 +56,7 @@ def _value(value: Any, path: tuple[str, ...]) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(_value(one, path) for one in value)}]"
     if isinstance(value, Mapping):
-        pairs = (f"{dotted((name,))} = {_value(one, path)}" for name, one in value.items())
+        pairs = (f"{dotted_key((name,))} = {_value(one, path)}" for name, one in value.items())
         return "{" + ", ".join(pairs) + "}"
     return _scalar(value, path)
 
@@ -65,4 +65,4 @@ def _scalar(value: Any, path: tuple[str, ...]) -> str:
     for kind, write in _SCALARS.items():
         if isinstance(value, kind):
             return write(value)
-    raise ConfigError(f"{dotted(path)}: {value!r} cannot be written as TOML")
+    raise ConfigError(f"{dotted_key(path)}: {value!r} cannot be written as TOML")

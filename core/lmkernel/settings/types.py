@@ -1,4 +1,4 @@
-"""The types that settings may have, and how they are called in a complaint.
+"""The types that settings may have, and what messages call them.
 
 A type is a bool, int, float, str, path, `Literal`, tuple, list, mapping by name, dataclass, or a
 union of these.
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["NONE", "describe", "field_types", "members", "required", "shown"]
+__all__ = ["NONE", "describe", "field_types", "members", "required_fields", "show"]
 
 NONE = "none"
-"""What stands for None in a file and on a command line."""
+"""How None is written in a file and on a command line."""
 
 _CALLED = types.MappingProxyType(
     {
@@ -38,12 +38,12 @@ _LONGEST = 60
 
 def field_types(cls: type) -> dict[str, Any]:
     """The type of each field that the constructor of a dataclass takes, by name."""
-    names = {**_known(), **vars(sys.modules[cls.__module__])}
+    names = {**_config_types(), **vars(sys.modules[cls.__module__])}
     hints = typing.get_type_hints(cls, localns=names)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 
 
-def required(cls: type) -> set[str]:
+def required_fields(cls: type) -> set[str]:
     """The fields of a dataclass that have no default."""
     absent = dataclasses.MISSING
     fields = [field for field in dataclasses.fields(cls) if field.init]
@@ -51,7 +51,7 @@ def required(cls: type) -> set[str]:
 
 
 def members(hint: Any) -> tuple[Any, ...]:
-    """The types that a union allows; a type that is no union allows itself."""
+    """The types that a union allows; a type that is not a union allows itself."""
     union = typing.get_origin(hint) in {typing.Union, types.UnionType}
     return typing.get_args(hint) if union else (hint,)
 
@@ -73,7 +73,7 @@ def describe(hint: Any) -> str:
     return "a table"
 
 
-def shown(value: Any) -> str:
+def show(value: Any) -> str:
     """A value as a file would have it, cut where it is long."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -90,7 +90,7 @@ def _list(inner: tuple[Any, ...]) -> str:
 
 
 @functools.cache
-def _known() -> Mapping[str, Any]:
+def _config_types() -> Mapping[str, Any]:
     """Types that configurations name, though they import them for type checkers alone."""
     from lmkernel import config
     from lmkernel.contract.capabilities import DType

@@ -14,7 +14,7 @@ from lmkernel.plugins import SourceSpec, default_registry
 from lmkernel.progress import Progress
 from lmkernel.sources.home import HOME_VARIABLE
 from lmkernel.sources.source import Source
-from lmkernel.sources.store import claim, folder_of, publish, pulled
+from lmkernel.sources.store import claim, folder_of, publish, pulled_models
 
 if TYPE_CHECKING:
     from lmkernel.plugins import Registry
@@ -48,7 +48,7 @@ def find_model(
         return path
     if path.is_file():
         raise InputError(f"expected a model's folder or a .gguf file, got the file {path}")
-    there = pulled().get(name)
+    there = pulled_models().get(name)
     if there:
         return there
     spec = _serving_or_path(name, registry or default_registry())
@@ -78,7 +78,7 @@ def pull(
     """
     reporter = progress or Progress()
     spec = serving(name, registry or default_registry())
-    there = pulled().get(name)
+    there = pulled_models().get(name)
     if there and not force:
         reporter.say(f"{name} is there already; --force pulls it anew")
         return there

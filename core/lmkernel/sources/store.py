@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from lmkernel.progress import Progress
 
-__all__ = ["claim", "folder_of", "publish", "pulled", "size_of"]
+__all__ = ["claim", "folder_of", "publish", "pulled_models", "size_of"]
 
 
 def folder_of(name: str) -> Path:
@@ -33,7 +33,7 @@ def folder_of(name: str) -> Path:
     return models_home() / quote(name, safe="@")
 
 
-def pulled() -> dict[str, Path]:
+def pulled_models() -> dict[str, Path]:
     """The models that are there, by name, each with its folder."""
     there = models_home()
     folders = sorted(there.iterdir()) if there.is_dir() else []

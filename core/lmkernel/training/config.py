@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.config import TransformerConfig
 from lmkernel.config.check import frozen_options, one_of, positive, require
 from lmkernel.config.model import PrecisionPolicy
+from lmkernel.errors import ConfigError
 from lmkernel.interfaces.loss import LossConfig
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class ScheduleConfig:
     Args:
         kind: ``"constant"``; ``"linear"`` or ``"cosine"`` down to ``floor`` at the last step;
             ``"wsd"``, constant until the last ``cooldown`` steps, then linear down to ``floor``.
-        rate: the highest.
+        rate: the highest learning rate.
         warmup: steps from 0 up to ``rate``.
         floor: share of ``rate`` at the end.
         cooldown: steps of the fall of ``"wsd"``.
@@ -115,7 +117,8 @@ class TrainerConfig:
         steps: of the whole run, which the schedule is laid over.
         policy: dtypes; ``compute`` below ``params`` is mixed precision.
         clip: largest global norm of the gradient, or 0 for no limit.
-        remat: whether each layer's inner values are computed again in the backward pass.
+        remat: gradient checkpointing: whether each layer's inner values are computed again in the
+            backward pass, which saves memory (arXiv:1604.06174).
         lora: adapters to be trained in place of the weights, or None.
         seed: of dropout.
     """
@@ -138,3 +141,21 @@ class TrainerConfig:
         positive(self, "steps")
         require(self, "clip", "0 or more", ok=self.clip >= 0)
         require(self, "seed", "0 or more", ok=self.seed >= 0)
+
+    def model_in_training(self) -> ModelConfig:
+        """The model; with ``remat``, its transformer layers save memory as that says.
+
+        Raises:
+            ConfigError: ``remat`` of a model without such layers.
+        """
+        if not self.remat:
+            return self.model
+        stacks = {"encoder": self.model.encoder, "decoder": self.model.decoder}
+        changed: dict[str, Any] = {
+            name: replace(stack, remat=True)
+            for name, stack in stacks.items()
+            if isinstance(stack, TransformerConfig)
+        }
+        if not changed:
+            raise ConfigError("TrainerConfig.remat: expected a model with transformer layers")
+        return replace(self.model, **changed)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from lmkernel.plugins import OptimizerSpec, hookimpl
 
 _KINDS = (
-    ("sgd", "sgd:SGD"),
+    ("sgd", "momentum:SGD"),
     ("adam", "adam:Adam"),
     ("adamw", "adam:AdamW"),
     ("adafactor", "adafactor:Adafactor"),
-    ("lion", "lion:Lion"),
+    ("lion", "momentum:Lion"),
     ("muon", "muon:Muon"),
 )
 

@@ -18,14 +18,14 @@ RunStatus = Literal["finished", "interrupted", "failed"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
-    """What a tracker is told of a run when it opens.
+    """What a tracker gets to know of a run when it opens.
 
     Args:
         name: of the run.
         folder: of the run; a tracker that writes files does so in a folder of its own inside.
         settings: all that was configured, flat, by dotted name; values are str, int, float, bool.
-        step: the step that the run resumes after; 0 for a new one. A tracker that is told of a
-            resumed run continues the record that it finds in the folder.
+        step: the step that the run resumes after; 0 for a new one. A tracker that is
+            opened for a resumed run continues the record that it finds in the folder.
     """
 
     name: str

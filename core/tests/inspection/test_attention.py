@@ -53,7 +53,10 @@ def _mixed(ops: Any, weights: np.ndarray, activation: Any, stack: TransformerCon
     heads = np.moveaxis(weights @ repeated, 1, 2).reshape(*x.shape[:2], -1)
     out = own["attention"]["o"]
     x = x + ops.linear(heads, out["weight"], out.get("bias"))
-    return x if stack.pre_norm else normalize(ops, x, own["attention_norm"], stack.norm)
+    output: np.ndarray = (
+        x if stack.pre_norm else normalize(ops, x, own["attention_norm"], stack.norm)
+    )
+    return output
 
 
 @pytest.mark.parametrize("name", sorted(CONFIGS))

@@ -21,7 +21,7 @@ from lmkernel.config import (
     TransformerConfig,
 )
 from lmkernel.errors import ConfigError
-from lmkernel.settings.file import read_settings, written
+from lmkernel.settings.file import read_settings, to_toml
 from lmkernel.training.config import LoraConfig, OptimizerConfig, ScheduleConfig
 
 
@@ -69,7 +69,7 @@ TEXTS = (
 
 def again(folder: Path, settings: _T) -> _T:
     path = folder / "again.toml"
-    path.write_text(written(settings), encoding="utf-8")
+    path.write_text(to_toml(settings), encoding="utf-8")
     return read_settings(path, type(settings))
 
 
@@ -111,7 +111,7 @@ def test_models_read_back(tmp_path: Path, model: ModelConfig) -> None:
 
 
 def test_defaults_are_written_too() -> None:
-    assert "beta1 = 0.9" in written(Everything())
+    assert "beta1 = 0.9" in to_toml(Everything())
 
 
 @pytest.mark.parametrize(
@@ -126,4 +126,4 @@ def test_defaults_are_written_too() -> None:
 )
 def test_what_toml_cannot_hold_is_refused(settings: Everything, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        written(settings)
+        to_toml(settings)

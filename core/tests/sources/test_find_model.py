@@ -9,7 +9,7 @@ from made_sources import registry
 
 from lmkernel.errors import InputError, PullError, UnknownNameError
 from lmkernel.sources import find_model, known_models
-from lmkernel.sources.store import folder_of, pulled
+from lmkernel.sources.store import folder_of, pulled_models
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def test_prefix_serves_names_that_are_no_folder_names(models: Path) -> None:
     name = "hf:org/tiny@v1.0"
     path = find_model(name, registry=registry("Whole", prefix="hf:"))
     assert path.parent == models
-    assert pulled() == {name: path}
+    assert pulled_models() == {name: path}
 
 
 @pytest.mark.usefixtures("models")

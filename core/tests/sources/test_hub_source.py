@@ -15,7 +15,7 @@ from made_sources import Plugin
 from lmkernel.errors import InputError, MissingDependencyError, PullError
 from lmkernel.plugins import Registry
 from lmkernel.sources import Progress, plugin, pull
-from lmkernel.sources.store import pulled
+from lmkernel.sources.store import pulled_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def test_progress_is_a_line_where_nobody_watches(
 def test_revision_is_asked_for(hub: Hub, revision: str) -> None:
     hub.revisions = ("v1.0",)
     pull(f"{NAME}@{revision}", registry=registry())
-    assert list(pulled()) == [f"{NAME}@{revision}"]
+    assert list(pulled_models()) == [f"{NAME}@{revision}"]
 
 
 @pytest.mark.usefixtures("hub")
@@ -101,14 +101,14 @@ def test_unknown_revision() -> None:
 def test_unknown_repository() -> None:
     with pytest.raises(PullError, match=r"^hf:org/none: the Hub knows no such repository"):
         pull("hf:org/none", registry=registry())
-    assert pulled() == {}
+    assert pulled_models() == {}
 
 
 def test_gated_repository(hub: Hub) -> None:
     hub.gated = True
     with pytest.raises(PullError, match=r"^hf:org/tiny: the repository is gated; accept its ter"):
         pull(NAME, registry=registry())
-    assert pulled() == {}
+    assert pulled_models() == {}
 
 
 def test_repository_of_pickles_only(hub: Hub) -> None:

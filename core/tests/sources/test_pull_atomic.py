@@ -15,7 +15,7 @@ from made_sources import registry
 
 from lmkernel.errors import PluginError, PullError
 from lmkernel.sources import Progress, pull
-from lmkernel.sources.store import folder_of, pulled, size_of
+from lmkernel.sources.store import folder_of, pulled_models, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ def kill_in_the_middle() -> None:
 
 def test_killed_pull_leaves_nothing_visible(models: Path) -> None:
     kill_in_the_middle()
-    assert pulled() == {}
+    assert pulled_models() == {}
     assert leftovers(models) == [".tiny.part"]
 
 
@@ -104,14 +104,14 @@ def test_force_replaces(models: Path) -> None:
 def test_failed_pull_leaves_nothing(models: Path, kind: str) -> None:
     with pytest.raises(PullError):
         pull("tiny", registry=registry(kind, "tiny"))
-    assert pulled() == {}
+    assert pulled_models() == {}
     assert leftovers(models) == []
 
 
 def test_interrupt_leaves_nothing(models: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         pull("tiny", registry=registry("Interrupted", "tiny"))
-    assert pulled() == {}
+    assert pulled_models() == {}
     assert leftovers(models) == []
 
 

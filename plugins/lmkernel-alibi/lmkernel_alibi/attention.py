@@ -1,6 +1,6 @@
-"""Attention whose scores fall with distance, instead of positions (arXiv:2108.12409, §3).
+"""Attention whose scores fall with distance, so that no positions are embedded (arXiv:2108.12409).
 
-Constraint: distances come from positions, not from slots, so padding and caches change nothing.
+Constraint: distances come from positions, not from slots, so padding and a KV cache change nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["AlibiAttention", "slopes"]
 
 
 def slopes(heads: int) -> list[float]:
-    """How fast the score of each head falls.
+    """The slope by which the scores of each head fall with distance (§3).
 
     For a power of two n they are 2^(-8/n), 2^(-16/n), … 2^-8. Other counts take those of the power
     below, and then every second one of the power above (as the authors' code does).
@@ -36,7 +36,7 @@ def slopes(heads: int) -> list[float]:
 
 @final
 class AlibiAttention(Attention):
-    """softmax(scale · q·kᵀ - slope · |i - j|) · v for each head; a memory has no distance."""
+    """softmax(scale · q·kᵀ - slope · |i - j|) · v for each head; cross-attention has no slope."""
 
     def __init__(self, ops: Ops, heads: int, plain: MultiHeadAttention) -> None:
         self._ops = ops
@@ -45,7 +45,7 @@ class AlibiAttention(Attention):
 
     @classmethod
     def build(cls, factory: Factory, config: AttentionConfig) -> Self:
-        """Parameters and cache are those of multi-head attention."""
+        """Build it around multi-head attention, whose parameters and KV cache it shares."""
         return cls(factory.ops, config.heads, MultiHeadAttention.build(factory, config))
 
     def declare(self) -> ParamTree:
@@ -61,7 +61,7 @@ class AlibiAttention(Attention):
         memory: Tree = None,
         cache: Tree = None,
     ) -> tuple[Array, Tree]:
-        """Multi-head attention with a bias; to a memory, without."""
+        """Multi-head attention with a bias; cross-attention without one."""
         if memory is None:
             view = replace(view, bias=self._bias(view, self._ops.dtype(x)))
         return self._plain(params, x, view, memory=memory, cache=cache)
@@ -71,11 +71,14 @@ class AlibiAttention(Attention):
         return self._plain.remember(params, hidden)
 
     def cache(self, batch: int, capacity: int, dtype: DType) -> Tree:
-        """The cache of multi-head attention."""
+        """The KV cache of multi-head attention."""
         return self._plain.cache(batch, capacity, dtype)
 
     def _bias(self, view: View, dtype: DType) -> Array:
-        """-slope · |i - j|, ``(batch, heads, time, slots)``; 16 bits would count too coarsely."""
+        """-slope · |i - j|, ``(batch, heads, time, slots)``, in float32 at least.
+
+        16 bits have no room for distances: bfloat16 rounds 257 to 256.
+        """
         ops, wide = self._ops, WIDE.get(dtype, dtype)
         batch, time = view.query_positions.shape
         slots = view.key_positions.shape[1]

@@ -1,4 +1,4 @@
-"""The focal loss (arXiv:1708.02002, eq. 4) over classes: what is easy counts little."""
+"""The focal loss over classes (arXiv:1708.02002, eq. 4): easy targets count little."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["FocalLoss", "focal"]
 
 _LEAST = 1e-30
-"""Where 1 - p vanishes, its logarithm is taken of this."""
+"""The least 1 - p whose logarithm is taken, so that a certain target gives no infinity."""
 
 
 @accumulated
 def focal(ops: Ops, logits: Array, targets: Array, gamma: float) -> Array:
     """-(1 - p)^gamma · log p of each target's probability p; 0 where a target is negative.
 
-    ``logits (…, classes)``, ``targets (…)`` int32. 1 - p is summed over the other classes, for a
-    difference would lose all digits where p is near 1.
+    ``logits (…, classes)``, ``targets (…)`` int32. 1 - p is a sum over the other classes, since
+    the difference would lose its digits where p is near 1.
     """
     logs = ops.log_softmax(logits, -1)
     target = ops.one_hot(targets, logits.shape[-1], ops.dtype(logits))
@@ -35,7 +35,7 @@ def focal(ops: Ops, logits: Array, targets: Array, gamma: float) -> Array:
 
 @final
 class FocalLoss(Loss):
-    """Σ `focal`, counted by targets that are not negative; ``options["gamma"]`` is 2 by default."""
+    """The sum of `focal` over all targets; ``options["gamma"]`` is 2 by default."""
 
     def __init__(self, ops: Ops, gamma: float) -> None:
         self._ops = ops
@@ -43,7 +43,11 @@ class FocalLoss(Loss):
 
     @classmethod
     def build(cls, factory: Factory, config: LossConfig) -> Self:
-        """Raises `ConfigError` where the configuration asks for anything but a gamma."""
+        """Build it from a configuration.
+
+        Raises:
+            ConfigError: the configuration has another option than a gamma of 0 or more.
+        """
         gamma = config.options.get("gamma", 2.0)
         known = set(config.options) <= {"gamma"} and gamma >= 0
         require(config, "options", "nothing but a gamma of 0 or more", ok=known)
@@ -55,7 +59,7 @@ class FocalLoss(Loss):
         return {}
 
     def __call__(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """The total over all targets, and how many count."""
+        """The total over all targets, and the number of targets that are not negative."""
         ops = self._ops
         flat, classes = ops.reshape(outputs, (-1, outputs.shape[-1])), ops.reshape(targets, (-1,))
         losses = focal(ops, flat, classes, self._gamma)

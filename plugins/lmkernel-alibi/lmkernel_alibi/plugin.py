@@ -1,4 +1,4 @@
-"""Registers both kinds; imports neither until one is selected."""
+"""Registers both components, importing neither until it is selected."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""The mandatory tier on NumPy, and nothing else; the core composes all other operations.
+"""The mandatory tier on NumPy and nothing else; the core composes all other operations.
 
-Constraint: no gradients, which the plugin declares and `value_and_grad` says.
+Constraint: there are no gradients; the plugin declares so, and `value_and_grad` raises.
 """
-
-# ruff: noqa: D102 - the contract's abstract method documents each operation
 
 from __future__ import annotations
 
@@ -23,18 +21,18 @@ if TYPE_CHECKING:
 
     from lmkernel.contract.capabilities import DType
 
-__all__ = ["MinimalOps", "create"]
+__all__ = ["create"]
 
 
 def create(device: str) -> BackendParts:
-    """The parts of the backend; the only device is the CPU."""
+    """Create the parts of the backend; the CPU is its only device."""
     del device
     return BackendParts(mandatory=MinimalOps())
 
 
 @final
 class MinimalOps(MandatoryOps):
-    """Each operation as NumPy has it; the contract documents what it means."""
+    """Every operation by NumPy's own function; the contract documents its meaning."""
 
     # host transfer, creation, dtype
 

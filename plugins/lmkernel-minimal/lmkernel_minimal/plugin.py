@@ -1,4 +1,4 @@
-"""Registers the backend; imports nothing of it until it is selected."""
+"""Registers the backend, importing nothing of it until it is selected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NO_GRADIENTS = "it is for inference alone"
 
 @hookimpl
 def lmkernel_register_backends() -> list[BackendSpec]:
-    """What can be known of the backend without loading it."""
+    """The specification of the backend, which needs nothing loaded."""
     return [
         BackendSpec(
             name="minimal",

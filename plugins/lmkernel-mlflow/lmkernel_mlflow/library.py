@@ -1,4 +1,4 @@
-"""MLflow, which reports its own use to its makers only if MLFLOW_DISABLE_TELEMETRY says so."""
+"""MLflow with its telemetry off, unless MLFLOW_DISABLE_TELEMETRY says otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registers the tracker; imports MLflow when it is selected, not before."""
+"""Registers the tracker; MLflow is imported once it is selected."""
 
 from __future__ import annotations
 

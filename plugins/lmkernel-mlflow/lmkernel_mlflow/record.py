@@ -1,7 +1,7 @@
-"""Where MLflow keeps a run, and what of it is there already.
+"""Reads and writes MLflow's record of a run.
 
-Constraint: without MLFLOW_TRACKING_URI everything is in a folder of the run, in SQLite, which
-MLflow recommends over its files.
+Constraint: without MLFLOW_TRACKING_URI the record is a SQLite database in a folder of the run,
+which MLflow recommends over its files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["connect", "experiment", "record_metrics", "record_settings", "steps"]
 
 _SETTINGS, _METRICS = 100, 1000
-"""How many parameters or tags, and how many metrics, MLflow takes at once."""
+"""The most parameters or tags, and the most metrics, that MLflow takes at once."""
 
 
 def connect(folder: Path) -> MlflowClient:
@@ -28,7 +28,7 @@ def connect(folder: Path) -> MlflowClient:
 
 
 def experiment(client: MlflowClient, folder: Path) -> str:
-    """The id of the experiment that MLFLOW_EXPERIMENT_NAME names, or of "lmkernel"; made if new."""
+    """The id of the experiment that MLFLOW_EXPERIMENT_NAME names, or of "lmkernel"."""
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "lmkernel"
     known = client.get_experiment_by_name(name)
     if known is not None:
@@ -39,7 +39,10 @@ def experiment(client: MlflowClient, folder: Path) -> str:
 
 
 def record_settings(client: MlflowClient, run_id: str, settings: Mapping[str, Any]) -> None:
-    """As parameters; one that differs from what is there, which MLflow fixes, as a tag."""
+    """Record settings as parameters.
+
+    MLflow never changes a parameter, so a setting that a resumed run has changed becomes a tag.
+    """
     known = client.get_run(run_id).data.params
     texts = {name: str(value) for name, value in settings.items()}
     params = [Param(name, text) for name, text in texts.items() if name not in known]
@@ -51,13 +54,13 @@ def record_settings(client: MlflowClient, run_id: str, settings: Mapping[str, An
 
 
 def record_metrics(client: MlflowClient, run_id: str, metrics: Sequence[Metric]) -> None:
-    """Numbers with their steps and times; none is fine."""
+    """Record numbers with their steps and times; the sequence may be empty."""
     for batch in _batches(metrics, _METRICS):
         client.log_batch(run_id, metrics=batch)
 
 
 def steps(client: MlflowClient, run_id: str) -> dict[str, int]:
-    """The last step of each metric that is there."""
+    """The last recorded step of each metric."""
     return {
         name: max(metric.step for metric in client.get_metric_history(run_id, name))
         for name in client.get_run(run_id).data.metrics

@@ -1,8 +1,8 @@
 """The tracker ``"mlflow"``: a run as a run of MLflow, continued under its id when it is resumed.
 
-Constraints: numbers are committed once a second, for that costs MLflow as much as a short step;
-what a killed run had not committed is taken from the run's own log when it is resumed. MLflow can't
-take a value back, so of a step that a resumed run computes again the value recorded first stays.
+Constraints: numbers are committed once a second, since a commit takes MLflow as long as a short
+step. What a killed run had not committed comes from the run's own log when it is resumed. MLflow
+can't take a value back, so the first value of a step stays where a resumed run computes it again.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ class MlflowTracker(Tracker):
     """Writes to one run of MLflow.
 
     Args:
-        client: of the server or database.
-        run_id: of the run there.
-        recorded: the last step of each metric that is there already.
+        client: client of the server or database.
+        run_id: id of the run there.
+        recorded: last step of each metric that is recorded already.
     """
 
     def __init__(self, client: MlflowClient, run_id: str, recorded: Mapping[str, int]) -> None:
         self._client = client
         self._run_id = run_id
         self._recorded = recorded
-        self._waiting: list[Metric] = []
+        self._queue: list[Metric] = []
         self._committed = -_PAUSE
 
     @classmethod
     def open(cls, run: RunInfo) -> Self:
-        """Create a run, or continue that whose id is in the file ``mlflow/run-id`` of the folder.
+        """Create a run, or continue the one whose id is in ``mlflow/run-id`` of the folder.
 
         Raises:
             TrackerError: the server cannot be reached, or does not know the run.
@@ -70,19 +70,19 @@ class MlflowTracker(Tracker):
         return tracker
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Take the numbers whose step is new, and commit what waits if it is time.
+        """Queue the numbers whose step is new, and commit once a second.
 
         Raises:
             TrackerError: the server or the disk refuses.
         """
         now = int(time.time() * 1000)
         fresh = [name for name in values if step > self._recorded.get(name, -1)]
-        self._waiting += [Metric(name, float(values[name]), now, step) for name in fresh]
+        self._queue += [Metric(name, float(values[name]), now, step) for name in fresh]
         if time.monotonic() - self._committed >= _PAUSE:
             self._commit()
 
     def close(self, status: RunStatus) -> None:
-        """Commit what waits, and say how the run ended.
+        """Commit the queue and record the status of the run.
 
         Raises:
             TrackerError: the server or the disk refuses.
@@ -94,14 +94,14 @@ class MlflowTracker(Tracker):
                 self._client.set_terminated(self._run_id, _STATUS[status])
 
     def _commit(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        queue, self._queue = self._queue, []
         with _explain_errors():
-            record_metrics(self._client, self._run_id, waiting)
+            record_metrics(self._client, self._run_id, queue)
         self._committed = time.monotonic()
 
 
 def _identity(client: MlflowClient, folder: Path, run: RunInfo) -> str:
-    """The id of the run in MLflow, which is running from now on."""
+    """The id of the run in MLflow, whose status becomes running."""
     file = folder / "run-id"
     if run.step and file.exists():
         run_id = file.read_text("utf-8").strip()
@@ -114,7 +114,7 @@ def _identity(client: MlflowClient, folder: Path, run: RunInfo) -> str:
 
 @contextlib.contextmanager
 def _explain_errors() -> Iterator[None]:
-    """Say what to do about what MLflow refuses."""
+    """Turn errors of MLflow and the disk into a `TrackerError` that says what to do."""
     try:
         yield
     except (MlflowException, OSError) as error:

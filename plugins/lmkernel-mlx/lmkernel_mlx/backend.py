@@ -15,9 +15,9 @@ __all__ = ["create"]
 
 
 def create(device: str) -> BackendParts:
-    """The parts of the backend on ``device``, such as ``"cpu"``.
+    """Create the parts of the backend on ``device``, such as ``"cpu"``.
 
-    MLX computes on the default device of the thread, so the scope makes it this one.
+    MLX computes on the thread's default device, so the scope makes this one the default.
     """
     kind, _, index = device.partition(":")
     chosen = mx.Device(getattr(mx, kind), int(index or 0))

@@ -1,7 +1,7 @@
 """The mandatory tier on MLX.
 
-Constraints: called inside the backend's scope, which sets the device. Arrays are lazy: an operation
-adds to a graph that is computed when a value is needed, so nothing is compiled here.
+Constraints: operations run inside the backend's scope, which sets the device. Arrays are lazy: an
+operation extends a graph that is computed when a value is needed, so nothing is compiled here.
 """
 
 # ruff: noqa: D102 - the contract's abstract method documents each operation

@@ -1,7 +1,7 @@
 """MLX's own forms of optional operations, where they are faster and as exact.
 
-Constraints: `mx.softmax` and all of `mx.fast` compute float64 in float32 inside, so float64 keeps
-the composition. `mx.fast.rope` makes its own angles, so it can't take the contract's.
+Constraints: `mx.softmax` and all of `mx.fast` compute float64 in float32, so float64 keeps the
+composition. `mx.fast.rope` computes RoPE's angles itself, so it can't take the contract's.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ __all__ = ["overrides"]
 
 
 def softmax(x: Array, axis: int = -1) -> Array:
-    """Sums in float32 inside, whatever the dtype."""
+    """Softmax that accumulates in float32, whatever the dtype."""
     return mx.softmax(x, axis, precise=True)
 
 
 def layer_norm(x: Array, weight: Array, bias: Array | None, eps: float) -> Array:
-    """Over the last axis."""
+    """Layer norm over the last axis."""
     return mx.fast.layer_norm(x, weight, bias, eps)
 
 
 def rms_norm(x: Array, weight: Array, eps: float) -> Array:
-    """Over the last axis."""
+    """RMS norm over the last axis."""
     return mx.fast.rms_norm(x, weight, eps)
 
 
@@ -50,11 +50,15 @@ _ANY: Mapping[str, Callable[..., Any]] = MappingProxyType(
 _NARROW: Mapping[str, Callable[..., Array]] = MappingProxyType(
     {"softmax": softmax, "layer_norm": layer_norm, "rms_norm": rms_norm}
 )
-"""Right in float32 and below."""
+"""Overrides that are exact in float32 and below."""
 
 
 def overrides(composed: Ops) -> dict[str, Callable[..., Any]]:
-    """By name; ``composed`` has the compositions over the mandatory tier alone."""
+    """The overrides by name.
+
+    Args:
+        composed: operations without overrides, which float64 falls back to.
+    """
     chosen = {
         name: functools.partial(_by_dtype, own, getattr(composed, name))
         for name, own in _NARROW.items()

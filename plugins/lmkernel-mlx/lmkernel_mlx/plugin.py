@@ -1,4 +1,4 @@
-"""Registers the MLX backend; imports no framework."""
+"""Registers the MLX backend without importing MLX."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lmkernel.plugins import BackendSpec, hookimpl
 
 @hookimpl
 def lmkernel_register_backends() -> list[BackendSpec]:
-    """MLX on the processor, for its GPU knows no float64, which the contract asks for."""
+    """MLX on the CPU, since its GPU has no float64, which the contract asks for."""
     return [
         BackendSpec(
             name="mlx",

@@ -1,8 +1,8 @@
-"""Functions of float64 that are as exact as float64.
+"""Functions of float64 with the precision of float64.
 
-Constraint: on the CPU MLX computes exp, sin, cos, sigmoid and erf of float64 in float32, so only
-24 digits of 53 are right. Its power, tan, tanh, log and sqrt are exact, and from them the others
-are made here, with gradients of their own, since MLX's use the same functions.
+Constraint: on the CPU MLX computes exp, sin, cos, sigmoid and erf of float64 in float32, so only 24
+of 53 bits are right. Its power, tan, tanh, log and sqrt are exact, so the others are built on them
+here, with gradients of their own, since MLX's gradients call the same imprecise functions.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["cos", "erf", "exp", "sigmoid", "sin"]
 
 _E_REST = 5.318237706605892e-17
-"""How much e is larger than its nearest float64, as a share of it."""
+"""e minus its nearest float64, as a share of e."""
 _LOWEST = -1000.0
 """Below it exp is zero."""
 _JOINT = 2.0
-"""Where erf passes from its series to its continued fraction."""
+"""The |x| from which erf is a continued fraction instead of a series."""
 _TERMS = 48
-"""Of both; on either side of the joint more change nothing."""
+"""The number of terms of both; at the joint more terms change nothing."""
 
 
 @mx.custom_function
@@ -64,7 +64,7 @@ def _(x: Array, cotangent: Array, _: Array) -> Array:
 
 @mx.custom_function
 def sigmoid(x: Array) -> Array:
-    """Exp is only taken of -|x|, so that nothing overflows."""
+    """The logistic function, by exp of -|x| alone, which can't overflow."""
     below = exp(-mx.abs(x))
     return mx.where(x < 0, below, mx.ones_like(x)) / (1 + below)
 

@@ -1,8 +1,8 @@
-"""What a run says, as the messages that TensorBoard reads.
+"""The messages of a run in the form that TensorBoard reads.
 
-Constraints: built from those of TensorBoard's definitions that do not import TensorFlow; numbers
-are rounded to 32 bits, for of the two kinds of scalar this is the one that every reader drops where
-a resumed run replaces it.
+Constraints: uses only those of TensorBoard's definitions that do not import TensorFlow. Numbers are
+rounded to 32 bits: of TensorBoard's two kinds of scalar only this one is dropped by every reader
+where a resumed run replaces it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["beginning", "end", "numbers", "settings", "status"]
 
 _EXACT = 2**53
-"""The largest integer up to which a setting, kept as a 64-bit float, loses nothing."""
+"""The largest setting that a 64-bit float, in which TensorBoard keeps it, holds exactly."""
 
 
 def beginning(first: int) -> list[Event]:
-    """The version of the format, then a restart: whatever is known from step ``first`` on goes."""
+    """The version of the format, and a restart that discards everything from step ``first`` on."""
     restart = SessionLog(status=SessionLog.START)
     return [
         Event(wall_time=time.time(), file_version="brain.Event:2"),
@@ -43,17 +43,17 @@ def numbers(step: int, values: Mapping[str, float]) -> Event:
 
 
 def settings(step: int, values: Mapping[str, Any]) -> Event:
-    """All that was configured, as hyperparameters."""
+    """The settings of a run, as hyperparameters."""
     return _event(step, hparams_pb({name: _setting(value) for name, value in values.items()}))
 
 
 def status(step: int, text: str) -> Event:
-    """How a session ended, as text."""
+    """The status with which a session ended, as text."""
     return _event(step, text_pb("status", text))
 
 
 def end(step: int) -> Event:
-    """The run is finished; said once, for readers keep the first that they find."""
+    """The end of a finished run; written once, since readers keep the first that they find."""
     info = SessionEndInfo(status=STATUS_SUCCESS, end_time_secs=time.time())
     value = Summary.Value(
         tag=hparams.SESSION_END_INFO_TAG,

@@ -1,9 +1,9 @@
 """The tracker ``"tensorboard"``: a run as event files in the folder ``tensorboard`` of the run.
 
-Constraints: what was logged is with the operating system when `log` returns, so a killed run keeps
-it; each opening writes a file of its own, since the last record of a killed one may be cut; steps
-that a resumed run computes again replace the earlier ones, by TensorBoard's own rule for restarts.
-TensorBoard's `EventFileWriter` would write with a delay, and import TensorFlow where it is there.
+Constraints: when `log` returns, the operating system has the numbers, so a killed run keeps them.
+Each session writes a file of its own, since the last record of a killed one may be cut. Steps that
+a resumed run computes again replace the earlier ones, by TensorBoard's own rule for restarts.
+TensorBoard's `EventFileWriter` would write with a delay, and import TensorFlow if it is installed.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class TensorBoardTracker(Tracker):
     """Writes one event file; `open` begins it.
 
     Args:
-        file: to be written; does not exist.
-        step: that the run begins or resumes after.
+        file: file to write, which does not exist yet.
+        step: step after which the run begins or resumes.
     """
 
     def __init__(self, file: Path, step: int) -> None:
@@ -47,9 +47,9 @@ class TensorBoardTracker(Tracker):
 
     @classmethod
     def open(cls, run: RunInfo) -> Self:
-        """A new file, which readers sort behind those that are there.
+        """Open a new file, which readers sort behind the others.
 
-        Where there is none yet, it gets what a resumed run has measured before.
+        The first file of a resumed run also gets what the run has measured before.
 
         Raises:
             TrackerError: the folder cannot be written.
@@ -72,7 +72,7 @@ class TensorBoardTracker(Tracker):
         self._write(events.numbers(step, values))
 
     def close(self, status: RunStatus) -> None:
-        """Append how it ended, and close the file.
+        """Append the status and close the file.
 
         Raises:
             TrackerError: the disk refuses.
@@ -90,7 +90,7 @@ class TensorBoardTracker(Tracker):
 
 @contextlib.contextmanager
 def _explain_errors(file: Path) -> Iterator[None]:
-    """Say what to do about what the disk refuses."""
+    """Turn errors of the disk into a `TrackerError` that says what to do."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""wandb, which reports its own errors to its makers only if WANDB_ERROR_REPORTING says so."""
+"""wandb with its error reporting off, unless WANDB_ERROR_REPORTING says otherwise."""
 
 from __future__ import annotations
 

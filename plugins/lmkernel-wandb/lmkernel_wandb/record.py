@@ -1,7 +1,7 @@
-"""What of a run is on this disk already, read by wandb's own reader.
+"""Finds the last recorded step of a run on this disk, with wandb's own reader.
 
-Constraint: without a server, wandb begins each part of a resumed run anew and knows nothing of the
-parts before; it would record their last steps twice.
+Constraint: without a server wandb starts a new part for each session and knows nothing of earlier
+ones, so it would record steps twice that a resumed run computes again.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _READER = (sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--jso
 
 
 def last_step(folder: Path, identity: str) -> int:
-    """The last step on record in the parts of a run; -1 where none holds a step.
+    """The last recorded step of all parts of a run; -1 where none holds a step.
 
     Raises:
-        TrackerError: a part that wandb cannot read.
+        TrackerError: wandb cannot read a part.
     """
     parts = folder.glob(f"*run-*-{identity}*")
     for part in sorted(parts, key=lambda path: path.name.partition("run-")[2], reverse=True):
@@ -36,7 +36,7 @@ def last_step(folder: Path, identity: str) -> int:
 
 
 def _step(part: Path) -> int | None:
-    """The last step of one part; a run that was killed at once has none."""
+    """The last step of one part; None if the session was killed before its first."""
     done = subprocess.run([*_READER, str(part)], capture_output=True, text=True, check=False)  # noqa: S603 - our own command
     if done.returncode:
         raise TrackerError(

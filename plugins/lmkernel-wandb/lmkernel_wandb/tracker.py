@@ -1,9 +1,9 @@
 """The tracker ``"wandb"``: a run in Weights & Biases, continued under its id when it is resumed.
 
-Constraints: the user's mode, project and entity hold; wandb writes once a second and holds back
-each step until the next, so what a killed run had not written is taken from the run's own log when
-it is resumed. wandb can't take a value back, so of a step that a resumed run computes again the
-value recorded first stays. The terminal is left alone.
+Constraints: the user's mode, project and entity are respected. wandb writes once a second and holds
+back each step until the next; what a killed run had not written comes from the run's own log when
+it is resumed. wandb can't take a value back, so the first value of a step stays where a resumed run
+computes it again. Nothing is printed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["WandbTracker"]
 
 _EXIT: Mapping[RunStatus, int] = MappingProxyType({"finished": 0, "interrupted": 255, "failed": 1})
-"""What wandb makes of a program's end; 255 is its own code of an interrupt."""
+"""The exit code that wandb is given; 255 is its code for an interrupt."""
 
 
 @final
@@ -36,8 +36,8 @@ class WandbTracker(Tracker):
     """Writes to one run of wandb.
 
     Args:
-        run: of wandb, begun.
-        recorded: the last step that is there already.
+        run: run of wandb, already started.
+        recorded: last step that is recorded already.
     """
 
     def __init__(self, run: Run, recorded: int) -> None:
@@ -46,7 +46,7 @@ class WandbTracker(Tracker):
 
     @classmethod
     def open(cls, run: RunInfo) -> Self:
-        """Begin a run, or continue that whose id is in the file ``wandb/run-id`` of the folder.
+        """Begin a run, or continue the one whose id is in the file ``wandb/run-id`` of the folder.
 
         Raises:
             TrackerError: not logged in, no connection, or the folder cannot be written.
@@ -73,7 +73,7 @@ class WandbTracker(Tracker):
                 self._run.log({name: float(value) for name, value in values.items()}, step=step)
 
     def close(self, status: RunStatus) -> None:
-        """Write or send what is left, and say how the run ended.
+        """Write or send what is left, and record the status of the run.
 
         Raises:
             TrackerError: wandb refuses.
@@ -83,7 +83,7 @@ class WandbTracker(Tracker):
 
 
 def _identity(folder: Path, run: RunInfo) -> str:
-    """The id of the run in wandb, new or as it was."""
+    """The id of the run in wandb: the old one if it is resumed, else a new one."""
     file = folder / "run-id"
     if not (run.step and file.exists()):
         file.write_text(f"{secrets.token_hex(8)}\n", "utf-8")
@@ -105,7 +105,7 @@ def _begin(run: RunInfo, identity: str) -> Run:
 
 @contextlib.contextmanager
 def _explain_errors() -> Iterator[None]:
-    """Say what to do about what wandb refuses."""
+    """Turn errors of wandb and the disk into a `TrackerError` that says what to do."""
     try:
         yield
     except (Error, OSError) as error:

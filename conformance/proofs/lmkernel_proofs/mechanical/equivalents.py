@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lmkernel_proofs.mechanical.sites import Change
 
-__all__ = ["FILE", "Equivalent", "read_equivalents", "unmatched_entries"]
+__all__ = ["Equivalent", "read_equivalents", "unmatched_entries"]
 
 FILE = Path(__file__).with_name("equivalents.toml")
 

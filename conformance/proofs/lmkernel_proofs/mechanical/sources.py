@@ -68,8 +68,8 @@ SOURCES = (
         "attention embedding feed_forward layer losses parts positions recurrent single_vector "
         "transformer",
     ),
-    *_sources("lmkernel.training.step.optimizers", "adafactor adam decay lion muon sgd"),
-    *_sources("lmkernel.training.step", "clipping gradients schedules update"),
+    *_sources("lmkernel.training.step.optimizers", "adafactor adam decay momentum muon"),
+    *_sources("lmkernel.training.step", "gradients schedules update"),
     Source("lmkernel.generation.sampling"),
 )
 """The reference backend, the compositions, the components, optimizers, steps and sampling."""
@@ -81,9 +81,15 @@ LOADING = frozenset(
         "lmkernel_numpy/gradients.py:differentiable.made",
         "lmkernel_numpy/overrides.py:overrides",
         "lmkernel_numpy/overrides.py:_guarded",
+        "training/step/optimizers/adafactor.py:Adafactor.usual",
+        "training/step/optimizers/adam.py:AdamW.usual",
+        "training/step/optimizers/momentum.py:SGD.usual",
+        "training/step/optimizers/momentum.py:Lion.usual",
+        "training/step/optimizers/muon.py:Muon.usual",
     }
 )
-"""Functions that only put others together, once, when a module or a backend is loaded.
+"""Functions that no case could reach.
 
-No case could reach them: they have run before the first one.
+Most only put others together, once, when a module or a backend is loaded, and have run before the
+first case; the others say which settings are usual, and a case has settings of its own.
 """

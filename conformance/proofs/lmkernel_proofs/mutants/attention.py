@@ -74,7 +74,9 @@ def leak_nan(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **opt
     return right + _mix_values(ops, weights, v) * _constant(ops, 0.0, q)
 
 
-def add_minimum_twice(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **_: Any) -> Any:
+def add_minimum_twice(
+    ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **_: Any
+) -> Any:
     """The lowest number is added for the causal mask, and again for the padding."""
     scores = _scores(ops, q, k, scale)
     if mask is not None:
@@ -117,7 +119,9 @@ def no_maximum(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **m
         return _mix_values(ops, powers / ops.sum(powers, -1, keepdims=True), v)
 
 
-def no_softcap(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, softcap: Any = None, **o: Any) -> Any:
+def no_softcap(
+    ops: Any, q: Any, k: Any, v: Any, mask: Any, *, softcap: Any = None, **o: Any
+) -> Any:
     """The soft cap on scores is forgotten."""
     del softcap
     return ops.attention(q, k, v, mask, **o)
@@ -205,8 +209,12 @@ MUTANTS = (
         row=9,
         seen="transformers#25199",
     ),
-    Mutant(id="rotate.backwards", level="operations", make=optional("rotate", rotate_backwards), row=9),
-    Mutant(id="cache.short", level="operations", make=optional("cache_attend", short_extent), row=25),
+    Mutant(
+        id="rotate.backwards", level="operations", make=optional("rotate", rotate_backwards), row=9
+    ),
+    Mutant(
+        id="cache.short", level="operations", make=optional("cache_attend", short_extent), row=25
+    ),
     Mutant(
         id="cache.no_softcap",
         level="operations",
@@ -215,9 +223,15 @@ MUTANTS = (
         seen="transformers#45253",
     ),
     Mutant(
-        id="cache.misplaced", level="operations", make=optional("cache_append", misplace_values), row=25
+        id="cache.misplaced",
+        level="operations",
+        make=optional("cache_append", misplace_values),
+        row=25,
     ),
     Mutant(
-        id="cache.forgetful", level="operations", make=optional("cache_grow", empty_on_growth), row=25
+        id="cache.forgetful",
+        level="operations",
+        make=optional("cache_grow", empty_on_growth),
+        row=25,
     ),
 )

@@ -208,7 +208,9 @@ MUTANTS = (
     Mutant(
         id="recurrent.padding_read",
         level="components",
-        make=component("encoder:recurrent", with_call(Encoder, "encoder", "recurrent", _read_padding)),
+        make=component(
+            "encoder:recurrent", with_call(Encoder, "encoder", "recurrent", _read_padding)
+        ),
         row=11,
     ),
     Mutant(

@@ -61,14 +61,16 @@ def mandatory(name: str, broken: Callable[..., Any]) -> Callable[[Backend], Back
     """Replace one mandatory operation with ``broken(ops, …)``; ``ops`` are the correct ones."""
 
     def make(backend: Backend) -> Backend:
-        changed: Any = _OpsWithReplacement(backend.ops, name, functools.partial(broken, backend.ops))
+        changed: Any = _OpsWithReplacement(
+            backend.ops, name, functools.partial(broken, backend.ops)
+        )
         return replace(backend, ops=assemble(changed, backend.ops.overridden))  # type: ignore[arg-type]  # a mapping of operations
 
     return make
 
 
 def _to_numpy_wide(ops: Any, x: Any) -> Any:
-    """Bring 16-bit numbers to the host as float32, which NumPy computes exactly enough in."""
+    """Bring 16-bit numbers to the host as float32, as the contract asks."""
     host = ops.to_numpy(x)
     return host.astype("float32") if host.dtype.name == "float16" else host
 

@@ -234,7 +234,7 @@ def _of(op: str, name: str, broken: Any, row: int = 0, seen: str = "", **more: A
     )
 
 
-_EXAMPLES = "the document's examples are whole formulas, which see it too; its own cases name it"
+_EXAMPLES = "the tutorial's examples are whole formulas, which see it too; its own cases name it"
 
 
 MUTANTS = (

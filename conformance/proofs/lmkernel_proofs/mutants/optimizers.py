@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from lmkernel.composed import COMPOSED
-from lmkernel.training.step.clipping import clip_factor
 from lmkernel.training.step.optimizers.muon import hidden
 from lmkernel.training.step.schedules import learning_rate
+from lmkernel.training.step.update import clip_factor
 from lmkernel_proofs.mutants.mutant import Mutant, optional
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def no_correction(ops: Any, m: Any, v: Any, scalars: Any, eps: Any) -> Any:
 
 
 def _with_arguments(change: Callable[..., Any]) -> Callable[..., Any]:
-    """An `adam_update` whose arguments go through ``change(ops, params, grads, scalars, decays)``."""
+    """An `adam_update` of what ``change(ops, params, grads, scalars, decays)`` returns."""
 
     def adam_update(
         ops: Any, params: Any, grads: Any, first: Any, second: Any, scalars: Any, **o: Any
@@ -206,13 +206,13 @@ MUTANTS = (
     _adam("decay_coupled", _with_arguments(couple_decay), 23, _DECAY),
     _adam("gradients_unscaled", _with_arguments(no_grad_scale)),
     _core("decay.of_all", "optimizers.decay.decayed", lambda *_: True, 23, _DECAY),
-    _core("sgd.dampened", "optimizers.sgd.SGD._carried", momentum_as_mean),
-    _core("sgd.nesterov_late", "optimizers.sgd.SGD._carried", nesterov_late),
-    _core("lion.betas_swapped", "optimizers.lion.Lion._mixed", swapped_betas),
+    _core("sgd.dampened", "optimizers.momentum.SGD._accumulate", momentum_as_mean),
+    _core("sgd.nesterov_late", "optimizers.momentum.SGD._accumulate", nesterov_late),
+    _core("lion.betas_swapped", "optimizers.momentum.Lion._mix", swapped_betas),
     _core("adafactor.unnormalized", "optimizers.adafactor.Adafactor._variance", no_normalizer),
     _core("adafactor.norm_for_rms", "optimizers.adafactor.Adafactor._rms", norm_for_rms),
     _core("muon.four_rounds", "optimizers.muon._ROUNDS", 4),
-    _core("muon.size_transposed", "optimizers.muon.Muon._adjusted", transposed_size),
+    _core("muon.size_transposed", "optimizers.muon.Muon._scale", transposed_size),
     _core("muon.tables", "optimizers.muon.hidden", every_matrix),
     Mutant(
         id="global_norm.of_each",
@@ -220,8 +220,8 @@ MUTANTS = (
         make=optional("global_norm", separate_norms),
         higher=_COMPILED,
     ),
-    _core("clipping.upwards", "clipping.clip_factor", clip_upwards),
-    _core("clipping.softened", "clipping.clip_factor", soften_limit),
+    _core("clipping.upwards", "update.clip_factor", clip_upwards),
+    _core("clipping.softened", "update.clip_factor", soften_limit),
     _core("schedule.from_zero", "schedules.learning_rate", from_zero),
     _core("schedule.over_warmup", "schedules.learning_rate", past_warmup),
     _core("schedule.floor_missed", "schedules.learning_rate", never_down),

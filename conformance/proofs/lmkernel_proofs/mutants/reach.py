@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from lmkernel_proofs.mutants.mutant import Mutant
 
-__all__ = ["FILE", "with_reach", "read_reach"]
+__all__ = ["read_reach", "with_reach"]
 
 FILE = Path(__file__).with_name("reach.toml")
 

@@ -79,7 +79,7 @@ def _of(name: str, where: str, broken: Any, row: int = 0, seen: str = "") -> Mut
 
 MUTANTS = (
     _of("means_averaged", "gradients.Gradients.first", average_means, 21, "transformers#34191"),
-    _of("last_counts", "gradients.Gradients.added", last_counts, 21),
+    _of("last_counts", "gradients.Gradients.add", last_counts, 21),
     _of("moments_lost", "trainer.ComposedTrainer.restore", forget_moments, 24, "KempnerForge#114"),
     _of("steps_lost", "trainer.ComposedTrainer.restore", recount_steps, 24),
     _of("one_key", "trainer.ComposedTrainer._key", one_key),

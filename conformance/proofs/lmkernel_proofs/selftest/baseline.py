@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lmkernel_conformance.budget import Budget
 
-__all__ = ["Measurement", "Baseline", "measure_baseline", "subjects"]
+__all__ = ["Baseline", "Measurement", "measure_baseline"]
 
 Budgets = dict[tuple[str, str, str], "list[Budget]"]
 _LIMIT = 600.0
@@ -99,7 +99,9 @@ def measure_baseline(
         source.load()
     found: dict[Run, Measurement] = {}
     seconds, known = 0.0, next(iter(own.values())).known
-    for done in run_in_children(by_case.values(), lambda part: _measure(own, part), jobs=jobs, limit=_LIMIT):
+    for done in run_in_children(
+        by_case.values(), lambda part: _measure(own, part), jobs=jobs, limit=_LIMIT
+    ):
         if done.result is None:
             raise AssertionError(f"{done.task[0].case} on a correct backend: {done.trouble}")
         measurements, budgets = done.result

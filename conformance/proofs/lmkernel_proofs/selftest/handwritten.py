@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lmkernel_proofs.mutants import Mutant
     from lmkernel_proofs.selftest.baseline import Baseline
 
-__all__ = ["Failure", "Judgement", "judge_mutant", "judge_mutants"]
+__all__ = ["Failure", "Judgement", "judge_mutants"]
 
 _LIMIT = 900.0
 """Seconds for all runs of one mutant."""
@@ -132,7 +132,7 @@ def judge_mutant(baseline: Baseline, mutant: Mutant, *, full: bool) -> tuple[lis
     chosen = [(run, _usual_seconds(baseline, run)) for run in _runs(right)]
     quick = [pair for pair in chosen if full or _is_quick(mutant, pair[0])]
     with quiet(), mutant.patch():
-        # A patch changes the core, which expected values are made with; a backend cannot reach them.
+        # A patch changes the core, which makes expected values; a backend cannot reach them.
         sure = mutant.patch is contextlib.nullcontext
         found = [f for run, took in quick for f in _failures(subject, run, took, sure=sure)]
         ran = len(quick)

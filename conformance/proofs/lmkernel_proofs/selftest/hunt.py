@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lmkernel_conformance.budget import Budget
     from lmkernel_conformance.cases import Item
 
-__all__ = ["TooLongError", "failure", "quiet"]
+__all__ = ["failure", "quiet"]
 
 _LEAST, _TIMES = 2.0, 10.0
 """A case may take this many seconds, or this many times as long as on a correct backend."""
@@ -71,7 +71,9 @@ class _OtherReferenceError(Exception):
 _plain_budgets = Subject.budgets
 
 
-def _budgets_if_same(self: Subject, what: str, formula: Callable[[Arithmetic], Any]) -> list[Budget]:
+def _budgets_if_same(
+    self: Subject, what: str, formula: Callable[[Arithmetic], Any]
+) -> list[Budget]:
     """The known budgets, if their references are still those of the formula."""
     limits = _plain_budgets(self, what, formula)
     references = formula(Arithmetic())

@@ -95,7 +95,9 @@ def _handwritten(report: Report) -> str:
         noticed = {failure.run.level for failure in judgement.failures}
         own = judgement.mutant.level
         marks = ["●" if x == own else "○" if x in noticed else "" for x in LEVELS]
-        rows.append([f"`{judgement.mutant.id}`", judgement.mutant.row or "", judgement.mutant.seen, *marks])
+        rows.append(
+            [f"`{judgement.mutant.id}`", judgement.mutant.row or "", judgement.mutant.seen, *marks]
+        )
     higher = [
         f"- `{judgement.mutant.id}`: {judgement.mutant.higher}\n"
         for judgement in report.handwritten

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lmkernel_proofs.selftest.baseline import Baseline
     from lmkernel_proofs.selftest.bases import Run
 
-__all__ = ["affected_runs", "judge_change", "judge_changes"]
+__all__ = ["affected_runs", "judge_changes"]
 
 _LIMIT = 300.0
 """Seconds for all runs of one mutant; each case has a limit of its own besides."""

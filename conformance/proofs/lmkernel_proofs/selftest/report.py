@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lmkernel_proofs.selftest.handwritten import Judgement
     from lmkernel_proofs.selftest.verdict import Verdict
 
-__all__ = ["LEAST_HANDWRITTEN", "LEAST_MECHANICAL", "Report"]
+__all__ = ["Report"]
 
 LEAST_HANDWRITTEN, LEAST_MECHANICAL = 80, 300
 """Kills without which a self-test fails, so that an empty list of mutants cannot pass."""
@@ -64,7 +64,7 @@ class Report:
     @property
     def problems(self) -> list[str]:
         """Everything that is wrong, a line each."""
-        return [*self._few(), *self._survivors(), *self._untrue()]
+        return [*self._few(), *self._survivors(), *self._false_equivalents()]
 
     def _few(self) -> list[str]:
         written = sum(judgement.verdict.state == "killed" for judgement in self.handwritten)
@@ -97,7 +97,9 @@ class Report:
 
     def _false_equivalents(self) -> list[str]:
         """Entries of the list of equivalents that fit no mutant, or one that was killed."""
-        listed = unmatched_entries(self.equivalents.values(), [change for change, _ in self.mechanical])
+        listed = unmatched_entries(
+            self.equivalents.values(), [change for change, _ in self.mechanical]
+        )
         return listed + [
             f"{verdict.id} is listed as equivalent, but is {verdict.state}: {verdict.message}"
             for _, verdict in self.mechanical
@@ -146,7 +148,11 @@ class Report:
         mutant = judgement.mutant
         about = {"level": mutant.level, "row": mutant.row, "seen": mutant.seen}
         failed = sorted({failure.run.case for failure in judgement.failures})
-        return {**_verdict_record(judgement.verdict, judgement.verdict.state), **about, "failed": failed}
+        return {
+            **_verdict_record(judgement.verdict, judgement.verdict.state),
+            **about,
+            "failed": failed,
+        }
 
     def _mechanical_record(self, change: Change, verdict: Verdict) -> dict[str, Any]:
         found = {**_verdict_record(verdict, self.state(verdict)), "change": change.text}

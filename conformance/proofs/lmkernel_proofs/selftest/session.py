@@ -82,8 +82,8 @@ def judge_mechanical(
 
     judge(list(ordered.values()), slow=full)
     alive = [name for name, v in found.items() if v.state in ("survived", "unreached")]
-    # Nearly all mutants die of a quick case. Slow ones are worth their time for the others only, and
-    # not where a proof says that nothing can kill them.
+    # Nearly all mutants die of a quick case. Slow ones are for the others only, and not where a
+    # proof says that nothing can kill them.
     if not full:
         judge([ordered[name] for name in alive if name not in known], slow=True)
     return [(change, found[name]) for name, change in ordered.items()]

@@ -17,8 +17,8 @@ class Verdict:
     """What the suite made of one mutant.
 
     ``"killed"`` needs a discrepancy: a wrong number that the suite noticed. A mutant that only
-    crashes is ``"stillborn"`` and counts for nothing, since nobody
-    needs a suite to notice a crash. One that no case runs is ``"unreached"``, which is as much a gap in the suite as ``"survived"``.
+    crashes is ``"stillborn"`` and counts for nothing, since nobody needs a suite to notice a crash.
+    One that no case runs is ``"unreached"``, as much a gap in the suite as ``"survived"``.
 
     Args:
         id: name of the mutant.

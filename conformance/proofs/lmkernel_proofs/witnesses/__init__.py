@@ -1,6 +1,6 @@
-"""Second witnesses of the oracle: each of its formulas, once more, from another side.
+"""Second witnesses of the oracle: each of its formulas written once more, in another form.
 
-Constraints: a witness shares no line with the oracle and takes another way than it; the closed
-forms run in mpmath at 100 digits, of which 60 are good after differentiation. Nothing that judges a
-backend imports this package: it judges the oracle.
+Constraints: a witness shares no line with the oracle and computes another way. Closed forms run in
+mpmath at 100 digits, of which 60 remain after differentiation. Nothing that judges a backend
+imports this package: it judges the oracle.
 """

@@ -14,10 +14,7 @@ __all__ = [
     "POINTS",
     "activate",
     "cross_entropy",
-    "log_softmax",
     "mse",
-    "soft_cross_entropy",
-    "softmax",
 ]
 
 Host = Any
@@ -58,7 +55,7 @@ def _swiglu(x: Host) -> Host:
 
 
 def activate(x: Host, name: str) -> Host:
-    """Activations by the names of a configuration."""
+    """An activation by its name in a configuration."""
     named: Any = {
         "relu": _relu,
         "silu": lambda v: v / (1 + exp(-v)),
@@ -120,7 +117,7 @@ def _activation_point(name: str) -> Point:
 
 
 def _simplex(x: Host) -> Host:
-    """Positive numbers, some zero: a target need not sum to one."""
+    """Targets of a soft cross-entropy: positive or zero, and not summing to one."""
     return np.where(x > 1, 0.0, np.abs(x) / 4)
 
 

@@ -1,9 +1,9 @@
 """How far the oracle may be from a witness, and how far it is.
 
-A float64 result may differ from the exact one by what half a unit in the last place of every input
-does to it (its condition, measured on the witness itself, along fixed patterns of signs), eight
-times, plus some units of its own; of a derivative, units of the largest at that point, for where
-softmax is shifted they cancel to zero. Nothing of this is taken from the oracle.
+The allowance has two parts. Eight times what half a unit in the last place of every input does to
+the exact result: its condition, measured on the witness along fixed patterns of signs. And some
+units in the last place of the result itself; for a derivative, of the largest one at the point,
+since derivatives of softmax cancel to zero. Nothing of this is taken from the oracle.
 """
 
 from __future__ import annotations
@@ -22,37 +22,54 @@ if TYPE_CHECKING:
 
     from lmkernel_proofs.witnesses.point import Point
 
-__all__ = ["allowances", "exact_slopes", "exact_values", "oracle_slopes", "oracle_values", "probes"]
+__all__ = [
+    "allowances",
+    "directions",
+    "exact_slopes",
+    "exact_values",
+    "oracle_slopes",
+    "oracle_values",
+    "probes",
+]
 
 Host = Any
 
 _FACTOR = 8
+"""A handful of roundings of a computation each do about what moving the inputs does."""
 _PATTERNS = 4
+"""Patterns of signs along which inputs are moved."""
 _EPS = 2.0**-52
 _SMALLEST = 2.0**-1022
+"""The smallest normal number: below it float64 has no relative precision."""
 _RESOLVED = 1e-55
+"""What a difference of 100 digits with the step below still resolves."""
 _STEP = "1e-30"
 _WHOLE = 12
+"""Inputs of so many elements are differentiated by each of them."""
 _FEW = 3
+"""Points with more inputs than this take fewer directions, to stay quick."""
 
 
 def flat(arrays: list[Host]) -> list[Any]:
-    """All elements of all arrays."""
+    """All elements of all arrays, in order."""
     return [x for array in arrays for x in np.asarray(array).ravel().tolist()]
 
 
 def oracle_values(point: Point, order: int = 0) -> list[float]:
-    """The oracle's outputs."""
+    """The oracle's outputs, flat."""
     return flat(point.oracle(Arithmetic(order=order), dict(point.inputs)))
 
 
 def probes(outputs: list[Host]) -> list[Host]:
-    """What outputs are multiplied with before they are summed and differentiated."""
+    """Weights of the outputs, by which they are summed to the number that is differentiated.
+
+    They differ from element to element, since an error in two gradients could cancel in a sum.
+    """
     return [((7.0 * np.arange(x.size)) % 11 / 4 - 1.125).reshape(x.shape) for x in outputs]
 
 
 def directions(point: Point) -> Iterator[tuple[str, Host]]:
-    """Along which derivatives are compared: each element, or patterns of signs of many."""
+    """Directions of derivatives: each element of a small input, sign patterns of a large one."""
     whole, count = (_WHOLE, _FEW) if len(point.inputs) <= _FEW else (_FEW, 1)
     for name, x in point.inputs.items():
         if x.size <= whole:
@@ -62,7 +79,7 @@ def directions(point: Point) -> Iterator[tuple[str, Host]]:
 
 
 def oracle_slopes(point: Point, order: int = 0) -> list[float]:
-    """The oracle's derivative along each direction."""
+    """The oracle's derivative along each of `directions`."""
     ar, inputs = Arithmetic(order=order), dict(point.inputs)
     outputs = point.oracle(ar, inputs)
     found = gradient(ar, lambda t: point.oracle(ar, t), inputs, probes(outputs))
@@ -70,12 +87,16 @@ def oracle_slopes(point: Point, order: int = 0) -> list[float]:
 
 
 def exact_values(point: Point, pattern: int = -1) -> list[Any]:
-    """The witness's outputs, for the inputs or for inputs moved by half a unit each."""
+    """The witness's outputs, at the inputs or, for a pattern of 0 or more, at moved ones."""
     return flat(point.witness(_move_inputs(point, pattern)))
 
 
 def exact_slopes(point: Point, pattern: int = -1) -> list[Any]:
-    """Central differences of the witness's probed outputs, good to 1e-55."""
+    """Central differences of the witness's probed outputs, good to 1e-55.
+
+    The error of the step is of the order of its square, 1e-60; what the difference cancels leaves
+    70 of the 100 digits.
+    """
     from lmkernel_proofs.witnesses.precise import MP, exact
 
     inputs, h = _move_inputs(point, pattern), MP.mpf(_STEP)
@@ -93,6 +114,7 @@ def exact_slopes(point: Point, pattern: int = -1) -> list[Any]:
 
 
 def _move_inputs(point: Point, pattern: int) -> dict[str, Host]:
+    """The inputs as exact numbers, each moved up or down by half a unit in the last place."""
     from lmkernel_proofs.witnesses.precise import MP, exact
 
     if pattern < 0:
@@ -105,7 +127,11 @@ def _move_inputs(point: Point, pattern: int) -> dict[str, Host]:
 
 
 def allowances(point: Point) -> tuple[list[float], list[float]]:
-    """For each output, and for each slope."""
+    """The allowance of each output, and of each slope.
+
+    Returns:
+        Two lists, the second empty for a point without a gradient.
+    """
     sizes = [max(abs(float(y)), _SMALLEST / _EPS) for y in exact_values(point)]
     values = _allowance(point, exact_values, sizes)
     if not point.gradient:

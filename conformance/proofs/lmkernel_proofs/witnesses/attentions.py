@@ -17,7 +17,7 @@ Host = Any
 
 
 def visible_pairs(queries: Host, keys: Host, *, causal: bool, window: int | None = None) -> Host:
-    """By the distance from query to key, of all pairs at once."""
+    """The mask of every pair, from the distance between query and key."""
     distance = queries[:, None, :, None].astype(int) - keys[:, None, None, :].astype(int)
     shown = np.broadcast_to(keys[:, None, None, :] >= 0, distance.shape)
     shown = shown & (distance >= 0) if causal else shown
@@ -34,7 +34,7 @@ def attention(
     bias: Host = None,
     softcap: float | None = None,
 ) -> Host:
-    """A sum over the visible keys alone, with weights 1 / Σⱼ exp(sⱼ - sᵢ)."""
+    """Attention as a sum over visible keys alone, with weights 1 / Σⱼ exp(sⱼ - sᵢ)."""
     batch, heads, queries, _ = q.shape
     kv, slots, width = k.shape[1], k.shape[2], v.shape[3]
     shape = (batch, heads, queries, slots)

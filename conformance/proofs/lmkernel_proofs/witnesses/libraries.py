@@ -1,6 +1,6 @@
-"""Torch as a third witness: at the same points, its own modules and functions, in float64.
+"""Torch as a third witness: its own modules and functions at the same points, in float64.
 
-Constraint: torch is imported by the functions that use it; the table itself names what is called.
+Constraint: only the functions that call torch import it, so the table can be read without it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Tensors = dict[str, Any]
 @final
 @dataclass(frozen=True)
 class Library:
-    """What a library computes at a point.
+    """A computation of torch at a point.
 
     Args:
-        name: what of it is called.
-        call: ``(torch, tensors) -> outputs``, in the order of the point's.
-        gradient: whether its own differentiation goes through all of it.
+        name: function or module of torch that is called.
+        call: function ``(torch, tensors) -> outputs``, in the order of the point's outputs.
+        gradient: whether torch differentiates through all of it.
     """
 
     name: str
@@ -56,7 +56,7 @@ def library_values(point: Point) -> list[float]:
 
 
 def library_slopes(point: Point, probes: Any, directions: Any) -> list[float]:
-    """Torch's own gradient, along the directions."""
+    """Torch's own gradient along each of ``directions``."""
     import torch
 
     inputs = _tensors(point)
@@ -102,8 +102,8 @@ def _norms(eps: float) -> Callable[[Any, Tensors], list[Any]]:
 
 
 def _rotate(T: Any, t: Tensors) -> list[Any]:
-    turned = T.complex(t["x"][..., :3], t["x"][..., 3:6]) * T.complex(t["c"], t["s"])
-    return [T.cat([turned.real, turned.imag, t["x"][..., 6:]], -1)]
+    rotated = T.complex(t["x"][..., :3], t["x"][..., 3:6]) * T.complex(t["c"], t["s"])
+    return [T.cat([rotated.real, rotated.imag, t["x"][..., 6:]], -1)]
 
 
 def _attention(mask: Host, scale: float) -> Callable[[Any, Tensors], list[Any]]:
@@ -126,11 +126,11 @@ def _lstm_cell(T: Any, t: Tensors) -> list[Any]:
 
 
 def _recurrent_stack(cell: str) -> Callable[[Any, Tensors], list[Any]]:
-    """Each row by itself over its real positions, through torch's module."""
+    """Run torch's module on each row by itself, over its real positions."""
 
     def call(T: Any, t: Tensors) -> list[Any]:
-        made = {"gru": T.nn.GRU, "lstm": T.nn.LSTM}[cell]
-        module = made(2, 2, 2, batch_first=True, bidirectional=True).double()
+        module_type = {"gru": T.nn.GRU, "lstm": T.nn.LSTM}[cell]
+        module = module_type(2, 2, 2, batch_first=True, bidirectional=True).double()
         named = dict(_rnn_names(t))
         outs, ends = [], []
         for b, start in ((0, 0), (1, 1)):
@@ -180,7 +180,7 @@ def _steps(name: str, kept: tuple[str, ...], **settings: Any) -> Library:
     def call(T: Any, t: Tensors) -> list[Any]:
         p = T.nn.Parameter(t["p"].detach().clone())
         optimizer = getattr(T.optim, name)([p], lr=1.0, **settings)
-        for i, rate in enumerate(updates.RATES):
+        for i, rate in enumerate(updates.LEARNING_RATES):
             optimizer.param_groups[0]["lr"] = rate
             p.grad = t[f"g{i}"].detach().clone()
             optimizer.step()
@@ -259,4 +259,4 @@ TORCH: Mapping[str, Library] = MappingProxyType(
         "optimizer.adafactor.vector": _steps("Adafactor", ("variance",), **_FACTORED),
     }
 )
-"""By the id of a point."""
+"""Torch's computation by the id of a point."""

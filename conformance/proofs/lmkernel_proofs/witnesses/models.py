@@ -1,4 +1,4 @@
-"""Points of multi-head attention, stacks and whole models: small, with every part in use."""
+"""Points of multi-head attention, stacks and whole models, small but with every part in use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from lmkernel_proofs.witnesses.point import Point, grid
 from lmkernel_proofs.witnesses.precise import exact
 from lmkernel_proofs.witnesses.shapes import parameter_shapes
 
-__all__ = ["MODELS", "POINTS", "WHERE", "parameters"]
+__all__ = ["MODELS", "POINTS", "WHERE"]
 
 Host = Any
 
@@ -99,7 +99,7 @@ MODELS = {
 
 
 def parameters(name: str) -> dict[str, Host]:
-    """Of a model, by dotted name: weights of norms about one, all else about zero."""
+    """Draw a model's parameters by dotted name: norms about one, everything else about zero."""
     return {
         at: grid(f"{name}.{at}", *shape, low=0.5, high=1.5)
         if at.endswith("norm.weight")
@@ -113,7 +113,7 @@ def _part(p: dict[str, Host], name: str) -> dict[str, Host]:
 
 
 def _whole(name: str, how: str, inputs: Host = TOKENS, **more: Any) -> Point:
-    """A whole model; where its inputs are vectors, they are moved too."""
+    """A point of a whole model; inputs that are vectors are moved too."""
     own = {"inputs": inputs} if inputs.dtype.kind == "f" else {}
     c = MODELS[name]
     return Point(

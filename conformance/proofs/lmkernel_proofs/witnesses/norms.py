@@ -1,4 +1,4 @@
-"""Witnesses of affine maps, normalisations and positions."""
+"""Witnesses of affine maps, norms, RoPE and sinusoidal positions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lmkernel_conformance.oracle import norm, positions
 from lmkernel_proofs.witnesses.point import Point, grid
 from lmkernel_proofs.witnesses.precise import MP, exact, exp, sqrt
 
-__all__ = ["POINTS", "frequencies", "layer_norm", "linear", "rms_norm", "rotate", "sinusoids"]
+__all__ = ["POINTS", "layer_norm", "linear", "rms_norm", "rotate", "sinusoids"]
 
 Host = Any
 
 
 def linear(x: Host, weight: Host, bias: Host = None, delta: Any = None) -> Host:
-    """(W + B·A)·x + b, a dot product for each output."""
+    """(W + B·A)·x + b, with one dot product for each output."""
     if delta is not None:
         a, b = delta
         low = [[MP.fdot(b[o], a[:, i]) for i in range(a.shape[1])] for o in range(b.shape[0])]
@@ -29,7 +29,7 @@ def linear(x: Host, weight: Host, bias: Host = None, delta: Any = None) -> Host:
 
 
 def layer_norm(x: Host, weight: Host, bias: Host, eps: float) -> Host:
-    """The variance as half the mean of squared differences of all pairs."""
+    """Layer norm, its variance half the mean squared difference of all pairs."""
     gaps = x[..., :, None] - x[..., None, :]
     n = x.shape[-1]
     variance = (gaps * gaps).sum((-1, -2)) / (2 * n * n)
@@ -44,7 +44,7 @@ def rms_norm(x: Host, weight: Host, eps: float) -> Host:
 
 
 def frequencies(c: RotaryConfig, theta: Any = None) -> Host:
-    """exp(-2i/dim · ln θ); of Llama 3.1, a ramp between two wavelengths, clamped to [0, 1]."""
+    """RoPE's frequencies exp(-2i/dim · ln θ); Llama 3.1's scaling is a clamped ramp."""
     base = MP.log(MP.mpf(c.theta) if theta is None else theta)
     plain = exact(np.array([MP.exp(-base * 2 * i / c.dim) for i in range(c.dim // 2)], object))
     if c.scaling == "linear":
@@ -58,7 +58,7 @@ def frequencies(c: RotaryConfig, theta: Any = None) -> Host:
 
 
 def rotation(steps: Host, c: RotaryConfig) -> tuple[Host, Host]:
-    """Real and imaginary part of exp(i·p·f)."""
+    """RoPE's cosines and sines, as real and imaginary part of exp(i·p·f)."""
     steps = np.where(steps > 0, steps, MP.mpf(0))
     turned = np.frompyfunc(MP.expj, 1, 1)(steps[:, None, :, None] * frequencies(c))
     return _parts(turned)
@@ -70,7 +70,7 @@ def _parts(z: Host) -> tuple[Host, Host]:
 
 
 def rotate(x: Host, cos: Host, sin: Host) -> Host:
-    """A product of complex numbers."""
+    """RoPE as a product of complex numbers."""
     half = cos.shape[-1]
     pair = np.frompyfunc(MP.mpc, 2, 1)
     z = pair(x[..., :half], x[..., half : 2 * half])
@@ -79,7 +79,7 @@ def rotate(x: Host, cos: Host, sin: Host) -> Host:
 
 
 def sinusoids(steps: Host, width: int) -> Host:
-    """Imaginary and real parts of exp(i·p·10000^(-2i/width)), side by side."""
+    """Sinusoidal positions: imaginary and real parts of exp(i·p·10000^(-2i/width)), interleaved."""
     rates = exp(-2 * exact(np.arange(width // 2)) / width * MP.log(10000))
     steps = np.where(steps > 0, steps, MP.mpf(0))
     cos, sin = _parts(np.frompyfunc(MP.expj, 1, 1)(steps[..., None] * rates))

@@ -1,6 +1,6 @@
-"""Which formula of the oracle judges which operation of the contract.
+"""The formula of the oracle that judges each operation of the contract.
 
-Constraint: an operation without one says what judges it in its place.
+Constraint: an operation without a formula says what judges it instead.
 """
 
 from __future__ import annotations
@@ -53,4 +53,4 @@ OPERATIONS: Mapping[str, str] = MappingProxyType(
         ),
     }
 )  # fmt: skip
-"""By name: ``module.function`` of the oracle, or what stands in its place."""
+"""``module.function`` of the oracle by the name of the operation, or what judges it instead."""

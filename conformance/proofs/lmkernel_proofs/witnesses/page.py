@@ -1,6 +1,6 @@
-"""The tables of docs/oracle.md, from what is registered.
+"""Makes the tables of docs/oracle.md from the points and operations that are registered.
 
-``python -m lmkernel_proofs.witnesses.page FILE`` writes them between the file's marks.
+``python -m lmkernel_proofs.witnesses.page FILE`` writes them between the marks of a file.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from lmkernel_proofs.witnesses.table import functions, witnesses
 if TYPE_CHECKING:
     from lmkernel_proofs.witnesses.table import Witness
 
-__all__ = ["BEGIN", "END", "fill_page", "tables"]
+__all__ = ["BEGIN", "END", "fill_page"]
 
 BEGIN = "<!-- Made by python -m lmkernel_proofs.witnesses.page: -->"
 END = "<!-- end -->"
 
 
 def tables() -> str:
-    """Formulas and their witnesses; operations and their formulas."""
+    """The table of formulas with their witnesses, and that of operations with their formulas."""
     return f"{_formulas()}\n\n{_operations()}"
 
 
@@ -31,13 +31,13 @@ def _formulas() -> str:
     rows, found = ["| formula | witnesses |", "|---|---|"], witnesses()
     for name in functions():
         own = [witness for witness in found if witness.of == name]
-        told = [_list_ways(kind, list(group)) for kind, group in groupby(own, lambda w: w.kind)]
-        rows.append(f"| `{name.removeprefix('arithmetic.')}` | {'; '.join(told)} |")
+        kinds = [_list_ways(kind, list(group)) for kind, group in groupby(own, lambda w: w.kind)]
+        rows.append(f"| `{name.removeprefix('arithmetic.')}` | {'; '.join(kinds)} |")
     return "\n".join(rows)
 
 
 def _list_ways(kind: str, found: list[Witness]) -> str:
-    """The kind in bold, and each way once; a law by the name of what it says."""
+    """The kind of witness in bold, then each way that it takes, once."""
     ways = dict.fromkeys(witness.how for witness in found)
     return f"**{kind}**: " + ", or ".join(way.replace("|", "\\|") for way in ways)
 
@@ -52,7 +52,7 @@ def _operations() -> str:
 
 
 def fill_page(text: str) -> str:
-    """A page with the tables between its marks."""
+    """Put the tables between the marks of a page."""
     head, _, rest = text.partition(BEGIN)
     _, _, tail = rest.partition(END)
     return f"{head}{BEGIN}\n\n{tables()}\n\n{END}{tail}"

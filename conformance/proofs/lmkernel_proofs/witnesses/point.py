@@ -1,7 +1,7 @@
-"""A point: designed inputs at which an oracle formula is compared with a second witness.
+"""A point: designed inputs at which a formula of the oracle is compared with a second witness.
 
-Constraint: inputs are multiples of 1/64 (or powers of two of such), drawn from integers alone, so
-that every machine has the same bits and they convert exactly.
+Constraint: inputs are multiples of 1/64, or of such by a power of two, and are drawn from integers
+alone. So they have the same bits everywhere and convert exactly.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ class Point:
     """One comparison.
 
     Args:
-        id: its name.
-        of: what it is a witness of, as ``module.function`` of the oracle.
-        how: the other way that the witness takes.
-        inputs: float64 arrays by name; what is moved and differentiated.
-        oracle: ``(arithmetic, inputs) -> outputs``.
-        witness: the same from arrays of mpmath's numbers.
-        gradient: whether the oracle's derivative is compared too.
-        ulps: units in the last place allowed beside what the inputs' rounding does.
-        why: the reason, where that is more than 4.
-        moved: whether what moving the inputs does is allowed; not where ties decide.
+        id: unique name.
+        of: functions that it is a witness of, as ``module.function`` of the oracle.
+        how: form in which the witness computes them.
+        inputs: float64 arrays by name, which are moved and differentiated.
+        oracle: function ``(arithmetic, inputs) -> outputs`` over the oracle.
+        witness: function ``inputs -> outputs`` over arrays of mpmath's numbers.
+        gradient: whether derivatives are compared too.
+        ulps: units in the last place allowed beside the effect of the inputs' rounding.
+        why: reason for more than 4 units.
+        moved: whether the effect of moving the inputs is allowed; not where ties decide.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Point:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over names, shapes and bits of the inputs."""
+        """The SHA-256 over names, shapes and bits of the inputs."""
         digest = hashlib.sha256()
         for name, x in sorted(self.inputs.items()):
             numbers = np.asarray(x, np.float64)
@@ -70,7 +70,7 @@ class Point:
 
 
 def grid(purpose: str, *shape: int, low: float = -2.0, high: float = 2.0) -> Host:
-    """Multiples of 1/64 in [low, high], none of them zero."""
+    """Draw multiples of 1/64 in [low, high], none of them zero."""
     count = math.prod(shape)
     steps = int((high - low) / _STEP) + 1
     drawn = raw_words(_SEED, f"witness.{purpose}", count) % np.uint64(steps)
@@ -79,6 +79,6 @@ def grid(purpose: str, *shape: int, low: float = -2.0, high: float = 2.0) -> Hos
 
 
 def signs(purpose: str, *shape: int) -> Host:
-    """-1 or 1 for each element."""
+    """Draw -1 or 1 for each element."""
     words = raw_words(_SEED, f"signs.{purpose}", math.prod(shape))
     return (1.0 - 2.0 * (words >> np.uint64(63)).astype(np.float64)).reshape(shape)

@@ -1,4 +1,4 @@
-"""Arrays of mpmath's numbers: functions over NumPy arrays of objects, at 100 digits."""
+"""Functions over NumPy arrays of mpmath's numbers, at 100 digits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import mpmath
 import numpy as np
 
 __all__ = [
-    "DIGITS",
     "MAKER",
     "MP",
     "absolute",
@@ -19,7 +18,6 @@ __all__ = [
     "exp",
     "full",
     "log",
-    "product",
     "sigmoid",
     "sin",
     "sqrt",
@@ -29,15 +27,15 @@ __all__ = [
 Host = Any
 
 DIGITS = 100
-"""Of every number; those that differences leave of a derivative are about sixty."""
+"""Decimal digits of every number; differences leave about sixty of them in a derivative."""
 MP = mpmath.mp.clone()
-"""A context of our own: nobody else's precision moves it."""
+"""A context of our own, so that nobody else's precision changes it."""
 MP.dps = DIGITS
 MAKER = f"mpmath {mpmath.__version__}, {DIGITS} digits"
 
 
 def _each(f: Any) -> Any:
-    """``f`` of each element; an array comes back, whatever its rank."""
+    """Lift ``f`` to arrays; a scalar gives a 0-d array, where `numpy.frompyfunc` would not."""
     lifted = np.frompyfunc(f, 1, 1)
 
     def apply(x: Host) -> Host:
@@ -66,8 +64,3 @@ def sigmoid(x: Host) -> Host:
 def full(shape: tuple[int, ...], value: float = 0.0) -> Host:
     """A constant array."""
     return exact(np.full(shape, value))
-
-
-def product(x: Host, y: Host) -> Host:
-    """Matrix product of ``(…, n, k)`` and ``(…, k, m)``, as a sum of outer products."""
-    return sum(x[..., :, i, None] * y[..., None, i, :] for i in range(x.shape[-1]))

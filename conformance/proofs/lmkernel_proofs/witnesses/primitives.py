@@ -64,7 +64,7 @@ def _operators(_: Any, t: dict[str, Host]) -> list[Host]:
 
 
 def _by_index(t: dict[str, Host]) -> list[Host]:
-    """The same, element by element."""
+    """The operators again, element by element."""
     x, y, three = t["x"], np.broadcast_to(t["y"], t["x"].shape), MP.mpf(3)
     picked = np.empty(x.shape, object)
     for i, j, k in np.ndindex(picked.shape):
@@ -138,7 +138,7 @@ def _unbroadcast_by_index(t: dict[str, Host]) -> list[Host]:
 
 
 def _cube(ar: Arithmetic, t: dict[str, Host]) -> list[Host]:
-    """A primitive of our own, written with `link`: the cube root's inverse."""
+    """The cube as a primitive of our own, written with `link`."""
     x = t["x"]
     return [link(ar, raw(x) ** 3, (x, lambda g: g * 3 * raw(x) ** 2))]
 

@@ -1,4 +1,4 @@
-"""Witnesses of recurrent cells and layers: number by number."""
+"""Witnesses of recurrent cells and layers, one number at a time."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Host = Any
 
 
 def _half(x: Any) -> Any:
-    """The logistic function."""
+    """The logistic function, by tanh of half the argument."""
     return (1 + MP.tanh(x / 2)) / 2
 
 
 def _gru(x: Host, h: Host, weight: Host, bias: Host) -> Host:
-    """Unit by unit, n + z·(h - n)."""
+    """A GRU cell unit by unit, as n + z·(h - n)."""
     width, new = h.shape[1], full(h.shape)
     for b, i in np.ndindex(h.shape):
         own = [MP.fdot(weight[g * width + i], h[b]) + bias[g * width + i] for g in range(3)]
@@ -34,7 +34,7 @@ def _gru(x: Host, h: Host, weight: Host, bias: Host) -> Host:
 
 
 def _lstm(x: Host, h: Host, c: Host, weight: Host, bias: Host) -> tuple[Host, Host]:
-    """Unit by unit."""
+    """An LSTM cell unit by unit."""
     width, hidden, cell = h.shape[1], full(h.shape), full(h.shape)
     for b, i in np.ndindex(h.shape):
         rows = range(i, 4 * width, width)
@@ -45,7 +45,7 @@ def _lstm(x: Host, h: Host, c: Host, weight: Host, bias: Host) -> tuple[Host, Ho
 
 
 def layer(x: Host, where: Host, p: Any, name: str, state: Any, *, back: bool) -> Any:
-    """Each row by itself over its real positions; (outputs, last state)."""
+    """One layer, each row by itself over its real positions; returns outputs and last state."""
     w = {part: p[f"{name}.{part}"] for part in ("input.weight", "state.weight")}
     bias = {
         part: p.get(f"{name}.{part}.bias", full((w[f"{part}.weight"].shape[0],)))
@@ -70,7 +70,7 @@ def layer(x: Host, where: Host, p: Any, name: str, state: Any, *, back: bool) ->
 
 
 def layers(x: Host, where: Host, p: Any, name: str, c: Any, states: Any = None) -> Any:
-    """All layers, directions side by side; (outputs, last states)."""
+    """All layers, directions side by side; returns outputs and last states."""
     kinds = ("h", "c") if c.cell == "lstm" else ("h",)
     ends = []
     for i in range(c.layers):
@@ -100,7 +100,7 @@ def _cell(name: str, gates: int) -> dict[str, Host]:
 
 
 def _both(name: str, gates: int, *, bias: bool = True) -> Any:
-    """Parameters of one layer in one direction, two in and three wide."""
+    """Parameters of one layer in one direction, from 2 inputs to a hidden size of 3."""
     p = {
         f"{name}.input.weight": grid(f"{name}.iw", 3 * gates, 2, low=-1, high=1),
         f"{name}.state.weight": grid(f"{name}.sw", 3 * gates, 3, low=-1, high=1),
@@ -143,7 +143,7 @@ def _layer(cell: str, *, back: bool, bias: bool) -> Point:
 
 
 class _StackConfig:
-    """What the oracle reads of a configuration: two layers, both directions."""
+    """The fields that the oracle reads of a configuration: two layers, both directions."""
 
     layers, width, bidirectional = 2, 2, True
 

@@ -42,7 +42,7 @@ _SEQUENCES = [
     {"inputs": np.array([[2, 2], [0, 1]]), "targets": np.array([[-1, -1], [-100, 1]])},
     {"inputs": np.array([[3, 1], [3, 0]]), "targets": np.array([[0, 1], [2, 3]])},
 ]
-_RATE, _CLIP = 0.0625, 0.5
+_LEARNING_RATE, _CLIP = 0.0625, 0.5
 _NEAR_ONE: Any = {"ulps": 1024, "why": "1 - 0.999ᵗ cancels, at first a thousandfold"}
 _ADAM: Any = {"beta1": 0.875, "beta2": 0.96875, "eps": 2.0**-20}
 
@@ -68,19 +68,19 @@ def _slopes(f: Callable[[Any], Any], p: Mapping[str, Host]) -> dict[str, Host]:
     return found
 
 
-def _run(c: ModelConfig, kind: str, p: Any, batches: Any, moved: Any) -> list[Host]:
-    """The losses, then the parameters, each from the start and all gradients so far."""
+def _run(c: ModelConfig, kind: str, p: Any, batches: Any, update: Any) -> list[Host]:
+    """The losses, then the parameters, each computed from the start and all gradients so far."""
     curve: list[Any] = []
     start, gradients = dict(p), []
     for batch in batches:
         curve.append(_loss(c, kind, batch, p))
         gradients.append(_slopes(partial(_loss, c, kind, batch), p))
-        p = moved(start, gradients)
+        p = update(start, gradients)
     return [np.array(curve), *p.values()]
 
 
 def _adam(start: Any, gradients: list[Any], **settings: float) -> Any:
-    rates = [_RATE] * len(gradients)
+    rates = [_LEARNING_RATE] * len(gradients)
     options = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, **settings, "decay": 0.0}
     return {n: adamw(x, [g[n] for g in gradients], rates, **options)[0] for n, x in start.items()}
 
@@ -88,7 +88,8 @@ def _adam(start: Any, gradients: list[Any], **settings: float) -> Any:
 def _sgd(start: Any, gradients: list[Any], clip: float = math.inf) -> Any:
     shares = [min(MP.mpf(1), MP.mpf(clip) / length(list(g.values()))) for g in gradients]
     return {
-        n: x - MP.mpf(_RATE) * sum(s * g[n] for s, g in zip(shares, gradients, strict=True))
+        n: x
+        - MP.mpf(_LEARNING_RATE) * sum(s * g[n] for s, g in zip(shares, gradients, strict=True))
         for n, x in start.items()
     }
 
@@ -99,7 +100,7 @@ def _point(
     kind: str,
     batches: Any,
     update: Any,
-    moved: Any,
+    witness_update: Any,
     **units: Any,
 ) -> Point:
     inputs = {n: grid(f"{name}.{n}", *s, low=-1, high=1) for n, s in parameter_shapes(c).items()}
@@ -114,7 +115,7 @@ def _point(
         how="gradients by differences at 100 digits, the update from all of them at once",
         inputs=inputs,
         oracle=by_oracle,
-        witness=lambda t: _run(c, kind, t, batches, moved),
+        witness=lambda t: _run(c, kind, t, batches, witness_update),
         gradient=False,
         **{"ulps": 64, "why": "three steps, forth and back", **units},
     )
@@ -137,15 +138,16 @@ POINTS: tuple[Point, ...] = (
     _mean("mse", _VECTORS, "mse", _PAIRS[0]),
     _mean("cross_entropy", _TOKENS, "cross_entropy", _SEQUENCES[0]),
     _point(
-        "adam.defaults", _VECTORS, "mse", _PAIRS, lambda: oracle.adam(_RATE), _adam, **_NEAR_ONE
+        "adam.defaults", _VECTORS, "mse", _PAIRS, lambda: oracle.adam(_LEARNING_RATE), _adam,
+        **_NEAR_ONE
     ),
     _point(
-        "adam.mse", _VECTORS, "mse", _PAIRS, lambda: oracle.adam(_RATE, **_ADAM),
+        "adam.mse", _VECTORS, "mse", _PAIRS, lambda: oracle.adam(_LEARNING_RATE, **_ADAM),
         partial(_adam, **_ADAM),
     ),
-    _point("sgd.mse", _VECTORS, "mse", _PAIRS, lambda: oracle.sgd(_RATE), _sgd),
+    _point("sgd.mse", _VECTORS, "mse", _PAIRS, lambda: oracle.sgd(_LEARNING_RATE), _sgd),
     _point(
         "sgd.cross_entropy", _TOKENS, "cross_entropy", _SEQUENCES,
-        lambda: oracle.sgd(_RATE, clip=_CLIP), partial(_sgd, clip=_CLIP),
+        lambda: oracle.sgd(_LEARNING_RATE, clip=_CLIP), partial(_sgd, clip=_CLIP),
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Witnesses of sampling: each token by itself, from its rank and the mass before it."""
+"""Witnesses of sampling: each token by itself, from its rank and the probability ahead of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Host = Any
 
 
 def _is_candidate(p: list[Any], i: int, top_k: int, top_p: Any, min_p: Any) -> bool:
-    """Whether a token may be drawn, given the probabilities p of all."""
+    """Whether token i may be drawn, given the probabilities p of all tokens."""
     ahead = [j for j in range(len(p)) if (p[j], -j) > (p[i], -i)]
     ranked = sorted(range(len(p)), key=lambda j: (-p[j], j))
     whole = MP.fsum(p[j] for j in (ranked[:top_k] if top_k else ranked))
@@ -28,7 +28,7 @@ def _is_candidate(p: list[Any], i: int, top_k: int, top_p: Any, min_p: Any) -> b
 
 
 def _distribution(logits: Host, **c: Any) -> Host:
-    """Shares p / Σ p over the tokens kept, p = 1 / Σⱼ exp((xⱼ - xᵢ) / T)."""
+    """Probabilities p / Σ p over the candidates, where p = 1 / Σⱼ exp((xⱼ - xᵢ) / T)."""
     heat = MP.mpf(c.get("temperature", 1.0))
     p = [1 / MP.fsum(MP.exp((y - x) / heat) for y in logits) for x in logits]
     options = c.get("top_k", 0), MP.mpf(c.get("top_p", 1.0)), MP.mpf(c.get("min_p", 0.0))
@@ -38,7 +38,7 @@ def _distribution(logits: Host, **c: Any) -> Host:
 
 
 def _pick(probabilities: Host, draw: float) -> Any:
-    """A bisection of the exact cumulative sums."""
+    """Find the draw by bisection of the exact cumulative sums."""
     cumulative = list(accumulate(Fraction(float(x)) for x in probabilities))
     found = bisect_right(cumulative, Fraction(draw))
     last = max(i for i, x in enumerate(probabilities) if x > 0)

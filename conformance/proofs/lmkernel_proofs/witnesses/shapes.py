@@ -1,4 +1,4 @@
-"""Shapes of a configuration's parameters, by dotted name, as a table of what each part has."""
+"""Shapes of a configuration's parameters by dotted name, written apart from the core's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def parameter_shapes(c: ModelConfig) -> Shapes:
-    """Of a whole model."""
+    """The shape of every parameter of a model, by dotted name."""
     kinds: Any = {"transformer": _stack, "recurrent": _recurrent, "feed_forward": _dense}
     found = _embedding("embedding", c.embedding)
     for name in ("encoder", "decoder"):

@@ -1,7 +1,7 @@
 """Witnesses of multi-head attention, transformer stacks and whole models.
 
-Constraint: written from the mathematics of each part, as functions of mpmath's arrays; nothing of
-the oracle's structure is called. Torch's and transformers' modules are their third witnesses.
+Constraint: each part is written from its mathematics, over arrays of mpmath's numbers, and calls
+nothing of the oracle. Torch's and transformers' modules are the third witnesses.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _dense(x: Host, p: Mapping[str, Host], name: str) -> Host:
 
 
 def normalize(x: Host, p: Mapping[str, Host], name: str, c: Any) -> Host:
-    """The stored weight plus the offset."""
+    """A norm of the configured kind; the weight is the stored one plus the offset."""
     weight = p[f"{name}.weight"] + MP.mpf(c.offset)
     if c.kind == "rms":
         return rms_norm(x, weight, c.eps)
@@ -39,7 +39,10 @@ def normalize(x: Host, p: Mapping[str, Host], name: str, c: Any) -> Host:
 
 
 def multi_head(x: Host, p: Any, name: str, c: Any, mask: Host, **more: Any) -> Host:
-    """Each head by its own rows of the weights; the output is a sum over heads."""
+    """Multi-head attention, each head by its own rows of the weights; outputs are summed.
+
+    ``memory`` makes it cross-attention, ``turn`` is RoPE's cosines and sines.
+    """
     source = x if more.get("memory") is None else more["memory"]
     wide = {}
     for part, of in (("q", x), ("k", source), ("v", source)):
@@ -72,10 +75,10 @@ def _mlp(x: Host, p: Any, name: str, c: Any) -> Host:
 
 
 def stack(x: Host, where: Host, p: Any, name: str, c: Any, **more: Any) -> Host:
-    """Attention, then a look at the memory if there is one, then the dense part, layer by layer."""
+    """Layers of self-attention, cross-attention where there is a memory, and an MLP."""
     rotary, memory = more.get("rotary"), more.get("memory")
     turn = None if rotary is None else rotation(exact(where), rotary)
-    own = visible_pairs(where, where, causal=c.causal, window=c.attention.window)
+    self_mask = visible_pairs(where, where, causal=c.causal, window=c.attention.window)
 
     def around(y: Host, norm: str, part: Any) -> Host:
         if c.pre_norm:
@@ -86,15 +89,15 @@ def stack(x: Host, where: Host, p: Any, name: str, c: Any, **more: Any) -> Host:
         x = around(
             x,
             f"{at}.attention_norm",
-            lambda y, at=at: multi_head(y, p, f"{at}.attention", c.attention, own, turn=turn),
+            lambda y, at=at: multi_head(y, p, f"{at}.attention", c.attention, self_mask, turn=turn),
         )
         if memory is not None:
-            there = visible_pairs(where, memory[1], causal=False)
+            cross_mask = visible_pairs(where, memory[1], causal=False)
             x = around(
                 x,
                 f"{at}.cross_norm",
-                lambda y, at=at, there=there: multi_head(
-                    y, p, f"{at}.cross", c.cross, there, memory=memory[0]
+                lambda y, at=at, mask=cross_mask: multi_head(
+                    y, p, f"{at}.cross", c.cross, mask, memory=memory[0]
                 ),
             )
         x = around(x, f"{at}.mlp_norm", lambda y, at=at: _mlp(y, p, f"{at}.mlp", c.mlp))
@@ -102,7 +105,7 @@ def stack(x: Host, where: Host, p: Any, name: str, c: Any, **more: Any) -> Host:
 
 
 def embed(tokens: Host, where: Host, p: Any, name: str, c: Any, segments: Host = None) -> Host:
-    """A row at a time."""
+    """Embeddings, one position at a time."""
     if c.kind == "vectors":
         return tokens
     out, real = np.empty((*tokens.shape, c.width), object), np.where(where > 0, where, 0)
@@ -127,7 +130,7 @@ def feed_forward(x: Host, p: Any, name: str, c: Any) -> Host:
 
 
 def forward(c: Any, p: Any, inputs: Host, **more: Any) -> Host:
-    """Input, embedding, encoder, decoder, output."""
+    """A whole model: embedding, encoder, decoder, head."""
     where = more.get("positions", _steps(inputs))
     x = embed(inputs, where, p, "embedding", c.embedding, more.get("segments"))
     memory, states, tied, own = None, None, "embedding", c.embedding

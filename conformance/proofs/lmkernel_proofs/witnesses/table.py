@@ -1,4 +1,4 @@
-"""Every point, and which of the oracle's functions has which witnesses."""
+"""All points, and the witnesses of each function of the oracle."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MODULES = (
 POINTS: Mapping[str, Point] = MappingProxyType(
     {point.id: point for module in _MODULES for point in module.POINTS}
 )
-"""All of them, by id."""
+"""All points by id."""
 
 
 @final
@@ -46,10 +46,10 @@ class Witness:
     """One witness of one function.
 
     Args:
-        of: ``module.function`` of the oracle.
-        kind: ``"mpmath"``, ``"torch"``, ``"transformers"``, ``"SciPy"`` or ``"closed form"``.
-        how: the other way that it takes.
-        where: the point's id, or the test's name.
+        of: function of the oracle, as ``module.function``.
+        kind: one of ``"mpmath"``, ``"SciPy"``, ``"closed form"``, ``"torch"``, ``"transformers"``.
+        how: form in which the witness computes it.
+        where: id of the point, or file and name of the test.
     """
 
     of: str
@@ -103,7 +103,7 @@ BESIDE: tuple[Witness, ...] = (
         )
     ),
 )
-"""Witnesses that are tests of their own, beside the points."""
+"""Witnesses that are tests of their own rather than points."""
 
 
 def functions() -> list[str]:
@@ -125,7 +125,7 @@ def _methods(owner: type) -> Iterator[str]:
 
 
 def witnesses() -> list[Witness]:
-    """All of them, by function."""
+    """All witnesses, ordered by function."""
     found = [
         Witness(of, "mpmath", point.how, point.id) for point in POINTS.values() for of in point.of
     ]

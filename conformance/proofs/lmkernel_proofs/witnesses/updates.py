@@ -1,6 +1,6 @@
-"""Witnesses of optimizers, schedules and training runs: closed sums over the steps.
+"""Witnesses of optimizers and schedules: closed sums over the steps.
 
-What an exponential mean holds after t steps is Σ wᵢ·gᵢ, with the weights written out.
+After t steps an exponential mean is Σ wᵢ·gᵢ, and the weights are written out here.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from lmkernel_proofs.witnesses.precise import MP, absolute, sqrt
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["POINTS", "RATES", "adamw", "length"]
+__all__ = ["LEARNING_RATES", "POINTS", "adamw", "length"]
 
 Host = Any
 
-RATES = (0.0625, 0.03125, 0.125, 0.015625)
+LEARNING_RATES = (0.0625, 0.03125, 0.125, 0.015625)
 _FAST = (0.75, 0.9375, 0.5, 0.625)
-"""Some above 1 / √t."""
+"""Learning rates some of which are above Adafactor's bound of 1 / √t."""
 
 
 def _mean(xs: Sequence[Host], betas: Sequence[Any]) -> Host:
-    """Σ (1 - βᵢ)·xᵢ·Π βⱼ over what came after."""
+    """Σ (1 - βᵢ)·xᵢ·Π βⱼ, the product over all j after i."""
     weights = [(1 - beta) * MP.fprod(betas[i + 1 :]) for i, beta in enumerate(betas)]
     return sum(w * x for w, x in zip(weights, xs, strict=True))
 
 
 def _grads(t: dict[str, Host]) -> list[Host]:
-    return [t[f"g{i}"] for i in range(len(RATES))]
+    return [t[f"g{i}"] for i in range(len(LEARNING_RATES))]
 
 
 def length(arrays: Sequence[Host]) -> Any:
@@ -44,9 +44,9 @@ def length(arrays: Sequence[Host]) -> Any:
 
 
 def _sgd(p: Host, gs: Sequence[Host], *, momentum: float, nesterov: bool, decay: float) -> Any:
-    """Every gradient by what it has moved at the end."""
+    """Add up what each gradient has moved the parameters by in the end."""
     mu, d, velocity = MP.mpf(momentum), MP.mpf(decay), 0
-    rates = [MP.mpf(r) for r in RATES]
+    rates = [MP.mpf(r) for r in LEARNING_RATES]
     shrunk = [MP.fprod(1 - r * d for r in rates[i:]) for i in range(len(rates) + 1)]
     end = shrunk[0] * p
     for i, g in enumerate(gs):
@@ -58,7 +58,7 @@ def _sgd(p: Host, gs: Sequence[Host], *, momentum: float, nesterov: bool, decay:
 
 
 def adamw(p: Host, gs: Sequence[Host], rates: Sequence[Any], **c: Any) -> Any:
-    """Moments in closed form at every step."""
+    """AdamW with its moments in closed form at every step."""
     b1, b2, eps, decay = (MP.mpf(c[name]) for name in ("beta1", "beta2", "eps", "decay"))
     m = v = 0
     for t in range(1, len(gs) + 1):
@@ -71,7 +71,7 @@ def adamw(p: Host, gs: Sequence[Host], rates: Sequence[Any], **c: Any) -> Any:
 
 
 def _step(t: dict[str, Host]) -> list[Host]:
-    """One step from given moments, the third, over √v̂ + ε."""
+    """The third step of AdamW from given moments."""
     b1, b2 = MP.mpf(0.875), MP.mpf(0.96875)
     m = t["m"] + (1 - b1) * (t["g"] - t["m"])
     v = t["v"] - (1 - b2) * (t["v"] - t["g"] ** 2)
@@ -82,7 +82,7 @@ def _step(t: dict[str, Host]) -> list[Host]:
 
 def _lion(p: Host, gs: Sequence[Host], *, beta1: float, beta2: float, decay: float) -> Any:
     b1, b2, m = MP.mpf(beta1), MP.mpf(beta2), 0 * p
-    for t, (g, rate) in enumerate(zip(gs, RATES, strict=True), 1):
+    for t, (g, rate) in enumerate(zip(gs, LEARNING_RATES, strict=True), 1):
         blend = g + b1 * (m - g)
         p = p - MP.mpf(rate) * (blend / absolute(blend) + MP.mpf(decay) * p)
         m = _mean(gs[:t], [b2] * t)
@@ -90,9 +90,15 @@ def _lion(p: Host, gs: Sequence[Host], *, beta1: float, beta2: float, decay: flo
 
 
 def _adafactor(
-    p: Host, gs: Sequence[Host], *, eps: float, decay: float, d: float = 1.0, rates: Any = RATES
+    p: Host,
+    gs: Sequence[Host],
+    *,
+    eps: float,
+    decay: float,
+    d: float = 1.0,
+    rates: Any = LEARNING_RATES,
 ) -> Any:
-    """The mean's outer product of row and column sums, in the paper's form R·C / Σ R."""
+    """Adafactor in the paper's form: the factored square is R·C / Σ R."""
     n, k, kept = p.size, p.shape[-1], []
     for t in range(1, len(gs) + 1):
         betas = [1 - MP.mpf(i) ** MP.mpf(-0.8) for i in range(1, t + 1)]
@@ -117,34 +123,37 @@ def _muon(
     decay: float,
     original: bool,
 ) -> Any:
-    """By singular values: five rounds of the polynomial act on each of them."""
+    """Muon by singular values: its polynomial acts on each of them alone."""
     b, (n, k), m = MP.mpf(momentum), p.shape, 0
     size = MP.sqrt(max(1, MP.mpf(n) / k)) if original else MP.sqrt(max(n, k)) / 5
     for t in range(1, len(gs) + 1):
         m = _mean(gs[:t], [b] * t)
         u = gs[t - 1] + b * (m - gs[t - 1]) if nesterov else m
-        rate = MP.mpf(RATES[t - 1])
+        rate = MP.mpf(LEARNING_RATES[t - 1])
         p = (1 - rate * MP.mpf(decay)) * p - rate * size * _newton_schulz(u)
     return [p, m]
 
 
 def _newton_schulz(x: Host) -> Host:
-    top = max(absolute(x).ravel())  # svd_r takes small numbers for zeros
+    """Five rounds of the odd polynomial on the singular values, which is what they do to x."""
+    top = max(absolute(x).ravel())  # scaled, since svd_r takes small numbers for zeros
     left, values, right = MP.svd_r(MP.matrix((x / top).tolist()))
     values = [s * top for s in values]
     whole = max(MP.sqrt(MP.fsum(s * s for s in values)), MP.mpf(1e-7))
     a, b, c = MP.mpf("3.4445"), MP.mpf("-4.775"), MP.mpf("2.0315")
-    turned = []
+    mapped_values = []
     for s in (v / whole for v in values):
         for _ in range(5):
             s = a * s + b * s**3 + c * s**5  # noqa: PLW2901 - a recurrence
-        turned.append(s)
-    made = left * MP.diag(turned) * right
-    return np.array([[made[i, j] for j in range(made.cols)] for i in range(made.rows)], object)
+        mapped_values.append(s)
+    product = left * MP.diag(mapped_values) * right
+    return np.array(
+        [[product[i, j] for j in range(product.cols)] for i in range(product.rows)], object
+    )
 
 
 def _schedule(kind: str, steps: int, warmup: int, floor: float, cooldown: int) -> Host:
-    """Step by step: a rise, a plateau if there is one, a fall to the floor."""
+    """The schedule step by step: warm-up, a plateau if there is one, the fall to the floor."""
     low, found = MP.mpf(floor), []
     for step in range(1, steps + 1):
         if step < warmup or kind == "constant" or (kind == "wsd" and not cooldown):
@@ -159,7 +168,7 @@ def _schedule(kind: str, steps: int, warmup: int, floor: float, cooldown: int) -
 
 _EPS, _DECAY = 2.0**-20, 0.25
 _P = grid("update.p", 2, 3)
-_G = {f"g{i}": grid(f"update.g{i}", 2, 3) for i in range(len(RATES))}
+_G = {f"g{i}": grid(f"update.g{i}", 2, 3) for i in range(len(LEARNING_RATES))}
 _FLAT = {"p": _P[0], **{name: g[1] for name, g in _G.items()}}
 _WIDE = {"p": _P, **_G}
 _SMALL = {**_WIDE, "p": _P * 2.0**-13}
@@ -179,10 +188,10 @@ def _point(
     inputs: Any,
     f: Callable[..., Any],
     *,
-    rates: tuple[float, ...] = RATES,
+    rates: tuple[float, ...] = LEARNING_RATES,
     **settings: Any,
 ) -> Point:
-    """Several steps of one optimizer: the parameter, then what is kept, in the oracle's order."""
+    """A point of several steps: the parameter, then the optimizer's state in the oracle's order."""
     kind = name.partition(".")[0]
 
     def by_oracle(ar: Any, t: Any) -> list[Host]:
@@ -203,7 +212,7 @@ def _point(
 
 
 def _adamw(p: Host, gs: Sequence[Host], **c: Any) -> Any:
-    return adamw(p, gs, RATES, **c)
+    return adamw(p, gs, LEARNING_RATES, **c)
 
 
 _SUM = "every gradient by its weight in the end"

@@ -1,13 +1,13 @@
 """Training data: files, tokens on disk, batches."""
 
-from lmkernel.training.data.arrays import ArrayBatches
-from lmkernel.training.data.batches import Batch, Batches
+from lmkernel.training.data.batches import ArrayBatches, Batch, Batches
 from lmkernel.training.data.causal_rows import CausalExample, CausalRows
-from lmkernel.training.data.classified import Classified, ClassifiedExample
-from lmkernel.training.data.masked import Masked, MaskingConfig
+from lmkernel.training.data.classification import ClassifiedExample, ClassifiedRows
+from lmkernel.training.data.masked import MaskedWindows, MaskingConfig
+from lmkernel.training.data.objectives import OBJECTIVES, Objective, find_objective
 from lmkernel.training.data.packed import PackedCausal
 from lmkernel.training.data.pairs import PairExample, SequencePairs
-from lmkernel.training.data.prepare import OBJECTIVES, Preparation, Prepared
+from lmkernel.training.data.prepare import Preparation, RunData
 from lmkernel.training.data.settings import DataConfig
 from lmkernel.training.data.tokens import Tokens
 
@@ -18,15 +18,17 @@ __all__ = [
     "Batches",
     "CausalExample",
     "CausalRows",
-    "Classified",
     "ClassifiedExample",
+    "ClassifiedRows",
     "DataConfig",
-    "Masked",
+    "MaskedWindows",
     "MaskingConfig",
+    "Objective",
     "PackedCausal",
     "PairExample",
     "Preparation",
-    "Prepared",
+    "RunData",
     "SequencePairs",
     "Tokens",
+    "find_objective",
 ]

@@ -1,4 +1,4 @@
-"""Conversations as examples in which the assistant's words alone are learned.
+"""Conversations as examples in which only the assistant's words are learned.
 
 The text of a conversation, and where the assistant speaks in it, come from the model's template:
 what it renders of the messages before, with the prompt that begins an answer, is where the answer
@@ -60,7 +60,7 @@ def chat_examples(
             example = _plain(row, tokenizer, prompt, completion)
         else:
             example = _chat(row, tokenizer, conversation(row, messages, prompt, completion))
-        yield _fitting(example, context, truncate=truncate)
+        yield _fit(example, context, truncate=truncate)
 
 
 def conversation(row: Row, messages: str, prompt: str, completion: str) -> Messages:
@@ -135,7 +135,7 @@ def _plain(row: Row, tokenizer: Tokenizer, prompt: str, completion: str) -> Caus
     return CausalExample([*asked, *said], [False] * len(asked) + [True] * len(said), row.where)
 
 
-def _fitting(example: CausalExample, context: int, *, truncate: bool) -> CausalExample:
+def _fit(example: CausalExample, context: int, *, truncate: bool) -> CausalExample:
     """The example, cut if that was asked for; what is left must teach something."""
     ids: Sequence[int] = example.ids
     learned = example.learned

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["DATASETS_PREFIX", "dataset_rows", "is_saved_dataset", "parquet_rows"]
 
 DATASETS_PREFIX = "datasets:"
-_SAVED = ("dataset_dict.json", "dataset_info.json")
+_MARKS = ("dataset_dict.json", "dataset_info.json")
 _BATCH = 1024
 
 
@@ -42,7 +42,7 @@ def parquet_rows(path: Path) -> Iterator[Row]:
 
 def is_saved_dataset(folder: Path) -> bool:
     """Whether a folder was written by `datasets.Dataset.save_to_disk`, or by that of a dict."""
-    return any((folder / name).is_file() for name in _SAVED)
+    return any((folder / name).is_file() for name in _MARKS)
 
 
 def dataset_rows(name: str) -> Iterator[Row]:

@@ -10,8 +10,7 @@ import numpy as np
 from lmkernel.errors import InputError
 from lmkernel.random import uniforms
 from lmkernel.training.data.batches import Batch, Batches
-from lmkernel.training.data.digest import digest_of
-from lmkernel.training.data.order import Order
+from lmkernel.training.data.order import Order, digest_of
 from lmkernel.training.data.ragged import positions_of
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from lmkernel.tokenizers import Tokenizer
     from lmkernel.training.data.tokens import Tokens
 
-__all__ = ["Masked", "MaskingConfig"]
+__all__ = ["MaskedWindows", "MaskingConfig"]
 
 _MASK, _RANDOM = 0.8, 0.9
 """Of the chosen tokens, 80 % become the mask, the next 10 % another token, the rest stay."""
@@ -33,9 +32,9 @@ class MaskingConfig:
 
     Args:
         cls, sep: put before and after each window.
-        mask: stands for a token that is to be found.
+        mask: takes the place of a token that is to be found.
         special: never chosen, and never drawn as a random token.
-        share: of the tokens that are chosen.
+        share: how many of the tokens are chosen.
     """
 
     cls: int
@@ -61,7 +60,7 @@ class MaskingConfig:
 
 
 @final
-class Masked(Batches):
+class MaskedWindows(Batches):
     """Windows of ``context - 2`` tokens between ``cls`` and ``sep``, some of them hidden.
 
     Each token that is not special is chosen with probability ``share``, and then becomes the mask
@@ -110,7 +109,7 @@ class Masked(Batches):
         inputs = np.zeros((rows.size, self._context), np.int32)
         targets = np.full_like(inputs, -1)
         lengths = np.array([self._fill(inputs[i], row) for i, row in enumerate(rows)])
-        for line in range(real):
+        for line in range(real):  # the rows that only fill the batch keep targets of -1
             self._hide(inputs[line], targets[line], lengths[line], f"mask.{epoch}.{rows[line]}")
         return {
             "inputs": inputs,
@@ -134,11 +133,15 @@ class Masked(Batches):
     def _hide(
         self, line: NDArray[np.int32], target: NDArray[np.int32], length: int, stream: str
     ) -> None:
+        # three draws for each token, chosen or not: none depends on the outcome of another, so that
+        # the stream is read in one go and is the same everywhere
         chance, fate, which = uniforms(self._seed, stream, 3 * length).reshape(3, length)
         seen = line[:length]
         chosen = (chance < self._masking.share) & self._ordinary[seen]
         target[:length][chosen] = seen[chosen]
         drawn = self._candidates[(which * self._candidates.size).astype(np.int64)]
+        # a tenth stays as it is: the model can trust no token that it sees, and learns to look at
+        # the others even where there are no masks, as in fine-tuning
         seen[:] = np.where(chosen & (fate < _MASK), self._masking.mask, seen)
         other = chosen & (fate >= _MASK) & (fate < _RANDOM)
         seen[other] = drawn[other]

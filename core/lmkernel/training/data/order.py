@@ -1,13 +1,15 @@
-"""Which rows are in which batch.
+"""Which rows are in which batch, and one hash for all that batches follow from.
 
 Constraints: a function of the seed and the batch's number; in every epoch each row comes once. The
 last batch of an epoch that is not full is filled with copies of its first row, whose targets the
-batch marks as ignored: all batches have one shape, and nothing is dropped or counted twice.
+batch marks as ignored: all batches have one shape, and no row is left out or counted twice.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from lmkernel.random import raw_words
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Order"]
+__all__ = ["Order", "digest_of"]
 
 
 @final
@@ -75,3 +77,21 @@ class Order:
             order = np.argsort(raw_words(self._seed, f"shuffle.{epoch}", self._rows), kind="stable")
             self._latest = (epoch, order)
         return order
+
+
+def digest_of(*parts: Any) -> str:
+    """Hexadecimal BLAKE2b-128 of parts in their order: arrays, and values that JSON can express."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            _add(state, json.dumps([part.dtype.str, *part.shape]).encode())
+            _add(state, np.ascontiguousarray(part).view(np.uint8).data)
+        else:
+            _add(state, json.dumps(part, sort_keys=True).encode())
+    return state.hexdigest()
+
+
+def _add(state: Any, data: bytes | memoryview) -> None:
+    """A part after its length, without which two lists of parts could give the same bytes."""
+    state.update(len(data).to_bytes(8, "little"))
+    state.update(data)

@@ -8,8 +8,7 @@ import numpy as np
 
 from lmkernel.errors import InputError
 from lmkernel.training.data.batches import Batch, Batches
-from lmkernel.training.data.digest import digest_of
-from lmkernel.training.data.order import Order
+from lmkernel.training.data.order import Order, digest_of
 
 if TYPE_CHECKING:
     from lmkernel.training.data.tokens import Tokens
@@ -68,10 +67,12 @@ class PackedCausal(Batches):
         inputs = np.zeros((rows.size, self._context), np.int32)
         targets = np.full_like(inputs, -1)
         for line, row in enumerate(rows):
+            # one token more than inputs, shared with the next window: the last token of a window is
+            # the target of its last position, and the first input of the next
             window = self._tokens.read(row * self._context, (row + 1) * self._context + 1)
             inputs[line, : window.size - 1] = window[:-1]
             targets[line, : window.size - 1] = window[1:]
-        targets[real:] = -1
+        targets[real:] = -1  # rows that only fill the batch, so that all batches have one shape
         return {"inputs": inputs, "targets": targets}
 
     @property

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from lmkernel.errors import InputError
 from lmkernel.training.data.batches import Batch, Batches
-from lmkernel.training.data.digest import digest_of
-from lmkernel.training.data.order import Order
+from lmkernel.training.data.order import Order, digest_of
 from lmkernel.training.data.ragged import Ragged, padded_length, positions_of
 
 if TYPE_CHECKING:

@@ -15,16 +15,30 @@ from lmkernel.training.data.columnar import (
     parquet_rows,
 )
 from lmkernel.training.data.rows import Row, Rows
-from lmkernel.training.data.sources import SOURCES
-from lmkernel.training.data.tables import csv_rows, jsonl_rows
-from lmkernel.training.data.text_files import text_rows
+from lmkernel.training.data.text_files import csv_rows, jsonl_rows, text_rows
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["open_rows"]
+__all__ = ["open_rows", "python_topics"]
 
+
+def python_topics() -> Iterator[Row]:
+    """The columns ``topic`` and ``text``: what ``help()`` says of the language, sorted by topic.
+
+    About 465,000 characters of English in Python 3.11; they differ between versions.
+    """
+    from pydoc_data.topics import topics
+
+    for topic in sorted(topics):
+        yield Row({"topic": topic, "text": topics[topic]}, f"python-topics: {topic}")
+
+
+_BUILT_IN: Mapping[str, Callable[[], Iterator[Row]]] = MappingProxyType(
+    {"python-topics": python_topics}
+)
+"""Data that are there without a download."""
 _TABLES: Mapping[str, Callable[[Path], Iterator[Row]]] = MappingProxyType(
     {
         ".jsonl": jsonl_rows,
@@ -45,24 +59,24 @@ def open_rows(source: str | os.PathLike[str], *, blank_lines: bool = False) -> R
             folder, whose files of those kinds and ``.txt``, ``.md``, ``.rst`` are read in the
             order of their paths, subfolders too; a folder that `datasets` saved; ``datasets:NAME``,
             ``datasets:NAME:CONFIGURATION``, either with ``@SPLIT``; or ``python-topics``.
-        blank_lines: blank lines part the documents of a text file; else it is one document.
+        blank_lines: whether blank lines separate the documents of a text file; else it is one.
 
     Raises:
         InputError: there is no such source; when read, whatever is wrong with it, and where.
     """
     name = str(source)
-    if name in SOURCES:
-        return Rows(SOURCES[name], name)
+    if name in _BUILT_IN:
+        return Rows(_BUILT_IN[name], name)
     if name.startswith(DATASETS_PREFIX):
         return Rows(functools.partial(dataset_rows, name), name)
     path = Path(source)
     if path.is_dir() and is_saved_dataset(path):
         return Rows(functools.partial(dataset_rows, name), name)
     files = _files(path)
-    return Rows(functools.partial(_chained, files, blank_lines), name)
+    return Rows(functools.partial(_read_files, files, blank_lines), name)
 
 
-def _chained(files: list[Path], blank_lines: bool) -> Iterator[Row]:
+def _read_files(files: list[Path], blank_lines: bool) -> Iterator[Row]:
     for path in files:
         table = _TABLES.get(path.suffix.lower())
         yield from table(path) if table else text_rows(path, blank_lines=blank_lines)
@@ -70,7 +84,7 @@ def _chained(files: list[Path], blank_lines: bool) -> Iterator[Row]:
 
 def _files(path: Path) -> list[Path]:
     if not path.exists():
-        known = ", ".join((*SOURCES, f"{DATASETS_PREFIX}NAME"))
+        known = ", ".join((*_BUILT_IN, f"{DATASETS_PREFIX}NAME"))
         raise InputError(f"{path}: no such file; expected a file, a folder or one of {known}")
     if not path.is_dir():
         return [path]

@@ -1,4 +1,4 @@
-"""A row of a data file: values by column, and the place that errors name.
+"""Rows of data: values by column, and the place that errors name.
 
 Constraint: rows are read again from the start each time they are iterated over, one at a time, so
 that a corpus need not fit into memory.
@@ -14,7 +14,7 @@ from lmkernel.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Row", "Rows"]
+__all__ = ["Documents", "Row", "Rows"]
 
 
 @final
@@ -81,7 +81,7 @@ class Rows:
         """From the first one.
 
         Raises:
-            InputError: there is none.
+            InputError: there are no rows.
         """
         empty = True
         for row in self._read():
@@ -89,3 +89,27 @@ class Rows:
             yield row
         if empty:
             raise InputError(f"{self.name}: expected data, got not one row")
+
+
+@final
+class Documents:
+    """The texts of rows; empty ones hold nothing to learn and are passed over.
+
+    Args:
+        rows: from `open_rows`.
+        column: where each row has its text.
+    """
+
+    def __init__(self, rows: Rows, column: str = "text") -> None:
+        self._rows = rows
+        self._column = column
+
+    def __iter__(self) -> Iterator[str]:
+        """From the first one.
+
+        Raises:
+            InputError: as reading the rows, or a row without that column.
+        """
+        for row in self._rows:
+            if text := row.text(self._column):
+                yield text

@@ -40,7 +40,7 @@ class DataConfig:
         multiple: of which the lengths of rows are, where rows are padded. A compiled backend
             compiles once for each length; with ``multiple`` equal to ``context`` there is one.
         truncate: cut examples that are too long; else they are refused.
-        blank_lines: blank lines part the documents of a text file.
+        blank_lines: whether blank lines separate the documents of a text file.
         columns: other names for the columns ``text``, ``second`` (read if it is named here),
             ``label``, ``messages``, ``prompt``, ``completion``, ``source`` and ``target``.
     """

@@ -1,4 +1,8 @@
-"""Documents to token shards: tokenised in chunks on all cores, written as they come."""
+"""Documents to token shards: tokenised in chunks on all cores, written as they come.
+
+Constraint: neither the documents nor their tokens need fit into memory, so the documents are gone
+through twice: once for the hash that names the shards, and once more only if these are missing.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from lmkernel.checkpoints.documents import write_object
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.progress import Progress
 from lmkernel.sources.home import home
-from lmkernel.training.data.digest import digest_of
+from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.shards import (
     DOCUMENTS,
     FORMAT,
@@ -49,7 +53,7 @@ def token_shards(
         tokenizer: without special tokens around a text.
         end: the token that ends each document; by default the tokenizer's that ends a text, or
             else its ``sep_token``.
-        progress: hears of the work, and of damage that is made good.
+        progress: shows the work, and says what damage is repaired.
 
     Raises:
         InputError: no documents, documents that come only once, a tokenizer without an end token.
@@ -59,7 +63,7 @@ def token_shards(
     content, size = _content(documents)
     key = digest_of(FORMAT, content, tokenizer.digest, last)
     folder = home() / "tokens" / key
-    with _lock(folder):
+    with _lock(folder):  # whoever comes second waits, and then finds them made
         if folder.exists():
             try:
                 return open_shards(folder)
@@ -88,7 +92,10 @@ def _end(tokenizer: Tokenizer, end: int | None) -> int:
 
 
 def _content(documents: Iterable[str]) -> tuple[str, int]:
-    """Hash and size in bytes of documents, each after its length."""
+    """Hash and size in bytes of documents.
+
+    Each comes after its length, without which two lists with the same text would be one.
+    """
     if iter(documents) is documents:
         raise InputError("expected documents that can be gone through twice, got an iterator")
     state, size = hashlib.blake2b(digest_size=16), 0
@@ -117,9 +124,10 @@ def write_shards(
     Raises:
         CheckpointError: the disk refuses.
     """
+    # two bytes a token where the vocabulary allows it: half the disk, and half of what is read
     dtype = "<u2" if max(tokenizer.vocab_size, end + 1) <= _SMALL else "<u4"
-    with new_directory(folder, overwrite=True) as made:
-        writer = _Writer(made, dtype, shard_tokens)
+    with new_directory(folder, overwrite=True) as part:
+        writer = _Writer(part, dtype, shard_tokens)
         with progress.bar("tokenising", size) as done:
             for texts in _chunks(documents):
                 for text, ids in zip(texts, tokenizer.encode_many(texts), strict=True):
@@ -129,7 +137,7 @@ def write_shards(
 
 
 def _chunks(documents: Iterable[str]) -> Iterator[list[str]]:
-    """A million characters at a time, in whole documents."""
+    """A million characters at a time, in whole documents: enough for all cores."""
     texts: list[str] = []
     size = 0
     for text in documents:
@@ -156,7 +164,7 @@ class _Writer:
 
     def add(self, ids: list[int], size: int) -> None:
         """One document, of so many bytes."""
-        if self._room <= 0:
+        if self._room <= 0:  # only between documents, so that each lies in one file
             self._close()
             self._names.append(f"tokens-{len(self._names):05d}.bin")
             self._file, self._room = (self._folder / self._names[-1]).open("wb"), self._limit
@@ -175,8 +183,8 @@ class _Writer:
             {
                 **index,
                 "highest": self._highest,
-                "documents": _written(self._folder / DOCUMENTS),
-                "shards": {name: _written(self._folder / name) for name in self._names},
+                "documents": _receipt(self._folder / DOCUMENTS),
+                "shards": {name: _receipt(self._folder / name) for name in self._names},
             },
         )
 
@@ -185,5 +193,6 @@ class _Writer:
             self._file.close()
 
 
-def _written(path: Path) -> dict[str, Any]:
+def _receipt(path: Path) -> dict[str, Any]:
+    """What tells on reading whether a file is still what was written."""
     return {"bytes": path.stat().st_size, "blake2b": file_hash(path)}

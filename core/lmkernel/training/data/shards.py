@@ -18,7 +18,7 @@ import numpy as np
 
 from lmkernel.checkpoints.documents import read_object
 from lmkernel.errors import CheckpointError
-from lmkernel.training.data.digest import digest_of
+from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -65,15 +65,15 @@ class Shards:
         chosen = np.arange(len(self.spans)) if documents is None else documents
         return Tokens(
             self.arrays,
-            _joined(self.spans[chosen]),
+            _join_neighbours(self.spans[chosen]),
             digest=digest_of(self.digest, chosen.astype("<i8")),
             highest=self.highest,
             text_bytes=int(self.sizes[chosen].sum()),
         )
 
 
-def _joined(spans: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Neighbours as one piece."""
+def _join_neighbours(spans: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Documents that lie next to each other as one piece, which is read in one copy."""
     same = (spans[1:, 0] == spans[:-1, 0]) & (spans[1:, 1] == spans[:-1, 2])
     first = np.flatnonzero(np.concatenate([[True], ~same]))
     last = np.append(first[1:], len(spans)) - 1
@@ -92,21 +92,21 @@ def open_shards(folder: Path) -> Shards:
             f"{folder / INDEX}: expected format {FORMAT}, got {index.get('format')!r}"
         )
     try:
-        return _opened(folder, index)
+        return _map_files(folder, index)
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{folder / INDEX}: expected an index, missing {error}") from error
 
 
-def _opened(folder: Path, index: Mapping[str, Any]) -> Shards:
-    for name, written in {DOCUMENTS: index["documents"], **index["shards"]}.items():
-        _check(folder / name, written)
+def _map_files(folder: Path, index: Mapping[str, Any]) -> Shards:
+    for name, expected in {DOCUMENTS: index["documents"], **index["shards"]}.items():
+        _check(folder / name, expected)
     lengths, sizes = np.fromfile(folder / DOCUMENTS, "<i8").reshape(-1, 2).T
     arrays = [np.asarray(np.memmap(folder / n, index["dtype"], "r")) for n in index["shards"]]
-    spans = _spans(lengths, arrays)
+    spans = _locate(lengths, arrays)
     return Shards(tuple(arrays), spans, sizes, index["digest"], index["highest"])
 
 
-def _spans(lengths: NDArray[np.int64], arrays: list[NDArray[Any]]) -> NDArray[np.int64]:
+def _locate(lengths: NDArray[np.int64], arrays: list[NDArray[Any]]) -> NDArray[np.int64]:
     """Where each document lies; shards end where documents end."""
     ends = np.cumsum(lengths)
     limits = np.cumsum([array.size for array in arrays])
@@ -115,17 +115,17 @@ def _spans(lengths: NDArray[np.int64], arrays: list[NDArray[Any]]) -> NDArray[np
     return np.stack([shard, ends - lengths - before, ends - before], 1)
 
 
-def _check(path: Path, written: Mapping[str, Any]) -> None:
-    """Size first, since a file cut short is the likeliest damage."""
+def _check(path: Path, expected: Mapping[str, Any]) -> None:
+    """Size first: a file cut short is the likeliest damage, and is seen without reading it."""
     try:
         size = path.stat().st_size
-        whole = size == written["bytes"] and file_hash(path) == written["blake2b"]
+        whole = size == expected["bytes"] and file_hash(path) == expected["blake2b"]
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from error
     if not whole:
-        what = f"{size} bytes" if size != written["bytes"] else "other content"
+        what = f"{size} bytes" if size != expected["bytes"] else "other content"
         raise CheckpointError(
-            f"{path}: expected the {written['bytes']} bytes that were written, got {what}"
+            f"{path}: expected the {expected['bytes']} bytes that were written, got {what}"
         )
 
 

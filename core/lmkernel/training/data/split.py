@@ -8,7 +8,7 @@ import numpy as np
 
 from lmkernel.errors import InputError
 from lmkernel.random import raw_words
-from lmkernel.training.data.digest import digest_of
+from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["held_out", "split_items", "split_tokens"]
+__all__ = ["choose_held_out", "split_items", "split_tokens"]
 
 
-def held_out(sizes: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
+def choose_held_out(sizes: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
     """True for the items that are held out.
 
     They are taken in an order drawn from the seed, each that still fits into ``share`` of the
@@ -54,7 +54,7 @@ def _check_share(share: float) -> None:
 
 def split_items(items: Sequence[T], share: float, seed: int) -> tuple[list[T], list[T]]:
     """Training and validation, each in the order of ``items``."""
-    chosen = held_out(np.ones(len(items), np.int64), share, seed)
+    chosen = choose_held_out(np.ones(len(items), np.int64), share, seed)
     first = [item for item, out in zip(items, chosen, strict=True) if not out]
     return first, [item for item, out in zip(items, chosen, strict=True) if out]
 
@@ -68,7 +68,7 @@ def split_tokens(shards: Shards, share: float, seed: int) -> tuple[Tokens, Token
     if len(shards.spans) == 1:
         _check_share(share)
         return _cut(shards, share)
-    chosen = held_out(shards.lengths, share, seed)
+    chosen = choose_held_out(shards.lengths, share, seed)
     return shards.tokens(np.flatnonzero(~chosen)), shards.tokens(np.flatnonzero(chosen))
 
 

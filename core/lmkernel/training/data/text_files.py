@@ -1,17 +1,20 @@
-"""Text files: UTF-8, as a whole or line by line, with the byte that is not."""
+"""Rows of files that are UTF-8: plain text, JSONL and CSV; errors name the line or the byte."""
 
 from __future__ import annotations
 
+import csv
+import functools
 from typing import TYPE_CHECKING
 
-from lmkernel.errors import InputError
+from lmkernel.checkpoints.documents import parse_object
+from lmkernel.errors import CheckpointError, InputError
 from lmkernel.training.data.rows import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["lines", "text_rows"]
+__all__ = ["csv_rows", "jsonl_rows", "text_rows"]
 
 _MARK = b"\xef\xbb\xbf"
 """UTF-8's byte order mark, which some editors put first."""
@@ -24,11 +27,11 @@ def text_rows(path: Path, *, blank_lines: bool) -> Iterator[Row]:
         InputError: unreadable, empty, binary or not UTF-8.
     """
     if not blank_lines:
-        yield Row({"text": "".join(line for _, line in lines(path))}, str(path))
+        yield Row({"text": "".join(line for _, line in _lines(path))}, str(path))
         return
     block: list[str] = []
     first = 1
-    for number, line in lines(path):
+    for number, line in _lines(path):
         if line.strip():
             first = first if block else number
             block.append(line)
@@ -43,7 +46,56 @@ def _block(block: list[str], path: Path, first: int) -> Row:
     return Row({"text": "".join(block).rstrip("\r\n")}, f"{path}: line {first}")
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+def jsonl_rows(path: Path) -> Iterator[Row]:
+    """One JSON object a line (jsonlines.org); blank lines are passed over.
+
+    Raises:
+        InputError: unreadable, empty, binary or not UTF-8; or names the line that is no JSON
+            object.
+    """
+    for number, line in _lines(path):
+        if not line.strip():
+            continue
+        where = f"{path}: line {number}"
+        try:
+            yield Row(parse_object(line.rstrip().encode(), where), where)
+        except CheckpointError as error:
+            raise InputError(str(error)) from error
+
+
+def csv_rows(path: Path, *, delimiter: str = ",") -> Iterator[Row]:
+    """The records below a line of column names (RFC 4180); all values are text.
+
+    Raises:
+        InputError: unreadable, empty, binary or not UTF-8; no or repeated column names; a record
+            of another length.
+    """
+    reader = csv.reader((line for _, line in _lines(path)), delimiter=delimiter, strict=True)
+    records = functools.partial(_next_record, reader, path)
+    columns = records() or []
+    if not all(columns) or len(set(columns)) < len(columns) or not columns:
+        raise InputError(f"{path}: line 1: expected distinct column names, got {columns}")
+    while (record := records()) is not None:
+        where = f"{path}: line {reader.line_num}"
+        if record and len(record) != len(columns):
+            raise InputError(
+                f"{where}: expected {len(columns)} values, one for each of "
+                f"{', '.join(columns)}, got {len(record)}"
+            )
+        if record:
+            yield Row(dict(zip(columns, record, strict=True)), where)
+
+
+def _next_record(reader: Iterator[list[str]], path: Path) -> list[str] | None:
+    """The next record; None at the end."""
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        number = getattr(reader, "line_num", 0)
+        raise InputError(f"{path}: line {number}: expected a CSV record, {error}") from error
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines with their ends, numbered from 1.
 
     Raises:
@@ -53,7 +105,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with path.open("rb") as file:
             for number, data in enumerate(file, 1):
-                yield number, _decoded(data, path, offset)
+                yield number, _decode(data, path, offset)
                 offset += len(data)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -61,7 +113,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         raise InputError(f"{path}: expected data, got an empty file")
 
 
-def _decoded(data: bytes, path: Path, offset: int) -> str:
+def _decode(data: bytes, path: Path, offset: int) -> str:
     if not offset:
         data, offset = data.removeprefix(_MARK), len(_MARK) * data.startswith(_MARK)
     if b"\0" in data:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 import numpy as np
 
 from lmkernel.errors import InputError
-from lmkernel.training.data.digest import digest_of
+from lmkernel.training.data.order import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

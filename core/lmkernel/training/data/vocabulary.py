@@ -54,15 +54,15 @@ def train_tokenizer(
         InputError: no documents, or no room for bytes and special tokens.
     """
     special = list(dict.fromkeys(special_tokens))
-    backend, trainer = _untrained(vocab_size, special)
-    backend.train_from_iterator(_some(documents), trainer)
-    _surround(backend)
+    backend, trainer = _byte_level(vocab_size, special)
+    backend.train_from_iterator(_at_least_one(documents), trainer)
+    _add_template(backend)
     known = {role: token for token in special for role in _ROLES.get(token, ())}
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     return Tokenizer(backend, {**config, **known, **(roles or {})})
 
 
-def _some(documents: Iterable[str]) -> Iterator[str]:
+def _at_least_one(documents: Iterable[str]) -> Iterator[str]:
     """The documents, at least one."""
     empty = True
     for text in documents:
@@ -72,7 +72,7 @@ def _some(documents: Iterable[str]) -> Iterator[str]:
         raise InputError("expected documents to train a tokenizer on, got none")
 
 
-def _untrained(vocab_size: int, special: list[str]) -> tuple[tokenizers.Tokenizer, Any]:
+def _byte_level(vocab_size: int, special: list[str]) -> tuple[tokenizers.Tokenizer, Any]:
     library = tokenizers_package()
     alphabet = sorted(library.pre_tokenizers.ByteLevel.alphabet())
     least = len(alphabet) + len(special)
@@ -93,7 +93,7 @@ def _untrained(vocab_size: int, special: list[str]) -> tuple[tokenizers.Tokenize
     return backend, trainer
 
 
-def _surround(backend: tokenizers.Tokenizer) -> None:
+def _add_template(backend: tokenizers.Tokenizer) -> None:
     """``[CLS] a [SEP]`` and ``[CLS] a [SEP] b [SEP]``, segments 0 and 1, where these tokens are."""
     ids = {token: backend.token_to_id(token) for token in ("[CLS]", "[SEP]")}
     if None in ids.values():

@@ -51,7 +51,7 @@ class Display:
                 the metrics of an evaluation, by names that begin with ``"validation/"``.
         """
         if any(name.startswith(_EVALUATION) for name in values):
-            self._meter.pause()
+            self._meter.note_pause()
             self.say(f"step {step}/{self._total}: validation {_describe(values)}")
             return
         self._meter.step(step, values)
@@ -65,9 +65,9 @@ class Display:
         """One line that stays."""
         self._progress.say(line)
 
-    def paused(self) -> AbstractContextManager[None]:
+    def pause(self) -> AbstractContextManager[None]:
         """Around work besides steps and evaluations, such as a checkpoint: no part of the speed."""
-        return self._meter.paused()
+        return self._meter.pause()
 
     def close(self) -> None:
         """Show the last step; what is written next begins on a line of its own."""

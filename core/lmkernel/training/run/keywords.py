@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from lmkernel.errors import RunError, UnknownNameError
 from lmkernel.settings.file import load_settings, merge, parse_overrides, settings_from
 from lmkernel.settings.locations import Locations
-from lmkernel.training.config import OptimizerConfig
 from lmkernel.training.run.folder import SETTINGS, has_run
 from lmkernel.training.run.settings import RunSettings
-from lmkernel.training.step.optimizers import USUAL
+from lmkernel.training.step.optimizers import usual_config
 
 if TYPE_CHECKING:
     import os
@@ -140,9 +139,8 @@ def _with_usual_optimizer(values: dict[str, Any], registry: Registry) -> dict[st
     given = values.get("optimizer")
     if not isinstance(given, dict) or not isinstance(given.get("kind"), str):
         return values
-    del registry
-    plain = {k: v for k, v in vars(OptimizerConfig()).items() if k != "options"}
-    return {**values, "optimizer": {**plain, **USUAL.get(given["kind"], {}), **given}}
+    usual = vars(usual_config(given["kind"], registry))
+    return {**values, "optimizer": {**usual, **given}}
 
 
 def _with_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

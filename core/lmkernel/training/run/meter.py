@@ -88,15 +88,15 @@ class Meter:
             self._sum = _DECAY * self._sum + values["train/loss"]
             self._weight = _DECAY * self._weight + 1
 
-    def pause(self) -> None:
+    def note_pause(self) -> None:
         """Note that no step was going on since the last one ended."""
         self._pauses += self._since_mark()
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
+    def pause(self) -> Iterator[None]:
         """Around work besides the steps."""
         yield
-        self.pause()
+        self.note_pause()
 
     @property
     def loss(self) -> float | None:

@@ -33,7 +33,7 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
         return
     with path.open("rb") as file:
         for line in file:
-            values = _parsed(line)
+            values = _parse(line)
             if values is not None:
                 yield values
 
@@ -54,8 +54,8 @@ class MetricsLog:
     def __init__(self, path: Path, step: int = 0) -> None:
         self._path = path
         if path.exists():
-            kept = (v for v in read_metrics(path) if v["step"] <= step)
-            write_whole(path, b"".join(map(_line, kept)), RunError)
+            lines = (v for v in read_metrics(path) if v["step"] <= step)
+            write_whole(path, b"".join(map(_line, lines)), RunError)
         try:
             self._file: BinaryIO = path.open("ab", buffering=0)
         except OSError as error:
@@ -93,7 +93,7 @@ def _plain(value: float) -> int | float | str:
     return number if math.isfinite(number) else ("Infinity" if number > 0 else "-Infinity")
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
+def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         values = json.loads(line)
     except ValueError:

@@ -10,8 +10,8 @@ from lmkernel.families.sizes import Sizes
 from lmkernel.origin import check_objective, new_origin, open_origin
 from lmkernel.plugins import FamilySpec
 from lmkernel.tokenizers.load import load_tokenizer
-from lmkernel.training.data.documents import Documents
 from lmkernel.training.data.readers import open_rows
+from lmkernel.training.data.rows import Documents
 from lmkernel.training.data.vocabulary import train_tokenizer
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from lmkernel.checkpoints.documents import write_object
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
 from lmkernel.families.names import rule_pairs
 from lmkernel.parameters import flatten
-from lmkernel.training.step.adapters import A, B
+from lmkernel.training.step.trainable import A, B
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -64,18 +64,18 @@ def write_loss_curve(path: Path, curve: LossCurve | Path, title: str = "") -> No
         MissingDependencyError: matplotlib is not installed; the message says what to run.
         RunError: the disk refuses.
     """
-    drawn = curve if isinstance(curve, LossCurve) else LossCurve.of(read_metrics(curve))
+    lines = curve if isinstance(curve, LossCurve) else LossCurve.of(read_metrics(curve))
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingDependencyError(_INSTALL) from error
-    if not (drawn.train or drawn.validation):
+    if not (lines.train or lines.validation):
         return
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.01, horizontalalignment="left", fontsize=11)
-    _draw(figure.add_subplot(), drawn)
+    _draw(figure.add_subplot(), lines)
     data = io.BytesIO()
     canvas.print_png(data)
     write_whole(path, data.getvalue(), RunError)

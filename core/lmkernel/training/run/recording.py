@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lmkernel.interfaces import StepResult, Trainer, TrainingState
-    from lmkernel.training.data import Prepared
+    from lmkernel.training.data import RunData
     from lmkernel.training.run.display import Display
     from lmkernel.training.run.metrics_log import MetricsLog
     from lmkernel.training.run.settings import StepSettings
@@ -116,7 +116,7 @@ class Evaluations(Callback):
     """
 
     def __init__(
-        self, settings: StepSettings, data: Prepared, recorder: Recorder, best: Best
+        self, settings: StepSettings, data: RunData, recorder: Recorder, best: Best
     ) -> None:
         self._settings, self._data = settings, data
         self._recorder, self._best = recorder, best
@@ -136,7 +136,7 @@ class Evaluations(Callback):
         return self._best.exhausted(self._settings)
 
 
-def metrics_of(trainer: Trainer, state: TrainingState, data: Prepared) -> dict[str, float]:
+def metrics_of(trainer: Trainer, state: TrainingState, data: RunData) -> dict[str, float]:
     """The metrics on the validation data, ``"bits_per_byte"`` among them where bytes are known."""
     values = trainer.evaluate(state, data.validation)
     size = data.validation_bytes

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.atomic import new_directory
+from lmkernel.training.data import OBJECTIVES
 from lmkernel.training.run.peft import write_adapters
 from lmkernel.training.run.state_files import FOLDER, SavedState, write_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lmkernel.interfaces import TrainingState
     from lmkernel.training.run.folder import RunFolder
     from lmkernel.training.run.recording import Best
@@ -23,10 +21,6 @@ __all__ = ["RESULT", "save_checkpoint", "write_result"]
 
 RESULT = "model"
 """The folder of the resulting model, in the run's folder."""
-_TASKS: Mapping[str, str] = MappingProxyType(
-    {"causal": "CAUSAL_LM", "instruction": "CAUSAL_LM", "classification": "SEQ_CLS"}
-)
-"""PEFT's names of objectives."""
 
 
 def save_checkpoint(session: Session, folder: RunFolder, state: TrainingState, best: Best) -> None:
@@ -58,7 +52,7 @@ def _write_model(session: Session, place: Path, trained: dict[str, Any]) -> None
         return
     path = Path(origin.name).expanduser()
     base = str(path.absolute()) if path.exists() else origin.name
-    task = _TASKS.get(session.settings.objective)
+    task = OBJECTIVES[session.settings.objective].peft_task
     write_adapters(place, trained, lora, origin.rules, declared, base=base, task=task)
 
 

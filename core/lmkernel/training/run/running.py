@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from lmkernel.errors import CheckpointError, NotFiniteError, RunError
 from lmkernel.parameters import flatten
-from lmkernel.settings.file import flat, written
+from lmkernel.settings.file import flat, to_toml
 from lmkernel.training.run.display import Display
 from lmkernel.training.run.machine import environment, peak_flops
 from lmkernel.training.run.meter import Workload, flops_per_token
@@ -117,7 +117,7 @@ def _fit(
     """All steps that are left, or fewer after an interrupt; the last one is saved."""
 
     def save(state: TrainingState) -> None:
-        with recorder.display.paused():
+        with recorder.display.pause():
             save_checkpoint(session, folder, state, best)
 
     training = session.settings.training
@@ -165,7 +165,7 @@ def _outcome(
 def _describe(session: Session, folder: RunFolder, step: int) -> None:
     """Say in the folder exactly what runs."""
     backend = session.backend
-    folder.write_settings(written(session.settings), step)
+    folder.write_settings(to_toml(session.settings), step)
     spec = backend.registry.select_backend(backend.name)
     folder.add_session(environment(spec, backend.device), step)
 

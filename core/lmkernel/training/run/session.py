@@ -16,7 +16,7 @@ from lmkernel.factory import ComponentFactory
 from lmkernel.interfaces import LossConfig
 from lmkernel.plugins import TrackerSpec
 from lmkernel.training.config import TrainerConfig
-from lmkernel.training.data import DataConfig, Preparation
+from lmkernel.training.data import OBJECTIVES, DataConfig, Preparation
 from lmkernel.training.run.model import first_weights, model_of
 from lmkernel.training.run.recording import metrics_of
 from lmkernel.training.run.state_files import read_state
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lmkernel.origin import Origin
     from lmkernel.plugins.registry import Registry
     from lmkernel.progress import Progress
-    from lmkernel.training.data import Prepared
+    from lmkernel.training.data import RunData
     from lmkernel.training.run.settings import RunSettings
     from lmkernel.training.run.state_files import SavedState
     from lmkernel.training.step.trainer import ComposedTrainer
@@ -62,7 +62,7 @@ class Session:
     settings: RunSettings
     backend: Backend
     origin: Origin
-    data: Prepared
+    data: RunData
     trainer: ComposedTrainer
     weights: Mapping[str, NDArray[Any]]
 
@@ -168,7 +168,7 @@ def _preparation(
         data=config,
         tokenizer=origin.tokenizer,
         vocab=origin.config.embedding.vocab,
-        labels=origin.labels if settings.objective == "classification" else (),
+        labels=origin.labels if OBJECTIVES[settings.objective].needs_labels else (),
         progress=progress,
     )
 

@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, final
 from lmkernel.config.check import one_of, positive, require
 from lmkernel.families import DEFAULT_FAMILY
 from lmkernel.training.config import LoraConfig, OptimizerConfig, ScheduleConfig
+from lmkernel.training.data.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "OBJECTIVES",
     "DataSettings",
     "ModelSettings",
     "RunSettings",
     "StepSettings",
 ]
-
-OBJECTIVES = ("causal", "instruction", "masked", "classification")
 
 
 @final
@@ -73,7 +71,7 @@ class DataSettings:
         validation: the same, of what is held out; empty for a share of ``train``.
         validation_share: the share held out.
         columns: other names for the columns ``text``, ``second`` (read if it is named), ``label``,
-            ``messages``, ``prompt`` and ``completion``.
+            ``messages``, ``prompt``, ``completion``, ``source`` and ``target``.
         context: most positions of an example; 0 for the model's context.
         truncate: whether longer examples are cut there; else they are an error.
         blank_lines: whether blank lines part the documents of a text file.

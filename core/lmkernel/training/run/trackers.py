@@ -1,4 +1,4 @@
-"""The trackers of a run, side by side: each is told everything, none harms the run or another.
+"""The trackers of a run, side by side: each gets everything, none harms the run or another.
 
 Constraints: what is wrong at the start stops the run before its first step; what goes wrong later
 is said once, by the tracker's name, and the run goes on without that tracker.
@@ -32,7 +32,7 @@ def open_trackers(
 
     Args:
         names: what they are registered under.
-        run: what they are told.
+        run: what they get to know of it.
         registry: where to look; by default all that is installed.
         say: shows a line, for what goes wrong later.
 
@@ -70,7 +70,7 @@ class Trackers:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Those that are still told."""
+        """Those that still get numbers."""
         return tuple(self._open)
 
     def add(self, name: str, tracker: Tracker) -> None:
@@ -78,7 +78,7 @@ class Trackers:
         self._open[name] = tracker
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Tell each one the numbers at a step, such as ``"train/loss"``."""
+        """Give each one the numbers at a step, such as ``"train/loss"``."""
         for name, tracker in list(self._open.items()):
             try:
                 tracker.log(step, dict(values))

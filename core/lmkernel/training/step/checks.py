@@ -1,4 +1,4 @@
-"""What a trainer refuses: batches that the model cannot take, and numbers that are none."""
+"""What a trainer refuses: batches that the model cannot take, and numbers that are not finite."""
 
 from __future__ import annotations
 

@@ -30,13 +30,13 @@ class Gradients:
     Args:
         model: what is called.
         parts: how its parameters are made of what is trained and what is not.
-        loss: in training.
-        judge: in evaluation, the same without smoothing.
+        loss: of training.
+        evaluation_loss: the same without smoothing.
     """
 
-    def __init__(self, model: Model, parts: Parts, loss: Loss, judge: Loss) -> None:
+    def __init__(self, model: Model, parts: Parts, loss: Loss, evaluation_loss: Loss) -> None:
         self._model, self._parts = model, parts
-        self._loss, self._judge = loss, judge
+        self._loss, self._evaluation_loss = loss, evaluation_loss
 
     def outputs(self, trainable: Arrays, frozen: Arrays, batch: Arrays) -> Array:
         """What the model gives, without dropout."""
@@ -49,24 +49,25 @@ class Gradients:
             params = self._parts.join(trainable, frozen)
             return self._loss(self._outputs(params, batch, key), batch["targets"])
 
-        differentiated = self._model.backend.ops.value_and_grad(total, aux=True)
-        (value, count), gradients = differentiated(trainable, frozen, batch, key)
+        # with regard to the first argument alone: what is frozen gets no gradient
+        differentiate = self._model.backend.ops.value_and_grad(total, aux=True)
+        (value, count), gradients = differentiate(trainable, frozen, batch, key)
         return {"total": value, "count": count, "gradients": gradients}
 
-    def added(
+    def add(
         self, sums: Arrays, trainable: Arrays, frozen: Arrays, batch: Arrays, key: Array
     ) -> Arrays:
         """``sums`` (consumed) and one more batch."""
         more = self.first(trainable, frozen, batch, key)
         return tree_map(lambda x, y: x + y, sums, more)  # type: ignore[no-any-return]  # a mapping stays one
 
-    def judged(self, trainable: Arrays, frozen: Arrays, batch: Arrays) -> Arrays:
+    def evaluate(self, trainable: Arrays, frozen: Arrays, batch: Arrays) -> Arrays:
         """``{"total", "count"}`` without dropout and smoothing, and ``"predicted"`` classes."""
         ops = self._model.backend.ops
         outputs, targets = self.outputs(trainable, frozen, batch), batch["targets"]
-        total, count = self._judge(outputs, targets)
+        total, count = self._evaluation_loss(outputs, targets)
         result = {"total": total, "count": count}
-        if ops.dtype(targets) == "int32":
+        if ops.dtype(targets) == "int32":  # classes, not values
             result["predicted"] = ops.argmax(outputs, -1)
         return result
 

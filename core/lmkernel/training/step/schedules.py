@@ -1,6 +1,6 @@
 """The learning rate of each step, on the host in float64.
 
-Constraint: steps count from 1, and the last one has the rate that the schedule falls to.
+Constraint: steps count from 1, and the last one has the learning rate that the schedule falls to.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ __all__ = ["learning_rate"]
 
 
 def learning_rate(config: ScheduleConfig, step: int, steps: int) -> float:
-    """The rate of step ``step`` in a run of ``steps``.
+    """The learning rate of step ``step`` in a run of ``steps``; ``rate`` is the highest.
 
-    With warm-up over w steps, step s ≤ w has rate · s / w: step 1 has rate / w and step w the
-    whole rate. Without, step 1 has the whole rate. From step max(w, 1) on, ``"linear"`` and
+    With warm-up over w steps, step s ≤ w has rate · s / w: step 1 has rate / w and step w
+    has rate. Without, step 1 has rate. From step max(w, 1) on, ``"linear"`` and
     ``"cosine"`` (arXiv:1608.03983, eq. 5) fall to floor · rate at step ``steps``; ``"wsd"``
     (arXiv:2404.06395, §4) falls from step ``steps - cooldown`` on. Where rise and fall overlap,
     the lower one holds; steps after the last are as the last.
@@ -29,7 +29,7 @@ def learning_rate(config: ScheduleConfig, step: int, steps: int) -> float:
 
 
 def _fall(config: ScheduleConfig, step: int, steps: int) -> float:
-    """The share of the rate that is left."""
+    """The share of the highest learning rate that is left."""
     if config.kind == "constant":
         return 1.0
     peak = steps - config.cooldown if config.kind == "wsd" else max(config.warmup, 1)
@@ -39,5 +39,5 @@ def _fall(config: ScheduleConfig, step: int, steps: int) -> float:
 
 
 def _share(done: int, whole: int) -> float:
-    """How much of a fall is behind, from 0 to 1; there may be no step to fall over."""
+    """How much of a fall is done, from 0 to 1; it may be over no step at all."""
     return max(done / whole, 0.0) if whole > 0 else 0.0

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
 
-from lmkernel.config import TransformerConfig
 from lmkernel.errors import ConfigError
 from lmkernel.interfaces import StepResult, Trainer, TrainingState
 from lmkernel.model import Model
@@ -22,7 +21,7 @@ from lmkernel.random import raw_words
 from lmkernel.training.step.checks import check_batch, check_finite, check_same_shapes
 from lmkernel.training.step.gradients import Gradients
 from lmkernel.training.step.metrics import Metrics
-from lmkernel.training.step.optimizers.build import build_optimizer
+from lmkernel.training.step.optimizers import build_optimizer
 from lmkernel.training.step.schedules import learning_rate
 from lmkernel.training.step.trainable import Parts
 from lmkernel.training.step.update import Update
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lmkernel.config import ModelConfig
     from lmkernel.contract.mandatory import Array
     from lmkernel.interfaces import Callback, Factory, ParamTree
     from lmkernel.training.config import TrainerConfig
@@ -64,11 +62,12 @@ class ComposedTrainer(Trainer):
                 trainable, optimizer, gradients.first(trainable, frozen, batch, key), scalars
             )
 
+        # donated arrays give their memory to the results: no step holds its state twice
         self._whole = ops.compile(whole, donate=(0, 1))
         self._first = ops.compile(gradients.first)
-        self._added = ops.compile(gradients.added, donate=(0,))
-        self._applied = ops.compile(update, donate=(0, 1))
-        self._judged = ops.compile(gradients.judged)
+        self._add = ops.compile(gradients.add, donate=(0,))
+        self._update_parameters = ops.compile(update, donate=(0, 1))
+        self._evaluate = ops.compile(gradients.evaluate)
         self._outputs = ops.compile(gradients.outputs)
 
     @classmethod
@@ -78,14 +77,14 @@ class ComposedTrainer(Trainer):
                 "TrainerConfig.policy: expected parameters in float32 or float64 and computation "
                 f"there or in bfloat16, got {config.policy}"
             )
-        described = _with_remat(config.model) if config.remat else config.model
-        model = Model(factory.backend, described, config.policy)
+        model = Model(factory.backend, config.model_in_training(), config.policy)
         parts = Parts(model, config.lora, config.seed)
         loss = factory.create("loss", config.loss)
-        judge = factory.create("loss", replace(config.loss, smoothing=0.0))
+        # smoothing is a means of training; what is measured is the likelihood of the targets
+        evaluation_loss = factory.create("loss", replace(config.loss, smoothing=0.0))
         optimizer = build_optimizer(factory, config.optimizer, parts.declare())
         update = Update(factory.ops, optimizer, config.clip)
-        return cls(model, config, parts, Gradients(model, parts, loss, judge), update)
+        return cls(model, config, parts, Gradients(model, parts, loss, evaluation_loss), update)
 
     def declare(self) -> ParamTree:
         """The model's parameters."""
@@ -96,9 +95,9 @@ class ComposedTrainer(Trainer):
     def start(self, values: Mapping[str, NDArray[Any]]) -> TrainingState:
         trainable, frozen = self._parts.split(values)
         with self.model.backend.scope():
-            placed = self._placed(self._in_order(trainable))
-            optimizer = self._update.optimizer.init(placed)
-            return TrainingState(0, placed, self._placed(frozen), optimizer)
+            native = self._to_device(self._in_order(trainable))
+            optimizer = self._update.optimizer.init(native)
+            return TrainingState(0, native, self._to_device(frozen), optimizer)
 
     def restore(
         self,
@@ -110,15 +109,15 @@ class ComposedTrainer(Trainer):
         ops, (_, frozen) = self._ops, self._parts.split(values)
         check_same_shapes("what is trained", self._parts.declare(), trained)
         with self.model.backend.scope():
-            placed = self._placed(self._in_order(trained))
-            fresh = flatten(self._update.optimizer.init(placed))
+            native = self._to_device(self._in_order(trained))
+            fresh = flatten(self._update.optimizer.init(native))
             check_same_shapes("the optimizer's state", fresh, optimizer)
             state: dict[str, Any] = {}
             for name, array in fresh.items():
                 slot, _, parameter = name.partition(".")
-                native = ops.asarray(optimizer[name], ops.dtype(array))
-                state.setdefault(slot, {})[parameter] = native
-            return TrainingState(step, placed, self._placed(frozen), state)
+                saved = ops.asarray(optimizer[name], ops.dtype(array))
+                state.setdefault(slot, {})[parameter] = saved
+            return TrainingState(step, native, self._to_device(frozen), state)
 
     def trained(self, state: TrainingState) -> dict[str, NDArray[Any]]:
         return self._host(state.trainable)
@@ -127,7 +126,7 @@ class ComposedTrainer(Trainer):
         return self._host(flatten(state.optimizer))
 
     def weights(self, state: TrainingState) -> dict[str, NDArray[Any]]:
-        return self._parts.merged(self._host(state.trainable), self._host(state.frozen))
+        return self._parts.merge(self._host(state.trainable), self._host(state.frozen))
 
     # steps
 
@@ -135,33 +134,35 @@ class ComposedTrainer(Trainer):
         self, state: TrainingState, batches: Sequence[Batch]
     ) -> tuple[TrainingState, StepResult]:
         number = state.step + 1
-        first = state.step * len(batches)
+        first = state.step * len(batches)  # micro-batches count through the run, for their keys
         rate = learning_rate(self.config.schedule, number, self.config.steps)
-        with self._computing():
+        with self._scope():
             arrays = [self._batch(b, f"batch {first + i}") for i, b in enumerate(batches)]
             keys = [self._key(first + i) for i in range(len(batches))]
+            # as arrays, for a number would be compiled into the step, and every step would differ
             scalars = {
                 name: self._ops.asarray(value, self.config.policy.params)
                 for name, value in self._update.optimizer.scalars(number, rate).items()
             }
-            trainable, optimizer, told = self._taken(state, arrays, keys, scalars)
+            trainable, optimizer, figures = self._step(state, arrays, keys, scalars)
             total, count, norm = (
-                float(self._ops.to_numpy(told[name])) for name in ("total", "count", "norm")
+                float(self._ops.to_numpy(figures[name])) for name in ("total", "count", "norm")
             )
         result = StepResult(total / max(count, 1.0), count, norm, rate)
         check_finite(result, number, range(first, first + len(batches)))
         return TrainingState(number, trainable, state.frozen, optimizer), result
 
-    def _taken(
+    def _step(
         self, state: TrainingState, batches: Sequence[Any], keys: Sequence[Array], scalars: Any
     ) -> Any:
+        """New parameters, new state of the optimizer, and the figures of `Update`."""
         trainable, frozen = state.trainable, state.frozen
-        if len(batches) == 1:
+        if len(batches) == 1:  # one function, so that a backend need not keep the gradients
             return self._whole(trainable, state.optimizer, frozen, batches[0], keys[0], scalars)
         sums = self._first(trainable, frozen, batches[0], keys[0])
         for batch, key in zip(batches[1:], keys[1:], strict=True):
-            sums = self._added(sums, trainable, frozen, batch, key)
-        return self._applied(trainable, state.optimizer, sums, scalars)
+            sums = self._add(sums, trainable, frozen, batch, key)
+        return self._update_parameters(trainable, state.optimizer, sums, scalars)
 
     def fit(
         self,
@@ -183,12 +184,12 @@ class ComposedTrainer(Trainer):
 
     def evaluate(self, state: TrainingState, data: Batches) -> dict[str, float]:
         metrics = Metrics()
-        with self._computing():
+        with self._scope():
             for number in range(len(data)):
                 batch = data.at(number)
                 arrays = self._batch(batch, f"evaluation batch {number}")
-                told = self._judged(state.trainable, state.frozen, arrays)
-                host = {name: self._ops.to_numpy(x) for name, x in told.items()}
+                sums = self._evaluate(state.trainable, state.frozen, arrays)
+                host = {name: self._ops.to_numpy(x) for name, x in sums.items()}
                 metrics.add(
                     float(host["total"]),
                     float(host["count"]),
@@ -206,8 +207,8 @@ class ComposedTrainer(Trainer):
     # to the device and back
 
     @contextmanager
-    def _computing(self) -> Iterator[None]:
-        """In the backend's scope, where a number that is none warns nobody: it is looked for."""
+    def _scope(self) -> Iterator[None]:
+        """The backend's scope, without NumPy's warnings: `check_finite` looks for NaN itself."""
         with (
             self.model.backend.scope(),
             np.errstate(over="ignore", invalid="ignore", divide="ignore"),
@@ -227,31 +228,19 @@ class ComposedTrainer(Trainer):
         }
 
     def _key(self, number: int) -> Array:
-        """Of dropout in one micro-batch; the lower half of the second word is free for sites."""
+        """A micro-batch's key of dropout; half of the second word is left to the sites."""
         words = raw_words(self.config.seed, f"dropout.{number}", 2)
         return self._ops.asarray([int(words[0] >> 33), int(words[1] >> 48) << 15], "int32")
 
     def _in_order(self, trained: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """As declared, whatever a file's order was, so that files written later are the same."""
+        """In the order of declaration, whatever a file's was, so that later files are equal."""
         return {name: trained[name] for name in self._parts.declare()}
 
-    def _placed(self, values: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
-        """In rows, whatever a file's order was: products of the other order round differently."""
+    def _to_device(self, values: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
+        """In row-major order, whatever a file's was: the other one rounds products differently."""
         dtype, asarray = self.config.policy.params, self._ops.asarray
         return {n: asarray(np.asarray(value, order="C"), dtype) for n, value in values.items()}
 
     def _host(self, arrays: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
         with self.model.backend.scope():
             return {name: self._ops.to_numpy(x) for name, x in arrays.items()}
-
-
-def _with_remat(model: ModelConfig) -> ModelConfig:
-    stacks = {"encoder": model.encoder, "decoder": model.decoder}
-    changed: dict[str, Any] = {
-        name: replace(stack, remat=True)
-        for name, stack in stacks.items()
-        if isinstance(stack, TransformerConfig)
-    }
-    if not changed:
-        raise ConfigError("TrainerConfig.remat: expected a model with transformer layers")
-    return replace(model, **changed)

@@ -8,15 +8,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.training.step.clipping import clip_factor, global_norm
+from lmkernel.composed.precision import constant
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
     from lmkernel.training.step.optimizers import Optimizer
 
-__all__ = ["Update"]
+__all__ = ["Update", "clip_factor", "global_norm"]
 
 Arrays = dict[str, Any]
+
+
+def global_norm(ops: Ops, grads: Mapping[str, Array]) -> Array:
+    """√Σx² over all gradients, 0-d, in float32 at least; infinite where a square is."""
+    return ops.global_norm([grads[name] for name in sorted(grads)])
+
+
+def clip_factor(ops: Ops, norm: Array, limit: float) -> Array:
+    """min(1, limit / norm): what gradients of this norm are multiplied by; 1 at norm 0.
+
+    0 where the norm is infinite. Source: arXiv:1211.5063, §3.2.
+    """
+    highest = constant(ops, limit, norm)
+    return highest / ops.maximum(norm, highest)
 
 
 @final
@@ -26,7 +43,7 @@ class Update:
     Args:
         ops: the backend's operations.
         optimizer: how gradients become new parameters.
-        limit: largest global norm of the mean gradient, or 0 for no limit (arXiv:1211.5063, §3.2).
+        limit: largest global norm of the mean gradient, or 0 for no limit.
     """
 
     def __init__(self, ops: Ops, optimizer: Optimizer, limit: float) -> None:
@@ -35,13 +52,16 @@ class Update:
     def __call__(
         self, trainable: Arrays, state: Any, sums: Arrays, scalars: Arrays
     ) -> tuple[Arrays, Any, Arrays]:
-        """(new parameters, new state, what to tell); all but ``scalars`` is consumed.
+        """(new parameters, new state, figures); all but ``scalars`` is consumed.
 
-        Told are ``"total"`` and ``"count"`` of the loss and the ``"norm"`` of its mean's gradient.
+        The figures are ``"total"`` and ``"count"`` of the loss, and ``"norm"``, that of the
+        gradient of the mean loss.
         """
         ops, total = self._ops, sums["total"]
         one = ops.full((), 1.0, ops.dtype(total))
+        # only now is it known over how many targets the mean is; a batch may have none
         count = ops.maximum(sums["count"], one)
+        # the norm is linear, so that of the sums divided is that of the mean
         norm = ops.astype(global_norm(ops, sums["gradients"]), ops.dtype(total)) / count
         factor = one / count
         if self._limit:

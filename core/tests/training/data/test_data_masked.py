@@ -9,7 +9,7 @@ import pytest
 
 from lmkernel.errors import InputError
 from lmkernel.random import raw_words
-from lmkernel.training.data import Masked, MaskingConfig, Tokens
+from lmkernel.training.data import MaskedWindows, MaskingConfig, Tokens
 
 MASKING = MaskingConfig(cls=1, sep=2, mask=3, special=frozenset({0, 1, 2, 3}))
 VOCAB = 104
@@ -18,14 +18,14 @@ STREAM = (raw_words(0, "masking test", 96_000) % np.uint64(VOCAB - 2)).astype(np
 STREAM[::40] = 2  # documents end
 
 
-def whole(batches: Masked, epoch: int = 0) -> dict[str, np.ndarray]:
+def whole(batches: MaskedWindows, epoch: int = 0) -> dict[str, np.ndarray]:
     found = [batches.at(epoch * len(batches) + number) for number in range(len(batches))]
     return {name: np.concatenate([batch[name] for batch in found]) for name in found[0]}
 
 
 def test_windows_lie_between_their_marks() -> None:
-    batches = Masked(Tokens.of([*range(10, 20)]), MASKING, context=6, batch=2, vocab=30)
-    made = whole(Masked(Tokens.of([*range(10, 20)]), MASKING, **{**SIZES, "context": 6}))
+    batches = MaskedWindows(Tokens.of([*range(10, 20)]), MASKING, context=6, batch=2, vocab=30)
+    made = whole(MaskedWindows(Tokens.of([*range(10, 20)]), MASKING, **{**SIZES, "context": 6}))
     assert len(batches) == 2
     restored = np.where(made["targets"] >= 0, made["targets"], made["inputs"])
     rows = {tuple(row) for row in restored.tolist()}
@@ -37,7 +37,7 @@ def test_windows_lie_between_their_marks() -> None:
 
 
 def test_hidden_tokens_are_those_of_the_text_and_none_is_special() -> None:
-    batches = Masked(Tokens.of(STREAM), MASKING, shuffle=False, **SIZES)
+    batches = MaskedWindows(Tokens.of(STREAM), MASKING, shuffle=False, **SIZES)
     made = whole(batches)
     chosen = made["targets"] >= 0
     restored = np.where(chosen, made["targets"], made["inputs"])
@@ -52,7 +52,7 @@ def within(count: int, total: int, share: float) -> bool:
 
 
 def test_shares_are_berts() -> None:
-    made = whole(Masked(Tokens.of(STREAM), MASKING, **SIZES))
+    made = whole(MaskedWindows(Tokens.of(STREAM), MASKING, **SIZES))
     chosen = made["targets"] >= 0
     seen, target = made["inputs"][chosen], made["targets"][chosen]
     hidden, same = seen == 3, seen == target
@@ -69,7 +69,7 @@ def test_shares_are_berts() -> None:
 def test_draws_follow_from_seed_epoch_and_row_alone() -> None:
     def targets(batch: int, seed: int = 0, epoch: int = 0) -> list[list[int]]:
         sizes = {**SIZES, "batch": batch}
-        made = Masked(Tokens.of(STREAM[:4800]), MASKING, seed=seed, shuffle=False, **sizes)
+        made = MaskedWindows(Tokens.of(STREAM[:4800]), MASKING, seed=seed, shuffle=False, **sizes)
         return whole(made, epoch)["targets"].tolist()[:100]
 
     assert targets(4) == targets(10)
@@ -78,7 +78,7 @@ def test_draws_follow_from_seed_epoch_and_row_alone() -> None:
 
 
 def test_filling_rows_have_no_targets() -> None:
-    batches = Masked(Tokens.of(STREAM[:48]), MASKING, **SIZES)
+    batches = MaskedWindows(Tokens.of(STREAM[:48]), MASKING, **SIZES)
     assert (batches.at(0)["targets"][1:] == -1).all()
     assert (batches.at(0)["positions"][3] == np.arange(50)).all()
 
@@ -87,10 +87,10 @@ def test_digest_follows_from_the_masking() -> None:
     tokens = Tokens.of(STREAM)
     other = MaskingConfig(cls=1, sep=2, mask=3, special=MASKING.special, share=0.2)
     made = [
-        Masked(tokens, MASKING, **SIZES),
-        Masked(tokens, other, **SIZES),
-        Masked(tokens, MASKING, **SIZES, seed=1),
-        Masked(tokens, MASKING, **{**SIZES, "vocab": 105}),
+        MaskedWindows(tokens, MASKING, **SIZES),
+        MaskedWindows(tokens, other, **SIZES),
+        MaskedWindows(tokens, MASKING, **SIZES, seed=1),
+        MaskedWindows(tokens, MASKING, **{**SIZES, "vocab": 105}),
     ]
     assert len({batches.digest for batches in made}) == len(made)
 
@@ -104,10 +104,10 @@ def test_digest_follows_from_the_masking() -> None:
 )
 def test_sizes_that_do_not_fit_are_refused(changes: dict[str, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Masked(Tokens.of(STREAM), MASKING, **{**SIZES, **changes})
+        MaskedWindows(Tokens.of(STREAM), MASKING, **{**SIZES, **changes})
 
 
 def test_share_out_of_bounds_is_refused() -> None:
     masking = MaskingConfig(cls=1, sep=2, mask=3, special=frozenset(), share=1.5)
     with pytest.raises(InputError, match=r"share of masked tokens in \(0, 1\], got 1\.5"):
-        Masked(Tokens.of(STREAM), masking, **SIZES)
+        MaskedWindows(Tokens.of(STREAM), masking, **SIZES)

@@ -1,4 +1,4 @@
-"""The order of rows: each once an epoch, drawn from the seed."""
+"""The order of rows, each once an epoch and drawn from the seed; digests tell data apart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from lmkernel.errors import InputError
 from lmkernel.random import raw_words
-from lmkernel.training.data.order import Order
+from lmkernel.training.data.order import Order, digest_of
 
 
 def epoch(order: Order, number: int) -> list[int]:
@@ -60,3 +60,23 @@ def test_nothing_to_order_is_refused(rows: int, batch: int) -> None:
 def test_negative_number_is_refused() -> None:
     with pytest.raises(InputError, match="number of a batch, 0 or more, got -1"):
         Order(4, 2, seed=0, shuffle=True).at(-1)
+
+
+def test_parts_do_not_run_together() -> None:
+    array = np.arange(4, dtype=np.int32)
+    made = [
+        digest_of(1, 2),
+        digest_of(12),
+        digest_of("1", "2"),
+        digest_of([1, 2]),
+        digest_of(array),
+        digest_of(array[:2], array[2:]),
+        digest_of(array.reshape(2, 2)),
+        digest_of(array.view(np.uint32)),
+    ]
+    assert len(set(made)) == len(made)
+
+
+def test_equal_parts_have_one_digest() -> None:
+    table = np.arange(6).reshape(2, 3)
+    assert digest_of(table.T, {"a": 1, "b": 2}) == digest_of(table.T.copy(), {"b": 2, "a": 1})

@@ -15,7 +15,7 @@ from letters import letters
 
 from lmkernel.errors import ConfigError, InputError, UnknownNameError
 from lmkernel.families.bert import Bert
-from lmkernel.training.data import OBJECTIVES, Batches, DataConfig, Preparation, Prepared
+from lmkernel.training.data import OBJECTIVES, Batches, DataConfig, Preparation, RunData
 from lmkernel.training.data.vocabulary import train_tokenizer
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def test_label_of_validation_alone_is_named(source: Path) -> None:
         asked("classification", source, validation=str(other)).split("classification")
 
 
-def targets_of(made: Prepared) -> int:
+def targets_of(made: RunData) -> int:
     batches = made.validation
     return sum(int((batches.at(n)["targets"] >= 0).sum()) for n in range(len(batches)))
 

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from lmkernel.errors import InputError, MissingDependencyError
-from lmkernel.training.data.documents import Documents
 from lmkernel.training.data.readers import open_rows
-from lmkernel.training.data.rows import Row
+from lmkernel.training.data.rows import Documents, Row
 
 
 def write(path: Path, data: bytes | str) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from lmkernel.errors import InputError
 from lmkernel.training.data.shard_writer import token_shards
-from lmkernel.training.data.split import held_out, split_items, split_tokens
+from lmkernel.training.data.split import choose_held_out, split_items, split_tokens
 from lmkernel.training.data.vocabulary import train_tokenizer
 
 if TYPE_CHECKING:
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 def test_share_is_of_the_sizes() -> None:
     sizes = np.arange(1, 200)
-    out = held_out(sizes, 0.1, 7)
+    out = choose_held_out(sizes, 0.1, 7)
     assert 0.095 * sizes.sum() < sizes[out].sum() <= 0.1 * sizes.sum()
 
 
 def test_seed_alone_decides() -> None:
     sizes = np.ones(50, np.int64)
-    assert (held_out(sizes, 0.2, 1) == held_out(sizes, 0.2, 1)).all()
-    assert (held_out(sizes, 0.2, 1) != held_out(sizes, 0.2, 2)).any()
+    assert (choose_held_out(sizes, 0.2, 1) == choose_held_out(sizes, 0.2, 1)).all()
+    assert (choose_held_out(sizes, 0.2, 1) != choose_held_out(sizes, 0.2, 2)).any()
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
 @pytest.mark.parametrize("sizes", [[5, 5], [1, 100], [100, 1, 1]])
 def test_each_side_gets_something(sizes: list[int], share: float) -> None:
     for seed in range(8):
-        out = held_out(np.array(sizes), share, seed)
+        out = choose_held_out(np.array(sizes), share, seed)
         assert out.any()
         assert not out.all()
 
@@ -52,7 +52,7 @@ def test_share_outside_is_refused(share: float) -> None:
         split_items(["a", "b"], share, 0)
 
 
-def test_one_row_cannot_be_held_out() -> None:
+def test_one_row_cannot_be_choose_held_out() -> None:
     with pytest.raises(InputError, match="expected at least two examples to hold some out, got 1"):
         split_items(["a"], 0.5, 0)
 

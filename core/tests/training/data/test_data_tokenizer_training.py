@@ -11,8 +11,8 @@ import pytest
 from lmkernel.errors import InputError
 from lmkernel.families.bert import Bert
 from lmkernel.tokenizers import load_tokenizer
-from lmkernel.training.data.documents import Documents
 from lmkernel.training.data.readers import open_rows
+from lmkernel.training.data.rows import Documents
 from lmkernel.training.data.vocabulary import train_tokenizer
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def test_saved_tokenizer_is_the_same(tmp_path: Path, special: tuple[str, ...]) -
 def test_another_process_learns_the_same() -> None:
     code = (
         "from lmkernel.training.data.vocabulary import *\n"
-        "from lmkernel.training.data.documents import Documents\n"
+        "from lmkernel.training.data.rows import Documents\n"
         "from lmkernel.training.data.readers import open_rows\n"
         "print(train_tokenizer(Documents(open_rows('python-topics')), 1000).digest)"
     )

@@ -23,7 +23,7 @@ from lmkernel.families.names import from_ours, to_ours
 from lmkernel.model import Model
 from lmkernel.training.config import LoraConfig
 from lmkernel.training.run.peft import write_adapters
-from lmkernel.training.step.adapters import Adapters
+from lmkernel.training.step.trainable import Adapters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ def write(folder: Path, name: str, config: LoraConfig, base: Path) -> dict[str, 
     folder.mkdir()
     rules = family.rules(model.config)
     write_adapters(folder, low, config, rules, model.declare(), base=str(base))
-    return made.merged(base_of(base, name), low)
+    return made.merge(base_of(base, name), low)
 
 
 def read(folder: Path, name: str) -> dict[str, np.ndarray]:
@@ -165,7 +165,7 @@ def test_adapters_of_adapters_add_up(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     rules = family.rules(model.config)
     write_adapters(tmp_path / "b", low, config, rules, model.declare(), base=str(tmp_path / "a"))
-    for name, value in made.merged(once, low).items():
+    for name, value in made.merge(once, low).items():
         got = read(tmp_path / "b", "llama")[name]
         np.testing.assert_allclose(got, value, rtol=1e-5, atol=1e-5)
 

@@ -15,7 +15,7 @@ from made_trackers import registry
 
 from lmkernel.interfaces import StepResult, TrainingState
 from lmkernel.progress import Progress
-from lmkernel.training.data import Batches, Prepared
+from lmkernel.training.data import Batches, RunData
 from lmkernel.training.run.display import Display
 from lmkernel.training.run.meter import Workload
 from lmkernel.training.run.metrics_log import MetricsLog
@@ -88,7 +88,7 @@ def logged(folder: Path) -> list[dict[str, Any]]:
 
 
 def evaluations(recorder: Recorder, best: Best, size: int = 0, **settings: Any) -> Evaluations:
-    data = Prepared(training=Data(), validation=Data(), validation_bytes=size)
+    data = RunData(training=Data(), validation=Data(), validation_bytes=size)
     steps = StepSettings(**{"steps": 6, "evaluate_every": 2, **settings})
     return Evaluations(steps, data, recorder, best)
 
@@ -142,7 +142,7 @@ def test_bits_per_byte_follow_from_loss_targets_and_bytes(
 
 
 def test_bits_per_byte_are_left_out_where_bytes_are_unknown() -> None:
-    data = Prepared(training=Data(), validation=Data())
+    data = RunData(training=Data(), validation=Data())
     assert metrics_of(Script(1.0), state(1), data) == {"loss": 1.0, "targets": 10.0}  # type: ignore[arg-type]  # only evaluates
 
 

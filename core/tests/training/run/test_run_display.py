@@ -155,7 +155,7 @@ def test_evaluation_and_checkpoint_are_no_part_of_the_speed() -> None:
         clock.now += 50
         display.update(20, {"validation/loss": 1.0})
         train(display, clock, range(21, 31), seconds=1)
-        with display.paused():
+        with display.pause():
             clock.now += 50
         train(display, clock, range(31, 33), seconds=1)
     assert "300 tokens/s" in stream.getvalue().splitlines()[-1]

@@ -79,8 +79,8 @@ def test_pauses_are_no_part_of_the_speed_and_part_of_the_time_left() -> None:
     run.step(60)
     run.step(1)
     run.clock.now += 3
-    run.meter.pause()
-    with run.meter.paused():
+    run.meter.note_pause()
+    with run.meter.pause():
         run.clock.now += 5
     run.step(1)
     run.step(1)

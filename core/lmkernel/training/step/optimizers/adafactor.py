@@ -64,7 +64,7 @@ class Adafactor(Optimizer):
         return state
 
     def scalars(self, step: int, rate: float) -> dict[str, float]:
-        """The rate, the share of what is new in the second moments, and the relative step."""
+        """The learning rate, the share of the new in the second moments, and the relative step."""
         fresh = step**self._exponent
         return {"rate": rate, "fresh": fresh, "relative": min(rate, 1 / math.sqrt(step))}
 
@@ -76,27 +76,27 @@ class Adafactor(Optimizer):
         scalars: Mapping[str, Array],
     ) -> tuple[dict[str, Array], Tree]:
         """Parameter by parameter."""
-        moved: dict[str, Array] = {}
+        new: dict[str, Array] = {}
         after: dict[str, dict[str, Array]] = {slot: {} for slot in state}
         for name, p in params.items():
             g = grads[name] * scalars["grad_scale"]
             own = {slot: state[slot][name] for slot in _slots(tuple(p.shape))}
-            own = self._seen(g, own, scalars["fresh"])
+            own = self._update_moments(g, own, scalars["fresh"])
             for slot, array in own.items():
                 after[slot][name] = array
-            kept = shrink(self._ops, p, scalars["rate"], self._decays[name])
-            moved[name] = kept - self._step(p, g, own, scalars["relative"])
-        return moved, after
+            base = shrink(self._ops, p, scalars["rate"], self._decays[name])
+            new[name] = base - self._step(p, g, own, scalars["relative"])
+        return new, after
 
-    def _seen(self, g: Array, own: dict[str, Array], fresh: Array) -> dict[str, Array]:
+    def _update_moments(self, g: Array, own: dict[str, Array], fresh: Array) -> dict[str, Array]:
         """The second moments with this gradient in them."""
-        ops, new = self._ops, {"v": g * g}
+        ops, squares = self._ops, {"v": g * g}
         if "row" in own:
-            new = {
-                "row": ops.mean(new["v"], -1, keepdims=True),
-                "column": ops.mean(new["v"], -2, keepdims=True),
+            squares = {
+                "row": ops.mean(squares["v"], -1, keepdims=True),
+                "column": ops.mean(squares["v"], -2, keepdims=True),
             }
-        return {slot: old + fresh * (new[slot] - old) for slot, old in own.items()}
+        return {slot: old + fresh * (squares[slot] - old) for slot, old in own.items()}
 
     def _step(self, p: Array, g: Array, own: dict[str, Array], relative: Array) -> Array:
         """What is subtracted from the parameter."""
@@ -104,12 +104,15 @@ class Adafactor(Optimizer):
         variance = self._variance(own)
         u = g / ops.sqrt(ops.maximum(variance, constant(ops, eps * eps, g)))
         least = constant(ops, self._smallest, p)
+        # relative to the parameter, so that one learning rate serves tensors of any scale; at
+        # least ε2, or parameters that begin at zero would never leave it
         size = ops.maximum(least, self._rms(p)) * relative
         one, limit = constant(ops, 1.0, g), constant(ops, self._largest, g)
+        # without momentum a gradient much above its running mean would make a step that size
         return u * (size / ops.maximum(one, self._rms(u) / limit))
 
     def _variance(self, own: dict[str, Array]) -> Array:
-        """v, put together from row and column where it is kept so."""
+        """v: of a matrix the outer product of rows and columns that has the same sums as v."""
         if "v" in own:
             return own["v"]
         ops, row = self._ops, own["row"]

@@ -45,7 +45,7 @@ class AdamW(Optimizer):
         return {"m": zeros(self._ops, params), "v": zeros(self._ops, params)}
 
     def scalars(self, step: int, rate: float) -> dict[str, float]:
-        """The rate, the step, and the corrections of both moments."""
+        """The learning rate, the step, and the corrections of both moments."""
         return {
             "rate": rate,
             "step": float(step),
@@ -60,7 +60,7 @@ class AdamW(Optimizer):
         state: Tree,
         scalars: Mapping[str, Array],
     ) -> tuple[dict[str, Array], Tree]:
-        """All parameters in one call."""
+        """All parameters in one call, so that a backend can fuse them."""
         names, config = list(params), self._config
         trees = (params, grads, state["m"], state["v"])
         p, g, first, second = ([tree[name] for name in names] for tree in trees)
@@ -75,13 +75,16 @@ class AdamW(Optimizer):
             eps=config.eps,
             decays=[self._decays[name] for name in names],
         )
-        moved, m, v = (dict(zip(names, arrays, strict=True)) for arrays in results)
-        return moved, {"m": m, "v": v}
+        new, m, v = (dict(zip(names, arrays, strict=True)) for arrays in results)
+        return new, {"m": m, "v": v}
 
 
 @final
 class Adam(Optimizer):
-    """`AdamW` without decay, which it refuses: coupled with the gradient it would be another."""
+    """`AdamW` without weight decay.
+
+    A decay is refused: added to the gradient, as Adam has it, it would be another algorithm.
+    """
 
     def __init__(self, inner: AdamW) -> None:
         self._inner = inner

@@ -27,7 +27,7 @@ class SGD(Optimizer):
     b = μ·b + g, u = g + μ·b with ``nesterov``, else b; p = p - rate · (decay·p + u).
 
     As ``torch.optim.SGD`` with dampening 0, but that the decay is decoupled (arXiv:1711.05101,
-    alg. 1). State: ``"momentum"``, unless there is none.
+    alg. 1). State: ``"momentum"``, unless that is 0.
     """
 
     def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
@@ -51,7 +51,7 @@ class SGD(Optimizer):
         return {"momentum": zeros(self._ops, params)} if self._config.momentum else {}
 
     def scalars(self, step: int, rate: float) -> dict[str, float]:
-        """The rate alone."""
+        """The learning rate alone."""
         del step
         return {"rate": rate}
 
@@ -63,15 +63,15 @@ class SGD(Optimizer):
         scalars: Mapping[str, Array],
     ) -> tuple[dict[str, Array], Tree]:
         """Parameter by parameter."""
-        moved, buffers, rate = {}, {}, scalars["rate"]
+        new, buffers, rate = {}, {}, scalars["rate"]
         for name, p in params.items():
             u = grads[name] * scalars["grad_scale"]
             if self._config.momentum:
-                u, buffers[name] = self._carried(u, state["momentum"][name])
-            moved[name] = shrink(self._ops, p, rate, self._decays[name]) - rate * u
-        return moved, {"momentum": buffers} if buffers else {}
+                u, buffers[name] = self._accumulate(u, state["momentum"][name])
+            new[name] = shrink(self._ops, p, rate, self._decays[name]) - rate * u
+        return new, {"momentum": buffers} if buffers else {}
 
-    def _carried(self, g: Array, buffer: Array) -> tuple[Array, Array]:
+    def _accumulate(self, g: Array, buffer: Array) -> tuple[Array, Array]:
         """What is subtracted, and the new buffer."""
         mu = constant(self._ops, self._config.momentum, g)
         buffer = mu * buffer + g
@@ -106,7 +106,7 @@ class Lion(Optimizer):
         return {"m": zeros(self._ops, params)}
 
     def scalars(self, step: int, rate: float) -> dict[str, float]:
-        """The rate alone."""
+        """The learning rate alone."""
         del step
         return {"rate": rate}
 
@@ -118,15 +118,16 @@ class Lion(Optimizer):
         scalars: Mapping[str, Array],
     ) -> tuple[dict[str, Array], Tree]:
         """Parameter by parameter."""
-        moved, means, rate = {}, {}, scalars["rate"]
+        new, means, rate = {}, {}, scalars["rate"]
         for name, p in params.items():
             g, m = grads[name] * scalars["grad_scale"], state["m"][name]
-            kept = shrink(self._ops, p, rate, self._decays[name])
-            moved[name] = kept - rate * self._sign(self._mixed(m, g, self._config.beta1))
-            means[name] = self._mixed(m, g, self._config.beta2)
-        return moved, {"m": means}
+            # the step follows β1, the memory β2: the newest gradient weighs more in the step
+            base = shrink(self._ops, p, rate, self._decays[name])
+            new[name] = base - rate * self._sign(self._mix(m, g, self._config.beta1))
+            means[name] = self._mix(m, g, self._config.beta2)
+        return new, {"m": means}
 
-    def _mixed(self, m: Array, g: Array, beta: float) -> Array:
+    def _mix(self, m: Array, g: Array, beta: float) -> Array:
         return constant(self._ops, beta, m) * m + constant(self._ops, 1 - beta, m) * g
 
     def _sign(self, x: Array) -> Array:

@@ -42,7 +42,7 @@ class Muon(Optimizer):
 
     p = p - rate · (decay·p + a·O(u)), where O makes orthogonal by Newton-Schulz, and the option
     ``adjust`` says what a is for a matrix of (n, k): ``"match_rms_adamw"``, 0.2·√max(n, k), under
-    which AdamW's rates serve (arXiv:2502.16982, §2.2); or ``"original"``, √max(1, n/k). As
+    which AdamW's learning rates serve (arXiv:2502.16982, §2.2); or ``"original"``, √max(1, n/k). As
     ``torch.optim.Muon``, but that O is computed in the dtype of the parameter.
     State: ``"momentum"`` of matrices, ``"m"`` and ``"v"`` of the rest.
     """
@@ -70,7 +70,7 @@ class Muon(Optimizer):
     def init(self, params: Mapping[str, Array]) -> Tree:
         """Zeros."""
         matrices, others = self._split(params)
-        return _joined(zeros(self._ops, matrices), self._rest.init(others) if others else {})
+        return _join(zeros(self._ops, matrices), self._rest.init(others) if others else {})
 
     def scalars(self, step: int, rate: float) -> dict[str, float]:
         """Those of `AdamW`."""
@@ -85,36 +85,38 @@ class Muon(Optimizer):
     ) -> tuple[dict[str, Array], Tree]:
         """Matrices one by one, the rest by AdamW in one call."""
         matrices, others = self._split(params)
-        moved: dict[str, Array] = {}
+        new: dict[str, Array] = {}
         buffers: dict[str, Array] = {}
         for name, p in matrices.items():
             g = grads[name] * scalars["grad_scale"]
-            buffers[name] = self._mixed(state["momentum"][name], g)
-            u = self._mixed(buffers[name], g) if self._config.nesterov else buffers[name]
-            kept = shrink(self._ops, p, scalars["rate"], self._decays[name])
-            size = constant(self._ops, self._adjusted(p.shape), p) * scalars["rate"]
-            moved[name] = kept - size * _orthogonal(self._ops, u)
+            buffers[name] = self._mix(state["momentum"][name], g)
+            u = self._mix(buffers[name], g) if self._config.nesterov else buffers[name]
+            base = shrink(self._ops, p, scalars["rate"], self._decays[name])
+            # O has singular values of about 1 whatever the gradient's size, so its elements shrink
+            # as the matrix grows; the factor makes up for that
+            size = constant(self._ops, self._scale(p.shape), p) * scalars["rate"]
+            new[name] = base - size * _orthogonal(self._ops, u)
         rest: Tree = {}
         if others:
             updated, rest = self._rest.update(others, grads, state, scalars)
-            moved |= updated
-        return {name: moved[name] for name in params}, _joined(buffers, rest)
+            new |= updated
+        return {name: new[name] for name in params}, _join(buffers, rest)
 
     def _split(self, params: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
         """(matrices, the rest)."""
         matrices = {name: p for name, p in params.items() if name in self._matrices}
         return matrices, {name: p for name, p in params.items() if name not in matrices}
 
-    def _mixed(self, m: Array, g: Array) -> Array:
+    def _mix(self, m: Array, g: Array) -> Array:
         mu = self._config.momentum
         return constant(self._ops, mu, m) * m + constant(self._ops, 1 - mu, m) * g
 
-    def _adjusted(self, shape: tuple[int, ...]) -> float:
+    def _scale(self, shape: tuple[int, ...]) -> float:
         n, k = shape
         return math.sqrt(max(1, n / k)) if self._original else 0.2 * math.sqrt(max(n, k))
 
 
-def _joined(momentum: dict[str, Array], rest: dict[str, dict[str, Array]]) -> Tree:
+def _join(momentum: dict[str, Array], rest: dict[str, dict[str, Array]]) -> Tree:
     return {"momentum": momentum, **rest} if momentum else rest
 
 
@@ -123,9 +125,10 @@ def _orthogonal(ops: Ops, x: Array) -> Array:
 
     The coefficients take singular values from (0, 1] to about 1 ± 0.3, not to 1 itself.
     """
-    if x.shape[0] > x.shape[1]:
+    if x.shape[0] > x.shape[1]:  # the Gram matrix of the wide form is the smaller one
         return ops.permute_dims(_orthogonal(ops, ops.permute_dims(x, (1, 0))), (1, 0))
     a, b, c = (constant(ops, value, x) for value in _COEFFICIENTS)
+    # divided by the Frobenius norm no singular value is above 1, where the rounds converge
     x = x / ops.maximum(ops.global_norm([x]), constant(ops, _SMALLEST, x))
     for _ in range(_ROUNDS):
         gram = ops.matmul(x, ops.permute_dims(x, (1, 0)))

@@ -1,6 +1,6 @@
 """The interface of an optimizer, pure over parameters by dotted name, and how one is built.
 
-Constraints: what varies from step to step and is no array, such as the learning rate and the
+Constraints: what varies from step to step without being an array, such as the learning rate and the
 corrections of a running mean, is computed on the host in float64 by `scalars` and comes back to
 `update` as 0-d arrays, so that a compiled step never compiles twice.
 """
@@ -38,7 +38,7 @@ class Optimizer(ABC):
 
     @classmethod
     def usual(cls) -> Mapping[str, Any]:
-        """Fields of `OptimizerConfig` whose usual value for this kind is not the field's default."""
+        """Fields of `OptimizerConfig` whose usual value for this kind is not their default."""
         return {}
 
     @abstractmethod

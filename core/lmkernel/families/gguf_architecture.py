@@ -18,14 +18,14 @@ class GgufArchitecture:
 
     Args:
         class_name: the class in transformers that ``architectures`` names.
-        permuted: whether rows of queries and keys lie as interleaved pairs, as Llama's do.
-        biased: whether queries, keys and values have biases.
-        normed: whether heads of queries and keys have norms.
+        interleaved: whether rows of queries and keys lie as interleaved pairs, as Llama's do.
+        qkv_bias: whether queries, keys and values have biases.
+        qk_norm: whether heads of queries and keys have norms.
         flags: keys of ``config.json`` that are false, such as ``"attention_bias"``.
     """
 
     class_name: str
-    permuted: bool = False
-    biased: bool = False
-    normed: bool = False
+    interleaved: bool = False
+    qkv_bias: bool = False
+    qk_norm: bool = False
     flags: tuple[str, ...] = ()

@@ -9,8 +9,8 @@ import pytest
 
 from lmkernel.errors import InputError
 from lmkernel.families.bert import Bert
-from lmkernel.training.data import Classified, ClassifiedExample
-from lmkernel.training.data.labelled import classified_examples, label_names
+from lmkernel.training.data import ClassifiedExample, ClassifiedRows
+from lmkernel.training.data.classification import classified_examples, label_names
 from lmkernel.training.data.rows import Row
 from lmkernel.training.data.vocabulary import train_tokenizer
 
@@ -64,7 +64,7 @@ def test_text_and_pair() -> None:
 
 def test_batch() -> None:
     made = examples({"text": "ab", "label": "good"}, {"text": "abc", "label": "bad"})
-    batch = Classified(made, shuffle=False, **SIZES).at(0)
+    batch = ClassifiedRows(made, shuffle=False, **SIZES).at(0)
     assert batch["inputs"].tolist() == [
         [CLS, *ids("ab"), SEP, 0, 0, 0, 0],
         [CLS, *ids("abc"), SEP, 0, 0, 0],
@@ -79,7 +79,7 @@ def test_batch() -> None:
 
 def test_filling_rows_have_no_target() -> None:
     made = examples({"text": "ab", "label": "good"})
-    assert Classified(made, **SIZES).at(0)["targets"].tolist() == [1, -1]
+    assert ClassifiedRows(made, **SIZES).at(0)["targets"].tolist() == [1, -1]
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,12 @@ def test_what_is_wrong_is_named(values: dict[str, Any], message: str) -> None:
 )
 def test_example_outside_is_named(example: ClassifiedExample, message: str) -> None:
     with pytest.raises(InputError, match=f"^here: {message}"):
-        Classified([example], **SIZES)
+        ClassifiedRows([example], **SIZES)
 
 
 def test_digest_follows_from_labels_and_segments() -> None:
     made = [
-        Classified([ClassifiedExample([1, 2], segments, label, "")], **SIZES)
+        ClassifiedRows([ClassifiedExample([1, 2], segments, label, "")], **SIZES)
         for segments, label in (([0, 0], 0), ([0, 1], 0), ([0, 0], 1))
     ]
     assert len({batches.digest for batches in made}) == 3

@@ -11,7 +11,7 @@ from lmkernel.errors import ConfigError
 from lmkernel.model import Model
 from lmkernel.parameters import flatten, nest
 from lmkernel.training.config import LoraConfig
-from lmkernel.training.step.adapters import Adapters
+from lmkernel.training.step.trainable import Adapters
 
 BACKEND = load_backend("numpy")
 DECLARED = Model(BACKEND, small_gpt2(tie_word_embeddings=False)).declare()
@@ -77,7 +77,7 @@ def test_merging_adds_the_scaled_product_to_the_adapted_weights_alone() -> None:
     flat = flatten(DECLARED)
     values = {name: random.normal(size=param.shape) for name, param in flat.items()}
     low = {name: random.normal(size=param.shape) for name, param in adapters.declare().items()}
-    merged = adapters.merged(values, low)
+    merged = adapters.merge(values, low)
     for name, value in values.items():
         layer = name.removesuffix(".weight")
         added: float | np.ndarray = 0.0
@@ -90,7 +90,7 @@ def test_merging_keeps_the_dtype_and_the_values_handed_in() -> None:
     adapters = made("q")
     values = {n: np.ones(p.shape, np.float32) for n, p in flatten(DECLARED).items()}
     low = {n: np.ones(p.shape, np.float32) for n, p in adapters.declare().items()}
-    merged = adapters.merged(values, low)
+    merged = adapters.merge(values, low)
     name = "decoder.layers.1.attention.q.weight"
     assert merged[name].dtype == np.float32
     assert merged[name][0, 0] == 7.0  # 1 + (6 / 2) · 2

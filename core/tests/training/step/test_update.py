@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lmkernel.backend import load_backend
-from lmkernel.training.step.clipping import clip_factor, global_norm
+from lmkernel.training.step.update import clip_factor, global_norm
 
 OPS = load_backend("numpy").ops
 

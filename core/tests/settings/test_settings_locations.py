@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lmkernel.settings.lines import key_lines
+from lmkernel.settings.locations import key_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,152 @@
+"""Certifies a backend and gives its certificate back; the command of this name calls it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.plugins import default_registry
+from lmkernel.progress import as_progress
+from lmkernel.results import Paint, Result, plain
+from lmkernel_conformance.certificate.artifacts import require_place, write_artifacts
+from lmkernel_conformance.certificate.certification import Certification
+from lmkernel_conformance.certificate.summary import level_rows, summary
+from lmkernel_conformance.isolation.session import Plan
+from lmkernel_conformance.levels import LEVELS, PROFILES
+from lmkernel_conformance.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lmkernel.plugins import Registry
+    from lmkernel.progress import ProgressLike
+    from lmkernel_conformance.isolation.session import Answer
+
+__all__ = ["Certificate", "certify", "usual_jobs"]
+
+_MOST_JOBS = 4
+
+
+@final
+class Certificate(Result):
+    """The certificate of one run of the suite.
+
+    Args:
+        content: what the file ``certificate.json`` holds.
+    """
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self._content = content
+
+    @property
+    def verdict(self) -> str:
+        """``"certified"``, ``"passed in part"`` (of less than the whole) or ``"not certified"``."""
+        return str(self._content["verdict"])
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed."""
+        return self.verdict != "not certified"
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it is not certified; empty if it is."""
+        return list(self._content["reasons"])
+
+    def rows(self) -> list[list[str]]:
+        """A row for each level."""
+        return level_rows(self._content)
+
+    def notes(self) -> list[str]:
+        """The verdict, and the reasons."""
+        return [self.verdict, *self.reasons]
+
+    def text(self, paint: Paint = plain) -> str:
+        """What the command prints."""
+        return summary(self._content, paint)
+
+    def json(self) -> dict[str, Any]:
+        """The content of ``certificate.json``."""
+        return self._content
+
+    def __repr__(self) -> str:
+        return f"Certificate({self._content['backend']['name']!r}, {self.verdict})"
+
+
+def certify(
+    backend: str,
+    *,
+    profile: str = "full",
+    level: Sequence[str] = (),
+    smoke: bool = False,
+    device: str | None = None,
+    strict: bool = False,
+    jobs: int | None = None,
+    limit: float = 240.0,
+    out: str | os.PathLike[str] | None = None,
+    progress: ProgressLike = True,
+    registry: Registry | None = None,
+) -> Certificate:
+    """Run the conformance suite on one backend.
+
+    Args:
+        backend: its name.
+        profile: ``"inference"`` (no gradients), ``"training"`` (no generation and no files) or
+            ``"full"``.
+        level: only these levels; by default all.
+        smoke: only some cases of every level, within a minute.
+        device: where it computes; by default its first device.
+        strict: products of float32 in float32, without TF32.
+        jobs: worker processes at a time; by default as many as there are processors, four at most.
+        limit: seconds for one case.
+        out: a folder for certificate, page, JUnit XML and badge.
+        progress: True counts on a terminal; a function is called with each case.
+        registry: plugins; by default all that is installed.
+
+    Raises:
+        UnknownNameError, MissingDependencyError: the backend is not there.
+        InputError: an option that makes no sense.
+    """
+    spec = (registry or default_registry()).select_backend(backend)
+    _require_known("profile", [profile], PROFILES)
+    _require_known("level", level, LEVELS)
+    count = usual_jobs() if jobs is None else jobs
+    if count < 1 or limit <= 0:
+        raise InputError("certify: expected jobs of at least 1 and a limit above 0")
+    if out is not None:
+        require_place(Path(out))
+    plan = Plan(backend=spec.name, device=device, jobs=count, limit=limit, strict=strict)
+    certification = Certification(
+        spec=spec,
+        plan=plan,
+        manifest=read_manifest(),
+        profile=profile,
+        levels=tuple(level),
+        smoke=smoke,
+    )
+    seconds: dict[str, float] = {}
+    cases = len(certification.keys)
+    with as_progress(progress).bar(f"certifying {spec.name}", cases, "case") as advance:
+
+        def note(answer: Answer) -> None:
+            seconds[f"{answer['case']}[{answer['dtype']}]"] = answer["seconds"]
+            advance(1)
+
+        content = replace(certification, on_answer=note).run()
+    if out is not None:
+        write_artifacts(content, seconds, Path(out))
+    return Certificate(content)
+
+
+def usual_jobs() -> int:
+    """As many worker processes as there are processors, four at most."""
+    return max(1, min(_MOST_JOBS, os.cpu_count() or 1))
+
+
+def _require_known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(what, name, known)

@@ -1,0 +1,213 @@
+"""Classification of texts or of pairs of texts (BERT, arXiv:1810.04805 §4.1).
+
+An example is ``[CLS] a [SEP]`` or ``[CLS] a [SEP] b [SEP]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from lmkernel.errors import InputError
+from lmkernel.training.data.batches import Batch, Batches
+from lmkernel.training.data.order import Order, digest_of
+from lmkernel.training.data.ragged import Ragged, padded_length, positions_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lmkernel.tokenizers import Tokenizer
+    from lmkernel.training.data.rows import Row
+
+__all__ = ["ClassifiedExample", "ClassifiedRows", "classified_examples", "label_names"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ClassifiedExample:
+    """One example.
+
+    Args:
+        ids: its tokens, with those that surround a text.
+        segments: 0 or 1 for each, for the first or the second text.
+        label: number of its class.
+        where: it comes from.
+    """
+
+    ids: Sequence[int]
+    segments: Sequence[int]
+    label: int
+    where: str
+
+
+@final
+class ClassifiedRows(Batches):
+    """A row for each example, as long as the longest of its batch, rounded up to ``multiple``.
+
+    ``inputs``, ``positions`` (-1 at padding) and ``segments`` are ``(batch, time)``; ``targets``,
+    the classes, is ``(batch,)``.
+
+    Args:
+        examples: from `classified_examples`, or already tokenised.
+        classes: how many there are.
+        context: most positions of a row.
+        batch: rows.
+        vocab: tokens that the model knows.
+        seed: of the shuffle.
+        shuffle: whether examples come in another order each epoch.
+        multiple: of which the lengths of rows are, short of ``context``.
+
+    Raises:
+        InputError: names the example that is too long, empty, or holds a token outside the
+            vocabulary or a label outside the classes.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[ClassifiedExample],
+        *,
+        classes: int,
+        context: int,
+        batch: int,
+        vocab: int,
+        seed: int = 0,
+        shuffle: bool = True,
+        multiple: int = 64,
+    ) -> None:
+        places = [example.where for example in examples]
+        self._inputs = Ragged(e.ids for e in examples)
+        self._segments = Ragged(e.segments for e in examples)
+        self._inputs.check_tokens(vocab, places)
+        self._inputs.check_lengths(context, places)
+        for example in examples:
+            _check(example, classes)
+        self._labels = np.array([e.label for e in examples], np.int32)
+        self._context, self._multiple = context, multiple
+        self._order = Order(len(examples), batch, seed=seed, shuffle=shuffle)
+
+    def __len__(self) -> int:
+        """Batches in one epoch."""
+        return len(self._order)
+
+    def at(self, index: int) -> Batch:
+        """``inputs``, ``positions``, ``segments`` and ``targets``."""
+        rows, real, _ = self._order.at(index)
+        lengths = self._inputs.lengths[rows]
+        time = padded_length(int(lengths.max()), self._multiple, self._context)
+        targets = self._labels[rows]
+        targets[real:] = -1
+        return {
+            "inputs": self._inputs.padded(rows, time, 0),
+            "positions": positions_of(lengths, time),
+            "segments": self._segments.padded(rows, time, 0),
+            "targets": targets,
+        }
+
+    @property
+    def digest(self) -> str:
+        """Of examples, context and order; not of the padding, which backends choose."""
+        parts = (*self._inputs.parts(), *self._segments.parts(), self._labels)
+        return digest_of("classified", *parts, self._context, self._order.parts)
+
+
+def _check(example: ClassifiedExample, classes: int) -> None:
+    if not 0 <= example.label < classes:
+        raise InputError(
+            f"{example.where}: expected a class in 0 … {classes - 1}, got {example.label}"
+        )
+    if len(example.segments) != len(example.ids):
+        raise InputError(
+            f"{example.where}: expected a segment for each of {len(example.ids)} tokens, "
+            f"got {len(example.segments)}"
+        )
+
+
+def label_names(rows: Iterable[Row], column: str = "label") -> tuple[str, ...]:
+    """The distinct labels of rows, sorted: by value if all are whole numbers, else as texts.
+
+    Raises:
+        InputError: names the row whose label is neither a text nor a whole number.
+    """
+    names = {_label(row, column) for row in rows}
+    numeric = all(name.removeprefix("-").isdecimal() for name in names)
+    return tuple(sorted(names, key=lambda name: (int(name) if numeric else 0, name)))
+
+
+def _label(row: Row, column: str) -> str:
+    value = row.column(column)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise InputError(
+            f"{row.where}: expected a text or a whole number in the column {column!r}, "
+            f"got {value!r}"
+        )
+    return str(value)
+
+
+def classified_examples(
+    rows: Iterable[Row],
+    tokenizer: Tokenizer,
+    names: Sequence[str],
+    *,
+    context: int,
+    truncate: bool = False,
+    text: str = "text",
+    second: str | None = None,
+    label: str = "label",
+) -> Iterator[ClassifiedExample]:
+    """One example for each row; its class is the place of its label among ``names``.
+
+    Args:
+        rows: with the columns.
+        tokenizer: with ``cls_token`` and ``sep_token``.
+        names: of the classes, such as from `label_names` of the training rows.
+        context: most tokens of an example.
+        truncate: cut what is longer, of two texts the longer one first, at its end.
+        text: name of the column of the first text.
+        second: name of that of the second, if there is one.
+        label: name of that of the label.
+
+    Raises:
+        InputError: names the row that is too long, lacks a column, or has a label outside
+            ``names``.
+    """
+    classes = {name: number for number, name in enumerate(names)}
+    cls, sep = tokenizer.special_id("cls_token"), tokenizer.special_id("sep_token")
+    for row in rows:
+        texts = tokenizer.encode_many([row.text(c) for c in (text, second) if c is not None])
+        room = context - 1 - len(texts)
+        if truncate:
+            _truncate(texts, room)
+        if sum(map(len, texts)) > room:
+            raise InputError(
+                f"{row.where}: expected at most {context} tokens, the model's context, got "
+                f"{sum(map(len, texts)) + context - room}; say truncate to cut it"
+            )
+        ids, segments = [cls], [0]
+        for number, part in enumerate(texts):
+            ids += [*part, sep]
+            segments += [number] * (len(part) + 1)
+        yield ClassifiedExample(ids, segments, _class(row, label, classes), row.where)
+
+
+def _truncate(texts: list[list[int]], room: int) -> None:
+    """Shorten the longer text first (the reference's truncate_seq_pair), in one go."""
+    if len(texts) == 1:
+        del texts[0][max(room, 0) :]
+        return
+    first, second = texts
+    half = max(room, 0) // 2
+    keep = max(half + room % 2, room - len(second))
+    del first[max(keep, 0) :]
+    del second[max(room - len(first), 0) :]
+
+
+def _class(row: Row, column: str, classes: dict[str, int]) -> int:
+    name = _label(row, column)
+    if name not in classes:
+        raise InputError(
+            f"{row.where}: expected one of the labels {', '.join(classes)} in the column "
+            f"{column!r}, got {name!r}"
+        )
+    return classes[name]
