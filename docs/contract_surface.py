@@ -12,6 +12,7 @@ import dataclasses
 import importlib
 import inspect
 import re
+from functools import cached_property
 from pathlib import Path
 from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from lmkernel.contract.version import CONTRACT_VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["FOLDER", "SURFACE", "broken_promises", "surface"]
+__all__ = ["FOLDER", "SURFACE", "broken_promises", "member_lines", "surface"]
 
 FOLDER = Path(__file__).parent / "contract"
 SURFACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -70,14 +71,15 @@ def _module(name: str, own: Sequence[str]) -> Iterator[str]:
     module = importlib.import_module(name)
     exported = getattr(module, "__all__", None) or [n for n in vars(module) if _is_hook(n)]
     for member in own or exported:
-        yield from _member(f"{name}.{member}", getattr(module, member))
+        yield from member_lines(f"{name}.{member}", getattr(module, member))
 
 
 def _is_hook(name: str) -> bool:
     return name.startswith("lmkernel_register_")
 
 
-def _member(path: str, value: Any) -> Iterator[str]:
+def member_lines(path: str, value: Any) -> Iterator[str]:
+    """The lines of one name: a function's signature; a class, its fields and its methods."""
     if value is Any:
         yield f"{path} = Any"
     elif inspect.isclass(value):
@@ -122,14 +124,15 @@ def _methods(path: str, value: type) -> Iterator[str]:
             continue
         mark = _ABSTRACT if name in abstract else ""
         function = getattr(member, "__func__", member)
-        if isinstance(member, property):
+        if isinstance(member, property | cached_property):
             yield f"{path}.{name}: {_returned(member)}{mark}"
         elif isinstance(function, FunctionType):
             yield f"{path}.{name}{_signature(function)}{mark}"
 
 
-def _returned(member: property) -> str:
-    return str(getattr(member.fget, "__annotations__", {}).get("return", "Any"))
+def _returned(member: property | cached_property[Any]) -> str:
+    getter = member.fget if isinstance(member, property) else member.func
+    return str(getattr(getter, "__annotations__", {}).get("return", "Any"))
 
 
 def broken_promises(old: Sequence[str], new: Sequence[str]) -> list[str]:

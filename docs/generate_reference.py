@@ -25,7 +25,7 @@ from lmkernel.plugins.registry import HOOKS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FOLDER", "pages"]
+__all__ = ["FOLDER", "definition", "pages", "prose", "signature"]
 
 FOLDER = Path(__file__).parent / "reference"
 WIDTH = 96
@@ -59,11 +59,10 @@ def hooks_page() -> str:
 
 
 def _hook(function: Any) -> Iterator[str]:
-    definition = _definition(function)
-    yield f"```python\n{_signature(definition)}\n```"
-    yield _prose(inspect.cleandoc(function.__doc__))
+    yield f"```python\n{signature(definition(function))}\n```"
+    yield prose(inspect.cleandoc(function.__doc__))
     [spec] = [kind for kind, hook in HOOKS.items() if hook == function.__name__]
-    yield f"`{spec.__name__}`: {_prose(_summary(spec))}"
+    yield f"`{spec.__name__}`: {prose(_summary(spec))}"
     yield "\n".join(["| field | type | default | meaning |", "|---|---|---|---|", *_fields(spec)])
 
 
@@ -71,7 +70,7 @@ def _fields(spec: Any) -> Iterator[str]:
     meanings = _meanings(specs.Spec) | _meanings(spec)
     for field in dataclasses.fields(spec):
         kind, meaning = str(field.type).replace("|", r"\|"), meanings.get(field.name)
-        told = f" {_prose(meaning)}" if meaning else ""
+        told = f" {prose(meaning)}" if meaning else ""
         yield f"| `{field.name}` | `{kind}` | {_default(field)} |{told} |"
 
 
@@ -106,7 +105,7 @@ def _rules(module: str) -> str:
     """The constraints in the docstring of a module of the contract."""
     doc = importlib.import_module(f"lmkernel.contract.{module}").__doc__ or ""
     rules = inspect.cleandoc(doc).partition("Constraints: ")[2]
-    return _prose(rules[:1].upper() + rules[1:])
+    return prose(rules[:1].upper() + rules[1:])
 
 
 def _tier(contract: type) -> Iterator[str]:
@@ -115,8 +114,8 @@ def _tier(contract: type) -> Iterator[str]:
             yield f"### {section[0].upper()}{section[1:]}"
         operation = getattr(contract, name)
         yield f"#### `{name}`"
-        yield f"```python\n{_signature(_definition(operation))}\n```"
-        yield _prose(inspect.cleandoc(operation.__doc__))
+        yield f"```python\n{signature(definition(operation))}\n```"
+        yield prose(inspect.cleandoc(operation.__doc__))
         yield f"*{_standing(contract, name)}*"
 
 
@@ -141,28 +140,29 @@ def _operations(contract: type) -> Iterator[tuple[str, str]]:
             section = ""
 
 
-def _definition(function: Any) -> ast.FunctionDef:
-    [definition] = ast.parse(dedent(inspect.getsource(function))).body
-    if not isinstance(definition, ast.FunctionDef):
-        raise TypeError(f"expected a function, got {definition}")
-    return definition
+def definition(function: Any) -> ast.FunctionDef:
+    """The source of a function, parsed."""
+    [found] = ast.parse(dedent(inspect.getsource(function))).body
+    if not isinstance(found, ast.FunctionDef):
+        raise TypeError(f"expected a function, got {found}")
+    return found
 
 
-def _signature(definition: ast.FunctionDef) -> str:
+def signature(function: ast.FunctionDef) -> str:
     """As it is called, without ``self``; one argument a line where it would be too wide."""
-    arguments = definition.args
+    arguments = function.args
     arguments.args = [a for a in arguments.args if a.arg != "self"]
-    returned = ast.unparse(definition.returns) if definition.returns else "None"
+    returned = ast.unparse(function.returns) if function.returns else "None"
     listed = ast.unparse(arguments).replace("=", " = ")
-    whole = f"{definition.name}({listed}) -> {returned}"
+    whole = f"{function.name}({listed}) -> {returned}"
     if len(whole) <= WIDTH:
         return whole
     parts = re.split(r", (?![^\[]*\])", listed)  # at the commas outside brackets
     inside = "".join(f"    {part},\n" for part in parts)
-    return f"{definition.name}(\n{inside}) -> {returned}"
+    return f"{function.name}(\n{inside}) -> {returned}"
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
     """Docstring to Markdown: double backquotes are single there, single ones are names as well."""
     text = re.sub(r"``([^`]+)``", r"`\1`", text)
     text = re.sub(r"^(Args|Returns|Raises):$", r"*\1*\n", text, flags=re.MULTILINE)

@@ -7,43 +7,50 @@ its caller has, which makes no difference to a model of float32 or fewer bits.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, final
 
 import jax
 import jax.numpy as jnp
 
 from lmkernel.errors import CapabilityError
-from lmkernel.native import KEY_WORD, native_outputs, trainable_model
+from lmkernel.native import KEY_WORD, NativeModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from lmkernel.contract.mandatory import Array, Tree
-    from lmkernel.language_model import LanguageModel
-    from lmkernel.model import Model
 
-__all__ = ["as_function"]
+__all__ = ["ModelFunction", "as_function"]
 
 
-def as_function(model: LanguageModel) -> tuple[Callable[..., Array], Tree]:
+def as_function(
+    model: NativeModel, values: Mapping[str, NDArray[Any]]
+) -> tuple[ModelFunction, Tree]:
     """``(function, params)``: what a loaded model computes, and a copy of what it computes with.
 
-    ``params`` are nested dicts and lists of arrays, as the model declares them, in float32, or in
-    float64 in a model of float64. ``function(params, input_ids, attention_mask=None,
-    token_type_ids=None, position_ids=None, *, key=None)`` is pure and gives logits ``(batch, time,
-    size)``, or ``(batch, size)`` where the head pools. Its arguments are integers ``(batch,
-    time)``; with a ``key`` of `jax.random` there is dropout. `jax.jit`, `jax.grad` and `jax.vmap`
-    take it as any other function, inside and outside the backend's scope.
-
-    Raises:
-        CapabilityError: when the function of a model of float64 is called without 64-bit types.
+    ``params`` are nested dicts and lists of arrays, as the model declares them.
     """
-    composition = trainable_model(model.model)
-    return _function(composition), composition.place(model.parameters())
+    return ModelFunction(model), model.place(values)
 
 
-def _function(model: Model) -> Callable[..., Array]:
-    def function(
+@final
+class ModelFunction:
+    """A pure function of parameters and token ids.
+
+    `jax.jit`, `jax.grad` and `jax.vmap` take it as any other, inside and outside the backend's
+    scope.
+
+    Args:
+        model: what computes.
+    """
+
+    def __init__(self, model: NativeModel) -> None:
+        self._model = model
+
+    def __call__(
+        self,
         params: Tree,
         input_ids: Array,
         attention_mask: Array | None = None,
@@ -52,21 +59,35 @@ def _function(model: Model) -> Callable[..., Array]:
         *,
         key: Array | None = None,
     ) -> Array:
-        if model.policy.compute == "float64" and not jax.config.jax_enable_x64:
+        """Logits ``(batch, time, size)``, or ``(batch, size)`` where the head pools.
+
+        Args:
+            params: nested dicts and lists of arrays.
+            input_ids: integers ``(batch, time)``.
+            attention_mask: ``(batch, time)``, 1 for a token and 0 for padding, on either side.
+            token_type_ids: the segment of each token, ``(batch, time)``.
+            position_ids: ``(batch, time)``; by default the tokens of a row are numbered from 0.
+            key: of `jax.random`, for dropout; by default there is none.
+
+        Raises:
+            CapabilityError: the model is of float64 and JAX's 64-bit types are off.
+        """
+        if self._model.policy.compute == "float64" and not jax.config.jax_enable_x64:
             raise CapabilityError(
                 "a model of float64: expected JAX's 64-bit types to be on around the call "
                 "(jax.enable_x64(True)), they are off"
             )
         given = (input_ids, attention_mask, token_type_ids, position_ids)
-        return native_outputs(
-            model,
+        return self._model(
             params,
             *(None if x is None else jnp.asarray(x) for x in given),
             key=None if key is None else _dropout_key(key),
             cumsum=jnp.cumsum,
         )
 
-    return function
+    def host_values(self, params: Tree) -> dict[str, NDArray[Any]]:
+        """Parameters on the host by dotted name, as `LanguageModel.save` takes them."""
+        return self._model.host_values(params)
 
 
 def _dropout_key(key: Array) -> Array:

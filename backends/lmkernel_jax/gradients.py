@@ -167,26 +167,26 @@ def _attend_forward(
     queries: Array, keys: Array, values: Array, mask: Array | None, scale: float
 ) -> tuple[Array, Any]:
     shape = (*queries.shape[:3], keys.shape[2])
-    scores = _batched(_stacked(queries, keys), keys, 3, 3).reshape(shape) * scale
+    scores = _contract(_stack_groups(queries, keys), keys, 3, 3).reshape(shape) * scale
     shown = scores if mask is None else jnp.where(mask, scores, _HIDDEN)
     powers = jnp.exp(shown - jnp.max(shown, -1, keepdims=True))
     if mask is not None:
         powers = jnp.where(mask, powers, 0)
     total = jnp.sum(powers, -1, keepdims=True)
     weights = (powers / jnp.where(total > 0, total, 1)).astype(values.dtype)
-    mixed = _batched(_stacked(weights, keys), values, 3, 2)
+    mixed = _contract(_stack_groups(weights, keys), values, 3, 2)
     out = mixed.reshape(*queries.shape[:3], -1).astype(values.dtype)
     return out, (queries, keys, values, weights, out)
 
 
 def _attend_backward(scale: float, kept: Any, g: Array) -> tuple[Array | None, ...]:
     queries, keys, values, weights, out = kept
-    rows, along = _stacked(g, keys), jnp.sum(_wide(g) * _wide(out), -1, keepdims=True)
-    slopes = _batched(rows, values, 3, 3).reshape(weights.shape) - along
-    slopes = _stacked((_wide(weights) * slopes * scale).astype(keys.dtype), keys)
-    dq = _batched(slopes, keys, 3, 2).reshape(queries.shape)
-    dk = _batched(_stacked(queries, keys), slopes, 2, 2).swapaxes(2, 3)
-    dv = _batched(rows, _stacked(weights, keys), 2, 2).swapaxes(2, 3)
+    rows, along = _stack_groups(g, keys), jnp.sum(_wide(g) * _wide(out), -1, keepdims=True)
+    slopes = _contract(rows, values, 3, 3).reshape(weights.shape) - along
+    slopes = _stack_groups((_wide(weights) * slopes * scale).astype(keys.dtype), keys)
+    dq = _contract(slopes, keys, 3, 2).reshape(queries.shape)
+    dk = _contract(_stack_groups(queries, keys), slopes, 2, 2).swapaxes(2, 3)
+    dv = _contract(rows, _stack_groups(weights, keys), 2, 2).swapaxes(2, 3)
     return (
         dq.astype(queries.dtype),
         dk.astype(keys.dtype),
@@ -195,12 +195,12 @@ def _attend_backward(scale: float, kept: Any, g: Array) -> tuple[Array | None, .
     )
 
 
-def _stacked(x: Array, keys: Array) -> Array:
+def _stack_groups(x: Array, keys: Array) -> Array:
     """``(batch, heads, time, n) -> (batch, kv_heads, heads / kv_heads · time, n)``."""
     return x.reshape(*keys.shape[:2], -1, x.shape[-1])
 
 
-def _batched(x: Array, y: Array, left: int, right: int) -> Array:
+def _contract(x: Array, y: Array, left: int, right: int) -> Array:
     """Products over one axis of each, for every key head; 16-bit ones add up in float32."""
     axes = (((left,), (right,)), ((0, 1), (0, 1)))
     wide = jnp.promote_types(x.dtype, jnp.float32)

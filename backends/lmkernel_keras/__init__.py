@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.errors import CapabilityError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from lmkernel.language_model import LanguageModel
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from lmkernel.native import NativeModel
 
 __all__ = ["as_keras"]
 
 
-def as_keras(model: LanguageModel, *, framework: str) -> Any:
+def as_keras(model: NativeModel, values: Mapping[str, NDArray[Any]], *, framework: str) -> Any:
     """The `keras.Model` of a loaded model, with a copy of its parameters.
 
     Args:
         model: on a backend of ``framework``.
+        values: every parameter by dotted name, on the host.
         framework: what Keras must run on: ``"tensorflow"``, ``"jax"`` or ``"torch"``.
 
     Raises:
@@ -35,10 +40,10 @@ def as_keras(model: LanguageModel, *, framework: str) -> Any:
     running = keras.backend.backend()
     if running != framework:
         raise CapabilityError(
-            f"backend {model.model.backend.name!r}: expected Keras to run on {framework}, got "
-            f"{running}; set the environment variable KERAS_BACKEND={framework} before the first "
+            f"a Keras model of this backend: expected Keras to run on {framework}, got {running}; "
+            f"set the environment variable KERAS_BACKEND={framework} before the first "
             "import of keras"
         )
-    from lmkernel_keras.model import make_keras_model
+    from lmkernel_keras.model import KerasLanguageModel
 
-    return make_keras_model(model)
+    return KerasLanguageModel(model, values)

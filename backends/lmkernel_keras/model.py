@@ -12,8 +12,7 @@ import keras
 from keras import ops
 
 from lmkernel.errors import InputError
-from lmkernel.native import KEY_WORD, host_values, native_outputs, trainable_model
-from lmkernel.parameters import nest
+from lmkernel.native import KEY_WORD, NativeModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,21 +22,10 @@ if TYPE_CHECKING:
     from lmkernel.config import PrecisionPolicy
     from lmkernel.contract.capabilities import DType
     from lmkernel.contract.mandatory import Array, Tree
-    from lmkernel.language_model import LanguageModel
-    from lmkernel.model import Model
 
-__all__ = ["KerasLanguageModel", "make_keras_model"]
+__all__ = ["KerasLanguageModel"]
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
-
-
-def make_keras_model(model: LanguageModel) -> KerasLanguageModel:
-    """The model of a loaded one, with a copy of its parameters.
-
-    They are float32, or float64 in a model of float64; a model of 16-bit numbers has Keras' policy
-    of mixed precision.
-    """
-    return KerasLanguageModel(trainable_model(model.model), model.parameters())
 
 
 @final
@@ -91,21 +79,20 @@ class KerasLanguageModel(keras.Model):
         values: every parameter by dotted name, on the host.
     """
 
-    def __init__(self, model: Model, values: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, model: NativeModel, values: Mapping[str, NDArray[Any]]) -> None:
         super().__init__(name="language_model", dtype=_policy(model.policy))
-        self._composition = model
+        self._native = model
         self._seeds = keras.random.SeedGenerator()
-        tree = nest(model.declare(), values)
+        tree = model.nest(values)
         with keras.name_scope(self.name, caller=self):
             self._parts = {n: _Params(x, n, model.policy.params) for n, x in tree.items()}
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Array:
         """Logits of ``inputs``; see the class."""
-        return native_outputs(
-            self._composition,
+        return self._native(
             self._tree(),
-            **_given(inputs),
+            **_inputs_by_name(inputs),
             key=self._dropout_key() if training else None,
             cumsum=ops.cumsum,
         )
@@ -114,16 +101,11 @@ class KerasLanguageModel(keras.Model):
         """The shape and dtype of what `call` gives, without a call."""
         del training
         batch, time = (inputs["input_ids"] if isinstance(inputs, dict) else inputs).shape
-        config = self._composition.config
-        head = config.head
-        width = config.embedding.width if head is None else head.size
-        pooled = head is not None and head.pooling != "none"
-        shape = (batch, width) if pooled else (batch, time, width)
-        return keras.KerasTensor(shape, self._composition.policy.output)
+        return keras.KerasTensor(self._native.output_shape(batch, time), self._native.policy.output)
 
     def host_values(self) -> dict[str, NDArray[Any]]:
         """The weights on the host by dotted name, as `LanguageModel.save` takes them."""
-        return host_values(self._composition, self._tree())
+        return self._native.host_values(self._tree())
 
     def _tree(self) -> Tree:
         return {name: part.tree() for name, part in self._parts.items()}
@@ -139,7 +121,7 @@ def _policy(policy: PrecisionPolicy) -> str:
     return f"mixed_{policy.compute}" if mixed else policy.params
 
 
-def _given(inputs: Any) -> dict[str, Array]:
+def _inputs_by_name(inputs: Any) -> dict[str, Array]:
     """The arguments of a call by name, with what may be left out."""
     given = dict(inputs) if isinstance(inputs, dict) else {"input_ids": inputs}
     if "input_ids" not in given or not given.keys() <= set(_INPUTS):

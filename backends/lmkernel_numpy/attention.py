@@ -65,7 +65,7 @@ def _attention(
 ) -> Array:
     shown = None if mask is None else np.broadcast_to(mask, (*queries.shape[:3], keys.shape[2]))
     if shown is not None:
-        keys, values = _cleaned(keys, values, shown)
+        keys, values = _clean(keys, values, shown)
     weights = np.empty((*queries.shape[:3], keys.shape[2]), queries.dtype)
     out = np.empty((*queries.shape[:3], values.shape[-1]), values.dtype)
     size = queries.dtype.type(scale)
@@ -79,7 +79,7 @@ def _attention(
     return out
 
 
-def _cleaned(keys: Array, values: Array, shown: Array) -> tuple[Array, Array]:
+def _clean(keys: Array, values: Array, shown: Array) -> tuple[Array, Array]:
     """Zeros where no query sees a slot, whatever is there."""
     seen = shown.any(axis=(1, 2))
     if seen.all():

@@ -28,7 +28,7 @@ _BLOCK = 1 << 15
 def differentiable(backward: Callable[..., Sequence[Array]]) -> Callable[..., Any]:
     """A primitive of autograd; ``backward(g, ans, args, saved)`` gives all its gradients."""
 
-    def made(forward: Callable[..., Array]) -> Callable[..., Array]:
+    def decorate(forward: Callable[..., Array]) -> Callable[..., Array]:
         node = primitive(forward)
 
         def vjps(numbers: Sequence[int], ans: Array, args: Any, options: Any) -> Any:
@@ -41,12 +41,12 @@ def differentiable(backward: Callable[..., Sequence[Array]]) -> Callable[..., An
         defvjp_argnums(node, vjps)
 
         @functools.wraps(forward)
-        def called(*args: Any) -> Array:
+        def call(*args: Any) -> Array:
             return node(*args, saved=[])
 
-        return called
+        return call
 
-    return made
+    return decorate
 
 
 def _blocks(rows: int, width: int) -> Iterator[slice]:

@@ -171,7 +171,7 @@ class NumpyOps(MandatoryOps):
     def value_and_grad(
         self, f: Callable[..., Tree], *, aux: bool = False
     ) -> Callable[..., tuple[Tree, Tree]]:
-        def differentiated(tree: Tree, *args: Any) -> tuple[Tree, Tree]:
+        def value_and_gradients(tree: Tree, *args: Any) -> tuple[Tree, Tree]:
             with trace_stack.new_trace() as trace:
                 boxed = tree_map(lambda x: new_box(x, trace, VJPNode.new_root()), tree)
                 result = f(boxed, *args)
@@ -179,7 +179,7 @@ class NumpyOps(MandatoryOps):
             zeros = tree_map(lambda box: gradients.get(box._node, 0), boxed)  # noqa: SLF001 - autograd has no public way
             return tree_map(getval, result), tree_map(_like, zeros, tree)
 
-        return differentiated
+        return value_and_gradients
 
     def compile(
         self, f: Callable[..., Tree], *, donate: Sequence[int] = (), static: Sequence[int] = ()

@@ -39,12 +39,12 @@ def overrides(composed: Ops) -> Mapping[str, Callable[..., Any]]:
         global_norm,
         adam_update,
     )
-    table = {f.__name__: _guarded(f, getattr(composed, f.__name__)) for f in plain}
+    table = {f.__name__: _dispatch_on_trace(f, getattr(composed, f.__name__)) for f in plain}
     return {
         **table,
-        "attention": _guarded(attention, functools.partial(_traced_attention, composed)),
-        "linear": _guarded(linear, _traced_linear),
-        "rms_norm": _guarded(rms_norm, gradients.rms_norm),
+        "attention": _dispatch_on_trace(attention, functools.partial(_traced_attention, composed)),
+        "linear": _dispatch_on_trace(linear, _traced_linear),
+        "rms_norm": _dispatch_on_trace(rms_norm, gradients.rms_norm),
         "layer_norm": gradients.layer_norm,
         "gelu_tanh": gradients.gelu_tanh,
         "cross_entropy": gradients.cross_entropy,
@@ -79,14 +79,16 @@ def _traced_linear(
     return y + gradients.linear(gradients.linear(x, delta[0]), delta[1])
 
 
-def _guarded(fast: Callable[..., Any], composed: Callable[..., Any]) -> Callable[..., Any]:
+def _dispatch_on_trace(
+    fast: Callable[..., Any], composed: Callable[..., Any]
+) -> Callable[..., Any]:
     """The composition while autograd traces, else ``fast``."""
 
     @functools.wraps(fast)
-    def chosen(*args: Any, **options: Any) -> Any:
+    def dispatch(*args: Any, **options: Any) -> Any:
         return (fast if trace_stack.top < 0 else composed)(*args, **options)
 
-    return chosen
+    return dispatch
 
 
 def pack_linear(weight: Array) -> Array:

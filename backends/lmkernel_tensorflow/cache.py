@@ -26,16 +26,16 @@ __all__ = ["cache_update"]
 def cache_update(buffer: Array, values: Array, start: Array, axis: int) -> Array:
     """``buffer`` with ``values`` at ``start`` (0-d int32) along ``axis``; differentiable."""
     if xla is None or not inside_xla():
-        return _selected(buffer, values, start, axis)
+        return _select(buffer, values, start, axis)
     zero = tf.zeros_like(start)
     corner = tf.stack([start if i == axis else zero for i in range(len(buffer.shape))])
     if not buffer.dtype.is_floating:
         return xla.xla_dynamic_update_slice(buffer, values, corner)
-    return _sliced(buffer, values, corner)
+    return _update_slice(buffer, values, corner)
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow is not typed here
-def _sliced(buffer: Array, values: Array, corner: Array) -> Array:
+def _update_slice(buffer: Array, values: Array, corner: Array) -> Array:
     """XLA's operation, which has no gradient of its own."""
 
     def gradient(dy: Array) -> tuple[Array, Array, None]:
@@ -46,7 +46,7 @@ def _sliced(buffer: Array, values: Array, corner: Array) -> Array:
     return xla.xla_dynamic_update_slice(buffer, values, corner), gradient
 
 
-def _selected(buffer: Array, values: Array, start: Array, axis: int) -> Array:
+def _select(buffer: Array, values: Array, start: Array, axis: int) -> Array:
     extent, count = buffer.shape[axis], values.shape[axis]
     slots = tf.range(extent) - start
     rows = tf.gather(values, tf.clip_by_value(slots, 0, count - 1), axis=axis)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lmkernel.contract.mandatory import Array, Tree
 
-__all__ = ["Compiled", "inside_xla"]
+__all__ = ["CompiledFunction", "inside_xla"]
 
 _TRACING: contextvars.ContextVar[bool] = contextvars.ContextVar("lmkernel_xla", default=False)
 
@@ -30,7 +30,7 @@ def inside_xla() -> bool:
 
 
 @final
-class Compiled:
+class CompiledFunction:
     """``f``, traced once for each structure, shapes, dtypes and static arguments that it meets."""
 
     def __init__(self, f: Callable[..., Tree], static: Sequence[int]) -> None:
@@ -61,7 +61,7 @@ class Compiled:
             rest = iter(leaves)
             token = _TRACING.set(True)
             try:
-                return f(*(x if i in fixed else _filled(x, rest) for i, x in enumerate(shapes)))
+                return f(*(x if i in fixed else _fill(x, rest) for i, x in enumerate(shapes)))
             finally:
                 _TRACING.reset(token)
 
@@ -104,10 +104,10 @@ def _skeleton(tree: Tree) -> Tree:
     return tree is not None
 
 
-def _filled(skeleton: Tree, leaves: Iterator[Array]) -> Tree:
+def _fill(skeleton: Tree, leaves: Iterator[Array]) -> Tree:
     """The tree of a skeleton, with the next leaves in its places."""
     if isinstance(skeleton, dict):
-        return {name: _filled(x, leaves) for name, x in skeleton.items()}
+        return {name: _fill(x, leaves) for name, x in skeleton.items()}
     if isinstance(skeleton, (list, tuple)):
-        return type(skeleton)(_filled(x, leaves) for x in skeleton)
+        return type(skeleton)(_fill(x, leaves) for x in skeleton)
     return next(leaves) if skeleton else None

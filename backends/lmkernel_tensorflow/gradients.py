@@ -77,7 +77,7 @@ def layer_norm(x: Array, weight: Array, bias: Array | None, eps: float) -> Array
     """Centred first, so that a large mean does not cancel away the variance."""
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]  # the same
-    def normalized(x: Array, weight: Array, *bias: Array) -> tuple[Array, Gradient]:
+    def normalize(x: Array, weight: Array, *bias: Array) -> tuple[Array, Gradient]:
         z = _wide(x)
         mean = tf.reduce_mean(z, -1, keepdims=True)
         root = tf.math.rsqrt(tf.reduce_mean(tf.square(z - mean), -1, keepdims=True) + eps)
@@ -92,7 +92,7 @@ def layer_norm(x: Array, weight: Array, bias: Array | None, eps: float) -> Array
 
         return tf.cast(y + _wide(bias[0]) if bias else y, x.dtype), gradient
 
-    return normalized(x, weight) if bias is None else normalized(x, weight, bias)
+    return normalize(x, weight) if bias is None else normalize(x, weight, bias)
 
 
 def _norm_slope(inner: Array, scaled: Array) -> Array:
@@ -141,18 +141,18 @@ def attend(queries: Array, keys: Array, values: Array, mask: Array | None, scale
     def attention(queries: Array, keys: Array, values: Array) -> tuple[Array, Gradient]:
         weights = _weights(queries, keys, mask, scale)
         kept = tf.cast(weights, values.dtype)
-        mixed = tf.matmul(_stacked(kept, keys), values)
+        mixed = tf.matmul(_stack_groups(kept, keys), values)
         out = tf.reshape(mixed, extents((*queries.shape[:3], values.shape[-1])))
 
         def gradient(g: Array) -> list[Array]:
             along = tf.reduce_sum(_wide(g) * _wide(out), -1, keepdims=True)
-            rows = _stacked(g, keys)
+            rows = _stack_groups(g, keys)
             slopes = _wide(tf.matmul(rows, values, transpose_b=True))
             slopes = _wide(kept) * (tf.reshape(slopes, extents(kept.shape)) - along) * scale
-            slopes = _stacked(tf.cast(slopes, keys.dtype), keys)
+            slopes = _stack_groups(tf.cast(slopes, keys.dtype), keys)
             dq = tf.reshape(tf.matmul(slopes, keys), extents(queries.shape))
-            dk = tf.matmul(_stacked(queries, keys), slopes, transpose_a=True)
-            dv = tf.matmul(rows, _stacked(kept, keys), transpose_a=True)
+            dk = tf.matmul(_stack_groups(queries, keys), slopes, transpose_a=True)
+            dv = tf.matmul(rows, _stack_groups(kept, keys), transpose_a=True)
             return [dq, tf.linalg.matrix_transpose(dk), tf.linalg.matrix_transpose(dv)]
 
         return out, gradient
@@ -162,7 +162,7 @@ def attend(queries: Array, keys: Array, values: Array, mask: Array | None, scale
 
 def _weights(queries: Array, keys: Array, mask: Array | None, scale: float) -> Array:
     """The softmax over the slots that are shown, in float32 or wider; zeros where none is."""
-    products = _wide(tf.matmul(_stacked(queries, keys), keys, transpose_b=True))
+    products = _wide(tf.matmul(_stack_groups(queries, keys), keys, transpose_b=True))
     scores = tf.reshape(products, extents((*queries.shape[:3], keys.shape[2]))) * scale
     shown = scores if mask is None else tf.where(mask, scores, _HIDDEN)
     powers = tf.exp(shown - tf.reduce_max(shown, -1, keepdims=True))
@@ -172,7 +172,7 @@ def _weights(queries: Array, keys: Array, mask: Array | None, scale: float) -> A
     return powers / tf.where(total > 0, total, 1)
 
 
-def _stacked(x: Array, keys: Array) -> Array:
+def _stack_groups(x: Array, keys: Array) -> Array:
     """``(batch, heads, time, n) -> (batch, kv_heads, heads / kv_heads · time, n)``."""
     batch, kv_heads = keys.shape[:2]
     rows = x.shape[1] // kv_heads * x.shape[2]

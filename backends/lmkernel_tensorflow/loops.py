@@ -27,7 +27,7 @@ def scan(f: Step, init: Tree, xs: Tree, *, reverse: bool) -> tuple[Tree, Tree]:
     leaves: list[Array] = []
     tree_map(leaves.append, xs)
     length = leaves[0].shape[0]
-    run = _at_once if tf.executing_eagerly() else _traced
+    run = _at_once if tf.executing_eagerly() else _in_graph
     return run(f, init, xs, length, reverse=reverse)
 
 
@@ -39,7 +39,7 @@ def _at_once(f: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) -> tu
     return carry, tree_stack(tf.stack, ys[::-1] if reverse else ys)
 
 
-def _traced(f: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) -> tuple[Tree, Tree]:
+def _in_graph(f: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) -> tuple[Tree, Tree]:
     first = tree_map(lambda x: tf.zeros(x.shape[1:], x.dtype), xs)
     _, like = f(init, first)  # for its structure; the graph drops what nothing reads
     sources = tree_map(lambda x: _array(length, x.dtype, x.shape[1:]).unstack(x), xs)

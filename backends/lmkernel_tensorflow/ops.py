@@ -13,7 +13,7 @@ import tensorflow as tf
 from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
 from lmkernel.contract.trees import tree_map
 from lmkernel_tensorflow.cache import cache_update
-from lmkernel_tensorflow.compiling import Compiled
+from lmkernel_tensorflow.compiling import CompiledFunction
 from lmkernel_tensorflow.loops import scan
 from lmkernel_tensorflow.shapes import extents
 
@@ -119,7 +119,7 @@ class TensorflowOps(MandatoryOps):
     def value_and_grad(
         self, f: Callable[..., Tree], *, aux: bool = False
     ) -> Callable[..., tuple[Tree, Tree]]:
-        def differentiated(tree: Tree, *args: Any) -> tuple[Tree, Tree]:
+        def value_and_gradients(tree: Tree, *args: Any) -> tuple[Tree, Tree]:
             watched = tree_map(tf.identity, tree)  # f may close over a leaf, as a constant
             leaves: list[Array] = []
             tree_map(leaves.append, watched)
@@ -132,13 +132,13 @@ class TensorflowOps(MandatoryOps):
             # a gather's gradient is sparse until it is made a tensor
             return result, tree_map(lambda _: tf.convert_to_tensor(next(grads)), tree)
 
-        return differentiated
+        return value_and_gradients
 
     def compile(
         self, f: Callable[..., Tree], *, donate: Sequence[int] = (), static: Sequence[int] = ()
     ) -> Callable[..., Tree]:
         del donate  # XLA reuses what it made itself
-        return Compiled(f, static)
+        return CompiledFunction(f, static)
 
     def scan(
         self,

@@ -109,12 +109,12 @@ class Attention(torch.autograd.Function):
         parts = list(zip(blocks, kept[::2], kept[1::2], strict=True))
         for (rows, seen), q, weights in reversed(parts):
             own = g[:, :, rows].reshape(len(q), -1, v.shape[-1])
-            dv = _added(dv, torch.bmm(weights.transpose(1, 2), own))
+            dv = _accumulate(dv, torch.bmm(weights.transpose(1, 2), own))
             slopes = torch.bmm(own, v[:, :seen].transpose(1, 2))
             slopes = torch.ops.aten._softmax_backward_data(slopes, weights, -1, weights.dtype)  # noqa: SLF001 - the gradient of torch.softmax
             made = _product(slopes, k[:, :seen], ctx.scale)
             dq[:, :, rows] = made.view(*shape[:2], -1, shape[3])
-            dk = _added(dk, _product(slopes.transpose(1, 2), q, ctx.scale))
+            dk = _accumulate(dk, _product(slopes.transpose(1, 2), q, ctx.scale))
         return dq, dk.view(ctx.shapes[1]), dv.view(ctx.shapes[2]), None, None, None
 
 
@@ -136,7 +136,7 @@ def _beside(like: Array, width: int) -> Array:
     return like.new_empty(batch, time, heads, width).transpose(1, 2)
 
 
-def _added(whole: Array | None, part: Array) -> Array:
+def _accumulate(whole: Array | None, part: Array) -> Array:
     """The first slots of ``whole`` and a part, the last of which comes first and is the whole."""
     if whole is None:
         return part

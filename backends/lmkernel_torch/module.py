@@ -7,36 +7,29 @@ parameters; copies of a module share it.
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, final
 
 import torch
 from torch import nn
 
-from lmkernel.backend import load_backend
-from lmkernel.config import PrecisionPolicy
-from lmkernel.model import Model
-from lmkernel.native import KEY_WORD, host_values, native_outputs, trainable_model
+from lmkernel.native import KEY_WORD, NativeModel
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-    from lmkernel.config import ModelConfig
-    from lmkernel.contract.capabilities import DType
     from lmkernel.contract.mandatory import Array, Tree
-    from lmkernel.language_model import LanguageModel
 
 __all__ = ["LanguageModule", "as_module"]
 
 
-def as_module(model: LanguageModel) -> LanguageModule:
+def as_module(model: NativeModel, values: Mapping[str, NDArray[Any]]) -> LanguageModule:
     """The module of a loaded model, with a copy of its parameters; in evaluation mode, as loaded.
 
-    Its parameters are float32, or float64 in a model of float64, and all of them are trained.
+    All parameters are trained.
     """
-    composition = trainable_model(model.model)
-    module = LanguageModule(composition, composition.place(model.parameters()))
+    module = LanguageModule(model, model.place(values))
     module.eval()
     return module
 
@@ -67,75 +60,6 @@ class _Params(nn.Module):
 
 
 @final
-class _Composition:
-    """A model without parameters, where and in which dtype the parameters are.
-
-    A copy of a module shares it; what is pickled is its description, and the backend is looked up
-    among all that is installed when it is read.
-    """
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self._made = getattr(torch, model.policy.params)
-        self._others: dict[tuple[torch.device, torch.dtype], Model] = {}
-
-    def model(self, device: torch.device, dtype: torch.dtype) -> Model:
-        """The model for parameters that are there; one that was moved computes in their dtype."""
-        here = torch.device(self._model.backend.device)
-        if dtype == self._made and (device.type, device.index or 0) == (here.type, here.index or 0):
-            return self._model
-        if (device, dtype) not in self._others:
-            self._others[device, dtype] = self._moved(device, dtype)
-        return self._others[device, dtype]
-
-    def _moved(self, device: torch.device, dtype: torch.dtype) -> Model:
-        model = self._model
-        policy = model.policy
-        if dtype != self._made:
-            name: DType = str(dtype).removeprefix("torch.")  # type: ignore[assignment]  # the same names
-            output: DType = "float64" if name == "float64" else "float32"
-            policy = PrecisionPolicy(params=name, compute=name, output=output)
-        backend = model.backend
-        loaded = load_backend(backend.name, device=str(device), registry=backend.registry)
-        return Model(loaded, model.config, policy)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        backend, config = self._model.backend, _Described(self._model.config)
-        return _restored, (backend.name, backend.device, config, self._model.policy)
-
-
-def _restored(
-    backend: str, device: str, config: ModelConfig, policy: PrecisionPolicy
-) -> _Composition:
-    return _Composition(Model(load_backend(backend, device=device), config, policy))
-
-
-@final
-class _Described:
-    """A configuration on its way into a pickle, which takes no read-only mapping."""
-
-    def __init__(self, config: Any) -> None:
-        self._config = config
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        values = {f.name: getattr(self._config, f.name) for f in fields(self._config)}
-        return _configured, (type(self._config), {n: _picklable(x) for n, x in values.items()})
-
-
-def _picklable(value: Any) -> Any:
-    if isinstance(value, MappingProxyType):
-        return dict(value)
-    return _Described(value) if is_dataclass(value) else value
-
-
-def _configured(kind: type, values: dict[str, Any]) -> Any:
-    return kind(**values)
-
-
-@final
 class LanguageModule(nn.Module):
     """A model of lmkernel as a module; parameters have the model's dotted names, ``(out, in)``.
 
@@ -145,12 +69,12 @@ class LanguageModule(nn.Module):
 
     Args:
         model: what computes.
-        params: native and nested, as `Model.place` makes them; they become parameters.
+        params: native and nested, as `NativeModel.place` makes them; they become parameters.
     """
 
-    def __init__(self, model: Model, params: Tree) -> None:
+    def __init__(self, model: NativeModel, params: Tree) -> None:
         super().__init__()
-        self._composition = _Composition(model)
+        self._model = model
         self._names = tuple(params)
         for name, child in params.items():
             self.add_module(name, _Params(child))
@@ -170,8 +94,7 @@ class LanguageModule(nn.Module):
             token_type_ids: the segment of each token, ``(batch, time)``.
             position_ids: ``(batch, time)``; by default the tokens of a row are numbered from 0.
         """
-        return native_outputs(
-            self._model(),
+        return self._model(
             self.tree(),
             input_ids,
             attention_mask,
@@ -183,12 +106,11 @@ class LanguageModule(nn.Module):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         super()._apply(fn, recurse)  # what `to` and its likes come down to
-        self._model()  # loads the backend there now, for it can't be while a call is traced
-        return self
-
-    def _model(self) -> Model:
         first = next(self.parameters())
-        return self._composition.model(first.device, first.dtype)
+        name: Any = str(first.dtype).removeprefix("torch.")
+        if (name, first.device) != (self._model.policy.params, torch.device(self._model.device)):
+            self._model = self._model.moved(str(first.device), name)
+        return self
 
     def tree(self) -> Tree:
         """The parameters, nested as the model declares them."""
@@ -196,7 +118,7 @@ class LanguageModule(nn.Module):
 
     def host_values(self) -> dict[str, NDArray[Any]]:
         """The parameters on the host by dotted name, as `LanguageModel.save` takes them."""
-        return host_values(self._model(), self.tree())
+        return self._model.host_values(self.tree())
 
 
 def _dropout_key() -> Array:

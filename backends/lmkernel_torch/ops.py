@@ -125,7 +125,7 @@ class TorchOps(MandatoryOps):
         if self._device.type == "cpu":
             keep_freed_memory()
 
-        def differentiated(tree: Tree, *args: Any) -> tuple[Tree, Tree]:
+        def value_and_gradients(tree: Tree, *args: Any) -> tuple[Tree, Tree]:
             with torch.enable_grad():
                 watched = tree_map(lambda x: x.detach().requires_grad_(), tree)
                 result = f(watched, *args)
@@ -137,7 +137,7 @@ class TorchOps(MandatoryOps):
                 grads = iter(torch.autograd.grad(value, leaves, materialize_grads=True))
             return tree_map(torch.Tensor.detach, result), tree_map(lambda _: next(grads), tree)
 
-        return differentiated
+        return value_and_gradients
 
     def compile(
         self, f: Callable[..., Tree], *, donate: Sequence[int] = (), static: Sequence[int] = ()
@@ -172,14 +172,14 @@ class TorchOps(MandatoryOps):
         if is_traced():  # a key can't be looked at; torch's own generator makes the draws
             return torch.rand(tuple(shape), dtype=kind, device=self._device)
         high, low = (int(word) for word in key)
-        generator = torch.Generator(self._device).manual_seed(_mixed(high << 32 | low))
+        generator = torch.Generator(self._device).manual_seed(_mix_bits(high << 32 | low))
         return torch.rand(tuple(shape), generator=generator, dtype=kind, device=self._device)
 
 
 _LOW = 2**64 - 1
 
 
-def _mixed(word: int) -> int:
+def _mix_bits(word: int) -> int:
     """64 bits, each of which depends on all bits of ``word`` (Steele et al., OOPSLA '14, fig. 13).
 
     The generator of a processor takes the lower 32 alone.

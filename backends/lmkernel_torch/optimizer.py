@@ -37,7 +37,7 @@ def adam_update(
     It goes through memory from end to end, so all four must lie alike.
     """
     own = [[x.contiguous() for x in xs] for xs in (params, first, second)]
-    grads, divisor = _scaled(_apart(own[0], grads), scalars["grad_scale"])
+    grads, divisor = _scale_in_kernel(_separate(own[0], grads), scalars["grad_scale"])
     step = scalars["step"].float()
     for decay in dict.fromkeys(decays):
         chosen = [i for i, one in enumerate(decays) if one == decay]
@@ -49,7 +49,7 @@ def adam_update(
     return own[0], own[1], own[2]
 
 
-def _apart(params: Sequence[Array], grads: Sequence[Array]) -> list[Array]:
+def _separate(params: Sequence[Array], grads: Sequence[Array]) -> list[Array]:
     """Gradients laid out as their parameters, each in memory of its own, which is written to."""
     seen: set[int] = set()
     apart = []
@@ -61,7 +61,7 @@ def _apart(params: Sequence[Array], grads: Sequence[Array]) -> list[Array]:
     return apart
 
 
-def _scaled(grads: list[Array], scale: Array) -> tuple[list[Array], Array | None]:
+def _scale_in_kernel(grads: list[Array], scale: Array) -> tuple[list[Array], Array | None]:
     """The kernel divides by a number in float32; float64 is multiplied beforehand."""
     if scale.dtype == torch.float64:
         return list(torch._foreach_mul(grads, scale)), None  # noqa: SLF001 - one call for all

@@ -120,7 +120,7 @@ def _attend(
     causal: bool,
 ) -> Array:
     if softcap is not None:
-        return _capped(queries, keys, values, mask, scale, bias, softcap)
+        return _attend_with_softcap(queries, keys, values, mask, scale, bias, softcap)
     if bias is None and _is_trained(queries, keys):
         return Attention.apply(queries, keys, values, mask, scale, causal)
     shown = mask
@@ -163,7 +163,7 @@ def _triangle(rows: int) -> Array:
     return torch.ones(rows, rows, dtype=torch.bool).tril_()
 
 
-def _capped(
+def _attend_with_softcap(
     queries: Array,
     keys: Array,
     values: Array,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Delta
 
-__all__ = ["Packed", "linear", "pack_linear", "take_rows", "unpack_linear"]
+__all__ = ["PackedWeight", "linear", "pack_linear", "take_rows", "unpack_linear"]
 
 _BATCH = range(4, 33)
 """How many sequences make blocks worth while."""
@@ -28,7 +28,7 @@ _ROWS = 8
 
 
 @final
-class Packed:
+class PackedWeight:
     """A weight in one of two layouts.
 
     Args:
@@ -85,11 +85,11 @@ def _decodes_batch(x: Array) -> bool:
 def _has_blocks(weight: Array) -> bool:
     """Whether oneDNN's blocks can take this weight; without gradients only."""
     plain = weight.dtype == torch.float32 and weight.device.type == "cpu"
-    return plain and not torch.is_grad_enabled() and _probed()
+    return plain and not torch.is_grad_enabled() and _blocks_work()
 
 
 @functools.cache
-def _probed() -> bool:
+def _blocks_work() -> bool:
     """Whether this build multiplies blocks, and rightly: its functions are not public."""
     if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops, "mkldnn")):
         return False
@@ -104,28 +104,32 @@ def _probed() -> bool:
     return bool(exact and torch.allclose(y, x @ weight.t(), rtol=1e-5, atol=1e-6))
 
 
-def pack_linear(weight: Array) -> Packed:
+def pack_linear(weight: Array) -> PackedWeight:
     """A copy as (in, out)."""
-    return Packed(weight)
+    return PackedWeight(weight)
 
 
-def unpack_linear(weight: Array | Packed) -> Array:
+def unpack_linear(weight: Array | PackedWeight) -> Array:
     """The weight (out, in)."""
-    return weight.dense().t() if type(weight) is Packed else weight
+    return weight.dense().t() if type(weight) is PackedWeight else weight
 
 
 def linear(
-    x: Array, weight: Array | Packed, bias: Array | None = None, delta: Delta | None = None
+    x: Array, weight: Array | PackedWeight, bias: Array | None = None, delta: Delta | None = None
 ) -> Array:
     """One call for product and bias."""
-    y = weight.times(x, bias) if type(weight) is Packed else functional.linear(x, weight, bias)
+    y = (
+        weight.times(x, bias)
+        if type(weight) is PackedWeight
+        else functional.linear(x, weight, bias)
+    )
     if delta is None:
         return y
     return y + functional.linear(functional.linear(x, delta[0]), delta[1])
 
 
-def take_rows(weight: Array | Packed, indices: Array) -> Array:
+def take_rows(weight: Array | PackedWeight, indices: Array) -> Array:
     """The embedding kernel, or columns of what is stored the other way."""
-    if type(weight) is Packed:
+    if type(weight) is PackedWeight:
         return weight.rows(indices)
     return functional.embedding(indices, weight)

@@ -14,7 +14,7 @@ SHARED = "lmkernel_keras"
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("lmkernel_*/__init__.py"))
 
 
-def imported(package: str) -> set[str]:
+def imported_packages(package: str) -> set[str]:
     names = set()
     for path in (ROOT / package).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -27,7 +27,7 @@ def imported(package: str) -> set[str]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_backends_do_not_import_each_other(package: str) -> None:
-    others = imported(package) & set(PACKAGES) - {package}
+    others = imported_packages(package) & set(PACKAGES) - {package}
     assert others <= (set() if package == SHARED else {SHARED})
 
 

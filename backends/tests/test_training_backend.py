@@ -72,7 +72,7 @@ def first(trainer: ComposedTrainer) -> Mapping[str, np.ndarray]:
     return {name: 3 * x for name, x in trainer.model.initial(2).items()}
 
 
-def stepped(trainer: ComposedTrainer) -> tuple[Mapping[str, np.ndarray], StepResult]:
+def take_step(trainer: ComposedTrainer) -> tuple[Mapping[str, np.ndarray], StepResult]:
     """Weights after one step over two unequal micro-batches."""
     batches = [letters_batch(2, seed=1), letters_batch(2, seed=2, learned=2)]
     state, told = trainer.step(trainer.start(first(trainer)), batches)
@@ -103,9 +103,9 @@ def test_a_step_is_that_of_the_composition_in_float64(
 ) -> None:
     settings: dict[str, Any] = {"lora": lora, "clip": 0.5, "schedule": constant(1.0)}
     settings["optimizer"] = OptimizerConfig(kind="sgd", weight_decay=0.1)
-    got, told = stepped(made_trainer(backend=backend, policy=policy, **settings))
+    got, told = take_step(made_trainer(backend=backend, policy=policy, **settings))
     reference = made_trainer(backend=plain, policy=DOUBLE, **settings)
-    expected, told_there = stepped(reference)
+    expected, told_there = take_step(reference)
     start = first(reference)
     moved = max(float(np.abs(x - start[name]).max()) for name, x in expected.items())
     assert moved > 100 * atol

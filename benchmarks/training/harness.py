@@ -14,7 +14,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.plugins.registry import default_registry
 from lmkernel.settings.file import read_settings
 from lmkernel.training.run.folder import SETTINGS
 from lmkernel.training.run.metrics_log import read_metrics
@@ -72,7 +71,7 @@ def evaluate(model: Path | str, data: Path, *options: object) -> dict[str, Any]:
 
 def session_of(run: Path) -> Session:
     """A run put together again from its folder: first weights, batches and all."""
-    return prepare_session(read_settings(run / SETTINGS, RunSettings), default_registry())
+    return prepare_session(read_settings(run / SETTINGS, RunSettings))
 
 
 def curve(run: Path, name: str) -> dict[int, float]:

@@ -19,7 +19,6 @@ from lmkernel_conformance.levels import LEVELS, PROFILES
 if TYPE_CHECKING:
     import argparse
 
-    from lmkernel.plugins import Registry
     from lmkernel_conformance.isolation.session import Plan
 
 __all__ = ["Certify"]
@@ -52,12 +51,7 @@ class Certify(Command):
             help="folder for certificate, page, JUnit XML, badge; file for the self-test's page",
         )
         add("--json", action="store_true", help="print the certificate")
-        add(
-            "--jobs",
-            type=int,
-            default=usual_jobs(),
-            help="processes at a time (default: %(default)s)",
-        )
+        add("--jobs", type=int, help="processes at a time; default: one a processor, four at most")
         add("--limit", type=float, default=240.0, help="seconds for one case (default: 240)")
         add("--explore", type=int, metavar="N", help="instead: search N examples of each operation")
         add("--seed", type=int, help="with --explore: that of an earlier search")
@@ -83,7 +77,7 @@ class Certify(Command):
         self.registry.select_backend(args.backend)
         if args.explore is not None or args.seed is not None:
             return _explore(_plan(args), args.explore, args.seed)
-        return _certify(args, self.registry)
+        return _certify(args)
 
 
 def _plan(args: argparse.Namespace) -> Plan:
@@ -98,7 +92,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     )
 
 
-def _certify(args: argparse.Namespace, registry: Registry) -> int:
+def _certify(args: argparse.Namespace) -> int:
     from lmkernel_conformance.verb import certify
 
     certificate = certify(
@@ -111,7 +105,6 @@ def _certify(args: argparse.Namespace, registry: Registry) -> int:
         jobs=args.jobs,
         limit=args.limit,
         out=args.out,
-        registry=registry,
     )
     text = certificate.text(painter(sys.stdout))
     shown = json.dumps(certificate.json(), indent=2) if args.json else text

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.checkpoints.documents import read_object
+from lmkernel.checkpoints.json_files import read_object
 from lmkernel_conformance.canonical import HASH, fingerprint, with_hash
 
 if TYPE_CHECKING:

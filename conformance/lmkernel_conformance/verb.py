@@ -21,7 +21,6 @@ from lmkernel_conformance.manifest import read_manifest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lmkernel.plugins import Registry
     from lmkernel.progress import ProgressLike
     from lmkernel_conformance.isolation.session import Answer
 
@@ -88,7 +87,6 @@ def certify(
     limit: float = 240.0,
     out: str | os.PathLike[str] | None = None,
     progress: ProgressLike = True,
-    registry: Registry | None = None,
 ) -> Certificate:
     """Run the conformance suite on one backend.
 
@@ -104,13 +102,12 @@ def certify(
         limit: seconds for one case.
         out: a folder for certificate, page, JUnit XML and badge.
         progress: True counts on a terminal; a function is called with each case.
-        registry: plugins; by default all that is installed.
 
     Raises:
         UnknownNameError, MissingDependencyError: the backend is not there.
         InputError: an option that makes no sense.
     """
-    spec = (registry or default_registry()).select_backend(backend)
+    spec = default_registry().select_backend(backend)
     _require_known("profile", [profile], PROFILES)
     _require_known("level", level, LEVELS)
     count = usual_jobs() if jobs is None else jobs

@@ -27,7 +27,6 @@ from lmkernel.generation import GenerationOptions
 from lmkernel.language_model import open_language_model
 from lmkernel.model import Model
 from lmkernel.parameters import flatten
-from lmkernel.plugins.registry import default_registry
 from lmkernel.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -223,7 +222,7 @@ def witness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def read(folder: Path, backend: str = "numpy") -> tuple[Model, Any, dict[str, np.ndarray]]:
     """The model on a backend, its family, and its values."""
     files = open_model(folder)
-    family = find_family(files.config["model_type"], str(folder), default_registry())
+    family = find_family(files.config["model_type"], str(folder))
     config = family.read(HfConfig(files.config))
     model = Model(load_backend(backend), config)
     values = to_ours(
@@ -317,7 +316,7 @@ def tokenizer() -> Tokenizer:
 def test_a_new_model_opens_there(tmp_path: Path) -> None:
     made = tokenizer()
     hf = HfConfig({**BIGRAMS, "vocab_size": made.vocab_size, "resid_pdrop": 0.05})
-    family = find_family("gpt2", "a new model", default_registry())
+    family = find_family("gpt2", "a new model")
     config: ModelConfig = family.read(hf)
     model = Model(load_backend(), config)
     save_model(

@@ -22,7 +22,6 @@ from lmkernel.config import RotaryConfig
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.names import from_ours, to_ours
 from lmkernel.model import Model
-from lmkernel.plugins.registry import default_registry
 from lmkernel_conformance.oracle.arithmetic import Arithmetic
 from lmkernel_conformance.oracle.model import forward
 from lmkernel_conformance.oracle.positions import frequencies
@@ -139,7 +138,7 @@ def read(model: Any) -> tuple[Any, Any, Any, dict[str, np.ndarray]]:
     """Our configuration, its family, what it declares, and the values by dotted name."""
     config = json.loads(model.config.to_json_string(use_diff=False))
     config["architectures"] = [type(model).__name__]
-    family = find_family(config["model_type"], "transformers", default_registry())
+    family = find_family(config["model_type"], "transformers")
     ours = family.read(HfConfig(config))
     declared = Model(load_backend("numpy"), ours).declare()
     rules, ignored = family.rules(ours), family.ignored(ours)

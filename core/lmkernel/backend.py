@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from lmkernel.contract.capabilities import Capabilities
     from lmkernel.contract.mandatory import MandatoryOps
     from lmkernel.contract.optional import Ops
-    from lmkernel.language_model import LanguageModel
     from lmkernel.plugins.registry import Registry
 
 __all__ = ["Backend", "BackendParts", "load_backend"]
@@ -39,9 +38,9 @@ class BackendParts:
         inference: what is entered besides where no gradient is wanted.
         strict: what is entered besides so that products of float32 are computed in float32: without
             TF32 or passes in bfloat16, where the framework would take them by default.
-        native: makes the framework's own object of a loaded model, by kind: ``"module"``
-            (`torch.nn.Module`), ``"keras"`` (`keras.Model`), ``"function"`` (a pure function and
-            its parameters).
+        native: makes the framework's own object, by kind: ``"module"`` (`torch.nn.Module`),
+            ``"keras"`` (`keras.Model`), ``"function"`` (a pure function and its parameters); called
+            with a `lmkernel.native.NativeModel` and its host parameters by dotted name.
     """
 
     mandatory: MandatoryOps
@@ -50,7 +49,9 @@ class BackendParts:
     scope: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     inference: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     strict: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
-    native: Mapping[str, Callable[[LanguageModel], Any]] = field(default_factory=dict)
+    native: Mapping[str, Callable[..., Any]] = field(
+        default_factory=dict
+    )
 
 
 @final
@@ -91,7 +92,9 @@ class Backend:
     scope: Callable[[], AbstractContextManager[Any]]
     inference: Callable[[], AbstractContextManager[Any]]
     strict: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
-    native: Mapping[str, Callable[[LanguageModel], Any]] = field(default_factory=dict)
+    native: Mapping[str, Callable[..., Any]] = field(
+        default_factory=dict
+    )
     registry: Registry = field(default_factory=default_registry, repr=False)
     _entered: _Entered = field(default_factory=_Entered, init=False, repr=False, compare=False)
 

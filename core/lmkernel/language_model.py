@@ -212,7 +212,7 @@ class LanguageModel:
         )
         if not len(ids):
             raise InputError("expected a prompt of at least one token, got an empty one")
-        return check_ids(self.model.config, [*ids]).ids[0].tolist()
+        return [int(token) for token in check_ids(self.model.config, [*ids]).ids[0]]
 
     def _last_ids(self, options: GenerationOptions) -> frozenset[int]:
         """The ids that end an answer, also where there is no tokenizer to name them."""
@@ -318,7 +318,8 @@ def open_language_model(
         CheckpointError: a file is missing, damaged, or contradicts its configuration.
         CapabilityError: a dtype that the backend does not declare.
     """
-    return place_origin(open_files(path, registry=backend.registry), backend, dtype=dtype)
+    with backend.registry.use():
+        return place_origin(open_files(path), backend, dtype=dtype)
 
 
 def place_origin(

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     import os
 
     from lmkernel.language_model import LanguageModel
-    from lmkernel.plugins.registry import Registry
     from lmkernel.progress import ProgressLike
 
 __all__ = ["DEFAULT_MODEL", "load", "load_model"]
@@ -26,7 +25,6 @@ def load(
     backend: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
-    registry: Registry | None = None,
     progress: ProgressLike = True,
 ) -> LanguageModel:
     """Load a model, fetching it first if its name is known and it is not here yet.
@@ -37,7 +35,6 @@ def load(
         backend: by default ``LMKERNEL_BACKEND``, else the default backend.
         device: one that the backend declares, such as ``"cuda:1"``.
         dtype: of the computation, such as ``"bfloat16"``; by default float32.
-        registry: plugins; by default all that is installed.
         progress: True reports a pull on standard error, False not at all; or a function.
 
     Raises:
@@ -46,10 +43,8 @@ def load(
     from lmkernel.language_model import place_origin
     from lmkernel.origin import open_origin
 
-    loaded = load_backend(backend, device=device, registry=registry)
-    return place_origin(
-        open_origin(model, registry=loaded.registry, progress=as_progress(progress)), loaded, dtype=dtype
-    )
+    loaded = load_backend(backend, device=device)
+    return place_origin(open_origin(model, progress=as_progress(progress)), loaded, dtype=dtype)
 
 
 def load_model(*args: Any, **options: Any) -> LanguageModel:

@@ -16,7 +16,6 @@ from lmkernel.errors import ConfigError
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.files import config_document
 from lmkernel.families.names import from_ours, to_ours
-from lmkernel.plugins.registry import default_registry
 
 if TYPE_CHECKING:
     import os
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from lmkernel.families.names import Rule
     from lmkernel.families.sizes import Sizes
     from lmkernel.interfaces import ParamTree
-    from lmkernel.plugins.registry import Registry
     from lmkernel.progress import Progress
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
@@ -190,7 +188,6 @@ def check_objective(family: Family, model_type: str, objective: str) -> None:
 def open_origin(
     model: str | os.PathLike[str],
     *,
-    registry: Registry | None = None,
     progress: Progress | None = None,
 ) -> Origin:
     """Open a model: a name, which is pulled first if need be, a folder or a GGUF file.
@@ -201,18 +198,15 @@ def open_origin(
     """
     from lmkernel.sources.resolve import find_model
 
-    found = registry or default_registry()
-
     def find(name: str) -> Path:
-        return find_model(name, registry=found, progress=progress)
+        return find_model(name, progress=progress)
 
-    return open_files(find(str(model)), registry=found, find=find, name=str(model))
+    return open_files(find(str(model)), find=find, name=str(model))
 
 
 def open_files(
     path: str | os.PathLike[str],
     *,
-    registry: Registry | None = None,
     find: Callable[[str], Path] | None = None,
     name: str = "",
 ) -> Origin:
@@ -220,41 +214,34 @@ def open_files(
 
     Args:
         path: the directory or file.
-        registry: where its family is found; by default among all that is installed.
         find: finds the model that adapters name; by default by its path.
         name: what it was asked for by; by default its path.
     """
-    found = registry or default_registry()
-    files = open_model(path, find, registry=found)
+    files = open_model(path, find)
     return _described(
         files.config,
         f"{files.path}: config.json",
         str(files.path),
-        found,
         files=files,
         name=name or str(path),
     )
 
 
-def new_origin(family: str, sizes: Sizes, tokenizer: Tokenizer, registry: Registry) -> Origin:
+def new_origin(family: str, sizes: Sizes, tokenizer: Tokenizer) -> Origin:
     """A new model of a family.
 
     Raises:
         ConfigError: sizes alone do not describe a model of the family.
         CheckpointError: nothing registers the family.
     """
-    values = {"model_type": family, **find_family(family, "a new model", registry).new(sizes)}
-    return _described(
-        values, "the settings", "a new model", registry, own_tokenizer=tokenizer, name=""
-    )
+    values = {"model_type": family, **find_family(family, "a new model").new(sizes)}
+    return _described(values, "the settings", "a new model", own_tokenizer=tokenizer, name="")
 
 
-def _described(
-    values: Mapping[str, Any], where: str, model: str, registry: Registry, **more: Any
-) -> Origin:
+def _described(values: Mapping[str, Any], where: str, model: str, **more: Any) -> Origin:
     """The one place where a configuration is read."""
     model_type = values.get("model_type")
-    family = find_family(model_type, model, registry)
+    family = find_family(model_type, model)
     described = HfConfig(values, where)
     return Origin(
         model_type=str(model_type),

@@ -42,10 +42,10 @@ class Result(ABC):
 
     def text(self, paint: Paint = plain) -> str:
         """The table and its notes; ``paint`` puts a text into a colour, as a terminal shows it."""
-        header, *lines = columns(self.painted(paint)).split("\n")
+        header, *lines = columns(self.rows_in_colour(paint)).split("\n")
         return "\n".join([paint(header, "bold"), *lines, *self.notes()])
 
-    def painted(self, paint: Paint) -> list[list[str]]:
+    def rows_in_colour(self, paint: Paint) -> list[list[str]]:
         """The rows, with colour in the last cell of those that want some."""
         del paint
         return self.rows()

@@ -11,7 +11,6 @@ from lmkernel.progress import as_progress
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lmkernel.plugins import Registry
     from lmkernel.progress import ProgressLike
 
 __all__ = ["certify", "pull"]
@@ -22,7 +21,6 @@ def pull(
     *,
     force: bool = False,
     progress: ProgressLike = True,
-    registry: Registry | None = None,
 ) -> Path:
     """Fetch a model by name, unless it is there, and return its folder.
 
@@ -30,7 +28,6 @@ def pull(
         name: a name that `lmkernel.models` lists, or ``hf:ORG/NAME``.
         force: fetch it anew even if it is there; if that fails, what was there stays.
         progress: True reports on standard error, False not at all; or a function to be called.
-        registry: plugins; by default all that is installed.
 
     Raises:
         UnknownNameError: no source serves this name.
@@ -38,15 +35,14 @@ def pull(
     """
     from lmkernel.sources.resolve import pull as fetched
 
-    return fetched(name, registry=registry, progress=as_progress(progress), force=force)
+    return fetched(name, progress=as_progress(progress), force=force)
 
 
-def certify(backend: str, *, registry: Registry | None = None, **options: Any) -> Any:
+def certify(backend: str, **options: Any) -> Any:
     """Run the conformance suite on one backend.
 
     Args:
         backend: its name.
-        registry: plugins; by default all that is installed.
         options: as `lmkernel_conformance.verb.certify` takes them, such as ``smoke=True``,
             ``profile="inference"``, ``level=["operations"]``, ``jobs=2`` or ``out="folder"``.
 
@@ -57,12 +53,11 @@ def certify(backend: str, *, registry: Registry | None = None, **options: Any) -
         MissingDependencyError: nothing that is installed certifies.
         UnknownNameError: there is no such backend.
     """
-    found = registry or default_registry()
     # the suite stands above the core, which finds it as it finds any plugin
     try:
-        verb = found.get(CommandSpec, "certify").verb
+        verb = default_registry().get(CommandSpec, "certify").verb
     except UnknownNameError as error:
         raise MissingDependencyError(
             "certify: the conformance suite is not installed; it comes with lmkernel's own wheel"
         ) from error
-    return verb()(backend, registry=found, **options)
+    return verb()(backend, **options)

@@ -67,13 +67,13 @@ def test_empty_folder_and_file_are_replaced(tmp_path: Path) -> None:
 def test_interrupt_leaves_what_was_there(tmp_path: Path) -> None:
     make(tmp_path / "m", "1")
 
-    def interrupted() -> None:
+    def interrupt() -> None:
         with new_directory(tmp_path / "m", overwrite=True) as part:
             (part / "file").write_text("2")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        interrupted()
+        interrupt()
     assert (tmp_path / "m" / "file").read_text() == "1"
     assert names(tmp_path) == ["m"]
 

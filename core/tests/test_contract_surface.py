@@ -34,11 +34,11 @@ def contract() -> ModuleType:
     return module
 
 
-def _named(path: Path) -> str:
+def _relative_path(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def kept(contract: ModuleType, version: str) -> list[str]:
+def surface_lines(contract: ModuleType, version: str) -> list[str]:
     text: str = (contract.FOLDER / f"{version}.txt").read_text("utf-8")
     return text.splitlines()
 
@@ -49,7 +49,7 @@ def versions(contract: ModuleType) -> list[tuple[int, int]]:
 
 
 def test_the_surface_is_that_of_this_version(contract: ModuleType) -> None:
-    said, is_ = kept(contract, CONTRACT_VERSION), contract.surface()
+    said, is_ = surface_lines(contract, CONTRACT_VERSION), contract.surface()
     changed = sorted(set(said) ^ set(is_))
     assert changed == [], (
         f"the surface of contract {CONTRACT_VERSION} changed: raise CONTRACT_VERSION (minor for "
@@ -67,7 +67,7 @@ def test_a_minor_version_breaks_no_promise(contract: ModuleType) -> None:
     known = versions(contract)
     for old, new in itertools.pairwise(known):
         if old[0] == new[0]:
-            lines = [kept(contract, f"{major}.{minor}") for major, minor in (old, new)]
+            lines = [surface_lines(contract, f"{major}.{minor}") for major, minor in (old, new)]
             assert contract.broken_promises(*lines) == []
 
 
@@ -108,7 +108,7 @@ def imported(path: Path) -> Iterator[tuple[str, str]]:
             yield from ((str(node.module), alias.name) for alias in node.names)
 
 
-@pytest.mark.parametrize("path", [*OUTSIDE, *BACKENDS, *TEMPLATES], ids=_named)
+@pytest.mark.parametrize("path", [*OUTSIDE, *BACKENDS, *TEMPLATES], ids=_relative_path)
 def test_a_plugin_imports_the_contract_alone(contract: ModuleType, path: Path) -> None:
     for module, name in imported(path):
         assert module in contract.SURFACE, f"{path.name} imports {module}"

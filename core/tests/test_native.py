@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -12,13 +14,7 @@ from lmkernel.backend import load_backend
 from lmkernel.config import PrecisionPolicy
 from lmkernel.errors import CapabilityError, UnknownNameError
 from lmkernel.model import Model
-from lmkernel.native import (
-    hand_over,
-    host_values,
-    native_outputs,
-    positions_from_mask,
-    trainable_model,
-)
+from lmkernel.native import NativeModel, hand_over, positions_from_mask
 from lmkernel.parameters import flatten
 from lmkernel.plugins import BackendSpec, Registry, hookimpl
 from lmkernel.plugins.registry import default_registry
@@ -27,14 +23,18 @@ IDS = np.array([[0, 0, 7, 8, 9], [4, 5, 6, 0, 0]])
 MASK = np.array([[0, 0, 1, 1, 1], [1, 1, 1, 0, 0]])
 
 
-def on(**changes: Any) -> Any:
+def on(policy: PrecisionPolicy | None = None, **changes: Any) -> Any:
     """As much of a language model as is looked at, on a backend with some changes."""
-    backend = replace(load_backend("numpy"), **changes)
-    return SimpleNamespace(model=SimpleNamespace(backend=backend))
+    model = Model(load_backend("numpy"), small_config(), policy)
+    model.backend = replace(model.backend, **changes)
+    return SimpleNamespace(model=model, parameters=lambda: model.initial(3))
 
 
-def small_model(policy: PrecisionPolicy | None = None) -> Model:
-    return Model(load_backend("numpy"), small_config(), policy)
+def taken(policy: PrecisionPolicy | None = None) -> tuple[NativeModel, dict[str, np.ndarray]]:
+    """What a backend's hook is handed."""
+    pair: tuple[NativeModel, dict[str, np.ndarray]]
+    pair = hand_over(on(policy, native={"function": lambda *given: given}), "function")
+    return pair
 
 
 class Maker:
@@ -45,11 +45,6 @@ class Maker:
     def lmkernel_register_backends() -> list[BackendSpec]:
         numpy = default_registry().select_backend("numpy")
         return [replace(numpy, name="maker", native=("function",))]
-
-
-def test_the_backends_own_hook_is_handed_the_model() -> None:
-    model = on(native={"function": lambda model: ("handed over", model)})
-    assert hand_over(model, "function") == ("handed over", model)
 
 
 def test_a_refusal_says_who_does_it() -> None:
@@ -86,9 +81,11 @@ def test_positions_that_are_given_hold_where_tokens_are() -> None:
 
 
 def test_outputs_are_the_models_on_whichever_side_padding_is() -> None:
-    model = small_model()
-    params = model.place(model.initial(3))
-    whole = native_outputs(model, params, IDS, MASK, cumsum=np.cumsum)
+    native, values = taken()
+    model = on().model
+    params = native.place(values)
+    whole = native(params, IDS, MASK, cumsum=np.cumsum)
+    assert whole.shape == native.output_shape(*IDS.shape)
     for row, real in zip(range(len(IDS)), MASK.astype(bool), strict=True):
         alone = model.forward(params, IDS[row : row + 1, real].astype(np.int32))[0]
         np.testing.assert_allclose(whole[row, real], alone, rtol=0, atol=1e-6)
@@ -96,25 +93,39 @@ def test_outputs_are_the_models_on_whichever_side_padding_is() -> None:
 
 @pytest.mark.parametrize("compute", ["float32", "float64"])
 def test_parameters_are_as_wide_as_the_computation(compute: Any) -> None:
-    model = trainable_model(small_model(PrecisionPolicy(compute=compute, output=compute)))
-    params = model.place(model.initial(3))
+    native, values = taken(PrecisionPolicy(compute=compute, output=compute))
+    params = native.place(values)
     assert {str(x.dtype) for x in flatten(params).values()} == {compute}
-    assert native_outputs(model, params, IDS, cumsum=np.cumsum).dtype == compute
+    assert native(params, IDS, cumsum=np.cumsum).dtype == compute
 
 
 def test_wide_parameters_are_computed_with_in_the_models_dtype() -> None:
-    wide, narrow = (small_model(PrecisionPolicy(params=p)) for p in ("float64", "float32"))
-    got, expected = (
-        native_outputs(model, model.place(model.initial(3)), IDS, cumsum=np.cumsum)
-        for model in (wide, narrow)
-    )
+    native, values = taken()
+    wide = {name: x.astype(np.float64) for name, x in values.items()}
+    got, expected = (native(native.nest(x), IDS, cumsum=np.cumsum) for x in (wide, values))
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_what_is_moved_computes_in_another_dtype() -> None:
+    native, values = taken()
+    moved = native.moved(native.device, "float64")
+    assert moved(moved.place(values), IDS, cumsum=np.cumsum).dtype == np.float64
+    with pytest.raises(CapabilityError, match="'tpu'"):
+        native.moved("tpu", "float32")
+
+
+def test_a_description_is_copied_and_pickled() -> None:
+    native, values = taken()
+    assert copy.deepcopy(native) is native
+    read = pickle.loads(pickle.dumps(native))  # noqa: S301 - our own bytes
+    params = native.place(values)
+    got, expected = (x(params, IDS, cumsum=np.cumsum) for x in (read, native))
     np.testing.assert_array_equal(got, expected)
 
 
 def test_values_come_back_by_name() -> None:
-    model = small_model()
-    values = model.initial(3)
-    found = host_values(model, model.place(values))
+    native, values = taken()
+    found = native.host_values(native.place(values))
     assert found.keys() == values.keys()
     for name, value in values.items():
         np.testing.assert_array_equal(found[name], value)

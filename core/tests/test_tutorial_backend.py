@@ -10,7 +10,7 @@ from textwrap import dedent, indent
 from typing import TYPE_CHECKING
 
 import pytest
-from made_install import installed, run_python
+from made_install import environment_with, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,12 +55,12 @@ class Reader:
             self.folder /= arguments[0]
         elif program == "pip":
             assert arguments == ["install", "-e", "."]
-            self.environment = installed(self.folder, self.site)
+            self.environment = environment_with(self.folder, self.site)
         else:
             done = run_python(self.folder, self.environment, *MODULES[program], *arguments)
             said = done.stdout + done.stderr
             assert (done.returncode != 0) == (comment == "fails"), f"{line}\n{said}"
-            assert_shown(shown, done.stdout)
+            assert_output_shows(shown, done.stdout)
 
 
 def installed_nothing() -> dict[str, str]:
@@ -87,7 +87,7 @@ def with_methods(text: str, code: str) -> str:
     return text
 
 
-def assert_shown(shown: list[str], output: str) -> None:
+def assert_output_shows(shown: list[str], output: str) -> None:
     rest = output
     for line in shown:
         assert line in rest, f"expected {line!r} in\n{output}"

@@ -31,12 +31,14 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 def test_it_has_each_step_once_after_a_kill(registry: Registry, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    killed = open_trackers(["csv"], RunInfo(name="run", folder=run), registry)
+    with registry.use():
+        killed = open_trackers(["csv"], RunInfo(name="run", folder=run))
     with MetricsLog(run / "metrics.jsonl") as log:
         for step in (1, 2, 3):
             killed.log(step, {"train/loss": 1 / step})
             log.append(step, {"train/loss": 1 / step})
-    with open_trackers(["csv"], RunInfo(name="run", folder=run, step=2), registry) as trackers:
+    again = RunInfo(name="run", folder=run, step=2)
+    with registry.use(), open_trackers(["csv"], again) as trackers:
         trackers.log(3, {"train/loss": 0.3, "train/rate": 0.1})
     killed.close("failed")
     assert (run / "csv" / "numbers.csv").read_text().split() == [

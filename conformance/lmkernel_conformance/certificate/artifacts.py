@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from lmkernel.atomic import new_directory
-from lmkernel.checkpoints.documents import write_object
+from lmkernel.checkpoints.json_files import write_object
 from lmkernel.errors import InputError
 from lmkernel_conformance.certificate.page import page
 from lmkernel_conformance.certificate.states import GOOD

@@ -11,7 +11,7 @@ import dataclasses
 import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.checkpoints.documents import read_object
+from lmkernel.checkpoints.json_files import read_object
 from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.errors import CheckpointError
 from lmkernel.plugins.registry import ENTRY_POINT_GROUP

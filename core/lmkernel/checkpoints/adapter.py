@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.checkpoints.documents import read_object
 from lmkernel.checkpoints.dtypes import to_dtype
+from lmkernel.checkpoints.json_files import read_object
 from lmkernel.checkpoints.safetensors import SafetensorsFile
 from lmkernel.checkpoints.tensors import Tensors
 from lmkernel.errors import CheckpointError
@@ -58,7 +58,7 @@ class AdaptedTensors(Tensors):
                 f"{folder / ADAPTER_CONFIG}: expected peft_type LORA without use_dora, got {kind!r}"
             )
         self._file = SafetensorsFile(self._where)
-        self._modules = dict(self._paired())
+        self._modules = dict(self._pairs())
         self._scales = {module: self._scale(module) for module in self._modules.values()}
 
     def names(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class AdaptedTensors(Tensors):
         addition = addition.T if self._config.get("fan_in_fan_out") else addition
         return to_dtype((weight + addition).astype(np.float32), dtype, f"{self._where}: {name!r}")
 
-    def _paired(self) -> list[tuple[str, str]]:
+    def _pairs(self) -> list[tuple[str, str]]:
         """(name of a weight, module) of every adapter."""
         pairs = []
         known = set(self._base.names())

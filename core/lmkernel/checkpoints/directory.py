@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.atomic import new_directory
 from lmkernel.checkpoints.adapter import ADAPTER_CONFIG, AdaptedTensors
-from lmkernel.checkpoints.documents import read_object, write_object
-from lmkernel.checkpoints.mapped import looks_pickled, refuse_pickle
+from lmkernel.checkpoints.json_files import read_object, write_object
+from lmkernel.checkpoints.memory_map import is_pickle, refuse_pickle
 from lmkernel.checkpoints.safetensors import open_safetensors
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
 from lmkernel.errors import CheckpointError
-from lmkernel.plugins.registry import default_registry
 
 if TYPE_CHECKING:
     import os
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmkernel.checkpoints.tensors import Tensors
-    from lmkernel.plugins.registry import Registry
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
 __all__ = [
@@ -69,31 +67,27 @@ class ModelFiles:
 
 
 def open_model(
-    path: str | os.PathLike[str],
-    find: Callable[[str], Path] | None = None,
-    *,
-    registry: Registry | None = None,
+    path: str | os.PathLike[str], find: Callable[[str], Path] | None = None
 ) -> ModelFiles:
     """The model in a Hugging Face directory, a GGUF file, or a directory of LoRA adapters.
 
     Args:
         path: the directory or file.
         find: finds the model that adapters name, by name or path; by default it is a path.
-        registry: where the family of a GGUF file is found; by default all that is installed.
 
     Raises:
         CheckpointError: there is no such model, it is damaged, or it is a pickle.
     """
     place = Path(path)
     if (place / ADAPTER_CONFIG).is_file() and not (place / "config.json").exists():
-        return _adapted(place, find or Path, registry)
+        return _open_adapters(place, find or Path)
     if place.is_dir():
         return read_directory(place)
     if not place.exists():
         raise CheckpointError(f"{place}: no such directory or file")
     if place.suffix.lower() == ".safetensors":
         raise CheckpointError(f"{place}: expected the directory that holds it and its config.json")
-    return _open_gguf(place, registry)
+    return _open_gguf(place)
 
 
 def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
@@ -188,7 +182,7 @@ def convert_gguf(
         progress: called with the number of bytes of tensors just written.
         overwrite: replace a directory that is there and not empty.
     """
-    model = _open_gguf(Path(source), None)
+    model = _open_gguf(Path(source))
     write_directory(
         directory,
         config=model.config,
@@ -205,25 +199,25 @@ def _open_tensors(folder: Path) -> Tensors:
     if tensors is not None:
         return tensors
     for file in sorted(folder.iterdir()):
-        if looks_pickled(file, b""):
+        if is_pickle(file, b""):
             raise refuse_pickle(file)
     raise CheckpointError(f"{folder}: expected model.safetensors, or its shards and their index")
 
 
-def _adapted(folder: Path, find: Callable[[str], Path], registry: Registry | None) -> ModelFiles:
+def _open_adapters(folder: Path, find: Callable[[str], Path]) -> ModelFiles:
     """The model that the adapters name, with them merged into its weights as they are read."""
     config = folder / ADAPTER_CONFIG
     name = read_object(config, required=True).get("base_model_name_or_path")
     if not isinstance(name, str) or not name:
         raise CheckpointError(f"{config}: expected base_model_name_or_path, got {name!r}")
-    base = open_model(find(name), find, registry=registry)
+    base = open_model(find(name), find)
     return replace(base, path=folder, tensors=AdaptedTensors(base.tensors, folder))
 
 
-def _open_gguf(path: Path, registry: Registry | None) -> ModelFiles:
+def _open_gguf(path: Path) -> ModelFiles:
     from lmkernel.gguf.model import open_gguf
 
-    return open_gguf(path, registry or default_registry())
+    return open_gguf(path)
 
 
 def _directory_tokenizer(folder: Path) -> Tokenizer:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.checkpoints.documents import read_object
 from lmkernel.checkpoints.dtypes import STORED_DTYPES, to_dtype, widen
-from lmkernel.checkpoints.mapped import map_file
+from lmkernel.checkpoints.json_files import read_object
+from lmkernel.checkpoints.memory_map import map_file
 from lmkernel.checkpoints.safetensors_header import Entry, read_header
 from lmkernel.checkpoints.tensors import Tensors, unknown_tensor
 from lmkernel.errors import CheckpointError

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.checkpoints.documents import parse_object
 from lmkernel.checkpoints.dtypes import STORED_DTYPES
-from lmkernel.checkpoints.mapped import looks_pickled, refuse_pickle
+from lmkernel.checkpoints.json_files import parse_object
+from lmkernel.checkpoints.memory_map import is_pickle, refuse_pickle
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _length(path: Path, data: NDArray[np.uint8]) -> int:
     first = data[LENGTH_BYTES : LENGTH_BYTES + 1].tobytes()
     length = int.from_bytes(data[:LENGTH_BYTES].tobytes(), "little")
     if first != b"{":
-        if looks_pickled(path, data[:4].tobytes()):
+        if is_pickle(path, data[:4].tobytes()):
             raise refuse_pickle(path)
         raise CheckpointError(f"{path}: not a safetensors file, for it has no JSON header")
     if length > len(data) - LENGTH_BYTES:

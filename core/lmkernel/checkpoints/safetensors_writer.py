@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.checkpoints.documents import write_object
 from lmkernel.checkpoints.dtypes import STORED_DTYPES, narrow
+from lmkernel.checkpoints.json_files import write_object
 from lmkernel.checkpoints.safetensors_header import DTYPE_CODES, LENGTH_BYTES
 from lmkernel.errors import CheckpointError
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, final
 from lmkernel.cli.command import Command
 from lmkernel.cli.style import paint, painter
 from lmkernel.listing.backends import backends, selected_backend
-from lmkernel.plugins import BackendSpec
+from lmkernel.plugins import BackendSpec, default_registry
 from lmkernel.plugins.registry import ENVIRONMENT_VARIABLE
 
 if TYPE_CHECKING:
     import argparse
 
-    from lmkernel.plugins import Registry
 
 __all__ = ["Backends"]
 
@@ -33,17 +32,17 @@ class Backends(Command):
 
     def run(self, args: argparse.Namespace) -> int:
         """Print the list; the code is 1 if a probed backend is broken."""
-        found = backends(probe=args.probe, registry=self.registry)
-        _warn(self.registry)
+        found = backends(probe=args.probe)
+        _warn()
         text = found.text(painter(sys.stdout))
         print(json.dumps(found.json(), indent=2) if args.json else text)
         return int(not found.works)
 
 
-def _warn(registry: Registry) -> None:
+def _warn() -> None:
     label = paint("warning:", "yellow", sys.stderr)
-    for _, error in registry.problems:
+    for _, error in default_registry().problems:
         print(f"lmkernel: {label} {' '.join(str(error).split())}", file=sys.stderr)
-    if selected_backend() not in registry.all(BackendSpec):
+    if selected_backend() not in default_registry().all(BackendSpec):
         text = f"{ENVIRONMENT_VARIABLE} selects {selected_backend()!r}, which is not registered"
         print(f"lmkernel: {label} {text}", file=sys.stderr)

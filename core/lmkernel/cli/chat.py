@@ -49,12 +49,12 @@ class Chat(Command):
         options = generation_options(args)
         system = [{"role": "system", "content": args.system}] if args.system else []
         if args.prompt is None and sys.stdin is not None and sys.stdin.isatty():
-            return _converse(load(args, self.registry), options, system)
+            return _converse(load(args), options, system)
         prompt = read_prompt(args.prompt)
         if not prompt.strip():
             raise InputError("expected a question, got an empty prompt")
         messages = [*system, {"role": "user", "content": prompt}]
-        _show(load(args, self.registry).chat(messages, options))
+        _show(load(args).chat(messages, options))
         return 0
 
 

@@ -48,7 +48,7 @@ class Compare(Command):
         names = [name.strip() for name in args.backends.split(",") if name.strip()]
         if not names or args.max_new_tokens < 1:
             raise InputError("expected names in --backends and at least 1 in --max-new-tokens")
-        asked = {"prompts": args.prompt, "dtype": args.dtype, "registry": self.registry}
+        asked = {"prompts": args.prompt, "dtype": args.dtype}
         found = (
             compare_layers(args.model, names, **asked)
             if args.layers

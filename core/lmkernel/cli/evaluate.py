@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, final
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_backend_options
 from lmkernel.cli.runs import add_settings_options, short_settings
+from lmkernel.training.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     import argparse
 
 __all__ = ["Evaluate"]
-
-_OBJECTIVES = ("causal", "instruction", "masked", "classification")
 
 
 @final
@@ -31,9 +30,9 @@ class Evaluate(Command):
         )
         parser.add_argument(
             "--objective",
-            choices=_OBJECTIVES,
+            choices=tuple(OBJECTIVES),
             metavar="NAME",
-            help=f"{', '.join(_OBJECTIVES)}; default causal",
+            help=f"{', '.join(OBJECTIVES)}; default causal",
         )
         parser.add_argument("--batch", type=int, metavar="N", help="rows of a batch; default 8")
         parser.add_argument(
@@ -56,7 +55,6 @@ class Evaluate(Command):
             short.pop("data"),
             config=args.config,
             settings=args.set,
-            registry=self.registry,
             **short,
         )
         print(json.dumps(found.json()) if args.json else found)

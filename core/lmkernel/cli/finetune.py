@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.runs import add_run_options, resumed_run, short_settings, show_run
+from lmkernel.cli.runs import add_run_options, report_outcome, resume_from, short_settings
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Finetune(Command):
         if args.resume:
             if args.model:
                 raise InputError("--resume: the folder says which model; leave out MODEL")
-            return show_run(resumed_run(args, self.registry, "merge"), "finetune")
+            return report_outcome(resume_from(args, "merge"), "finetune")
         short = short_settings(args, "merge")
         run = finetune(
             args.model,
@@ -62,7 +62,6 @@ class Finetune(Command):
             config=args.config,
             settings=args.set,
             progress=not args.quiet,
-            registry=self.registry,
             **short,
         )
-        return show_run(run, "finetune")
+        return report_outcome(run, "finetune")

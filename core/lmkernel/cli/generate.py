@@ -36,7 +36,7 @@ class Generate(Command):
     def run(self, args: argparse.Namespace) -> int:
         """Generate."""
         options, prompt = generation_options(args), read_prompt(args.prompt)
-        loaded = load(args, self.registry)
+        loaded = load(args)
         answer = loaded.generate(prompt, options)
         for piece in answer:
             if not args.json:

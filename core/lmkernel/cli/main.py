@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None, *, registry: Registry | None = None)
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _run(arguments, registry or default_registry())
+        with (registry or default_registry()).use() as plugins:
+            code = _run(arguments, plugins)
         sys.stdout.flush()
     except SystemExit as stop:  # argparse, after help or a usage error
         return stop.code if isinstance(stop.code, int) else USAGE

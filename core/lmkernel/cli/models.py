@@ -27,7 +27,7 @@ class Models(Command):
         """Print the list."""
         from lmkernel.listing.models import models
 
-        found = models(registry=self.registry)
+        found = models()
         text = found.text(painter(sys.stdout))
         print(json.dumps(found.json(), indent=2) if args.json else text)
         return 0

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
 from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.plugins import default_registry
 from lmkernel.scaffolds import Names, hooks, write_scaffold
 
 if TYPE_CHECKING:
     import argparse
 
-    from lmkernel.plugins import Registry
 
 __all__ = ["New"]
 
@@ -46,8 +46,8 @@ class New(Command):
     def run(self, args: argparse.Namespace) -> int:
         """Write it, if the name is free and the folder empty."""
         hook = _hook(args.what, args.hook)
-        names = Names(_checked(args.name))
-        _refuse_taken(names, hook, self.registry)
+        names = Names(_check_name(args.name))
+        _refuse_known_names(names, hook)
         folder: Path = args.folder or Path(names.distribution)
         written = _write(hook, names, folder)
         print("\n".join(str(folder / path) for path in written))
@@ -67,7 +67,7 @@ def _hook(what: str, hook: str | None) -> str:
     return wanted
 
 
-def _checked(name: str) -> str:
+def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         words = re.findall(r"[a-z0-9]+", name.lower())
         better = "-".join(words).lstrip("-0123456789")
@@ -79,21 +79,21 @@ def _checked(name: str) -> str:
     return name
 
 
-def _refuse_taken(names: Names, hook: str, registry: Registry) -> None:
+def _refuse_known_names(names: Names, hook: str) -> None:
     """Raise if what is installed has this name, or a package of this name."""
     from importlib.metadata import entry_points
     from importlib.util import find_spec
 
     kind = hooks()[hook]
-    if names.name in {spec.name for spec in registry.all(kind).values()}:
-        raise _taken(f"a {kind.what} that is installed", names.name)
+    if names.name in {spec.name for spec in default_registry().all(kind).values()}:
+        raise _conflict(f"a {kind.what} that is installed", names.name)
     if names.name in {point.name for point in entry_points(group="lmkernel")}:
-        raise _taken("a plugin that is installed", names.name)
+        raise _conflict("a plugin that is installed", names.name)
     if find_spec(names.package) is not None:
-        raise _taken("a package that is installed", names.package)
+        raise _conflict("a package that is installed", names.package)
 
 
-def _taken(whose: str, name: str) -> InputError:
+def _conflict(whose: str, name: str) -> InputError:
     return InputError(f"{name!r} is the name of {whose}; choose another")
 
 

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from lmkernel.generation import GenerationOptions
     from lmkernel.language_model import LanguageModel
-    from lmkernel.plugins import Registry
 
 __all__ = [
     "add_backend_options",
@@ -66,7 +65,7 @@ def generation_options(args: argparse.Namespace) -> GenerationOptions:
     )
 
 
-def load(args: argparse.Namespace, registry: Registry) -> LanguageModel:
+def load(args: argparse.Namespace) -> LanguageModel:
     """The model that the arguments ask for; a pull reports on standard error."""
     from lmkernel.loading import load as load_by_name
 
@@ -75,7 +74,6 @@ def load(args: argparse.Namespace, registry: Registry) -> LanguageModel:
         backend=args.backend,
         device=args.device,
         dtype=args.dtype,
-        registry=registry,
     )
 
 
@@ -88,7 +86,7 @@ def read_prompt(argument: str | None) -> str:
     if argument is None:
         if sys.stdin is None or sys.stdin.isatty():
             raise InputError("expected a prompt, as an argument or on standard input")
-        argument = _decoded(sys.stdin.buffer.read())
+        argument = _decode(sys.stdin.buffer.read())
     if any("\udc80" <= character <= "\udcff" for character in argument):
         raise InputError("expected a prompt in UTF-8, got an argument with other bytes")
     if not argument:
@@ -96,7 +94,7 @@ def read_prompt(argument: str | None) -> str:
     return argument
 
 
-def _decoded(data: bytes) -> str:
+def _decode(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

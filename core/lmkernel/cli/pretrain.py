@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.runs import add_run_options, resumed_run, short_settings, show_run
+from lmkernel.cli.runs import add_run_options, report_outcome, resume_from, short_settings
 from lmkernel.plugins import FamilySpec
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Pretrain(Command):
 
         names = ("family", *_SIZES)
         if args.resume:
-            run = resumed_run(args, self.registry, *names)
+            run = resume_from(args, *names)
         else:
             short = short_settings(args, *names)
             run = pretrain(
@@ -72,17 +72,16 @@ class Pretrain(Command):
                 config=args.config,
                 settings=args.set,
                 progress=not args.quiet,
-                registry=self.registry,
                 **short,
             )
-        code = show_run(run, "pretrain")
+        code = report_outcome(run, "pretrain")
         if run.status != "interrupted" and run.settings.objective == "causal":
             self._show_sample(run)
         return code
 
     def _show_sample(self, run: TrainingRun) -> None:
         """A few lines of the model's own."""
-        model = run.load(device=run.settings.device or None, registry=self.registry)
+        model = run.load(device=run.settings.device or None)
         seed = run.settings.training.seed
         print("sample: The", end="")
         for piece in model.generate(

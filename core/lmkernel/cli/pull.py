@@ -25,5 +25,5 @@ class Pull(Command):
         """Fetch it."""
         from lmkernel.verbs import pull
 
-        print(pull(args.name, registry=self.registry, force=args.force))
+        print(pull(args.name, force=args.force))
         return 0

@@ -12,15 +12,14 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from lmkernel.plugins import Registry
     from lmkernel.training.outcome import TrainingRun
 
 __all__ = [
     "add_run_options",
     "add_settings_options",
-    "resumed_run",
+    "report_outcome",
+    "resume_from",
     "short_settings",
-    "show_run",
 ]
 
 INTERRUPTED = 130
@@ -96,7 +95,7 @@ def short_settings(args: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(args, name, None) for name in (*_SHARED, *names)}
 
 
-def resumed_run(args: argparse.Namespace, registry: Registry, *names: str) -> TrainingRun:
+def resume_from(args: argparse.Namespace, *names: str) -> TrainingRun:
     """Go on with the run in the folder that ``--resume`` names."""
     from lmkernel.training.verbs import resume
 
@@ -106,12 +105,11 @@ def resumed_run(args: argparse.Namespace, registry: Registry, *names: str) -> Tr
         args.resume,
         settings=args.set,
         progress=not args.quiet,
-        registry=registry,
         **short_settings(args, *names),
     )
 
 
-def show_run(run: TrainingRun, command: str) -> int:
+def report_outcome(run: TrainingRun, command: str) -> int:
     """Say how a run ended; returns the exit code."""
     if run.status == "interrupted":
         print(f"interrupted after step {run.step}; go on with:", file=sys.stderr)

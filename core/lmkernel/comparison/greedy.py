@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from lmkernel.language_model import LanguageModel
 
-__all__ = ["Decoded", "decode_greedily"]
+__all__ = ["Answer", "decode_greedily"]
 
 
 @final
 @dataclass(frozen=True)
-class Decoded:
+class Answer:
     """One answer.
 
     Args:
@@ -38,7 +38,7 @@ class Decoded:
 
 def decode_greedily(
     loaded: LanguageModel, prompt: Sequence[int], steps: int, *, follow: Sequence[int] = ()
-) -> Decoded:
+) -> Answer:
     """Up to ``steps`` tokens after a prompt's, through the KV cache.
 
     Args:
@@ -69,4 +69,4 @@ def decode_greedily(
         kept.append(step.logits[0])
         chosen += step.tokens
     tokens = tuple(token for token in chosen if token is not None)
-    return Decoded(tokens, np.stack(kept), time.perf_counter() - begun)
+    return Answer(tokens, np.stack(kept), time.perf_counter() - begun)

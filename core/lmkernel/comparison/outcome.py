@@ -48,9 +48,9 @@ class Comparison(Result):
 
     def rows(self) -> list[list[str]]:
         """Its table."""
-        return self.painted(plain)
+        return self.rows_in_colour(plain)
 
-    def painted(self, paint: Paint) -> list[list[str]]:
+    def rows_in_colour(self, paint: Paint) -> list[list[str]]:
         """A row for each backend, its verdict in colour."""
         rows = [["BACKEND", "TOKENS", "LARGEST LOGIT ERROR", "BUDGET", "TOKENS/S", "VERDICT"]]
         for v in self.backends:
@@ -123,9 +123,9 @@ class LayerComparison(Result):
 
     def rows(self) -> list[list[str]]:
         """Its table."""
-        return self.painted(plain)
+        return self.rows_in_colour(plain)
 
-    def painted(self, paint: Paint) -> list[list[str]]:
+    def rows_in_colour(self, paint: Paint) -> list[list[str]]:
         """A row for each activation; what is outside its budget in colour."""
         rows = [["ACTIVATION", "HONEST", *(name.upper() for name in self.backends)]]
         for i, limit in enumerate(self.limits):

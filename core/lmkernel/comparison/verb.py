@@ -28,10 +28,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lmkernel.comparison.greedy import Decoded
+    from lmkernel.comparison.greedy import Answer
     from lmkernel.language_model import LanguageModel
     from lmkernel.origin import Origin
-    from lmkernel.plugins.registry import Registry
     from lmkernel.progress import Progress, ProgressLike
 
     Trace = dict[str, NDArray[Any]]
@@ -50,7 +49,6 @@ def compare(
     max_new_tokens: int = 64,
     dtype: str = "float32",
     progress: ProgressLike = True,
-    registry: Registry | None = None,
 ) -> Comparison:
     """Decode greedily on each backend and judge tokens and logits.
 
@@ -61,7 +59,6 @@ def compare(
         max_new_tokens: of each answer.
         dtype: of the backends that are judged.
         progress: True reports on standard error, False not at all; or a function to be called.
-        registry: plugins; by default all that is installed.
 
     Returns:
         A row for each backend; ``passed`` says whether all agree.
@@ -72,7 +69,7 @@ def compare(
     """
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens: expected at least 1, got {max_new_tokens}")
-    runs = _Runs(model, backends, prompts or PROMPTS, registry, as_progress(progress))
+    runs = _Runs(model, backends, prompts or PROMPTS, as_progress(progress))
     reference = runs.decode(DEFAULT_BACKEND, "float64", max_new_tokens)
     # the honest run is led along the reference's tokens, so that every step has the same past
     follow = [answer.tokens for answer in reference]
@@ -98,14 +95,13 @@ def compare_layers(
     prompts: Sequence[str] | None = None,
     dtype: str = "float32",
     progress: ProgressLike = True,
-    registry: Registry | None = None,
 ) -> LayerComparison:
     """Compare what is computed on the way, and name the first activation at which backends part.
 
     Arguments are those of `compare`; by default there are four prompts.
     """
     texts = prompts or PROMPTS[::_EVERY]
-    runs = _Runs(model, backends, texts, registry, as_progress(progress))
+    runs = _Runs(model, backends, texts, as_progress(progress))
     [reference] = runs.traces(DEFAULT_BACKEND, "float64")
     budgets = limits(reference, runs.traces(DEFAULT_BACKEND, "float32", range(HONEST_RUNS)))
     found = {}
@@ -130,16 +126,14 @@ class _Runs:
         model: str | os.PathLike[str],
         backends: Sequence[str],
         texts: Sequence[str],
-        registry: Registry | None,
         progress: Progress,
     ) -> None:
         if isinstance(backends, str) or not backends:
             raise InputError(f"backends: expected a list of names, got {backends!r}")
-        self._registry = registry or default_registry()
         for name in backends:
-            self._registry.select_backend(name)
+            default_registry().select_backend(name)
         self.texts, self._progress = tuple(texts), progress
-        self._origin: Origin = open_origin(model, registry=self._registry, progress=progress)
+        self._origin: Origin = open_origin(model, progress=progress)
         self.prompts = [prompt_ids(self._origin.tokenizer, text) for text in self.texts]
 
     def decode(
@@ -148,9 +142,9 @@ class _Runs:
         dtype: str,
         steps: int,
         follow: Sequence[Sequence[int]] | None = None,
-    ) -> list[Decoded]:
+    ) -> list[Answer]:
         """The answers to all prompts, led along other tokens if some are given."""
-        loaded, answers = self._loaded(backend, dtype), []
+        loaded, answers = self._load(backend, dtype), []
         pairs = zip(self.prompts, follow or [()] * len(self.prompts), strict=True)
         with self._progress.bar(f"{backend}, {dtype}", len(self.prompts), "prompt") as advance:
             for prompt, path in pairs:
@@ -162,12 +156,12 @@ class _Runs:
         self, backend: str, dtype: str, orders: Iterable[int] = (0,)
     ) -> Iterator[list[Trace]]:
         """Every activation of each prompt, once for each order of rounding."""
-        loaded, every = self._loaded(backend, dtype), list(orders)
+        loaded, every = self._load(backend, dtype), list(orders)
         with self._progress.bar(f"{backend}, {dtype}", len(every), "run") as advance:
             for order in every:
                 yield [trace(loaded.model, loaded.params, p, order=order) for p in self.prompts]
                 advance(1)
 
-    def _loaded(self, backend: str, dtype: str) -> LanguageModel:
-        where = load_backend(backend, registry=self._registry)
+    def _load(self, backend: str, dtype: str) -> LanguageModel:
+        where = load_backend(backend)
         return place_origin(self._origin, where, dtype=dtype)

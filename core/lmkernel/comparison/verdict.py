@@ -17,7 +17,7 @@ from lmkernel.numerics import FACTOR, float32_ulps
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lmkernel.comparison.greedy import Decoded
+    from lmkernel.comparison.greedy import Answer
 
 __all__ = ["BackendVerdict", "Parting", "budget", "judge_answers", "largest_error"]
 
@@ -72,24 +72,24 @@ class BackendVerdict:
         return self.error <= self.budget and ties and len(self.partings) <= 1
 
 
-def _shared(a: Decoded, b: Decoded) -> int:
+def _steps_in_common(a: Answer, b: Answer) -> int:
     """How many steps have the same past."""
     pairs = zip(a.tokens, b.tokens, strict=False)
     same = next((i for i, (x, y) in enumerate(pairs) if x != y), None)
     return min(len(a.tokens), len(b.tokens)) if same is None else same + 1
 
 
-def largest_error(answers: Sequence[Decoded], reference: Sequence[Decoded]) -> float:
+def largest_error(answers: Sequence[Answer], reference: Sequence[Answer]) -> float:
     """The largest difference of a logit from the reference's, while the past is the same."""
     errors = [0.0]
     for got, expected in zip(answers, reference, strict=True):
-        steps = _shared(got, expected)
+        steps = _steps_in_common(got, expected)
         gaps = np.abs(got.logits[:steps].astype(np.float64) - expected.logits[:steps])
         errors.append(float(gaps.max()))
     return max(errors) if np.isfinite(errors).all() else float("inf")
 
 
-def budget(honest: float, reference: Sequence[Decoded], dtype: str) -> float:
+def budget(honest: float, reference: Sequence[Answer], dtype: str) -> float:
     """How far a logit may be off, from the error of an honest run in float32.
 
     A 16-bit format has fewer bits, and its budget is wider by as many.
@@ -99,12 +99,12 @@ def budget(honest: float, reference: Sequence[Decoded], dtype: str) -> float:
 
 
 def judge_answers(
-    backend: str, answers: Sequence[Decoded], reference: Sequence[Decoded], allowed: float
+    backend: str, answers: Sequence[Answer], reference: Sequence[Answer], allowed: float
 ) -> BackendVerdict:
     """The verdict on one backend's answers to the prompts."""
     partings = []
     for number, (got, expected) in enumerate(zip(answers, reference, strict=True)):
-        step = _shared(got, expected) - 1
+        step = _steps_in_common(got, expected) - 1
         if got.tokens[step] != expected.tokens[step]:
             ours, theirs = expected.tokens[step], got.tokens[step]
             gap = float(abs(expected.logits[step][ours] - expected.logits[step][theirs]))

@@ -1,4 +1,4 @@
-"""Multi-head attention with grouped keys, rotary positions, a cache, or a memory to look at."""
+"""Multi-head attention: grouped queries, RoPE, a KV cache, and cross-attention to a memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["MultiHeadAttention", "join_heads", "project_qkv", "split_heads"]
 def split_heads(ops: Ops, x: Array, heads: int) -> Array:
     """``(batch, time, heads · head_dim) -> (batch, heads, time, head_dim)``."""
     batch, time, width = x.shape
-    if time == 1:
+    if time == 1:  # in decoding, swapping an axis of one element is a reshape, which moves nothing
         return ops.reshape(x, (batch, heads, 1, width // heads))
     return ops.permute_dims(ops.reshape(x, (batch, time, heads, width // heads)), (0, 2, 1, 3))
 
@@ -39,15 +39,25 @@ def project_qkv(
     config: AttentionConfig,
     rotation: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array, Array]:
-    """Queries, keys and values by heads; queries and keys turned, if there is a rotation.
+    """Queries, keys and values by heads, with RoPE applied to queries and keys.
 
-    Where they were packed as one, they are projected and split as one; and turned as one, unless
-    each has a norm of its own before that.
+    Args:
+        ops: the backend's operations.
+        x: ``(batch, time, width)``.
+        params: as declared, or packed with one ``"qkv"``.
+        config: the attention's configuration.
+        rotation: cosines and sines of the positions; None without RoPE.
+
+    Returns:
+        ``(batch, heads, time, head_dim)``, and twice ``(batch, kv_heads, time, head_dim)``.
     """
     heads, kv_heads, norm = config.heads, config.kv_heads, config.qk_norm
     if "qkv" in params:
+        # q, k and v lie one after the other along the heads: one product, one split, and slices
         fused = split_heads(ops, project(ops, x, params["qkv"]), heads + 2 * kv_heads)
         both, values = fused[:, : heads + kv_heads], fused[:, heads + kv_heads :]
+        # RoPE acts on each head alike, so queries and keys turn in one call. With a norm of queries
+        # and keys that has to wait: each has its own weight, and is applied before the rotation.
         if rotation is not None and norm is None:
             both, rotation = ops.rotate(both, *rotation), None
         queries, keys = both[:, :heads], both[:, heads:]
@@ -77,6 +87,7 @@ class MultiHeadAttention(Attention):
     def declare(self) -> ParamTree:
         c = self._config
         q, kv = c.heads * c.head_dim, c.kv_heads * c.head_dim
+        # q of cross-attention reads another input than k and v, so it cannot be fused with them
         width, fuse = (c.memory_width, "kv") if c.memory_width else (c.width, "qkv")
         own = "" if c.memory_width else fuse
         tree = {
@@ -101,7 +112,9 @@ class MultiHeadAttention(Attention):
     ) -> tuple[Array, Tree]:
         ops, c = self._ops, self._config
         options: dict[str, Any] = {"scale": c.scale, "softcap": c.softcap, "bias": view.bias}
-        if memory is not None:
+        if (
+            memory is not None
+        ):  # cross-attention: keys and values come from `remember`, without RoPE
             queries = split_heads(ops, project(ops, x, params["q"]), c.heads)
             mixed = ops.attention(queries, memory["keys"], memory["values"], view.mask, **options)
             return project(ops, join_heads(ops, mixed), params["o"]), cache
@@ -109,6 +122,7 @@ class MultiHeadAttention(Attention):
         if cache is None:
             mixed = ops.attention(queries, keys, values, view.mask, **options)
         else:
+            # appended first: a position attends to itself, too
             cache = ops.cache_append(cache, keys, values, view.start)
             mixed = ops.cache_attend(cache, queries, view.mask, extent=view.extent, **options)
         return project(ops, join_heads(ops, mixed), params["o"]), cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, final
 
-from lmkernel.components.parts import declare_norm, dropped, normalize
+from lmkernel.components.parts import apply_dropout, declare_norm, normalize
 from lmkernel.components.positions import rotation, sinusoids
 from lmkernel.contract.capabilities import WIDE
 from lmkernel.interfaces import Embedded, Embedding, Init, Param, ParamTree
@@ -56,7 +56,8 @@ class TokenEmbedding(Embedding):
         key: Array | None = None,
     ) -> Embedded:
         ops, c = self._ops, self._config
-        hidden = self._scaled(self._rows(params["tokens"]["weight"], inputs))
+        hidden = self._scale(self._rows(params["tokens"]["weight"], inputs))
+        # padding has position -1, which is no row of a table; what it gets is masked everywhere
         real = ops.maximum(positions, ops.full((), 0, "int32"))
         if c.positions == "learned":
             slots = real + ops.full((), c.offset, "int32")
@@ -68,21 +69,22 @@ class TokenEmbedding(Embedding):
             hidden = hidden + ops.take(params["segments"]["weight"], which, 0)
         if c.norm is not None:
             hidden = normalize(ops, hidden, params["norm"], c.norm)
+        # RoPE's angles are made here, once for all layers, which only turn by them
         angles = c.rotary and rotation(ops, real, c.rotary, ops.dtype(hidden))
-        return Embedded(dropped(ops, hidden, c.dropout, key, 0), positions, angles or None)
+        return Embedded(apply_dropout(ops, hidden, c.dropout, key, 0), positions, angles or None)
 
     def weight(self, params: dict[str, Any]) -> Array:
         return params["tokens"]["weight"]
 
     def _rows(self, table: Array, tokens: Array) -> Array:
-        """A gather, or the same as a product with one-hot vectors."""
+        """Rows of the table: a gather, or the same by a product with one-hot vectors."""
         if self._config.lookup == "gather":
             return self._ops.take_rows(table, tokens)
         rows = self._ops.unpack_linear(table)
         hot = self._ops.one_hot(tokens, self._config.vocab, self._ops.dtype(rows))
         return self._ops.linear(hot, self._ops.permute_dims(rows, (1, 0)))
 
-    def _scaled(self, hidden: Array) -> Array:
+    def _scale(self, hidden: Array) -> Array:
         """The factor is applied in float32: rounding it to 16 bits first would move every value."""
         if self._config.scale == 1:
             return hidden

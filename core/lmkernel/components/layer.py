@@ -1,4 +1,4 @@
-"""One transformer layer: attention, attention over a memory where there is one, and an MLP.
+"""One transformer layer: self-attention, cross-attention where there is a memory, and an MLP.
 
 Pre-norm: x + f(norm(x)) (arXiv:2002.04745). Post-norm: norm(x + f(x)) (arXiv:1706.03762, §3.1).
 """
@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.components.parts import activate, declare_linear, declare_norm, dropped, normalize
+from lmkernel.components.parts import (
+    activate,
+    apply_dropout,
+    declare_linear,
+    declare_norm,
+    normalize,
+)
 from lmkernel.interfaces import ParamTree, View, project
 
 if TYPE_CHECKING:
@@ -62,7 +68,7 @@ class TransformerLayer:
         cache: Tree = None,
         key: Array | None = None,
     ) -> tuple[Array, Tree]:
-        """``x (batch, time, width)`` and the cache, both through the layer."""
+        """The output ``(batch, time, width)`` of the layer, and its new KV cache."""
         x, cache = self.attend(params, x, view, cache=cache, key=key)
         if across is not None:
             x = self.look(params, x, across, memory, key=key)
@@ -81,7 +87,7 @@ class TransformerLayer:
         cache: Tree = None,
         key: Array | None = None,
     ) -> tuple[Array, Tree]:
-        """``x (batch, time, width)`` and the cache after self-attention."""
+        """``x (batch, time, width)`` after self-attention, and the new KV cache."""
 
         def attention(y: Array) -> Array:
             nonlocal cache
@@ -99,7 +105,7 @@ class TransformerLayer:
         *,
         key: Array | None = None,
     ) -> Array:
-        """``x (batch, time, width)`` after attention over a memory; as it is without such."""
+        """``x (batch, time, width)`` after cross-attention; unchanged in a layer without it."""
         cross = self._cross
         if cross is None:
             return x
@@ -116,7 +122,7 @@ class TransformerLayer:
         return self._cross and self._cross.remember(params["cross"], hidden)
 
     def cache(self, batch: int, capacity: int, dtype: DType) -> Tree:
-        """An empty cache of the layer's self-attention."""
+        """An empty KV cache for the layer's self-attention."""
         return self._attention.cache(batch, capacity, dtype)
 
     def _part(
@@ -128,8 +134,10 @@ class TransformerLayer:
         site: int,
     ) -> Array:
         ops, c = self._ops, self._config
+        # pre-norm leaves the residual stream itself unnormalised, so gradients reach every layer
+        # whole
         inside = normalize(ops, x, norm, c.norm) if c.pre_norm else x
-        x = x + dropped(ops, f(inside), c.dropout, key, self._site + site)
+        x = x + apply_dropout(ops, f(inside), c.dropout, key, self._site + site)
         return x if c.pre_norm else normalize(ops, x, norm, c.norm)
 
 
@@ -149,14 +157,14 @@ def mlp(ops: Ops, x: Array, params: dict[str, Any], config: MlpConfig) -> Array:
     if not config.gated:
         inner = activate(ops, project(ops, x, params["up"]), config.activation)
     elif "gate_up" in params:
-        inner = _gated(ops, project(ops, x, params["gate_up"]), config)
+        inner = _gate(ops, project(ops, x, params["gate_up"]), config)
     else:
         gate = activate(ops, project(ops, x, params["gate"]), config.activation)
         inner = gate * project(ops, x, params["up"])
     return project(ops, inner, params["down"])
 
 
-def _gated(ops: Ops, both: Array, config: MlpConfig) -> Array:
+def _gate(ops: Ops, both: Array, config: MlpConfig) -> Array:
     if config.activation == "silu":
         return ops.swiglu(both)
     return activate(ops, both[..., : config.hidden], config.activation) * both[..., config.hidden :]

@@ -1,4 +1,4 @@
-"""Small parts that several components share: declarations, normalisation, activation, dropout."""
+"""What several components share: declarations, normalisation, activation, dropout."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "activate",
+    "apply_dropout",
     "declare_linear",
     "declare_norm",
-    "dropped",
     "normalize",
 ]
 
@@ -40,8 +40,8 @@ def declare_linear(
 
 def declare_norm(width: int, config: NormConfig) -> ParamTree:
     """A normalisation's ``{"weight" (width,), "bias" (width,)?}``."""
-    start = Init("zeros") if config.offset else Init("ones")
-    tree = {"weight": Param((width,), start, ("embed",))}
+    init = Init("zeros") if config.offset else Init("ones")
+    tree = {"weight": Param((width,), init, ("embed",))}
     if config.kind == "layer" and config.bias:
         tree["bias"] = Param((width,), Init("zeros"), ("embed",))
     return tree
@@ -62,8 +62,16 @@ def activate(ops: Ops, x: Array, name: str) -> Array:
     return x if name == "none" else getattr(ops, name)(x)
 
 
-def dropped(ops: Ops, x: Array, rate: float, key: Array | None, site: int) -> Array:
-    """Dropout in training; each site in a model has a number, and so draws of its own."""
+def apply_dropout(ops: Ops, x: Array, rate: float, key: Array | None, site: int) -> Array:
+    """Dropout, in training alone: without a key, ``x`` as it is.
+
+    Args:
+        ops: the backend's operations.
+        x: any shape.
+        rate: the share of elements to drop.
+        key: int32 ``(2,)`` of the micro-batch, or None.
+        site: the number of this place in the model, which gives it draws of its own.
+    """
     if key is None or rate == 0:
         return x
     return ops.dropout(x, key + ops.asarray([0, site], "int32"), rate)

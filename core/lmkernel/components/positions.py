@@ -1,4 +1,4 @@
-"""Positions: rotary angles, sinusoids, and the masks that follow from positions.
+"""Positions: the angles of RoPE, sinusoids, and the masks that follow from positions.
 
 Constraint: padding is position -1 everywhere, so that every mask follows from positions alone.
 """
@@ -22,11 +22,13 @@ __all__ = ["rotary_frequencies", "rotation", "sinusoids", "visible"]
 
 
 def rotary_frequencies(config: RotaryConfig) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """theta^(-2i/dim) for i < dim/2, scaled as the configuration says; radians a position."""
+    """The frequencies of RoPE: theta^(-2i/dim) for i < dim/2, scaled as configured; radians a step."""
     plain = config.theta ** (-np.arange(0, config.dim, 2, dtype=np.float64) / config.dim)
     if config.scaling == "linear":
         return plain / config.factor
     if config.scaling == "llama3":
+        # turns within the original context: high frequencies (short wavelengths) stay, low ones are
+        # stretched, and those between are interpolated
         turns = config.original_context * plain / (2 * math.pi)
         low, high = config.low_freq_factor, config.high_freq_factor
         kept = np.clip((turns - low) / (high - low), 0, 1)
@@ -37,7 +39,8 @@ def rotary_frequencies(config: RotaryConfig) -> np.ndarray[tuple[int], np.dtype[
 def rotation(ops: Ops, positions: Array, config: RotaryConfig, dtype: DType) -> tuple[Array, Array]:
     """Cosines and sines of position · frequency, ``(batch, time) -> (batch, 1, time, dim / 2)``.
 
-    Angles are computed in float32 or wider, whatever the dtype of the result.
+    Angles are computed in float32 or wider, whatever the dtype of the result: bfloat16 cannot tell
+    positions above 256 apart.
     """
     wide = WIDE.get(dtype, dtype)
     batch, time = positions.shape

@@ -137,9 +137,9 @@ class RecurrentEncoder(Encoder):
                 for _ in range(config.layers)
             ]
         hidden, last = _run(ops, config, params, inputs, state)
-        return Memory(hidden, inputs.positions, [self._joined(ends) for ends in last])
+        return Memory(hidden, inputs.positions, [self._join_directions(ends) for ends in last])
 
-    def _joined(self, ends: dict[str, Tree]) -> Tree:
+    def _join_directions(self, ends: dict[str, Tree]) -> Tree:
         """A layer's last states, both directions side by side."""
         ways = list(ends.values())
         if len(ways) == 1:

@@ -1,4 +1,4 @@
-"""The document's attention: weights softmax(W_a·h) from one vector (section 3.2)."""
+"""The tutorial's attention: weights softmax(W_a·h) from one vector (section 3.2)."""
 
 from __future__ import annotations
 

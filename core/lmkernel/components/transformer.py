@@ -1,4 +1,4 @@
-"""Transformer stacks (arXiv:1706.03762, §3.1): encoder, and decoder with a cache or a memory."""
+"""Transformer stacks (arXiv:1706.03762, §3.1): encoder, and decoder with a KV cache or a memory."""
 
 from __future__ import annotations
 
@@ -59,11 +59,13 @@ class _Stack:
         memory: Memory | None,
         key: Array | None,
     ) -> Array:
+        # the mask depends on positions alone, so all layers share one
         view, x = whole_view(self.ops, self.config, inputs), inputs.hidden
         across = memory and memory_view(self.ops, inputs.positions, memory.positions)
         source = memory and memory.hidden
         for layer, own in zip(self.layers, params["layers"], strict=True):
-
+            # What a gradient may flow through is an argument, not a closure: gradient checkpointing
+            # keeps the arguments and computes the rest again.
             def through(
                 own: Tree, x: Array, source: Array | None, layer: TransformerLayer = layer
             ) -> Array:
@@ -96,7 +98,7 @@ class TransformerEncoder(Encoder):
 
 @final
 class TransformerDecoder(Decoder):
-    """Layers in which a position sees what came before it, and the memory where there is one."""
+    """Causal layers, with cross-attention to the encoder's output where there is one."""
 
     def __init__(self, stack: _Stack) -> None:
         self._stack = stack
@@ -127,7 +129,10 @@ class TransformerDecoder(Decoder):
         *,
         memory: Memory | None = None,
     ) -> Tree:
-        """Slot positions shared by all layers, a cache a layer, and the memory's keys."""
+        """An empty KV cache for each layer, the positions in its slots, and the memory's keys.
+
+        The positions are the same for all layers, so they are kept once.
+        """
         layers = self._stack.layers
         state: dict[str, Any] = {
             "positions": self._stack.ops.full((batch, capacity), -1, "int32"),
@@ -135,6 +140,8 @@ class TransformerDecoder(Decoder):
         }
         if memory is not None:
             pairs = zip(layers, params["layers"], strict=True)
+            # the source does not change while the target is written: its keys and values are
+            # projected once, not at every step
             state["memory"] = [layer.remember(own, memory.hidden) for layer, own in pairs]
             state["memory_positions"] = memory.positions
         return state
@@ -143,9 +150,14 @@ class TransformerDecoder(Decoder):
         self, params: dict[str, Any], inputs: Embedded, state: Tree, start: Array, *, extent: int
     ) -> tuple[Array, Tree]:
         stack, ops, config = self._stack, self._stack.ops, self._stack.config
+        # New positions are written before the mask is made from them. A slot that is not written
+        # yet, and one that holds padding, have position -1 and mask themselves.
         slots = ops.cache_update(state["positions"], inputs.positions, start, 1)
+        # slots behind the extent are empty; leaving them out makes a step cost what is in use, not
+        # what there is room for
         seen = slots[:, :extent]
         mask = visible(ops, inputs.positions, seen, causal=True, window=config.attention.window)
+        # made once, used by every layer
         view = View(inputs.positions, seen, mask, inputs.rotation, start, extent)
         memories = state.get("memory", [None] * config.layers)
         across = None

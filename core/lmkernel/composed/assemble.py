@@ -45,7 +45,7 @@ def assemble(
         known = {*COMPOSED, *MandatoryOps.__abstractmethods__}
         if name not in known:
             raise UnknownNameError("operation", name, known)
-    return cast("Ops", _Frozen(mandatory, overrides, unsupported))
+    return cast("Ops", _FrozenOps(mandatory, overrides, unsupported))
 
 
 def _refusal(name: str, reason: str) -> Callable[..., NoReturn]:
@@ -56,7 +56,7 @@ def _refusal(name: str, reason: str) -> Callable[..., NoReturn]:
 
 
 @final
-class _Frozen:
+class _FrozenOps:
     """Holds every operation as an attribute of its own."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Attention over grouped heads, and the contiguous cache that it reads.
+"""Attention over grouped heads, and the contiguous KV cache that it reads.
 
 Constraints: a query that sees nothing gives zeros with finite gradients; a slot that no query sees
 is replaced by zeros before it is multiplied, so that NaN in it cannot leak.
@@ -50,13 +50,16 @@ def attention(
     bias: Array | None = None,
     softcap: float | None = None,
 ) -> Array:
-    """Query heads of one group are stacked as rows, so that keys are never repeated."""
+    """Softmax attention; see `OptionalOps.attention`."""
     if mask is not None:
         keys, values = _clean(ops, keys, values, mask)
     batch, heads, time, head_dim = queries.shape
     kv_heads, slots = keys.shape[1], keys.shape[2]
+    # Query heads that share a key head (GQA) become rows of one product, so keys and values are
+    # read once for the group and never repeated in memory.
     rows = ops.reshape(queries, (batch, kv_heads, heads // kv_heads * time, head_dim))
     products = ops.matmul(rows, ops.permute_dims(keys, (0, 1, 3, 2)))
+    # scaled in float32: 16 bits would round scores before the exponential magnifies the error
     scores = ops.reshape(_wide(ops, products), (batch, heads, time, slots))
     scores = scores * constant(ops, scale, scores)
     if softcap is not None:
@@ -76,8 +79,12 @@ def _weights(ops: Ops, scores: Array, mask: Array | None) -> Array:
     """Softmax over the slots that the mask shows; zeros where it shows none."""
     if mask is None:
         return ops.softmax(scores, -1)
+    # A finite score, not -inf: in a row that sees nothing -inf - -inf would be NaN, and a NaN in
+    # the branch that `where` discards still poisons the gradient.
     scores = ops.where(mask, scores, constant(ops, _HIDDEN, scores))
+    # the maximum cancels from the quotient, so its gradient is zero and need not be computed
     powers = ops.exp(scores - ops.stop_gradient(ops.max(scores, -1, keepdims=True)))
+    # where nothing is seen, every score is the maximum and its power 1: these must go, too
     powers = ops.where(mask, powers, constant(ops, 0.0, scores))
     total = ops.sum(powers, -1, keepdims=True)
     zero, one = constant(ops, 0.0, scores), constant(ops, 1.0, scores)
@@ -86,6 +93,7 @@ def _weights(ops: Ops, scores: Array, mask: Array | None) -> Array:
 
 def _clean(ops: Ops, keys: Array, values: Array, mask: Array) -> tuple[Array, Array]:
     """Keys and values with zeros in the slots that no query of the row sees."""
+    # a weight of zero does not hide NaN, for 0 · NaN is NaN: the values themselves must be replaced
     shown = ops.astype(mask, "int32")
     for axis in (1, 2):
         shown = ops.max(shown, axis, keepdims=True)
@@ -128,10 +136,10 @@ def cache_attend(
 
 def cache_grow(ops: Ops, cache: Cache, capacity: int) -> Cache:
     """Zeros appended to both buffers."""
-    return {name: _grown(ops, buffer, capacity) for name, buffer in cache.items()}
+    return {name: _extend(ops, buffer, capacity) for name, buffer in cache.items()}
 
 
-def _grown(ops: Ops, buffer: Array, capacity: int) -> Array:
+def _extend(ops: Ops, buffer: Array, capacity: int) -> Array:
     batch, heads, slots, width = buffer.shape
     more = ops.full((batch, heads, capacity - slots, width), 0.0, ops.dtype(buffer))
     return ops.concat([buffer, more], 2)

@@ -54,8 +54,8 @@ def adam_update(
     moved, means, squares = [], [], []
     for p, grad, m, v, decay in zip(params, grads, first, second, decays, strict=True):
         g = grad * scalars["grad_scale"]
-        mean = _mixed(ops, m, g, beta1)
-        square = _mixed(ops, v, g * g, beta2)
+        mean = _average(ops, m, g, beta1)
+        square = _average(ops, v, g * g, beta2)
         root = ops.sqrt(square * scalars["second_scale"]) + constant(ops, eps, p)
         kept = p - p * (rate * constant(ops, decay, p)) if decay else p
         moved.append(kept - stride * mean / root)
@@ -64,6 +64,6 @@ def adam_update(
     return moved, means, squares
 
 
-def _mixed(ops: Ops, old: Array, new: Array, beta: float) -> Array:
+def _average(ops: Ops, old: Array, new: Array, beta: float) -> Array:
     """β·old + (1 - β)·new."""
     return constant(ops, beta, old) * old + constant(ops, 1 - beta, old) * new

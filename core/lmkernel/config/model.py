@@ -84,12 +84,12 @@ class ModelConfig:
         require(self, "context", "0 or more", ok=self.context >= 0)
         width = self.embedding.width
         if self.encoder is not None:
-            self._joined("encoder", _input_width(self.encoder), width)
+            self._require_width("encoder", _input_width(self.encoder), width)
             width = _output_width(self.encoder)
         if self.decoder is not None:
             width = self._decoder_width(self.decoder, width)
         if self.head is not None:
-            self._joined("head", self.head.width, width)
+            self._require_width("head", self.head.width, width)
             tied_to = self.target_embedding or self.embedding
             vocab = tied_to.vocab or self.head.size
             fits = not self.head.tied or (vocab, tied_to.width) == (self.head.size, width)
@@ -97,9 +97,9 @@ class ModelConfig:
 
     def _decoder_width(self, decoder: StackConfig, memory: int) -> int:
         if isinstance(decoder, FeedForwardConfig) or self.encoder is None:
-            self._joined("decoder", _input_width(decoder), memory)
+            self._require_width("decoder", _input_width(decoder), memory)
         else:
-            self._joined("decoder", _input_width(decoder), self._target_width())
+            self._require_width("decoder", _input_width(decoder), self._target_width())
         if isinstance(decoder, RecurrentConfig) and decoder.bidirectional:
             raise ConfigError("ModelConfig.decoder: expected one direction, got bidirectional=True")
         return _output_width(decoder)
@@ -107,7 +107,7 @@ class ModelConfig:
     def _target_width(self) -> int:
         return (self.target_embedding or self.embedding).width
 
-    def _joined(self, field: str, got: int, width: int) -> None:
+    def _require_width(self, field: str, got: int, width: int) -> None:
         if got != width:
             raise ConfigError(f"ModelConfig.{field}: expected an input of width {width}, got {got}")
 

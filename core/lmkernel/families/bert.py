@@ -29,7 +29,7 @@ from lmkernel.families.bert_heads import (
     head_rules,
     norm_rules,
     read_head,
-    written_head,
+    write_head,
 )
 from lmkernel.families.family import ACTIVATIONS, Family, HfConfig, name_of_activation
 from lmkernel.families.names import Rule
@@ -97,7 +97,7 @@ class Bert(Family):
             raise CheckpointError("expected an encoder of transformer layers, and no decoder")
         return {
             "model_type": "bert",
-            **written_head(head),
+            **write_head(head),
             "vocab_size": config.embedding.vocab,
             "hidden_size": stack.width,
             "num_hidden_layers": stack.layers,
@@ -133,8 +133,10 @@ class Bert(Family):
             "architectures": [MASKED],
         }
 
-    def special_tokens(self) -> tuple[str, ...]:
-        return ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    def special_tokens(self) -> dict[str, str]:
+        return {
+            f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")
+        }
 
     def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
         head = _head(config)

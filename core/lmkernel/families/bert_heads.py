@@ -31,7 +31,7 @@ __all__ = [
     "head_rules",
     "norm_rules",
     "read_head",
-    "written_head",
+    "write_head",
 ]
 
 POOLED, MASKED = "BertModel", "BertForMaskedLM"
@@ -48,13 +48,13 @@ def read_head(config: HfConfig, norm: NormConfig) -> HeadConfig:
     return _READ[name](config, norm, config.labels())
 
 
-def _pooled(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]) -> HeadConfig:
+def _pooled_head(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]) -> HeadConfig:
     del norm, labels
     width = config.whole("hidden_size", 768)
     return HeadConfig(width=width, size=width, bias=True, activation="tanh", pooling="first")
 
 
-def _masked(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]) -> HeadConfig:
+def _masked_head(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]) -> HeadConfig:
     del labels
     activation = config.choice("hidden_act", ACTIVATIONS, "gelu")
     return HeadConfig(
@@ -66,7 +66,7 @@ def _masked(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]) -> Head
     )
 
 
-def _classifier(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]) -> HeadConfig:
+def _classifier_head(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]) -> HeadConfig:
     del norm
     size = len(labels) or config.whole("num_labels", 2)
     return HeadConfig(
@@ -84,13 +84,15 @@ Read = Callable[["HfConfig", "NormConfig", tuple[str, ...]], HeadConfig]
 
 _READ: Mapping[str, Read] = MappingProxyType(
     {
-        POOLED: _pooled,
-        MASKED: _masked,
-        "BertForPreTraining": _masked,
-        _CLASSIFIER: _classifier,
+        POOLED: _pooled_head,
+        MASKED: _masked_head,
+        "BertForPreTraining": _masked_head,
+        _CLASSIFIER: _classifier_head,
     }
 )
-HEADS: Mapping[str, Read] = MappingProxyType({"masked": _masked, "classification": _classifier})
+HEADS: Mapping[str, Read] = MappingProxyType(
+    {"masked": _masked_head, "classification": _classifier_head}
+)
 """The head of each objective, from the configuration, the norm and the names of the classes."""
 
 
@@ -106,7 +108,7 @@ def architecture_of(head: HeadConfig) -> str:
     return POOLED if head.transform is None else _CLASSIFIER
 
 
-def written_head(head: HeadConfig) -> dict[str, Any]:
+def write_head(head: HeadConfig) -> dict[str, Any]:
     """What the configuration says of the head alone."""
     written: dict[str, Any] = {"architectures": [architecture_of(head)]}
     if architecture_of(head) == _CLASSIFIER:

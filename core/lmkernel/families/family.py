@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from lmkernel.families.gguf_architecture import GgufArchitecture
     from lmkernel.families.names import Rule
     from lmkernel.families.sizes import Sizes
-    from lmkernel.plugins.registry import Registry
 
 __all__ = ["ACTIVATIONS", "Family", "HfConfig", "find_family", "name_of_activation"]
 
@@ -191,25 +190,25 @@ class Family(ABC):
             f"{type(self).__name__}: a new model of this family cannot be described by sizes alone"
         )
 
-    def special_tokens(self) -> tuple[str, ...]:
-        """The special tokens of a tokenizer that is trained for a new model, in their order."""
-        return ("<|endoftext|>",)
+    def special_tokens(self) -> dict[str, str]:
+        """The special token of each role, for a tokenizer that is trained for a new model."""
+        return {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
 
     def gguf(self) -> GgufArchitecture | None:
         """How its models lie in a GGUF file, or None where they are not read from one."""
         return None
 
 
-def find_family(model_type: object, where: str, registry: Registry) -> Family:
+def find_family(model_type: object, where: str) -> Family:
     """The family registered under a ``model_type``.
 
     Raises:
         CheckpointError: there is none; the message lists those that there are.
     """
-    from lmkernel.plugins import FamilySpec
+    from lmkernel.plugins import FamilySpec, default_registry
 
     try:
-        family: Family = registry.get(FamilySpec, str(model_type)).resolve()()
+        family: Family = default_registry().get(FamilySpec, str(model_type)).resolve()()
     except UnknownNameError as error:
         raise CheckpointError(f"{where}: unsupported model_type: {error}") from error
     return family

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from lmkernel.config import ModelConfig
     from lmkernel.interfaces import ParamTree
-    from lmkernel.plugins.registry import Registry
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["config_document", "family_of", "save_model"]
@@ -113,7 +112,7 @@ _STORED = ("dtype", "torch_dtype", "transformers_version")
 """Keys that tell of the files that they were read from, not of the model."""
 
 
-def family_of(config: ModelConfig, registry: Registry | None = None) -> Family:
+def family_of(config: ModelConfig) -> Family:
     """The first registered family that can express a model.
 
     Raises:
@@ -122,7 +121,7 @@ def family_of(config: ModelConfig, registry: Registry | None = None) -> Family:
     from lmkernel.plugins import FamilySpec
 
     complaints = []
-    for spec in (registry or default_registry()).all(FamilySpec).values():
+    for spec in default_registry().all(FamilySpec).values():
         family: Family = spec.resolve()()
         try:
             config_document(config, family)

@@ -183,13 +183,13 @@ def write_gated(config: ModelConfig, model_type: str, architecture: str) -> dict
         "rope_theta": rotary.theta,
     }
     if rotary.scaling != "none":
-        written["rope_scaling"] = _written_scaling(rotary)
+        written["rope_scaling"] = _write_scaling(rotary)
     if config.init is not None:
         written["initializer_range"] = config.init.scale
     return written
 
 
-def _written_scaling(rotary: RotaryConfig) -> dict[str, Any]:
+def _write_scaling(rotary: RotaryConfig) -> dict[str, Any]:
     written: dict[str, Any] = {"rope_type": rotary.scaling, "factor": rotary.factor}
     if rotary.scaling == "llama3":
         written["low_freq_factor"] = rotary.low_freq_factor

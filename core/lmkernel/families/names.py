@@ -29,10 +29,10 @@ class Rule:
     """One tensor of a checkpoint and the parameters that it holds.
 
     Args:
-        theirs: its name; ``{i}`` stands for the number of a layer.
-        ours: our dotted name, or several whose rows it holds one after the other.
-        transpose: whether it is stored (in, out).
-        also: other names that it goes by in checkpoints; they are read, not written.
+        theirs: the tensor's name; ``{i}`` stands for the number of a layer.
+        ours: our dotted name, or several names whose rows the tensor holds one after the other.
+        transpose: whether the tensor is stored (in, out).
+        also: other names for it in checkpoints, which are read and never written.
     """
 
     theirs: str
@@ -61,6 +61,7 @@ def rule_pairs(
     rules: Sequence[Rule], known: Mapping[str, Param]
 ) -> Iterator[tuple[Rule, str, tuple[str, ...]]]:
     """Every (rule, their name, our names) of the parameters that a model declares, by layer."""
+    # layers are counted by asking: the first number that the model does not declare is the end
     for rule in rules:
         layer = 0
         while True:
@@ -86,25 +87,29 @@ def to_ours(
     """Every declared parameter from a checkpoint, as views of it wherever that is possible.
 
     Args:
-        tensors: the checkpoint's.
-        rules: how its names map.
+        tensors: the checkpoint's tensors.
+        rules: the mapping of its names to ours.
         declared: the parameters wanted.
-        where: the checkpoint, for messages.
-        ignored: patterns of names that it may hold without need.
-        fresh: values, by dotted name, of parameters that it may lack or hold in another shape,
-            such as a new head's.
-        progress: called with the number of bytes of each tensor read.
+        where: the checkpoint's path, for messages.
+        ignored: patterns of names that a checkpoint may hold and the model does not use.
+        fresh: values, by dotted name, for parameters that the checkpoint may lack or hold in
+            another shape, such as those of a new head.
+        progress: a function called with the number of bytes of each tensor read.
 
     Raises:
-        CheckpointError: a tensor is missing, too much, or of another shape than the
+        CheckpointError: a tensor is missing, superfluous, or of another shape than the
             configuration says; the message names it.
     """
     known: dict[str, Param] = flatten(declared)
     there = set(tensors.names())
     values: dict[str, NDArray[Any]] = {}
+    # The declared parameters lead, not the file: a rule for what this model lacks (a bias, an
+    # untied head) yields no pair, so one table serves a whole family.
     for rule, written, ours in rule_pairs(rules, known):
         theirs, params = rule.found(there), {name: known[name] for name in ours}
         there.discard(theirs or "")
+        # a new head has another number of classes than the checkpoint's: a shape that does not fit
+        # is an error only where there is no fresh value
         fits = theirs is not None and tensors.shape(theirs) == _stored_shape(rule, params)
         if not fits and all(name in fresh for name in ours):
             values.update({name: fresh[name] for name in ours})
@@ -114,6 +119,8 @@ def to_ours(
         values.update(_read(tensors, rule, theirs, params, where))
         if progress is not None:
             progress(tensors.read(theirs).nbytes)
+    # A tensor that nobody reads is a model that is not what its configuration says: computing
+    # without it would give plausible, wrong numbers.
     surplus = [n for n in sorted(there) if not any(fnmatch.fnmatch(n, p) for p in ignored)]
     if surplus:
         raise CheckpointError(
@@ -135,6 +142,7 @@ def _read(
             f"{where}: tensor {theirs!r}: the configuration expects the shape {stored}, "
             f"the file holds {tensors.shape(theirs)}"
         )
+    # transposing and slicing are views: nothing is copied before the backend packs
     whole = tensors.read(theirs)
     whole = whole.T if rule.transpose else whole
     row = 0
@@ -157,7 +165,7 @@ def from_ours(
 
     Raises:
         CheckpointError: a parameter that no rule writes, or whose value is missing or of another
-            shape than declared; before anything is given.
+            shape than declared; raised before the first tensor.
     """
     known: dict[str, Param] = flatten(declared)
     pairs = list(rule_pairs(rules, known))
@@ -166,6 +174,7 @@ def from_ours(
         raise CheckpointError(f"no rule writes {min(known.keys() - covered)!r}")
     for name, param in known.items():
         _check_value(name, param, values)
+    # one tensor at a time, so that fused copies of a large model are never in memory together
     for rule, theirs, ours in pairs:
         parts = [values[name] for name in ours]
         whole = np.concatenate(parts) if len(parts) > 1 else parts[0]

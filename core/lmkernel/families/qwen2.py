@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.families.gated import GatedFamily, Traits, read_gated, write_gated
 from lmkernel.families.gguf_architecture import GgufArchitecture
-from lmkernel.families.windows import one_window, written_window
+from lmkernel.families.windows import one_window, write_window
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -23,7 +23,7 @@ class Qwen2(GatedFamily):
         return read_gated(config, Traits(bias=True, window=one_window(config), context=32768))
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
-        return {**write_gated(config, "qwen2", "Qwen2ForCausalLM"), **written_window(config)}
+        return {**write_gated(config, "qwen2", "Qwen2ForCausalLM"), **write_window(config)}
 
     def gguf(self) -> GgufArchitecture:
         return GgufArchitecture(class_name="Qwen2ForCausalLM", qkv_bias=True)

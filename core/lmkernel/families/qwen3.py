@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.families.gated import RULES, GatedFamily, Traits, decoder_of, read_gated, write_gated
 from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.names import Rule
-from lmkernel.families.windows import one_window, written_window
+from lmkernel.families.windows import one_window, write_window
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -44,7 +44,7 @@ class Qwen3(GatedFamily):
         return {
             **write_gated(config, "qwen3", "Qwen3ForCausalLM"),
             "attention_bias": decoder_of(config).attention.bias,
-            **written_window(config),
+            **write_window(config),
         }
 
     def rules(self, config: ModelConfig) -> tuple[Rule, ...]:

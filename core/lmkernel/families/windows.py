@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
     from lmkernel.families.family import HfConfig
 
-__all__ = ["one_window", "written_window"]
+__all__ = ["one_window", "write_window"]
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 
@@ -36,7 +36,7 @@ def one_window(config: HfConfig) -> int | None:
     return config.whole("sliding_window")
 
 
-def written_window(config: ModelConfig) -> dict[str, Any]:
+def write_window(config: ModelConfig) -> dict[str, Any]:
     """The keys that `one_window` reads."""
     stack = decoder_of(config)
     window = stack.attention.window

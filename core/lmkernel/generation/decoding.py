@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 __all__ = ["Choose", "Step", "decode"]
 
 _CHUNK = 512
-"""Longer prompts are fed in chunks of so many tokens, which bounds the memory of their scores."""
+"""Longer prompts are fed in chunks of this many tokens, which bounds the memory of the scores."""
 
 
 @final
 @dataclass(frozen=True)
 class Step:
-    """What one step gives.
+    """The result of one step.
 
     Args:
-        tokens: the token of each row; None for a row that has ended.
-        logits: ``(rows, vocab)``, from which they were chosen.
+        tokens: the new token of each row; None for a row that has ended.
+        logits: the logits ``(rows, vocab)`` from which they were chosen.
     """
 
     tokens: list[int | None]
@@ -69,27 +69,30 @@ def decode(
         model: with a decoder.
         params: from `Model.pack` or `Model.place`.
         prompts: token ids of each row, at least one each.
-        limit: at most so many tokens a row, and no more than the context has room for.
-        choose: chooses each token.
-        ends: whether a row ends with a token, from the row's number and the token.
-        memory: what an encoder made of each row's source.
+        limit: the most tokens a row; fewer where the context has no room for them.
+        choose: the function that chooses each token.
+        ends: tells, from a row's number and its newest token, whether the row ends there.
+        memory: each row's encoded source, for an encoder-decoder.
 
     Raises:
         InputError: an empty prompt, or one that is longer than the context.
     """
-    tokens, positions = _left_padded(prompts)
+    tokens, positions = _pad_left(prompts)
     limit = _room(model, tokens.shape[1], limit)
     borders = _chunk_borders(tokens.shape[1])
-    # capacity is asked for once, so that the cache of an eager backend never grows
+    # the whole capacity is asked for now, so that the KV cache of an eager backend never grows
+    # (padding of compiled shapes takes slots, too)
     slots = sum(model.slots(end - begin) for begin, end in pairwise(borders))
     state = model.begin(params, len(prompts), slots + limit, memory=memory)
     logits: NDArray[Any] = np.empty(0)
+    # prefill: only the last chunk's logits are used, which are those of each row's last token
     for begin, end in pairwise(borders):
         logits, state = model.step(params, tokens[:, begin:end], positions[:, begin:end], state)
     histories = [list(prompt) for prompt in prompts]
     alive = [True] * len(prompts)
     for step in range(limit):
-        chosen = _chosen_tokens(logits, histories, alive, choose, step)
+        chosen = _choose_tokens(logits, histories, alive, choose, step)
+        # the caller has the tokens before the next step begins, and may stop asking for more
         yield Step(chosen, logits)
         alive = [t is not None and not ends(row, t) for row, t in enumerate(chosen)]
         # what would follow the last token is never asked for, so its step is not computed
@@ -99,7 +102,7 @@ def decode(
         logits, state = model.step(params, tokens, positions, state)
 
 
-def _left_padded(
+def _pad_left(
     prompts: Sequence[Sequence[int]],
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     if not len(prompts) or not all(len(prompt) for prompt in prompts):
@@ -130,7 +133,7 @@ def _chunk_borders(length: int) -> list[int]:
     return [*range(length, 0, -_CHUNK), 0][::-1]
 
 
-def _chosen_tokens(
+def _choose_tokens(
     logits: NDArray[Any],
     histories: list[list[int]],
     alive: list[bool],
@@ -150,6 +153,7 @@ def _chosen_tokens(
 def _next_column(
     chosen: list[int | None], alive: list[bool], histories: list[list[int]]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    # an ended row is still fed, as position -1: rows that come and go would change the shapes
     tokens = [token if token is not None else 0 for token in chosen]
     positions = [len(h) - 1 if ok else -1 for h, ok in zip(histories, alive, strict=True)]
     return np.array(tokens, np.int32)[:, None], np.array(positions, np.int32)[:, None]

@@ -36,17 +36,19 @@ class GenerationOptions:
     """Options of one generation; the defaults are greedy.
 
     Args:
-        max_new_tokens: at most so many.
-        temperature: logits are divided by it; 0 takes the largest logit.
-        top_k: only the k largest; 0 for all.
-        top_p: only the smallest set of largest probabilities that reaches p (arXiv:1904.09751).
-        min_p: only what has at least this share of the largest probability (arXiv:2407.01082).
-        repetition_penalty: logits of tokens that came before are divided by it where positive and
-            multiplied where negative (arXiv:1909.05858, §4.1).
-        seed: of the draws, which are keyed by (seed, row, step).
-        stop: generation ends before any of these strings; a lone string will do.
-        stop_ids: generation ends at any of these tokens, besides the model's own.
-        ignore_eos: go on after the model's own end.
+        max_new_tokens: the most tokens to generate.
+        temperature: the divisor of the logits; 0 takes the largest logit.
+        top_k: how many of the largest logits may be drawn; 0 for all.
+        top_p: the probability that the smallest set of most probable tokens must reach; only these
+            may be drawn (nucleus sampling, arXiv:1904.09751).
+        min_p: the least probability that may be drawn, as a share of the largest
+            (arXiv:2407.01082).
+        repetition_penalty: the factor for tokens that came before: positive logits are divided by
+            it, negative ones multiplied (arXiv:1909.05858, §4.1).
+        seed: the seed of the draws, which are keyed by (seed, row, step).
+        stop: strings before which generation ends; one may be given alone.
+        stop_ids: tokens at which generation ends, besides the model's own end.
+        ignore_eos: whether generation goes on after the model's own end.
 
     Raises:
         InputError: a value that makes no sense; the message names the option.

@@ -52,7 +52,8 @@ def sample(
     if options.temperature == 0:
         return int(np.argmax(scores))
     probabilities = _softmax(scores / options.temperature)
-    kept = _allowed(probabilities, options)
+    # the sum of what may be drawn scales the draw, which saves a second normalisation
+    kept = _candidates(probabilities, options)
     cumulative = np.cumsum(np.where(kept, probabilities, 0.0))
     target = draw(options.seed, row, step) * cumulative[-1]
     return int(np.searchsorted(cumulative, target, side="right"))
@@ -70,7 +71,9 @@ def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return normalised
 
 
-def _allowed(probabilities: NDArray[np.float64], options: GenerationOptions) -> NDArray[np.bool_]:
+def _candidates(
+    probabilities: NDArray[np.float64], options: GenerationOptions
+) -> NDArray[np.bool_]:
     """Which tokens may be drawn; at least the most probable one."""
     kept = np.ones(len(probabilities), dtype=bool)
     order = np.argsort(-probabilities, kind="stable")
@@ -78,6 +81,8 @@ def _allowed(probabilities: NDArray[np.float64], options: GenerationOptions) -> 
         kept[order[options.top_k :]] = False
     if options.top_p < 1:
         ordered = np.where(kept[order], probabilities[order], 0.0)
+        # a token stays while those before it have not reached p, so the one that reaches it stays
+        # too
         before = np.cumsum(ordered) - ordered
         kept[order[before >= options.top_p * ordered.sum()]] = False
     if options.min_p:

@@ -1,4 +1,4 @@
-"""From tokens to text that can be streamed or had whole, and that ends before a stop string."""
+"""Generated text: streamed or taken whole, and cut before a stop string."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Scored = tuple[int, float]
 class TextGeneration:
     """An answer.
 
-    Iterating streams its pieces of text as they are generated; ``str(answer)`` and everything else
-    is there when asked for, and runs the generation to its end first. What was generated once is
-    kept, so it can be iterated over again.
+    Iterating streams its pieces of text as they are generated; ``str(answer)`` and the other
+    properties run the generation to its end first. The text is kept, so the answer can be iterated
+    over again.
 
     Args:
         tokens: ids with their log-probabilities, one at a time.
-        tokenizer: decodes them.
-        stop: the text ends before any of these.
-        end_ids: ids that end it, whose text is not given.
+        tokenizer: the tokenizer that decodes them.
+        stop: strings before which the text ends.
+        end_ids: ids that end the text and are not part of it.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class TextGeneration:
 
     @property
     def finished(self) -> bool:
-        """Whether it is at its end already; generates nothing."""
+        """Whether the answer is complete; generates nothing."""
         return bool(self._reason)
 
     @property
@@ -111,7 +111,7 @@ class TextGeneration:
         return bool(self._reason)
 
     def close(self) -> None:
-        """No token comes any more."""
+        """End the answer: there are no more tokens."""
         if not self._reason:
             self._finish("length")
 
@@ -135,7 +135,7 @@ class TextGeneration:
         self._reason = self._reason or reason
 
     def _take(self, piece: str, *, last: bool = False) -> None:
-        """Give what of the text so far can be no part of a stop string; all of it at the end."""
+        """Pass on the text that cannot be part of a stop string; at the end, all of it."""
         self._held += piece
         found = [at for at in (self._held.find(stop) for stop in self._stop) if at >= 0]
         if found:

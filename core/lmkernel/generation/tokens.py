@@ -60,9 +60,9 @@ def generate_tokens(
         model: with a decoder.
         params: from `Model.pack` or `Model.place`.
         prompts: token ids of each row, at least one each.
-        options: how to choose.
-        end_ids: the model's own end, unless ``options.ignore_eos``.
-        memory: what an encoder made of each row's source.
+        options: the options of the generation.
+        end_ids: tokens of the model's own end; ``options.ignore_eos`` passes over them.
+        memory: each row's encoded source, for an encoder-decoder.
 
     Raises:
         InputError: an empty prompt, or one that fills the context.

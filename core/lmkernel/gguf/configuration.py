@@ -30,7 +30,7 @@ def gguf_config(file: GgufFile, own: GgufArchitecture) -> dict[str, Any]:
         CheckpointError: a field that is missing or malformed, or a feature that has no
             counterpart.
     """
-    _check_supported(file)
+    _refuse_unsupported_features(file)
     hidden, heads = _natural(file, "embedding_length"), _natural(file, "attention.head_count")
     width = _natural(file, "attention.key_length", hidden // heads)
     if _natural(file, "rope.dimension_count", width) != width:
@@ -69,7 +69,7 @@ def gguf_generation_config(file: GgufFile) -> dict[str, Any]:
     return {"_from_model_config": True, **ids}
 
 
-def _check_supported(file: GgufFile) -> None:
+def _refuse_unsupported_features(file: GgufFile) -> None:
     if file.metadata.get(_key(file, "expert_count"), 0):
         raise _error(file, "expert_count", "no mixture of experts")
     if "rope_freqs.weight" in file.tensors:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.checkpoints.mapped import looks_pickled, map_file, refuse_pickle
+from lmkernel.checkpoints.memory_map import is_pickle, map_file, refuse_pickle
 from lmkernel.errors import CheckpointError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _preamble(cursor: _Cursor) -> tuple[int, int]:
     """Magic, version, and how many tensors and metadata pairs there are."""
     magic = bytes(cursor.take(4, "the magic"))
     if magic != GGUF_MAGIC:
-        if looks_pickled(cursor.path, magic):
+        if is_pickle(cursor.path, magic):
             raise refuse_pickle(cursor.path)
         raise cursor.error(f"not a GGUF file: expected the magic {GGUF_MAGIC!r}, got {magic!r}")
     version = cursor.number("I", "the version")
@@ -198,7 +198,7 @@ def _tensors(cursor: _Cursor, count: int, alignment: Any) -> dict[str, GgufTenso
     for name, shape, kind, offset in found:
         if name in table:
             raise cursor.error(f"tensor {name!r} is there twice")
-        table[name] = _placed(cursor, name, shape, kind, data_start + offset)
+        table[name] = _locate(cursor, name, shape, kind, data_start + offset)
     return table
 
 
@@ -212,7 +212,7 @@ def _tensor_info(cursor: _Cursor) -> tuple[str, tuple[int, ...], int, int]:
     return name, shape, cursor.number("I", what), cursor.number("Q", what)
 
 
-def _placed(
+def _locate(
     cursor: _Cursor, name: str, shape: tuple[int, ...], kind: int, start: int
 ) -> GgufTensor:
     """A tensor with the bytes that it takes, if they are in the file."""

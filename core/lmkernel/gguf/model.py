@@ -12,25 +12,24 @@ from lmkernel.gguf.configuration import gguf_config, gguf_generation_config
 from lmkernel.gguf.file import GgufFile
 from lmkernel.gguf.tensors import GgufTensors
 from lmkernel.gguf.tokenizer import gguf_tokenizer
-from lmkernel.plugins import FamilySpec
+from lmkernel.plugins import FamilySpec, default_registry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lmkernel.families.gguf_architecture import GgufArchitecture
-    from lmkernel.plugins.registry import Registry
 
 __all__ = ["open_gguf"]
 
 
-def open_gguf(path: Path, registry: Registry) -> ModelFiles:
+def open_gguf(path: Path) -> ModelFiles:
     """The model in a GGUF file.
 
     Raises:
         CheckpointError: it is no such file, it is damaged, or no family reads its architecture.
     """
     file = GgufFile(path)
-    own = _architecture(file, registry)
+    own = _architecture(file)
     config = gguf_config(file, own)
     return ModelFiles(
         path=path,
@@ -41,12 +40,12 @@ def open_gguf(path: Path, registry: Registry) -> ModelFiles:
     )
 
 
-def _architecture(file: GgufFile, registry: Registry) -> GgufArchitecture:
+def _architecture(file: GgufFile) -> GgufArchitecture:
     """How the family of this name says that its models lie in such a file."""
-    name, families = file.architecture, registry.all(FamilySpec)
-    own = find_family(name, str(file.path), registry).gguf() if name in families else None
+    name, families = file.architecture, default_registry().all(FamilySpec)
+    own = find_family(name, str(file.path)).gguf() if name in families else None
     if own is None:
-        readable = (n for n in families if find_family(n, str(file.path), registry).gguf())
+        readable = (n for n in families if find_family(n, str(file.path)).gguf())
         raise CheckpointError(
             f"{file.path}: general.architecture: expected one of "
             f"{', '.join(map(repr, readable))}, got {file.metadata.get('general.architecture')!r}"

@@ -95,7 +95,9 @@ class GgufTensors(Tensors):
         values = _values(self._file, source)
         role = name.split(".")[-2]
         if role in self._heads:
-            values = _unpermuted(values, self._heads[role], f"{self._file.path}: tensor {source!r}")
+            values = _undo_permutation(
+                values, self._heads[role], f"{self._file.path}: tensor {source!r}"
+            )
         return to_dtype(values, dtype, f"{self._file.path}: tensor {source!r}")
 
     def _source(self, name: str) -> str:
@@ -137,7 +139,7 @@ def _values(file: GgufFile, source: str) -> NDArray[Any]:
     return values
 
 
-def _unpermuted(values: NDArray[Any], heads: int, what: str) -> NDArray[Any]:
+def _undo_permutation(values: NDArray[Any], heads: int, what: str) -> NDArray[Any]:
     """Rows (heads·width, …) from pairs to halves, head by head."""
     if values.shape[0] % (2 * heads):
         raise CheckpointError(f"{what}: expected rows for {heads} heads, got {values.shape[0]}")

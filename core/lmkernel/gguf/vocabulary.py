@@ -72,7 +72,7 @@ def read_vocabulary(file: GgufFile) -> Vocabulary:
     for role in _ROLES:
         key = f"tokenizer.ggml.{role}_token_id"
         if (number := file.metadata.get(key)) is not None:
-            ids[role] = _checked_id(file, key, number, len(tokens))
+            ids[role] = _check_id(file, key, number, len(tokens))
     return Vocabulary(tuple(tokens), tuple(kinds), ids)
 
 
@@ -86,7 +86,7 @@ def field(file: GgufFile, name: str, kind: type, default: list[Any] | None = Non
     return value
 
 
-def _checked_id(file: GgufFile, key: str, number: Any, size: int) -> int:
+def _check_id(file: GgufFile, key: str, number: Any, size: int) -> int:
     if not (type(number) is int and 0 <= number < size):
         raise CheckpointError(f"{file.path}: {key}: expected an id below {size}, got {number!r}")
     return number

@@ -18,7 +18,6 @@ from lmkernel.results import Paint, Result, plain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lmkernel.plugins import Registry
     from lmkernel.progress import ProgressLike
 
 __all__ = ["BackendList", "backends", "selected_backend"]
@@ -53,9 +52,9 @@ class BackendList(Result):
 
     def rows(self) -> list[list[str]]:
         """Its table."""
-        return self.painted(plain)
+        return self.rows_in_colour(plain)
 
-    def painted(self, paint: Paint) -> list[list[str]]:
+    def rows_in_colour(self, paint: Paint) -> list[list[str]]:
         """A row for each backend; its state in colour."""
         header = ["", "BACKEND", "DEVICES", "DTYPES", "SHAPES", "INSTALLED"]
         return [header, *(_cells(row, paint) for row in self.backends)]
@@ -87,25 +86,21 @@ class BackendList(Result):
         return f"BackendList(installed: {', '.join(self.names)})"
 
 
-def backends(
-    *, probe: bool = False, progress: ProgressLike = True, registry: Registry | None = None
-) -> BackendList:
+def backends(*, probe: bool = False, progress: ProgressLike = True) -> BackendList:
     """List the backends and what each declares.
 
     Args:
         probe: load each installed backend and multiply two matrices with it.
         progress: hears which one is probed; True is standard error.
-        registry: plugins; by default all that is installed.
     """
-    found = registry or default_registry()
-    rows = [_row(spec) for spec in found.all(BackendSpec).values()]
+    rows = [_row(spec) for spec in default_registry().all(BackendSpec).values()]
     if probe:
         from lmkernel.listing.probe import probe as tried
 
         for row in rows:
             if row["installed"]:
                 as_progress(progress).say(f"probing {row['name']}")
-                row["probe"] = tried(row["name"], found)
+                row["probe"] = tried(row["name"])
     return BackendList(backends=tuple(rows))
 
 
@@ -119,7 +114,7 @@ def _row(spec: BackendSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "description": spec.description,
-        "installed": _installed(spec),
+        "installed": _is_installed(spec),
         "versions": _versions(spec),
         "install": spec.install,
         "devices": list(capabilities.devices),
@@ -134,7 +129,7 @@ def _row(spec: BackendSpec) -> dict[str, Any]:
     }
 
 
-def _installed(spec: BackendSpec) -> bool:
+def _is_installed(spec: BackendSpec) -> bool:
     from importlib.util import find_spec
 
     return all(find_spec(module) is not None for module in spec.requires)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lmkernel.plugins import Registry
 
 __all__ = ["ModelList", "models"]
 
@@ -58,20 +57,15 @@ class ModelList(Result):
         return f"ModelList({', '.join(row['name'] for row in self.models)})"
 
 
-def models(*, registry: Registry | None = None) -> ModelList:
-    """List the models that a source names or that were pulled.
-
-    Args:
-        registry: plugins; by default all that is installed.
-    """
+def models() -> ModelList:
+    """List the models that a source names or that were pulled."""
     from lmkernel.sources import known_models
     from lmkernel.sources.store import pulled_models
 
-    found = registry or default_registry()
-    known, there = known_models(found), pulled_models()
+    known, there = known_models(), pulled_models()
     named = [_row(name, *served, there.get(name)) for name, served in known.items()]
-    others = [_row(n, _source(n, found), "", f) for n, f in there.items() if n not in known]
-    prefixes = (spec.prefix for spec in found.all(SourceSpec).values())
+    others = [_row(n, _source(n), "", f) for n, f in there.items() if n not in known]
+    prefixes = (spec.prefix for spec in default_registry().all(SourceSpec).values())
     return ModelList(models=(*named, *others), prefixes=tuple(filter(None, prefixes)))
 
 
@@ -88,11 +82,11 @@ def _row(name: str, source: str, description: str, folder: Path | None) -> dict[
     }
 
 
-def _source(name: str, registry: Registry) -> str:
+def _source(name: str) -> str:
     """The source of a pulled model; its plugin may be gone by now."""
     from lmkernel.sources.resolve import serving
 
     try:
-        return serving(name, registry).name
+        return serving(name).name
     except UnknownNameError:
         return "unknown"

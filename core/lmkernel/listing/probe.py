@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from lmkernel.plugins import Registry
-
 __all__ = ["probe"]
 
 LEFT, RIGHT, PRODUCT = [[1, 2], [3, 4]], [[5, 6], [7, 8]], [[19, 22], [43, 50]]
 
 
-def probe(name: str, registry: Registry) -> str:
+def probe(name: str) -> str:
     """``"ok"``, or in one line why not; whatever the backend raises is the reason."""
     try:
-        got = _multiply(name, registry)
+        got = _multiply(name)
     except Exception as error:  # noqa: BLE001 - a backend's fault is the answer here
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return "ok" if got == PRODUCT else f"expected {LEFT} @ {RIGHT} = {PRODUCT}, got {got}"
 
 
-def _multiply(name: str, registry: Registry) -> object:
+def _multiply(name: str) -> object:
     from lmkernel.backend import load_backend
 
-    backend = load_backend(name, registry=registry)
+    backend = load_backend(name)
     ops = backend.ops
     with backend.scope():
         product = ops.matmul(ops.asarray(LEFT, "float32"), ops.asarray(RIGHT, "float32"))

@@ -1,4 +1,4 @@
-"""What a step of decoding is fed: host tokens and positions, checked and padded."""
+"""The input of a decoding step: host tokens and positions, checked and padded."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from lmkernel.config import ModelConfig
 
-__all__ = ["check_step", "padded"]
+__all__ = ["check_step", "pad_left"]
 
 
 def check_step(
     config: ModelConfig, batch: int, tokens: NDArray[np.int32], positions: NDArray[np.int32]
 ) -> None:
-    """Raise `InputError` unless a state of ``batch`` rows can be fed these, ``(batch, time)``."""
+    """Raise `InputError` unless these can be fed to a state of ``batch`` rows."""
     if tokens.ndim != 2 or tokens.shape != positions.shape or tokens.shape[0] != batch:  # noqa: PLR2004 - rows and columns
         raise InputError(
             f"expected tokens and positions of shape ({batch}, time), "
@@ -34,7 +34,7 @@ def check_step(
         )
 
 
-def padded(
+def pad_left(
     tokens: NDArray[np.int32], positions: NDArray[np.int32], length: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Both with padding on the left, ``(batch, length)``."""

@@ -1,4 +1,4 @@
-"""The output: from the last hidden vectors to logits, or to whatever the model predicts.
+"""The head: from the last hidden vectors to logits, or to whatever the model predicts.
 
 pool → norm(act(W·x + b)) → dropout → product → bound → activation, each but the product if
 configured.
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from lmkernel.components.parts import (
     activate,
+    apply_dropout,
     declare_linear,
     declare_norm,
-    dropped,
     normalize,
 )
 from lmkernel.interfaces import Init, ParamTree, project
@@ -65,8 +65,8 @@ def head(
         ops: the backend's operations.
         x: the last hidden vectors.
         params: as declared.
-        config: of the head.
-        weight: its own, or the embedding's.
+        config: the head's configuration.
+        weight: the head's own, or the embedding's where they are tied.
         positions: int32 ``(batch, time)``, -1 at padding.
         key: int32 ``(2,)`` for dropout, in training.
     """
@@ -75,7 +75,7 @@ def head(
     if (t := config.transform) is not None:
         x = activate(ops, project(ops, x, params["transform"]), t.activation)
         x = x if t.norm is None else normalize(ops, x, params["norm"], t.norm)
-    y = ops.linear(dropped(ops, x, config.dropout, key, _SITE), weight, params.get("bias"))
+    y = ops.linear(apply_dropout(ops, x, config.dropout, key, _SITE), weight, params.get("bias"))
     if config.softcap is not None:
         cap = ops.full((), config.softcap, ops.dtype(y))
         y = ops.tanh(y / cap) * cap
@@ -88,6 +88,7 @@ def first_of_each_row(ops: Ops, x: Array, positions: Array) -> Array:
     A row of nothing but padding gives its first.
     """
     batch, time, _ = x.shape
+    # `take` has the same indices for every row, so one position a row is a masked sum
     real = ops.astype(positions >= ops.full((), 0, "int32"), "int32")
     first = ops.reshape(ops.argmax(real, 1), (batch, 1, 1))
     chosen = first == ops.reshape(ops.arange(0, time, "int32"), (1, time, 1))

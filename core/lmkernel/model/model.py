@@ -12,9 +12,9 @@ from lmkernel.config import HeadConfig, ModelConfig, PrecisionPolicy
 from lmkernel.contract.trees import tree_map
 from lmkernel.errors import InputError
 from lmkernel.factory import ComponentFactory
-from lmkernel.model.feeding import check_step, padded
+from lmkernel.model.feeding import check_step, pad_left
 from lmkernel.model.head import declare_head, head
-from lmkernel.model.start import started
+from lmkernel.model.initialization import with_initialization
 from lmkernel.model.state import DecodingState, bucket
 from lmkernel.parameters import initial_values, pack, place
 
@@ -47,8 +47,8 @@ class Model:
 
     Args:
         backend: from `lmkernel.load_backend`.
-        config: what the model is.
-        policy: in which dtypes it works.
+        config: the model's configuration.
+        policy: the dtypes of parameters, computation and output; float32 by default.
 
     Raises:
         CapabilityError: a dtype that the backend does not declare.
@@ -78,17 +78,17 @@ class Model:
     # parameters
 
     def declare(self) -> ParamTree:
-        """The declared parameters, nested by part."""
-        parts = {
+        """The declared parameters, nested by component."""
+        components = {
             "embedding": self.embedding,
             "target_embedding": self.target_embedding,
             "encoder": self.encoder,
             "decoder": self.decoder,
         }
-        tree = {name: part.declare() for name, part in parts.items() if part is not None}
+        tree = {name: part.declare() for name, part in components.items() if part is not None}
         if self.config.head is not None:
             tree["head"] = declare_head(self.config.head)
-        return started(tree, self.config)
+        return with_initialization(tree, self.config)
 
     def initial(self, seed: int) -> dict[str, NDArray[np.float32]]:
         """Initial host values by dotted name, the same bits on every backend."""
@@ -117,14 +117,14 @@ class Model:
         target_positions: Array | None = None,
         key: Array | None = None,
     ) -> Array:
-        """The output for every position; pure, to be called inside the backend's scope.
+        """The output for every position: a pure function, called inside the backend's scope.
 
         Args:
             params: from `place` or `pack`.
             inputs: int32 ``(batch, time)``, or vectors ``(batch, time, width)``.
             positions: int32 ``(batch, time)``, -1 for padding; by default 0, 1, 2, …
             segments: int32 ``(batch, time)``.
-            target: what an encoder-decoder's decoder is fed.
+            target: the decoder's input, for an encoder-decoder.
             target_positions: as ``positions``, of the target.
             key: int32 ``(2,)`` for dropout, in training.
 
@@ -152,7 +152,7 @@ class Model:
         segments: Array | None = None,
         key: Array | None = None,
     ) -> Embedded:
-        """The vectors of inputs, which are as in `forward`."""
+        """The embedded inputs; arguments as for `forward`."""
         if positions is None:
             positions = self._default_positions(inputs)
         return self.embedding(params["embedding"], inputs, positions, segments=segments, key=key)
@@ -165,7 +165,7 @@ class Model:
         *,
         key: Array | None = None,
     ) -> Embedded:
-        """The vectors of what a decoder is fed, by its own embedding where there is one."""
+        """The embedded input of the decoder, by its own embedding where it has one."""
         if self.target_embedding is None:
             return self.embed(params, target, positions, key=key)
         if positions is None:
@@ -175,7 +175,7 @@ class Model:
     def output(
         self, params: Tree, hidden: Array, positions: Array, *, key: Array | None = None
     ) -> Array:
-        """What the head makes of hidden vectors ``(batch, time, width)``, in ``policy.output``."""
+        """The head's output for hidden vectors ``(batch, time, width)``, in ``policy.output``."""
         ops, config = self.backend.ops, self.config.head
         if config is not None:
             weight = self._head_weight(params, config)
@@ -197,7 +197,7 @@ class Model:
     # a few positions at a time
 
     def encode(self, params: Tree, inputs: Array, positions: Array | None = None) -> Memory:
-        """What the encoder makes of a source, to be handed to `begin`."""
+        """The encoder's output for a source, to be handed to `begin`."""
         if self.encoder is None:
             raise InputError("expected a model with an encoder, got one without")
         return self.encoder(params["encoder"], self.embed(params, inputs, positions))
@@ -205,11 +205,23 @@ class Model:
     def begin(
         self, params: Tree, batch: int, capacity: int, *, memory: Memory | None = None
     ) -> DecodingState:
-        """The state before the first token, with room for at least ``capacity`` positions a row."""
+        """The state before the first token: an empty KV cache of at least ``capacity`` slots a row.
+
+        Args:
+            params: from `pack` or `place`.
+            batch: the number of rows.
+            capacity: positions a row; `step` grows the cache when they are used up.
+            memory: from `encode`, for an encoder-decoder; what depends on it alone, such as
+                the keys and values of cross-attention, is computed once, here.
+
+        Raises:
+            InputError: the model has no decoder, or its head pools.
+        """
         if self.decoder is None:
             raise InputError("expected a model with a decoder, got one without")
         if self.config.head is not None and self.config.head.pooling != "none":
             raise InputError("expected a head for each position, got one that pools")
+        # a compiled backend compiles anew for each capacity, so conversations share a few of them
         capacity = bucket(capacity, self.backend.capabilities.shape_step)
         with self.backend.scope(), self.backend.inference():
             tree = self.decoder.start(
@@ -218,7 +230,9 @@ class Model:
         return DecodingState(tree, batch=batch, used=0, capacity=capacity)
 
     def slots(self, time: int) -> int:
-        """How many slots a step of ``time`` positions takes: compiled shapes are few, so padded."""
+        """How many slots of the KV cache a step of ``time`` positions takes, padding included."""
+        # one token is by far the commonest step and has a shape of its own; padding it to 16 would
+        # use up 16 slots for each token
         if time == 1 or not self.backend.capabilities.compiled:
             return time
         return bucket(time, _PROMPT_STEP)
@@ -227,6 +241,7 @@ class Model:
         """A copy of a state, so that both can go on."""
         ops = self.backend.ops
         with self.backend.scope(), self.backend.inference():
+            # `concat` of one array may return it as it is; a sum is always new memory
             tree = tree_map(
                 lambda x: ops.concat([x], 0) + ops.full((), 0, ops.dtype(x)), state.peek()
             )
@@ -239,26 +254,37 @@ class Model:
         positions: NDArray[np.int32],
         state: DecodingState,
     ) -> tuple[NDArray[Any], DecodingState]:
-        """Feed the next tokens; returns the last position's output and the new state.
+        """Feed the next tokens; returns the logits of the last position and the new state.
 
         Args:
             params: from `pack` or `place`.
             tokens: host ``(batch, time)``; rows are padded on the left.
             positions: host ``(batch, time)``; -1 is padding.
-            state: consumed.
+            state: from `begin`, `fork` or the last step; consumed.
 
         Returns:
             Host array ``(batch, size)``, and the state after the last token.
+
+        Raises:
+            InputError: shapes that do not fit the state, tokens outside the vocabulary, or
+                positions beyond the context.
+            CacheError: a state that was consumed already.
         """
         check_step(self.config, state.batch, tokens, positions)
         ops, step = self.backend.ops, self.backend.capabilities.shape_step
-        tokens, positions = padded(tokens, positions, self.slots(tokens.shape[1]))
+        # padding goes to the left, so that the newest token of every row is in the last column:
+        # then one output per row is enough, and it is always the same slice
+        tokens, positions = pad_left(tokens, positions, self.slots(tokens.shape[1]))
         end = state.used + tokens.shape[1]
         if end > state.capacity:
             state = self.grow(state, bucket(end, step))
+        # attention looks at the first `extent` slots. It is static, hence compiled into the step:
+        # exact for an eager backend, and in doubling steps where each value would be compiled
         extent = min(bucket(end, step), state.capacity)
         with self.backend.scope(), self.backend.inference():
             arrays = (ops.asarray(x, "int32") for x in (tokens, positions))
+            # `start` is an array, not a number, so that it does not become part of the compiled
+            # step
             start = ops.asarray(state.used, "int32")
             output, tree = self._compiled_step(params, *arrays, state.consume(), start, extent)
             host = ops.to_numpy(output)
@@ -279,5 +305,6 @@ class Model:
             raise InputError("expected a model with a decoder, got one without")
         embedded = self.embed_target(params, tokens, positions)
         hidden, tree = self.decoder.step(params["decoder"], embedded, tree, start, extent=extent)
+        # the head is the largest product of a small model; a prompt needs it for one position
         last = self.output(params, hidden[:, -1:], positions[:, -1:])
         return self.backend.ops.reshape(last, (last.shape[0], last.shape[-1])), tree

@@ -14,16 +14,16 @@ __all__ = ["DecodingState", "bucket"]
 
 @final
 class DecodingState:
-    """What was decoded so far, on the device.
+    """What was decoded so far, on the device: for a transformer, its KV cache.
 
     A backend may reuse its memory for the next state, so a state serves once: using it again
     raises `CacheError`. `lmkernel.model.Model.fork` copies one.
 
     Args:
         tree: the decoder's own state.
-        batch: rows.
-        used: slots written.
-        capacity: slots there are.
+        batch: the number of rows.
+        used: slots written so far.
+        capacity: slots in all.
     """
 
     def __init__(self, tree: Tree, *, batch: int, used: int, capacity: int) -> None:

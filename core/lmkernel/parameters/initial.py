@@ -35,11 +35,11 @@ def _value(param: Param, seed: int, name: str) -> NDArray[np.float32]:
     if init.kind == "normal":
         draws = normals(seed, purpose, count) * init.scale
     else:
-        draws = (uniforms(seed, purpose, count) * 2 - 1) * _bound(param)
+        draws = (uniforms(seed, purpose, count) * 2 - 1) * _limit(param)
     return draws.astype(np.float32).reshape(param.shape)
 
 
-def _bound(param: Param) -> float:
+def _limit(param: Param) -> float:
     if param.init.kind == "uniform":
         return param.init.scale
     out, into = param.shape

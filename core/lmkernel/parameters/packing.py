@@ -1,4 +1,4 @@
-"""From host arrays to a backend's: as they are declared, or fused and packed for inference.
+"""Host arrays become the backend's: as they are declared, or fused and packed for inference.
 
 Constraint: a weight is copied once at most. Siblings that are fused and lie next to each other in
 one memory map become one view of it, and the map's pages are given back when they have been packed,
@@ -38,24 +38,28 @@ def place(ops: Ops, declared: ParamTree, values: Mapping[str, Host], dtype: DTyp
 
 def pack(ops: Ops, declared: ParamTree, values: Mapping[str, Host], dtype: DType) -> Tree:
     """Native arrays for inference: siblings with one ``fuse`` word joined, products packed."""
-    return _packed(ops, declared, nest(declared, values), dtype)
+    return _pack_tree(ops, declared, nest(declared, values), dtype)
 
 
-def _packed(ops: Ops, declared: ParamTree, values: Tree, dtype: DType) -> Tree:
+def _pack_tree(ops: Ops, declared: ParamTree, values: Tree, dtype: DType) -> Tree:
     if isinstance(declared, list):
         pairs = zip(declared, values, strict=True)
-        return [_packed(ops, child, value, dtype) for child, value in pairs]
+        return [_pack_tree(ops, child, value, dtype) for child, value in pairs]
     if isinstance(declared, Param):
+        # packing copies a weight anyway, into the layout that the backend multiplies fastest, so a
+        # copy now would be the second; everything else may share memory with the file unless copied
         native = ops.asarray(values, dtype, copy=not declared.linear)
         packed = ops.pack_linear(native) if declared.linear else native
+        # parameter by parameter: released all at the end, the file and the copies would be in
+        # memory together
         _release(values)
         return packed
     tree = {}
     for word, names in _groups(declared).items():
         like, parts = declared[names[0]], [values[name] for name in names]
-        if len(names) > 1:
+        if len(names) > 1:  # one large product is faster than several small ones
             parts = [{leaf: fuse_rows([part[leaf] for part in parts]) for leaf in like}]
-        tree[word] = _packed(ops, like, parts[0], dtype)
+        tree[word] = _pack_tree(ops, like, parts[0], dtype)
     return tree
 
 
@@ -74,12 +78,15 @@ def fuse_rows(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     first = parts[0]
     if not all(_follows(a, b) for a, b in pairwise(parts)):
         return np.concatenate(parts)
+    # checkpoints are written with siblings next to each other, so the joined weight is already
+    # there
     rows = sum(part.shape[0] for part in parts)
     return np.lib.stride_tricks.as_strided(first, (rows, *first.shape[1:]))
 
 
 def _follows(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Whether ``b`` begins where ``a`` ends, in one memory map."""
+    # next to each other by chance, in two allocations, is not enough: a view must not outlive one
     alike = a.dtype == b.dtype and a.flags.c_contiguous and b.flags.c_contiguous
     owner = _owner(a)
     same = owner is not None and owner is _owner(b)
@@ -87,11 +94,12 @@ def _follows(a: NDArray[Any], b: NDArray[Any]) -> bool:
 
 
 def _release(x: NDArray[Any]) -> None:
-    """Give the pages of a memory map back: what still uses them gets them again from the file."""
+    """Give the pages of a memory map back; whoever still reads them gets them from the file anew."""
     owner = _owner(x)
     if not (isinstance(owner, mmap.mmap) and x.flags.c_contiguous and hasattr(owner, "madvise")):
         return
     begin = x.ctypes.data - np.frombuffer(owner, np.uint8, 1).ctypes.data
+    # whole pages only: the first and last may also hold the end of a neighbour not packed yet
     first = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
     length = (begin + x.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
     if length > 0:

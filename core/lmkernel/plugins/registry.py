@@ -10,8 +10,10 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, Self, TypeVar, final
 
 import pluggy
 
@@ -87,6 +89,15 @@ class Registry:
                 self._manager.unregister(name=name)
             self._report(name, PluginError(f"plugin {name!r} is malformed: {error}"))
         self._tables.clear()
+
+    @contextmanager
+    def use(self) -> Iterator[Self]:
+        """Have this registry in use inside the block, in this thread or task."""
+        token = _IN_USE.set(self)
+        try:
+            yield self
+        finally:
+            _IN_USE.reset(token)
 
     @property
     def problems(self) -> list[tuple[str, LmkernelError]]:
@@ -183,7 +194,15 @@ def _entry_points(report: Any) -> Iterator[tuple[str, object]]:
             report(point.name, PluginError(text))
 
 
-@functools.cache
+_IN_USE: ContextVar[Registry | None] = ContextVar("lmkernel_registry", default=None)
+
+
 def default_registry() -> Registry:
-    """The registry of what is installed, made once for the process."""
+    """The registry in use: that of what is installed, unless another one is (`Registry.use`)."""
+    return _IN_USE.get() or _installed_registry()
+
+
+@functools.cache
+def _installed_registry() -> Registry:
+    """Made once for the process."""
     return Registry()

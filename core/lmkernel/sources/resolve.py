@@ -51,7 +51,8 @@ def find_model(
     there = pulled_models().get(name)
     if there:
         return there
-    spec = _serving_or_path(name, registry or default_registry())
+    with (registry or default_registry()).use():
+        spec = _serving_or_path(name)
     if not pull:
         raise PullError(f"model {name!r} is not on this machine; run: lmkernel pull {name}")
     return _obtain(spec, name, progress=progress or Progress())
@@ -77,7 +78,8 @@ def pull(
         PullError: it could not be fetched; nothing has changed.
     """
     reporter = progress or Progress()
-    spec = serving(name, registry or default_registry())
+    with (registry or default_registry()).use():
+        spec = serving(name)
     there = pulled_models().get(name)
     if there and not force:
         reporter.say(f"{name} is there already; --force pulls it anew")
@@ -94,9 +96,9 @@ def known_models(registry: Registry | None = None) -> dict[str, tuple[str, str]]
     return known
 
 
-def serving(name: str, registry: Registry) -> SourceSpec:
+def serving(name: str) -> SourceSpec:
     """The source that serves a name: by the name itself, else by its prefix."""
-    specs = list(registry.all(SourceSpec).values())
+    specs = list(default_registry().all(SourceSpec).values())
     for spec in specs:
         if name in spec.models:
             return spec
@@ -104,13 +106,13 @@ def serving(name: str, registry: Registry) -> SourceSpec:
         if spec.prefix and name.startswith(spec.prefix):
             return spec
     patterns = [f"{spec.prefix}NAME" for spec in specs if spec.prefix]
-    raise UnknownNameError("model", name, [*known_models(registry), *patterns])
+    raise UnknownNameError("model", name, [*known_models(), *patterns])
 
 
-def _serving_or_path(name: str, registry: Registry) -> SourceSpec:
+def _serving_or_path(name: str) -> SourceSpec:
     """The source of a name; what looks like a path, and is none, is said to be missing."""
     try:
-        return serving(name, registry)
+        return serving(name)
     except UnknownNameError:
         if any(separator in name for separator in ("/", "\\")) or name.endswith(".gguf"):
             raise InputError(f"no such folder or file: {name}") from None

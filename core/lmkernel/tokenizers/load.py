@@ -10,7 +10,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.checkpoints.documents import read_object
+from lmkernel.checkpoints.json_files import read_object
 from lmkernel.errors import CheckpointError, InputError, MissingDependencyError
 from lmkernel.tokenizers.tokenizer import SPECIAL_ROLES, Tokenizer
 
@@ -71,7 +71,7 @@ def _backend(path: Path) -> tokenizers.Tokenizer:
 def _templates(folder: Path, configured: Any) -> dict[str, str]:
     """Chat templates by name; a file of its own goes before the configuration."""
     where = f"{folder / 'tokenizer_config.json'}: chat_template"
-    found = _named(configured, where) if isinstance(configured, list) else {}
+    found = _templates_by_name(configured, where) if isinstance(configured, list) else {}
     if isinstance(configured, str):
         found["default"] = configured
     files = {"default": folder / "chat_template.jinja"}
@@ -79,7 +79,7 @@ def _templates(folder: Path, configured: Any) -> dict[str, str]:
     return found | {name: _text(path) for name, path in files.items() if path.is_file()}
 
 
-def _named(configured: list[Any], where: str) -> dict[str, str]:
+def _templates_by_name(configured: list[Any], where: str) -> dict[str, str]:
     try:
         return {str(item["name"]): str(item["template"]) for item in configured}
     except (TypeError, KeyError) as error:

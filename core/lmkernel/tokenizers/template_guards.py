@@ -59,13 +59,13 @@ class _Guards(NodeTransformer):
     """Rewrites loops, macros and joins, and looks at constants."""
 
     def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 - the visitor's naming
-        return self._counted(node)
+        return self._count_steps(node)
 
     def visit_Macro(self, node: nodes.Macro) -> nodes.Macro:  # noqa: N802 - the same
-        return self._counted(node)
+        return self._count_steps(node)
 
     def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.CallBlock:  # noqa: N802 - the same
-        return self._counted(node)
+        return self._count_steps(node)
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Call:  # noqa: N802 - the same
         self.generic_visit(node)
@@ -76,7 +76,7 @@ class _Guards(NodeTransformer):
             raise TemplateError(f"the chat template holds the number {str(node.value)[:20]}")
         return node
 
-    def _counted(self, node: _Loop) -> _Loop:
+    def _count_steps(self, node: _Loop) -> _Loop:
         self.generic_visit(node)
         step = nodes.ExprStmt(_call("lmkernel_step", [], node.lineno), lineno=node.lineno)
         node.body.insert(0, step)

@@ -207,7 +207,7 @@ class Tokenizer:
 
     def save(self, directory: Path) -> None:
         """Write ``tokenizer.json``, ``tokenizer_config.json`` and ``special_tokens_map.json``."""
-        from lmkernel.checkpoints.documents import write_object
+        from lmkernel.checkpoints.json_files import write_object
 
         self._backend.save(str(directory / "tokenizer.json"))
         write_object(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import InputError
-from lmkernel.plugins.registry import default_registry
 from lmkernel.progress import as_progress
 from lmkernel.training.outcome import Evaluation, TrainingRun
 from lmkernel.training.run.folder import has_run, open_run
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Unpack
 
-    from lmkernel.plugins.registry import Registry
     from lmkernel.progress import ProgressLike
     from lmkernel.training.run.folder import RunFolder
     from lmkernel.training.run.keywords import RunKeywords
@@ -42,7 +40,6 @@ def pretrain(
     config: str | os.PathLike[str] | None = None,
     settings: Overrides = (),
     progress: ProgressLike = True,
-    registry: Registry | None = None,
     **short: Unpack[RunKeywords],
 ) -> TrainingRun:
     """Train a new model, or go on pre-training one, on unlabelled text.
@@ -56,7 +53,6 @@ def pretrain(
         config: a file of settings in TOML.
         settings: any of them by dotted key, such as ``{"optimizer.kind": "muon"}``.
         progress: True reports on standard error, False not at all; or a function to be called.
-        registry: plugins; by default all that is installed.
         short: the usual settings by their short names; see `RunKeywords`.
 
     Raises:
@@ -64,9 +60,8 @@ def pretrain(
     """
     given = {**short, "data": data, "model": start, "positions": short.get("context")}
     given.pop("context", None)
-    found = registry or default_registry()
-    asked = settings_of(given, defaults=PRETRAIN, registry=found, file=config, overrides=settings)
-    return _train(asked, found, progress, out=out, verb="pretrain")
+    asked = settings_of(given, defaults=PRETRAIN, file=config, overrides=settings)
+    return _train(asked, progress, out=out, verb="pretrain")
 
 
 def finetune(
@@ -77,7 +72,6 @@ def finetune(
     config: str | os.PathLike[str] | None = None,
     settings: Overrides = (),
     progress: ProgressLike = True,
-    registry: Registry | None = None,
     **short: Unpack[RunKeywords],
 ) -> TrainingRun:
     """Go on training a model on instructions, labels or text, whole or through adapters.
@@ -89,26 +83,24 @@ def finetune(
         config: a file of settings in TOML.
         settings: any of them by dotted key, such as ``{"training.clip": 0.5}``.
         progress: True reports on standard error, False not at all; or a function to be called.
-        registry: plugins; by default all that is installed.
         short: the usual settings by their short names; see `RunKeywords`. ``lora=8`` trains
             adapters of rank 8, ``merge=True`` writes the model with them merged into it.
 
     Raises:
         LmkernelError: whatever is wrong with settings, model or data, by its name.
     """
-    found = registry or default_registry()
     given = {**short, "model": model, "data": data}
-    asked = _finetune_settings(given, found, file=config, overrides=settings)
-    return _train(asked, found, progress, out=out, verb="finetune")
+    asked = _finetune_settings(given, file=config, overrides=settings)
+    return _train(asked, progress, out=out, verb="finetune")
 
 
-def _finetune_settings(given: Mapping[str, Any], registry: Registry, **more: Any) -> RunSettings:
+def _finetune_settings(given: Mapping[str, Any], **more: Any) -> RunSettings:
     """The settings of `finetune`: adapters have a higher learning rate, unless one is given."""
-    asked = settings_of(given, defaults=FINETUNE, registry=registry, **more)
+    asked = settings_of(given, defaults=FINETUNE, **more)
     if asked.lora is not None:
         schedule = {**FINETUNE["schedule"], "rate": ADAPTER_RATE}
         defaults = {**FINETUNE, "schedule": schedule}
-        asked = settings_of(given, defaults=defaults, registry=registry, **more)
+        asked = settings_of(given, defaults=defaults, **more)
     if not asked.model.start:
         raise InputError("expected a model to start from, as an argument or as model.start")
     return asked
@@ -119,7 +111,6 @@ def resume(
     *,
     settings: Overrides = (),
     progress: ProgressLike = True,
-    registry: Registry | None = None,
     **short: Unpack[RunKeywords],
 ) -> TrainingRun:
     """Go on with the run in a folder, to the same bits as if it had never stopped.
@@ -128,15 +119,13 @@ def resume(
         folder: of the run.
         settings: settings by dotted key in place of the run's own.
         progress: as for `pretrain`.
-        registry: plugins; by default all that is installed.
         short: settings by short name in place of the run's own, such as ``steps=400``.
 
     Raises:
         RunError: there is no run, another process holds it, or its data have changed.
     """
-    found = registry or default_registry()
-    asked = settings_of(short, defaults={}, registry=found, overrides=settings, resume=folder)
-    return _train(asked, found, progress, out=folder, verb="pretrain", resume=True)
+    asked = settings_of(short, defaults={}, overrides=settings, resume=folder)
+    return _train(asked, progress, out=folder, verb="pretrain", resume=True)
 
 
 def evaluate(
@@ -146,7 +135,6 @@ def evaluate(
     config: str | os.PathLike[str] | None = None,
     settings: Overrides = (),
     progress: ProgressLike = True,
-    registry: Registry | None = None,
     **short: Unpack[RunKeywords],
 ) -> Evaluation:
     """Loss, perplexity, bits per byte, accuracy and F1 of a model on all of some data.
@@ -157,26 +145,23 @@ def evaluate(
         config: a file of settings in TOML.
         settings: any of them by dotted key.
         progress: as for `pretrain`.
-        registry: plugins; by default all that is installed.
         short: the usual settings by their short names; see `RunKeywords`.
 
     Raises:
         LmkernelError: whatever is wrong with settings, model or data, by its name.
     """
-    found = registry or default_registry()
     given = {**short, "model": model, "data": data}
-    asked = settings_of(given, defaults=EVALUATE, registry=found, file=config, overrides=settings)
+    asked = settings_of(given, defaults=EVALUATE, file=config, overrides=settings)
     if not asked.model.start:
         raise InputError("expected a model to evaluate, as an argument or as model.start")
     if not (data or config):
         raise InputError("expected data to evaluate on, as --data or in a file of settings")
-    values = evaluate_session(asked, found, as_progress(progress))
+    values = evaluate_session(asked, as_progress(progress))
     return Evaluation(model=asked.model.start, data=asked.data.train, metrics=values)
 
 
 def _train(
     settings: RunSettings,
-    registry: Registry,
     progress: ProgressLike,
     *,
     out: str | os.PathLike[str] | None,
@@ -187,7 +172,7 @@ def _train(
     path = Path(out or f"runs/{verb}-{time.strftime('%Y%m%d-%H%M%S')}")
     shown = as_progress(progress)
     with _held_folder(path, resume=resume) as folder:
-        session = prepare_session(settings, registry, shown)
+        session = prepare_session(settings, shown)
         outcome = run_session(session, folder, shown)
     return TrainingRun(folder=path, settings=settings, outcome=outcome)
 

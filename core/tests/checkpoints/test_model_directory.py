@@ -74,7 +74,7 @@ def test_empty_directory_is_taken_and_overwrite_replaces(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
-def interrupted() -> Iterator[tuple[str, np.ndarray]]:
+def tensors_then_interrupt() -> Iterator[tuple[str, np.ndarray]]:
     yield from tensors(2)
     raise KeyboardInterrupt
 
@@ -85,7 +85,9 @@ def test_interrupt_leaves_what_was_there(tmp_path: Path, *, there: bool) -> None
         write_directory(tmp_path / "m", config=CONFIG, tensors=tensors(1))
     before = content(tmp_path / "m") if there else {}
     with pytest.raises(KeyboardInterrupt):
-        write_directory(tmp_path / "m", config=CONFIG, tensors=interrupted(), overwrite=True)
+        write_directory(
+            tmp_path / "m", config=CONFIG, tensors=tensors_then_interrupt(), overwrite=True
+        )
     assert [path.name for path in tmp_path.iterdir()] == (["m"] if there else [])
     assert (content(tmp_path / "m") if there else {}) == before
 

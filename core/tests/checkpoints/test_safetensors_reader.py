@@ -27,7 +27,7 @@ def raw(header: object, data: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + data
 
 
-def written(path: Path, header: object, data: bytes) -> Path:
+def write_file(path: Path, header: object, data: bytes) -> Path:
     path.write_bytes(raw(header, data))
     return path
 
@@ -36,7 +36,7 @@ def written(path: Path, header: object, data: bytes) -> Path:
 def pair(tmp_path: Path) -> Path:
     """Two float32 neighbours, b before a."""
     header = {"b": entry("F32", [2], 0, 8), "a": entry("F32", [1, 2], 8, 16)}
-    return written(tmp_path / "x.safetensors", header, np.arange(4, dtype=np.float32).tobytes())
+    return write_file(tmp_path / "x.safetensors", header, np.arange(4, dtype=np.float32).tobytes())
 
 
 def test_tensors_have_shape_dtype_values_and_file_order(pair: Path) -> None:
@@ -67,7 +67,7 @@ def test_other_dtype_is_converted(pair: Path) -> None:
 def test_bfloat16_widens_to_float32(tmp_path: Path) -> None:
     values = np.array([1.5, -2.25, 3e30], np.float32)
     data = narrow(values).tobytes()
-    file = SafetensorsFile(written(tmp_path / "x", {"a": entry("BF16", [3], 0, 6)}, data))
+    file = SafetensorsFile(write_file(tmp_path / "x", {"a": entry("BF16", [3], 0, 6)}, data))
     assert file.dtype("a") == "bfloat16"
     np.testing.assert_array_equal(file.read("a")[:2], [1.5, -2.25])
     np.testing.assert_allclose(file.read("a"), values, rtol=2**-8)
@@ -76,7 +76,7 @@ def test_bfloat16_widens_to_float32(tmp_path: Path) -> None:
 def test_neighbour_of_odd_size_leaves_values_aligned_and_right(tmp_path: Path) -> None:
     header = {"a": entry("U8", [3], 0, 3), "b": entry("F64", [1], 3, 11)}
     data = b"\1\2\3" + np.array([1.25]).tobytes()
-    values = SafetensorsFile(written(tmp_path / "x", header, data)).read("b")
+    values = SafetensorsFile(write_file(tmp_path / "x", header, data)).read("b")
     assert values.flags.aligned
     assert values[0] == 1.25
 

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 WHOLE = {"dtype": "float32", "shard_bytes": 10**9}
 
 
-def numbered(*names: str) -> list[tuple[str, np.ndarray]]:
+def numbered_tensors(*names: str) -> list[tuple[str, np.ndarray]]:
     return [(name, np.full((2, 3), i, np.float32)) for i, name in enumerate(names)]
 
 
 def test_order_given_is_the_order_in_the_file(tmp_path: Path) -> None:
     names = ("z.q", "z.k", "a.v", "m")
-    write_safetensors(tmp_path, numbered(*names), **WHOLE)
+    write_safetensors(tmp_path, numbered_tensors(*names), **WHOLE)
     file = SafetensorsFile(tmp_path / "model.safetensors")
     assert file.names() == names
     q, k = file.read("z.q"), file.read("z.k")
@@ -37,7 +37,7 @@ def test_order_given_is_the_order_in_the_file(tmp_path: Path) -> None:
 
 
 def test_data_starts_at_a_multiple_of_64(tmp_path: Path) -> None:
-    write_safetensors(tmp_path, numbered("a"), **WHOLE)
+    write_safetensors(tmp_path, numbered_tensors("a"), **WHOLE)
     header = int.from_bytes((tmp_path / "model.safetensors").read_bytes()[:8], "little")
     assert (8 + header) % 64 == 0
     assert SafetensorsFile(tmp_path / "model.safetensors").read("a").ctypes.data % 64 == 0
@@ -81,7 +81,7 @@ def test_large_tensor_is_written_in_blocks(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_shards_hold_their_share_and_an_index(tmp_path: Path) -> None:
-    write_safetensors(tmp_path, numbered("d", "c", "b"), dtype="float32", shard_bytes=50)
+    write_safetensors(tmp_path, numbered_tensors("d", "c", "b"), dtype="float32", shard_bytes=50)
     files = sorted(path.name for path in tmp_path.iterdir())
     assert files == [
         "model-00001-of-00002.safetensors",
@@ -95,13 +95,13 @@ def test_shards_hold_their_share_and_an_index(tmp_path: Path) -> None:
 
 
 def test_tensor_larger_than_a_shard_has_one_to_itself(tmp_path: Path) -> None:
-    write_safetensors(tmp_path, numbered("a", "b"), dtype="float32", shard_bytes=1)
+    write_safetensors(tmp_path, numbered_tensors("a", "b"), dtype="float32", shard_bytes=1)
     assert set(load_file(tmp_path / "model-00002-of-00002.safetensors")) == {"b"}
 
 
 def test_header_that_outgrows_its_room_begins_a_shard(tmp_path: Path) -> None:
     names = [f"{i:0>40000}" for i in range(4)]
-    write_safetensors(tmp_path, numbered(*names), **WHOLE)
+    write_safetensors(tmp_path, numbered_tensors(*names), **WHOLE)
     assert SafetensorsShards(tmp_path / "model.safetensors.index.json").names() == tuple(names)
 
 

@@ -60,14 +60,18 @@ def _default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LMKERNEL_BACKEND", raising=False)
 
 
-def listed(capsys: pytest.CaptureFixture[str], *specs: BackendSpec, code: int = 0, **flags: bool):  # noqa: ANN201 - parsed JSON
+def list_backends(
+    capsys: pytest.CaptureFixture[str], *specs: BackendSpec, code: int = 0, **flags: bool
+) -> Any:
     arguments = [f"--{flag}" for flag, given in flags.items() if given]
     assert main(["backends", "--json", *arguments], registry=registry(*specs)) == code
     return {row["name"]: row for row in json.loads(capsys.readouterr().out)}
 
 
 def test_json_holds_what_is_declared(capsys: pytest.CaptureFixture[str]) -> None:
-    row = listed(capsys, spec("new", description="a new one", install="pip install new"))["new"]
+    row = list_backends(capsys, spec("new", description="a new one", install="pip install new"))[
+        "new"
+    ]
     assert row == {
         "name": "new",
         "description": "a new one",
@@ -87,35 +91,37 @@ def test_json_holds_what_is_declared(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_versions_are_those_installed(capsys: pytest.CaptureFixture[str]) -> None:
-    row = listed(capsys, spec("new", distributions=("pluggy", "no-such-distribution")))["new"]
+    row = list_backends(capsys, spec("new", distributions=("pluggy", "no-such-distribution")))[
+        "new"
+    ]
     assert row["versions"] == {"pluggy": importlib.metadata.version("pluggy")}
 
 
 def test_default_is_selected_unless_another_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = listed(capsys, spec("new"))
+    rows = list_backends(capsys, spec("new"))
     assert [name for name, row in rows.items() if row["selected"]] == ["numpy"]
     monkeypatch.setenv("LMKERNEL_BACKEND", "new")
-    rows = listed(capsys, spec("new"))
+    rows = list_backends(capsys, spec("new"))
     assert [name for name, row in rows.items() if row["selected"]] == ["new"]
     assert [name for name, row in rows.items() if row["default"]] == ["numpy"]
 
 
 def test_listing_loads_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "probe" not in listed(capsys, spec("broken"))["broken"]
+    assert "probe" not in list_backends(capsys, spec("broken"))["broken"]
 
 
 def test_probe_says_what_works_and_why_not(capsys: pytest.CaptureFixture[str]) -> None:
     absent = spec("absent", requires=("no_such_module",))
-    rows = listed(capsys, spec("broken"), absent, code=1, probe=True)
+    rows = list_backends(capsys, spec("broken"), absent, code=1, probe=True)
     assert rows["numpy"]["probe"] == "ok"
     assert rows["broken"]["probe"] == "OSError: no driver for cpu"
     assert "probe" not in rows["absent"]
 
 
 def test_probe_of_what_works_is_a_success(capsys: pytest.CaptureFixture[str]) -> None:
-    assert listed(capsys, probe=True)["numpy"]["probe"] == "ok"
+    assert list_backends(capsys, probe=True)["numpy"]["probe"] == "ok"
 
 
 def test_text_shows_versions_or_the_install_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ def run(*arguments: str, given: bytes | None = None) -> subprocess.CompletedProc
     )
 
 
-def said(done: subprocess.CompletedProcess[bytes]) -> str:
+def error_line(done: subprocess.CompletedProcess[bytes]) -> str:
     """The one line of an error."""
     assert done.returncode == 1, done
     text = done.stderr.decode()
@@ -88,7 +88,7 @@ def test_chat_answers_one_question(folder: Path) -> None:
 
 def test_model_without_template_points_to_generate(tmp_path: Path) -> None:
     write_small(tmp_path / "m", Model(load_backend(), small_config()), letters(template=None))
-    assert "no chat template; use generate" in said(
+    assert "no chat template; use generate" in error_line(
         run("chat", "--model", str(tmp_path / "m"), "x")
     )
     assert folder
@@ -97,7 +97,7 @@ def test_model_without_template_points_to_generate(tmp_path: Path) -> None:
 def test_template_that_misbehaves_is_one_line(tmp_path: Path) -> None:
     bad = "{{ messages.__class__.__mro__ }}"
     write_small(tmp_path / "m", Model(load_backend(), small_config()), letters(bad))
-    assert "template" in said(run("chat", "--model", str(tmp_path / "m"), "x"))
+    assert "template" in error_line(run("chat", "--model", str(tmp_path / "m"), "x"))
 
 
 @pytest.mark.parametrize(
@@ -116,16 +116,16 @@ def test_template_that_misbehaves_is_one_line(tmp_path: Path) -> None:
 def test_bad_input_is_one_line(
     folder: Path, arguments: list[str], given: bytes | None, message: str
 ) -> None:
-    assert message in said(run("generate", str(folder), *arguments, given=given))
+    assert message in error_line(run("generate", str(folder), *arguments, given=given))
 
 
 def test_argument_in_another_encoding_is_refused(folder: Path) -> None:
     bad = os.fsdecode(b"caf\xe9")
-    assert "UTF-8" in said(run("generate", str(folder), bad))
+    assert "UTF-8" in error_line(run("generate", str(folder), bad))
 
 
 def test_missing_path_is_said_to_be_missing() -> None:
-    assert "no such folder or file: ./nowhere" in said(run("generate", "./nowhere", "x"))
+    assert "no such folder or file: ./nowhere" in error_line(run("generate", "./nowhere", "x"))
 
 
 SLOW = """
@@ -175,4 +175,4 @@ def test_compare_shows_a_table(folder: Path) -> None:
 
 
 def test_compare_names_an_unknown_backend_before_it_runs(folder: Path) -> None:
-    assert "'nimpy'" in said(run("compare", str(folder), "--backends", "numpy,nimpy"))
+    assert "'nimpy'" in error_line(run("compare", str(folder), "--backends", "numpy,nimpy"))

@@ -205,10 +205,10 @@ def test_light_commands_import_no_heavy_library(command: str) -> None:
 
 @pytest.mark.parametrize(("command", "seconds"), [("--help", 0.35), ("backends", 0.5)])
 def test_light_commands_are_quick(command: str, seconds: float) -> None:
-    assert min(timed(command) for _ in range(5)) <= seconds
+    assert min(seconds_of(command) for _ in range(5)) <= seconds
 
 
-def timed(command: str) -> float:
+def seconds_of(command: str) -> float:
     start = time.perf_counter()
     run("-m", "lmkernel.cli", command)
     return time.perf_counter() - start

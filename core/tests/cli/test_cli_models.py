@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @final
-class Fixed(Source):
+class FixedSource(Source):
     def fetch(self, name: str, directory: Path, *, progress: Progress) -> None:
         progress.say(f"fetching {name}")
         (directory / "config.json").write_bytes(bytes(1234))
@@ -53,7 +53,7 @@ def run(*arguments: str) -> int:
     return main(arguments, registry=Registry({"cli": commands, "test": Plugin()}))
 
 
-def listed(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def list_models(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     capsys.readouterr()
     assert run("models", "--json") == 0
     rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
@@ -87,7 +87,7 @@ def test_unknown_model_is_an_error_of_one_line(capsys: pytest.CaptureFixture[str
 def test_models_json(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("pull", "tiny")
     run("pull", "fx:a/b")
-    tiny, huge, other = listed(capsys)
+    tiny, huge, other = list_models(capsys)
     assert tiny == {
         "name": "tiny",
         "source": "fixed",
@@ -102,7 +102,7 @@ def test_models_json(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_model_of_a_source_that_is_gone(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (models / "orphan").mkdir(parents=True)
-    assert listed(capsys)[-1]["source"] == "unknown"
+    assert list_models(capsys)[-1]["source"] == "unknown"
 
 
 @pytest.mark.usefixtures("models")
@@ -119,7 +119,7 @@ def test_models_text(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_listing_creates_no_home(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(listed(capsys)) == 2
+    assert len(list_models(capsys)) == 2
     assert not models.exists()
 
 

@@ -7,7 +7,7 @@ import inspect
 from typing import TYPE_CHECKING
 
 import pytest
-from made_install import installed, run_python
+from made_install import environment_with, run_python
 
 from lmkernel.cli import new, plugin
 from lmkernel.cli.main import main
@@ -24,7 +24,7 @@ OTHERS = [hook for hook in hooks() if hook != "backends"]
 OPERATIONS = [name for name in vars(MandatoryOps) if name in MandatoryOps.__abstractmethods__]
 
 
-class Taken:
+class HuberPlugin:
     @hookimpl
     def lmkernel_register_components(self) -> list[ComponentSpec]:
         return [
@@ -34,7 +34,7 @@ class Taken:
 
 @pytest.fixture
 def registry() -> Registry:
-    return Registry({"commands": plugin, "taken": Taken()})
+    return Registry({"commands": plugin, "taken": HuberPlugin()})
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def own_tests(project: Path, site: Path) -> subprocess.CompletedProcess[str]:
     """Its own tests, with the project installed."""
     return run_python(
-        project, installed(project, site), "-m", "pytest", "-q", "-p", "no:cacheprovider"
+        project, environment_with(project, site), "-m", "pytest", "-q", "-p", "no:cacheprovider"
     )
 
 
@@ -67,7 +67,7 @@ def test_plugin_passes_its_own_tests(here: Path, registry: Registry, hook: str) 
 def test_backend_is_listed_and_says_what_to_write(here: Path, registry: Registry) -> None:
     assert main(["new", "backend", "toy"], registry=registry) == 0
     project = here / "lmkernel-toy"
-    environment = installed(project, here / "site")
+    environment = environment_with(project, here / "site")
     listed = run_python(here, environment, "-m", "lmkernel.cli", "backends")
     assert (listed.returncode, listed.stderr) == (0, "")
     assert "   toy " in listed.stdout
@@ -79,7 +79,7 @@ def test_backend_is_listed_and_says_what_to_write(here: Path, registry: Registry
 
 def test_backend_fails_the_suite_at_each_case(here: Path, registry: Registry) -> None:
     main(["new", "backend", "toy"], registry=registry)
-    environment = installed(here / "lmkernel-toy", here / "site")
+    environment = environment_with(here / "lmkernel-toy", here / "site")
     arguments = ("certify", "toy", "--level", "document", "--profile", "inference")
     done = run_python(here, environment, "-m", "lmkernel.cli", *arguments)
     assert done.returncode == 1

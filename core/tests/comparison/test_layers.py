@@ -31,7 +31,9 @@ PROMPTS = ([7, 3, 9, 2, 11, 30], [44, 5, 17])
 CONFIG = small_config(num_hidden_layers=4)
 
 
-def traced(backend: Backend, values: dict[str, Any], dtype: Any = "float32", order: int = 0) -> Any:
+def trace_prompts(
+    backend: Backend, values: dict[str, Any], dtype: Any = "float32", order: int = 0
+) -> Any:
     model = Model(backend, CONFIG, PrecisionPolicy(params=dtype, compute=dtype, output=dtype))
     params = model.pack(values)
     return [trace(model, params, prompt, order=order) for prompt in PROMPTS]
@@ -41,9 +43,9 @@ def read(backend: Backend, broken: dict[str, Any] | None = None) -> list[Reading
     """A backend beside the reference; ``broken`` are weights that it has wrong."""
     honest = load_backend()
     values = values_of(Model(honest, CONFIG))
-    reference = traced(honest, values, "float64")
-    runs = (traced(honest, values, order=order) for order in range(HONEST_RUNS))
-    traces = traced(backend, {**values, **(broken or {})})
+    reference = trace_prompts(honest, values, "float64")
+    runs = (trace_prompts(honest, values, order=order) for order in range(HONEST_RUNS))
+    traces = trace_prompts(backend, {**values, **(broken or {})})
     return readings(traces, reference, limits(reference, runs), "float32")
 
 

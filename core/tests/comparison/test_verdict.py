@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lmkernel.comparison.greedy import Decoded
+from lmkernel.comparison.greedy import Answer
 from lmkernel.comparison.verdict import budget, judge_answers, largest_error
 
 
-def decoded(tokens: tuple[int, ...], *rows: tuple[float, ...]) -> Decoded:
-    return Decoded(tokens, np.array(rows), 1.0)
+def answer(tokens: tuple[int, ...], *rows: tuple[float, ...]) -> Answer:
+    return Answer(tokens, np.array(rows), 1.0)
 
 
-REFERENCE = [decoded((1, 0), (0.0, 2.0, 1.0), (3.0, 2.999, 0.0))]
+REFERENCE = [answer((1, 0), (0.0, 2.0, 1.0), (3.0, 2.999, 0.0))]
 
 
 def test_equal_tokens_within_the_budget_pass() -> None:
-    got = judge_answers("b", [decoded((1, 0), (0.0, 2.01, 1.0), (3.0, 2.0, 0.0))], REFERENCE, 1.0)
+    got = judge_answers("b", [answer((1, 0), (0.0, 2.01, 1.0), (3.0, 2.0, 0.0))], REFERENCE, 1.0)
     assert got.passed
     assert got.error == pytest.approx(0.999)
     assert got.partings == ()
@@ -25,9 +25,7 @@ def test_equal_tokens_within_the_budget_pass() -> None:
 
 
 def test_parting_at_a_tie_passes_and_is_said() -> None:
-    got = judge_answers(
-        "b", [decoded((1, 1), (0.0, 2.0, 1.0), (2.999, 3.0, 0.0))], REFERENCE, 0.002
-    )
+    got = judge_answers("b", [answer((1, 1), (0.0, 2.0, 1.0), (2.999, 3.0, 0.0))], REFERENCE, 0.002)
     [parting] = got.partings
     assert (parting.prompt, parting.step, parting.expected, parting.got) == (0, 1, 0, 1)
     assert parting.tie
@@ -35,22 +33,22 @@ def test_parting_at_a_tie_passes_and_is_said() -> None:
 
 
 def test_parting_elsewhere_fails() -> None:
-    got = judge_answers("b", [decoded((2, 0), (0.0, 2.0, 2.5), (0.0, 0.0, 0.0))], REFERENCE, 0.1)
+    got = judge_answers("b", [answer((2, 0), (0.0, 2.0, 2.5), (0.0, 0.0, 0.0))], REFERENCE, 0.1)
     assert not got.partings[0].tie
     assert not got.passed
 
 
 def test_two_ties_are_one_too_many() -> None:
-    answer = decoded((1, 1), (0.0, 2.0, 1.0), (2.999, 3.0, 0.0))
-    assert not judge_answers("b", [answer, answer], REFERENCE * 2, 0.002).passed
+    tied = answer((1, 1), (0.0, 2.0, 1.0), (2.999, 3.0, 0.0))
+    assert not judge_answers("b", [tied, tied], REFERENCE * 2, 0.002).passed
 
 
 def test_what_follows_a_parting_is_not_compared() -> None:
-    assert largest_error([decoded((2, 0), (0.0, 2.0, 1.5), (9.0, 9.0, 9.0))], REFERENCE) == 0.5
+    assert largest_error([answer((2, 0), (0.0, 2.0, 1.5), (9.0, 9.0, 9.0))], REFERENCE) == 0.5
 
 
 def test_nan_is_an_infinite_error() -> None:
-    assert largest_error([decoded((1, 0), (0.0, np.nan, 1.0), (3.0, 0, 0))], REFERENCE) == np.inf
+    assert largest_error([answer((1, 0), (0.0, np.nan, 1.0), (3.0, 0, 0))], REFERENCE) == np.inf
 
 
 def test_budget_is_four_times_an_honest_error_and_a_floor() -> None:

@@ -14,11 +14,11 @@ from lmkernel.interfaces import Embedded
 from lmkernel.parameters import flatten, nest
 
 
-def turned(tree: Any) -> Any:
+def reverse_mappings(tree: Any) -> Any:
     """The same tree, every mapping in the opposite order."""
     if isinstance(tree, dict):
-        return {name: turned(tree[name]) for name in reversed(tree)}
-    return [turned(child) for child in tree] if isinstance(tree, list) else tree
+        return {name: reverse_mappings(tree[name]) for name in reversed(tree)}
+    return [reverse_mappings(child) for child in tree] if isinstance(tree, list) else tree
 
 
 def test_order_of_directions_and_parameters_decides_nothing() -> None:
@@ -48,4 +48,6 @@ def test_order_of_directions_and_parameters_decides_nothing() -> None:
             )
 
     params = nest(declared, values)
-    np.testing.assert_array_equal(run(params, state), run(turned(params), turned(state)))
+    np.testing.assert_array_equal(
+        run(params, state), run(reverse_mappings(params), reverse_mappings(state))
+    )

@@ -76,7 +76,7 @@ def test_bad_configuration_names_the_key(changes: dict[str, Any], message: str) 
         small_bert(CLASSES, **changes)
 
 
-def stored(config: ModelConfig) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def values_and_tensors(config: ModelConfig) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Values of ours, and the checkpoint's tensors of them."""
     model = Model(load_backend(), config)
     values = {n: v + 0.1 if n.endswith(".bias") else v for n, v in values_of(model).items()}
@@ -109,13 +109,13 @@ def test_values_survive_the_way_there_and_back(
     architecture: str, tmp_path: Path, *, tied: bool
 ) -> None:
     config = small_bert(architecture, tie_word_embeddings=tied)
-    values, tensors = stored(config)
+    values, tensors = values_and_tensors(config)
     assert same(read(tmp_path / "m", tensors, config), values)
 
 
 def test_only_the_bare_model_has_no_prefix() -> None:
     for architecture in HEADS:
-        names = stored(small_bert(architecture))[1]
+        names = values_and_tensors(small_bert(architecture))[1]
         bare = "embeddings.LayerNorm.weight" in names
         assert bare == (architecture == MODEL)
         assert bare != ("bert.embeddings.LayerNorm.weight" in names)
@@ -123,7 +123,7 @@ def test_only_the_bare_model_has_no_prefix() -> None:
 
 def test_names_of_old_checkpoints_are_read(tmp_path: Path) -> None:
     config = small_bert(MASKED)
-    values, tensors = stored(config)
+    values, tensors = values_and_tensors(config)
     old = {
         name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
             "LayerNorm.bias", "LayerNorm.beta"
@@ -139,7 +139,7 @@ def test_names_of_old_checkpoints_are_read(tmp_path: Path) -> None:
 
 
 def test_a_new_head_over_an_old_body(tmp_path: Path) -> None:
-    values, tensors = stored(small_bert(MASKED))
+    values, tensors = values_and_tensors(small_bert(MASKED))
     config = small_bert(CLASSES, num_labels=3)
     start = Model(load_backend(), config).initial(9)
     fresh = {name: x for name, x in start.items() if name.startswith("head.")}
@@ -148,6 +148,6 @@ def test_a_new_head_over_an_old_body(tmp_path: Path) -> None:
 
 
 def test_a_head_that_is_not_there_is_missed(tmp_path: Path) -> None:
-    tensors = stored(small_bert(MASKED))[1]
+    tensors = values_and_tensors(small_bert(MASKED))[1]
     with pytest.raises(CheckpointError, match=r"'bert.pooler.dense.weight' is missing"):
         read(tmp_path / "m", tensors, small_bert(CLASSES))

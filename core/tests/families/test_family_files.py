@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lmkernel.families.family import Family
 
 
-def changed(config: ModelConfig, **changes: Any) -> ModelConfig:
+def with_stack(config: ModelConfig, **changes: Any) -> ModelConfig:
     """The small Llama with another stack."""
     assert isinstance(config.decoder, TransformerConfig)
     return replace(config, decoder=replace(config.decoder, **changes))
@@ -52,9 +52,9 @@ def attention(**changes: Any) -> AttentionConfig:
     ("config", "family"),
     [
         (small_config(), Llama),
-        (changed(small_config(), attention=attention(window=5)), Mistral),
-        (changed(small_config(), attention=attention(bias=True)), Qwen2),
-        (changed(small_config(), attention=attention(qk_norm=small_stack().norm)), Qwen3),
+        (with_stack(small_config(), attention=attention(window=5)), Mistral),
+        (with_stack(small_config(), attention=attention(bias=True)), Qwen2),
+        (with_stack(small_config(), attention=attention(qk_norm=small_stack().norm)), Qwen3),
         (Gpt2().read(HfConfig({"n_embd": 24, "n_head": 3, "n_layer": 1})), Gpt2),
         *((small_bert(name), Bert) for name in HEADS),
     ],
@@ -64,7 +64,7 @@ def test_family_is_found_by_what_it_can_express(config: ModelConfig, family: typ
 
 
 def test_a_model_of_no_family_is_refused_with_reasons() -> None:
-    config = changed(small_config(), attention=attention(softcap=2.0))
+    config = with_stack(small_config(), attention=attention(softcap=2.0))
     with pytest.raises(CheckpointError) as caught:
         family_of(config)
     text = "the family 'llama' cannot express ModelConfig.decoder.attention.softcap=2.0, it would"
@@ -74,7 +74,7 @@ def test_a_model_of_no_family_is_refused_with_reasons() -> None:
 
 def test_what_concerns_training_alone_does_not_count() -> None:
     config = replace(small_config(), init=InitConfig(residual=True))
-    document = config_document(changed(config, dropout=0.2, remat=True), Llama())
+    document = config_document(with_stack(config, dropout=0.2, remat=True), Llama())
     assert document["initializer_range"] == 0.02
 
 

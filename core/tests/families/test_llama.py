@@ -71,7 +71,7 @@ def test_checkpoint_gives_the_same_logits(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.logits(tokens), expected)
 
 
-def damaged(tmp_path: Path, tensors: dict[str, np.ndarray], **config: object) -> str:
+def load_error(tmp_path: Path, tensors: dict[str, np.ndarray], **config: object) -> str:
     """Write a checkpoint of these tensors; returns what loading it says."""
     write_directory(tmp_path / "d", config={**HF_CONFIG, **config}, tensors=tensors.items())
     with pytest.raises(CheckpointError) as caught:
@@ -88,23 +88,23 @@ def tensors() -> dict[str, np.ndarray]:
 
 def test_missing_tensor_is_named(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
     del tensors["model.layers.1.mlp.up_proj.weight"]
-    assert "'model.layers.1.mlp.up_proj.weight' is missing" in damaged(tmp_path, tensors)
+    assert "'model.layers.1.mlp.up_proj.weight' is missing" in load_error(tmp_path, tensors)
 
 
 def test_surplus_tensor_is_named(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
     tensors["model.layers.2.mlp.up_proj.weight"] = np.zeros((40, 24), np.float32)
-    assert "no place for, such as 'model.layers.2" in damaged(tmp_path, tensors)
+    assert "no place for, such as 'model.layers.2" in load_error(tmp_path, tensors)
 
 
 def test_other_shape_is_named(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
-    text = damaged(tmp_path, tensors, intermediate_size=44)
+    text = load_error(tmp_path, tensors, intermediate_size=44)
     assert "expects the shape (44, 24), the file holds (40, 24)" in text
 
 
 def test_unsupported_model_type_lists_the_supported(
     tmp_path: Path, tensors: dict[str, np.ndarray]
 ) -> None:
-    text = damaged(tmp_path, tensors, model_type="lama")
+    text = load_error(tmp_path, tensors, model_type="lama")
     assert "'lama'" in text
     assert "'llama'" in text
 

@@ -12,7 +12,7 @@ from lmkernel.random import uniforms
 LOGITS = np.log(np.array([0.1, 0.4, 0.2, 0.3]))
 
 
-def drawn(**options: float) -> set[int]:
+def draw_many(**options: float) -> set[int]:
     """All tokens that 400 draws give."""
     chosen = GenerationOptions(temperature=1.0, **options)  # type: ignore[arg-type]  # by name
     return {sample(LOGITS, chosen, step=step) for step in range(400)}
@@ -41,17 +41,17 @@ def test_draws_are_keyed_by_seed_row_and_step() -> None:
 
 
 def test_top_k_keeps_the_k_largest() -> None:
-    assert drawn(top_k=2) == {1, 3}
-    assert drawn(top_k=1) == {1}
+    assert draw_many(top_k=2) == {1, 3}
+    assert draw_many(top_k=1) == {1}
 
 
 @pytest.mark.parametrize(("p", "expected"), [(0.3, {1}), (0.5, {1, 3}), (0.75, {1, 2, 3})])
 def test_top_p_keeps_the_smallest_set_that_reaches_p(p: float, expected: set[int]) -> None:
-    assert drawn(top_p=p) == expected
+    assert draw_many(top_p=p) == expected
 
 
 def test_min_p_is_relative_to_the_largest() -> None:
-    assert drawn(min_p=0.6) == {1, 3}
+    assert draw_many(min_p=0.6) == {1, 3}
 
 
 def test_temperature_sharpens() -> None:

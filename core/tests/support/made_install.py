@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["installed", "run_python"]
+__all__ = ["environment_with", "run_python"]
 
 
-def installed(project: Path, site: Path) -> dict[str, str]:
+def environment_with(project: Path, site: Path) -> dict[str, str]:
     """The environment of a child that finds the project; metadata is written into ``site``."""
     about = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
     info = site / f"{about['name'].replace('-', '_')}-{about['version']}.dist-info"

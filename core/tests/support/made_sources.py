@@ -85,7 +85,7 @@ class DiskFull(Source):
 
 
 @final
-class Interrupted(Source):
+class InterruptedSource(Source):
     def fetch(self, name: str, directory: Path, *, progress: Progress) -> None:
         progress.say(name)
         (directory / "config.json").write_text("half")

@@ -77,8 +77,6 @@ def by_function(model: LanguageModel, batch: Batch) -> Batch:
     """A pure function on JAX: SGD by hand, and `jax.jit`."""
     import jax
 
-    from lmkernel.native import host_values
-
     function, params = model.as_function()
 
     def loss(params: Any) -> Any:
@@ -95,7 +93,7 @@ def by_function(model: LanguageModel, batch: Batch) -> Batch:
         "loss": first,
         "loss after a step": loss(after),
     }
-    return result(outputs, host_values(model.model, slopes), host_values(model.model, after))
+    return result(outputs, function.host_values(slopes), function.host_values(after))
 
 
 def by_keras(model: LanguageModel, batch: Batch) -> Batch:

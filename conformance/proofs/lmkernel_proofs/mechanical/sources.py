@@ -78,9 +78,9 @@ LOADING = frozenset(
     {
         "composed/precision.py:accumulated",
         "lmkernel_numpy/gradients.py:differentiable",
-        "lmkernel_numpy/gradients.py:differentiable.made",
+        "lmkernel_numpy/gradients.py:differentiable.decorate",
         "lmkernel_numpy/overrides.py:overrides",
-        "lmkernel_numpy/overrides.py:_guarded",
+        "lmkernel_numpy/overrides.py:_dispatch_on_trace",
         "training/step/optimizers/adafactor.py:Adafactor.usual",
         "training/step/optimizers/adam.py:AdamW.usual",
         "training/step/optimizers/momentum.py:SGD.usual",

@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.checkpoints.documents import read_object
+from lmkernel.checkpoints.json_files import read_object
 from lmkernel.errors import CheckpointError
 from lmkernel_conformance.canonical import HASH, fingerprint
 

@@ -4,7 +4,6 @@ from lmkernel.training.data.batches import ArrayBatches, Batch, Batches
 from lmkernel.training.data.causal_rows import CausalExample, CausalRows
 from lmkernel.training.data.classification import ClassifiedExample, ClassifiedRows
 from lmkernel.training.data.masked import MaskedWindows, MaskingConfig
-from lmkernel.training.data.objectives import OBJECTIVES, Objective, find_objective
 from lmkernel.training.data.packed import PackedCausal
 from lmkernel.training.data.pairs import PairExample, SequencePairs
 from lmkernel.training.data.prepare import Preparation, RunData
@@ -12,7 +11,6 @@ from lmkernel.training.data.settings import DataConfig
 from lmkernel.training.data.tokens import Tokens
 
 __all__ = [
-    "OBJECTIVES",
     "ArrayBatches",
     "Batch",
     "Batches",
@@ -23,12 +21,10 @@ __all__ = [
     "DataConfig",
     "MaskedWindows",
     "MaskingConfig",
-    "Objective",
     "PackedCausal",
     "PairExample",
     "Preparation",
     "RunData",
     "SequencePairs",
     "Tokens",
-    "find_objective",
 ]

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, final
 
 from lmkernel.errors import InputError
 from lmkernel.training.data.classification import label_names
-from lmkernel.training.data.objectives import find_objective
 from lmkernel.training.data.readers import open_rows
 from lmkernel.training.data.rows import Documents
 from lmkernel.training.data.shard_writer import token_shards
 from lmkernel.training.data.split import split_items, split_tokens
 from lmkernel.training.data.tokens import Tokens
+from lmkernel.training.objectives import find_objective
 
 if TYPE_CHECKING:
     from lmkernel.progress import Progress
     from lmkernel.tokenizers import Tokenizer
     from lmkernel.training.data.batches import Batches
-    from lmkernel.training.data.objectives import Objective
     from lmkernel.training.data.rows import Row, Rows
     from lmkernel.training.data.settings import DataConfig
     from lmkernel.training.data.shards import Shards
+    from lmkernel.training.objectives import Objective
 
     Data = Tokens | list[Row]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, final
 import numpy as np
 
 from lmkernel.atomic import new_directory
-from lmkernel.checkpoints.documents import write_object
+from lmkernel.checkpoints.json_files import write_object
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.progress import Progress
 from lmkernel.sources.home import home

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.checkpoints.documents import read_object
+from lmkernel.checkpoints.json_files import read_object
 from lmkernel.errors import CheckpointError
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.tokens import Tokens

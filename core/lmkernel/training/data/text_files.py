@@ -6,7 +6,7 @@ import csv
 import functools
 from typing import TYPE_CHECKING
 
-from lmkernel.checkpoints.documents import parse_object
+from lmkernel.checkpoints.json_files import parse_object
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.training.data.rows import Row
 

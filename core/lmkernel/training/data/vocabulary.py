@@ -22,44 +22,32 @@ if TYPE_CHECKING:
 __all__ = ["END_OF_TEXT", "train_tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
-_ROLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        END_OF_TEXT: ("bos_token", "eos_token"),
-        "[PAD]": ("pad_token",),
-        "[UNK]": ("unk_token",),
-        "[CLS]": ("cls_token",),
-        "[SEP]": ("sep_token",),
-        "[MASK]": ("mask_token",),
-    }
-)
+_USUAL: Mapping[str, str] = MappingProxyType({"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT})
 
 
 def train_tokenizer(
     documents: Iterable[str],
     vocab_size: int,
-    special_tokens: Iterable[str] = (END_OF_TEXT,),
-    *,
-    roles: Mapping[str, str] | None = None,
+    special_tokens: Mapping[str, str] = _USUAL,
 ) -> Tokenizer:
     """Learn a vocabulary of at most ``vocab_size`` tokens, fewer if the documents give no more.
 
     Args:
         documents: texts.
         vocab_size: special tokens and the 256 bytes included.
-        special_tokens: they get the first ids, in their order. With ``[CLS]`` and ``[SEP]`` among
-            them, the tokenizer puts these around a text or a pair, as BERT's does.
-        roles: the token of each further role, such as ``{"pad_token": "<pad>"}``.
+        special_tokens: the token of each role, such as ``{"pad_token": "<pad>"}``; they get the
+            first ids, in their order. With a ``cls_token`` and a ``sep_token``, the tokenizer puts
+            these around a text or a pair, as encoders expect.
 
     Raises:
         InputError: no documents, or no room for bytes and special tokens.
     """
-    special = list(dict.fromkeys(special_tokens))
+    special = list(dict.fromkeys(special_tokens.values()))
     backend, trainer = _byte_level(vocab_size, special)
     backend.train_from_iterator(_at_least_one(documents), trainer)
-    _add_template(backend)
-    known = {role: token for token in special for role in _ROLES.get(token, ())}
+    _add_template(backend, special_tokens)
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-    return Tokenizer(backend, {**config, **known, **(roles or {})})
+    return Tokenizer(backend, {**config, **special_tokens})
 
 
 def _at_least_one(documents: Iterable[str]) -> Iterator[str]:
@@ -93,13 +81,13 @@ def _byte_level(vocab_size: int, special: list[str]) -> tuple[tokenizers.Tokeniz
     return backend, trainer
 
 
-def _add_template(backend: tokenizers.Tokenizer) -> None:
-    """``[CLS] a [SEP]`` and ``[CLS] a [SEP] b [SEP]``, segments 0 and 1, where these tokens are."""
-    ids = {token: backend.token_to_id(token) for token in ("[CLS]", "[SEP]")}
-    if None in ids.values():
+def _add_template(backend: tokenizers.Tokenizer, special_tokens: Mapping[str, str]) -> None:
+    """``[CLS] a [SEP]`` and ``[CLS] a [SEP] b [SEP]``, segments 0 and 1, where there are both."""
+    first, last = special_tokens.get("cls_token"), special_tokens.get("sep_token")
+    if first is None or last is None:
         return
     backend.post_processor = tokenizers_package().processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=list(ids.items()),
+        single=f"{first} $A {last}",
+        pair=f"{first} $A {last} $B:1 {last}:1",
+        special_tokens=[(token, backend.token_to_id(token)) for token in (first, last)],
     )

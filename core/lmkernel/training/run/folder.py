@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.atomic import unwritable, write_whole
-from lmkernel.checkpoints.documents import read_object
+from lmkernel.checkpoints.json_files import read_object
 from lmkernel.errors import RunError
 from lmkernel.training.run.metrics_log import MetricsLog
 

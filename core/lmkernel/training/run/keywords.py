@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lmkernel.plugins.registry import Registry
 
 __all__ = ["RunKeywords", "settings_of"]
 
@@ -26,14 +25,13 @@ __all__ = ["RunKeywords", "settings_of"]
 class RunKeywords(TypedDict, total=False):
     """Settings of a run by their short names.
 
-    ``objective``; ``data``, ``validation``, ``context`` and ``truncate`` (see `DataSettings`);
+    ``objective``; ``validation``, ``context`` and ``truncate`` (see `DataSettings`);
     ``steps``, ``batch``, ``seed`` and ``dtype`` (see `StepSettings`); ``rate``, the highest
     learning rate; ``backend``, ``device``; ``lora``, the rank of adapters, and ``merge``;
     ``trackers``; of a new model ``family``, ``width``, ``layers``, ``heads``, ``vocab``.
     """
 
     objective: str
-    data: str | os.PathLike[str]
     validation: str | os.PathLike[str]
     context: int
     truncate: bool
@@ -87,7 +85,6 @@ def settings_of(
     short: Mapping[str, Any],
     *,
     defaults: Mapping[str, Any],
-    registry: Registry,
     file: str | os.PathLike[str] | None = None,
     overrides: Mapping[str, Any] | Iterable[str] = (),
     resume: str | os.PathLike[str] | None = None,
@@ -97,7 +94,6 @@ def settings_of(
     Args:
         short: values by short name; None is the same as nothing.
         defaults: values by section and name.
-        registry: where optimizers are found.
         file: of settings in TOML.
         overrides: values by dotted key, or texts ``key=value``.
         resume: the folder of a run, whose settings take the place of defaults and file.
@@ -113,7 +109,7 @@ def settings_of(
     source = Path(resume) / SETTINGS if resume else file
     values, where = load_settings(source) if source else ({}, Locations("the settings"))
     base = values if resume else _with_defaults(values, defaults)
-    merged = _with_usual_optimizer(merge(base, given), registry)
+    merged = _with_usual_optimizer(merge(base, given))
     names = frozenset(tuple(key.split(".")) for key in given)
     return settings_from(merged, RunSettings, replace(where, flags=names))
 
@@ -134,12 +130,12 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _with_usual_optimizer(values: dict[str, Any], registry: Registry) -> dict[str, Any]:
+def _with_usual_optimizer(values: dict[str, Any]) -> dict[str, Any]:
     """What an optimizer that is named by its kind leaves out is usual for that kind."""
     given = values.get("optimizer")
     if not isinstance(given, dict) or not isinstance(given.get("kind"), str):
         return values
-    usual = vars(usual_config(given["kind"], registry))
+    usual = vars(usual_config(given["kind"]))
     return {**values, "optimizer": {**usual, **given}}
 
 

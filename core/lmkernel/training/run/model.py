@@ -8,7 +8,7 @@ from lmkernel.errors import ConfigError, UnknownNameError
 from lmkernel.families.family import find_family
 from lmkernel.families.sizes import Sizes
 from lmkernel.origin import check_objective, new_origin, open_origin
-from lmkernel.plugins import FamilySpec
+from lmkernel.plugins import FamilySpec, default_registry
 from lmkernel.tokenizers.load import load_tokenizer
 from lmkernel.training.data.readers import open_rows
 from lmkernel.training.data.rows import Documents
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lmkernel.families.family import Family
     from lmkernel.model import Model
     from lmkernel.origin import Origin
-    from lmkernel.plugins.registry import Registry
     from lmkernel.progress import Progress
     from lmkernel.tokenizers.tokenizer import Tokenizer
     from lmkernel.training.run.settings import RunSettings
@@ -28,24 +27,24 @@ if TYPE_CHECKING:
 __all__ = ["first_weights", "model_of"]
 
 
-def model_of(settings: RunSettings, registry: Registry, progress: Progress | None = None) -> Origin:
+def model_of(settings: RunSettings, progress: Progress | None = None) -> Origin:
     """The model that the settings name, or a new one with a tokenizer learnt from the run's data.
 
     Raises:
         LmkernelError: there is no such model, it is damaged, or it cannot be trained this way.
     """
     if not settings.model.start:
-        return _new_model(settings, registry, progress)
-    origin = open_origin(settings.model.start, registry=registry, progress=progress)
+        return _new_model(settings, progress)
+    origin = open_origin(settings.model.start, progress=progress)
     origin.check_objective(settings.objective)
     return origin
 
 
-def _new_model(settings: RunSettings, registry: Registry, progress: Progress | None) -> Origin:
-    model, families = settings.model, registry.all(FamilySpec)
+def _new_model(settings: RunSettings, progress: Progress | None) -> Origin:
+    model, families = settings.model, default_registry().all(FamilySpec)
     if model.family not in families:
         raise UnknownNameError("family of new models", model.family, families)
-    family = find_family(model.family, "a new model", registry)
+    family = find_family(model.family, "a new model")
     # before the data are read, which takes long
     check_objective(family, model.family, settings.objective)
     tokenizer = _new_tokenizer(settings, family, progress)
@@ -58,7 +57,7 @@ def _new_model(settings: RunSettings, registry: Registry, progress: Progress | N
         vocab=tokenizer.vocab_size,
         dropout=model.dropout,
     )
-    return new_origin(model.family, sizes, tokenizer, registry)
+    return new_origin(model.family, sizes, tokenizer)
 
 
 def _new_tokenizer(settings: RunSettings, family: Family, progress: Progress | None) -> Tokenizer:

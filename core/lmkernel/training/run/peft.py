@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel.checkpoints.adapter import ADAPTER_CONFIG, PREFIX
-from lmkernel.checkpoints.documents import write_object
+from lmkernel.checkpoints.json_files import write_object
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
 from lmkernel.families.names import rule_pairs
 from lmkernel.parameters import flatten

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.atomic import new_directory
-from lmkernel.training.data import OBJECTIVES
+from lmkernel.training.objectives import OBJECTIVES
 from lmkernel.training.run.peft import write_adapters
 from lmkernel.training.run.state_files import FOLDER, SavedState, write_state
 

@@ -182,7 +182,7 @@ def _recorder(
     info = RunInfo(name=folder.path.name, folder=folder.path, settings=flat(settings), step=step)
     log = stack.enter_context(folder.open_metrics(step))
     display = stack.enter_context(Display(_workload(session, step), progress))
-    opened = open_trackers(settings.trackers, info, session.backend.registry, say=display.say)
+    opened = open_trackers(settings.trackers, info, say=display.say)
     trackers = stack.enter_context(opened)
     tokens = session.data.training.at(0)["inputs"].size * settings.training.accumulate
     return Recorder(log, trackers, display, tokens)

@@ -14,9 +14,10 @@ from lmkernel.config import PrecisionPolicy
 from lmkernel.errors import CheckpointError, ConfigError, InputError, RunError
 from lmkernel.factory import ComponentFactory
 from lmkernel.interfaces import LossConfig
-from lmkernel.plugins import TrackerSpec
+from lmkernel.plugins import TrackerSpec, default_registry
 from lmkernel.training.config import TrainerConfig
-from lmkernel.training.data import OBJECTIVES, DataConfig, Preparation
+from lmkernel.training.data import DataConfig, Preparation
+from lmkernel.training.objectives import OBJECTIVES
 from lmkernel.training.run.model import first_weights, model_of
 from lmkernel.training.run.recording import metrics_of
 from lmkernel.training.run.state_files import read_state
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from lmkernel.backend import Backend
     from lmkernel.interfaces import TrainingState
     from lmkernel.origin import Origin
-    from lmkernel.plugins.registry import Registry
     from lmkernel.progress import Progress
     from lmkernel.training.data import RunData
     from lmkernel.training.run.settings import RunSettings
@@ -93,7 +93,6 @@ class Session:
 
 def prepare_session(
     settings: RunSettings,
-    registry: Registry,
     progress: Progress | None = None,
     *,
     whole: bool = False,
@@ -102,21 +101,18 @@ def prepare_session(
 
     Args:
         settings: what it follows from.
-        registry: where names are looked up.
         progress: hears of long work.
         whole: validate on all data, to evaluate without training.
 
     Raises:
         LmkernelError: whatever is wrong with settings, model or data, by its name.
     """
-    backend = load_backend(
-        settings.backend or None, device=settings.device or None, registry=registry
-    )
+    backend = load_backend(settings.backend or None, device=settings.device or None)
     training = settings.training
     backend.capabilities.require_dtype(backend.name, training.precision, backend.device)
     for name in settings.trackers:
-        registry.get(TrackerSpec, name)
-    origin = model_of(settings, registry, progress)
+        default_registry().get(TrackerSpec, name)
+    origin = model_of(settings, progress)
     asked = _preparation(settings, origin, progress, compiled=backend.capabilities.compiled)
     data = (asked.whole if whole else asked.split)(settings.objective)
     origin = origin.with_head(settings.objective, data.labels)
@@ -133,13 +129,11 @@ def prepare_session(
     )
 
 
-def evaluate_session(
-    settings: RunSettings, registry: Registry, progress: Progress | None = None
-) -> dict[str, float]:
+def evaluate_session(settings: RunSettings, progress: Progress | None = None) -> dict[str, float]:
     """Loss, and what follows from it, over all of the data that the settings name."""
     # adapters that were not trained change nothing, so they are left out
     plain = replace(settings, lora=None, merge=False)
-    session = prepare_session(plain, registry, progress, whole=True)
+    session = prepare_session(plain, progress, whole=True)
     return metrics_of(session.trainer, session.begin(), session.data)
 
 

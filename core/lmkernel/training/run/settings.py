@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, final
 from lmkernel.config.check import one_of, positive, require
 from lmkernel.families import DEFAULT_FAMILY
 from lmkernel.training.config import LoraConfig, OptimizerConfig, ScheduleConfig
-from lmkernel.training.data.objectives import OBJECTIVES
+from lmkernel.training.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,6 @@ from lmkernel.plugins.specs import TrackerSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from lmkernel.plugins.registry import Registry
     from lmkernel.training.trackers import RunInfo, RunStatus, Tracker
 
 __all__ = ["Trackers", "open_trackers"]
@@ -24,7 +23,6 @@ __all__ = ["Trackers", "open_trackers"]
 def open_trackers(
     names: Iterable[str],
     run: RunInfo,
-    registry: Registry | None = None,
     *,
     say: Callable[[str], None] = lambda _: None,
 ) -> Trackers:
@@ -33,7 +31,6 @@ def open_trackers(
     Args:
         names: what they are registered under.
         run: what they get to know of it.
-        registry: where to look; by default all that is installed.
         say: shows a line, for what goes wrong later.
 
     Raises:
@@ -41,7 +38,7 @@ def open_trackers(
             opened.
         RunError: one cannot be opened; those opened before it are closed as ``"failed"``.
     """
-    there = registry or default_registry()
+    there = default_registry()
     specs = [there.get(TrackerSpec, name) for name in dict.fromkeys(names)]
     classes = {spec.name: spec.resolve() for spec in specs}
     trackers = Trackers(say)

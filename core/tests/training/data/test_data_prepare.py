@@ -15,8 +15,9 @@ from letters import letters
 
 from lmkernel.errors import ConfigError, InputError, UnknownNameError
 from lmkernel.families.bert import Bert
-from lmkernel.training.data import OBJECTIVES, Batches, DataConfig, Preparation, RunData
+from lmkernel.training.data import Batches, DataConfig, Preparation, RunData
 from lmkernel.training.data.vocabulary import train_tokenizer
+from lmkernel.training.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from lmkernel.tokenizers import Tokenizer

@@ -30,7 +30,7 @@ def test_bytes_express_every_text(text: str) -> None:
 
 def test_words_become_tokens_and_special_ones_come_first() -> None:
     tokenizer = train_tokenizer(
-        TEXTS, 280, ("<|endoftext|>", "<pad>"), roles={"pad_token": "<pad>"}
+        TEXTS, 280, {"bos_token": "<|e|>", "eos_token": "<|e|>", "pad_token": "<pad>"}
     )
     assert tokenizer.vocab_size == 280
     assert len(tokenizer.encode(" cat")) == 1
@@ -52,8 +52,8 @@ def test_missing_role_is_named() -> None:
         train_tokenizer(TEXTS, 280).special_id("mask_token")
 
 
-@pytest.mark.parametrize("special", [("<|endoftext|>",), Bert().special_tokens()])
-def test_saved_tokenizer_is_the_same(tmp_path: Path, special: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("special", [{"eos_token": "<|e|>"}, Bert().special_tokens()])
+def test_saved_tokenizer_is_the_same(tmp_path: Path, special: dict[str, str]) -> None:
     first = train_tokenizer(TEXTS, 300, special)
     first.save(tmp_path)
     second = load_tokenizer(tmp_path)

@@ -77,7 +77,8 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
     stream = io.StringIO()
     with (
         MetricsLog(tmp_path / "log") as log,
-        open_trackers(["diary"], run, registry()) as trackers,
+        registry().use(),
+        open_trackers(["diary"], run) as trackers,
         Display(Workload(total=6), Progress(stream)) as display,
     ):
         yield Recorder(log, trackers, display, 64)

@@ -15,7 +15,6 @@ from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import open_model
 from lmkernel.language_model import open_language_model
 from lmkernel.model import Model
-from lmkernel.plugins import default_registry
 from lmkernel.training.config import LoraConfig, ScheduleConfig
 from lmkernel.training.run.folder import open_run
 from lmkernel.training.run.recording import Best
@@ -51,7 +50,7 @@ def new_model(tmp_path: Path, keep: int = 2) -> Session:
         data=DataSettings(train=str(story(tmp_path / "story.txt", 60))),
         training=StepSettings(steps=8, batch=2, keep=keep),
     )
-    return prepare_session(settings, default_registry())
+    return prepare_session(settings)
 
 
 def adapters(tmp_path: Path, **changes: Any) -> Session:
@@ -66,7 +65,7 @@ def adapters(tmp_path: Path, **changes: Any) -> Session:
         lora=LoraConfig(rank=2),
         **changes,
     )
-    return prepare_session(settings, default_registry())
+    return prepare_session(settings)
 
 
 def saved(session: Session, folder: RunFolder, *steps: int, best: int | None = None) -> Best:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def opened(folder: Path, *names: str, said: list[str] | None = None) -> Trackers:
     run = RunInfo(name="first", folder=folder, step=3)
     lines: list[str] = [] if said is None else said
-    return open_trackers(names, run, registry(), say=lines.append)
+    with registry().use():
+        return open_trackers(names, run, say=lines.append)
 
 
 def diary(folder: Path) -> list[str]:

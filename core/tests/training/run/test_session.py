@@ -27,7 +27,6 @@ from lmkernel.families.bert import Bert
 from lmkernel.families.family import HfConfig
 from lmkernel.families.names import from_ours
 from lmkernel.model import Model
-from lmkernel.plugins import default_registry
 from lmkernel.training.config import LoraConfig
 from lmkernel.training.data.vocabulary import train_tokenizer
 from lmkernel.training.run.folder import open_run
@@ -90,14 +89,14 @@ def settings(source: Path, /, *, start: Path | str = "", **changes: Any) -> RunS
 
 
 def put(asked: RunSettings) -> Session:
-    return prepare_session(asked, default_registry())
+    return prepare_session(asked)
 
 
 # what a run starts from
 
 
 def test_a_new_model_has_a_vocabulary_learnt_from_its_data(text: Path) -> None:
-    origin = model_of(settings(text), default_registry())
+    origin = model_of(settings(text))
     assert (origin.config.embedding.vocab, origin.config.context, origin.files) == (280, 16, None)
     assert len(origin.tokenizer.encode("the lantern")) < len("the lantern")
 
@@ -117,17 +116,17 @@ def test_a_new_encoder_learns_the_tokens_of_encoders(text: Path) -> None:
 
 
 def test_a_model_in_files_brings_context_vocabulary_and_labels(text: Path, llama: Path) -> None:
-    origin = model_of(settings(text, start=llama), default_registry())
+    origin = model_of(settings(text, start=llama))
     assert (origin.config.context, origin.config.embedding.vocab, origin.labels) == (48, 61, ())
     config = json.loads((llama / "config.json").read_text())
     config["id2label"] = {"0": "no", "1": "yes"}
     (llama / "config.json").write_text(json.dumps(config))
-    assert model_of(settings(text, start=llama), default_registry()).labels == ("no", "yes")
+    assert model_of(settings(text, start=llama)).labels == ("no", "yes")
 
 
 def test_weights_are_those_in_the_files(text: Path, llama: Path) -> None:
     session = put(settings(text, start=llama))
-    whole = evaluate_session(settings(text, start=llama), default_registry())
+    whole = evaluate_session(settings(text, start=llama))
     fresh = Model(load_backend("numpy"), small_config()).initial(6)
     name = "decoder.layers.0.attention.q.weight"
     assert (session.weights[name] != fresh[name]).any()

@@ -69,19 +69,18 @@ class Optimizer(ABC):
         """
 
 
-def usual_config(kind: str, registry: Registry | None = None, **changes: Any) -> OptimizerConfig:
+def usual_config(kind: str, **changes: Any) -> OptimizerConfig:
     """The configuration that is usual for a kind of optimizer.
 
     Args:
         kind: its name.
-        registry: where kinds are looked up; by default all that is installed.
         changes: fields with other values than the usual ones.
 
     Raises:
         UnknownNameError: no plugin registers the kind.
         ConfigError: a value that the field cannot have.
     """
-    return OptimizerConfig(**{"kind": kind, **_optimizer_class(kind, registry).usual(), **changes})
+    return OptimizerConfig(**{"kind": kind, **_optimizer_class(kind).usual(), **changes})
 
 
 def build_optimizer(
@@ -96,10 +95,10 @@ def build_optimizer(
     return _optimizer_class(config.kind, factory.registry).build(factory.ops, config, declared)
 
 
-def _optimizer_class(kind: str, registry: Registry | None) -> type[Optimizer]:
+def _optimizer_class(kind: str, among: Registry | None = None) -> type[Optimizer]:
     from lmkernel.plugins import OptimizerSpec, default_registry
 
-    found: type[Optimizer] = (registry or default_registry()).get(OptimizerSpec, kind).resolve()
+    found: type[Optimizer] = (among or default_registry()).get(OptimizerSpec, kind).resolve()
     return found
 
 

@@ -22,7 +22,7 @@ def test_every_kind_is_registered() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_usual_settings_build(kind: str) -> None:
-    assert isinstance(build_optimizer(FACTORY, usual_config(kind, REGISTRY), {}), Optimizer)  # type: ignore[arg-type]  # what it needs of a factory
+    assert isinstance(build_optimizer(FACTORY, usual_config(kind), {}), Optimizer)  # type: ignore[arg-type]  # what it needs of a factory
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_usual_settings_build(kind: str) -> None:
     ],
 )
 def test_usual_settings_are_those_of_the_kind(kind: str, values: dict[str, Any]) -> None:
-    assert usual_config(kind, REGISTRY) == OptimizerConfig(kind=kind, **values)
+    assert usual_config(kind) == OptimizerConfig(kind=kind, **values)
 
 
 def test_changes_take_the_place_of_usual_settings() -> None:
-    config = usual_config("muon", REGISTRY, momentum=0.5, eps=1e-6)
+    config = usual_config("muon", momentum=0.5, eps=1e-6)
     assert (config.momentum, config.eps, config.weight_decay) == (0.5, 1e-6, 0.1)
 
 
@@ -51,7 +51,7 @@ def test_kind_that_says_nothing_has_the_defaults() -> None:
 
 def test_unknown_kind_has_no_usual_settings() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown optimizer 'adanw'"):
-        usual_config("adanw", REGISTRY)
+        usual_config("adanw")
 
 
 def test_unknown_kind_is_refused_with_the_closest_name() -> None:
@@ -61,7 +61,7 @@ def test_unknown_kind_is_refused_with_the_closest_name() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_state_keeps_its_structure(kind: str) -> None:
-    optimizer = made(usual_config(kind, REGISTRY), declared(a_weight=(2, 3), b=(3,)))
+    optimizer = made(usual_config(kind), declared(a_weight=(2, 3), b=(3,)))
     start = {"a.weight": [[1.0, 2, 3], [4, 5, 6]], "b": [1.0, 2, 3]}
     _, before = run(optimizer, start, [])
     _, after = run(optimizer, start, [start])

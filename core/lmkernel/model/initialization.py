@@ -1,4 +1,4 @@
-"""How a family starts its weights, laid over how the components would by themselves."""
+"""How a family initializes its weights, in place of what each component would do by itself."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ from lmkernel.parameters.names import flatten, nest
 if TYPE_CHECKING:
     from lmkernel.config import InitConfig, ModelConfig
 
-__all__ = ["started"]
+__all__ = ["with_initialization"]
 
-_BACK = (("embed", "heads"), ("embed", "mlp"))
-"""Axes of the weights that lead from inside a layer back to the stream."""
+_RESIDUAL = (("embed", "heads"), ("embed", "mlp"))
+"""Axes of the weights whose products are added to the residual stream."""
 
 
-def started(declared: dict[str, ParamTree], config: ModelConfig) -> dict[str, ParamTree]:
-    """The declared parameters, by part, with the starts that ``config.init`` asks for."""
+def with_initialization(
+    declared: dict[str, ParamTree], config: ModelConfig
+) -> dict[str, ParamTree]:
+    """The declared parameters of each part, initialized as ``config.init`` asks.
+
+    Biases and the weights of normalisations keep their zeros and ones.
+    """
     if config.init is None:
         return declared
     return {
@@ -29,6 +34,7 @@ def started(declared: dict[str, ParamTree], config: ModelConfig) -> dict[str, Pa
 
 
 def _part(tree: ParamTree, config: Any, init: InitConfig) -> ParamTree:
+    # 2 sums a layer add up to a variance of 2·layers; dividing by the root keeps the stream at 1
     layers = config.layers if isinstance(config, TransformerConfig) else 0
     depth = math.sqrt(2 * layers) if layers and init.residual else 1.0
     return nest(tree, {name: _param(param, init, depth) for name, param in flatten(tree).items()})
@@ -37,5 +43,5 @@ def _part(tree: ParamTree, config: Any, init: InitConfig) -> ParamTree:
 def _param(param: Param, init: InitConfig, depth: float) -> Param:
     if param.init.kind in ("zeros", "ones"):
         return param
-    scale = init.scale / depth if param.axes in _BACK else init.scale
+    scale = init.scale / depth if param.axes in _RESIDUAL else init.scale
     return replace(param, init=Init("normal", scale))

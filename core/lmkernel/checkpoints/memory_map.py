@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["looks_pickled", "map_file", "refuse_pickle"]
+__all__ = ["is_pickle", "map_file", "refuse_pickle"]
 
 _PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -42,7 +42,7 @@ def map_file(path: Path) -> NDArray[np.uint8]:
     return np.frombuffer(mapped, np.uint8)
 
 
-def looks_pickled(path: Path, head: bytes) -> bool:
+def is_pickle(path: Path, head: bytes) -> bool:
     """Whether a name or the first bytes are those of a pickle, or of PyTorch's zip of one."""
     return path.suffix.lower() in _PICKLE_SUFFIXES or head.startswith((_ZIP_MAGIC, *_PICKLE_MAGIC))
 

@@ -1,0 +1,94 @@
+"""What a model can be trained for: one table of the data of each objective and their batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, final
+
+from lmkernel.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lmkernel.training.data.batches import Batches
+    from lmkernel.training.data.prepare import Preparation
+
+__all__ = ["OBJECTIVES", "Objective", "find_objective"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """One way to train.
+
+    Args:
+        reads: ``"documents"``, kept as tokens one after another, or ``"rows"``, an example each.
+        maker: what makes batches of either, by its name in `lmkernel.training.data`'s
+            ``objective_batches``; imported when it is used, since settings read this table.
+        head: what the model needs at its end, in words.
+        needs_labels: whether rows have classes, whose names the model keeps.
+        every_token: whether the loss is that of every token, so that bits per byte follow from it.
+        peft_task: PEFT's ``task_type`` of adapters, where it has one.
+    """
+
+    reads: Literal["documents", "rows"]
+    maker: str
+    head: str
+    needs_labels: bool = False
+    every_token: bool = False
+    peft_task: str | None = None
+
+    def batches(self, asked: Preparation, data: Any, *, shuffle: bool) -> Batches:
+        """The batches of `Tokens` or of a list of rows, whichever the objective reads."""
+        from lmkernel.training.data import objective_batches
+
+        made: Batches = getattr(objective_batches, self.maker)(asked, data, shuffle=shuffle)
+        return made
+
+
+def find_objective(name: str) -> Objective:
+    """The objective of a name.
+
+    Raises:
+        UnknownNameError: no objective has that name.
+    """
+    if name not in OBJECTIVES:
+        raise UnknownNameError("objective", name, OBJECTIVES)
+    return OBJECTIVES[name]
+
+
+OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
+    {
+        "causal": Objective(
+            reads="documents",
+            maker="causal_batches",
+            head="scores of the next token",
+            every_token=True,
+            peft_task="CAUSAL_LM",
+        ),
+        "instruction": Objective(
+            reads="rows",
+            maker="instruction_batches",
+            head="scores of the next token",
+            peft_task="CAUSAL_LM",
+        ),
+        "masked": Objective(
+            reads="documents", maker="masked_batches", head="scores of the token that a mask hides"
+        ),
+        "classification": Objective(
+            reads="rows",
+            maker="classification_batches",
+            head="scores of the classes, from the first position",
+            needs_labels=True,
+            peft_task="SEQ_CLS",
+        ),
+        "sequences": Objective(
+            reads="rows",
+            maker="sequences_batches",
+            head="scores of the target's next token, from a decoder beside an encoder",
+            peft_task="SEQ_2_SEQ_LM",
+        ),
+    }
+)
+"""By the names that settings use."""
