@@ -62,7 +62,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "lmkernel.comparison.verdict:Parting",
             "lmkernel:compare_layers",
             "lmkernel.comparison.outcome:LayerComparison",
-            "lmkernel.comparison.layers:Reading",
+            "lmkernel.comparison.layers:Deviation",
             "lmkernel:certify",
             "lmkernel_conformance.verb:certify",
             "lmkernel_conformance.verb:Certificate",

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, is_typeddict
 from api_surface import OLDER, VERSION, attributes, named, promised
 from generate_reference import definition, prose, signature
 
+from lmkernel.results import Result
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -91,7 +93,8 @@ def _class(path: str, value: type) -> Iterator[str]:
         yield prose(inspect.cleandoc(value.__doc__ or ""))
         bullets = [*_properties(members)]
     else:
-        yield prose(text.strip())
+        result = " A [`Result`](#result)." if Result in value.__bases__ else ""
+        yield f"{prose(text.strip())}{result}"
         bullets = [*_attributes(path, value, arguments), *_properties(members)]
     if is_typeddict(value):
         keys = "\n".join(f"{n}: {t.__forward_arg__}" for n, t in value.__annotations__.items())
@@ -105,7 +108,8 @@ def _class(path: str, value: type) -> Iterator[str]:
 
 
 def _shown(path: str, name: str) -> bool:
-    return not name.startswith("_") and promised(f"{path}.{name}")
+    own = path == Result.__name__ or name not in vars(Result)
+    return own and not name.startswith("_") and promised(f"{path}.{name}")
 
 
 def _attributes(path: str, value: type, arguments: str) -> Iterator[str]:

@@ -43,7 +43,7 @@ class ModelFunction:
     scope.
 
     Args:
-        model: what computes.
+        model: the model that computes.
     """
 
     def __init__(self, model: NativeModel) -> None:
@@ -67,7 +67,7 @@ class ModelFunction:
             attention_mask: ``(batch, time)``, 1 for a token and 0 for padding, on either side.
             token_type_ids: the segment of each token, ``(batch, time)``.
             position_ids: ``(batch, time)``; by default the tokens of a row are numbered from 0.
-            key: of `jax.random`, for dropout; by default there is none.
+            key: a key of `jax.random`, for dropout; by default there is no dropout.
 
         Raises:
             CapabilityError: the model is of float64 and JAX's 64-bit types are off.

@@ -1,7 +1,7 @@
 """Operations whose gradients are written by hand.
 
-Constraint: left to itself, JAX keeps every value between and reads it again. Here the backward pass
-works out anew what is element-wise, so that a large array is written once and read once each way.
+Constraint: left to itself, JAX keeps every intermediate value and reads it again. Here the backward
+pass recomputes what is element-wise, so that a large array is written once and read once each way.
 16-bit inputs are computed in float32.
 """
 
@@ -168,6 +168,7 @@ def _attend_forward(
 ) -> tuple[Array, Any]:
     shape = (*queries.shape[:3], keys.shape[2])
     scores = _contract(_stack_groups(queries, keys), keys, 3, 3).reshape(shape) * scale
+    # finite, for in a row that sees nothing -inf - -inf would be NaN
     shown = scores if mask is None else jnp.where(mask, scores, _HIDDEN)
     powers = jnp.exp(shown - jnp.max(shown, -1, keepdims=True))
     if mask is not None:
@@ -181,6 +182,7 @@ def _attend_forward(
 
 def _attend_backward(scale: float, kept: Any, g: Array) -> tuple[Array | None, ...]:
     queries, keys, values, weights, out = kept
+    # Σ dP·P over the slots equals Σ g·out over the head, which is far smaller
     rows, along = _stack_groups(g, keys), jnp.sum(_wide(g) * _wide(out), -1, keepdims=True)
     slopes = _contract(rows, values, 3, 3).reshape(weights.shape) - along
     slopes = _stack_groups((_wide(weights) * slopes * scale).astype(keys.dtype), keys)

@@ -23,9 +23,9 @@ def as_keras(model: NativeModel, values: Mapping[str, NDArray[Any]], *, framewor
     """The `keras.Model` of a loaded model, with a copy of its parameters.
 
     Args:
-        model: on a backend of ``framework``.
+        model: a model on a backend of ``framework``.
         values: every parameter by dotted name, on the host.
-        framework: what Keras must run on: ``"tensorflow"``, ``"jax"`` or ``"torch"``.
+        framework: the framework that Keras must run on: ``"tensorflow"``, ``"jax"`` or ``"torch"``.
 
     Raises:
         MissingDependencyError: Keras is not installed.

@@ -34,8 +34,8 @@ class _Params(keras.layers.Layer):
 
     Args:
         tree: host values.
-        name: of the layer.
-        dtype: of the weights.
+        name: the layer's name.
+        dtype: the weights' dtype.
     """
 
     def __init__(self, tree: Tree, name: str, dtype: DType) -> None:
@@ -75,7 +75,7 @@ class KerasLanguageModel(keras.Model):
     is dropout, whose keys come from a `keras.random.SeedGenerator`.
 
     Args:
-        model: what computes.
+        model: the model that computes.
         values: every parameter by dotted name, on the host.
     """
 

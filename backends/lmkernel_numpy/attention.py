@@ -38,6 +38,7 @@ def _backward(g: Array, ans: Array, args: Any, saved: list[Any]) -> tuple[Array,
     """DS = P·(dP - Σ dP·P) for dP = g·Vᵀ; then scale·dS·K, scale·dSᵀ·Q and Pᵀ·g."""
     del ans
     queries, _, _, _, scale = args
+    # the kept keys and values have zeros where nobody looked, so nothing here can meet their NaN
     keys, values, weights = saved
     size = queries.dtype.type(scale)
     d_queries, d_keys, d_values = (np.empty_like(x) for x in (queries, keys, values))
@@ -45,6 +46,7 @@ def _backward(g: Array, ans: Array, args: Any, saved: list[Any]) -> tuple[Array,
         p, above = _rows(weights[row, group]), _rows(g[row, group])
         np.dot(p.T, above, out=d_values[row, head])
         d = np.dot(above, values[row, head].T)
+        # masked slots need no mask: their P is zero, and so is what it multiplies
         d -= np.einsum("ij,ij->i", d, p)[:, None]
         d *= p
         d *= size
@@ -69,12 +71,14 @@ def _attention(
     weights = np.empty((*queries.shape[:3], keys.shape[2]), queries.dtype)
     out = np.empty((*queries.shape[:3], values.shape[-1]), values.dtype)
     size = queries.dtype.type(scale)
+    # np.matmul over all heads would write every score to memory before the softmax reads it back
     for row, head, group in _pairs(queries, keys):
         scores = np.dot(_rows(queries[row, group]), keys[row, head].T)
         scores *= size
         p = _softmax(scores, None if shown is None else _rows(shown[row, group]))
         weights[row, group] = p.reshape(weights[row, group].shape)
         out[row, group] = np.dot(p, values[row, head]).reshape(out[row, group].shape)
+    # contiguous, for the backward pass multiplies by them three times
     saved[:] = [np.ascontiguousarray(keys), np.ascontiguousarray(values), weights]
     return out
 
@@ -89,11 +93,11 @@ def _clean(keys: Array, values: Array, shown: Array) -> tuple[Array, Array]:
 
 
 def _softmax(scores: Array, shown: Array | None) -> Array:
-    """In place; zeros where masked, also where all is."""
+    """The softmax of ``scores``, in place; zeros where masked, even in a row that is all masked."""
     if shown is not None:
         np.copyto(scores, -np.inf, where=~shown)
     largest = scores.max(axis=-1, keepdims=True)
-    largest[largest == -np.inf] = 0
+    largest[largest == -np.inf] = 0  # -inf - -inf would be NaN; exp(-inf - 0) is the zero wanted
     scores -= largest
     np.exp(scores, out=scores)
     total = scores.sum(axis=-1, keepdims=True)

@@ -29,6 +29,8 @@ def differentiable(backward: Callable[..., Sequence[Array]]) -> Callable[..., An
     """A primitive of autograd; ``backward(g, ans, args, saved)`` gives all its gradients."""
 
     def decorate(forward: Callable[..., Array]) -> Callable[..., Array]:
+        # one node with all gradients at once: autograd's usual way, a function for each argument,
+        # would compute what they share once for each
         node = primitive(forward)
 
         def vjps(numbers: Sequence[int], ans: Array, args: Any, options: Any) -> Any:
@@ -207,7 +209,10 @@ def gelu_tanh(x: Array, *, saved: list[Any]) -> Array:
 
 
 def _cross_entropy_backward(g: Array, ans: Array, args: Any, saved: list[Any]) -> tuple[Array, ...]:
-    """Softmax minus the smoothed target, in the memory that the softmax was kept in."""
+    """Softmax minus the smoothed target, written over the softmax that was kept.
+
+    Logits are the largest arrays of a training step, so no third one is made beside them.
+    """
     del ans
     logits, targets, smoothing = args
     (weights,) = saved

@@ -1,7 +1,7 @@
-"""The update of a cache: XLA's dynamic update slice where XLA compiles it, else a selection.
+"""The update of a KV cache: XLA's dynamic update slice where XLA compiles it, else a selection.
 
-Constraint: TensorFlow has XLA's operation, but not in public; without it the selection serves,
-which reads and writes the whole buffer.
+Constraint: TensorFlow has XLA's operation, but not in its public API; without it the selection
+serves, which reads and writes the whole buffer.
 """
 
 from __future__ import annotations

@@ -41,10 +41,11 @@ class CompiledFunction:
 
     def __call__(self, *args: Any) -> Tree:
         if not tf.executing_eagerly():
-            return self._f(*args)  # what is around it is compiled as a whole
+            return self._f(*args)  # a caller is being compiled, and this with it
         leaves: list[Array] = []
         key = tuple(x if i in self._static else _key(x, leaves) for i, x in enumerate(args))
         call = self._traced.get(key)
+        # looked up again under the lock: another thread may have compiled it while this one waited
         if call is None:
             with self._lock:
                 call = self._traced.get(key)

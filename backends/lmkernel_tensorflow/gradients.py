@@ -1,8 +1,8 @@
 """Operations whose gradients are written by hand.
 
-Constraint: left to itself, TensorFlow keeps every value between and reads it again. Here the
-backward pass works out anew what is element-wise, so that a large array is written once and read
-once each way, and fewer operations are compiled. 16-bit inputs are computed in float32.
+Constraint: left to itself, TensorFlow keeps every intermediate value and reads it again. Here the
+backward pass recomputes what is element-wise, so that a large array is written once and read once
+each way, and fewer operations are compiled. 16-bit inputs are computed in float32.
 """
 
 from __future__ import annotations
@@ -145,6 +145,7 @@ def attend(queries: Array, keys: Array, values: Array, mask: Array | None, scale
         out = tf.reshape(mixed, extents((*queries.shape[:3], values.shape[-1])))
 
         def gradient(g: Array) -> list[Array]:
+            # Σ dP·P over the slots equals Σ g·out over the head, which is far smaller
             along = tf.reduce_sum(_wide(g) * _wide(out), -1, keepdims=True)
             rows = _stack_groups(g, keys)
             slopes = _wide(tf.matmul(rows, values, transpose_b=True))
@@ -164,6 +165,7 @@ def _weights(queries: Array, keys: Array, mask: Array | None, scale: float) -> A
     """The softmax over the slots that are shown, in float32 or wider; zeros where none is."""
     products = _wide(tf.matmul(_stack_groups(queries, keys), keys, transpose_b=True))
     scores = tf.reshape(products, extents((*queries.shape[:3], keys.shape[2]))) * scale
+    # finite, for in a row that sees nothing -inf - -inf would be NaN
     shown = scores if mask is None else tf.where(mask, scores, _HIDDEN)
     powers = tf.exp(shown - tf.reduce_max(shown, -1, keepdims=True))
     if mask is not None:

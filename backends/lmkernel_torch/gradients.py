@@ -29,6 +29,7 @@ class CrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, logits: Array, targets: Array, smoothing: float) -> Array:
         ignored, classes = (targets < 0).unsqueeze(1), targets.clamp_min(0).unsqueeze(1)
         p, own = torch.softmax(logits, 1), logits.gather(1, classes)
+        # p becomes the gradient in place, so that one array of the logits' size is kept and not two
         losses = _logarithms(logits, p, own, p.gather(1, classes)).neg_()
         if smoothing:
             losses += (own - logits.mean(1, keepdim=True)) * smoothing
@@ -45,7 +46,9 @@ class CrossEntropy(torch.autograd.Function):
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
             raise RuntimeError("expected one backward pass through a cross-entropy, got another")
-        one_for_all = g.stride(0) == 0  # the gradient of a sum
+        # a sum of losses hands back ones, expanded from a single number: then there is nothing to
+        # do
+        one_for_all = g.stride(0) == 0
         if not (one_for_all and bool(g[0] == 1)):
             gradient *= g.unsqueeze(1)
         return gradient, None, None
@@ -107,6 +110,8 @@ class Attention(torch.autograd.Function):
         dv: Array = None
         blocks = _blocks(shape[2], k.shape[1], causal=ctx.causal)
         parts = list(zip(blocks, kept[::2], kept[1::2], strict=True))
+        # from the last block to the first: the last one looks at all slots, so its dk and dv are
+        # whole arrays to add the others to
         for (rows, seen), q, weights in reversed(parts):
             own = g[:, :, rows].reshape(len(q), -1, v.shape[-1])
             dv = _accumulate(dv, torch.bmm(weights.transpose(1, 2), own))
@@ -137,7 +142,7 @@ def _beside(like: Array, width: int) -> Array:
 
 
 def _accumulate(whole: Array | None, part: Array) -> Array:
-    """The first slots of ``whole`` and a part, the last of which comes first and is the whole."""
+    """``whole`` with ``part`` added to its first slots; the part itself where there is no whole."""
     if whole is None:
         return part
     whole[:, : part.shape[1]] += part

@@ -68,7 +68,7 @@ class LanguageModule(nn.Module):
     ``to(device)`` there; the backend must have both.
 
     Args:
-        model: what computes.
+        model: the model that computes.
         params: native and nested, as `NativeModel.place` makes them; they become parameters.
     """
 

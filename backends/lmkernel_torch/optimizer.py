@@ -50,19 +50,26 @@ def adam_update(
 
 
 def _separate(params: Sequence[Array], grads: Sequence[Array]) -> list[Array]:
-    """Gradients laid out as their parameters, each in memory of its own, which is written to."""
+    """Gradients laid out as their parameters, each in memory of its own.
+
+    The kernel goes through memory from end to end and writes to the gradients, which may be
+    transposed, or one array handed out twice.
+    """
     seen: set[int] = set()
     apart = []
     for p, g in zip(params, grads, strict=True):
-        place = g.untyped_storage().data_ptr()
-        alone = g.stride() == p.stride() and place not in seen
-        seen.add(place)
+        address = g.untyped_storage().data_ptr()
+        alone = g.stride() == p.stride() and address not in seen
+        seen.add(address)
         apart.append(g if alone else torch.empty_like(p).copy_(g))
     return apart
 
 
 def _scale_in_kernel(grads: list[Array], scale: Array) -> tuple[list[Array], Array | None]:
-    """The kernel divides by a number in float32; float64 is multiplied beforehand."""
+    """Gradients and the divisor for the fused kernel, which takes one in float32 alone.
+
+    float64 gradients are multiplied here, and there is no divisor.
+    """
     if scale.dtype == torch.float64:
         return list(torch._foreach_mul(grads, scale)), None  # noqa: SLF001 - one call for all
     return grads, scale.float().reciprocal()

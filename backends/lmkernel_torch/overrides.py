@@ -84,8 +84,9 @@ def attention(
     bias: Array | None = None,
     softcap: float | None = None,
 ) -> Array:
-    """The fused kernel; slots that nobody sees are cleaned first, for it multiplies by zero."""
+    """The fused kernel; slots that nobody sees are cleared first, since 0 · NaN is NaN."""
     causal = mask is not None and _is_causal(mask)
+    # under a causal mask every slot is seen by its own query, so there is nothing to clear
     if mask is not None and not causal:
         seen = mask.any(2, keepdim=True).any(1, keepdim=True).transpose(2, 3)
         keys, values = keys.masked_fill(~seen, 0), values.masked_fill(~seen, 0)
@@ -102,7 +103,7 @@ def cache_attend(
     bias: Array | None = None,
     softcap: float | None = None,
 ) -> Array:
-    """A cache holds only what was computed, or zeros, so there is nothing to clean."""
+    """A KV cache holds only what was computed, or zeros, so there is nothing to clear."""
     keys, values = cache["keys"][:, :, :extent], cache["values"][:, :, :extent]
     causal = _is_causal(mask)
     return _attend(queries, keys, values, mask, scale, bias, softcap, causal=causal)
@@ -121,6 +122,8 @@ def _attend(
 ) -> Array:
     if softcap is not None:
         return _attend_with_softcap(queries, keys, values, mask, scale, bias, softcap)
+    # the fused kernel recomputes the weights in its backward pass, which on a processor is slower
+    # than keeping them
     if bias is None and _is_trained(queries, keys):
         return Attention.apply(queries, keys, values, mask, scale, causal)
     shown = mask
@@ -172,7 +175,7 @@ def _attend_with_softcap(
     bias: Array | None,
     softcap: float,
 ) -> Array:
-    """The fused kernel knows no cap."""
+    """Attention with capped scores, step by step, as the fused kernel has no cap."""
     groups = queries.shape[1] // keys.shape[1]
     keys, values = (x.repeat_interleave(groups, 1) for x in (keys, values))
     scores = torch.matmul(queries, keys.transpose(2, 3)).to(

@@ -49,9 +49,7 @@ class BackendParts:
     scope: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     inference: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     strict: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
-    native: Mapping[str, Callable[..., Any]] = field(
-        default_factory=dict
-    )
+    native: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
 
 @final
@@ -92,9 +90,7 @@ class Backend:
     scope: Callable[[], AbstractContextManager[Any]]
     inference: Callable[[], AbstractContextManager[Any]]
     strict: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
-    native: Mapping[str, Callable[..., Any]] = field(
-        default_factory=dict
-    )
+    native: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     registry: Registry = field(default_factory=default_registry, repr=False)
     _entered: _Entered = field(default_factory=_Entered, init=False, repr=False, compare=False)
 
@@ -123,8 +119,7 @@ def load_backend(
     Raises:
         UnknownNameError, MissingDependencyError, CapabilityError, PluginError.
     """
-    found = registry or default_registry()
-    spec = found.select_backend(name)
+    spec = (registry or default_registry()).select_backend(name)
     chosen = device or spec.capabilities.devices[0]
     if chosen.partition(":")[0] not in spec.capabilities.devices:
         raise CapabilityError(
@@ -147,5 +142,5 @@ def load_backend(
         inference=parts.inference,
         strict=parts.strict,
         native=parts.native,
-        registry=found,
+        registry=registry or default_registry(),
     )

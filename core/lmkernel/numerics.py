@@ -17,7 +17,7 @@ from lmkernel.errors import UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FACTOR", "FLOOR_ULPS", "FORMATS", "FloatFormat", "float32_ulps"]
+__all__ = ["FACTOR", "FLOOR_ULPS", "FORMATS", "float32_ulps"]
 
 FACTOR = 4.0
 """How many times the honest error is allowed.

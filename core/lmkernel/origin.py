@@ -12,10 +12,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.checkpoints.directory import fill_directory, open_model
-from lmkernel.errors import ConfigError
+from lmkernel.errors import ConfigError, UnknownNameError
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.files import config_document
 from lmkernel.families.names import from_ours, to_ours
+from lmkernel.plugins import FamilySpec, default_registry
 
 if TYPE_CHECKING:
     import os
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
     from lmkernel.families.names import Rule
     from lmkernel.families.sizes import Sizes
     from lmkernel.interfaces import ParamTree
+    from lmkernel.model import Model
     from lmkernel.progress import Progress
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["Origin", "check_objective", "new_origin", "open_files", "open_origin"]
+__all__ = ["Origin", "new_origin", "open_files", "open_origin"]
 
 
 @final
@@ -93,10 +95,6 @@ class Origin:
             check=self.changed,
         )
 
-    def check_objective(self, objective: str) -> None:
-        """Raise `ConfigError` if the family's models are not trained for an objective."""
-        check_objective(self.family, self.model_type, objective)
-
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes that it tells apart already."""
@@ -113,11 +111,41 @@ class Origin:
         Raises:
             ConfigError: the family has no such head.
         """
-        self.check_objective(objective)
-        head = self.family.head(objective, labels, self.described)
-        if head is None or head == self.config.head:
+        heads = self.family.heads()
+        if objective not in heads:
+            raise ConfigError(f"objective: expected one of {', '.join(heads)}, got {objective!r}")
+        make = heads[objective]
+        head = self.config.head if make is None else make(self.described, tuple(labels))
+        if head == self.config.head:
             return self
         return replace(self, config=replace(self.config, head=head), changed=True)
+
+    def first_weights(
+        self, model: Model, seed: int, *, frozen: bool = False
+    ) -> dict[str, NDArray[Any]]:
+        """The weights that training begins with: the files', and drawn ones for a new head.
+
+        Args:
+            model: the same model on its backend.
+            seed: of what is drawn.
+            frozen: whether they stay as they are beneath adapters, so that nothing may be drawn.
+
+        Raises:
+            ConfigError: something would be.
+            CheckpointError: the files are damaged, or hold another model than they say.
+        """
+        drawn: dict[str, NDArray[Any]] = dict(model.initial(seed))
+        if self.files is None:
+            return drawn
+        heads = {n: x for n, x in drawn.items() if n.startswith("head.")} if self.changed else {}
+        weights = self.weights(model.declare(), fresh=heads)
+        anew = [name for name, value in heads.items() if weights[name] is value]
+        if frozen and anew:
+            raise ConfigError(
+                f"lora: {self.where} has no {min(anew)!r} of this shape, which adapters "
+                "would leave as drawn; train the whole model"
+            )
+        return weights
 
     def weights(
         self,
@@ -176,32 +204,27 @@ class Origin:
         return self.files
 
 
-def check_objective(family: Family, model_type: str, objective: str) -> None:
-    """Raise `ConfigError` if a family's models are not trained for an objective."""
-    fitting = family.objectives()
-    if objective not in fitting:
-        raise ConfigError(
-            f"objective {objective!r}: a {model_type} model is trained by {' or '.join(fitting)}"
-        )
-
-
 def open_origin(
-    model: str | os.PathLike[str],
-    *,
-    progress: Progress | None = None,
+    model: str | os.PathLike[str], *, progress: Progress | None = None, objective: str = ""
 ) -> Origin:
     """Open a model: a name, which is pulled first if need be, a folder or a GGUF file.
+
+    Args:
+        model: which.
+        progress: hears of a pull.
+        objective: what it is to be trained for, if for anything.
 
     Raises:
         UnknownNameError, PullError, InputError: there is no such model.
         CheckpointError: it is damaged, or of a family that nothing registers.
+        ConfigError: its family's models are not trained for the objective.
     """
     from lmkernel.sources.resolve import find_model
 
     def find(name: str) -> Path:
         return find_model(name, progress=progress)
 
-    return open_files(find(str(model)), find=find, name=str(model))
+    return open_files(find(str(model)), find=find, name=str(model), objective=objective)
 
 
 def open_files(
@@ -209,6 +232,7 @@ def open_files(
     *,
     find: Callable[[str], Path] | None = None,
     name: str = "",
+    objective: str = "",
 ) -> Origin:
     """Open the model in a Hugging Face directory, a GGUF file, or a directory of LoRA adapters.
 
@@ -216,37 +240,46 @@ def open_files(
         path: the directory or file.
         find: finds the model that adapters name; by default by its path.
         name: what it was asked for by; by default its path.
+        objective: what it is to be trained for, if for anything.
     """
     files = open_model(path, find)
-    return _described(
-        files.config,
-        f"{files.path}: config.json",
-        str(files.path),
-        files=files,
-        name=name or str(path),
-    )
+    model_type = files.config.get("model_type")
+    family = find_family(model_type, str(files.path), objective)
+    described = HfConfig(files.config, f"{files.path}: config.json")
+    return _read_origin(str(model_type), family, described, files=files, name=name or str(path))
 
 
-def new_origin(family: str, sizes: Sizes, tokenizer: Tokenizer) -> Origin:
+def new_origin(
+    model_type: str,
+    sizes: Sizes,
+    tokenizer: Callable[[Mapping[str, str]], Tokenizer],
+    objective: str = "",
+) -> Origin:
     """A new model of a family.
 
+    Args:
+        model_type: the name of the family.
+        sizes: of the model; its vocabulary is the tokenizer's.
+        tokenizer: learns one with the special tokens, by role, that the family needs.
+        objective: what it is to be trained for, if for anything.
+
     Raises:
-        ConfigError: sizes alone do not describe a model of the family.
-        CheckpointError: nothing registers the family.
+        UnknownNameError: nothing registers the family.
+        ConfigError: sizes alone do not describe a model of the family, or its models are not
+            trained for the objective.
     """
-    values = {"model_type": family, **find_family(family, "a new model").new(sizes)}
-    return _described(values, "the settings", "a new model", own_tokenizer=tokenizer, name="")
+    families = default_registry().all(FamilySpec)
+    if model_type not in families:
+        raise UnknownNameError("family of new models", model_type, families)
+    # whether the objective fits is asked before a tokenizer is learnt, which takes long
+    family = find_family(model_type, "a new model", objective)
+    own = tokenizer(family.special_tokens())
+    values = family.new(replace(sizes, vocab=own.vocab_size))
+    described = HfConfig({"model_type": model_type, **values}, "the settings")
+    return _read_origin(model_type, family, described, own_tokenizer=own, name="")
 
 
-def _described(values: Mapping[str, Any], where: str, model: str, **more: Any) -> Origin:
+def _read_origin(model_type: str, family: Family, described: HfConfig, **more: Any) -> Origin:
     """The one place where a configuration is read."""
-    model_type = values.get("model_type")
-    family = find_family(model_type, model)
-    described = HfConfig(values, where)
-    return Origin(
-        model_type=str(model_type),
-        family=family,
-        config=family.read(described),
-        described=described,
-        **more,
-    )
+    config = family.read(described)
+    return Origin(model_type=model_type, family=family, config=config, described=described, **more)

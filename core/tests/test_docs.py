@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from readme import write_questions
 
 from lmkernel.plugins import hookspecs
 from lmkernel.settings.file import read_settings
@@ -29,8 +30,23 @@ def test_documented_hooks_exist() -> None:
     assert named == set(HOOKS)
 
 
-def test_program_of_the_training_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", TRAINING.read_text("utf-8"), re.DOTALL)
+def programs() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", TRAINING.read_text("utf-8"), re.DOTALL)
+
+
+def test_verbs_of_the_training_page_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_questions(tmp_path / "qa.jsonl")
+    exec(compile(programs()[0], str(TRAINING), "exec"), {})  # noqa: S102 - our own page
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("finished after step 20: ")
+    assert float(lines[-1]) > 0
+
+
+def test_trainer_of_the_training_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    _, code = programs()
     exec(compile(code, str(TRAINING), "exec"), {})  # noqa: S102 - our own page
     assert capsys.readouterr().out.endswith("(1, 4, 3)\n")
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ADAPTER_CONFIG", "ADAPTER_TENSORS", "PREFIX", "AdaptedTensors"]
+__all__ = ["ADAPTER_CONFIG", "PREFIX", "AdaptedTensors"]
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_TENSORS = "adapter_model.safetensors"

@@ -52,7 +52,7 @@ class ModelFiles:
         config: the content of ``config.json``.
         tensors: the weights, under Hugging Face names.
         generation_config: the content of ``generation_config.json``, empty if there is none.
-        load_tokenizer: loads the tokenizer; called when one is asked for.
+        load_tokenizer: the function that loads the tokenizer, called when one is asked for.
     """
 
     path: Path
@@ -73,21 +73,23 @@ def open_model(
 
     Args:
         path: the directory or file.
-        find: finds the model that adapters name, by name or path; by default it is a path.
+        find: the function that finds the model that adapters name; by default the name is a path.
 
     Raises:
         CheckpointError: there is no such model, it is damaged, or it is a pickle.
     """
-    place = Path(path)
-    if (place / ADAPTER_CONFIG).is_file() and not (place / "config.json").exists():
-        return _open_adapters(place, find or Path)
-    if place.is_dir():
-        return read_directory(place)
-    if not place.exists():
-        raise CheckpointError(f"{place}: no such directory or file")
-    if place.suffix.lower() == ".safetensors":
-        raise CheckpointError(f"{place}: expected the directory that holds it and its config.json")
-    return _open_gguf(place)
+    location = Path(path)
+    if (location / ADAPTER_CONFIG).is_file() and not (location / "config.json").exists():
+        return _open_adapters(location, find or Path)
+    if location.is_dir():
+        return read_directory(location)
+    if not location.exists():
+        raise CheckpointError(f"{location}: no such directory or file")
+    if location.suffix.lower() == ".safetensors":
+        raise CheckpointError(
+            f"{location}: expected the directory that holds it and its config.json"
+        )
+    return _open_gguf(location)
 
 
 def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
@@ -121,15 +123,16 @@ def write_directory(
     """Write a Hugging Face directory, all of it or nothing.
 
     Args:
-        path: the directory to make; what is there stays untouched until the new one is complete.
+        path: the directory to make; an old one stays untouched until the new one is complete.
         config: the content of ``config.json``; its ``torch_dtype`` is set to ``dtype``.
         tensors: names and values in the order to keep; one is in memory at a time.
-        dtype: of floating tensors in the file: float32, bfloat16 (nearest even) or float16.
-        shard_bytes: more data than this is written in several files, with an index.
-        tokenizer: written beside it, if given.
+        dtype: the dtype of floating tensors in the file: float32, bfloat16 (nearest even) or
+            float16.
+        shard_bytes: the most bytes in one file; more are written in several, with an index.
+        tokenizer: the tokenizer to write beside the weights, if any.
         generation_config: the content of ``generation_config.json``, if given.
-        progress: called with the number of bytes of tensors just written.
-        overwrite: replace a directory that is there and not empty.
+        progress: a function called with the number of bytes of tensors just written.
+        overwrite: whether to replace a directory that exists and is not empty.
 
     Raises:
         CheckpointError: the directory is there, the disk refuses, or a tensor cannot be written.
@@ -179,8 +182,8 @@ def convert_gguf(
     Args:
         source: the GGUF file.
         directory: the directory to make.
-        progress: called with the number of bytes of tensors just written.
-        overwrite: replace a directory that is there and not empty.
+        progress: a function called with the number of bytes of tensors just written.
+        overwrite: whether to replace a directory that exists and is not empty.
     """
     model = _open_gguf(Path(source))
     write_directory(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["NUMPY_DTYPES", "STORED_DTYPES", "narrow", "to_dtype", "widen"]
+__all__ = ["STORED_DTYPES", "narrow", "to_dtype", "widen"]
 
 _PLAIN = ("float64", "float32", "float16", "int64", "int32", "int16", "int8")
 _UNSIGNED = ("uint64", "uint32", "uint16", "uint8", "bool")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FLOAT_DTYPES", "write_safetensors"]
+__all__ = ["write_safetensors"]
 
 FLOAT_DTYPES = ("float32", "bfloat16", "float16")
 _ROOM = 128 * 1024  # about 1,100 tensors with the names that models use
@@ -45,12 +45,12 @@ def write_safetensors(
     """Write ``STEM.safetensors``, or shards and their index, into an existing folder.
 
     Args:
-        folder: where to write.
+        folder: the folder to write to.
         tensors: names and values, in the order to keep.
-        dtype: of floating tensors; one of `FLOAT_DTYPES`. Others keep their own.
+        dtype: the dtype of floating tensors, one of `FLOAT_DTYPES`; other tensors keep their own.
         shard_bytes: a file holds at most this many bytes of data, but one tensor at least.
-        stem: what the names of the files begin with.
-        progress: called with the number of bytes just written.
+        stem: the beginning of the files' names.
+        progress: a function called with the number of bytes just written.
 
     Raises:
         CheckpointError: a dtype that cannot be written, a name given twice, a value that the dtype

@@ -122,10 +122,10 @@ def _fill(hook: str, names: Names, folder: Path) -> list[str]:
 
 def _advice(hook: str, names: Names, folder: Path) -> str:
     """What to run next."""
-    place = shlex.quote(str(folder))
-    lines = [f"pip install -e {place}"]
+    quoted = shlex.quote(str(folder))
+    lines = [f"pip install -e {quoted}"]
     if hook == _BACKENDS:
         lines += ["lmkernel backends", f"lmkernel certify {names.name}"]
     else:
-        lines.append(f"pytest {place}")
+        lines.append(f"pytest {quoted}")
     return "\nnext:\n" + "\n".join(f"  {line}" for line in lines)

@@ -36,9 +36,9 @@ def add_run_options(
     """What is trained on, for how long, where, and where it is written.
 
     Args:
-        parser: of the command.
-        objectives: those that it has, the default first.
-        usual: what is said of the defaults of ``steps``, ``batch`` and ``rate``.
+        parser: the command's parser.
+        objectives: the command's objectives, the default first.
+        usual: the help's words for the defaults of ``steps``, ``batch`` and ``rate``.
     """
     what = parser.add_argument_group("what it learns, and for how long")
     what.add_argument(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from lmkernel.results import Paint
 
-__all__ = ["paint", "painter", "wants_colour"]
+__all__ = ["paint", "painter"]
 
 _CODES = MappingProxyType({"red": 31, "green": 32, "yellow": 33, "cyan": 36, "dim": 2, "bold": 1})
 

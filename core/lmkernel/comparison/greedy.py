@@ -28,7 +28,7 @@ class Answer:
     Args:
         tokens: the ids, the ending one included.
         logits: ``(steps, vocab)``, from which each was taken.
-        seconds: for the tokens after the first.
+        seconds: the time taken by the tokens after the first.
     """
 
     tokens: tuple[int, ...]
@@ -44,8 +44,8 @@ def decode_greedily(
     Args:
         loaded: the model.
         prompt: token ids.
-        steps: at most so many, and no more than the context holds.
-        follow: instead of its own choices the model is fed these, as long as they last.
+        steps: the most tokens; fewer where the context has no room for them.
+        follow: tokens to feed in place of the model's own choices, as long as they last.
     """
 
     def choose(logits: NDArray[Any], *, history: Sequence[int], row: int, step: int) -> int:

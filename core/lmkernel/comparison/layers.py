@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array, Tree
     from lmkernel.model import Model
 
-__all__ = ["HONEST_RUNS", "Limit", "Reading", "limits", "parting_sentences", "readings", "trace"]
+__all__ = [
+    "HONEST_RUNS",
+    "Deviation",
+    "Limit",
+    "deviations",
+    "limits",
+    "parting_sentences",
+    "trace",
+]
 
 HONEST_RUNS = 16
 
@@ -43,7 +51,7 @@ class Limit:
     """How far a backend may be off at one activation.
 
     Args:
-        activation: its name.
+        activation: the activation's name.
         honest: the largest honest error of each channel, ``(channels,)``.
         floor: a unit in the last place of the largest value of each channel, ``(channels,)``.
     """
@@ -52,24 +60,24 @@ class Limit:
     honest: NDArray[np.float64]
     floor: NDArray[np.float64]
 
-    def judge(self, errors: NDArray[np.float64], dtype: str) -> Reading:
+    def judge(self, errors: NDArray[np.float64], dtype: str) -> Deviation:
         """What the largest error of each channel, ``(channels,)``, comes to in a dtype."""
         allowed = float32_ulps(dtype) * FACTOR * (self.honest + self.floor)
         worst, honest = float(errors.max()), float(self.honest.max())
         times = worst / honest if honest else float(np.inf if worst else 0.0)
-        return Reading(self.activation, worst, times, float((errors / allowed).max()))
+        return Deviation(self.activation, worst, times, float((errors / allowed).max()))
 
 
 @final
 @dataclass(frozen=True)
-class Reading:
-    """A backend at one activation.
+class Deviation:
+    """How far a backend is off at one activation.
 
     Args:
-        activation: its name.
+        activation: the activation's name.
         error: the largest absolute difference from the reference.
-        honest: the same as a multiple of the largest honest error in float32.
-        share: of the budget, of the channel that uses most of its own; above 1 the backend parts.
+        honest: the error as a multiple of the largest honest error in float32.
+        share: the share of its budget that the worst channel uses; above 1 the backend parts.
     """
 
     activation: str
@@ -90,7 +98,7 @@ def trace(
     Each is ``(1, time, width)``, or ``(1, size)`` if the head pools.
 
     Args:
-        model: of tokens, on its backend.
+        model: a model of tokens, on its backend.
         params: its parameters.
         prompt: token ids.
         order: 0 for a plain run; else what the next activation is computed from is moved by a unit
@@ -131,22 +139,22 @@ def limits(
     ]
 
 
-def readings(
+def deviations(
     traces: Iterable[Mapping[str, Host]],
     reference: Sequence[Mapping[str, Host]],
     budgets: Sequence[Limit],
     dtype: str,
-) -> list[Reading]:
+) -> list[Deviation]:
     """A backend's traces at every activation."""
     errors = _errors(traces, reference)
     return [limit.judge(errors[limit.activation], dtype) for limit in budgets]
 
 
-def parting_sentences(found: Mapping[str, Sequence[Reading]]) -> list[str]:
+def parting_sentences(found: Mapping[str, Sequence[Deviation]]) -> list[str]:
     """Who parts from whom, and where first: a sentence for each backend that leaves its budget.
 
     Args:
-        found: the readings of each backend by its name, all in the order of the run.
+        found: the deviations of each backend, by its name, all in the order of the run.
     """
     first = {name: i for name, rows in found.items() if (i := _first(rows)) is not None}
     if not first:
@@ -162,12 +170,12 @@ def parting_sentences(found: Mapping[str, Sequence[Reading]]) -> list[str]:
     ]
 
 
-def _first(rows: Sequence[Reading]) -> int | None:
+def _first(rows: Sequence[Deviation]) -> int | None:
     """The first activation at which a backend is outside its budget."""
     return next((i for i, row in enumerate(rows) if not row.share <= 1), None)
 
 
-def _sentence(name: str, row: Reading, others: Sequence[str]) -> str:
+def _sentence(name: str, row: Deviation, others: Sequence[str]) -> str:
     sides = f"{', '.join(others) or 'the reference'} and {name}"
     times = f"{row.share:.3g} times its budget, {row.honest:.3g} times an honest error"
     return f"{sides} part at {row.activation}: {name} is off by {row.error:.2e} there, {times}"

@@ -12,7 +12,7 @@ from lmkernel.results import Paint, Result, plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lmkernel.comparison.layers import Limit, Reading
+    from lmkernel.comparison.layers import Deviation, Limit
     from lmkernel.comparison.verdict import BackendVerdict
 
 __all__ = ["Comparison", "LayerComparison"]
@@ -28,7 +28,7 @@ class Comparison(Result):
     """Backends beside the reference.
 
     Args:
-        model: which model.
+        model: the model's name or path.
         prompts: the texts.
         prompt_tokens: the ids of each.
         tokens: the reference's answer to each.
@@ -95,17 +95,17 @@ class LayerComparison(Result):
     """Backends beside the reference, activation by activation.
 
     Args:
-        model: which model.
+        model: the model's name or path.
         prompt_tokens: the ids of each prompt.
-        limits: how far each activation may be off.
-        backends: how far it is, by backend, in the same order.
-        sentences: who parts from whom, and where first.
+        limits: the budget of each activation.
+        backends: the errors at each activation, by backend, in the same order.
+        sentences: a sentence for each backend that parts: from whom, and where first.
     """
 
     model: str
     prompt_tokens: tuple[tuple[int, ...], ...]
     limits: tuple[Limit, ...]
-    backends: Mapping[str, tuple[Reading, ...]]
+    backends: Mapping[str, tuple[Deviation, ...]]
     sentences: tuple[str, ...]
 
     @property
@@ -163,12 +163,12 @@ class LayerComparison(Result):
         return f"LayerComparison({self.model!r}: {'; '.join(self.sentences)})"
 
 
-def _cell(row: Reading, paint: Paint) -> str:
+def _cell(row: Deviation, paint: Paint) -> str:
     cell = f"{row.error:.2e} ({row.honest:.2g}×, {row.share:.0%})"
     return cell if row.share <= 1 else paint(cell, "red")
 
 
-def _numbers(row: Reading) -> dict[str, float | None]:
+def _numbers(row: Deviation) -> dict[str, float | None]:
     """None stands for what has no bound, such as NaN."""
     values = dataclasses.asdict(row)
     del values["activation"]

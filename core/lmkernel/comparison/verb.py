@@ -8,9 +8,9 @@ from lmkernel.backend import load_backend
 from lmkernel.comparison.greedy import decode_greedily
 from lmkernel.comparison.layers import (
     HONEST_RUNS,
+    deviations,
     limits,
     parting_sentences,
-    readings,
     trace,
 )
 from lmkernel.comparison.outcome import Comparison, LayerComparison
@@ -55,9 +55,9 @@ def compare(
     Args:
         model: a name, a folder or a GGUF file.
         backends: names of backends.
-        prompts: by default twenty fixed ones.
-        max_new_tokens: of each answer.
-        dtype: of the backends that are judged.
+        prompts: the prompts; by default twenty fixed ones.
+        max_new_tokens: the most tokens of an answer.
+        dtype: the dtype of the backends that are judged.
         progress: True reports on standard error, False not at all; or a function to be called.
 
     Returns:
@@ -107,7 +107,7 @@ def compare_layers(
     found = {}
     for name in backends:
         [traces] = runs.traces(name, dtype)
-        found[name] = tuple(readings(traces, reference, budgets, dtype))
+        found[name] = tuple(deviations(traces, reference, budgets, dtype))
     return LayerComparison(
         model=str(model),
         prompt_tokens=tuple(map(tuple, runs.prompts)),

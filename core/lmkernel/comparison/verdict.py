@@ -32,7 +32,7 @@ class Parting:
         step: number of the token, from 0.
         expected: the reference's token.
         got: the backend's token.
-        gap: how far the reference's logits of the two are apart.
+        gap: the distance of the reference's logits of the two.
         tie: whether that is less than both may be off.
     """
 
@@ -51,11 +51,11 @@ class BackendVerdict:
 
     Args:
         backend: its name.
-        prompts: how many there were.
-        partings: at most one for each prompt.
+        prompts: the number of prompts.
+        partings: the partings, at most one for each prompt.
         error: the largest difference of a logit while the tokens were the same.
-        budget: how large it may be.
-        tokens_per_second: of decoding, over all prompts.
+        budget: the largest error allowed.
+        tokens_per_second: the speed of decoding, over all prompts.
     """
 
     backend: str

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, final
 
-from lmkernel.components.parts import apply_dropout, declare_norm, normalize
 from lmkernel.components.positions import rotation, sinusoids
+from lmkernel.components.primitives import apply_dropout, declare_norm, normalize
 from lmkernel.contract.capabilities import WIDE
 from lmkernel.interfaces import Embedded, Embedding, Init, Param, ParamTree
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self, final
 
-from lmkernel.components.parts import activate, declare_linear
+from lmkernel.components.primitives import activate, declare_linear
 from lmkernel.interfaces import Decoder, Encoder, Memory, ParamTree, project
 
 if TYPE_CHECKING:

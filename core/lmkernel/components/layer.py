@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.components.parts import (
+from lmkernel.components.primitives import (
     activate,
     apply_dropout,
     declare_linear,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.optional import Ops
     from lmkernel.interfaces import Attention, Factory
 
-__all__ = ["TransformerLayer", "declare_mlp", "mlp"]
+__all__ = ["TransformerLayer", "mlp"]
 
 _SITES = 4
 """Dropout sites of one layer; site 0 of a model is the embedding's."""
@@ -73,7 +73,7 @@ class TransformerLayer:
         if across is not None:
             x = self.look(params, x, across, memory, key=key)
         config = self._config.mlp
-        x = self._part(
+        x = self._sublayer(
             params["mlp_norm"], x, lambda y: mlp(self._ops, y, params["mlp"], config), key, 2
         )
         return x, cache
@@ -94,7 +94,7 @@ class TransformerLayer:
             y, cache = self._attention(params["attention"], y, view, cache=cache)
             return y
 
-        return self._part(params["attention_norm"], x, attention, key, 0), cache
+        return self._sublayer(params["attention_norm"], x, attention, key, 0), cache
 
     def look(
         self,
@@ -109,7 +109,7 @@ class TransformerLayer:
         cross = self._cross
         if cross is None:
             return x
-        return self._part(
+        return self._sublayer(
             params["cross_norm"],
             x,
             lambda y: cross(params["cross"], y, across, memory=memory)[0],
@@ -125,7 +125,7 @@ class TransformerLayer:
         """An empty KV cache for the layer's self-attention."""
         return self._attention.cache(batch, capacity, dtype)
 
-    def _part(
+    def _sublayer(
         self,
         norm: dict[str, Any],
         x: Array,

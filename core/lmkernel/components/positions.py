@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
 
-__all__ = ["rotary_frequencies", "rotation", "sinusoids", "visible"]
+__all__ = ["rotation", "sinusoids", "visible"]
 
 
 def rotary_frequencies(config: RotaryConfig) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The frequencies of RoPE: theta^(-2i/dim) for i < dim/2, scaled as configured; radians a step."""
+    """The frequencies of RoPE: theta^(-2i/dim) for i < dim/2, scaled as configured."""
     plain = config.theta ** (-np.arange(0, config.dim, 2, dtype=np.float64) / config.dim)
     if config.scaling == "linear":
         return plain / config.factor

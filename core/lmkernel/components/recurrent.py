@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, final
 
-from lmkernel.components.parts import declare_linear
+from lmkernel.components.primitives import declare_linear
 from lmkernel.contract.trees import tree_map
 from lmkernel.interfaces import Decoder, Encoder, Init, Memory, ParamTree, project
 

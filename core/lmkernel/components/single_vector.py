@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, final
 
-from lmkernel.components.parts import declare_linear
+from lmkernel.components.primitives import declare_linear
 from lmkernel.interfaces import Attention, ParamTree, View, project
 
 if TYPE_CHECKING:

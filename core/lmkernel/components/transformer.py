@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.components.layer import TransformerLayer
-from lmkernel.components.parts import declare_norm, normalize
 from lmkernel.components.positions import visible
+from lmkernel.components.primitives import declare_norm, normalize
 from lmkernel.interfaces import Decoder, Encoder, Memory, ParamTree, View
 
 if TYPE_CHECKING:

@@ -30,8 +30,8 @@ def assemble(
 
     Args:
         mandatory: the mandatory tier.
-        overrides: what the backend supplies of the optional tier, by name.
-        unsupported: what it declares that it cannot do, with reasons; calling one of these raises
+        overrides: the optional operations that the backend supplies, by name.
+        unsupported: operations that it declares it cannot do, with reasons; calling one raises
             `CapabilityError`.
 
     Raises:

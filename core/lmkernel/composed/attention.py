@@ -30,7 +30,7 @@ _HIDDEN = -1e30
 
 
 def rotate(ops: Ops, x: Array, cos: Array, sin: Array) -> Array:
-    """(a·cos - b·sin, b·cos + a·sin) of the two halves a, b; what lies behind them is kept."""
+    """RoPE: (a·cos - b·sin, b·cos + a·sin) of the halves a, b; what lies behind them is kept."""
     half = cos.shape[-1]
     a, b = x[..., :half], x[..., half : 2 * half]
     parts = [a * cos - b * sin, b * cos + a * sin]

@@ -1,4 +1,4 @@
-"""Operations that select or drop elements, and the identity in place of rematerialisation."""
+"""Operations that select or drop elements, and the identity in place of gradient checkpointing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attention and its rotary positions."""
+"""Attention, and its rotary position embedding (RoPE)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ __all__ = ["AttentionConfig", "RotaryConfig"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class RotaryConfig:
-    """Rotary positions (arXiv:2104.09864).
+    """RoPE, the rotary position embedding (arXiv:2104.09864).
 
     Args:
-        dim: how many elements of a head turn; even.
+        dim: number of elements of a head that are rotated; even.
         theta: base of the wavelengths.
         scaling: ``"none"``, ``"linear"`` (positions divided by ``factor``) or ``"llama3"`` (long
             wavelengths divided by ``factor``, short ones kept, a ramp between; Llama 3.1).
-        factor: see ``scaling``.
-        low_freq_factor, high_freq_factor, original_context: the ramp of ``"llama3"``.
+        factor: divisor of positions or wavelengths, as ``scaling`` says.
+        low_freq_factor: turns within ``original_context`` up to which ``"llama3"`` scales fully.
+        high_freq_factor: turns from which ``"llama3"`` scales nothing.
+        original_context: the context that the model was trained with, for ``"llama3"``.
     """
 
     dim: int
@@ -51,19 +53,19 @@ class AttentionConfig:
     """Attention of some kind, ``"multi_head"`` or one that a plugin registers.
 
     Args:
-        width: of the hidden vectors.
-        heads: query heads.
-        kv_heads: key and value heads; divides ``heads``; by default the same number.
-        head_dim: by default ``width / heads``.
+        width: hidden size.
+        heads: number of query heads.
+        kv_heads: number of key and value heads, a divisor of ``heads``; by default the same number.
+        head_dim: size of a head; by default ``width / heads``.
         bias: whether queries, keys and values have biases.
-        out_bias: whether the output has one.
+        out_bias: whether the output product has a bias.
         scale: factor of q·k; by default ``head_dim ** -0.5``.
-        window: how many positions back a query sees, itself included; None for all.
+        window: number of positions back that a query sees, itself included; None for all.
         softcap: bound of the scores, or None.
-        memory_width: width of what cross-attention looks at; 0 for self-attention.
-        qk_norm: of each head of queries and keys, before they turn (arXiv:2302.05442, §2), or
-            None; for self-attention.
-        options: free for kinds from plugins.
+        memory_width: hidden size of what cross-attention looks at; 0 for self-attention.
+        qk_norm: normalisation of each head of queries and keys before RoPE (arXiv:2302.05442, §2),
+            or None; for self-attention.
+        options: settings of a plugin's kind.
     """
 
     kind: str = "multi_head"

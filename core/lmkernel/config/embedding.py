@@ -22,18 +22,18 @@ class EmbeddingConfig:
     """An embedding of some kind: ``"token"``, ``"vectors"`` (the inputs are vectors) or a plugin's.
 
     Args:
-        width: of the vectors.
+        width: hidden size.
         vocab: number of tokens; 0 for ``"vectors"``.
         positions: ``"none"``, ``"learned"``, ``"sinusoidal"`` or ``"rotary"``.
-        context: how many positions there are; 0 means no limit (not for ``"learned"``).
-        offset: added to a learned position before it is looked up.
-        rotary: for ``"rotary"``.
+        context: number of positions; 0 means no limit (not for ``"learned"``).
+        offset: number added to a learned position before it is looked up.
+        rotary: RoPE's settings, for ``"rotary"``.
         segments: number of segments, or 0.
-        norm: a normalisation of the sum, or None.
+        norm: normalisation of the sum, or None.
         scale: factor of the token vectors, applied in float32 whatever the dtype.
         lookup: ``"gather"``, or ``"one_hot"`` for a product with one-hot vectors.
-        dropout: rate after the sum, in training.
-        options: free for kinds from plugins.
+        dropout: rate of dropout after the sum, in training.
+        options: settings of a plugin's kind.
     """
 
     kind: str = "token"

@@ -1,4 +1,4 @@
-"""The output of a model: what is made of the last hidden vectors."""
+"""The head of a model: from the last hidden vectors to logits."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class HeadTransformConfig:
 
     Args:
         activation: one of `ACTIVATIONS`.
-        norm: a normalisation at its end, or None.
-        bias: whether it has a bias.
+        norm: normalisation at its end, or None.
+        bias: whether the layer has a bias.
     """
 
     activation: str
@@ -39,15 +39,16 @@ class HeadConfig:
     """The output: a product with ``(size, width)``, for each position or once for each row.
 
     Args:
-        width: of what comes in.
-        size: of what goes out, such as the vocabulary or the number of classes.
+        width: hidden size.
+        size: number of outputs: of tokens in the vocabulary, or of classes.
         tied: whether the weight is the embedding's.
-        activation: after the product; ``"none"`` gives logits.
+        bias: whether the product has a bias.
+        activation: one of `ACTIVATIONS`, after the product; ``"none"`` gives logits.
         softcap: bound of the logits, or None.
         pooling: ``"none"``: each position has an output; ``"first"``: a row has one, made of its
             first real position.
         transform: a dense layer before the product, or None.
-        dropout: rate before the product, in training.
+        dropout: rate of dropout before the product, in training.
         labels: names of the classes, one for each of ``size``; or none.
     """
 

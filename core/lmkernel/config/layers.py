@@ -31,9 +31,9 @@ class MlpConfig:
     """The position-wise network of a transformer layer: down(act(up(x))), or gated.
 
     Args:
-        hidden: inner width.
+        hidden: intermediate size, between the two products.
         activation: one of `ACTIVATIONS`.
-        gated: down(act(gate(x)) · up(x)) (arXiv:2002.05202).
+        gated: whether the network is down(act(gate(x)) · up(x)) (arXiv:2002.05202).
         bias: whether its products have biases.
     """
 
@@ -53,14 +53,19 @@ class TransformerConfig:
     """A stack of transformer layers.
 
     Args:
-        attention: of each layer.
-        norm: before each part (``pre_norm``) or after each sum.
+        width: hidden size.
+        layers: number of layers.
+        attention: self-attention of each layer.
+        mlp: feed-forward network of each layer.
+        norm: normalisation inside the layers, placed as ``pre_norm`` says.
+        pre_norm: whether each sublayer's input is normalised (pre-norm), or each sum (post-norm).
         final_norm: whether the stack ends in one more normalisation.
-        causal: whether a position sees only itself and what came before.
-        cross: how each layer also looks at the encoder's output, or None.
-        dropout: rate of each part's output, in training.
-        remat: whether a layer's inner values are computed again in the backward pass, in place of
-            being kept (arXiv:1604.06174).
+        causal: whether a position sees only itself and those before it.
+        cross: cross-attention of each layer to the encoder's output, or None.
+        dropout: rate of dropout of each sublayer's output, in training.
+        remat: gradient checkpointing: whether a layer's inner values are computed again in the
+            backward pass instead of being kept (arXiv:1604.06174).
+        options: settings of a plugin's kind.
     """
 
     kind: str = "transformer"
@@ -91,13 +96,16 @@ class TransformerConfig:
 @final
 @dataclass(frozen=True, kw_only=True)
 class RecurrentConfig:
-    """A stack of recurrent layers, ``cell`` ``"gru"`` or ``"lstm"``.
+    """A stack of recurrent layers.
 
     Args:
-        input_width: of what goes in.
-        width: of the state, for each direction.
-        bidirectional: both directions, their outputs side by side; for encoders only.
+        input_width: size of the input vectors.
+        width: hidden size, that is of the state, for each direction.
+        layers: number of layers.
+        cell: ``"gru"`` or ``"lstm"``.
+        bidirectional: whether both directions run, their outputs side by side; for encoders only.
         bias: whether both products have biases.
+        options: settings of a plugin's kind.
     """
 
     kind: str = "recurrent"
@@ -118,12 +126,14 @@ class RecurrentConfig:
 @final
 @dataclass(frozen=True, kw_only=True)
 class FeedForwardConfig:
-    """Dense layers of the given widths, the input's first.
+    """Dense layers of the given widths.
 
     Args:
-        widths: at least two, such as ``(3, 128, 64, 32, 16)``.
-        activation: after every layer but the last.
-        final_activation: after the last.
+        widths: two sizes or more, the input's first, such as ``(3, 128, 64, 32, 16)``.
+        activation: one of `ACTIVATIONS`, after every layer but the last.
+        final_activation: one of `ACTIVATIONS`, after the last.
+        bias: whether each layer has a bias.
+        options: settings of a plugin's kind.
     """
 
     kind: str = "feed_forward"
@@ -142,4 +152,4 @@ class FeedForwardConfig:
 
 
 StackConfig = TransformerConfig | RecurrentConfig | FeedForwardConfig
-"""What an encoder or a decoder is configured by; a plugin's kind reads one of them."""
+"""The configuration of an encoder or a decoder; a plugin's kind reads one of these."""

@@ -22,12 +22,12 @@ __all__ = ["InitConfig", "ModelConfig", "PrecisionPolicy"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class PrecisionPolicy:
-    """In which dtypes a model works; sums over 16-bit floats accumulate in float32 always.
+    """The dtypes that a model works in; sums over 16-bit floats always accumulate in float32.
 
     Args:
-        params: of the parameters.
-        compute: of activations and packed weights.
-        output: of the logits.
+        params: dtype of the parameters.
+        compute: dtype of activations and packed weights.
+        output: dtype of the logits.
     """
 
     params: DType = "float32"
@@ -42,12 +42,12 @@ class PrecisionPolicy:
 @final
 @dataclass(frozen=True, kw_only=True)
 class InitConfig:
-    """How a family starts its weights: normal, where a component would draw in its own way.
+    """How a family initializes its weights: normal, in place of each component's own way.
 
     Args:
-        scale: the standard deviation.
-        residual: whether weights whose products are added to a stack's stream are divided by
-            √(2·layers), for its two sums a layer (GPT-2, section 2.3).
+        scale: standard deviation.
+        residual: whether the weights that write into the residual stream are divided by
+            √(2·layers), since each layer adds to it twice (GPT-2, section 2.3).
     """
 
     scale: float = 0.02
@@ -63,13 +63,13 @@ class ModelConfig:
     """A model as the composition of its parts; any but the embedding may be missing.
 
     Args:
-        embedding: of the source.
-        encoder: reads the source.
-        decoder: writes the target, or with no encoder continues the source.
-        target_embedding: of the target of an encoder-decoder; by default the source's is shared.
-        head: the output.
-        context: the largest number of positions; 0 for no limit.
-        init: how weights start, or None for each component's own way.
+        embedding: embedding of the source.
+        encoder: stack that reads the source, or None.
+        decoder: stack that writes the target, or without an encoder continues the source; or None.
+        target_embedding: embedding of the target of an encoder-decoder; by default the source's.
+        head: from hidden vectors to logits; None gives the hidden vectors themselves.
+        context: largest number of positions; 0 for no limit.
+        init: initialization of the weights, or None for each component's own.
     """
 
     embedding: EmbeddingConfig

@@ -13,12 +13,13 @@ __all__ = ["NormConfig"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class NormConfig:
-    """A normalisation: ``"rms"`` or ``"layer"``.
+    """A normalisation over the last axis.
 
     Args:
-        eps: added to the mean square or variance, inside the root.
+        kind: ``"rms"`` or ``"layer"``.
+        eps: term added to the mean square or variance, inside the root.
         bias: whether a layer normalisation has a bias.
-        offset: added to the weight; 1 where a family stores w - 1 (Gemma).
+        offset: term added to the weight; 1 where a family stores w - 1 (Gemma).
     """
 
     kind: str = "rms"

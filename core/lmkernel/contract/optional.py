@@ -24,7 +24,7 @@ __all__ = ["Cache", "Delta", "Ops", "OptionalOps", "PackedLinear"]
 PackedLinear = Any
 """What `pack_linear` returns: a weight in whatever layout suits the backend."""
 Cache = Any
-"""What `cache_create` returns: the keys and values of one layer. Each update consumes it."""
+"""What `cache_create` returns: the KV cache of one layer. Each update consumes it."""
 Delta = tuple[Array, Array]
 """A low-rank addition to a weight: ``(a (rank, in), b (out, rank))`` (arXiv:2106.09685, eq. 3)."""
 
@@ -121,7 +121,7 @@ class OptionalOps(MandatoryOps):
 
     @abstractmethod
     def rotate(self, x: Array, cos: Array, sin: Array) -> Array:
-        """Rotary positions on the first ``2·half`` of the last axis, halves paired.
+        """RoPE (rotary position embedding) on the first ``2·half`` elements of the last axis.
 
         ``x (batch, heads, time, head_dim)``, ``cos`` and ``sin (batch, 1, time, half)``: element
         i turns with element ``i + half`` (arXiv:2104.09864, §3.4.2, in the half-split order).
@@ -162,11 +162,11 @@ class OptionalOps(MandatoryOps):
     def cache_create(
         self, batch: int, kv_heads: int, head_dim: int, capacity: int, dtype: DType
     ) -> Cache:
-        """An empty cache of one layer with ``capacity`` slots for each row."""
+        """An empty KV cache of one layer with ``capacity`` slots for each row."""
 
     @abstractmethod
     def cache_append(self, cache: Cache, keys: Array, values: Array, start: Array) -> Cache:
-        """The cache (consumed) with ``keys, values (batch, kv_heads, time, head_dim)`` written.
+        """The KV cache (consumed) with new keys and values, ``(batch, kv_heads, time, head_dim)``.
 
         They take the slots ``start … start + time - 1`` (0-d int32) of every row.
         """
@@ -183,11 +183,11 @@ class OptionalOps(MandatoryOps):
         bias: Array | None = None,
         softcap: float | None = None,
     ) -> Array:
-        """`attention` over the first ``extent`` slots; all of them have been written or masked."""
+        """`attention` over the first ``extent`` slots of the KV cache, each written or masked."""
 
     @abstractmethod
     def cache_grow(self, cache: Cache, capacity: int) -> Cache:
-        """The cache (consumed) with room for ``capacity`` slots, the old ones kept."""
+        """The KV cache (consumed) with room for ``capacity`` slots, the old ones kept."""
 
     # recurrent cells
 
@@ -276,7 +276,10 @@ class OptionalOps(MandatoryOps):
 
     @abstractmethod
     def remat(self, f: Callable[..., Tree]) -> Callable[..., Tree]:
-        """``f``, whose inner values are computed again in the backward pass (arXiv:1604.06174)."""
+        """``f`` with gradient checkpointing (arXiv:1604.06174).
+
+        Its inner values are computed again in the backward pass instead of being kept.
+        """
 
 
 class Ops(OptionalOps):

@@ -27,6 +27,7 @@ from lmkernel.families.bert_heads import (
     POOLED,
     architecture_of,
     head_rules,
+    norm_of,
     norm_rules,
     read_head,
     write_head,
@@ -35,9 +36,10 @@ from lmkernel.families.family import ACTIVATIONS, Family, HfConfig, name_of_acti
 from lmkernel.families.names import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from lmkernel.config import HeadConfig
+    from lmkernel.families.family import MakeHead
     from lmkernel.families.sizes import Sizes
 
 __all__ = ["Bert"]
@@ -73,7 +75,7 @@ class Bert(Family):
             is_decoder=False, add_cross_attention=False, position_embedding_type="absolute"
         )
         width, context = config.whole("hidden_size", 768), config.whole(_CONTEXT, 512)
-        norm = _norm(config)
+        norm = norm_of(config)
         dropout = config.rate("hidden_dropout_prob", 0.1)
         return ModelConfig(
             embedding=EmbeddingConfig(
@@ -86,7 +88,7 @@ class Bert(Family):
                 dropout=dropout,
             ),
             encoder=_encoder(config, width, norm, dropout),
-            head=read_head(config, norm),
+            head=read_head(config),
             context=context,
             init=InitConfig(scale=config.number("initializer_range", 0.02)),
         )
@@ -113,11 +115,8 @@ class Bert(Family):
             "initializer_range": config.init.scale if config.init else 0.02,
         }
 
-    def objectives(self) -> tuple[str, ...]:
-        return tuple(HEADS)
-
-    def head(self, objective: str, labels: Sequence[str], document: HfConfig) -> HeadConfig:
-        return HEADS[objective](document, _norm(document), tuple(labels))
+    def heads(self) -> Mapping[str, MakeHead]:
+        return HEADS
 
     def new(self, sizes: Sizes) -> dict[str, Any]:
         return {
@@ -149,10 +148,6 @@ class Bert(Family):
 
 
 _CONTEXT = "max_position_embeddings"
-
-
-def _norm(config: HfConfig) -> NormConfig:
-    return NormConfig(kind="layer", eps=config.number("layer_norm_eps", 1e-12))
 
 
 def _head(config: ModelConfig) -> HeadConfig:

@@ -8,19 +8,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.config import HeadConfig, HeadTransformConfig
+from lmkernel.config import HeadConfig, HeadTransformConfig, NormConfig
 from lmkernel.families.family import ACTIVATIONS
 from lmkernel.families.names import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lmkernel.config import NormConfig
-    from lmkernel.families.family import HfConfig
+    from lmkernel.families.family import HfConfig, MakeHead
 
 __all__ = [
     "HEADS",
@@ -29,6 +27,7 @@ __all__ = [
     "POOLED",
     "architecture_of",
     "head_rules",
+    "norm_of",
     "norm_rules",
     "read_head",
     "write_head",
@@ -40,21 +39,26 @@ HEAD_NAMES = ("pooler.*", "bert.pooler.*", "cls.*", "classifier.*")
 """Patterns of the names of all heads: a checkpoint may hold more than the one that is wanted."""
 
 
-def read_head(config: HfConfig, norm: NormConfig) -> HeadConfig:
+def norm_of(config: HfConfig) -> NormConfig:
+    """The normalisation of all its layers."""
+    return NormConfig(kind="layer", eps=config.number("layer_norm_eps", 1e-12))
+
+
+def read_head(config: HfConfig) -> HeadConfig:
     """The head that ``architectures`` names; the pooled vector if it names none."""
     [name, *_] = config.names("architectures") or (POOLED,)
     if name not in _READ:
         raise config.error("architectures", "one of " + ", ".join(_READ), name)
-    return _READ[name](config, norm, config.labels())
+    return _READ[name](config, config.labels())
 
 
-def _pooled_head(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]) -> HeadConfig:
-    del norm, labels
+def _pooled_head(config: HfConfig, labels: tuple[str, ...]) -> HeadConfig:
+    del labels
     width = config.whole("hidden_size", 768)
     return HeadConfig(width=width, size=width, bias=True, activation="tanh", pooling="first")
 
 
-def _masked_head(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]) -> HeadConfig:
+def _masked_head(config: HfConfig, labels: tuple[str, ...]) -> HeadConfig:
     del labels
     activation = config.choice("hidden_act", ACTIVATIONS, "gelu")
     return HeadConfig(
@@ -62,12 +66,11 @@ def _masked_head(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]) ->
         size=config.whole("vocab_size", 30522),
         tied=config.flag("tie_word_embeddings", default=True),
         bias=True,
-        transform=HeadTransformConfig(activation=activation, norm=norm),
+        transform=HeadTransformConfig(activation=activation, norm=norm_of(config)),
     )
 
 
-def _classifier_head(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]) -> HeadConfig:
-    del norm
+def _classifier_head(config: HfConfig, labels: tuple[str, ...]) -> HeadConfig:
     size = len(labels) or config.whole("num_labels", 2)
     return HeadConfig(
         width=config.whole("hidden_size", 768),
@@ -80,9 +83,7 @@ def _classifier_head(config: HfConfig, norm: NormConfig, labels: tuple[str, ...]
     )
 
 
-Read = Callable[["HfConfig", "NormConfig", tuple[str, ...]], HeadConfig]
-
-_READ: Mapping[str, Read] = MappingProxyType(
+_READ: Mapping[str, MakeHead] = MappingProxyType(
     {
         POOLED: _pooled_head,
         MASKED: _masked_head,
@@ -90,10 +91,10 @@ _READ: Mapping[str, Read] = MappingProxyType(
         _CLASSIFIER: _classifier_head,
     }
 )
-HEADS: Mapping[str, Read] = MappingProxyType(
+HEADS: Mapping[str, MakeHead] = MappingProxyType(
     {"masked": _masked_head, "classification": _classifier_head}
 )
-"""The head of each objective, from the configuration, the norm and the names of the classes."""
+"""The head of each objective."""
 
 
 def _plain_labels(size: int) -> tuple[str, ...]:

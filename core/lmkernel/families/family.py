@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import CheckpointError, ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from lmkernel.config import HeadConfig, ModelConfig
     from lmkernel.families.gguf_architecture import GgufArchitecture
     from lmkernel.families.names import Rule
     from lmkernel.families.sizes import Sizes
 
-__all__ = ["ACTIVATIONS", "Family", "HfConfig", "find_family", "name_of_activation"]
+__all__ = ["ACTIVATIONS", "Family", "HfConfig", "MakeHead", "find_family", "name_of_activation"]
 
 ACTIVATIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -31,6 +32,10 @@ ACTIVATIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Activations by their names in a ``config.json``; of several for one, the first is written."""
+
+
+MakeHead = Callable[["HfConfig", tuple[str, ...]], "HeadConfig"]
+"""Makes a head from a model's configuration and the names of its classes."""
 
 
 @final
@@ -164,20 +169,13 @@ class Family(ABC):
     def ignored(self, config: ModelConfig) -> tuple[str, ...]:
         """Patterns of tensor names that a checkpoint may hold without need, such as buffers."""
 
-    def objectives(self) -> tuple[str, ...]:
-        """What its models can be trained for, by name."""
-        return ("causal", "instruction")
+    def heads(self) -> Mapping[str, MakeHead | None]:
+        """What its models can be trained for, each with what makes the head that it needs.
 
-    def head(self, objective: str, labels: Sequence[str], document: HfConfig) -> HeadConfig | None:
-        """The head that an objective needs, or None where the model's own serves.
-
-        Args:
-            objective: one of `objectives`.
-            labels: names of the classes, for classification.
-            document: the model's Hugging Face configuration.
+        A maker takes the model's Hugging Face configuration and the names of the classes, where
+        there are classes; None stands for the head that the model has already.
         """
-        del objective, labels, document
-        return None
+        return {"causal": None, "instruction": None}
 
     def new(self, sizes: Sizes) -> dict[str, Any]:
         """The Hugging Face configuration of a new model; ``model_type`` is added by the caller.
@@ -199,11 +197,17 @@ class Family(ABC):
         return None
 
 
-def find_family(model_type: object, where: str) -> Family:
+def find_family(model_type: object, where: str, objective: str = "") -> Family:
     """The family registered under a ``model_type``.
+
+    Args:
+        model_type: its name.
+        where: what has that name, for messages.
+        objective: what its models are to be trained for, if for anything.
 
     Raises:
         CheckpointError: there is none; the message lists those that there are.
+        ConfigError: its models are not trained for the objective.
     """
     from lmkernel.plugins import FamilySpec, default_registry
 
@@ -211,6 +215,9 @@ def find_family(model_type: object, where: str) -> Family:
         family: Family = default_registry().get(FamilySpec, str(model_type)).resolve()()
     except UnknownNameError as error:
         raise CheckpointError(f"{where}: unsupported model_type: {error}") from error
+    if objective and objective not in family.heads():
+        fitting = " or ".join(family.heads())
+        raise ConfigError(f"objective {objective!r}: a {model_type} model is trained by {fitting}")
     return family
 
 

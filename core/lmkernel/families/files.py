@@ -47,18 +47,19 @@ def save_model(
     """Write a model, all of it or nothing.
 
     Args:
-        directory: to be made.
-        config: of the model.
-        values: host arrays by dotted name.
-        family: how it is written; see `family_of`.
+        directory: the directory to make.
+        config: the model's configuration.
+        values: the parameters as host arrays, by dotted name.
+        family: the family that writes it; see `family_of`.
         declared: the model's parameters, from `Model.declare`.
-        tokenizer: written beside it, its special ids in ``config.json``.
-        extra_config: further keys of ``config.json``; what describes the model goes before them.
+        tokenizer: the tokenizer to write beside it, with its special ids in ``config.json``.
+        extra_config: further keys of ``config.json``; those of the model take precedence.
         generation_config: the content of ``generation_config.json``, if given.
-        dtype: of floating tensors in the file: float32, bfloat16 (nearest even) or float16.
-        shard_bytes: more data than this is written in several files, with an index.
-        progress: called with the number of bytes of tensors just written.
-        overwrite: replace a directory that is there and not empty.
+        dtype: the dtype of floating tensors in the file: float32, bfloat16 (nearest even) or
+            float16.
+        shard_bytes: the most bytes in one file; more are written in several, with an index.
+        progress: a function called with the number of bytes of tensors just written.
+        overwrite: whether to replace a directory that exists and is not empty.
 
     Raises:
         CheckpointError: the family cannot express the model, a value is missing or of another
@@ -89,11 +90,11 @@ def config_document(
     """The content of ``config.json``: the model, special ids, and what ``extra`` has besides.
 
     Args:
-        config: of the model.
-        family: how it is written.
-        tokenizer: names the special ids.
-        extra: further keys; what describes the model goes before them.
-        check: whether it is read back; needless for a configuration that the family has read.
+        config: the model's configuration.
+        family: the family that writes it.
+        tokenizer: the tokenizer whose special ids are written.
+        extra: further keys; those of the model take precedence.
+        check: whether to read the result back; needless for a configuration that the family read.
 
     Raises:
         CheckpointError: the family cannot express the model; the message names the field.

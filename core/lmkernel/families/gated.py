@@ -68,12 +68,12 @@ class Traits:
     """What tells one of them from the others.
 
     Args:
-        bias: of queries, keys and values.
-        out_bias: of the attention's output.
-        mlp_bias: of the MLP's products.
+        bias: whether queries, keys and values have biases.
+        out_bias: whether the attention's output has a bias.
+        mlp_bias: whether the MLP's products have biases.
         qk_norm: whether heads of queries and keys are normalised.
-        head_dim: of a model whose configuration does not say; 0 for ``width / heads``.
-        window: how many positions back a query sees, itself included; None for all.
+        head_dim: size of a head where the configuration does not say; 0 for ``width / heads``.
+        window: number of positions back that a query sees, itself included; None for all.
         context: positions of a model whose configuration does not say.
     """
 
@@ -89,12 +89,12 @@ class Traits:
 def read_gated(config: HfConfig, traits: Traits) -> ModelConfig:
     """Our configuration.
 
-    Weights start as ``initializer_range`` says, if it is there.
+    ``initializer_range``, where it is there, is the standard deviation of the initial weights.
     """
     width, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
     head_dim = config.whole("head_dim", traits.head_dim or max(1, width // heads))
     vocab = config.whole("vocab_size")
-    start = "initializer_range"
+    deviation = "initializer_range"
     return ModelConfig(
         embedding=EmbeddingConfig(
             width=width, vocab=vocab, positions="rotary", rotary=_rotary(config, head_dim)
@@ -104,7 +104,7 @@ def read_gated(config: HfConfig, traits: Traits) -> ModelConfig:
             width=width, size=vocab, tied=config.flag("tie_word_embeddings", default=False)
         ),
         context=config.whole("max_position_embeddings", traits.context),
-        init=InitConfig(scale=config.number(start)) if config.has(start) else None,
+        init=InitConfig(scale=config.number(deviation)) if config.has(deviation) else None,
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lmkernel.interfaces import Memory
     from lmkernel.model import Model
 
-__all__ = ["Choose", "Step", "decode"]
+__all__ = ["Step", "decode"]
 
 _CHUNK = 512
 """Longer prompts are fed in chunks of this many tokens, which bounds the memory of the scores."""
@@ -66,8 +66,8 @@ def decode(
     """Yield steps until every row has ended; the token that ends a row is yielded too.
 
     Args:
-        model: with a decoder.
-        params: from `Model.pack` or `Model.place`.
+        model: a model with a decoder.
+        params: its parameters, from `Model.pack` or `Model.place`.
         prompts: token ids of each row, at least one each.
         limit: the most tokens a row; fewer where the context has no room for them.
         choose: the function that chooses each token.

@@ -38,7 +38,7 @@ class GenerationOptions:
     Args:
         max_new_tokens: the most tokens to generate.
         temperature: the divisor of the logits; 0 takes the largest logit.
-        top_k: how many of the largest logits may be drawn; 0 for all.
+        top_k: the number of largest logits that may be drawn; 0 for all.
         top_p: the probability that the smallest set of most probable tokens must reach; only these
             may be drawn (nucleus sampling, arXiv:1904.09751).
         min_p: the least probability that may be drawn, as a share of the largest

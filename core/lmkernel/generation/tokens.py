@@ -57,8 +57,8 @@ def generate_tokens(
     where the context is full.
 
     Args:
-        model: with a decoder.
-        params: from `Model.pack` or `Model.place`.
+        model: a model with a decoder.
+        params: its parameters, from `Model.pack` or `Model.place`.
         prompts: token ids of each row, at least one each.
         options: the options of the generation.
         end_ids: tokens of the model's own end; ``options.ignore_eos`` passes over them.

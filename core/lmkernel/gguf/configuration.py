@@ -24,7 +24,7 @@ def gguf_config(file: GgufFile, own: GgufArchitecture) -> dict[str, Any]:
 
     Args:
         file: the file.
-        own: how its family lies in such a file.
+        own: the layout of its family in GGUF files.
 
     Raises:
         CheckpointError: a field that is missing or malformed, or a feature that has no

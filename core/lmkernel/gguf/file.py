@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["GGUF_MAGIC", "GgufFile", "GgufTensor", "gguf_package"]
+__all__ = ["GgufFile", "gguf_package"]
 
 GGUF_MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -97,7 +97,7 @@ def gguf_package() -> ModuleType:
 
 @final
 class _Cursor:
-    """A place in the file that never moves past its end."""
+    """A position in the file that never moves past its end."""
 
     def __init__(self, path: Path, data: NDArray[np.uint8]) -> None:
         self.path = path

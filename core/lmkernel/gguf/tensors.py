@@ -58,7 +58,7 @@ class GgufTensors(Tensors):
     Args:
         file: the GGUF file.
         config: its Hugging Face configuration, as `gguf_config` gives it.
-        own: how its family lies in such a file.
+        own: the layout of its family in GGUF files.
 
     Raises:
         CheckpointError: a tensor that the configuration asks for is missing, or one is left over.

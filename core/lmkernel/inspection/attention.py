@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel.components.attention import project_qkv
-from lmkernel.components.parts import normalize
+from lmkernel.components.primitives import normalize
 from lmkernel.components.transformer import whole_view
 from lmkernel.composed.attention import attention
 from lmkernel.config import TransformerConfig

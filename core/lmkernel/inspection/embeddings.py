@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Pool = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-__all__ = ["POOLINGS", "embed"]
+__all__ = ["embed"]
 
 POOLINGS: Mapping[str, Pool] = MappingProxyType(
     {

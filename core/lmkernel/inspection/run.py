@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from lmkernel.components.layer import TransformerLayer
-from lmkernel.components.parts import normalize
+from lmkernel.components.primitives import normalize
 from lmkernel.components.transformer import memory_view, whole_view
 from lmkernel.config import FeedForwardConfig, RecurrentConfig, TransformerConfig
 from lmkernel.errors import InputError

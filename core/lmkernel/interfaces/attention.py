@@ -21,12 +21,14 @@ class View:
 
     Args:
         query_positions: int32 ``(batch, time)``; -1 is padding.
-        key_positions: int32 ``(batch, slots)``; -1 is padding, or a slot not written yet.
+        key_positions: int32 ``(batch, slots)``; -1 is padding, or a slot of the KV cache that is
+            not written yet.
         mask: boolean ``(batch, 1, time, slots)``, true where a query sees a slot.
-        rotation: cosines and sines of the query positions, each ``(batch, 1, time, dim / 2)``.
-        start: 0-d int32, the slot of the first query, when there is a cache.
-        extent: how many slots of the cache are looked at; equals ``slots``.
-        bias: added to the scores, broadcasting to ``(batch, heads, time, slots)``, float32 or
+        rotation: RoPE's cosines and sines of the query positions, each
+            ``(batch, 1, time, dim / 2)``.
+        start: 0-d int32, the slot of the first query, when there is a KV cache.
+        extent: number of slots of the KV cache to look at; equals ``slots``.
+        bias: term added to the scores, broadcasting to ``(batch, heads, time, slots)``, float32 or
             wider.
     """
 
@@ -57,18 +59,21 @@ class Attention(Component):
         Args:
             params: as declared, or packed.
             x: ``(batch, time, width)``.
-            view: who may see whom.
-            memory: from `remember`, for cross-attention; None for self-attention.
-            cache: from `Ops.cache_create`, consumed; None when every position is in ``x``.
+            view: the mask and positions: who may see whom.
+            memory: keys and values from `remember`, for cross-attention; None for self-attention.
+            cache: the layer's KV cache, consumed; None when every position is in ``x``.
 
         Returns:
-            ``(batch, time, width)``, and the new cache or None.
+            ``(batch, time, width)``, and the new KV cache or None.
         """
 
     @abstractmethod
     def remember(self, params: dict[str, Any], hidden: Array) -> Tree:
-        """Keys and values of an encoder's output ``(batch, time, memory_width)``, made once."""
+        """Keys and values of an encoder's output, for cross-attention; computed once.
+
+        ``hidden`` is ``(batch, time, memory_width)``.
+        """
 
     @abstractmethod
     def cache(self, batch: int, capacity: int, dtype: Any) -> Tree:
-        """An empty cache of this layer."""
+        """An empty KV cache of this layer, with ``capacity`` slots a row."""

@@ -25,7 +25,7 @@ ParamTree = Any
 @final
 @dataclass(frozen=True)
 class Init:
-    """How a parameter starts.
+    """How a parameter is initialized.
 
     ``"zeros"``, ``"ones"``, ``"normal"`` (standard deviation ``scale``), ``"uniform"``
     (±``scale``) or ``"glorot_uniform"`` (Glorot & Bengio 2010, eq. 16).
@@ -41,11 +41,11 @@ class Param:
     """One declared parameter.
 
     Args:
-        shape: its extents; a weight of a product is (out, in).
-        init: how it starts.
+        shape: the extents; a weight of a product is (out, in).
+        init: the initialization.
         axes: the logical name of each axis, such as ``("vocab", "embed")``.
-        linear: whether `Ops.linear` alone uses it, so that it may be packed for inference.
-        fuse: siblings with the same word here are packed as one, rows after rows, under it.
+        linear: whether `Ops.linear` alone uses the parameter, so that inference may pack it.
+        fuse: a name under which siblings with the same one are packed together, rows after rows.
     """
 
     shape: tuple[int, ...]

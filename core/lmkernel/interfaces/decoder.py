@@ -40,20 +40,29 @@ class Decoder(Component):
         *,
         memory: Memory | None = None,
     ) -> Tree:
-        """The state before the first token, with room for ``capacity`` positions a row."""
+        """The state before the first token: for a transformer, an empty KV cache.
+
+        Args:
+            params: as declared, or packed.
+            batch: the number of rows.
+            capacity: the number of positions that a row has room for.
+            dtype: the dtype of keys and values.
+            memory: an encoder's output, for an encoder-decoder.
+        """
 
     @abstractmethod
     def step(
         self, params: dict[str, Any], inputs: Embedded, state: Tree, start: Array, *, extent: int
     ) -> tuple[Array, Tree]:
-        """The next positions, given the state (consumed) of those before.
+        """The next positions, given the state (consumed), or KV cache, of those before.
 
         Args:
             params: as declared, or packed.
-            inputs: ``time`` positions, shared slots for all rows, padded on the left.
-            state: from `start`, `grow` or the last step.
+            inputs: ``time`` embedded positions; rows share slots, and are padded on the left.
+            state: the state from `start`, `grow` or the last step.
             start: 0-d int32, the number of slots written so far.
-            extent: static; at least ``start + time``, at most the capacity.
+            extent: number of slots to look at, static; at least ``start + time``, at most the
+                capacity.
 
         Returns:
             ``(batch, time, out)`` and the new state.
@@ -61,4 +70,4 @@ class Decoder(Component):
 
     @abstractmethod
     def grow(self, state: Tree, capacity: int) -> Tree:
-        """The state (consumed) with room for ``capacity`` positions."""
+        """The state (consumed) with room for ``capacity`` positions in its KV cache."""

@@ -17,12 +17,12 @@ __all__ = ["Embedded", "Embedding"]
 @final
 @dataclass(frozen=True)
 class Embedded:
-    """What an embedding hands on.
+    """Embedded inputs.
 
     Args:
         hidden: ``(batch, time, width)``.
         positions: int32 ``(batch, time)``; -1 is padding.
-        rotation: cosines and sines of rotary positions, each ``(batch, 1, time, dim / 2)``.
+        rotation: RoPE's cosines and sines of the positions, each ``(batch, 1, time, dim / 2)``.
     """
 
     hidden: Array

@@ -18,7 +18,7 @@ __all__ = ["Encoder", "Memory"]
 @final
 @dataclass(frozen=True)
 class Memory:
-    """What an encoder hands to a decoder.
+    """An encoder's output, which a decoder reads by cross-attention or as its first state.
 
     Args:
         hidden: ``(batch, time, width)``.

@@ -24,7 +24,7 @@ class LossConfig:
 
     Args:
         smoothing: label smoothing of ``"cross_entropy"``.
-        options: free for kinds from plugins.
+        options: settings of a plugin's kind.
     """
 
     kind: str

@@ -25,8 +25,8 @@ class TrainingState:
     """Where a run stands; each step consumes it. Arrays are on the device, by dotted name.
 
     Args:
-        step: how many steps were taken.
-        trainable: what the optimizer moves: the parameters, or adapters beside them.
+        step: number of steps taken.
+        trainable: arrays that the optimizer moves: the parameters, or adapters beside them.
         frozen: parameters that stay as they are.
         optimizer: the optimizer's state.
     """
@@ -40,11 +40,11 @@ class TrainingState:
 @final
 @dataclass(frozen=True)
 class StepResult:
-    """What one step tells.
+    """The result of one step.
 
     Args:
         loss: mean over the step's targets, of all its micro-batches together.
-        count: how many targets there were.
+        count: number of targets.
         norm: global norm of the gradient of that mean, before clipping.
         rate: the learning rate.
     """

@@ -25,7 +25,7 @@ class ModelList(Result):
     Args:
         models: each with its ``"name"``, ``"source"``, ``"pulled"``, ``"size"`` in bytes,
             ``"path"`` and ``"description"``.
-        prefixes: what further names begin with, such as ``"hf:"``.
+        prefixes: the beginnings of further names, such as ``"hf:"``.
     """
 
     models: tuple[dict[str, Any], ...]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.components.parts import (
+from lmkernel.components.primitives import (
     activate,
     apply_dropout,
     declare_linear,

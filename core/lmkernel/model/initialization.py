@@ -29,18 +29,21 @@ def with_initialization(
     if config.init is None:
         return declared
     return {
-        name: _part(tree, getattr(config, name), config.init) for name, tree in declared.items()
+        name: _initialize_component(tree, getattr(config, name), config.init)
+        for name, tree in declared.items()
     }
 
 
-def _part(tree: ParamTree, config: Any, init: InitConfig) -> ParamTree:
+def _initialize_component(tree: ParamTree, config: Any, init: InitConfig) -> ParamTree:
     # 2 sums a layer add up to a variance of 2·layers; dividing by the root keeps the stream at 1
     layers = config.layers if isinstance(config, TransformerConfig) else 0
     depth = math.sqrt(2 * layers) if layers and init.residual else 1.0
-    return nest(tree, {name: _param(param, init, depth) for name, param in flatten(tree).items()})
+    return nest(
+        tree, {name: _initialize(param, init, depth) for name, param in flatten(tree).items()}
+    )
 
 
-def _param(param: Param, init: InitConfig, depth: float) -> Param:
+def _initialize(param: Param, init: InitConfig, depth: float) -> Param:
     if param.init.kind in ("zeros", "ones"):
         return param
     scale = init.scale / depth if param.axes in _RESIDUAL else init.scale

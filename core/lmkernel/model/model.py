@@ -46,7 +46,7 @@ class Model:
     """One model on one backend; everything inside happens in the backend's scope.
 
     Args:
-        backend: from `lmkernel.load_backend`.
+        backend: the backend, from `lmkernel.load_backend`.
         config: the model's configuration.
         policy: the dtypes of parameters, computation and output; float32 by default.
 
@@ -120,7 +120,7 @@ class Model:
         """The output for every position: a pure function, called inside the backend's scope.
 
         Args:
-            params: from `place` or `pack`.
+            params: the parameters, from `place` or `pack`.
             inputs: int32 ``(batch, time)``, or vectors ``(batch, time, width)``.
             positions: int32 ``(batch, time)``, -1 for padding; by default 0, 1, 2, …
             segments: int32 ``(batch, time)``.
@@ -208,10 +208,10 @@ class Model:
         """The state before the first token: an empty KV cache of at least ``capacity`` slots a row.
 
         Args:
-            params: from `pack` or `place`.
+            params: the parameters, from `pack` or `place`.
             batch: the number of rows.
             capacity: positions a row; `step` grows the cache when they are used up.
-            memory: from `encode`, for an encoder-decoder; what depends on it alone, such as
+            memory: an encoded source from `encode`; what depends on it alone, such as
                 the keys and values of cross-attention, is computed once, here.
 
         Raises:
@@ -257,10 +257,10 @@ class Model:
         """Feed the next tokens; returns the logits of the last position and the new state.
 
         Args:
-            params: from `pack` or `place`.
+            params: the parameters, from `pack` or `place`.
             tokens: host ``(batch, time)``; rows are padded on the left.
             positions: host ``(batch, time)``; -1 is padding.
-            state: from `begin`, `fork` or the last step; consumed.
+            state: the state from `begin`, `fork` or the last step; consumed.
 
         Returns:
             Host array ``(batch, size)``, and the state after the last token.

@@ -94,7 +94,7 @@ def _follows(a: NDArray[Any], b: NDArray[Any]) -> bool:
 
 
 def _release(x: NDArray[Any]) -> None:
-    """Give the pages of a memory map back; whoever still reads them gets them from the file anew."""
+    """Give the pages of a memory map back; a later read gets them from the file again."""
     owner = _owner(x)
     if not (isinstance(owner, mmap.mmap) and x.flags.c_contiguous and hasattr(owner, "madvise")):
         return

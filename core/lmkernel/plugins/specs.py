@@ -16,12 +16,10 @@ if TYPE_CHECKING:
     from lmkernel.contract.capabilities import Capabilities
 
 __all__ = [
-    "INTERFACES",
     "BackendSpec",
     "CommandSpec",
     "ComponentSpec",
     "FamilySpec",
-    "Interface",
     "OptimizerSpec",
     "SourceSpec",
     "Spec",

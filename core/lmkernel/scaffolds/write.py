@@ -63,17 +63,17 @@ def write_scaffold(hook: str, names: Names, folder: Path) -> list[str]:
 
     Args:
         hook: one of `hooks`.
-        names: what it is called.
-        folder: that is empty.
+        names: the names of the distribution and its parts.
+        folder: an empty folder.
     """
     fields = _fields(hook, names)
     templates = resources.files(__package__) / "templates"
     written = []
     for part in ("common", hook):
         for path, template in _files(templates / part):
-            place = path.removesuffix(_SUFFIX).replace("package", names.package)
-            _write(folder / place, Template(template).substitute(fields))
-            written.append(place)
+            target = path.removesuffix(_SUFFIX).replace("package", names.package)
+            _write(folder / target, Template(template).substitute(fields))
+            written.append(target)
     return sorted(written)
 
 

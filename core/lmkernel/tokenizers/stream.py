@@ -1,7 +1,7 @@
 """Text from tokens as they come, never half a character.
 
-The law: everything that `TextStream.push` returns, followed by what `finish` returns, is `decode` of
-all ids. A token cannot be decoded alone: it may hold part of a UTF-8 character, and some decoders
+The law: all that `TextStream.push` returns, followed by what `finish` returns, is `decode` of all
+ids. A token cannot be decoded alone: it may hold part of a UTF-8 character, and some decoders
 drop the space before the first token they see. So a window of tokens is decoded with and without
 the newest; the difference is new text. Text that ends in U+FFFD may still grow into a character and
 is held back. The window begins at the tokens of the last text returned, so it stays short.

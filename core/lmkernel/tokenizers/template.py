@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from jinja2.parser import Parser
     from jinja2.runtime import Context
 
-__all__ = ["MAX_OUTPUT", "MAX_SECONDS", "MAX_STEPS", "compile_template"]
+__all__ = ["MAX_SECONDS", "compile_template"]
 
 MAX_OUTPUT = 4_000_000  # characters of a rendered chat
 MAX_STEPS = 500_000  # turns of loops and calls of macros

@@ -18,7 +18,7 @@ from lmkernel.errors import TemplateError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["MAX_NUMBER", "MAX_SIZE", "check_method", "check_operation", "guard_template"]
+__all__ = ["check_method", "check_operation", "guard_template"]
 
 MAX_SIZE = 4_000_000  # characters or items that an operator may make
 MAX_NUMBER = 10**9  # a whole number that a template may hold, so that no padding is larger

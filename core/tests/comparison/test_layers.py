@@ -12,11 +12,11 @@ from small import small_config, values_of
 from lmkernel.backend import Backend, load_backend
 from lmkernel.comparison.layers import (
     HONEST_RUNS,
+    Deviation,
     Limit,
-    Reading,
+    deviations,
     limits,
     parting_sentences,
-    readings,
     trace,
 )
 from lmkernel.composed import assemble
@@ -39,14 +39,14 @@ def trace_prompts(
     return [trace(model, params, prompt, order=order) for prompt in PROMPTS]
 
 
-def read(backend: Backend, broken: dict[str, Any] | None = None) -> list[Reading]:
+def read(backend: Backend, broken: dict[str, Any] | None = None) -> list[Deviation]:
     """A backend beside the reference; ``broken`` are weights that it has wrong."""
     honest = load_backend()
     values = values_of(Model(honest, CONFIG))
     reference = trace_prompts(honest, values, "float64")
     runs = (trace_prompts(honest, values, order=order) for order in range(HONEST_RUNS))
     traces = trace_prompts(backend, {**values, **(broken or {})})
-    return readings(traces, reference, limits(reference, runs), "float32")
+    return deviations(traces, reference, limits(reference, runs), "float32")
 
 
 def overriding(**overrides: Callable[..., Any]) -> Backend:
@@ -107,8 +107,8 @@ def test_a_wrong_weight_is_named_where_it_counts(weight: str, activation: str) -
     assert sentence.startswith(f"numpy and other part at {activation}: other is off by ")
 
 
-def row(activation: str, share: float) -> Reading:
-    return Reading(activation, error=share / 10, honest=share, share=share)
+def row(activation: str, share: float) -> Deviation:
+    return Deviation(activation, error=share / 10, honest=share, share=share)
 
 
 def test_backends_that_part_later_are_among_the_others() -> None:

@@ -6,23 +6,34 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from letters import letters
 
 from lmkernel.errors import ConfigError
 from lmkernel.families.family import Family, HfConfig
 from lmkernel.families.sizes import Sizes
-from lmkernel.origin import check_objective, new_origin
+from lmkernel.origin import new_origin
 from lmkernel.plugins import FamilySpec, default_registry
+from lmkernel.training.data.vocabulary import train_tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lmkernel.origin import Origin
+    from lmkernel.tokenizers import Tokenizer
 
 SIZES = Sizes(width=24, layers=3, heads=4, inner=40, context=32, vocab=300, dropout=0.25)
 FAMILIES = tuple(default_registry().all(FamilySpec))
 
 
+def tokenizer(special_tokens: Mapping[str, str]) -> Tokenizer:
+    return train_tokenizer(["abc"], 300, special_tokens)
+
+
+def no_tokenizer(special_tokens: Mapping[str, str]) -> Tokenizer:
+    raise AssertionError(special_tokens)
+
+
 def new(family: str) -> Origin:
-    return new_origin(family, SIZES, letters())
+    return new_origin(family, SIZES, tokenizer)
 
 
 def stack(origin: Origin) -> Any:
@@ -34,7 +45,8 @@ def test_every_family_reads_what_it_makes(family: str) -> None:
     origin = new(family)
     assert (stack(origin).width, stack(origin).layers) == (24, 3)
     assert (stack(origin).mlp.hidden, stack(origin).attention.heads) == (40, 4)
-    assert (origin.config.context, origin.config.embedding.vocab) == (32, 300)
+    assert origin.config.context == 32
+    assert origin.config.embedding.vocab == origin.tokenizer.vocab_size < 300
     assert origin.config.head is not None
 
 
@@ -79,8 +91,7 @@ def test_a_family_that_sizes_do_not_describe_says_so() -> None:
 
 def test_a_family_is_a_decoder_that_no_gguf_file_holds_unless_it_says_more() -> None:
     family = LoadOnlyFamily()
-    assert family.objectives() == ("causal", "instruction")
-    assert family.head("causal", (), HfConfig({})) is None
+    assert family.heads() == {"causal": None, "instruction": None}
     assert set(family.special_tokens().values()) == {"<|endoftext|>"}
     assert family.gguf() is None
 
@@ -109,8 +120,8 @@ def test_an_objective_that_does_not_fit_is_refused(
     complaint = f"objective '{objective}': a {family} model is trained by {fitting}"
     origin = new(family)
     with pytest.raises(ConfigError, match=complaint):
-        check_objective(origin.family, family, objective)
-    with pytest.raises(ConfigError, match=complaint):
+        new_origin(family, SIZES, no_tokenizer, objective)
+    with pytest.raises(ConfigError, match=f"objective: expected one of .*, got '{objective}'"):
         origin.with_head(objective, ("a", "b"))
 
 

@@ -12,7 +12,7 @@ from small import HF_CONFIG, small_config
 from small_bert import small_bert
 
 from lmkernel.components.attention import project_qkv
-from lmkernel.components.parts import normalize
+from lmkernel.components.primitives import normalize
 from lmkernel.config import TransformerConfig
 from lmkernel.errors import InputError
 from lmkernel.families.family import HfConfig

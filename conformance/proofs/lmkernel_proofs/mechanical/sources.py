@@ -65,7 +65,7 @@ SOURCES = (
     ),
     *_sources(
         "lmkernel.components",
-        "attention embedding feed_forward layer losses parts positions recurrent single_vector "
+        "attention embedding feed_forward layer losses positions primitives recurrent single_vector "
         "transformer",
     ),
     *_sources("lmkernel.training.step.optimizers", "adafactor adam decay momentum muon"),

@@ -7,29 +7,36 @@ those of validation come in order.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Self, final
 
-from lmkernel.errors import InputError
+from lmkernel.errors import ConfigError, InputError
 from lmkernel.training.data.classification import label_names
 from lmkernel.training.data.readers import open_rows
 from lmkernel.training.data.rows import Documents
+from lmkernel.training.data.settings import DataConfig
 from lmkernel.training.data.shard_writer import token_shards
 from lmkernel.training.data.split import split_items, split_tokens
 from lmkernel.training.data.tokens import Tokens
 from lmkernel.training.objectives import find_objective
 
 if TYPE_CHECKING:
+    from lmkernel.origin import Origin
     from lmkernel.progress import Progress
     from lmkernel.tokenizers import Tokenizer
     from lmkernel.training.data.batches import Batches
     from lmkernel.training.data.rows import Row, Rows
-    from lmkernel.training.data.settings import DataConfig
     from lmkernel.training.data.shards import Shards
     from lmkernel.training.objectives import Objective
+    from lmkernel.training.run.settings import RunSettings
 
     Data = Tokens | list[Row]
 
 __all__ = ["Preparation", "RunData"]
+
+_LONGEST = 512
+"""Most positions of an example unless more are asked for."""
+_MULTIPLE, _COMPILED_MULTIPLE = 8, 64
+"""Of which lengths of padded rows are: each one is compiled once where a backend compiles."""
 
 
 @final
@@ -73,6 +80,47 @@ class Preparation:
     labels: tuple[str, ...] = ()
     start: int | None = None
     progress: Progress | None = None
+
+    @classmethod
+    def of(
+        cls, settings: RunSettings, origin: Origin, progress: Progress, *, compiled: bool
+    ) -> Self:
+        """The preparation that a run's settings ask for.
+
+        Args:
+            settings: of the run.
+            origin: its model.
+            progress: shows long work.
+            compiled: whether the backend compiles each shape, so that there should be few.
+
+        Raises:
+            ConfigError: longer examples than the model has positions for.
+        """
+        data, training, context = settings.data, settings.training, origin.config.context
+        if context and data.context > context:
+            raise ConfigError(
+                f"data.context: expected at most the model's context of {context}, "
+                f"got {data.context}"
+            )
+        config = DataConfig(
+            source=data.train,
+            validation=data.validation or None,
+            validation_share=data.validation_share,
+            context=data.context or min(context or _LONGEST, _LONGEST),
+            batch=training.batch,
+            seed=training.seed,
+            multiple=_COMPILED_MULTIPLE if compiled else _MULTIPLE,
+            truncate=data.truncate,
+            blank_lines=data.blank_lines,
+            columns=data.columns,
+        )
+        return cls(
+            data=config,
+            tokenizer=origin.tokenizer,
+            vocab=origin.config.embedding.vocab,
+            labels=origin.labels if find_objective(settings.objective).needs_labels else (),
+            progress=progress,
+        )
 
     def split(self, objective: str) -> RunData:
         """Training and validation batches of one of `OBJECTIVES`.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["open_rows", "python_topics"]
+__all__ = ["open_rows"]
 
 
 def python_topics() -> Iterator[Row]:

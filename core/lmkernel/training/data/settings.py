@@ -11,7 +11,7 @@ from lmkernel.config.check import positive, require
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["COLUMNS", "DataConfig"]
+__all__ = ["DataConfig"]
 
 COLUMNS = (
     "text",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import tokenizers
 
-__all__ = ["END_OF_TEXT", "train_tokenizer"]
+__all__ = ["train_tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
 _USUAL: Mapping[str, str] = MappingProxyType({"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT})

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.backend import load_backend
 from lmkernel.config import PrecisionPolicy
-from lmkernel.errors import CheckpointError, ConfigError, InputError, RunError
+from lmkernel.errors import CheckpointError, InputError, RunError
 from lmkernel.factory import ComponentFactory
 from lmkernel.interfaces import LossConfig
 from lmkernel.plugins import TrackerSpec, default_registry
+from lmkernel.progress import Progress
 from lmkernel.training.config import TrainerConfig
-from lmkernel.training.data import DataConfig, Preparation
-from lmkernel.training.objectives import OBJECTIVES
-from lmkernel.training.run.model import first_weights, model_of
+from lmkernel.training.data import Preparation
+from lmkernel.training.run.model import model_of
 from lmkernel.training.run.recording import metrics_of
 from lmkernel.training.run.state_files import read_state
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from lmkernel.backend import Backend
     from lmkernel.interfaces import TrainingState
     from lmkernel.origin import Origin
-    from lmkernel.progress import Progress
     from lmkernel.training.data import RunData
     from lmkernel.training.run.settings import RunSettings
     from lmkernel.training.run.state_files import SavedState
@@ -39,10 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "evaluate_session", "prepare_session"]
 
-_LONGEST = 512
-"""Most positions of an example unless more are asked for."""
-_MULTIPLE, _COMPILED_MULTIPLE = 8, 64
-"""Of which lengths of padded rows are: each one is compiled once where a backend compiles."""
+_SILENT = Progress()
 
 
 @final
@@ -92,10 +88,7 @@ class Session:
 
 
 def prepare_session(
-    settings: RunSettings,
-    progress: Progress | None = None,
-    *,
-    whole: bool = False,
+    settings: RunSettings, progress: Progress = _SILENT, *, whole: bool = False
 ) -> Session:
     """Everything that a run needs.
 
@@ -113,63 +106,10 @@ def prepare_session(
     for name in settings.trackers:
         default_registry().get(TrackerSpec, name)
     origin = model_of(settings, progress)
-    asked = _preparation(settings, origin, progress, compiled=backend.capabilities.compiled)
-    data = (asked.whole if whole else asked.split)(settings.objective)
+    prepared = Preparation.of(settings, origin, progress, compiled=backend.capabilities.compiled)
+    data = (prepared.whole if whole else prepared.split)(settings.objective)
     origin = origin.with_head(settings.objective, data.labels)
-    trainer = ComponentFactory(backend).create("trainer", _trainer_config(settings, origin))
-    return Session(
-        settings=settings,
-        backend=backend,
-        origin=origin,
-        data=data,
-        trainer=trainer,
-        weights=first_weights(
-            origin, trainer.model, training.seed, frozen=settings.lora is not None
-        ),
-    )
-
-
-def evaluate_session(settings: RunSettings, progress: Progress | None = None) -> dict[str, float]:
-    """Loss, and what follows from it, over all of the data that the settings name."""
-    # adapters that were not trained change nothing, so they are left out
-    plain = replace(settings, lora=None, merge=False)
-    session = prepare_session(plain, progress, whole=True)
-    return metrics_of(session.trainer, session.begin(), session.data)
-
-
-def _preparation(
-    settings: RunSettings, origin: Origin, progress: Progress | None, *, compiled: bool
-) -> Preparation:
-    """How the batches of a run are made."""
-    data, training, context = settings.data, settings.training, origin.config.context
-    if context and data.context > context:
-        raise ConfigError(
-            f"data.context: expected at most the model's context of {context}, got {data.context}"
-        )
-    config = DataConfig(
-        source=data.train,
-        validation=data.validation or None,
-        validation_share=data.validation_share,
-        context=data.context or min(context or _LONGEST, _LONGEST),
-        batch=training.batch,
-        seed=training.seed,
-        multiple=_COMPILED_MULTIPLE if compiled else _MULTIPLE,
-        truncate=data.truncate,
-        blank_lines=data.blank_lines,
-        columns=data.columns,
-    )
-    return Preparation(
-        data=config,
-        tokenizer=origin.tokenizer,
-        vocab=origin.config.embedding.vocab,
-        labels=origin.labels if OBJECTIVES[settings.objective].needs_labels else (),
-        progress=progress,
-    )
-
-
-def _trainer_config(settings: RunSettings, origin: Origin) -> TrainerConfig:
-    training = settings.training
-    return TrainerConfig(
+    config = TrainerConfig(
         model=origin.config,
         loss=LossConfig(kind="cross_entropy", smoothing=training.smoothing),
         optimizer=settings.optimizer,
@@ -181,3 +121,22 @@ def _trainer_config(settings: RunSettings, origin: Origin) -> TrainerConfig:
         lora=settings.lora,
         seed=training.seed,
     )
+    trainer = ComponentFactory(backend).create("trainer", config)
+    frozen = settings.lora is not None
+    weights = origin.first_weights(trainer.model, training.seed, frozen=frozen)
+    return Session(
+        settings=settings,
+        backend=backend,
+        origin=origin,
+        data=data,
+        trainer=trainer,
+        weights=weights,
+    )
+
+
+def evaluate_session(settings: RunSettings, progress: Progress = _SILENT) -> dict[str, float]:
+    """Loss, and what follows from it, over all of the data that the settings name."""
+    # adapters that were not trained change nothing, so they are left out
+    plain = replace(settings, lora=None, merge=False)
+    session = prepare_session(plain, progress, whole=True)
+    return metrics_of(session.trainer, session.begin(), session.data)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, final
 
 from lmkernel.config.check import one_of, positive, require
 from lmkernel.families import DEFAULT_FAMILY
+from lmkernel.families.sizes import Sizes
 from lmkernel.training.config import LoraConfig, OptimizerConfig, ScheduleConfig
 from lmkernel.training.objectives import OBJECTIVES
 
@@ -57,7 +58,20 @@ class ModelSettings:
         positive(self, "width", "layers", "heads", "context", "vocab")
         require(self, "hidden", "0 or more", ok=self.hidden >= 0)
         require(self, "heads", f"a divisor of width={self.width}", ok=self.width % self.heads == 0)
-        require(self, "dropout", "a rate in [0, 1)", ok=0 <= self.dropout < 1)
+        require(self, "dropout", "a probability in [0, 1)", ok=0 <= self.dropout < 1)
+
+    @property
+    def sizes(self) -> Sizes:
+        """The sizes of a new model."""
+        return Sizes(
+            width=self.width,
+            layers=self.layers,
+            heads=self.heads,
+            inner=self.hidden or 4 * self.width,
+            context=self.context,
+            vocab=self.vocab,
+            dropout=self.dropout,
+        )
 
 
 @final

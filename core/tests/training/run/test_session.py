@@ -27,6 +27,7 @@ from lmkernel.families.bert import Bert
 from lmkernel.families.family import HfConfig
 from lmkernel.families.names import from_ours
 from lmkernel.model import Model
+from lmkernel.progress import Progress
 from lmkernel.training.config import LoraConfig
 from lmkernel.training.data.vocabulary import train_tokenizer
 from lmkernel.training.run.folder import open_run
@@ -96,7 +97,7 @@ def put(asked: RunSettings) -> Session:
 
 
 def test_a_new_model_has_a_vocabulary_learnt_from_its_data(text: Path) -> None:
-    origin = model_of(settings(text))
+    origin = model_of(settings(text), Progress())
     assert (origin.config.embedding.vocab, origin.config.context, origin.files) == (280, 16, None)
     assert len(origin.tokenizer.encode("the lantern")) < len("the lantern")
 
@@ -116,12 +117,12 @@ def test_a_new_encoder_learns_the_tokens_of_encoders(text: Path) -> None:
 
 
 def test_a_model_in_files_brings_context_vocabulary_and_labels(text: Path, llama: Path) -> None:
-    origin = model_of(settings(text, start=llama))
+    origin = model_of(settings(text, start=llama), Progress())
     assert (origin.config.context, origin.config.embedding.vocab, origin.labels) == (48, 61, ())
     config = json.loads((llama / "config.json").read_text())
     config["id2label"] = {"0": "no", "1": "yes"}
     (llama / "config.json").write_text(json.dumps(config))
-    assert model_of(settings(text, start=llama)).labels == ("no", "yes")
+    assert model_of(settings(text, start=llama), Progress()).labels == ("no", "yes")
 
 
 def test_weights_are_those_in_the_files(text: Path, llama: Path) -> None:
