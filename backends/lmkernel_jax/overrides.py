@@ -1,6 +1,6 @@
 """JAX's own forms of optional operations.
 
-Constraint: XLA fuses the compositions well; here is only what it does better told otherwise.
+Constraint: XLA fuses the compositions well; here are those that it compiles better in another form.
 """
 
 from __future__ import annotations

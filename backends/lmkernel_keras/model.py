@@ -30,7 +30,7 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 
 @final
 class _Params(keras.layers.Layer):
-    """A dict or a list of weights and of other such, under their own names.
+    """A dict or list of weights, or of further dicts and lists, under their own names.
 
     Args:
         tree: host values.

@@ -25,7 +25,7 @@ def global_norm(arrays: Sequence[Array]) -> Array:
     """One product of each array with itself, in the order in which it lies in memory."""
     wide = np.result_type(np.float32, arrays[0].dtype)
     flat = [np.asarray(x.ravel(order="K"), wide) for x in arrays]
-    with np.errstate(over="ignore"):  # infinity says it
+    with np.errstate(over="ignore"):  # the result is infinite, which says so
         return np.asarray(np.sqrt(sum(float(np.dot(x, x)) for x in flat)), wide)
 
 
@@ -44,7 +44,7 @@ def adam_update(
     """What is the same for all elements is worked out once, in float64."""
     own = [[np.require(x, None, ("C", "W")) for x in xs] for xs in (params, first, second)]
     scratch = np.empty(_room(params), params[0].dtype)
-    with np.errstate(over="ignore", invalid="ignore"):  # who wants finite numbers looks for them
+    with np.errstate(over="ignore", invalid="ignore"):  # the trainer checks for finite numbers
         for p, m, v, g, decay in zip(*own, grads, decays, strict=True):
             factors = _Factors.of(scalars, beta1, beta2, eps, decay).cast(p.dtype.type)
             for block in _blocks(p, g, m, v):

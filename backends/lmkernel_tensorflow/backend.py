@@ -34,7 +34,7 @@ def create(device: str) -> BackendParts:
 
 @contextlib.contextmanager
 def _strict() -> Iterator[None]:
-    """The library has one setting for all threads, which is put back."""
+    """Full float32 products; the setting is the whole process's, so it is restored."""
     kept = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(enabled=False)
     try:

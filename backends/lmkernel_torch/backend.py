@@ -33,7 +33,7 @@ def create(device: str) -> BackendParts:
 
 @contextlib.contextmanager
 def _strict() -> Iterator[None]:
-    """The library has one setting for all threads, which is put back."""
+    """Full float32 products; the setting is the whole process's, so it is restored."""
     kept = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:

@@ -36,7 +36,7 @@ def as_module(model: NativeModel, values: Mapping[str, NDArray[Any]]) -> Languag
 
 @final
 class _Params(nn.Module):
-    """A dict or a list of parameters and of other such, under their own names."""
+    """A dict or list of parameters, or of further dicts and lists, under their own names."""
 
     def __init__(self, tree: Tree) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.checkpoints.directory import fill_directory, open_model
 from lmkernel.errors import ConfigError, UnknownNameError
 from lmkernel.families.family import HfConfig, find_family
-from lmkernel.families.files import config_document
+from lmkernel.families.files import hf_configuration
 from lmkernel.families.names import from_ours, to_ours
 from lmkernel.plugins import FamilySpec, default_registry
 
@@ -87,7 +87,7 @@ class Origin:
         Raises:
             CheckpointError: the family cannot express the model; the message names the field.
         """
-        return config_document(
+        return hf_configuration(
             self.config,
             self.family,
             tokenizer=self.tokenizer,

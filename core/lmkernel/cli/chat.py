@@ -95,7 +95,7 @@ def _converse(loaded: LanguageModel, options: GenerationOptions, system: list[Me
 def _turn(
     loaded: LanguageModel, options: GenerationOptions, messages: list[Message], line: str
 ) -> list[Message]:
-    """One question and its answer; what was said stays, also when the answer is cut short."""
+    """One question and its answer, which stay in the conversation even if it is interrupted."""
     asked = [*messages, {"role": "user", "content": line}]
     try:
         answer = loaded.chat(asked, options)

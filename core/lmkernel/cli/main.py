@@ -139,6 +139,6 @@ def _report(error: LmkernelError, *, debug: bool) -> int:
 
 
 def _close_quietly() -> int:
-    """Whoever read our output has left: drop the rest, also what is flushed at exit."""
+    """The reader of our output has gone: drop the rest, including what is flushed at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return CLOSED_PIPE

@@ -33,7 +33,7 @@ class New(Command):
     """Writes the distribution, and says what to do next."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        """What is begun, and how it is called."""
+        """The kind of plugin, and its name."""
         parser.add_argument("what", choices=("backend", "plugin"), help="what is begun")
         parser.add_argument("name", metavar="NAME", help="such as toy: the name that selects it")
         parser.add_argument(
@@ -56,7 +56,7 @@ class New(Command):
 
 
 def _hook(what: str, hook: str | None) -> str:
-    """The hook's short name; the one of a backend goes without saying."""
+    """The hook's short name, which need not be said for a backend."""
     wanted = (hook or (_BACKENDS if what == "backend" else "")).removeprefix("lmkernel_register_")
     if not wanted:
         raise InputError(f"new plugin: expected --hook and one of {', '.join(hooks())}")
@@ -109,7 +109,7 @@ def _write(hook: str, names: Names, folder: Path) -> list[str]:
 
 
 def _fill(hook: str, names: Names, folder: Path) -> list[str]:
-    """Into a folder that is there, which may be the one that the user stands in."""
+    """Write into a folder that exists, which may be the current one."""
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as part:
             written = write_scaffold(hook, names, Path(part))

@@ -20,11 +20,11 @@ __all__ = ["Pretrain"]
 
 _SIZES: Mapping[str, str] = MappingProxyType(
     {
-        "width": "numbers of a vector",
-        "layers": "layers of its stack",
-        "heads": "heads of attention",
-        "context": "positions at most",
-        "vocab": "tokens of the vocabulary that is learnt",
+        "width": "hidden size",
+        "layers": "number of layers",
+        "heads": "number of attention heads",
+        "context": "longest context, in tokens",
+        "vocab": "size of the vocabulary to learn",
     }
 )
 _SAMPLE = 60
@@ -80,7 +80,7 @@ class Pretrain(Command):
         return code
 
     def _show_sample(self, run: TrainingRun) -> None:
-        """A few lines of the model's own."""
+        """A few lines that the model writes."""
         model = run.load(device=run.settings.device or None)
         seed = run.settings.training.seed
         print("sample: The", end="")

@@ -1,4 +1,4 @@
-"""What a comparison gives back: a table, sentences about where backends part, and numbers."""
+"""The result of a comparison: a table, sentences about where backends part, and numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Comparison", "LayerComparison"]
 
 _HONEST = "HONEST: the largest error of 16 float32 runs of the default backend against float64"
 _SHOWN = 40
-"""Signs of a prompt that a sentence quotes."""
+"""How many characters of a prompt a sentence quotes."""
 
 
 @final

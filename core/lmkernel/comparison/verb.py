@@ -119,7 +119,7 @@ def compare_layers(
 
 @final
 class _Runs:
-    """The prompts on one backend after the other; only one model is in memory at a time."""
+    """Runs the prompts on one backend after another; only one model is in memory at a time."""
 
     def __init__(
         self,

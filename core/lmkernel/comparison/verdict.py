@@ -73,7 +73,7 @@ class BackendVerdict:
 
 
 def _steps_in_common(a: Answer, b: Answer) -> int:
-    """How many steps have the same past."""
+    """The number of steps at which two answers have the same past."""
     pairs = zip(a.tokens, b.tokens, strict=False)
     same = next((i for i, (x, y) in enumerate(pairs) if x != y), None)
     return min(len(a.tokens), len(b.tokens)) if same is None else same + 1

@@ -70,7 +70,7 @@ class HfConfig:
         return float(value)
 
     def rate(self, key: str, default: float) -> float:
-        """A rate of dropout."""
+        """A dropout probability."""
         value = self.number(key, default)
         if not 0 <= value < 1:
             raise self.error(key, "a rate in [0, 1)", value)
@@ -193,7 +193,7 @@ class Family(ABC):
         return {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
 
     def gguf(self) -> GgufArchitecture | None:
-        """How its models lie in a GGUF file, or None where they are not read from one."""
+        """The layout of its models in a GGUF file, or None where they are not read from one."""
         return None
 
 

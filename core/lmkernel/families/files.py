@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lmkernel.interfaces import ParamTree
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["config_document", "family_of", "save_model"]
+__all__ = ["family_of", "hf_configuration", "save_model"]
 
 
 def save_model(
@@ -68,7 +68,7 @@ def save_model(
     rules = family.rules(config)
     write_directory(
         directory,
-        config=config_document(config, family, tokenizer=tokenizer, extra=extra_config),
+        config=hf_configuration(config, family, tokenizer=tokenizer, extra=extra_config),
         tensors=from_ours(values, rules, declared),
         dtype=dtype,
         shard_bytes=shard_bytes,
@@ -79,7 +79,7 @@ def save_model(
     )
 
 
-def config_document(
+def hf_configuration(
     config: ModelConfig,
     family: Family,
     *,
@@ -110,7 +110,7 @@ def config_document(
 
 
 _STORED = ("dtype", "torch_dtype", "transformers_version")
-"""Keys that tell of the files that they were read from, not of the model."""
+"""Keys that describe the files they were read from, not the model."""
 
 
 def family_of(config: ModelConfig) -> Family:
@@ -125,7 +125,7 @@ def family_of(config: ModelConfig) -> Family:
     for spec in default_registry().all(FamilySpec).values():
         family: Family = spec.resolve()()
         try:
-            config_document(config, family)
+            hf_configuration(config, family)
         except CheckpointError as error:
             complaints.append(f"{spec.name}: {error}")
             continue

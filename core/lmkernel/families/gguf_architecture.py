@@ -1,4 +1,4 @@
-"""How a family's models lie in a GGUF file, where that differs from its ``config.json``."""
+"""The layout of a family's models in a GGUF file, where ``config.json`` does not say it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class GgufArchitecture:
 
     Args:
         class_name: the class in transformers that ``architectures`` names.
-        interleaved: whether rows of queries and keys lie as interleaved pairs, as Llama's do.
+        interleaved: whether rows of queries and keys are stored as interleaved pairs, as Llama's
+            are.
         qkv_bias: whether queries, keys and values have biases.
         qk_norm: whether heads of queries and keys have norms.
         flags: keys of ``config.json`` that are false, such as ``"attention_bias"``.

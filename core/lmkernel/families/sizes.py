@@ -1,4 +1,4 @@
-"""What describes a new model, before a family says it in its own words."""
+"""The sizes of a new model, before a family turns them into a configuration."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Sizes:
 
     Args:
         width: hidden size.
-        layers: layers of its stack.
-        heads: attention heads.
-        inner: inner width of the feed-forward part.
+        layers: number of layers.
+        heads: number of attention heads.
+        inner: intermediate size of the feed-forward network.
         context: largest number of positions.
         vocab: number of tokens.
         dropout: dropout probability, where the family has dropout.

@@ -121,7 +121,7 @@ def _merges_of_scores(file: GgufFile, vocabulary: Vocabulary) -> list[tuple[str,
 
 
 def _sentencepiece_decoder(library: Any, *, prefix: bool) -> Any:
-    """Marks to spaces, bytes to characters, and away with the space that encoding put first."""
+    """Marks become spaces and bytes characters; the space that encoding put first is stripped."""
     decode = library.decoders
     steps = [decode.Replace(_SPACE, " "), decode.ByteFallback(), decode.Fuse()]
     return decode.Sequence([*steps, decode.Strip(" ", 1, 0)] if prefix else steps)

@@ -63,7 +63,7 @@ def _model(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenizer:
 
 
 def _add_tokens(backend: tokenizers.Tokenizer, vocabulary: Vocabulary) -> None:
-    """Tokens that are found whole in a text, before anything is split: control and user's own."""
+    """Add the tokens that are matched whole before a text is split: control and user-defined."""
     added = tokenizers_package().AddedToken
     special = vocabulary.of_kind(TokenKind.CONTROL, TokenKind.UNKNOWN)
     own = vocabulary.of_kind(TokenKind.USER_DEFINED)
@@ -72,7 +72,7 @@ def _add_tokens(backend: tokenizers.Tokenizer, vocabulary: Vocabulary) -> None:
 
 
 def _flag(file: GgufFile, vocabulary: Vocabulary, role: Literal["bos", "eos"]) -> bool:
-    """Whether a text is given its first or last token; by default as llama.cpp does."""
+    """Whether texts begin or end with a special token; the defaults are llama.cpp's."""
     first = file.metadata.get("tokenizer.ggml.model") == "llama"
     first = first or file.metadata.get("tokenizer.ggml.pre") in _BOS_BY_DEFAULT
     default = role == "bos" and first and role in vocabulary.ids

@@ -51,7 +51,7 @@ class Vocabulary:
         return [t for t, kind in zip(self.tokens, self.kinds, strict=True) if kind in kinds]
 
     def role(self, role: str) -> str | None:
-        """The token with a special role, if one has it."""
+        """The token in a special role, if there is one."""
         return self.tokens[self.ids[role]] if role in self.ids else None
 
 

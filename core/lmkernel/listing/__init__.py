@@ -1,1 +1,1 @@
-"""What is there: the backends and the models that are known or on this machine."""
+"""Lists of what is available: backends, and models known by name or on this machine."""

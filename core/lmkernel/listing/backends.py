@@ -36,12 +36,12 @@ class BackendList(Result):
 
     @property
     def names(self) -> list[str]:
-        """Of those that are installed."""
+        """The names of the installed backends."""
         return [row["name"] for row in self.backends if row["installed"]]
 
     @property
     def works(self) -> bool:
-        """Whether every backend that was probed is sound."""
+        """Whether every backend that was probed works."""
         return all(row.get("probe", "ok") == "ok" for row in self.backends)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -90,17 +90,17 @@ def backends(*, probe: bool = False, progress: ProgressLike = True) -> BackendLi
     """List the backends and what each declares.
 
     Args:
-        probe: load each installed backend and multiply two matrices with it.
-        progress: hears which one is probed; True is standard error.
+        probe: whether to load each installed backend and multiply two matrices with it.
+        progress: the object told which backend is probed; True reports on standard error.
     """
     rows = [_row(spec) for spec in default_registry().all(BackendSpec).values()]
     if probe:
-        from lmkernel.listing.probe import probe as tried
+        from lmkernel.listing.probe import probe as probe_backend
 
         for row in rows:
             if row["installed"]:
                 as_progress(progress).say(f"probing {row['name']}")
-                row["probe"] = tried(row["name"])
+                row["probe"] = probe_backend(row["name"])
     return BackendList(backends=tuple(rows))
 
 

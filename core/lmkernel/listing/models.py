@@ -46,7 +46,7 @@ class ModelList(Result):
         return rows
 
     def notes(self) -> list[str]:
-        """What else can be pulled."""
+        """How to pull models that are not listed."""
         return [f"Besides: lmkernel pull {prefix}NAME" for prefix in self.prefixes]
 
     def json(self) -> list[dict[str, Any]]:

@@ -71,7 +71,7 @@ def pull(
         name: a name that a source serves.
         registry: where to look for sources; by default all that is installed.
         progress: the object to report to; by default none.
-        force: fetch it anew even if it is there; if that fails, what was there stays.
+        force: whether to fetch a model that is there already; if that fails, the old one stays.
 
     Raises:
         UnknownNameError: no source serves this name.
@@ -110,7 +110,7 @@ def serving(name: str) -> SourceSpec:
 
 
 def _serving_or_path(name: str) -> SourceSpec:
-    """The source of a name; what looks like a path, and is none, is said to be missing."""
+    """The source of a name; one that looks like a path is reported as a missing file."""
     try:
         return serving(name)
     except UnknownNameError:

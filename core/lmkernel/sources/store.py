@@ -29,7 +29,7 @@ __all__ = ["claim", "folder_of", "publish", "pulled_models", "size_of"]
 
 
 def folder_of(name: str) -> Path:
-    """Where the model of this name is kept: signs such as ``:`` and ``/`` are percent-encoded."""
+    """The folder that keeps a model; characters such as ``:`` and ``/`` are percent-encoded."""
     return models_home() / quote(name, safe="@")
 
 

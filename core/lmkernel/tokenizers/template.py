@@ -1,9 +1,9 @@
 """Chat templates: Jinja from a checkpoint, so from a stranger.
 
 Constraints: sandboxed and immutable, without Python's own attributes, and bounded in steps, time,
-output and the size of what an operator makes. The counter of steps is put into each loop and macro
-when a template is compiled. The environment is the ecosystem's: trim_blocks, lstrip_blocks, loop
-controls, raise_exception, strftime_now, a tojson that escapes nothing, the generation tag.
+output and the size of an operator's result. The counter of steps is inserted into each loop and
+macro when a template is compiled. The environment is the ecosystem's: trim_blocks, lstrip_blocks,
+loop controls, raise_exception, strftime_now, a tojson that escapes nothing, the generation tag.
 """
 
 from __future__ import annotations
@@ -135,12 +135,12 @@ class _Environment(ImmutableSandboxedEnvironment):
     @staticmethod
     @jinja2.pass_context
     def lmkernel_step(context: Context) -> None:
-        """What `guard_template` puts into loops and macros; templates cannot rename it."""
+        """The call that `guard_template` inserts into loops and macros; none can rename it."""
         context.parent[_BUDGET].spend()
 
     @staticmethod
     def lmkernel_join(*parts: Any) -> str:
-        """The operator ``~``, by way of the bounded ``+``."""
+        """The operator ``~``, in terms of the bounded ``+``."""
         text = ""
         for part in map(str, parts):
             check_operation("+", text, part)

@@ -106,7 +106,7 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """How many tokens there are, added ones included."""
+        """The number of tokens, added ones included."""
         return self._backend.get_vocab_size(with_added_tokens=True)
 
     @property
@@ -120,11 +120,10 @@ class Tokenizer:
         """The ids of a text.
 
         Args:
-            text: any Unicode text; special tokens spelt in it count as such.
-            special_tokens: add those that the tokenizer puts around a text, such as its first one.
-                A rendered chat has its own, so encode that with ``False``.
-            limit: at most so many ids, for which the end of the text is cut off, and no special
-                token.
+            text: any Unicode text; special tokens written in it count as such.
+            special_tokens: whether to add those that the tokenizer puts around a text. A rendered
+                chat has its own already.
+            limit: the most ids; the end of a longer text is cut off, never a special token.
 
         Raises:
             InputError: the text holds a lone surrogate, which UTF-8 cannot express.
@@ -184,11 +183,11 @@ class Tokenizer:
 
         Args:
             messages: mappings with ``role`` and ``content``, oldest first.
-            add_generation_prompt: end with what begins the assistant's answer.
-            tools: JSON schemas of functions; a template named ``tool_use`` serves them, if any.
+            add_generation_prompt: whether to end with what begins the assistant's answer.
+            tools: JSON schemas of functions, for a template named ``tool_use`` if there is one.
 
         Raises:
-            TemplateError: the model has no template, or it fails, or does what is forbidden.
+            TemplateError: the model has no template, or its template fails or is refused.
             InputError: a message has no role, or holds a lone surrogate.
         """
         _check_messages(messages)

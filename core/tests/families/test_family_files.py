@@ -17,7 +17,7 @@ from lmkernel.config import AttentionConfig, InitConfig, ModelConfig, Transforme
 from lmkernel.errors import CheckpointError
 from lmkernel.families.bert import Bert
 from lmkernel.families.family import HfConfig
-from lmkernel.families.files import config_document, family_of, save_model
+from lmkernel.families.files import family_of, hf_configuration, save_model
 from lmkernel.families.gpt2 import Gpt2
 from lmkernel.families.llama import Llama
 from lmkernel.families.mistral import Mistral
@@ -74,22 +74,22 @@ def test_a_model_of_no_family_is_refused_with_reasons() -> None:
 
 def test_what_concerns_training_alone_does_not_count() -> None:
     config = replace(small_config(), init=InitConfig(residual=True))
-    document = config_document(with_stack(config, dropout=0.2, remat=True), Llama())
+    document = hf_configuration(with_stack(config, dropout=0.2, remat=True), Llama())
     assert document["initializer_range"] == 0.02
 
 
 def test_further_keys_stand_beside_the_model() -> None:
     extra = {"hidden_size": 3, "torch_dtype": "float16", "note": "kept", "eos_token_id": 7}
-    document = config_document(small_config(), Llama(), extra=extra)
+    document = hf_configuration(small_config(), Llama(), extra=extra)
     assert document["hidden_size"] == 24
     assert "torch_dtype" not in document
     assert (document["note"], document["eos_token_id"]) == ("kept", 7)
 
 
 def test_special_ids_are_the_tokenizers() -> None:
-    document = config_document(small_config(), Llama(), tokenizer=letters())
+    document = hf_configuration(small_config(), Llama(), tokenizer=letters())
     assert [document[f"{role}_token_id"] for role in ("bos", "eos", "pad")] == [1, 2, None]
-    bare = config_document(small_config(), Llama())
+    bare = hf_configuration(small_config(), Llama())
     assert [bare[f"{role}_token_id"] for role in ("bos", "eos", "pad")] == [None, None, None]
 
 

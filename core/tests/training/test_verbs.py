@@ -1,0 +1,162 @@
+"""Training and evaluation from Python: what comes back, with the same numbers as the command."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from letters import letters
+from small import small_config, write_small
+from training_files import rows, story
+
+import lmkernel as lk
+from lmkernel.cli.main import main
+from lmkernel.errors import ConfigError, InputError, RunError, UnknownNameError
+from lmkernel.families.gpt2 import Gpt2
+from lmkernel.families.llama import Llama
+from lmkernel.model import Model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZES: dict[str, Any] = {"width": 16, "layers": 1, "heads": 2, "context": 16, "vocab": 280}
+FEW: dict[str, Any] = {"steps": 4, "batch": 2, "seed": 3, "progress": False}
+TAUGHT = [{"prompt": "hi", "completion": "yo" * (n % 3 + 1)} for n in range(12)]
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LMKERNEL_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    return story(tmp_path / "story.txt", 60)
+
+
+@pytest.fixture
+def llama(tmp_path: Path) -> Path:
+    write_small(tmp_path / "llama", Model(lk.load_backend("numpy"), small_config()), letters())
+    return tmp_path / "llama"
+
+
+def flags(values: dict[str, Any]) -> list[str]:
+    named = {name: value for name, value in values.items() if name != "progress"}
+    return [part for name, value in named.items() for part in (f"--{name}", str(value))]
+
+
+def test_a_run_tells_what_it_did_and_loads(text: Path) -> None:
+    run = lk.pretrain(text, out="run", **SIZES, **FEW)
+    assert (run.status, run.step) == ("finished", 4)
+    assert run.folder.name == "run"
+    assert run.model == run.folder / "model"
+    assert [row["step"] for row in run.metrics() if "train/loss" in row] == [1, 2, 3, 4]
+    assert run.json()["evaluation"]["loss"] == run.evaluation["loss"]
+    assert str(run).splitlines()[-1] == f"model: {run.model}"
+    assert repr(run) == "TrainingRun('run', finished after step 4)"
+    assert "<table>" in run._repr_html_()
+    assert "data:image/png" in run._repr_html_()
+    assert run.load().origin.model_type == "gpt2"
+
+
+def test_the_verb_and_the_command_pretrain_the_same_bits(text: Path) -> None:
+    ours = lk.pretrain(text, out="a", **SIZES, **FEW)
+    arguments = ["pretrain", "--data", str(text), "--out", "b", "--quiet"]
+    assert main([*arguments, *flags({**SIZES, **FEW})]) == 0
+    for name in ("model.safetensors", "config.json"):
+        assert (ours.model / name).read_bytes() == (
+            (ours.folder.parent / "b/model") / name
+        ).read_bytes()
+
+
+def test_the_verb_and_the_command_finetune_the_same_bits(tmp_path: Path, llama: Path) -> None:
+    data = rows(tmp_path / "qa.jsonl", TAUGHT)
+    ours = lk.finetune(llama, data, out="a", lora=2, **FEW)
+    arguments = [
+        "finetune",
+        str(llama),
+        "--data",
+        str(data),
+        "--out",
+        "b",
+        "--quiet",
+        "--lora",
+        "2",
+    ]
+    assert main([*arguments, *flags(FEW)]) == 0
+    name = "adapter_model.safetensors"
+    assert (ours.model / name).read_bytes() == (tmp_path / "b" / "model" / name).read_bytes()
+
+
+def test_the_verb_and_the_command_evaluate_the_same(
+    text: Path, llama: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = lk.evaluate(llama, text, progress=False)
+    assert main(["evaluate", str(llama), "--data", str(text), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == ours.json()
+    assert ours["loss"] == ours.json()["loss"]
+    assert dict(ours) == {k: v for k, v in ours.json().items() if k not in ("model", "data")}
+    assert repr(ours).startswith("Evaluation(")
+
+
+def test_a_run_goes_on_where_it_stopped(text: Path) -> None:
+    whole = lk.pretrain(text, out="whole", **SIZES, **FEW)
+    lk.pretrain(text, out="half", settings={"training.checkpoint_every": 2}, **SIZES, **FEW)
+    longer = lk.resume("half", steps=6, progress=False)
+    assert longer.step == 6
+    assert longer.status == "finished"
+    assert lk.resume(whole.folder, progress=False).status == "was finished"
+
+
+@pytest.mark.parametrize("verb", ["pretrain", "finetune"])
+def test_a_run_reads_its_models_configuration_once(
+    tmp_path: Path, text: Path, llama: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    family, reads = {"pretrain": Gpt2, "finetune": Llama}[verb], []
+    original = family.read
+
+    def read(self: Any, config: Any) -> Any:
+        reads.append(config)
+        return original(self, config)
+
+    monkeypatch.setattr(family, "read", read)
+    if verb == "pretrain":
+        lk.pretrain(text, out="run", **SIZES, **FEW)
+    else:
+        lk.finetune(llama, rows(tmp_path / "qa.jsonl", TAUGHT), out="run", **FEW)
+    assert len(reads) == 1
+
+
+def test_a_function_hears_how_it_goes(text: Path) -> None:
+    heard: list[tuple[str, int, int]] = []
+    lk.pretrain(text, out="run", **SIZES, **{**FEW, "progress": lambda *a: heard.append(a)})
+    assert ("training", 4, 4) in heard
+
+
+def test_settings_by_dotted_key_and_by_short_name_are_one(text: Path) -> None:
+    run = lk.pretrain(
+        text, out="run", settings={"optimizer.kind": "lion", "model.width": 16}, **{**SIZES, **FEW}
+    )
+    assert run.settings.optimizer.kind == "lion"
+    assert run.settings.optimizer.beta2 == 0.99  # what is usual for that kind
+
+
+def test_what_makes_no_sense_is_said(text: Path, llama: Path) -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"unknown setting of a run 'stps'\. Did you mean 'steps'"
+    ):
+        lk.pretrain(text, stps=3)  # type: ignore[call-arg]  # the misspelling is the point
+    with pytest.raises(
+        ConfigError, match=r"among the arguments: training\.steps: expected a positive"
+    ):
+        lk.pretrain(text, steps=0)
+    with pytest.raises(InputError, match="expected a model to start from"):
+        lk.finetune(data=text)
+    with pytest.raises(InputError, match="expected data to evaluate on"):
+        lk.evaluate(llama)
+    with pytest.raises(RunError, match="expected a run to resume"):
+        lk.resume("nowhere")
+    with pytest.raises(InputError, match="progress: expected True, False or a function"):
+        lk.pretrain(text, progress=3)  # type: ignore[arg-type]  # the wrong type is the point
