@@ -136,7 +136,10 @@ def _blocks(time: int, slots: int, *, causal: bool) -> list[tuple[slice, int]]:
 
 
 def _beside(like: Array, width: int) -> Array:
-    """Room for ``(batch, heads, time, width)`` in which the heads of one time lie side by side."""
+    """Room for ``(batch, heads, time, width)``, laid out as ``(batch, time, heads, width)``.
+
+    Then joining the heads, which follows attention, is a view.
+    """
     batch, heads, time, _ = like.shape
     return like.new_empty(batch, time, heads, width).transpose(1, 2)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 from typing import TYPE_CHECKING, TypeVar
 
@@ -97,7 +96,7 @@ def unwritable(path: Path, reason: OSError, error: type[_E]) -> _E:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    return path.with_name(f".{path.name}.{os.urandom(6).hex()}.part")
 
 
 def _is_occupied(path: Path) -> bool:

@@ -174,7 +174,7 @@ def encoder_decoder(s: Subject) -> None:
     model, fed = build_model(s, "t5"), batch("t5")
     hosts = values(s, "t5")
     params = model.pack(hosts)
-    memory = model.encode(params, s.array(fed.inputs), s.array(fed.options["positions"]))
+    memory = model.encode(params, fed.inputs, fed.options["positions"])
     rows = list(
         generate_tokens(
             model, params, [[1], [1], [1]], GenerationOptions(max_new_tokens=4), memory=memory

@@ -155,7 +155,7 @@ def _check_decoding(s: Subject, name: str, pieces: tuple[int, ...], capacity: in
     where = TARGET.astype(np.int32)
     memory = None
     if "target" in fed.options:
-        memory = model.encode(params, s.array(fed.inputs), s.array(fed.options["positions"]))
+        memory = model.encode(params, fed.inputs, fed.options["positions"])
     state, begin = model.begin(params, len(where), capacity, memory=memory), 0
     for size in pieces:
         end = begin + size

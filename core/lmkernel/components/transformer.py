@@ -63,16 +63,16 @@ class _Stack:
         view, x = whole_view(self.ops, self.config, inputs), inputs.hidden
         across = memory and memory_view(self.ops, inputs.positions, memory.positions)
         source = memory and memory.hidden
-        for layer, own in zip(self.layers, params["layers"], strict=True):
+        for layer, weights in zip(self.layers, params["layers"], strict=True):
             # What a gradient may flow through is an argument, not a closure: gradient checkpointing
             # keeps the arguments and computes the rest again.
-            def through(
-                own: Tree, x: Array, source: Array | None, layer: TransformerLayer = layer
+            def apply(
+                weights: Tree, x: Array, source: Array | None, layer: TransformerLayer = layer
             ) -> Array:
-                kept = None if source is None else layer.remember(own, source)
-                return layer(own, x, view, memory=kept, across=across, key=key)[0]
+                keys_values = None if source is None else layer.remember(weights, source)
+                return layer(weights, x, view, memory=keys_values, across=across, key=key)[0]
 
-            x = (self.ops.remat(through) if self.config.remat else through)(own, x, source)
+            x = (self.ops.remat(apply) if self.config.remat else apply)(weights, x, source)
         return self.finish(params, x)
 
 
@@ -142,7 +142,7 @@ class TransformerDecoder(Decoder):
             pairs = zip(layers, params["layers"], strict=True)
             # the source does not change while the target is written: its keys and values are
             # projected once, not at every step
-            state["memory"] = [layer.remember(own, memory.hidden) for layer, own in pairs]
+            state["memory"] = [layer.remember(weights, memory.hidden) for layer, weights in pairs]
             state["memory_positions"] = memory.positions
         return state
 
@@ -152,24 +152,25 @@ class TransformerDecoder(Decoder):
         stack, ops, config = self._stack, self._stack.ops, self._stack.config
         # New positions are written before the mask is made from them. A slot that is not written
         # yet, and one that holds padding, have position -1 and mask themselves.
-        slots = ops.cache_update(state["positions"], inputs.positions, start, 1)
+        slot_positions = ops.cache_update(state["positions"], inputs.positions, start, 1)
         # slots behind the extent are empty; leaving them out makes a step cost what is in use, not
         # what there is room for
-        seen = slots[:, :extent]
-        mask = visible(ops, inputs.positions, seen, causal=True, window=config.attention.window)
+        key_positions = slot_positions[:, :extent]
+        window = config.attention.window
+        mask = visible(ops, inputs.positions, key_positions, causal=True, window=window)
         # made once, used by every layer
-        view = View(inputs.positions, seen, mask, inputs.rotation, start, extent)
+        view = View(inputs.positions, key_positions, mask, inputs.rotation, start, extent)
         memories = state.get("memory", [None] * config.layers)
         across = None
         if "memory" in state:
             across = memory_view(ops, inputs.positions, state["memory_positions"])
         x, caches = inputs.hidden, []
-        for layer, own, kept, cache in zip(
+        for layer, weights, keys_values, cache in zip(
             stack.layers, params["layers"], memories, state["layers"], strict=True
         ):
-            x, cache = layer(own, x, view, memory=kept, across=across, cache=cache)  # noqa: PLW2901 - the old cache is consumed
+            x, cache = layer(weights, x, view, memory=keys_values, across=across, cache=cache)  # noqa: PLW2901 - the old cache is consumed
             caches.append(cache)
-        return stack.finish(params, x), {**state, "positions": slots, "layers": caches}
+        return stack.finish(params, x), {**state, "positions": slot_positions, "layers": caches}
 
     def grow(self, state: Tree, capacity: int) -> Tree:
         ops, positions = self._stack.ops, state["positions"]

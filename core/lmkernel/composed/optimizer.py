@@ -20,7 +20,7 @@ __all__ = ["adam_update", "global_norm"]
 
 
 def global_norm(ops: Ops, arrays: Sequence[Array]) -> Array:
-    """Squares are summed row by row first, so that no sum has many terms."""
+    """The norm of all arrays; squares are summed row by row first, so that no sum has many terms."""
     total = _square_sum(ops, arrays[0])
     for x in arrays[1:]:
         total = total + _square_sum(ops, x)
@@ -49,7 +49,7 @@ def adam_update(
     eps: float,
     decays: Sequence[float],
 ) -> tuple[list[Array], list[Array], list[Array]]:
-    """Parameter by parameter; the bias of m is undone by the rate, that of v under the root."""
+    """Parameter by parameter; m's bias is corrected in the learning rate, v's under the root."""
     rate, stride = scalars["rate"], scalars["rate"] * scalars["first_scale"]
     moved, means, squares = [], [], []
     for p, grad, m, v, decay in zip(params, grads, first, second, decays, strict=True):

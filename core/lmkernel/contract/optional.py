@@ -258,15 +258,16 @@ class OptionalOps(MandatoryOps):
 
         Args:
             params: arrays of one dtype; consumed, as are the gradients and the moments.
-            grads: one for each parameter.
+            grads: the gradient of each parameter.
             first: the running means m of gradients.
             second: the running means v of their squares.
-            scalars: 0-d, of the same dtype: ``"rate"``, ``"grad_scale"``, ``"step"`` (from 1),
+            scalars: 0-d, of the same dtype: ``"rate"`` (the learning rate), ``"grad_scale"``,
+                ``"step"`` (from 1),
                 ``"first_scale"`` = 1 / (1 - β1^step), ``"second_scale"`` = 1 / (1 - β2^step).
             beta1: share of the old m.
             beta2: share of the old v.
-            eps: added to the root.
-            decays: one for each parameter.
+            eps: term added to the root.
+            decays: the weight decay of each parameter.
 
         Returns:
             New parameters, first and second moments.

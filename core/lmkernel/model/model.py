@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
+
 from lmkernel.config import HeadConfig, ModelConfig, PrecisionPolicy
 from lmkernel.contract.trees import tree_map
 from lmkernel.errors import InputError
@@ -21,7 +23,6 @@ from lmkernel.parameters import initial_values, pack, place
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from lmkernel.backend import Backend
@@ -43,7 +44,11 @@ _PROMPT_STEP = 16
 
 @final
 class Model:
-    """One model on one backend; everything inside happens in the backend's scope.
+    """One model on one backend.
+
+    `encode`, `begin`, `step`, `grow`, `fork`, `pack` and `place` take host arrays, or what they gave
+    before, and enter the backend's scope by themselves. `forward`, `embed` and `output` are pure
+    functions of the backend's own arrays, to be called inside ``with backend:``.
 
     Args:
         backend: the backend, from `lmkernel.load_backend`.
@@ -196,11 +201,24 @@ class Model:
 
     # a few positions at a time
 
-    def encode(self, params: Tree, inputs: Array, positions: Array | None = None) -> Memory:
-        """The encoder's output for a source, to be handed to `begin`."""
+    def encode(
+        self, params: Tree, inputs: NDArray[Any], positions: NDArray[np.int32] | None = None
+    ) -> Memory:
+        """The encoder's output for a source, to be handed to `begin`.
+
+        Args:
+            params: from `pack` or `place`.
+            inputs: host ids ``(batch, time)``, or vectors ``(batch, time, width)``.
+            positions: host ``(batch, time)``, -1 for padding; by default 0, 1, 2, …
+        """
         if self.encoder is None:
             raise InputError("expected a model with an encoder, got one without")
-        return self.encoder(params["encoder"], self.embed(params, inputs, positions))
+        host, ops = np.asarray(inputs), self.backend.ops
+        dtype = self.policy.compute if host.dtype.kind == "f" else "int32"
+        with self.backend.scope(), self.backend.inference():
+            where = None if positions is None else ops.asarray(positions, "int32")
+            embedded = self.embed(params, ops.asarray(host, dtype), where)
+            return self.encoder(params["encoder"], embedded)
 
     def begin(
         self, params: Tree, batch: int, capacity: int, *, memory: Memory | None = None

@@ -179,7 +179,7 @@ def test_built_in_commands_are_registered_in_the_order_of_help() -> None:
 
 def test_version_is_that_of_the_package_and_the_contract() -> None:
     done = run("-m", "lmkernel.cli", "--version")
-    assert done.stdout == f"lmkernel 0.1.0 (contract {CONTRACT_VERSION})\n"
+    assert done.stdout == f"lmkernel 0.2.0 (contract {CONTRACT_VERSION})\n"
 
 
 @pytest.mark.parametrize(

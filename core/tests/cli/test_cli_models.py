@@ -36,7 +36,7 @@ class Plugin:
             SourceSpec(
                 contract=CONTRACT_VERSION,
                 name="fixed",
-                load=f"{__name__}:Fixed",
+                load=f"{__name__}:FixedSource",
                 models=models,
                 prefix="fx:",
             )

@@ -80,8 +80,7 @@ def test_shapes_follow_what_was_given(tmp_path: Path) -> None:
 def test_recurrent_layers_have_hidden_states_too() -> None:
     gru = replace(ZOO["gru"], decoder=None, target_embedding=None, head=None)
     model = bare(gru)
-    ops = model.model.backend.ops
-    memory = model.model.encode(model.params, ops.asarray([[3, 1, 2]], "int32"))
+    memory = model.model.encode(model.params, np.array([[3, 1, 2]]))
     np.testing.assert_array_equal(hidden_states(model, [[3, 1, 2]], [-1])[0], memory.hidden)
 
 

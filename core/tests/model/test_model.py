@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from small import small_config, values_of
 
 from lmkernel.backend import load_backend
-from lmkernel.config import PrecisionPolicy
+from lmkernel.config import EmbeddingConfig, FeedForwardConfig, ModelConfig, PrecisionPolicy
 from lmkernel.errors import CacheError, CapabilityError, InputError
 from lmkernel.model import Model
 from lmkernel.model.state import bucket
@@ -96,3 +98,27 @@ def test_one_seed_gives_one_model(model: Model) -> None:
 def test_buckets_double() -> None:
     assert [bucket(n, 64) for n in (1, 64, 65, 200)] == [64, 64, 128, 256]
     assert bucket(37, 1) == 37
+
+
+@pytest.mark.parametrize("kind", ["ids", "vectors"])
+def test_an_encoder_takes_host_arrays(kind: str) -> None:
+    encoder = FeedForwardConfig(widths=(3, 4))
+    embedding = EmbeddingConfig(kind="vectors", width=3)
+    if kind == "ids":
+        embedding = EmbeddingConfig(width=3, vocab=7)
+    model = Model(load_backend(), ModelConfig(embedding=embedding, encoder=encoder))
+    inputs = np.array([[1, 5]]) if kind == "ids" else np.ones((1, 2, 3))
+    memory = model.encode(model.pack(model.initial(1)), inputs)
+    assert memory.hidden.shape == (1, 2, 4)
+
+
+def test_a_backend_is_a_scope_in_several_threads_and_inside_itself() -> None:
+    backend = load_backend()
+    with backend as outer, backend as inner, ThreadPoolExecutor(2) as pool:
+        assert outer is inner is backend
+
+        def product(n: int) -> float:
+            with backend:
+                return float(backend.ops.to_numpy(backend.ops.full((), n, "float32")))
+
+        assert list(pool.map(product, range(8))) == list(range(8))
