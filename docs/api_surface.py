@@ -11,6 +11,7 @@ import ast
 import importlib
 import inspect
 import re
+from dataclasses import is_dataclass
 from pathlib import Path
 from textwrap import dedent
 from types import MappingProxyType
@@ -72,6 +73,13 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "lmkernel:finetune",
             "lmkernel:resume",
             "lmkernel.training.run.keywords:RunKeywords",
+            "lmkernel.training.run.settings:RunSettings",
+            "lmkernel.training.run.settings:ModelSettings",
+            "lmkernel.training.run.settings:DataSettings",
+            "lmkernel.training.run.settings:StepSettings",
+            "lmkernel.training.config:OptimizerConfig",
+            "lmkernel.training.config:ScheduleConfig",
+            "lmkernel.training.config:LoraConfig",
             "lmkernel.training.outcome:TrainingRun",
             "lmkernel:evaluate",
             "lmkernel.training.outcome:Evaluation",
@@ -125,8 +133,8 @@ _INSIDE = frozenset(
     }
 )
 """What the library's own parts call, and nobody else is promised."""
-_CALLED = ("lmkernel.GenerationOptions",)
-"""Dataclasses that users make themselves, so that a further required field would break them."""
+_CALLED = ("lmkernel.GenerationOptions", "lmkernel.Model")
+"""Classes that users make themselves, so that a further required field would break them."""
 _DEPRECATED = " [deprecated]"
 
 
@@ -155,6 +163,8 @@ def _lines(path: str, value: Any) -> Iterator[str]:
     if is_typeddict(value):
         yield from (f"{path}.{n}: {_written(t)}" for n, t in value.__annotations__.items())
     elif inspect.isclass(value):
+        if path in _CALLED and not is_dataclass(value):
+            yield from contract_surface.member_lines(f"{path}.__init__", vars(value)["__init__"])
         yield from (f"{path}.{name}" for name in attributes(value) if promised(f"{path}.{name}"))
 
 
@@ -175,7 +185,7 @@ def _written(kind: Any) -> str:
 
 def attributes(value: type) -> list[str]:
     """The public attributes that the constructor of a class sets."""
-    if "__init__" not in vars(value) or hasattr(value, "__dataclass_fields__"):
+    if "__init__" not in vars(value) or is_dataclass(value):
         return []
     body = ast.parse(dedent(inspect.getsource(vars(value)["__init__"])))
     found = [

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import re
+from dataclasses import is_dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -50,8 +52,6 @@ last bits may change with a faster kernel.
 Plugins have [the contract](contract.md) instead. It has a version of its own, and what it promises
 (`lmkernel.contract`, `lmkernel.config`, `lmkernel.interfaces`, `lmkernel.plugins` and more) stays
 for a whole major version."""
-CONSTRUCTED = ("lmkernel.GenerationOptions", "lmkernel.Model")
-"""Classes that users make themselves."""
 
 
 def page() -> str:
@@ -88,19 +88,20 @@ def _error(error: type) -> Iterator[str]:
 
 def _class(path: str, value: type) -> Iterator[str]:
     text, _, arguments = inspect.cleandoc(value.__doc__ or "").partition("Args:\n")
+    arguments, _, rest = arguments.partition("\n\n")
     members = {n: m for n, m in vars(value).items() if _shown(path, n)}
-    if path in CONSTRUCTED:
-        yield prose(inspect.cleandoc(value.__doc__ or ""))
-        bullets = [*_properties(members)]
-    else:
-        result = " A [`Result`](#result)." if Result in value.__bases__ else ""
-        yield f"{prose(text.strip())}{result}"
-        bullets = [*_attributes(path, value, arguments), *_properties(members)]
+    result = " A [`Result`](#result)." if Result in value.__bases__ else ""
+    yield f"{prose(text.strip())}{result}"
+    if path == "lmkernel.Model":  # the one class without fields that users make themselves
+        made, *_ = _method(value.__name__, vars(value)["__init__"])
+        yield made.replace(" -> None", f" -> {value.__name__}")
     if is_typeddict(value):
         keys = "\n".join(f"{n}: {t.__forward_arg__}" for n, t in value.__annotations__.items())
         yield f"```python\n{keys}\n```"
-    if bullets:
+    if bullets := [*_attributes(path, value, arguments), *_properties(members)]:
         yield "\n".join(bullets)
+    if rest:
+        yield prose(rest)
     for name, member in members.items():
         if inspect.isfunction(getattr(member, "__func__", member)):
             yield f"#### `{path.rpartition('.')[2]}.{name}`"
@@ -114,13 +115,17 @@ def _shown(path: str, name: str) -> bool:
 
 def _attributes(path: str, value: type, arguments: str) -> Iterator[str]:
     """Fields, and what a constructor keeps of its arguments, as its docstring tells of them."""
-    kept = {*attributes(value), *getattr(value, "__dataclass_fields__", ())}
-    entries = re.split(r"^    ([a-z_, ]+): ", arguments, flags=re.MULTILINE)[1:]
+    fields = {f.name: f for f in dataclasses.fields(value)} if is_dataclass(value) else {}
+    entries = re.split(r"^    ([a-z_0-9, ]+): ", arguments, flags=re.MULTILINE)[1:]
     for names, text in zip(entries[::2], entries[1::2], strict=True):
-        own = [name for name in names.split(", ") if name in kept and _shown(path, name)]
-        if own:
-            meaning = " ".join(prose(text).split())
-            yield f"- {', '.join(f'`{name}`' for name in own)}: {meaning}"
+        own = [name for name in names.split(", ") if name in {*attributes(value), *fields}]
+        if shown := [f"`{n}{_default(fields.get(n))}`" for n in own if _shown(path, n)]:
+            yield f"- {', '.join(shown)}: {' '.join(prose(text).split())}"
+
+
+def _default(field: dataclasses.Field[Any] | None) -> str:
+    plain = field is not None and isinstance(field.default, bool | int | float | str | tuple)
+    return f" = {field.default!r}" if field is not None and plain else ""
 
 
 def _properties(members: dict[str, Any]) -> Iterator[str]:
@@ -129,6 +134,7 @@ def _properties(members: dict[str, Any]) -> Iterator[str]:
             getter: Any = member.fget if isinstance(member, property) else member.func
             kind = getter.__annotations__["return"]
             text = " ".join(prose(inspect.cleandoc(getter.__doc__)).split())
+            text = text.replace("*Raises* - ", "Raises ")
             yield f"- `{name}: {kind}`: {text}"
 
 

@@ -101,7 +101,7 @@ def test_an_operation_with_a_composed_default_may_be_added(contract: ModuleType)
     assert contract.broken_promises(old, [*old, f"{owner}.new(self) -> Array [abstract]"]) == []
 
 
-def imported(path: Path) -> Iterator[tuple[str, str]]:
+def imported_names(path: Path) -> Iterator[tuple[str, str]]:
     source = re.sub(r"\$\{?(\w+)\}?", r"\1", path.read_text("utf-8"))  # a template's names
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "lmkernel":
@@ -110,7 +110,7 @@ def imported(path: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("path", [*OUTSIDE, *BACKENDS, *TEMPLATES], ids=_relative_path)
 def test_a_plugin_imports_the_contract_alone(contract: ModuleType, path: Path) -> None:
-    for module, name in imported(path):
+    for module, name in imported_names(path):
         assert module in contract.SURFACE, f"{path.name} imports {module}"
         own = contract.SURFACE[module]
         assert not own or name in own, f"{path.name} imports {module}.{name}"

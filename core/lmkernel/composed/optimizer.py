@@ -20,7 +20,7 @@ __all__ = ["adam_update", "global_norm"]
 
 
 def global_norm(ops: Ops, arrays: Sequence[Array]) -> Array:
-    """The norm of all arrays; squares are summed row by row first, so that no sum has many terms."""
+    """The norm of all arrays; squares are summed by rows first, so that no sum has many terms."""
     total = _square_sum(ops, arrays[0])
     for x in arrays[1:]:
         total = total + _square_sum(ops, x)

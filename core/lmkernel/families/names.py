@@ -101,13 +101,13 @@ def to_ours(
             configuration says; the message names it.
     """
     known: dict[str, Param] = flatten(declared)
-    there = set(tensors.names())
+    unread = set(tensors.names())
     values: dict[str, NDArray[Any]] = {}
     # The declared parameters lead, not the file: a rule for what this model lacks (a bias, an
     # untied head) yields no pair, so one table serves a whole family.
     for rule, written, ours in rule_pairs(rules, known):
-        theirs, params = rule.found(there), {name: known[name] for name in ours}
-        there.discard(theirs or "")
+        theirs, params = rule.found(unread), {name: known[name] for name in ours}
+        unread.discard(theirs or "")
         # a new head has another number of classes than the checkpoint's: a shape that does not fit
         # is an error only where there is no fresh value
         fits = theirs is not None and tensors.shape(theirs) == _stored_shape(rule, params)
@@ -119,9 +119,9 @@ def to_ours(
         values.update(_read(tensors, rule, theirs, params, where))
         if progress is not None:
             progress(tensors.read(theirs).nbytes)
-    # A tensor that nobody reads is a model that is not what its configuration says: computing
-    # without it would give plausible, wrong numbers.
-    surplus = [n for n in sorted(there) if not any(fnmatch.fnmatch(n, p) for p in ignored)]
+    # A tensor that is left unread means that the model is not what its configuration says; without
+    # it, the numbers would be plausible and wrong.
+    surplus = [n for n in sorted(unread) if not any(fnmatch.fnmatch(n, p) for p in ignored)]
     if surplus:
         raise CheckpointError(
             f"{where}: {len(surplus)} tensor(s) that the configuration has no place for, "

@@ -46,9 +46,9 @@ _PROMPT_STEP = 16
 class Model:
     """One model on one backend.
 
-    `encode`, `begin`, `step`, `grow`, `fork`, `pack` and `place` take host arrays, or what they gave
-    before, and enter the backend's scope by themselves. `forward`, `embed` and `output` are pure
-    functions of the backend's own arrays, to be called inside ``with backend:``.
+    `encode`, `begin`, `step`, `grow`, `fork`, `pack` and `place` take host arrays, or what they
+    gave before, and enter the backend's scope by themselves. `forward`, `embed` and `output` are
+    pure functions of the backend's own arrays, to be called inside ``with backend:``.
 
     Args:
         backend: the backend, from `lmkernel.load_backend`.

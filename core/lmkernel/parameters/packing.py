@@ -46,12 +46,12 @@ def _pack_tree(ops: Ops, declared: ParamTree, values: Tree, dtype: DType) -> Tre
         pairs = zip(declared, values, strict=True)
         return [_pack_tree(ops, child, value, dtype) for child, value in pairs]
     if isinstance(declared, Param):
-        # packing copies a weight anyway, into the layout that the backend multiplies fastest, so a
-        # copy now would be the second; everything else may share memory with the file unless copied
+        # `pack_linear` copies the weight into the layout that the backend multiplies fastest, so a
+        # copy here would be a second one; what is not packed must leave the file's memory now
         native = ops.asarray(values, dtype, copy=not declared.linear)
         packed = ops.pack_linear(native) if declared.linear else native
-        # parameter by parameter: released all at the end, the file and the copies would be in
-        # memory together
+        # one parameter at a time: if all were released at the end, the file and the copies would
+        # be in memory together
         _release(values)
         return packed
     tree = {}
@@ -78,15 +78,14 @@ def fuse_rows(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     first = parts[0]
     if not all(_follows(a, b) for a, b in pairwise(parts)):
         return np.concatenate(parts)
-    # checkpoints are written with siblings next to each other, so the joined weight is already
-    # there
+    # checkpoints keep siblings next to each other, so the joined weight is in the file already
     rows = sum(part.shape[0] for part in parts)
     return np.lib.stride_tricks.as_strided(first, (rows, *first.shape[1:]))
 
 
 def _follows(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Whether ``b`` begins where ``a`` ends, in one memory map."""
-    # next to each other by chance, in two allocations, is not enough: a view must not outlive one
+    # neighbours by chance, in two allocations, do not count: a view of both keeps only one alive
     alike = a.dtype == b.dtype and a.flags.c_contiguous and b.flags.c_contiguous
     owner = _owner(a)
     same = owner is not None and owner is _owner(b)

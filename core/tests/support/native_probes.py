@@ -28,7 +28,7 @@ Batch = dict[str, np.ndarray]
 """`INPUTS`, and ``"labels"`` and the ``"weights"`` of their losses."""
 
 
-def given(batch: Batch) -> Batch:
+def model_inputs(batch: Batch) -> Batch:
     return {name: batch[name] for name in INPUTS if name in batch}
 
 
@@ -51,14 +51,14 @@ def by_module(model: LanguageModel, batch: Batch) -> Batch:
     tensors = {name: torch.tensor(x) for name, x in batch.items()}
 
     def loss() -> Any:
-        logits = module(**given(tensors))
+        logits = module(**model_inputs(tensors))
         rows, labels = logits.reshape(-1, logits.shape[-1]), tensors["labels"].reshape(-1)
         each = torch.nn.functional.cross_entropy(rows, labels, reduction="none")
         return (each * tensors["weights"].reshape(-1)).sum()
 
     with torch.no_grad():
-        logits = module(**given(tensors)).numpy()
-    compiled = torch.compile(module, backend="aot_eager", fullgraph=True)(**given(tensors))
+        logits = module(**model_inputs(tensors)).numpy()
+    compiled = torch.compile(module, backend="aot_eager", fullgraph=True)(**model_inputs(tensors))
     optimizer = torch.optim.AdamW(module.parameters(), **ADAMW)
     first = loss()
     first.backward()
@@ -80,7 +80,7 @@ def by_function(model: LanguageModel, batch: Batch) -> Batch:
     function, params = model.as_function()
 
     def loss(params: Any) -> Any:
-        logits = function(params, **given(batch))
+        logits = function(params, **model_inputs(batch))
         logs = jax.nn.log_softmax(logits, -1)
         own = jax.numpy.take_along_axis(logs, batch["labels"][..., None], -1)[..., 0]
         return -(own * batch["weights"]).sum()
@@ -88,8 +88,8 @@ def by_function(model: LanguageModel, batch: Batch) -> Batch:
     first, slopes = jax.jit(jax.value_and_grad(loss))(params)
     after = jax.tree.map(lambda p, g: p - RATE * g, params, slopes)
     outputs = {
-        "logits": function(params, **given(batch)),
-        "compiled logits": jax.jit(function)(params, **given(batch)),
+        "logits": function(params, **model_inputs(batch)),
+        "compiled logits": jax.jit(function)(params, **model_inputs(batch)),
         "loss": first,
         "loss after a step": loss(after),
     }
@@ -108,13 +108,15 @@ def by_keras(model: LanguageModel, batch: Batch) -> Batch:
 
     optimizer = keras.optimizers.SGD(RATE)
     optimizer.build(made.trainable_variables)
-    logits = keras.ops.convert_to_numpy(made(given(batch)))
-    first, slopes = SLOPES[keras.backend.backend()](made, given(batch), loss)
-    compiled = made.predict(given(batch), batch_size=3, verbose=0)  # the last batch is smaller
+    logits = keras.ops.convert_to_numpy(made(model_inputs(batch)))
+    first, slopes = SLOPES[keras.backend.backend()](made, model_inputs(batch), loss)
+    compiled = made.predict(
+        model_inputs(batch), batch_size=3, verbose=0
+    )  # the last batch is smaller
     optimizer.apply(slopes, made.trainable_variables)
     fitted.compile(keras.optimizers.SGD(RATE), entropy)
     fitted.fit(
-        given(batch),
+        model_inputs(batch),
         batch["labels"],
         sample_weight=batch["weights"],
         batch_size=len(batch["labels"]),
@@ -125,7 +127,7 @@ def by_keras(model: LanguageModel, batch: Batch) -> Batch:
         "logits": logits,
         "compiled logits": compiled,
         "loss": first,
-        "loss after a step": keras.ops.convert_to_numpy(loss(made(given(batch)))),
+        "loss after a step": keras.ops.convert_to_numpy(loss(made(model_inputs(batch)))),
     }
     host = [keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(g)) for g in slopes]
     values = result(outputs, dict(zip(paths, host, strict=True)), made.host_values())
