@@ -47,7 +47,7 @@ SURFACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "lmkernel.families.names": ("Rule",),
         "lmkernel.families.sizes": ("Sizes",),
         "lmkernel.families.gguf_architecture": ("GgufArchitecture",),
-        "lmkernel.native": (),
+        "lmkernel.native": ("KEY_WORD", "KINDS", "NativeModel", "positions_from_mask"),
         "lmkernel.sources": (),
         "lmkernel.cli": (),
         "lmkernel.training.config": ("OptimizerConfig",),

@@ -109,7 +109,7 @@ class LanguageModule(nn.Module):
         first = next(self.parameters())
         name: Any = str(first.dtype).removeprefix("torch.")
         if (name, first.device) != (self._model.policy.params, torch.device(self._model.device)):
-            self._model = self._model.moved(str(first.device), name)
+            self._model = self._model.on(str(first.device), name)
         return self
 
     def tree(self) -> Tree:

@@ -53,7 +53,7 @@ class BackendParts:
 
 
 @final
-class _Entered(threading.local):
+class _Scopes(threading.local):
     """The scopes that each thread has entered and not left yet, innermost last."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Backend:
     strict: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     native: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     registry: Registry = field(default_factory=default_registry, repr=False)
-    _entered: _Entered = field(default_factory=_Entered, init=False, repr=False, compare=False)
+    _entered: _Scopes = field(default_factory=_Scopes, init=False, repr=False, compare=False)
 
     def __enter__(self) -> Self:
         # frameworks' context managers serve once, so each entry makes one and each exit takes the

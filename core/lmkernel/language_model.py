@@ -77,7 +77,7 @@ class LanguageModel:
     @property
     def files(self) -> ModelFiles:
         """The files that it was loaded from."""
-        return self.origin.opened
+        return self.origin.own_files
 
     @functools.cached_property
     def end_ids(self) -> tuple[int, ...]:

@@ -168,7 +168,7 @@ class NativeModel:
             key=key,
         )
 
-    def moved(self, device: str, dtype: DType) -> NativeModel:
+    def on(self, device: str, dtype: DType) -> NativeModel:
         """The same for parameters on another device; with another dtype it computes in that.
 
         Raises:
@@ -186,18 +186,18 @@ class NativeModel:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        backend, config = self._model.backend, _Described(self._model.config)
-        return _restored, (backend.name, backend.device, config, self.policy)
+        backend, config = self._model.backend, _Description(self._model.config)
+        return _restore, (backend.name, backend.device, config, self.policy)
 
 
-def _restored(
+def _restore(
     backend: str, device: str, config: ModelConfig, policy: PrecisionPolicy
 ) -> NativeModel:
     return NativeModel(Model(load_backend(backend, device=device), config, policy))
 
 
 @final
-class _Described:
+class _Description:
     """A configuration on its way into a pickle, which takes no read-only mapping."""
 
     def __init__(self, config: Any) -> None:
@@ -205,16 +205,19 @@ class _Described:
 
     def __reduce__(self) -> tuple[Any, ...]:
         values = {f.name: getattr(self._config, f.name) for f in fields(self._config)}
-        return _configured, (type(self._config), {n: _picklable(x) for n, x in values.items()})
+        return _load_configuration, (
+            type(self._config),
+            {n: _picklable(x) for n, x in values.items()},
+        )
 
 
 def _picklable(value: Any) -> Any:
     if isinstance(value, MappingProxyType):
         return dict(value)
-    return _Described(value) if is_dataclass(value) else value
+    return _Description(value) if is_dataclass(value) else value
 
 
-def _configured(kind: type, values: dict[str, Any]) -> Any:
+def _load_configuration(kind: type, values: dict[str, Any]) -> Any:
     return kind(**values)
 
 

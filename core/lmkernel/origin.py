@@ -68,7 +68,7 @@ class Origin:
         """Its tokenizer, loaded when it is first asked for; `CheckpointError` if it has none."""
         if self.own_tokenizer is not None:
             return self.own_tokenizer
-        return self.opened.tokenizer()
+        return self.own_files.tokenizer()
 
     @property
     def where(self) -> str:
@@ -100,9 +100,9 @@ class Origin:
         """Names of the classes that it tells apart already."""
         return self.described.labels()
 
-    def reopened(self, folder: Path) -> Origin:
+    def at_checkpoint(self, folder: Path) -> Origin:
         """The same model with the weights in a checkpoint: its own, or adapters over it."""
-        files = open_model(folder, lambda _: self.opened.path)
+        files = open_model(folder, lambda _: self.own_files.path)
         return replace(self, files=files)
 
     def with_head(self, objective: str, labels: Sequence[str]) -> Origin:
@@ -166,7 +166,7 @@ class Origin:
             CheckpointError: a tensor is missing, too much, or of another shape.
         """
         return to_ours(
-            self.opened.tensors,
+            self.own_files.tensors,
             self.rules,
             declared,
             where=self.where,
@@ -197,7 +197,7 @@ class Origin:
         return self.files.generation_config if self.files else {}
 
     @property
-    def opened(self) -> ModelFiles:
+    def own_files(self) -> ModelFiles:
         """The files of a model that is in files."""
         if self.files is None:
             raise AssertionError("expected a model in files, got a new one")

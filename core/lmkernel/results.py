@@ -71,7 +71,7 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
         max(len(cell) for cell in column)
         for column in zip_longest(*(row[:-1] for row in rows), fillvalue="")
     ]
-    return "\n".join("  ".join(_padded(row, widths)).rstrip() for row in rows)
+    return "\n".join("  ".join(_pad_cells(row, widths)).rstrip() for row in rows)
 
 
 def human_size(size: int) -> str:
@@ -86,5 +86,5 @@ def human_size(size: int) -> str:
     return f"{value:.{1 if value < 9.95 else 0}f} {prefix}B"  # noqa: PLR2004 - two digits at least
 
 
-def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+def _pad_cells(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     return [*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)), *row[-1:]]

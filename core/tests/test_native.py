@@ -108,10 +108,10 @@ def test_wide_parameters_are_computed_with_in_the_models_dtype() -> None:
 
 def test_what_is_moved_computes_in_another_dtype() -> None:
     native, values = taken()
-    moved = native.moved(native.device, "float64")
-    assert moved(moved.place(values), IDS, cumsum=np.cumsum).dtype == np.float64
+    there = native.on(native.device, "float64")
+    assert there(there.place(values), IDS, cumsum=np.cumsum).dtype == np.float64
     with pytest.raises(CapabilityError, match="'tpu'"):
-        native.moved("tpu", "float32")
+        native.on("tpu", "float32")
 
 
 def test_a_description_is_copied_and_pickled() -> None:

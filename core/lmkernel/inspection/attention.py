@@ -64,7 +64,7 @@ def attention_weights(
                 found[index] = backend.ops.to_numpy(_weights(backend.ops, activation))
             if index == max(chosen):
                 break
-    return rows.as_given(np.stack([found[index] for index in chosen]), axis=1)
+    return rows.drop_batch(np.stack([found[index] for index in chosen]), axis=1)
 
 
 def _transformer(stack: StackConfig) -> TransformerConfig:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lmkernel.errors import InputError, UnknownNameError
 from lmkernel.inspection.inputs import check_ids, single_stack
-from lmkernel.inspection.outputs import last_hidden
+from lmkernel.inspection.outputs import last_hidden_states
 from lmkernel.inspection.sentence_settings import read_sentence_settings
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def embed(
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     for begin in range(0, len(order), batch):
         chosen = order[begin : begin + batch]
-        for i, hidden in zip(chosen, _hidden(model, [rows[i] for i in chosen]), strict=True):
+        for i, hidden in zip(
+            chosen, _hidden_vectors(model, [rows[i] for i in chosen]), strict=True
+        ):
             vectors[i] = pool(hidden)
     whole = np.stack(vectors)
     if settings.normalize if normalize is None else normalize:
@@ -102,7 +104,7 @@ def _ids(model: LanguageModel, text: str, limit: int | None) -> list[int]:
     return ids
 
 
-def _hidden(model: LanguageModel, rows: list[list[int]]) -> list[NDArray[np.float64]]:
+def _hidden_vectors(model: LanguageModel, rows: list[list[int]]) -> list[NDArray[np.float64]]:
     """The last hidden states of each row's tokens, ``(time, width)``."""
     own, backend = model.model, model.model.backend
     # a compiled backend gets the few lengths that prompts have
@@ -115,5 +117,5 @@ def _hidden(model: LanguageModel, rows: list[list[int]]) -> list[NDArray[np.floa
     with backend.scope(), backend.inference():
         inputs = (backend.ops.asarray(x, "int32") for x in (ids, positions))
         embedded = own.embed(model.params, *inputs)
-        hidden: NDArray[Any] = backend.ops.to_numpy(last_hidden(own, model.params, embedded))
+        hidden: NDArray[Any] = backend.ops.to_numpy(last_hidden_states(own, model.params, embedded))
     return [x[: len(row)].astype(np.float64) for x, row in zip(hidden, rows, strict=True)]

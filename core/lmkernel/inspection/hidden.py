@@ -53,7 +53,7 @@ def hidden_states(
     widths = {x.shape[-1] for x in host}
     if len(widths) > 1:
         raise InputError(f"expected layers of one width, got {sorted(widths)}; ask for one of them")
-    return rows.as_given(np.stack(host), axis=1)
+    return rows.drop_batch(np.stack(host), axis=1)
 
 
 def _states(run: Iterable[Activation]) -> list[Array]:

@@ -35,7 +35,7 @@ class TokenRows:
     ids: NDArray[np.int32]
     batched: bool
 
-    def as_given(self, x: NDArray[Any], axis: int = 0) -> NDArray[Any]:
+    def drop_batch(self, x: NDArray[Any], axis: int = 0) -> NDArray[Any]:
         """A result without its batch axis, where what was given had none either."""
         return x if self.batched else x.squeeze(axis)
 
@@ -59,7 +59,7 @@ def token_rows(model: LanguageModel, given: Any) -> TokenRows:
 
 def check_ids(config: ModelConfig, ids: Any) -> TokenRows:
     """Ids, flat or in rows, as a model takes them; raises as `token_rows` does."""
-    array, context = _known(config, ids), config.context
+    array, context = _vocabulary_ids(config, ids), config.context
     if context and array.shape[-1] > context:
         got = array.shape[-1]
         raise InputError(f"expected at most {context} tokens, the model's context, got {got}")
@@ -79,7 +79,7 @@ def prompt_ids(model: LanguageModel, given: Any, *, special_tokens: bool = True)
     """
     if isinstance(given, str):
         given = model.tokenizer.encode(given, special_tokens=special_tokens)
-    array = _known(model.model.config, given)
+    array = _vocabulary_ids(model.model.config, given)
     if array.ndim == _ROWS:
         raise InputError(f"expected a text or one sequence of ids, got {len(array)} rows of ids")
     return [int(token) for token in array]
@@ -117,7 +117,7 @@ def layer_indices(count: int, layers: Sequence[int] | None) -> list[int]:
     return [int(index) % count for index in asked]
 
 
-def _known(config: ModelConfig, ids: Any) -> NDArray[Any]:
+def _vocabulary_ids(config: ModelConfig, ids: Any) -> NDArray[Any]:
     """Ids of the vocabulary, of one or two axes."""
     array, vocab = _integers(ids, "token id"), config.embedding.vocab
     for got in (int(array.min()), int(array.max())):

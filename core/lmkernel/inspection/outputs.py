@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lmkernel.language_model import LanguageModel
     from lmkernel.model import Model
 
-__all__ = ["last_hidden", "logits"]
+__all__ = ["last_hidden_states", "logits"]
 
 
 def logits(model: LanguageModel, given: Any) -> NDArray[Any]:
@@ -37,10 +37,10 @@ def logits(model: LanguageModel, given: Any) -> NDArray[Any]:
     with backend.scope(), backend.inference():
         inputs = backend.ops.asarray(rows.ids, "int32")
         output = backend.ops.to_numpy(model.model.forward(model.params, inputs))
-    return rows.as_given(output)
+    return rows.drop_batch(output)
 
 
-def last_hidden(model: Model, params: Tree, embedded: Embedded) -> Array:
+def last_hidden_states(model: Model, params: Tree, embedded: Embedded) -> Array:
     """The last hidden state ``(batch, time, width)``, which the head is given.
 
     Inside the backend's scope; of a model with an encoder or a decoder.

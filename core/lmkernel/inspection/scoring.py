@@ -11,7 +11,7 @@ import numpy as np
 from lmkernel.errors import InputError
 from lmkernel.generation.likelihood import log_prob
 from lmkernel.inspection.inputs import check_ids, prompt_ids
-from lmkernel.inspection.outputs import last_hidden
+from lmkernel.inspection.outputs import last_hidden_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,7 +86,7 @@ def log_probs(model: LanguageModel, given: Prompt, continuation: Prompt | None =
             predict each token from those before.
     """
     _check_model(model)
-    ids, first = _joined(model, given, continuation)
+    ids, first = _join_ids(model, given, continuation)
     rows = check_ids(model.model.config, ids)
     pairs = zip(_logits(model, rows.ids[:, :-1], first - 1), ids[first:], strict=True)
     values = [log_prob(row.astype(np.float64), token) for row, token in pairs]
@@ -100,7 +100,7 @@ def _check_model(model: LanguageModel) -> None:
         raise InputError("expected a model that predicts each token from those before it")
 
 
-def _joined(
+def _join_ids(
     model: LanguageModel, given: Prompt, continuation: Prompt | None
 ) -> tuple[list[int], int]:
     """All ids, and which is the first to be scored."""
@@ -122,7 +122,7 @@ def _logits(model: LanguageModel, ids: NDArray[np.int32], first: int) -> Iterato
     own, params, backend = model.model, model.params, model.model.backend
     with backend.scope(), backend.inference():
         embedded = own.embed(params, backend.ops.asarray(ids, "int32"))
-        hidden = last_hidden(own, params, embedded)
+        hidden = last_hidden_states(own, params, embedded)
     for begin in range(first, ids.shape[1], _CHUNK):
         part = slice(begin, min(begin + _CHUNK, ids.shape[1]))
         with backend.scope(), backend.inference():

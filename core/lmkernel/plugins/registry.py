@@ -160,9 +160,9 @@ class Registry:
         except Exception as error:  # noqa: BLE001 - a plugin's fault must not reach the others
             self._report(plugin, PluginError(f"plugin {plugin!r}, {HOOKS[kind]}: {error}"))
             return []
-        return [spec for spec in specs if self._served(plugin, spec)]
+        return [spec for spec in specs if self._is_served(plugin, spec)]
 
-    def _served(self, plugin: str, spec: Spec) -> bool:
+    def _is_served(self, plugin: str, spec: Spec) -> bool:
         try:
             check_contract(f"plugin {plugin!r}, {spec.what} {spec.name!r}", spec.contract)
         except ContractVersionError as error:

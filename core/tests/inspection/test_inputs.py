@@ -89,8 +89,8 @@ def test_a_prompt_is_a_text_or_one_sequence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_result_has_a_batch_where_the_input_had_one(axis: int) -> None:
     made = np.zeros((1, 1, 5))
-    assert check_ids(CONFIG, [[3]]).as_given(made, axis).shape == (1, 1, 5)
-    assert check_ids(CONFIG, [3]).as_given(made, axis).shape == (1, 5)
+    assert check_ids(CONFIG, [[3]]).drop_batch(made, axis).shape == (1, 1, 5)
+    assert check_ids(CONFIG, [3]).drop_batch(made, axis).shape == (1, 5)
 
 
 @pytest.mark.parametrize(

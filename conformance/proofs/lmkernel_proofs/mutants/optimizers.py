@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from lmkernel.composed import COMPOSED
-from lmkernel.training.step.optimizers.muon import hidden
+from lmkernel.training.step.optimizers.muon import is_hidden_matrix
 from lmkernel.training.step.schedules import learning_rate
 from lmkernel.training.step.update import clip_factor
 from lmkernel_proofs.mutants.mutant import Mutant, optional
@@ -170,7 +170,7 @@ def transposed_size(self: Any, shape: Any) -> float:
 
 def every_matrix(param: Any) -> bool:
     """Muon orthogonalises embedding tables too."""
-    return len(param.shape) == 2 or hidden(param)  # noqa: PLR2004 - a matrix
+    return len(param.shape) == 2 or is_hidden_matrix(param)  # noqa: PLR2004 - a matrix
 
 
 def _adam(name: str, broken: Any, row: int = 0, seen: str = "") -> Mutant:
@@ -213,7 +213,7 @@ MUTANTS = (
     _core("adafactor.norm_for_rms", "optimizers.adafactor.Adafactor._rms", norm_for_rms),
     _core("muon.four_rounds", "optimizers.muon._ROUNDS", 4),
     _core("muon.size_transposed", "optimizers.muon.Muon._scale", transposed_size),
-    _core("muon.tables", "optimizers.muon.hidden", every_matrix),
+    _core("muon.tables", "optimizers.muon.is_hidden_matrix", every_matrix),
     Mutant(
         id="global_norm.of_each",
         level="training",

@@ -87,10 +87,10 @@ class CausalRows(Batches):
         rows, real, _ = self._order.at(index)
         lengths = self._inputs.lengths[rows]
         time = padded_length(int(lengths.max()), self._multiple, self._context)
-        targets = self._targets.padded(rows, time, -1)
+        targets = self._targets.pad_rows(rows, time, -1)
         targets[real:] = -1
         return {
-            "inputs": self._inputs.padded(rows, time, 0),
+            "inputs": self._inputs.pad_rows(rows, time, 0),
             "positions": positions_of(lengths, time),
             "targets": targets,
         }

@@ -99,9 +99,9 @@ class ClassifiedRows(Batches):
         targets = self._labels[rows]
         targets[real:] = -1
         return {
-            "inputs": self._inputs.padded(rows, time, 0),
+            "inputs": self._inputs.pad_rows(rows, time, 0),
             "positions": positions_of(lengths, time),
-            "segments": self._segments.padded(rows, time, 0),
+            "segments": self._segments.pad_rows(rows, time, 0),
             "targets": targets,
         }
 

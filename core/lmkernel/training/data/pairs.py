@@ -96,12 +96,12 @@ class SequencePairs(Batches):
         source, target = self._source.lengths[rows], self._target.lengths[rows]
         long = padded_length(int(source.max()), self._multiple, self._context)
         time = padded_length(int(target.max()), self._multiple, self._context)
-        targets = self._target.padded(rows, time, -1)
+        targets = self._target.pad_rows(rows, time, -1)
         targets[real:] = -1
         return {
-            "inputs": self._source.padded(rows, long, 0),
+            "inputs": self._source.pad_rows(rows, long, 0),
             "positions": positions_of(source, long),
-            "target": self._fed.padded(rows, time, 0),
+            "target": self._fed.pad_rows(rows, time, 0),
             "target_positions": positions_of(target, time),
             "targets": targets,
         }

@@ -38,7 +38,7 @@ class Ragged:
         """One sequence."""
         return self.values[self._starts[number] : self._starts[number + 1]]
 
-    def padded(self, rows: NDArray[np.int64], length: int, fill: int) -> NDArray[np.int32]:
+    def pad_rows(self, rows: NDArray[np.int64], length: int, fill: int) -> NDArray[np.int32]:
         """Some sequences as ``(rows, length)``, filled up on the right."""
         out = np.full((len(rows), length), fill, np.int32)
         for line, number in zip(out, rows, strict=True):

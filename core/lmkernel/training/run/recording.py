@@ -67,7 +67,7 @@ class Recorder(Callback):
         self._trackers.log(step, values)
         self.display.update(step, values)
 
-    def interrupted(self) -> None:
+    def note_interrupt(self) -> None:
         """End what trackers record: the run is to be resumed."""
         self._trackers.close("interrupted")
 
@@ -92,7 +92,7 @@ class Best:
         else:
             self.worse += 1
 
-    def exhausted(self, settings: StepSettings) -> bool:
+    def has_run_out(self, settings: StepSettings) -> bool:
         """Whether the patience with worse evaluations is at its end."""
         return 0 < settings.patience <= self.worse
 
@@ -133,7 +133,7 @@ class Evaluations(Callback):
         values = {VALIDATION + name: x for name, x in self.latest.items() if name != "targets"}
         self._recorder.note(state.step, values)
         self._best.judge(state.step, self.latest["loss"])
-        return self._best.exhausted(self._settings)
+        return self._best.has_run_out(self._settings)
 
 
 def metrics_of(trainer: Trainer, state: TrainingState, data: RunData) -> dict[str, float]:

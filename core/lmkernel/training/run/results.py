@@ -78,4 +78,4 @@ def write_result(session: Session, folder: RunFolder, best: Best) -> Path:
 
 def _write_merged(session: Session, chosen: Path, place: Path) -> None:
     origin, declared = session.origin, session.trainer.declare()
-    origin.fill(place, origin.reopened(chosen).weights(declared), declared)
+    origin.fill(place, origin.at_checkpoint(chosen).weights(declared), declared)

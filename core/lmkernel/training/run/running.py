@@ -82,7 +82,7 @@ def run_session(session: Session, folder: RunFolder, progress: Progress) -> Outc
         evaluations = Evaluations(session.settings.training, session.data, recorder, best)
         state = _fit(session, folder, state, recorder, evaluations, best)
         if not _complete(session, state, best):
-            recorder.interrupted()
+            recorder.note_interrupt()
     _plot(folder, progress)
     if not _complete(session, state, best):
         return Outcome(status="interrupted", step=state.step, model=None, best=best.facts())
@@ -103,7 +103,7 @@ def _state(session: Session, folder: RunFolder) -> tuple[TrainingState, Best]:
 def _complete(session: Session, state: TrainingState, best: Best) -> bool:
     """Whether no step is left to be taken."""
     training = session.settings.training
-    return state.step >= training.steps or best.exhausted(training)
+    return state.step >= training.steps or best.has_run_out(training)
 
 
 def _fit(

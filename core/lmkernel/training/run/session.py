@@ -79,7 +79,9 @@ class Session:
                 f"{checkpoint}: expected the data that the run began with, got others; "
                 "begin a new run, with this checkpoint as model.start"
             )
-        trained = saved.trained or self.origin.reopened(checkpoint).weights(self.trainer.declare())
+        trained = saved.trained or self.origin.at_checkpoint(checkpoint).weights(
+            self.trainer.declare()
+        )
         try:
             state = self.trainer.restore(self.weights, trained, saved.optimizer, saved.step)
         except InputError as error:

@@ -110,8 +110,8 @@ def test_a_step_is_noted_in_log_and_trackers(recorder: Recorder, tmp_path: Path)
 
 
 def test_an_interrupt_is_told_to_trackers_once(recorder: Recorder, tmp_path: Path) -> None:
-    recorder.interrupted()
-    recorder.interrupted()
+    recorder.note_interrupt()
+    recorder.note_interrupt()
     recorder.note(4, {"train/loss": 1.0})
     assert (tmp_path / "diary").read_text().splitlines()[1:] == ["diary close interrupted"]
 
@@ -174,9 +174,9 @@ def test_a_better_one_gives_new_patience(recorder: Recorder) -> None:
 def test_patience_goes_on_where_a_checkpoint_left_it(recorder: Recorder) -> None:
     kept = Best({"step": 4, "loss": 2.0, "worse": 1})
     assert ran(evaluations(recorder, kept, patience=2), Script(2.5)) == 2
-    assert Best(kept.facts()).exhausted(StepSettings(patience=2))
-    assert not Best(kept.facts()).exhausted(StepSettings(patience=3))
-    assert not Best(kept.facts()).exhausted(StepSettings(patience=0))
+    assert Best(kept.facts()).has_run_out(StepSettings(patience=2))
+    assert not Best(kept.facts()).has_run_out(StepSettings(patience=3))
+    assert not Best(kept.facts()).has_run_out(StepSettings(patience=0))
 
 
 def test_nothing_evaluated_is_no_best() -> None:

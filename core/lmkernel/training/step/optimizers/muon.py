@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lmkernel.interfaces import Param
     from lmkernel.training.config import OptimizerConfig
 
-__all__ = ["Muon", "hidden"]
+__all__ = ["Muon", "is_hidden_matrix"]
 
 _TABLES = frozenset({"vocab", "position", "segment"})
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -31,7 +31,7 @@ _SMALLEST = 1e-7
 _ADJUSTMENTS = ("match_rms_adamw", "original")
 
 
-def hidden(param: Param) -> bool:
+def is_hidden_matrix(param: Param) -> bool:
     """Whether it is a matrix between two hidden widths: neither a table nor a vocabulary's head."""
     return len(param.shape) == 2 and not _TABLES & set(param.axes)  # noqa: PLR2004 - a matrix
 
@@ -52,7 +52,7 @@ class Muon(Optimizer):
     ) -> None:
         self._ops, self._config, self._rest = ops, config, rest
         self._decays = decays(config.weight_decay, declared)
-        self._matrices = frozenset(name for name, p in declared.items() if hidden(p))
+        self._matrices = frozenset(name for name, p in declared.items() if is_hidden_matrix(p))
         self._original = config.options.get("adjust") == "original"
 
     @classmethod

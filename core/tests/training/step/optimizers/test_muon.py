@@ -7,7 +7,7 @@ from optimizing import declared, made, run
 from lmkernel.errors import ConfigError
 from lmkernel.interfaces import Init, Param
 from lmkernel.training.config import OptimizerConfig
-from lmkernel.training.step.optimizers.muon import hidden
+from lmkernel.training.step.optimizers.muon import is_hidden_matrix
 
 ORIGINAL = {"adjust": "original"}
 
@@ -68,11 +68,11 @@ def test_nesterov_turns_towards_the_gradient() -> None:
 
 def test_only_hidden_matrices_are_made_orthogonal() -> None:
     init = Init("ones")
-    assert hidden(Param((4, 4), init, ("hidden", "embed")))
-    assert not hidden(Param((9, 4), init, ("vocab", "embed")))
-    assert not hidden(Param((9, 4), init, ("position", "embed")))
-    assert not hidden(Param((2, 4), init, ("segment", "embed")))
-    assert not hidden(Param((4,), init, ("embed",)))
+    assert is_hidden_matrix(Param((4, 4), init, ("hidden", "embed")))
+    assert not is_hidden_matrix(Param((9, 4), init, ("vocab", "embed")))
+    assert not is_hidden_matrix(Param((9, 4), init, ("position", "embed")))
+    assert not is_hidden_matrix(Param((2, 4), init, ("segment", "embed")))
+    assert not is_hidden_matrix(Param((4,), init, ("embed",)))
 
 
 def test_the_rest_goes_by_adamw() -> None:
