@@ -24,7 +24,7 @@ from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.files import save_model
 from lmkernel.families.names import from_ours, to_ours
 from lmkernel.generation import GenerationOptions
-from lmkernel.language_model import open_language_model
+from lmkernel.loading import open_language_model
 from lmkernel.model import Model
 from lmkernel.parameters import flatten
 from lmkernel.tokenizers import Tokenizer

@@ -25,7 +25,7 @@ from lmkernel.inspection import (
     hidden_states,
     log_probs,
 )
-from lmkernel.language_model import open_language_model
+from lmkernel.loading import open_language_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

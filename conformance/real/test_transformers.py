@@ -10,7 +10,7 @@ import pytest
 from lmkernel.backend import load_backend
 from lmkernel.families.llama import Llama
 from lmkernel.families.names import to_ours
-from lmkernel.language_model import open_language_model
+from lmkernel.loading import open_language_model
 
 if TYPE_CHECKING:
     from pathlib import Path

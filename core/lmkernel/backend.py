@@ -126,7 +126,7 @@ def load_backend(
             f"backend {spec.name!r} declares the devices "
             f"{', '.join(spec.capabilities.devices)}; got {chosen!r}"
         )
-    parts = spec.resolve()(chosen)
+    parts = spec.create(chosen)
     if not isinstance(parts, BackendParts):
         raise PluginError(
             f"backend {spec.name!r}: expected {spec.load} to return BackendParts, "

@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel import inspection
 from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
-from lmkernel.config import PrecisionPolicy
 from lmkernel.errors import InputError
 from lmkernel.generation import GenerationOptions, TextGeneration, generate_steps, generate_tokens
 from lmkernel.generation.likelihood import log_prob
 from lmkernel.inspection.inputs import check_ids
-from lmkernel.model import Model
-from lmkernel.origin import open_files
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Unpack
 
     from numpy.typing import NDArray
@@ -28,10 +25,11 @@ if TYPE_CHECKING:
     from lmkernel.description import Description
     from lmkernel.generation import GenerationChanges
     from lmkernel.generation.text import Scored
+    from lmkernel.model import Model
     from lmkernel.origin import Origin
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["LanguageModel", "Message", "open_language_model", "place_origin"]
+__all__ = ["LanguageModel", "Message"]
 
 Message = dict[str, str]
 """``{"role": "system" | "user" | "assistant", "content": …}``."""
@@ -245,6 +243,7 @@ class LanguageModel:
             UnknownNameError, MissingDependencyError, CapabilityError.
         """
         from lmkernel.backend import load_backend
+        from lmkernel.loading import place_origin
 
         own = self.backend
         same = backend in (None, own.name)
@@ -302,43 +301,3 @@ class LanguageModel:
             generation_config=self.origin.generation_config or None,
             overwrite=overwrite,
         )
-
-
-def open_language_model(
-    path: str | os.PathLike[str], backend: Backend, *, dtype: str | None = None
-) -> LanguageModel:
-    """Load the model in a Hugging Face directory or a GGUF file onto a backend.
-
-    Args:
-        path: the directory or file.
-        backend: from `lmkernel.load_backend`.
-        dtype: of the computation; by default float32.
-
-    Raises:
-        CheckpointError: a file is missing, damaged, or contradicts its configuration.
-        CapabilityError: a dtype that the backend does not declare.
-    """
-    with backend.registry.use():
-        return place_origin(open_files(path), backend, dtype=dtype)
-
-
-def place_origin(
-    origin: Origin,
-    backend: Backend,
-    *,
-    dtype: str | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> LanguageModel:
-    """Read a model's weights onto a backend.
-
-    Args:
-        origin: the model, opened.
-        backend: from `lmkernel.load_backend`.
-        dtype: of the computation; by default float32.
-        progress: called with the number of bytes of each tensor read.
-    """
-    compute = backend.capabilities.require_dtype(backend.name, dtype or "float32", backend.device)
-    output = compute if compute == "float64" else "float32"
-    model = Model(backend, origin.config, PrecisionPolicy(compute=compute, output=output))
-    values = origin.weights(model.declare(), progress=progress)
-    return LanguageModel(model, model.pack(values), origin)

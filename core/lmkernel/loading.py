@@ -10,11 +10,14 @@ from lmkernel.progress import as_progress
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
+    from lmkernel.backend import Backend
     from lmkernel.language_model import LanguageModel
+    from lmkernel.origin import Origin
     from lmkernel.progress import ProgressLike
 
-__all__ = ["DEFAULT_MODEL", "load", "load_model"]
+__all__ = ["DEFAULT_MODEL", "load", "load_model", "open_language_model", "place_origin"]
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
@@ -40,7 +43,6 @@ def load(
     Raises:
         UnknownNameError, MissingDependencyError, CapabilityError, PullError, CheckpointError.
     """
-    from lmkernel.language_model import place_origin
     from lmkernel.origin import open_origin
 
     loaded = load_backend(backend, device=device)
@@ -51,3 +53,49 @@ def load_model(*args: Any, **options: Any) -> LanguageModel:
     """The former name of `load`, to be removed in 1.0."""
     warnings.warn("load_model is now load: lmkernel.load(…)", DeprecationWarning, stacklevel=2)
     return load(*args, **options)
+
+
+def open_language_model(
+    path: str | os.PathLike[str], backend: Backend, *, dtype: str | None = None
+) -> LanguageModel:
+    """Load the model in a Hugging Face directory or a GGUF file onto a backend.
+
+    Args:
+        path: the directory or file.
+        backend: from `lmkernel.load_backend`.
+        dtype: of the computation; by default float32.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or contradicts its configuration.
+        CapabilityError: a dtype that the backend does not declare.
+    """
+    from lmkernel.origin import open_files
+
+    with backend.registry.use():
+        return place_origin(open_files(path), backend, dtype=dtype)
+
+
+def place_origin(
+    origin: Origin,
+    backend: Backend,
+    *,
+    dtype: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> LanguageModel:
+    """Read a model's weights onto a backend.
+
+    Args:
+        origin: the model, opened.
+        backend: from `lmkernel.load_backend`.
+        dtype: of the computation; by default float32.
+        progress: called with the number of bytes of each tensor read.
+    """
+    from lmkernel.config import PrecisionPolicy
+    from lmkernel.language_model import LanguageModel
+    from lmkernel.model import Model
+
+    compute = backend.capabilities.require_dtype(backend.name, dtype or "float32", backend.device)
+    output = compute if compute == "float64" else "float32"
+    model = Model(backend, origin.config, PrecisionPolicy(compute=compute, output=output))
+    values = origin.weights(model.declare(), progress=progress)
+    return LanguageModel(model, model.pack(values), origin)

@@ -13,7 +13,6 @@ import pytest
 from gguf_samples import LAYERS, WORDS, write_gguf
 
 import lmkernel as lk
-from lmkernel.families.family import HfConfig
 from lmkernel.families.gated import GatedFamily, Traits, read_gated, write_gated
 from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.plugins import FamilySpec, Registry, hookimpl
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lmkernel.config import ModelConfig
+    from lmkernel.families.family import HfConfig
 
 NAME = "outsider"
 

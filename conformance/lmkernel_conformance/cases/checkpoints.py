@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel.checkpoints import read_directory, write_directory
-from lmkernel.language_model import open_language_model
+from lmkernel.loading import open_language_model
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.inputs import normal, tokens, uniform
 from lmkernel_conformance.oracle import model as oracle

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.checkpoints.json_files import read_object
 from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.errors import CheckpointError
-from lmkernel.plugins.registry import ENTRY_POINT_GROUP
+from lmkernel.plugins.installed import ENTRY_POINT_GROUP
 from lmkernel_conformance.budget import FACTOR, FLOOR_ULPS, ORDERS
 from lmkernel_conformance.canonical import HASH, fingerprint, with_hash
 from lmkernel_conformance.certificate.verdict import CERTIFIED, reasons, verdict

@@ -132,7 +132,9 @@ def test_a_function_made_by_another_runs_the_mutant(
     mutants: dict[str, Change], backend: Backend
 ) -> None:
     change = _find_change(
-        mutants, "lmkernel_numpy/overrides.py:_dispatch_on_trace.dispatch:compare", "trace_stack.top < 0"
+        mutants,
+        "lmkernel_numpy/overrides.py:_dispatch_on_trace.dispatch:compare",
+        "trace_stack.top < 0",
     )
     live: Any = backend.ops.silu
     before = live.__code__

@@ -24,7 +24,12 @@ class Command(ABC):
     """
 
     def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+        self._registry = registry
+
+    @property
+    def registry(self) -> Registry:
+        """The plugins of this run."""
+        return self._registry
 
     @abstractmethod
     def configure(self, parser: argparse.ArgumentParser) -> None:

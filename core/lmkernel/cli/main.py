@@ -111,7 +111,8 @@ def _load(name: str, parser: argparse.ArgumentParser, registry: Registry) -> Com
     kind = spec.resolve()
     if not (isinstance(kind, type) and issubclass(kind, Command)):
         raise PluginError(f"command {name!r}: expected {spec.load} to be a Command, got {kind!r}")
-    return kind(registry)
+    made: Command = spec.create(registry)
+    return made
 
 
 @final

@@ -17,7 +17,7 @@ from lmkernel.comparison.outcome import Comparison, LayerComparison
 from lmkernel.comparison.prompts import PROMPTS, prompt_ids
 from lmkernel.comparison.verdict import budget, judge_answers, largest_error
 from lmkernel.errors import InputError
-from lmkernel.language_model import place_origin
+from lmkernel.loading import place_origin
 from lmkernel.origin import open_origin
 from lmkernel.plugins.registry import DEFAULT_BACKEND, default_registry
 from lmkernel.progress import as_progress

@@ -212,7 +212,7 @@ def find_family(model_type: object, where: str, objective: str = "") -> Family:
     from lmkernel.plugins import FamilySpec, default_registry
 
     try:
-        family: Family = default_registry().get(FamilySpec, str(model_type)).resolve()()
+        family: Family = default_registry().get(FamilySpec, str(model_type)).create()
     except UnknownNameError as error:
         raise CheckpointError(f"{where}: unsupported model_type: {error}") from error
     if objective and objective not in family.heads():

@@ -123,7 +123,7 @@ def family_of(config: ModelConfig) -> Family:
 
     complaints = []
     for spec in default_registry().all(FamilySpec).values():
-        family: Family = spec.resolve()()
+        family: Family = spec.create()
         try:
             hf_configuration(config, family)
         except CheckpointError as error:

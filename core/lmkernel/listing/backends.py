@@ -114,7 +114,7 @@ def _row(spec: BackendSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "description": spec.description,
-        "installed": _is_installed(spec),
+        "installed": not spec.missing(),
         "versions": _versions(spec),
         "install": spec.install,
         "devices": list(capabilities.devices),
@@ -127,12 +127,6 @@ def _row(spec: BackendSpec) -> dict[str, Any]:
         "default": spec.name == DEFAULT_BACKEND,
         "selected": spec.name == selected_backend(),
     }
-
-
-def _is_installed(spec: BackendSpec) -> bool:
-    from importlib.util import find_spec
-
-    return all(find_spec(module) is not None for module in spec.requires)
 
 
 def _versions(spec: BackendSpec) -> dict[str, str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from lmkernel.errors import LmkernelError
+from lmkernel.plugins.guard import describe, plugin_code
+
 __all__ = ["probe"]
 
 LEFT, RIGHT, PRODUCT = [[1, 2], [3, 4]], [[5, 6], [7, 8]], [[19, 22], [43, 50]]
@@ -10,9 +13,10 @@ LEFT, RIGHT, PRODUCT = [[1, 2], [3, 4]], [[5, 6], [7, 8]], [[19, 22], [43, 50]]
 def probe(name: str) -> str:
     """``"ok"``, or in one line why not; whatever the backend raises is the reason."""
     try:
-        got = _multiply(name)
-    except Exception as error:  # noqa: BLE001 - a backend's fault is the answer here
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        with plugin_code(f"backend {name!r}", LmkernelError):
+            got = _multiply(name)
+    except LmkernelError as error:
+        return " ".join(describe(error).split())
     return "ok" if got == PRODUCT else f"expected {LEFT} @ {RIGHT} = {PRODUCT}, got {got}"
 
 

@@ -2,16 +2,16 @@
 
 Constraints: no plugin takes another down. One that breaks on import, repeats a name or speaks
 another version of the contract becomes a `problem` with its name, and everything else goes on.
+What came first keeps its name, and what is built in comes first.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.metadata
-import importlib.util
 import os
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, final
 
@@ -27,6 +27,9 @@ from lmkernel.errors import (
     UnknownNameError,
 )
 from lmkernel.plugins import hookspecs
+from lmkernel.plugins.fields import check_fields
+from lmkernel.plugins.guard import plugin_code
+from lmkernel.plugins.installed import installed_plugins
 from lmkernel.plugins.specs import (
     BackendSpec,
     CommandSpec,
@@ -39,13 +42,14 @@ from lmkernel.plugins.specs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["DEFAULT_BACKEND", "ENTRY_POINT_GROUP", "ENVIRONMENT_VARIABLE", "HOOKS", "Registry"]
+__all__ = ["DEFAULT_BACKEND", "ENVIRONMENT_VARIABLE", "HOOKS", "Registry"]
 
-ENTRY_POINT_GROUP = "lmkernel"
 ENVIRONMENT_VARIABLE = "LMKERNEL_BACKEND"
 DEFAULT_BACKEND = "numpy"
+MOST_SPECS = 10_000
+"""What one hook may return, since an iterator need not end."""
 
 _S = TypeVar("_S", bound=Spec)
 HOOKS: Mapping[type[Spec], str] = MappingProxyType(
@@ -68,7 +72,8 @@ class Registry:
 
     Args:
         plugins: modules or objects with hook implementations, by name; by default every entry
-            point in the group ``lmkernel``.
+            point in the group ``lmkernel``, our own first. Of two that register a name the first
+            has it.
     """
 
     def __init__(self, plugins: Mapping[str, object] | None = None) -> None:
@@ -76,18 +81,23 @@ class Registry:
         self._manager.add_hookspecs(hookspecs)
         self._problems: dict[str, list[LmkernelError]] = {}
         self._tables: dict[type[Spec], dict[str, Spec]] = {}
-        for name, plugin in _entry_points(self._report) if plugins is None else plugins.items():
+        found = installed_plugins(self._report) if plugins is None else plugins.items()
+        for name, plugin in found:
             self.register(name, plugin)
 
     def register(self, name: str, plugin: object) -> None:
         """Add one plugin; what is wrong with it is kept in `problems`."""
+        if self._manager.has_plugin(name):
+            self._report(name, PluginError(f"plugin {name!r}: the name of another; it is ignored"))
+            return
         try:
-            self._manager.register(plugin, name)
-            self._manager.check_pending()
-        except Exception as error:  # noqa: BLE001 - a plugin's fault must not reach the others
+            with plugin_code(f"plugin {name!r} is malformed"):
+                self._manager.register(_Implementations(name, plugin, self._manager), name)
+                self._manager.check_pending()
+        except PluginError as error:
             if self._manager.has_plugin(name):
                 self._manager.unregister(name=name)
-            self._report(name, PluginError(f"plugin {name!r} is malformed: {error}"))
+            self._report(name, error)
         self._tables.clear()
 
     @contextmanager
@@ -130,8 +140,7 @@ class Registry:
         """The backend asked for: argument, then ``LMKERNEL_BACKEND``, then the default."""
         chosen = name or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_BACKEND
         spec = self.get(BackendSpec, chosen)
-        missing = [module for module in spec.requires if importlib.util.find_spec(module) is None]
-        if missing:
+        if missing := spec.missing():
             raise MissingDependencyError(
                 f"backend {spec.name!r} needs {', '.join(missing)}, which is not installed; "
                 f"run: {spec.install or 'see the documentation of its plugin'}"
@@ -140,35 +149,36 @@ class Registry:
 
     def _collect(self, kind: type[_S]) -> Iterator[tuple[str, _S]]:
         owners: dict[str, str] = {}
-        for implementation in getattr(self._manager.hook, HOOKS[kind]).get_hookimpls():
-            plugin = implementation.plugin_name
-            for spec in self._ask(plugin, implementation.function, kind):
-                if spec.key in owners:
-                    first = owners[spec.key]
-                    self._report(plugin, DuplicateNameError(kind.what, spec.key, first, plugin))
+        # pluggy lets a plugin say that it be called first or last, which must not decide a name
+        order = [name for name, _ in self._manager.list_name_plugin()]
+        hooks = getattr(self._manager.hook, HOOKS[kind]).get_hookimpls()
+        for hook in sorted(hooks, key=lambda hook: order.index(hook.plugin_name)):
+            plugin = hook.plugin_name
+            for key, spec in self._ask(plugin, hook.function, kind):
+                if key in owners:
+                    error = DuplicateNameError(kind.what, key, owners[key], plugin)
+                    self._report(plugin, error)
                     continue
-                owners[spec.key] = plugin
-                yield spec.key, spec
+                owners[key] = plugin
+                yield key, spec
 
-    def _ask(self, plugin: str, hook: Any, kind: type[_S]) -> Iterable[_S]:
+    def _ask(self, plugin: str, hook: Any, kind: type[_S]) -> Iterator[tuple[str, _S]]:
         """Call one plugin's hook; leave out what cannot be served, and say why."""
+        what = f"plugin {plugin!r}, {HOOKS[kind]}"
         try:
-            specs = list(hook())
-            for spec in specs:
-                if not isinstance(spec, kind):
-                    raise PluginError(f"expected {kind.__name__}, got {type(spec).__name__}")  # noqa: TRY301 - reported below with all other faults of the hook
-        except Exception as error:  # noqa: BLE001 - a plugin's fault must not reach the others
-            self._report(plugin, PluginError(f"plugin {plugin!r}, {HOOKS[kind]}: {error}"))
-            return []
-        return [spec for spec in specs if self._is_served(plugin, spec)]
-
-    def _is_served(self, plugin: str, spec: Spec) -> bool:
-        try:
-            check_contract(f"plugin {plugin!r}, {spec.what} {spec.name!r}", spec.contract)
-        except ContractVersionError as error:
+            with plugin_code(what):
+                specs = _returned(hook)
+        except PluginError as error:
             self._report(plugin, error)
-            return False
-        return True
+            return
+        for spec in specs:
+            try:
+                with plugin_code(what, ContractVersionError):
+                    served = _checked(plugin, spec, kind)
+            except PluginError as error:
+                self._report(plugin, error)
+            else:
+                yield served
 
     def _report(self, plugin: str, error: LmkernelError) -> None:
         known = self._problems.setdefault(plugin, [])
@@ -184,14 +194,37 @@ class Registry:
         return None
 
 
-def _entry_points(report: Any) -> Iterator[tuple[str, object]]:
-    """Load each entry point by itself: pluggy's own loader stops at the first that breaks."""
-    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        try:
-            yield point.name, point.load()
-        except Exception as error:  # noqa: BLE001 - a plugin's fault must not reach the others
-            text = f"plugin {point.name!r} cannot be imported: {type(error).__name__}: {error}"
-            report(point.name, PluginError(text))
+def _returned(hook: Any) -> list[Any]:
+    specs = list(islice(hook(), MOST_SPECS + 1))
+    if len(specs) > MOST_SPECS:
+        raise PluginError(f"expected at most {MOST_SPECS} specifications, got more")
+    return specs
+
+
+def _checked(plugin: str, spec: Any, kind: type[_S]) -> tuple[str, _S]:
+    """A specification with its key; it may be of a subclass that checked nothing of itself."""
+    if not issubclass(type(spec), kind):
+        raise PluginError(f"expected {kind.__name__}, got {type(spec).__name__}")
+    check_fields(spec, kind, f"{kind.what}: ")
+    check_contract(f"plugin {plugin!r}, {kind.what} {spec.name!r}", spec.contract)
+    key = spec.key
+    if not isinstance(key, str):
+        raise PluginError(f"{kind.what} {spec.name!r}: key: expected str, got {type(key).__name__}")
+    return key, spec
+
+
+@final
+class _Implementations:
+    """The hooks that a plugin implements; pluggy compares, prints and searches no more of it."""
+
+    def __init__(self, name: str, plugin: object, manager: pluggy.PluginManager) -> None:
+        self._name = name
+        for attribute in dir(plugin):
+            if manager.parse_hookimpl_opts(plugin, attribute) is not None:
+                setattr(self, attribute, getattr(plugin, attribute))
+
+    def __repr__(self) -> str:
+        return repr(self._name)
 
 
 _IN_USE: ContextVar[Registry | None] = ContextVar("lmkernel_registry", default=None)

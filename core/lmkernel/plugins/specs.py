@@ -1,19 +1,22 @@
 """What plugins register: frozen, light, importing nothing until asked.
 
 Every spec has a ``name`` and a ``load`` of the form ``"package.module:attribute"``; `resolve`
-imports it. A spec that is malformed raises at construction, so the plugin at fault is named.
+imports it, `create` calls it. A spec that is malformed raises at construction: the type of each
+field is checked against its annotation, and the error names the spec and the field.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import reprlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
-from lmkernel.errors import PluginError
-
-if TYPE_CHECKING:
-    from lmkernel.contract.capabilities import Capabilities
+from lmkernel.contract.capabilities import Capabilities  # noqa: TC001 - read when fields are checked
+from lmkernel.errors import LmkernelError, PluginError
+from lmkernel.plugins.fields import check_fields
+from lmkernel.plugins.guard import plugin_code
 
 __all__ = [
     "BackendSpec",
@@ -27,7 +30,6 @@ __all__ = [
 ]
 
 Interface = Literal["embedding", "encoder", "decoder", "attention", "loss", "trainer"]
-INTERFACES: tuple[Interface, ...] = get_args(Interface)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +50,18 @@ class Spec:
     contract: str
 
     def __post_init__(self) -> None:
-        module, _, attribute = self.load.partition(":")
-        if not (self.name and module and attribute.isidentifier()):
-            raise PluginError(
-                f"{self.what} {self.name!r}: expected a name and load='package.module:attribute', "
-                f"got load={self.load!r}"
-            )
+        own = next(kind for kind in type(self).__mro__ if kind.__module__ == __name__)
+        check_fields(self, own, f"{own.what} {reprlib.repr(self.name)}: ")  # type: ignore[attr-defined]  # each of this module has it
+        name = self.name
+        if not name.isprintable() or name != name.strip() or not name or name.startswith("-"):
+            self._refuse("name", "printable text that begins with no hyphen", name)
+        if not _is_place(self.load):
+            self._refuse("load", "'package.module:attribute'", self.load)
+
+    def _refuse(self, name: str, expected: str, got: object) -> None:
+        raise PluginError(
+            f"{self.what} {self.name!r}: {name}: expected {expected}, got {reprlib.repr(got)}"
+        )
 
     @property
     def key(self) -> str:
@@ -61,19 +69,34 @@ class Spec:
         return self.name
 
     def resolve(self) -> Any:
-        """Import and return what `load` names."""
+        """Import and return what `load` names.
+
+        Raises:
+            PluginError: it cannot be imported, whatever its module does.
+        """
         return _import_attribute(self, self.load)
+
+    def create(self, *arguments: Any) -> Any:
+        """Import what `load` names, and call it.
+
+        Raises:
+            LmkernelError: what it raises on purpose, as it is.
+            PluginError: it cannot be imported, or it raises anything else.
+        """
+        made = self.resolve()
+        with plugin_code(f"{self.what} {self.name!r}, {self.load}", LmkernelError):
+            return made(*arguments)
+
+
+def _is_place(text: str) -> bool:
+    module, _, attribute = text.partition(":")
+    return bool(module) and attribute.isidentifier()
 
 
 def _import_attribute(spec: Spec, where: str) -> Any:
     module, _, attribute = where.partition(":")
-    try:
+    with plugin_code(f"{spec.what} {spec.name!r} cannot be loaded from {where!r}"):
         return getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever a plugin's module does wrong is the plugin's
-        raise PluginError(
-            f"{spec.what} {spec.name!r} cannot be loaded from {where!r}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +121,27 @@ class BackendSpec(Spec):
     description: str = ""
     native: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for module in self.requires:
+            if not all(part.isidentifier() for part in module.split(".")):
+                self._refuse("requires", "names of modules", module)
+        if "" in self.distributions:
+            self._refuse("distributions", "names of distributions", "")
+
+    def missing(self) -> tuple[str, ...]:
+        """Those of the modules that it requires which are not installed."""
+        return tuple(module for module in self.requires if not _is_installed(module))
+
+
+def _is_installed(module: str) -> bool:
+    # to find a submodule its parent is imported, which may be missing, or do anything
+    try:
+        with plugin_code(module):
+            return importlib.util.find_spec(module) is not None
+    except PluginError:
+        return False
+
 
 @dataclass(frozen=True, kw_only=True)
 class ComponentSpec(Spec):
@@ -111,14 +155,6 @@ class ComponentSpec(Spec):
 
     interface: Interface
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.interface not in INTERFACES:
-            raise PluginError(
-                f"component {self.name!r}: expected an interface among {', '.join(INTERFACES)}, "
-                f"got {self.interface!r}"
-            )
-
     @property
     def key(self) -> str:
         """The interface and the kind, such as ``"attention:alibi"``."""
@@ -127,7 +163,7 @@ class ComponentSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class FamilySpec(Spec):
-    """A model family: ``load`` names a `lmkernel.families.Family`; name is the ``model_type``."""
+    """A model family, by its ``model_type``: ``load`` names a `lmkernel.families.family.Family`."""
 
     what: ClassVar[str] = "model family"
 
@@ -149,7 +185,7 @@ class SourceSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class CommandSpec(Spec):
-    """A command: ``load`` names a `lmkernel.cli.command.Command`.
+    """A command: ``load`` names a `lmkernel.cli.Command`.
 
     Args:
         help: one line.
@@ -161,6 +197,13 @@ class CommandSpec(Spec):
 
     help: str
     call: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.help.isprintable() or "%(" in self.help:  # which argparse would fill in
+            self._refuse("help", "one line of printable text without '%('", self.help)
+        if self.call and not _is_place(self.call):
+            self._refuse("call", "'package.module:function' or nothing", self.call)
 
     def verb(self) -> Any:
         """Import and return what ``call`` names; `PluginError` if it names nothing."""

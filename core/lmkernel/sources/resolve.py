@@ -144,7 +144,7 @@ def _fetch(spec: SourceSpec, name: str, target: Path, *, progress: Progress, for
 
 
 def _create(spec: SourceSpec) -> Source:
-    source = spec.resolve()()
+    source = spec.create()
     if not isinstance(source, Source):
         raise PluginError(
             f"model source {spec.name!r}: expected {spec.load} to give a Source, "

@@ -116,7 +116,8 @@ def test_probe_says_what_works_and_why_not(capsys: pytest.CaptureFixture[str]) -
     absent = spec("absent", requires=("no_such_module",))
     rows = list_backends(capsys, spec("broken"), absent, code=1, probe=True)
     assert rows["numpy"]["probe"] == "ok"
-    assert rows["broken"]["probe"] == "OSError: no driver for cpu"
+    place = f"{__name__}:breaks"
+    assert rows["broken"]["probe"] == f"backend 'broken', {place}: OSError: no driver for cpu"
     assert "probe" not in rows["absent"]
 
 

@@ -14,7 +14,7 @@ from letters import letters
 from small import small_config, write_small
 
 from lmkernel.backend import load_backend
-from lmkernel.language_model import open_language_model
+from lmkernel.loading import open_language_model
 from lmkernel.model import Model
 
 if TYPE_CHECKING:

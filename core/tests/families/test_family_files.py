@@ -23,7 +23,7 @@ from lmkernel.families.llama import Llama
 from lmkernel.families.mistral import Mistral
 from lmkernel.families.qwen2 import Qwen2
 from lmkernel.families.qwen3 import Qwen3
-from lmkernel.language_model import open_language_model
+from lmkernel.loading import open_language_model
 from lmkernel.model import Model
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from lmkernel.errors import CheckpointError
 from lmkernel.families.family import HfConfig
 from lmkernel.families.gpt2 import Gpt2
 from lmkernel.families.names import from_ours
-from lmkernel.language_model import open_language_model
+from lmkernel.loading import open_language_model
 from lmkernel.model import Model
 
 if TYPE_CHECKING:

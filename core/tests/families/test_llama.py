@@ -14,7 +14,7 @@ from lmkernel.errors import CheckpointError
 from lmkernel.families.family import HfConfig
 from lmkernel.families.llama import Llama
 from lmkernel.families.names import Rule, from_ours, to_ours
-from lmkernel.language_model import open_language_model
+from lmkernel.loading import open_language_model
 from lmkernel.model import Model
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from lmkernel.families.bert import Bert
 from lmkernel.families.family import HfConfig
 from lmkernel.families.llama import Llama
 from lmkernel.families.names import from_ours
-from lmkernel.language_model import open_language_model
+from lmkernel.loading import open_language_model
 from lmkernel.model import Model
 
 if TYPE_CHECKING:

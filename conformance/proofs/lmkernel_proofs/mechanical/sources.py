@@ -65,8 +65,8 @@ SOURCES = (
     ),
     *_sources(
         "lmkernel.components",
-        "attention embedding feed_forward layer losses positions primitives recurrent single_vector "
-        "transformer",
+        "attention embedding feed_forward layer losses positions primitives recurrent "
+        "single_vector transformer",
     ),
     *_sources("lmkernel.training.step.optimizers", "adafactor adam decay momentum muon"),
     *_sources("lmkernel.training.step", "gradients schedules update"),

@@ -13,7 +13,7 @@ from training_files import rows, story
 
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import open_model
-from lmkernel.language_model import open_language_model
+from lmkernel.loading import open_language_model
 from lmkernel.model import Model
 from lmkernel.training.config import LoraConfig, ScheduleConfig
 from lmkernel.training.run.folder import open_run

@@ -1,0 +1,113 @@
+"""Runs code of a plugin so that nothing of it reaches further than its own name.
+
+Constraints: whatever it raises becomes a `PluginError`, `SystemExit` too, but not the user's
+Ctrl-C; what it prints goes to standard error, since standard output is for results; a warning that
+a filter would raise is shown instead, since a framework's warnings at import are its own affair.
+What other threads print stays where it was.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+from contextlib import contextmanager
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, TextIO, cast, final
+
+from lmkernel.errors import LmkernelError, PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["describe", "plugin_code"]
+
+LONGEST = 1000
+"""Characters that are kept of the message of an error."""
+
+
+@contextmanager
+def plugin_code(what: str, *let_through: type[LmkernelError]) -> Iterator[None]:
+    """Run a block that calls a plugin.
+
+    Args:
+        what: what is done, with the plugin's name; the message of the error begins with it.
+        let_through: errors that are the answer, and are raised as they are.
+
+    Raises:
+        PluginError: the block raised anything else, but for `KeyboardInterrupt`.
+    """
+    with _prints_aside(), _warnings_shown():
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except let_through:
+            raise
+        except BaseException as error:
+            raise PluginError(f"{what}: {describe(error)}") from error
+
+
+def describe(error: BaseException) -> str:
+    """The message of any exception, which may fail to have one; with its class unless ours."""
+    try:
+        text = str(error)
+    except BaseException as broken:  # noqa: BLE001 - a plugin's exception may do anything
+        text = f"its message cannot be had, {type(broken).__name__}"
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}…"
+    return text if isinstance(error, LmkernelError) else f"{type(error).__name__}: {text}"
+
+
+@contextmanager
+def _prints_aside() -> Iterator[None]:
+    before = sys.stdout
+    aside = _Aside(before, sys.stderr or io.StringIO())
+    sys.stdout = cast("TextIO", aside)
+    try:
+        yield
+    finally:
+        aside.end()
+        # what a plugin or another thread has put in its place meanwhile stays, and reaches `before`
+        if cast("Any", sys.stdout) is aside:
+            sys.stdout = before
+
+
+@final
+class _Aside:
+    """A standard output that is standard error in one thread, until its end.
+
+    A plugin may keep it, as the default of an argument does, so after the end it is the one that
+    was there before.
+    """
+
+    def __init__(self, out: TextIO, aside: TextIO) -> None:
+        self._out = out
+        self._aside = aside
+        self._thread: int | None = get_ident()
+
+    def end(self) -> None:
+        self._thread = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._aside if get_ident() == self._thread else self._out, name)
+
+
+@contextmanager
+def _warnings_shown() -> Iterator[None]:
+    # `catch_warnings` would also undo the filters that a framework sets for good when it is
+    # imported, so each filter that raises gets one before it that shows, taken away by identity
+    filters = cast("list[tuple[Any, ...]]", warnings.filters)
+    mine: list[tuple[Any, ...]] = []
+    for place, rule in reversed(list(enumerate(filters))):
+        if rule[0] == "error":
+            mine.append(("default", *rule[1:]))
+            filters.insert(place, mine[-1])
+    try:
+        yield
+    finally:
+        if mine:
+            now = cast("list[tuple[Any, ...]]", warnings.filters)
+            now[:] = [rule for rule in now if not any(rule is own for own in mine)]
+            with warnings.catch_warnings():
+                pass  # forgets what was shown already, so that it is raised again
