@@ -42,6 +42,7 @@ SURFACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "lmkernel.errors": (),
         "lmkernel.plugins": (),
         "lmkernel.plugins.hookspecs": (),
+        "lmkernel.factory": ("ComponentFactory",),
         "lmkernel.families.family": ("ACTIVATIONS", "Family", "HfConfig"),
         "lmkernel.families.gated": ("RULES", "GatedFamily", "Traits", "read_gated", "write_gated"),
         "lmkernel.families.names": ("Rule",),
@@ -54,6 +55,7 @@ SURFACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "lmkernel.training.data": ("Batch", "Batches"),
         "lmkernel.training.optimizers": ("Optimizer", "decayed"),
         "lmkernel.training.trackers": (),
+        "lmkernel_conformance.next_steps": ("Step", "describe_steps", "next_steps"),
     }
 )
 """All that a plugin may import: modules, with the names of each; all of ``__all__`` if none."""

@@ -76,7 +76,7 @@ show(model.describe())
 
 # %%
 prompts = ["The sky is", "Two plus two is"]
-show(lk.compare(MODEL, lk.backends().names, prompts=prompts, max_new_tokens=12))
+show(lk.compare(MODEL, lk.backends().installed, prompts=prompts, max_new_tokens=12))
 
 # %% [markdown]
 # ## Train

@@ -98,7 +98,7 @@ def _certify(args: argparse.Namespace) -> int:
     certificate = certify(
         args.backend,
         profile=args.profile,
-        level=args.level or (),
+        levels=args.level or (),
         smoke=args.smoke,
         device=args.device,
         strict=args.strict,

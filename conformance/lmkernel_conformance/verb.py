@@ -79,7 +79,7 @@ def certify(
     backend: str,
     *,
     profile: str = "full",
-    level: Sequence[str] = (),
+    levels: str | Sequence[str] = (),
     smoke: bool = False,
     device: str | None = None,
     strict: bool = False,
@@ -94,7 +94,7 @@ def certify(
         backend: its name.
         profile: ``"inference"`` (no gradients), ``"training"`` (no generation and no files) or
             ``"full"``.
-        level: only these levels; by default all.
+        levels: only this level, or these; by default all.
         smoke: only some cases of every level, within a minute.
         device: where it computes; by default its first device.
         strict: products of float32 in float32, without TF32.
@@ -109,7 +109,8 @@ def certify(
     """
     spec = default_registry().select_backend(backend)
     _require_known("profile", [profile], PROFILES)
-    _require_known("level", level, LEVELS)
+    asked = (levels,) if isinstance(levels, str) else tuple(levels)
+    _require_known("level", asked, LEVELS)
     count = usual_jobs() if jobs is None else jobs
     if count < 1 or limit <= 0:
         raise InputError("certify: expected jobs of at least 1 and a limit above 0")
@@ -121,7 +122,7 @@ def certify(
         plan=plan,
         manifest=read_manifest(),
         profile=profile,
-        levels=tuple(level),
+        levels=asked,
         smoke=smoke,
     )
     seconds: dict[str, float] = {}

@@ -9,24 +9,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmkernel.backend import Backend, load_backend
+    from lmkernel.comparison.outcome import Comparison, LayerComparison
     from lmkernel.comparison.verb import compare, compare_layers
+    from lmkernel.description import Description
     from lmkernel.errors import LmkernelError
     from lmkernel.generation import GenerationOptions, TextGeneration
+    from lmkernel.inspection import LogProbs
     from lmkernel.language_model import LanguageModel
-    from lmkernel.listing.backends import backends
-    from lmkernel.listing.models import models
+    from lmkernel.listing.backends import BackendList, backends
+    from lmkernel.listing.models import ModelList, models
     from lmkernel.loading import load, load_model
     from lmkernel.model import Model
+    from lmkernel.training.outcome import Evaluation, TrainingRun
     from lmkernel.training.verbs import evaluate, finetune, pretrain, resume
     from lmkernel.verbs import certify, pull
 
 __all__ = [
     "Backend",
+    "BackendList",
+    "Comparison",
+    "Description",
+    "Evaluation",
     "GenerationOptions",
     "LanguageModel",
+    "LayerComparison",
     "LmkernelError",
+    "LogProbs",
     "Model",
+    "ModelList",
     "TextGeneration",
+    "TrainingRun",
     "backends",
     "certify",
     "compare",
@@ -44,11 +56,19 @@ __all__ = [
 
 _HOMES = {
     "Backend": "lmkernel.backend",
+    "BackendList": "lmkernel.listing.backends",
+    "Comparison": "lmkernel.comparison.outcome",
+    "Description": "lmkernel.description",
+    "Evaluation": "lmkernel.training.outcome",
     "GenerationOptions": "lmkernel.generation",
     "LanguageModel": "lmkernel.language_model",
+    "LayerComparison": "lmkernel.comparison.outcome",
     "LmkernelError": "lmkernel.errors",
+    "LogProbs": "lmkernel.inspection",
     "Model": "lmkernel.model",
+    "ModelList": "lmkernel.listing.models",
     "TextGeneration": "lmkernel.generation",
+    "TrainingRun": "lmkernel.training.outcome",
     "backends": "lmkernel.listing.backends",
     "certify": "lmkernel.verbs",
     "compare": "lmkernel.comparison.verb",
@@ -66,6 +86,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("lmkernel")
     if name not in _HOMES:
         raise AttributeError(f"module 'lmkernel' has no attribute {name!r}")
     import importlib

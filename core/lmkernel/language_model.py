@@ -10,7 +10,7 @@ from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
 from lmkernel.errors import InputError
 from lmkernel.generation import GenerationOptions, TextGeneration, generate_steps, generate_tokens
 from lmkernel.generation.likelihood import log_prob
-from lmkernel.inspection.inputs import check_ids
+from lmkernel.inspection.inputs import check_ids, prompt_ids
 
 if TYPE_CHECKING:
     import os
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from lmkernel.backend import Backend
     from lmkernel.checkpoints.directory import ModelFiles
+    from lmkernel.config import ModelConfig
     from lmkernel.contract.mandatory import Tree
     from lmkernel.description import Description
     from lmkernel.generation import GenerationChanges
@@ -60,12 +61,26 @@ class LanguageModel:
             f"{self.model.policy.compute})"
         )
 
+    def __fspath__(self) -> str:
+        """Its folder or file, so that it can be given where a model is expected."""
+        return str(self.files.path)
+
     # what it is
 
     @property
     def backend(self) -> Backend:
         """Where it computes."""
         return self.model.backend
+
+    @property
+    def config(self) -> ModelConfig:
+        """What it is, in our words: every size and kind."""
+        return self.model.config
+
+    @property
+    def device(self) -> str:
+        """The device that it is on."""
+        return self.backend.device
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -203,14 +218,11 @@ class LanguageModel:
 
     def _prompt_ids(self, prompt: str | Sequence[int], *, special_tokens: bool = True) -> list[int]:
         """Checked here, once for every backend."""
-        ids: Sequence[int] = (
-            self.tokenizer.encode(prompt, special_tokens=special_tokens)
-            if isinstance(prompt, str)
-            else prompt
-        )
-        if not len(ids):
+        if not len(prompt):
             raise InputError("expected a prompt of at least one token, got an empty one")
-        return [int(token) for token in check_ids(self.model.config, [*ids]).ids[0]]
+        ids = prompt_ids(self, prompt, special_tokens=special_tokens)
+        check_ids(self.model.config, ids)
+        return ids
 
     def _last_ids(self, options: GenerationOptions) -> frozenset[int]:
         """The ids that end an answer, also where there is no tokenizer to name them."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.backend import load_backend
+from lmkernel.backend import Backend, load_backend
+from lmkernel.errors import InputError
 from lmkernel.progress import as_progress
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-    from lmkernel.backend import Backend
     from lmkernel.language_model import LanguageModel
     from lmkernel.origin import Origin
     from lmkernel.progress import ProgressLike
@@ -25,7 +25,7 @@ DEFAULT_MODEL = "smollm2-135m-instruct"
 def load(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     *,
-    backend: str | None = None,
+    backend: str | Backend | None = None,
     device: str | None = None,
     dtype: str | None = None,
     progress: ProgressLike = True,
@@ -35,7 +35,8 @@ def load(
     Args:
         model: a name that ``lmkernel models`` lists, ``hf:ORG/NAME``, a Hugging Face directory or
             a GGUF file.
-        backend: by default ``LMKERNEL_BACKEND``, else the default backend.
+        backend: a name, or a backend that is loaded; by default ``LMKERNEL_BACKEND``, else the
+            default backend.
         device: one that the backend declares, such as ``"cuda:1"``.
         dtype: of the computation, such as ``"bfloat16"``; by default float32.
         progress: True reports a pull on standard error, False not at all; or a function.
@@ -45,8 +46,21 @@ def load(
     """
     from lmkernel.origin import open_origin
 
-    loaded = load_backend(backend, device=device)
+    if backend is None or isinstance(backend, str):
+        loaded = load_backend(backend, device=device)
+    else:
+        loaded = _on(backend, device)
     return place_origin(open_origin(model, progress=as_progress(progress)), loaded, dtype=dtype)
+
+
+def _on(backend: object, device: str | None) -> Backend:
+    """A backend that was loaded before, on the device that it has."""
+    if not isinstance(backend, Backend) or device not in (None, backend.device):
+        raise InputError(
+            "backend: expected a name, or a loaded backend and no other device, "
+            f"got {backend!r} and device {device!r}"
+        )
+    return backend
 
 
 def load_model(*args: Any, **options: Any) -> LanguageModel:

@@ -7,6 +7,7 @@ written. Nothing is on a backend yet, and no weight has been read.
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
@@ -19,7 +20,6 @@ from lmkernel.families.names import from_ours, to_ours
 from lmkernel.plugins import FamilySpec, default_registry
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
@@ -224,7 +224,8 @@ def open_origin(
     def find(name: str) -> Path:
         return find_model(name, progress=progress)
 
-    return open_files(find(str(model)), find=find, name=str(model), objective=objective)
+    name = os.fspath(model)
+    return open_files(find(name), find=find, name=name, objective=objective)
 
 
 def open_files(

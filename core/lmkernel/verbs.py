@@ -9,6 +9,8 @@ from lmkernel.plugins import CommandSpec, default_registry
 from lmkernel.progress import as_progress
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
     from pathlib import Path
 
     from lmkernel.progress import ProgressLike
@@ -38,20 +40,40 @@ def pull(
     return fetched(name, progress=as_progress(progress), force=force)
 
 
-def certify(backend: str, **options: Any) -> Any:
+def certify(
+    backend: str,
+    *,
+    profile: str = "full",
+    levels: str | Sequence[str] = (),
+    smoke: bool = False,
+    device: str | None = None,
+    strict: bool = False,
+    jobs: int | None = None,
+    limit: float = 240.0,
+    out: str | os.PathLike[str] | None = None,
+    progress: ProgressLike = True,
+) -> Any:
     """Run the conformance suite on one backend.
 
     Args:
         backend: its name.
-        options: as `lmkernel_conformance.verb.certify` takes them, such as ``smoke=True``,
-            ``profile="inference"``, ``level=["operations"]``, ``jobs=2`` or ``out="folder"``.
+        profile: ``"inference"`` (no gradients), ``"training"`` (no generation and no files) or
+            ``"full"``.
+        levels: only this level, or these, such as ``"operations"``; by default all.
+        smoke: only some cases of every level, within a minute.
+        device: where it computes; by default its first device.
+        strict: products of float32 in float32, without TF32.
+        jobs: worker processes at a time; by default one for each processor, four at most.
+        limit: seconds for one case.
+        out: a folder for certificate, page, JUnit XML and badge.
+        progress: True shows a bar on a terminal; a function is called with each case.
 
     Returns:
-        The certificate: ``verdict``, ``passed``, every failure, ``json()``.
+        The certificate, a `Result`: ``verdict``, ``passed``, ``reasons``, ``json()``.
 
     Raises:
         MissingDependencyError: nothing that is installed certifies.
-        UnknownNameError: there is no such backend.
+        UnknownNameError: there is no such backend, profile or level.
     """
     # the suite stands above the core, which finds it as it finds any plugin
     try:
@@ -60,4 +82,15 @@ def certify(backend: str, **options: Any) -> Any:
         raise MissingDependencyError(
             "certify: the conformance suite is not installed; it comes with lmkernel's own wheel"
         ) from error
-    return verb()(backend, **options)
+    return verb()(
+        backend,
+        profile=profile,
+        levels=levels,
+        smoke=smoke,
+        device=device,
+        strict=strict,
+        jobs=jobs,
+        limit=limit,
+        out=out,
+        progress=progress,
+    )

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 OUTSIDE = sorted(path for path in (ROOT / "plugins").glob("lmkernel-*/lmkernel_*/*.py"))
+OURS = ("lmkernel", "lmkernel_conformance")
 BACKENDS = sorted((ROOT / "backends").glob("lmkernel_*/*.py"))
-TEMPLATES = sorted((ROOT / "core/lmkernel/scaffolds/templates").glob("*/package/*.py.tmpl"))
+TEMPLATES = sorted((ROOT / "core/lmkernel/scaffolds/templates").glob("*/*/*.py.tmpl"))
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_an_operation_with_a_composed_default_may_be_added(contract: ModuleType)
 def imported_names(path: Path) -> Iterator[tuple[str, str]]:
     source = re.sub(r"\$\{?(\w+)\}?", r"\1", path.read_text("utf-8"))  # a template's names
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "lmkernel":
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in OURS:
             yield from ((str(node.module), alias.name) for alias in node.names)
 
 

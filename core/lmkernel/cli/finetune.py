@@ -42,7 +42,7 @@ class Finetune(Command):
             usual={
                 "steps": f"{training['steps']}",
                 "batch": f"{training['batch']}",
-                "rate": f"{rate:g}, of adapters {ADAPTER_RATE:g}",
+                "learning_rate": f"{rate:g}, of adapters {ADAPTER_RATE:g}",
             },
         )
 

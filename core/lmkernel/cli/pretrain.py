@@ -52,7 +52,7 @@ class Pretrain(Command):
         numbers = {
             "steps": f"{usual.training.steps}",
             "batch": f"{usual.training.batch}",
-            "rate": f"{usual.schedule.rate}",
+            "learning_rate": f"{usual.schedule.rate}",
         }
         add_run_options(parser, objectives=("causal", "masked"), usual=numbers)
 

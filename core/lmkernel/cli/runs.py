@@ -25,7 +25,7 @@ __all__ = [
 INTERRUPTED = 130
 _SHARED = (
     *("objective", "backend", "device", "dtype", "data", "validation"),
-    *("steps", "batch", "rate", "seed", "lora", "trackers"),
+    *("steps", "batch", "learning_rate", "seed", "lora", "trackers"),
 )
 """The settings that several commands have flags for, by their short names."""
 
@@ -38,7 +38,7 @@ def add_run_options(
     Args:
         parser: the command's parser.
         objectives: the command's objectives, the default first.
-        usual: the help's words for the defaults of ``steps``, ``batch`` and ``rate``.
+        usual: the help's words for the defaults of ``steps``, ``batch`` and ``learning_rate``.
     """
     what = parser.add_argument_group("what it learns, and for how long")
     what.add_argument(
@@ -52,10 +52,15 @@ def add_run_options(
     for name, kind, metavar, help_ in (
         ("steps", int, "N", "steps of the optimizer"),
         ("batch", int, "N", "rows of a batch"),
-        ("rate", float, "R", "the highest learning rate"),
     ):
         text = f"{help_}; default {usual[name]}"
         what.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
+    what.add_argument(
+        *("--learning-rate", "--rate"),
+        type=float,
+        metavar="R",
+        help=f"the highest; default {usual['learning_rate']}",
+    )
     what.add_argument("--seed", type=int, metavar="S", help="of weights, order, dropout; default 0")
     where = parser.add_argument_group("where it runs")
     where.add_argument("--backend", metavar="NAME", help="see `lmkernel backends`")

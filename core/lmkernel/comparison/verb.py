@@ -43,7 +43,7 @@ _EVERY = 6
 
 def compare(
     model: str | os.PathLike[str],
-    backends: Sequence[str],
+    backends: Sequence[str] | None = None,
     *,
     prompts: Sequence[str] | None = None,
     max_new_tokens: int = 64,
@@ -54,7 +54,7 @@ def compare(
 
     Args:
         model: a name, a folder or a GGUF file.
-        backends: names of backends.
+        backends: their names; by default all that are installed.
         prompts: the prompts; by default twenty fixed ones.
         max_new_tokens: the most tokens of an answer.
         dtype: the dtype of the backends that are judged.
@@ -70,14 +70,14 @@ def compare(
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens: expected at least 1, got {max_new_tokens}")
     runs = _Runs(model, backends, prompts or PROMPTS, as_progress(progress))
-    reference = runs.decode(DEFAULT_BACKEND, "float64", max_new_tokens)
+    reference = runs.decode(DEFAULT_BACKEND, "float64", max_new_tokens, role="the reference")
     # the honest run is led along the reference's tokens, so that every step has the same past
     follow = [answer.tokens for answer in reference]
-    honest = runs.decode(DEFAULT_BACKEND, "float32", max_new_tokens, follow)
+    honest = runs.decode(DEFAULT_BACKEND, "float32", max_new_tokens, follow, role="an honest run")
     allowed = budget(largest_error(honest, reference), reference, dtype)
     verdicts = tuple(
         judge_answers(name, runs.decode(name, dtype, max_new_tokens), reference, allowed)
-        for name in backends
+        for name in runs.backends
     )
     return Comparison(
         model=str(model),
@@ -90,7 +90,7 @@ def compare(
 
 def compare_layers(
     model: str | os.PathLike[str],
-    backends: Sequence[str],
+    backends: Sequence[str] | None = None,
     *,
     prompts: Sequence[str] | None = None,
     dtype: str = "float32",
@@ -102,10 +102,12 @@ def compare_layers(
     """
     texts = prompts or PROMPTS[::_EVERY]
     runs = _Runs(model, backends, texts, as_progress(progress))
-    [reference] = runs.traces(DEFAULT_BACKEND, "float64")
-    budgets = limits(reference, runs.traces(DEFAULT_BACKEND, "float32", range(HONEST_RUNS)))
+    [reference] = runs.traces(DEFAULT_BACKEND, "float64", role="the reference")
+    budgets = limits(
+        reference, runs.traces(DEFAULT_BACKEND, "float32", range(HONEST_RUNS), role="honest runs")
+    )
     found = {}
-    for name in backends:
+    for name in runs.backends:
         [traces] = runs.traces(name, dtype)
         found[name] = tuple(deviations(traces, reference, budgets, dtype))
     return LayerComparison(
@@ -117,6 +119,12 @@ def compare_layers(
     )
 
 
+def _installed() -> list[str]:
+    from lmkernel.listing.backends import backends
+
+    return backends().installed
+
+
 @final
 class _Runs:
     """Runs the prompts on one backend after another; only one model is in memory at a time."""
@@ -124,13 +132,14 @@ class _Runs:
     def __init__(
         self,
         model: str | os.PathLike[str],
-        backends: Sequence[str],
+        backends: Sequence[str] | None,
         texts: Sequence[str],
         progress: Progress,
     ) -> None:
-        if isinstance(backends, str) or not backends:
+        self.backends = _installed() if backends is None else backends
+        if isinstance(backends, str) or not self.backends:
             raise InputError(f"backends: expected a list of names, got {backends!r}")
-        for name in backends:
+        for name in self.backends:
             default_registry().select_backend(name)
         self.texts, self._progress = tuple(texts), progress
         self._origin: Origin = open_origin(model, progress=progress)
@@ -142,22 +151,25 @@ class _Runs:
         dtype: str,
         steps: int,
         follow: Sequence[Sequence[int]] | None = None,
+        *,
+        role: str = "judged",
     ) -> list[Answer]:
         """The answers to all prompts, led along other tokens if some are given."""
         loaded, answers = self._load(backend, dtype), []
         pairs = zip(self.prompts, follow or [()] * len(self.prompts), strict=True)
-        with self._progress.bar(f"{backend}, {dtype}", len(self.prompts), "prompt") as advance:
+        what = f"{backend}, {dtype} ({role})"
+        with self._progress.bar(what, len(self.prompts), "prompt") as advance:
             for prompt, path in pairs:
                 answers.append(decode_greedily(loaded, prompt, steps, follow=path))
                 advance(1)
         return answers
 
     def traces(
-        self, backend: str, dtype: str, orders: Iterable[int] = (0,)
+        self, backend: str, dtype: str, orders: Iterable[int] = (0,), *, role: str = "judged"
     ) -> Iterator[list[Trace]]:
         """Every activation of each prompt, once for each order of rounding."""
         loaded, every = self._load(backend, dtype), list(orders)
-        with self._progress.bar(f"{backend}, {dtype}", len(every), "run") as advance:
+        with self._progress.bar(f"{backend}, {dtype} ({role})", len(every), "run") as advance:
             for order in every:
                 yield [trace(loaded.model, loaded.params, p, order=order) for p in self.prompts]
                 advance(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -74,6 +74,16 @@ class TextGeneration:
         """Time from the first request to the last token."""
         return self._run()._seconds  # noqa: SLF001 - its own
 
+    def json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return {
+            "text": self.text,
+            "tokens": self.tokens,
+            "log_probs": self.log_probs,
+            "finish_reason": self.finish_reason,
+            "seconds": round(self.seconds, 3),
+        }
+
     @property
     def finished(self) -> bool:
         """Whether the answer is complete; generates nothing."""
@@ -88,6 +98,8 @@ class TextGeneration:
         return self.text
 
     def __repr__(self) -> str:
+        if not self._scored and not self._reason:
+            return "TextGeneration(not begun; str() runs it, iterating streams it)"
         state = self._reason or "not finished"
         return f"TextGeneration({self.so_far!r}, {len(self._scored)} tokens, {state})"
 

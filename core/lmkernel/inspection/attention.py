@@ -32,7 +32,7 @@ _KIND = "multi_head"
 
 
 def attention_weights(
-    model: LanguageModel, given: Any, layers: Sequence[int] | None = None
+    model: LanguageModel, inputs: Any, layers: int | Sequence[int] | None = None
 ) -> NDArray[Any]:
     """The weights with which each position attends to each, as transformers gives them eagerly.
 
@@ -41,7 +41,7 @@ def attention_weights(
 
     Args:
         model: with an encoder or a decoder of transformer layers, on any backend.
-        given: a text, ids, or rows of ids of equal length; see `token_rows`.
+        inputs: a text, ids, or rows of ids of equal length; see `token_rows`.
         layers: the numbers of those wanted, from 0, negative ones from the end; by default all.
 
     Returns:
@@ -54,7 +54,7 @@ def attention_weights(
     """
     stack = _transformer(single_stack(model.model.config))
     chosen = layer_indices(stack.layers, layers)
-    rows, backend = token_rows(model, given), model.model.backend
+    rows, backend = token_rows(model, inputs), model.model.backend
     found: dict[int, NDArray[Any]] = {}
     with backend.scope(), backend.inference():
         inputs = backend.ops.asarray(rows.ids, "int32")
@@ -80,10 +80,10 @@ def _transformer(stack: StackConfig) -> TransformerConfig:
 
 def _weights(ops: Ops, activation: Activation) -> Array:
     """The weights of one layer, ``(batch, heads, time, time)``."""
-    layer, given, own = activation.layer, activation.given, activation.params
-    if given is None or not isinstance(layer, TransformerConfig):
+    layer, inputs, own = activation.layer, activation.given, activation.params
+    if inputs is None or not isinstance(layer, TransformerConfig):
         raise TypeError(f"expected the end of a transformer layer, got {activation.name}")
-    view, c, x = whole_view(ops, layer, given), layer.attention, given.hidden
+    view, c, x = whole_view(ops, layer, inputs), layer.attention, inputs.hidden
     if layer.pre_norm:
         x = normalize(ops, x, own["attention_norm"], layer.norm)
     queries, keys, _ = project_qkv(ops, x, own["attention"], c, view.rotation)

@@ -38,7 +38,7 @@ _SHORTEST = 1e-12
 
 def embed(
     model: LanguageModel,
-    texts: Sequence[str],
+    texts: str | Sequence[str],
     pooling: str | None = None,
     normalize: bool | None = None,
     batch: int = 32,
@@ -56,7 +56,7 @@ def embed(
         batch: how many texts are computed at once.
 
     Returns:
-        ``(texts, width)``.
+        ``(texts, width)``; ``(width,)`` for a lone text.
 
     Raises:
         InputError: no text, one without tokens or longer than the context, or a model with an
@@ -64,6 +64,9 @@ def embed(
         UnknownNameError: a pooling that there is not.
         CheckpointError: the folder's settings are damaged, or ask for what is not done here.
     """
+    if isinstance(texts, str):
+        [vector] = embed(model, [texts], pooling, normalize, batch)
+        return np.asarray(vector)
     single_stack(model.model.config)
     _check(texts, batch)
     settings = read_sentence_settings(model.files.path)
@@ -86,8 +89,8 @@ def embed(
 
 
 def _check(texts: Sequence[str], batch: int) -> None:
-    if isinstance(texts, str) or not len(texts):
-        raise InputError(f"expected a list of texts, at least one, got {texts!r:.60}")
+    if not len(texts):
+        raise InputError(f"expected one text or more, got {texts!r:.60}")
     if batch < 1:
         raise InputError(f"expected batches of 1 or more, got {batch}")
 

@@ -23,7 +23,7 @@ __all__ = ["hidden_states"]
 
 
 def hidden_states(
-    model: LanguageModel, given: Any, layers: Sequence[int] | None = None
+    model: LanguageModel, inputs: Any, layers: int | Sequence[int] | None = None
 ) -> NDArray[Any]:
     """The hidden states, numbered as transformers numbers them (``output_hidden_states=True``).
 
@@ -32,7 +32,7 @@ def hidden_states(
 
     Args:
         model: with an encoder or a decoder, on any backend.
-        given: a text, ids, or rows of ids of equal length; see `token_rows`.
+        inputs: a text, ids, or rows of ids of equal length; see `token_rows`.
         layers: the numbers of those wanted, negative ones from the end; by default all.
 
     Returns:
@@ -45,7 +45,7 @@ def hidden_states(
     """
     count = len(split_layers(single_stack(model.model.config))) + 1
     chosen = layer_indices(count, layers)
-    rows, backend = token_rows(model, given), model.model.backend
+    rows, backend = token_rows(model, inputs), model.model.backend
     with backend.scope(), backend.inference():
         inputs = backend.ops.asarray(rows.ids, "int32")
         states = _states(activations(model.model, model.params, inputs, parts=False))

@@ -40,21 +40,31 @@ class TokenRows:
         return x if self.batched else x.squeeze(axis)
 
 
-def token_rows(model: LanguageModel, given: Any) -> TokenRows:
+def token_rows(model: LanguageModel, inputs: Any) -> TokenRows:
     """The ids of a text, of a sequence of ids, or of several rows of ids of equal length.
 
     Args:
         model: whose tokenizer, vocabulary and context count.
-        given: a text, which is tokenised with special tokens; ids; or rows of ids, nested or as an
+        inputs: a text, which is tokenised with special tokens; ids; or rows of ids, nested or as an
             integer array ``(batch, time)``.
 
     Raises:
         InputError: not integers, outside the vocabulary, none at all, more than the context, or
             rows of unequal length.
     """
-    if isinstance(given, str):
-        given = model.tokenizer.encode(given)
-    return check_ids(model.model.config, given)
+    if isinstance(inputs, str):
+        inputs = model.tokenizer.encode(inputs)
+    _refuse_texts(inputs)
+    return check_ids(model.model.config, inputs)
+
+
+def _refuse_texts(inputs: Any) -> None:
+    """Several texts have unequal lengths, and so no array of results."""
+    if isinstance(inputs, list | tuple) and any(isinstance(one, str) for one in inputs):
+        raise InputError(
+            "expected one text, or ids, got several texts; go through them one at a time, or see "
+            "`generate_batch` and `embed`"
+        )
 
 
 def check_ids(config: ModelConfig, ids: Any) -> TokenRows:
@@ -66,20 +76,21 @@ def check_ids(config: ModelConfig, ids: Any) -> TokenRows:
     return TokenRows(np.atleast_2d(array).astype(np.int32), batched=array.ndim == _ROWS)
 
 
-def prompt_ids(model: LanguageModel, given: Any, *, special_tokens: bool = True) -> list[int]:
+def prompt_ids(model: LanguageModel, inputs: Any, *, special_tokens: bool = True) -> list[int]:
     """The ids of one text or of one sequence of ids, of any length.
 
     Args:
         model: whose tokenizer and vocabulary count.
-        given: a text, or ids.
+        inputs: a text, or ids.
         special_tokens: whether the tokenizer puts its own around a text.
 
     Raises:
         InputError: not integers, outside the vocabulary, none at all, or several rows.
     """
-    if isinstance(given, str):
-        given = model.tokenizer.encode(given, special_tokens=special_tokens)
-    array = _vocabulary_ids(model.model.config, given)
+    if isinstance(inputs, str):
+        inputs = model.tokenizer.encode(inputs, special_tokens=special_tokens)
+    _refuse_texts(inputs)
+    array = _vocabulary_ids(model.model.config, inputs)
     if array.ndim == _ROWS:
         raise InputError(f"expected a text or one sequence of ids, got {len(array)} rows of ids")
     return [int(token) for token in array]
@@ -99,7 +110,7 @@ def single_stack(config: ModelConfig) -> StackConfig:
     return stack
 
 
-def layer_indices(count: int, layers: Sequence[int] | None) -> list[int]:
+def layer_indices(count: int, layers: int | Sequence[int] | None) -> list[int]:
     """Which of ``count`` are asked for, each from 0; by default all.
 
     Args:
@@ -111,6 +122,7 @@ def layer_indices(count: int, layers: Sequence[int] | None) -> list[int]:
     """
     if layers is None:
         return list(range(count))
+    layers = [layers] if isinstance(layers, int) and not isinstance(layers, bool) else layers
     asked = _integers(layers, "layer number")
     if asked.ndim != 1 or asked.min() < -count or asked.max() >= count:
         raise InputError(f"layers: expected numbers in {-count} … {count - 1}, got {layers!r}")
@@ -126,33 +138,33 @@ def _vocabulary_ids(config: ModelConfig, ids: Any) -> NDArray[Any]:
     return array
 
 
-def _integers(given: Any, what: str) -> NDArray[Any]:
+def _integers(inputs: Any, what: str) -> NDArray[Any]:
     """An integer array of one or two axes, with at least one element."""
     try:
-        array = np.asarray(given)
+        array = np.asarray(inputs)
     except ValueError as error:  # NumPy says so of rows of unequal length
-        raise InputError(f"expected rows of equal length, got {_lengths(given)}") from error
+        raise InputError(f"expected rows of equal length, got {_lengths(inputs)}") from error
     if array.ndim not in (1, _ROWS):
         raise InputError(f"expected {what}s in one or two dimensions, got {array.ndim}")
     if not array.size:
         raise InputError(f"expected at least one {what}, got none")
-    if array.dtype.kind not in "iu" or _has_booleans(given):
-        got = "booleans" if _has_booleans(given) else f"an array of {array.dtype}"
+    if array.dtype.kind not in "iu" or _has_booleans(inputs):
+        got = "booleans" if _has_booleans(inputs) else f"an array of {array.dtype}"
         raise InputError(f"expected integers as {what}s, got {got}")
     return array
 
 
-def _has_booleans(given: Any) -> bool:
+def _has_booleans(inputs: Any) -> bool:
     """NumPy takes booleans among integers for 0 and 1."""
-    if isinstance(given, np.ndarray):
-        return bool(given.dtype == np.bool_)
-    if isinstance(given, (list, tuple)):
-        return any(_has_booleans(item) for item in given)
-    return isinstance(given, (bool, np.bool_))
+    if isinstance(inputs, np.ndarray):
+        return bool(inputs.dtype == np.bool_)
+    if isinstance(inputs, (list, tuple)):
+        return any(_has_booleans(item) for item in inputs)
+    return isinstance(inputs, (bool, np.bool_))
 
 
-def _lengths(given: Any) -> str:
+def _lengths(inputs: Any) -> str:
     try:
-        return f"lengths {', '.join(str(len(row)) for row in given)}"
+        return f"lengths {', '.join(str(len(row)) for row in inputs)}"
     except TypeError:
         return "numbers and rows together"

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["last_hidden_states", "logits"]
 
 
-def logits(model: LanguageModel, given: Any) -> NDArray[Any]:
+def logits(model: LanguageModel, inputs: Any) -> NDArray[Any]:
     """The logits of every position, before any softmax.
 
     Args:
         model: on any backend.
-        given: a text, ids, or rows of ids of equal length; see `token_rows`.
+        inputs: a text, ids, or rows of ids of equal length; see `token_rows`.
 
     Returns:
         ``(time, vocab)``, or ``(size,)`` where the head pools; with an axis of the batch before
@@ -33,7 +33,7 @@ def logits(model: LanguageModel, given: Any) -> NDArray[Any]:
         InputError: what was given cannot be used, or the model has an encoder and a decoder.
     """
     single_stack(model.model.config)
-    rows, backend = token_rows(model, given), model.model.backend
+    rows, backend = token_rows(model, inputs), model.model.backend
     with backend.scope(), backend.inference():
         inputs = backend.ops.asarray(rows.ids, "int32")
         output = backend.ops.to_numpy(model.model.forward(model.params, inputs))

@@ -59,6 +59,16 @@ class LogProbs:
         except OverflowError:
             return math.inf
 
+    def json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return {
+            "tokens": list(self.tokens),
+            "values": self.values.tolist(),
+            "sum": self.sum,
+            "mean": self.mean,
+            "perplexity": self.perplexity if math.isfinite(self.perplexity) else None,
+        }
+
     def __str__(self) -> str:
         count = f"{len(self.tokens)} token{'s' if len(self.tokens) > 1 else ''}"
         return f"{count}, log-probability {self.sum:.6g}, perplexity {self.perplexity:.6g}"
@@ -67,7 +77,7 @@ class LogProbs:
         return f"LogProbs({self})"
 
 
-def log_probs(model: LanguageModel, given: Prompt, continuation: Prompt | None = None) -> LogProbs:
+def log_probs(model: LanguageModel, inputs: Prompt, continuation: Prompt | None = None) -> LogProbs:
     """The log-probabilities of a text's tokens, or of a continuation's after a prompt.
 
     A prompt and a continuation that are both texts are tokenised as one text wherever the prompt's
@@ -77,8 +87,8 @@ def log_probs(model: LanguageModel, given: Prompt, continuation: Prompt | None =
 
     Args:
         model: with a decoder, on any backend.
-        given: a text, which is tokenised with special tokens, or ids.
-        continuation: if given, its tokens alone are scored, after all of ``given``; else every
+        inputs: a text, which is tokenised with special tokens, or ids.
+        continuation: if inputs, its tokens alone are scored, after all of ``inputs``; else every
             token but the first, which follows nothing.
 
     Raises:
@@ -86,7 +96,7 @@ def log_probs(model: LanguageModel, given: Prompt, continuation: Prompt | None =
             predict each token from those before.
     """
     _check_model(model)
-    ids, first = _join_ids(model, given, continuation)
+    ids, first = _join_ids(model, inputs, continuation)
     rows = check_ids(model.model.config, ids)
     pairs = zip(_logits(model, rows.ids[:, :-1], first - 1), ids[first:], strict=True)
     values = [log_prob(row.astype(np.float64), token) for row, token in pairs]
@@ -101,17 +111,17 @@ def _check_model(model: LanguageModel) -> None:
 
 
 def _join_ids(
-    model: LanguageModel, given: Prompt, continuation: Prompt | None
+    model: LanguageModel, inputs: Prompt, continuation: Prompt | None
 ) -> tuple[list[int], int]:
     """All ids, and which is the first to be scored."""
-    ids = prompt_ids(model, given)
+    ids = prompt_ids(model, inputs)
     if continuation is None:
         if len(ids) == 1:
             raise InputError("expected two tokens or more, got one, which follows nothing")
         return ids, 1
     whole = [*ids, *prompt_ids(model, continuation, special_tokens=False)]
-    if isinstance(given, str) and isinstance(continuation, str):
-        together = prompt_ids(model, given + continuation)
+    if isinstance(inputs, str) and isinstance(continuation, str):
+        together = prompt_ids(model, inputs + continuation)
         if together[: len(ids)] == ids and len(together) > len(ids):
             whole = together
     return whole, len(ids)

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.errors import UnknownNameError
 from lmkernel.plugins import BackendSpec, default_registry
 from lmkernel.plugins.registry import DEFAULT_BACKEND, ENVIRONMENT_VARIABLE
 from lmkernel.progress import as_progress
@@ -35,7 +36,7 @@ class BackendList(Result):
     backends: tuple[dict[str, Any], ...]
 
     @property
-    def names(self) -> list[str]:
+    def installed(self) -> list[str]:
         """The names of the installed backends."""
         return [row["name"] for row in self.backends if row["installed"]]
 
@@ -46,6 +47,17 @@ class BackendList(Result):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.backends)
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        """The backend of a name.
+
+        Raises:
+            UnknownNameError: nothing registers it.
+        """
+        found = {row["name"]: row for row in self.backends}
+        if name not in found:
+            raise UnknownNameError("backend", name, found)
+        return found[name]
 
     def __len__(self) -> int:
         return len(self.backends)
@@ -83,7 +95,7 @@ class BackendList(Result):
         return [dict(row) for row in self.backends]
 
     def __repr__(self) -> str:
-        return f"BackendList(installed: {', '.join(self.names)})"
+        return f"BackendList(installed: {', '.join(self.installed)})"
 
 
 def backends(*, probe: bool = False, progress: ProgressLike = True) -> BackendList:

@@ -34,6 +34,17 @@ class ModelList(Result):
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.models)
 
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        """The model of a name.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        found = {row["name"]: row for row in self.models}
+        if name not in found:
+            raise UnknownNameError("model", name, found)
+        return found[name]
+
     def __len__(self) -> int:
         return len(self.models)
 

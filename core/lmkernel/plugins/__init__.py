@@ -9,6 +9,7 @@ from lmkernel.plugins.specs import (
     FamilySpec,
     OptimizerSpec,
     SourceSpec,
+    Spec,
     TrackerSpec,
 )
 
@@ -20,6 +21,7 @@ __all__ = [
     "OptimizerSpec",
     "Registry",
     "SourceSpec",
+    "Spec",
     "TrackerSpec",
     "default_registry",
     "hookimpl",

@@ -40,10 +40,10 @@ def _annotations(kind: type) -> dict[str, tuple[Any, str]]:
     """Each field's annotation, as a type and as a reader is told of it."""
     hints = get_type_hints(kind)
     fields = dataclasses.fields(kind)
-    return {f.name: (hints[f.name], _written(hints[f.name], str(f.type))) for f in fields}
+    return {f.name: (hints[f.name], _spelling(hints[f.name], str(f.type))) for f in fields}
 
 
-def _written(hint: Any, annotation: str) -> str:
+def _spelling(hint: Any, annotation: str) -> str:
     if get_origin(hint) is Literal:
         return f"one of {', '.join(map(repr, get_args(hint)))}"
     return annotation

@@ -37,7 +37,7 @@ def plugin_code(what: str, *let_through: type[LmkernelError]) -> Iterator[None]:
     Raises:
         PluginError: the block raised anything else, but for `KeyboardInterrupt`.
     """
-    with _prints_aside(), _warnings_shown():
+    with _redirect_prints(), _soften_warnings():
         try:
             yield
         except KeyboardInterrupt:
@@ -60,7 +60,7 @@ def describe(error: BaseException) -> str:
 
 
 @contextmanager
-def _prints_aside() -> Iterator[None]:
+def _redirect_prints() -> Iterator[None]:
     before = sys.stdout
     aside = _Aside(before, sys.stderr or io.StringIO())
     sys.stdout = cast("TextIO", aside)
@@ -94,7 +94,7 @@ class _Aside:
 
 
 @contextmanager
-def _warnings_shown() -> Iterator[None]:
+def _soften_warnings() -> Iterator[None]:
     # `catch_warnings` would also undo the filters that a framework sets for good when it is
     # imported, so each filter that raises gets one before it that shows, taken away by identity
     filters = cast("list[tuple[Any, ...]]", warnings.filters)

@@ -167,14 +167,14 @@ class Registry:
         what = f"plugin {plugin!r}, {HOOKS[kind]}"
         try:
             with plugin_code(what):
-                specs = _returned(hook)
+                specs = _specs_of(hook)
         except PluginError as error:
             self._report(plugin, error)
             return
         for spec in specs:
             try:
                 with plugin_code(what, ContractVersionError):
-                    served = _checked(plugin, spec, kind)
+                    served = _check_spec(plugin, spec, kind)
             except PluginError as error:
                 self._report(plugin, error)
             else:
@@ -194,14 +194,14 @@ class Registry:
         return None
 
 
-def _returned(hook: Any) -> list[Any]:
+def _specs_of(hook: Any) -> list[Any]:
     specs = list(islice(hook(), MOST_SPECS + 1))
     if len(specs) > MOST_SPECS:
         raise PluginError(f"expected at most {MOST_SPECS} specifications, got more")
     return specs
 
 
-def _checked(plugin: str, spec: Any, kind: type[_S]) -> tuple[str, _S]:
+def _check_spec(plugin: str, spec: Any, kind: type[_S]) -> tuple[str, _S]:
     """A specification with its key; it may be of a subclass that checked nothing of itself."""
     if not issubclass(type(spec), kind):
         raise PluginError(f"expected {kind.__name__}, got {type(spec).__name__}")

@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 Interface = Literal["embedding", "encoder", "decoder", "attention", "loss", "trainer"]
+LONGEST = 100
+"""Characters of a name or a version, which stand in lists and messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,16 +54,18 @@ class Spec:
     def __post_init__(self) -> None:
         own = next(kind for kind in type(self).__mro__ if kind.__module__ == __name__)
         check_fields(self, own, f"{own.what} {reprlib.repr(self.name)}: ")  # type: ignore[attr-defined]  # each of this module has it
-        name = self.name
-        if not name.isprintable() or name != name.strip() or not name or name.startswith("-"):
-            self._refuse("name", "printable text that begins with no hyphen", name)
+        if not _is_name(self.name):
+            self._refuse(
+                "name", f"at most {LONGEST} printable characters, no hyphen first", self.name
+            )
+        if len(self.contract) > LONGEST:
+            self._refuse("contract", "'major.minor'", self.contract)
         if not _is_place(self.load):
             self._refuse("load", "'package.module:attribute'", self.load)
 
     def _refuse(self, name: str, expected: str, got: object) -> None:
-        raise PluginError(
-            f"{self.what} {self.name!r}: {name}: expected {expected}, got {reprlib.repr(got)}"
-        )
+        spec = f"{self.what} {reprlib.repr(self.name)}"
+        raise PluginError(f"{spec}: {name}: expected {expected}, got {reprlib.repr(got)}")
 
     @property
     def key(self) -> str:
@@ -88,6 +92,11 @@ class Spec:
             return made(*arguments)
 
 
+def _is_name(text: str) -> bool:
+    whole = text.isprintable() and text == text.strip() and not text.startswith("-")
+    return whole and 0 < len(text) <= LONGEST
+
+
 def _is_place(text: str) -> bool:
     module, _, attribute = text.partition(":")
     return bool(module) and attribute.isidentifier()
@@ -101,7 +110,7 @@ def _import_attribute(spec: Spec, where: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class BackendSpec(Spec):
-    """A backend: ``load`` names ``create(device: str | None) -> BackendParts``.
+    """A backend: ``load`` names ``create(device: str) -> BackendParts``.
 
     Args:
         requires: modules that must be importable, such as ``("torch",)``.

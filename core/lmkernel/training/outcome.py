@@ -46,7 +46,8 @@ class Evaluation(Result, Mapping[str, float]):
 
     def rows(self) -> list[list[str]]:
         """Its table."""
-        return [[name.replace("_", " "), f"{value:.6g}"] for name, value in self.items()]
+        metrics = [[name.replace("_", " "), f"{value:.6g}"] for name, value in self.items()]
+        return [["METRIC", "VALUE"], *metrics]
 
     def json(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -57,7 +58,7 @@ class Evaluation(Result, Mapping[str, float]):
         from lmkernel.results import columns
 
         del paint
-        return columns(self.rows())
+        return columns(self.rows()[1:])
 
     def __repr__(self) -> str:
         metrics = ", ".join(f"{name}={value:.4g}" for name, value in self.items())
@@ -116,6 +117,10 @@ class TrainingRun(Result):
         """All that it measured, in order: a table's rows with ``"step"`` and values by name."""
         return [dict(row) for row in read_metrics(self.folder / "metrics.jsonl")]
 
+    def __fspath__(self) -> str:
+        """The folder of its model, so that a run can be given where a model is expected."""
+        return str(self.model)
+
     def load(self, backend: str | None = None, **where: Any) -> LanguageModel:
         """The model that it made; arguments as for `lmkernel.load`."""
         from lmkernel.loading import load
@@ -159,7 +164,9 @@ class TrainingRun(Result):
         if not picture.is_file():
             return shown
         data = base64.b64encode(picture.read_bytes()).decode()
-        return f'{shown}<img alt="{escape(str(self.folder))}" src="data:image/png;base64,{data}">'
+        style = "max-width: 640px"
+        source = f"data:image/png;base64,{data}"
+        return f'{shown}<img alt="{escape(str(self.folder))}" style="{style}" src="{source}">'
 
     def __repr__(self) -> str:
         return f"TrainingRun({str(self.folder)!r}, {self.status} after step {self.step})"

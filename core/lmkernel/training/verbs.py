@@ -40,7 +40,7 @@ def pretrain(
     config: str | os.PathLike[str] | None = None,
     settings: Overrides = (),
     progress: ProgressLike = True,
-    **short: Unpack[RunKeywords],
+    **keywords: Unpack[RunKeywords],
 ) -> TrainingRun:
     """Train a new model, or go on pre-training one, on unlabelled text.
 
@@ -53,12 +53,12 @@ def pretrain(
         config: a file of settings in TOML.
         settings: any of them by dotted key, such as ``{"optimizer.kind": "muon"}``.
         progress: True reports on standard error, False not at all; or a function to be called.
-        short: the usual settings by their short names; see `RunKeywords`.
+        keywords: the usual settings by name; see `RunKeywords`.
 
     Raises:
         LmkernelError: whatever is wrong with settings, model or data, by its name.
     """
-    given = {**short, "data": data, "model": start, "positions": short.get("context")}
+    given = {**keywords, "data": data, "model": start, "positions": keywords.get("context")}
     given.pop("context", None)
     asked = settings_of(given, defaults=PRETRAIN, file=config, overrides=settings)
     return _train(asked, progress, out=out, verb="pretrain")
@@ -72,7 +72,7 @@ def finetune(
     config: str | os.PathLike[str] | None = None,
     settings: Overrides = (),
     progress: ProgressLike = True,
-    **short: Unpack[RunKeywords],
+    **keywords: Unpack[RunKeywords],
 ) -> TrainingRun:
     """Go on training a model on instructions, labels or text, whole or through adapters.
 
@@ -83,13 +83,13 @@ def finetune(
         config: a file of settings in TOML.
         settings: any of them by dotted key, such as ``{"training.clip": 0.5}``.
         progress: True reports on standard error, False not at all; or a function to be called.
-        short: the usual settings by their short names; see `RunKeywords`. ``lora=8`` trains
+        keywords: the usual settings by name; see `RunKeywords`. ``lora=8`` trains
             adapters of rank 8, ``merge=True`` writes the model with them merged into it.
 
     Raises:
         LmkernelError: whatever is wrong with settings, model or data, by its name.
     """
-    given = {**short, "model": model, "data": data}
+    given = {**keywords, "model": model, "data": data}
     asked = _finetune_settings(given, file=config, overrides=settings)
     return _train(asked, progress, out=out, verb="finetune")
 
@@ -111,7 +111,7 @@ def resume(
     *,
     settings: Overrides = (),
     progress: ProgressLike = True,
-    **short: Unpack[RunKeywords],
+    **keywords: Unpack[RunKeywords],
 ) -> TrainingRun:
     """Go on with the run in a folder, to the same bits as if it had never stopped.
 
@@ -119,12 +119,12 @@ def resume(
         folder: of the run.
         settings: settings by dotted key in place of the run's own.
         progress: as for `pretrain`.
-        short: settings by short name in place of the run's own, such as ``steps=400``.
+        keywords: settings by name in place of the run's own, such as ``steps=400``.
 
     Raises:
         RunError: there is no run, another process holds it, or its data have changed.
     """
-    asked = settings_of(short, defaults={}, overrides=settings, resume=folder)
+    asked = settings_of(keywords, defaults={}, overrides=settings, resume=folder)
     return _train(asked, progress, out=folder, verb="pretrain", resume=True)
 
 
@@ -135,7 +135,7 @@ def evaluate(
     config: str | os.PathLike[str] | None = None,
     settings: Overrides = (),
     progress: ProgressLike = True,
-    **short: Unpack[RunKeywords],
+    **keywords: Unpack[RunKeywords],
 ) -> Evaluation:
     """Loss, perplexity, bits per byte, accuracy and F1 of a model on all of some data.
 
@@ -145,12 +145,12 @@ def evaluate(
         config: a file of settings in TOML.
         settings: any of them by dotted key.
         progress: as for `pretrain`.
-        short: the usual settings by their short names; see `RunKeywords`.
+        keywords: the usual settings by name; see `RunKeywords`.
 
     Raises:
         LmkernelError: whatever is wrong with settings, model or data, by its name.
     """
-    given = {**short, "model": model, "data": data}
+    given = {**keywords, "model": model, "data": data}
     asked = settings_of(given, defaults=EVALUATE, file=config, overrides=settings)
     if not asked.model.start:
         raise InputError("expected a model to evaluate, as an argument or as model.start")

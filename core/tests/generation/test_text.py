@@ -51,7 +51,9 @@ def test_what_was_generated_can_be_gone_through_again() -> None:
 
 def test_how_it_looks_says_whether_it_is_finished() -> None:
     answer = generation("ab")
-    assert repr(answer) == "TextGeneration('', 0 tokens, not finished)"
+    assert repr(answer) == "TextGeneration(not begun; str() runs it, iterating streams it)"
+    assert next(iter(answer)) == "a"
+    assert repr(answer) == "TextGeneration('a', 1 tokens, not finished)"
     assert str(answer) == "ab"
     assert repr(answer) == "TextGeneration('ab', 2 tokens, length)"
 

@@ -177,8 +177,7 @@ def test_a_damaged_list_of_modules_is_named(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "options", "error", "message"),
     [
-        ("abc", {}, InputError, "expected a list of texts, .* got 'abc'"),
-        ([], {}, InputError, r"expected a list of texts, .* got \[\]"),
+        ([], {}, InputError, r"expected one text or more, got \[\]"),
         (["a", ""], {}, InputError, "at least one token id, got none"),
         (["a" * 17], {}, InputError, "at most 16 tokens, the model's context, got 17"),
         (["a"], {"pooling": "mode"}, UnknownNameError, "unknown pooling 'mode'"),
@@ -190,3 +189,9 @@ def test_what_cannot_be_embedded_is_named(
 ) -> None:
     with pytest.raises(error, match=message):
         embed(small_encoder(tmp_path / "bert"), texts, **options)
+
+
+def test_a_lone_text_has_a_lone_vector(tmp_path: Path) -> None:
+    model = small_encoder(tmp_path / "bert")
+    lone = embed(model, "abc")
+    np.testing.assert_array_equal(lone, embed(model, ["abc"])[0])

@@ -110,12 +110,17 @@ def test_layers_are_counted_from_both_ends(layers: Any, expected: list[int]) -> 
         ([], "at least one layer number, got none"),
         ([True], "integers as layer numbers, got booleans"),
         ([0.5], "integers as layer numbers, got an array of float64"),
-        (1, "layer numbers in one or two dimensions, got 0"),
+        (3, r"layers: expected numbers in -3 … 2, got \[3\]"),
+        (True, "layer numbers in one or two dimensions, got 0"),
     ],
 )
 def test_layers_that_are_not_there_are_named(layers: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         layer_indices(3, layers)
+
+
+def test_a_lone_layer_is_one() -> None:
+    assert layer_indices(3, -1) == [2]
 
 
 def test_a_model_of_two_stacks_is_refused() -> None:

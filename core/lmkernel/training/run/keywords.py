@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +16,6 @@ from lmkernel.training.run.settings import RunSettings
 from lmkernel.training.step.optimizers import usual_config
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Mapping, Sequence
 
 
@@ -25,10 +25,10 @@ __all__ = ["RunKeywords", "settings_of"]
 class RunKeywords(TypedDict, total=False):
     """Settings of a run by their short names.
 
-    ``objective``; ``validation``, ``context`` and ``truncate`` (see `DataSettings`);
-    ``steps``, ``batch``, ``seed`` and ``dtype`` (see `StepSettings`); ``rate``, the highest
-    learning rate; ``backend``, ``device``; ``lora``, the rank of adapters, and ``merge``;
-    ``trackers``; of a new model ``family``, ``width``, ``layers``, ``heads``, ``vocab``.
+    ``objective``; ``validation``, ``context`` and ``truncate`` (see `DataSettings`); ``steps``,
+    ``batch``, ``seed`` and ``dtype`` (see `StepSettings`); ``learning_rate``, the highest;
+    ``backend`` and ``device``; ``lora``, the rank of adapters, and ``merge``; ``trackers``; of a
+    new model ``family``, ``width``, ``layers``, ``heads`` and ``vocab``.
     """
 
     objective: str
@@ -37,7 +37,7 @@ class RunKeywords(TypedDict, total=False):
     truncate: bool
     steps: int
     batch: int
-    rate: float
+    learning_rate: float
     seed: int
     backend: str
     device: str
@@ -61,7 +61,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "truncate": "data.truncate",
         "steps": "training.steps",
         "batch": "training.batch",
-        "rate": "schedule.rate",
+        "learning_rate": "schedule.rate",
         "seed": "training.seed",
         "backend": "backend",
         "device": "device",
@@ -119,7 +119,7 @@ def _by_key(
 ) -> dict[str, Any]:
     for name in short:
         if name not in KEYS:
-            raise UnknownNameError("setting of a run", name, KEYS)
+            raise UnknownNameError("setting of a run", name, RunKeywords.__annotations__)
     given = {KEYS[name]: _plain(value) for name, value in short.items() if value is not None}
     is_table = hasattr(overrides, "items")
     given.update(overrides if is_table else parse_overrides(overrides))  # type: ignore[arg-type]  # as tested
@@ -127,7 +127,8 @@ def _by_key(
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
+    """What TOML can hold: a path, or what stands for one, as text."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def _with_usual_optimizer(values: dict[str, Any]) -> dict[str, Any]:

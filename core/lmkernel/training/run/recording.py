@@ -96,6 +96,10 @@ class Best:
         """Whether the patience with worse evaluations is at its end."""
         return 0 < settings.patience <= self.worse
 
+    def summary(self) -> dict[str, Any]:
+        """Its step and its loss; empty before the first evaluation."""
+        return {} if self.step is None else {"step": self.step, "loss": self.loss}
+
     def facts(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
         if self.step is None:

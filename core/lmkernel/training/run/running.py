@@ -85,7 +85,7 @@ def run_session(session: Session, folder: RunFolder, progress: Progress) -> Outc
             recorder.note_interrupt()
     _plot(folder, progress)
     if not _complete(session, state, best):
-        return Outcome(status="interrupted", step=state.step, model=None, best=best.facts())
+        return Outcome(status="interrupted", step=state.step, model=None, best=best.summary())
     early = state.step < session.settings.training.steps
     status: Status = "stopped early" if early else "finished"
     return _outcome(status, session, folder, state, best, evaluations.latest)
@@ -158,7 +158,7 @@ def _outcome(
     with _name_the_last_checkpoint(folder):
         model = write_result(session, folder, best)
     return Outcome(
-        status=status, step=state.step, model=model, best=best.facts(), evaluation=values
+        status=status, step=state.step, model=model, best=best.summary(), evaluation=values
     )
 
 
