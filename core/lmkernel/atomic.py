@@ -39,7 +39,7 @@ def new_directory(
         error: ``path`` is there and may not be replaced, or the disk refuses.
     """
     if not overwrite and _is_occupied(path):
-        raise error(f"{path} is there already and not empty; say overwrite to replace it")
+        raise error(f"{path} is there already and not empty; overwrite=True replaces it")
     temporary = _temporary(path)
     aside = temporary.with_suffix(".old")
     try:

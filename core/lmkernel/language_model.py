@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel import inspection
@@ -14,7 +15,7 @@ from lmkernel.inspection.inputs import check_ids, prompt_ids
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Unpack
 
     from numpy.typing import NDArray
@@ -144,7 +145,7 @@ class LanguageModel:
             InputError: the prompt is empty, or longer than the context.
             UnknownNameError: a keyword that is no option.
         """
-        asked = (options or GenerationOptions()).replace(**changes)
+        asked = _options(options).replace(**changes)
         ids, last = self._prompt_ids(prompt, special_tokens=special_tokens), self._last_ids(asked)
         steps = generate_steps(
             self.model, self.params, [ids], asked, ends=lambda _, token: token in last
@@ -173,6 +174,11 @@ class LanguageModel:
             if not messages.strip():
                 raise InputError("expected a question, got an empty prompt")
             messages = [{"role": "user", "content": messages}]
+        if not all(isinstance(message, Mapping) for message in messages):
+            raise InputError(
+                'expected a question, or a list of messages {"role": …, "content": …}, '
+                f"got {messages!r:.80}"
+            )
         text = self.tokenizer.chat(messages)
         return self.generate(text, options, special_tokens=False, **changes)
 
@@ -192,7 +198,9 @@ class LanguageModel:
         Returns:
             The answers, all of them finished.
         """
-        asked = (options or GenerationOptions()).replace(**changes)
+        asked = _options(options).replace(**changes)
+        if isinstance(prompts, str):
+            raise InputError("expected several prompts, got one text; see `generate`")
         rows = [self._prompt_ids(prompt) for prompt in prompts]
         answers = [self._answer(asked) for _ in rows]
         for step in generate_steps(
@@ -212,7 +220,7 @@ class LanguageModel:
         **changes: Unpack[GenerationChanges],
     ) -> Iterator[list[int | None]]:
         """One token for each row at each step, from token ids; see `lmkernel.generation`."""
-        asked = (options or GenerationOptions()).replace(**changes)
+        asked = _options(options).replace(**changes)
         rows = [self._prompt_ids(prompt) for prompt in prompts]
         return generate_tokens(self.model, self.params, rows, asked, end_ids=self.end_ids)
 
@@ -313,3 +321,15 @@ class LanguageModel:
             generation_config=self.origin.generation_config or None,
             overwrite=overwrite,
         )
+
+
+def _options(options: object) -> GenerationOptions:
+    """The options given, or the usual ones; `InputError` for anything else."""
+    if options is None:
+        return GenerationOptions()
+    if not isinstance(options, GenerationOptions):
+        raise InputError(
+            "options: expected GenerationOptions, or keywords such as max_new_tokens=20, "
+            f"got {options!r:.80}"
+        )
+    return options

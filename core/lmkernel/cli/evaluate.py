@@ -49,7 +49,7 @@ class Evaluate(Command):
         """Evaluate."""
         from lmkernel.training.verbs import evaluate
 
-        short = short_settings(args, "context", "truncate")
+        short = short_settings(args, "context")
         found = evaluate(
             args.model,
             short.pop("data"),

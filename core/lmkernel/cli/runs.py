@@ -24,7 +24,7 @@ __all__ = [
 
 INTERRUPTED = 130
 _SHARED = (
-    *("objective", "backend", "device", "dtype", "data", "validation"),
+    *("objective", "backend", "device", "dtype", "data", "validation", "truncate"),
     *("steps", "batch", "learning_rate", "seed", "lora", "trackers"),
 )
 """The settings that several commands have flags for, by their short names."""
@@ -48,6 +48,12 @@ def add_run_options(
         help=f"{', '.join(objectives)}; default {objectives[0]}",
     )
     what.add_argument("--data", metavar="PATH", help="text, JSONL, CSV, Parquet, or a folder")
+    what.add_argument(
+        "--truncate",
+        action="store_true",
+        default=None,
+        help="cut examples that are longer than the context",
+    )
     what.add_argument("--validation", metavar="PATH", help="the same; default a share of the data")
     for name, kind, metavar, help_ in (
         ("steps", int, "N", "steps of the optimizer"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.backend import load_backend
@@ -23,7 +24,6 @@ from lmkernel.plugins.registry import DEFAULT_BACKEND, default_registry
 from lmkernel.progress import as_progress
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
@@ -80,7 +80,7 @@ def compare(
         for name in runs.backends
     )
     return Comparison(
-        model=str(model),
+        model=os.fspath(model),
         prompts=runs.texts,
         prompt_tokens=tuple(map(tuple, runs.prompts)),
         tokens=tuple(follow),
@@ -111,7 +111,7 @@ def compare_layers(
         [traces] = runs.traces(name, dtype)
         found[name] = tuple(deviations(traces, reference, budgets, dtype))
     return LayerComparison(
-        model=str(model),
+        model=os.fspath(model),
         prompt_tokens=tuple(map(tuple, runs.prompts)),
         limits=tuple(budgets),
         backends=found,
@@ -141,6 +141,8 @@ class _Runs:
             raise InputError(f"backends: expected a list of names, got {backends!r}")
         for name in self.backends:
             default_registry().select_backend(name)
+        if isinstance(texts, str):
+            raise InputError(f"prompts: expected a list of texts, got {texts!r:.80}")
         self.texts, self._progress = tuple(texts), progress
         self._origin: Origin = open_origin(model, progress=progress)
         self.prompts = [prompt_ids(self._origin.tokenizer, text) for text in self.texts]

@@ -139,7 +139,14 @@ class Registry:
     def select_backend(self, name: str | None = None) -> BackendSpec:
         """The backend asked for: argument, then ``LMKERNEL_BACKEND``, then the default."""
         chosen = name or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_BACKEND
-        spec = self.get(BackendSpec, chosen)
+        try:
+            spec = self.get(BackendSpec, chosen)
+        except UnknownNameError as error:
+            if name:
+                raise
+            # a name that nobody typed is hard to find, so the message says where it stands
+            what = f"backend in {ENVIRONMENT_VARIABLE}"
+            raise UnknownNameError(what, chosen, error.known) from error
         if missing := spec.missing():
             raise MissingDependencyError(
                 f"backend {spec.name!r} needs {', '.join(missing)}, which is not installed; "

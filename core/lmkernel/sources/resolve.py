@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["find_model", "known_models", "pull", "serving"]
 
+_RUN, _MODEL = "run.toml", "model"
+"""In the folder of a run: its settings, and the model that it made."""
+
 
 def find_model(
     name_or_path: str | Path,
@@ -32,7 +35,8 @@ def find_model(
     """The folder or file of a model, pulled first if need be.
 
     Args:
-        name_or_path: a folder or ``.gguf`` file that exists, or a name that a source serves.
+        name_or_path: a folder or ``.gguf`` file that exists, the folder of a run that has made a
+            model, or a name that a source serves.
         registry: where to look for sources; by default all that is installed.
         progress: the object to report to; by default none.
         pull: whether a model that is not there may be pulled.
@@ -44,6 +48,8 @@ def find_model(
     """
     name = str(name_or_path)
     path = Path(name_or_path).expanduser()
+    if (path / _RUN).is_file() and (path / _MODEL).is_dir():
+        return path / _MODEL
     if name and (path.is_dir() or (path.is_file() and path.suffix == ".gguf")):
         return path
     if path.is_file():
@@ -115,8 +121,16 @@ def _serving_or_path(name: str) -> SourceSpec:
         return serving(name)
     except UnknownNameError:
         if any(separator in name for separator in ("/", "\\")) or name.endswith(".gguf"):
-            raise InputError(f"no such folder or file: {name}") from None
+            raise InputError(f"no such folder or file: {name}{_hub_hint(name)}") from None
         raise
+
+
+def _hub_hint(name: str) -> str:
+    """What looks like ORG/NAME may be meant as a name on a hub."""
+    prefixes = [spec.prefix for spec in default_registry().all(SourceSpec).values() if spec.prefix]
+    if not prefixes or name.count("/") != 1 or name.startswith((".", "/", "~")):
+        return ""
+    return f"; for the model of this name on a hub: {prefixes[0]}{name}"
 
 
 def _obtain(spec: SourceSpec, name: str, *, progress: Progress, force: bool = False) -> Path:

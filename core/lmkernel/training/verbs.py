@@ -103,7 +103,16 @@ def _finetune_settings(given: Mapping[str, Any], **more: Any) -> RunSettings:
         asked = settings_of(given, defaults=defaults, **more)
     if not asked.model.start:
         raise InputError("expected a model to start from, as an argument or as model.start")
+    if not (
+        given.get("data") or more.get("file") or _names(more.get("overrides", ()), "data.train")
+    ):
+        raise InputError("expected data to train on, as --data or in a file of settings")
     return asked
+
+
+def _names(overrides: Overrides, key: str) -> bool:
+    """Whether a setting is among those given by dotted key."""
+    return any(one.partition("=")[0].strip() == key for one in overrides)
 
 
 def resume(

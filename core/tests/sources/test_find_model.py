@@ -82,3 +82,14 @@ def test_pull_can_be_forbidden(models: Path) -> None:
 
 def test_known_models_carry_source_and_description() -> None:
     assert known_models(registry("Whole", "tiny")) == {"tiny": ("made", "the model tiny")}
+
+
+def test_a_runs_folder_is_its_model(tmp_path: Path) -> None:
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "run.toml").write_text("")
+    assert find_model(tmp_path / "run", registry=registry("Whole")) == tmp_path / "run" / "model"
+
+
+def test_a_name_of_the_hub_without_its_prefix_is_told_with_it() -> None:
+    with pytest.raises(InputError, match="no such folder or file: org/name; .* hf:org/name"):
+        find_model("org/name", registry=registry("Whole", prefix="hf:"))

@@ -31,6 +31,9 @@ MAX_DEPTH = 100  # of lists in lists, where they are read whole
 MAX_CALLS = 64  # of macros and recursive loops within each other
 _ITEM = 56  # bytes charged for an item beside its place in the list
 
+_ITERABLE: tuple[Any, ...] = (str, list, tuple, dict, range, *VIEWS)
+_NESTED: tuple[Any, ...] = (list, tuple, dict, Namespace, *VIEWS)
+
 _Value = TypeVar("_Value")
 
 
@@ -148,7 +151,7 @@ class Budget:
             TemplateError: there are too many.
             TypeError: it has none.
         """
-        if isinstance(value, (str, list, tuple, dict, range, *VIEWS)):
+        if isinstance(value, _ITERABLE):
             self.expect(items=len(value))
             return iter(value)
         if isinstance(value, Undefined) or hasattr(type(value), "__next__"):
@@ -163,7 +166,7 @@ class Budget:
         """
         if isinstance(value, str):
             return value
-        if isinstance(value, (list, tuple, dict, Namespace, *VIEWS)):
+        if isinstance(value, _NESTED):
             self.weigh(value)
             return self.charge(str(value))
         if value is None or isinstance(value, int | float | complex | range | Undefined):
@@ -176,4 +179,4 @@ def _children(value: Any) -> Iterable[Any]:
         return (item for pair in value.items() for item in pair)
     if isinstance(value, Namespace):
         return (value.attributes,)
-    return value if isinstance(value, (list, tuple, *VIEWS)) else ()
+    return value if isinstance(value, _NESTED) else ()

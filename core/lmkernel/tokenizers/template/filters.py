@@ -25,7 +25,7 @@ from lmkernel.tokenizers.template.item_filters import (
     reverse_items,
     sort,
     sort_pairs,
-    unique
+    unique,
 )
 from lmkernel.tokenizers.template.predicates import apply_test
 from lmkernel.tokenizers.template.text_filters import (
@@ -36,7 +36,7 @@ from lmkernel.tokenizers.template.text_filters import (
     replace,
     title,
     to_json,
-    trim
+    trim,
 )
 from lmkernel.tokenizers.template.values import Lazy
 
@@ -68,23 +68,9 @@ def apply_filter(
     return result if result is value else budget.charge(result)
 
 
-
-
-
-
-
 def _default(_: Budget, value: Any, default_value: Any = "", boolean: bool = False) -> Any:
     absent = isinstance(value, Undefined) or (boolean and not value)
     return default_value if absent else value
-
-
-
-
-
-
-
-
-
 
 
 def _map(
@@ -121,9 +107,6 @@ def _select(*, keep: bool, by_attribute: bool = False) -> _Filter:
                 yield item
 
     return apply
-
-
-
 
 
 def _round(_: Budget, value: Any, precision: int = 0, method: str = "common") -> Any:

@@ -17,18 +17,33 @@ if TYPE_CHECKING:
 
     from lmkernel.tokenizers.template.budget import Budget
 
-__all__ = ["add_up", "attribute_at", "extreme", "first", "items_of", "join", "last", "reverse_items", "sort", "sort_pairs", "unique"]
+__all__ = [
+    "add_up",
+    "attribute_at",
+    "extreme",
+    "first",
+    "items_of",
+    "join",
+    "last",
+    "reverse_items",
+    "sort",
+    "sort_pairs",
+    "unique",
+]
 
 
 def first(budget: Budget, seq: Any) -> Any:
+    """The first item."""
     return next(budget.iterate(seq), Undefined("No first item, sequence was empty."))
 
 
 def last(_: Budget, seq: Any) -> Any:
+    """The last item."""
     return next(reversed(seq), Undefined("No last item, sequence was empty."))
 
 
 def reverse_items(budget: Budget, value: Any) -> Any:
+    """The items from the last to the first; a text backwards."""
     if isinstance(value, str):
         return value[::-1]
     try:
@@ -38,6 +53,7 @@ def reverse_items(budget: Budget, value: Any) -> Any:
 
 
 def items_of(budget: Budget, value: Any) -> Iterator[Any]:
+    """Pairs of a dictionary; none of what is undefined."""
     if not isinstance(value, dict | Undefined):
         raise TypeError("Can only get item pairs from a mapping.")
     if isinstance(value, dict):
@@ -51,10 +67,12 @@ def sort(
     case_sensitive: bool = False,
     attribute: str | int | None = None,
 ) -> list[Any]:
+    """The items in order, texts without regard to case unless it is asked for."""
+
     def key(item: Any) -> list[Any]:
         parts = attribute.split(",") if isinstance(attribute, str) else [attribute]
         found = [attribute_at(budget, item, part) for part in parts]
-        return found if case_sensitive else list(map(_ignore_case, found))
+        return found if case_sensitive else [_ignore_case(budget, part) for part in found]
 
     items = list(budget.iterate(value))
     budget.step(len(items))
@@ -71,6 +89,7 @@ def sort_pairs(
     by: str = "key",
     reverse: bool = False,
 ) -> list[Any]:
+    """Pairs of a dictionary, ordered by key or value."""
     if by not in ("key", "value"):
         raise FilterArgumentError('You can only sort by either "key" or "value"')
     pairs = list(budget.iterate(value.items() if isinstance(value, dict) else value))
@@ -80,18 +99,21 @@ def sort_pairs(
 def unique(
     budget: Budget, value: Any, case_sensitive: bool = False, attribute: str | int | None = None
 ) -> Iterator[Any]:
+    """The items without those that came before."""
     seen = set()
     for item in budget.iterate(value):
         budget.step()
         key = attribute_at(budget, item, attribute)
-        key = key if case_sensitive else _ignore_case(key)
+        key = key if case_sensitive else _ignore_case(budget, key)
         check_key(key)
         if key not in seen:
             seen.add(key)
             yield item
 
 
-def extreme(choose: Callable[..., Any]) -> _Filter:
+def extreme(choose: Callable[..., Any]) -> Callable[..., Any]:
+    """``min`` or ``max``."""
+
     def apply(
         budget: Budget, value: Any, case_sensitive: bool = False, attribute: str | None = None
     ) -> Any:
@@ -101,7 +123,10 @@ def extreme(choose: Callable[..., Any]) -> _Filter:
     return apply
 
 
-def add_up(budget: Budget, iterable: Any, attribute: str | int | None = None, start: Any = 0) -> Any:
+def add_up(
+    budget: Budget, iterable: Any, attribute: str | int | None = None, start: Any = 0
+) -> Any:
+    """The sum of the items, each addition within the limits."""
     total = start
     for item in _attributes(budget, iterable, attribute):
         budget.step()
@@ -110,6 +135,7 @@ def add_up(budget: Budget, iterable: Any, attribute: str | int | None = None, st
 
 
 def join(budget: Budget, value: Any, d: Any = "", attribute: str | int | None = None) -> str:
+    """The texts of the items with another between them."""
     items = _attributes(budget, value, attribute)
     return join_texts(budget, str(budget.text(d)), (str(budget.text(item)) for item in items))
 
@@ -127,5 +153,5 @@ def attribute_at(budget: Budget, item: Any, attribute: str | int | None) -> Any:
     return item
 
 
-def _ignore_case(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
+def _ignore_case(budget: Budget, value: Any) -> Any:
+    return budget.charge(value.lower()) if isinstance(value, str) else value

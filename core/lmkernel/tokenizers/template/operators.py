@@ -52,11 +52,11 @@ def apply_operator(budget: Budget, name: str, left: Any, right: Any) -> Any:
         TemplateError: the result would be over the limits.
         TypeError: the operator is not for such operands.
     """
+    if name == "%" and isinstance(left, str):
+        return percent_format(budget, left, right)
     for side in (left, right):
         if not isinstance(side, _OPERANDS):
             raise TypeError(f"unsupported operand for {name}: {type(side).__name__!r}")
-    if name == "%" and isinstance(left, str):
-        return percent_format(budget, left, right)
     if name == "*":
         _expect_product(budget, left, right)
     if name == "**" and isinstance(right, int) and abs(right) > _MAX_EXPONENT:
@@ -87,9 +87,9 @@ def contains(budget: Budget, item: Any, container: Any) -> bool:
     """
     if isinstance(container, str | range):
         return item in container
-    if isinstance(container, dict | VIEWS[0]):
+    if isinstance(container, (dict, VIEWS[0])):
         check_key(item)
-        return item in container
+        return item in container  # type: ignore[operator]  # a view of keys has the operator
     if isinstance(container, list | tuple):
         budget.weigh(item, container)
         return item in container

@@ -48,7 +48,7 @@ def apply_test(
 
 
 def _jinjas_own(name: str) -> _Test:
-    test: Callable[..., Any] = tests.TESTS[name]
+    test: Any = tests.TESTS[name]
     return lambda _, value, *args: bool(test(value, *args))
 
 

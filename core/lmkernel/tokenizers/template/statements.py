@@ -7,6 +7,7 @@ their own, which ends with them; ``if`` has none.
 from __future__ import annotations
 
 import functools
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 import jinja2
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["render_nodes"]
 
+_WORDS: Mapping[type[nodes.Node], str] = MappingProxyType(
+    {nodes.FromImport: "from", nodes.ScopedEvalContextModifier: "autoescape"}
+)
 _SPECIAL = ("caller", "kwargs", "varargs")  # names that a macro has by using them
 
 
@@ -97,7 +101,7 @@ class _Statements:
             self._run(body, scope, output)
         except (_Break, _Continue) as jump:
             word = type(jump).__name__[1:].lower()
-            raise TemplateError(f"the chat template has a {word!r} outside of a loop") from None
+            raise TemplateError(f"the chat template uses {word!r} outside of a loop") from None
         return output.text()
 
     def _run(self, body: Sequence[nodes.Node], scope: Scope, output: _Output) -> None:
@@ -105,8 +109,8 @@ class _Statements:
             self._budget.step()
             kind = self._kinds.get(type(node))
             if kind is None:
-                word = type(node).__name__.lower()
-                raise TemplateError(f"the chat template has a {word!r}, which is not offered")
+                word = _WORDS.get(type(node), type(node).__name__.lower())
+                raise TemplateError(f"the chat template uses {word!r}, which is not offered")
             kind(node, scope, output)
 
     def _part(self, body: Sequence[nodes.Node], scope: Scope) -> str:
@@ -195,6 +199,7 @@ class _Statements:
         *values: Any,
     ) -> str:
         """The text of a macro's body; arguments that are missing have their defaults."""
+        self._budget.enter_call()
         inner = Scope(scope)
         defaults = dict(
             zip(reversed(names[: len(node.args)]), reversed(node.defaults), strict=False)
@@ -206,7 +211,6 @@ class _Statements:
                 inner.names[name] = self._expressions.evaluate(defaults[name], inner)
             else:
                 inner.names[name] = Undefined(f"parameter {name!r} was not provided", name=name)
-        self._budget.enter_call()
         text = self.text(node.body, inner)
         self._budget.leave_call()
         return text

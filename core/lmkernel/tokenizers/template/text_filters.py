@@ -22,24 +22,27 @@ __all__ = ["center", "format_text", "indent", "on_text", "replace", "title", "to
 _MAX_INDENT = 64
 
 
-def on_text(change: Callable[..., Any]) -> _Filter:
+def on_text(change: Callable[..., Any]) -> Callable[..., Any]:
     """A filter of a value's text, whose result is about as long."""
     return lambda budget, value: change(budget.text(value))
 
 
 def title(budget: Budget, value: Any) -> str:
+    """Each word with a capital first."""
     text = budget.text(value)
     budget.expect(items=len(text))  # Jinja splits it into words and spaces first
     return filters.do_title(text)
 
 
 def trim(budget: Budget, value: Any, chars: str | None = None) -> str:
+    """The text without spaces, or other characters, at its ends."""
     text = budget.text(value)
     budget.expect_scan(text, chars)
     return text.strip(chars)
 
 
 def replace(budget: Budget, s: Any, old: Any, new: Any, count: int | None = None) -> str:
+    """The text with one part of it replaced by another."""
     text = budget.text(s)
     times = -1 if count is None else count
     return replace_text(budget, text, budget.text(old), budget.text(new), times)
@@ -48,6 +51,7 @@ def replace(budget: Budget, s: Any, old: Any, new: Any, count: int | None = None
 def indent(
     budget: Budget, s: Any, width: int | str = 4, first: bool = False, blank: bool = False
 ) -> str:
+    """The lines of the text behind a margin."""
     text = budget.text(s)
     margin = len(width) if isinstance(width, str) else width
     budget.expect(characters=len(text) + (len(text.splitlines()) + 2) * max(0, margin))
@@ -55,12 +59,14 @@ def indent(
 
 
 def format_text(budget: Budget, value: Any, *args: Any, **kwargs: Any) -> str:
+    """``value % args``."""
     if args and kwargs:
         raise FilterArgumentError("can't handle positional and keyword arguments at the same time")
     return percent_format(budget, str(budget.text(value)), kwargs or args)
 
 
 def center(budget: Budget, value: Any, width: int = 80) -> str:
+    """The text in the middle of a line."""
     return pad_text(budget, "center", budget.text(value), width)
 
 

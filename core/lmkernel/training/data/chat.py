@@ -149,6 +149,6 @@ def _fit(example: CausalExample, context: int, *, truncate: bool) -> CausalExamp
     if len(ids) > context + 1:
         raise InputError(
             f"{example.where}: expected at most {context + 1} tokens, the model's context and the "
-            f"one after it, got {len(ids)}; say truncate to cut it"
+            f"one after it, got {len(ids)}; truncate (--truncate) cuts it"
         )
     return CausalExample(ids, learned, example.where)

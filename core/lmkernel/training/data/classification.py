@@ -182,7 +182,7 @@ def classified_examples(
         if sum(map(len, texts)) > room:
             raise InputError(
                 f"{row.where}: expected at most {context} tokens, the model's context, got "
-                f"{sum(map(len, texts)) + context - room}; say truncate to cut it"
+                f"{sum(map(len, texts)) + context - room}; truncate (--truncate) cuts it"
             )
         ids, segments = [cls], [0]
         for number, part in enumerate(texts):

@@ -146,6 +146,6 @@ def pair_examples(
             if len(side) >= context:
                 raise InputError(
                     f"{row.where}: expected at most {context} tokens, the model's context, in the "
-                    f"column {name!r}, got {len(side) + 1}; say truncate to cut it"
+                    f"column {name!r}, got {len(side) + 1}; truncate (--truncate) cuts it"
                 )
         yield PairExample([*sides[0], end], [*sides[1], end], row.where)

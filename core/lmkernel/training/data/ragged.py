@@ -64,7 +64,7 @@ class Ragged:
         if wrong.size:
             raise InputError(
                 f"{places[wrong[0]]}: expected 1 to {context} {what}, the model's context, "
-                f"got {self.lengths[wrong[0]]}; say truncate to cut it"
+                f"got {self.lengths[wrong[0]]}; truncate (--truncate) cuts it"
             )
 
 

@@ -107,7 +107,7 @@ def test_one_text_is_cut() -> None:
     ("values", "message"),
     [
         ({"text": "a", "label": "ugly"}, "expected one of the labels bad, good .* got 'ugly'"),
-        ({"text": "a" * 11, "label": "bad"}, "expected at most 12 tokens, .* got 13; say truncate"),
+        ({"text": "a" * 11, "label": "bad"}, "expected at most 12 tokens, .* got 13; truncate"),
         ({"text": "a"}, "expected a column 'label', got the columns text"),
         ({"label": "bad"}, "expected a column 'text', got the columns label"),
     ],
