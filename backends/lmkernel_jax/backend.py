@@ -6,7 +6,7 @@ import functools
 
 import jax
 
-from lmkernel.backend import BackendParts
+from lmkernel.backend import BackendParts, require_present
 from lmkernel.composed import assemble
 from lmkernel_jax.function import as_function
 from lmkernel_jax.ops import JaxOps
@@ -17,9 +17,13 @@ __all__ = ["create"]
 
 
 def create(device: str) -> BackendParts:
-    """The parts of the backend on ``device``, such as ``"cpu"`` or ``"gpu:1"``."""
-    kind, _, index = device.partition(":")
-    mandatory = JaxOps(jax.devices(kind)[int(index or 0)])
+    """The parts of the backend on ``device``, such as ``"cpu"`` or ``"gpu:1"``.
+
+    Raises:
+        CapabilityError: the device is not there.
+    """
+    index = require_present("jax", device, ("cpu", "gpu", "tpu"), _device_count)
+    mandatory = JaxOps(jax.devices(device.partition(":")[0])[index])
     return BackendParts(
         mandatory=mandatory,
         overrides=overrides(assemble(mandatory, {})),
@@ -27,6 +31,13 @@ def create(device: str) -> BackendParts:
         strict=functools.partial(jax.default_matmul_precision, "highest"),
         native={"function": as_function, "keras": functools.partial(as_keras, framework="jax")},
     )
+
+
+def _device_count(kind: str) -> int:
+    try:
+        return len(jax.devices(kind))
+    except RuntimeError:  # JAX knows no other answer for a kind that is not there
+        return 0
 
 
 def _wide_types() -> jax.enable_x64:

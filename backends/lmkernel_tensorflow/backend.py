@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from lmkernel.backend import BackendParts
+from lmkernel.backend import BackendParts, require_present
 from lmkernel.composed import assemble
 from lmkernel_keras import as_keras
 from lmkernel_tensorflow.ops import TensorflowOps
@@ -21,7 +21,12 @@ __all__ = ["create"]
 
 
 def create(device: str) -> BackendParts:
-    """The parts of the backend on ``device``, such as ``"cpu"`` or ``"gpu:1"``."""
+    """The parts of the backend on ``device``, such as ``"cpu"`` or ``"gpu:1"``.
+
+    Raises:
+        CapabilityError: the device is not there.
+    """
+    require_present("tensorflow", device, ("cpu", "gpu"), _device_count)
     mandatory = TensorflowOps()
     return BackendParts(
         mandatory=mandatory,
@@ -30,6 +35,14 @@ def create(device: str) -> BackendParts:
         strict=_strict,
         native={"keras": functools.partial(as_keras, framework="tensorflow")},
     )
+
+
+def _device_count(kind: str) -> int:
+    """How many devices `tf.device` can name: those that a process sees, as it has divided them."""
+    # listing the logical devices would say the same, but settles TensorFlow's settings for good
+    config = tf.config
+    visible = config.get_visible_devices(kind.upper())
+    return sum(len(config.get_logical_device_configuration(one) or [one]) for one in visible)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lmkernel.backend import BackendParts
+from lmkernel.backend import BackendParts, require_present
 from lmkernel_keras import as_keras
 from lmkernel_torch.module import as_module
 from lmkernel_torch.ops import TorchOps
@@ -21,7 +21,12 @@ __all__ = ["create"]
 
 
 def create(device: str) -> BackendParts:
-    """The parts of the backend on ``device``, such as ``"cpu"`` or ``"cuda:1"``."""
+    """The parts of the backend on ``device``, such as ``"cpu"`` or ``"cuda:1"``.
+
+    Raises:
+        CapabilityError: the device is not there.
+    """
+    require_present("torch", device, ("cpu", "cuda", "mps"), _device_count)
     return BackendParts(
         mandatory=TorchOps(torch.device(device)),
         overrides=OVERRIDES,
@@ -29,6 +34,12 @@ def create(device: str) -> BackendParts:
         strict=_strict,
         native={"module": as_module, "keras": functools.partial(as_keras, framework="torch")},
     )
+
+
+def _device_count(kind: str) -> int:
+    if kind == "cuda":  # with a driver too old for this build, some are counted, none available
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return int(torch.backends.mps.is_available()) if kind == "mps" else 1
 
 
 @contextlib.contextmanager

@@ -105,9 +105,12 @@ def certify(
 
     Raises:
         UnknownNameError, MissingDependencyError: the backend is not there.
+        CapabilityError: the backend does not declare the device, or the device is not there.
         InputError: an option that makes no sense.
     """
     spec = default_registry().select_backend(backend)
+    if device:
+        spec.capabilities.require_device(spec.name, device)
     _require_known("profile", [profile], PROFILES)
     asked = (levels,) if isinstance(levels, str) else tuple(levels)
     _require_known("level", asked, LEVELS)

@@ -10,7 +10,7 @@ import pytest
 from own_backends import Own, install
 
 from lmkernel.contract.capabilities import Capabilities
-from lmkernel.errors import InputError, MissingDependencyError, UnknownNameError
+from lmkernel.errors import CapabilityError, InputError, MissingDependencyError, UnknownNameError
 from lmkernel.plugins import BackendSpec, Registry, hookimpl
 from lmkernel_conformance.cli import Certify
 from lmkernel_conformance.tutorial.reference import Reference
@@ -39,7 +39,8 @@ def _run_command(command: Any, *arguments: str, registry: Registry | None = None
     own = command(registry or Registry())
     parser = argparse.ArgumentParser()
     own.configure(parser)
-    code: int = own.run(parser.parse_args(arguments))
+    with own.registry.use():  # as the program does
+        code: int = own.run(parser.parse_args(arguments))
     return code
 
 
@@ -120,6 +121,30 @@ def test_certify_refuses_an_unknown_and_an_absent_backend() -> None:
         _run_command(Certify, "nunpy")
     with pytest.raises(MissingDependencyError, match="run: pip install absent"):
         _run_command(Certify, "absent", registry=Registry({"absent": Absent()}))
+
+
+@pytest.mark.parametrize("options", [("--level", "document"), ("--explore", "1")])
+@pytest.mark.parametrize(
+    ("device", "told"),
+    [
+        ("gpu", "'numpy': expected a device that is there, got 'gpu'; this build/machine has: cpu"),
+        ("gpu:x", "'own_gpu': expected a whole number as the index of a device, .*; got 'gpu:x'"),
+        ("tpu", "'own_gpu' declares the devices cpu, gpu; got 'tpu'"),
+    ],
+)
+def test_certify_stops_with_one_sentence_on_a_device_that_is_not_there(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    told: str,
+    options: tuple[str, str],
+) -> None:
+    """Its `create` is NumPy's, which knows the CPU alone."""
+    install(tmp_path, "own_gpu", Own(capabilities='devices=("cpu", "gpu")'))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(CapabilityError, match=rf"^backend {told}$"):
+        _run_command(Certify, "own_gpu", "--device", device, *options)
 
 
 def test_reference_prints_errata_and_seven_digits(capsys: pytest.CaptureFixture[str]) -> None:

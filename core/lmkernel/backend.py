@@ -12,7 +12,7 @@ from lmkernel.errors import CapabilityError, PluginError
 from lmkernel.plugins.registry import default_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from lmkernel.contract.capabilities import Capabilities
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.optional import Ops
     from lmkernel.plugins.registry import Registry
 
-__all__ = ["Backend", "BackendParts", "load_backend"]
+__all__ = ["Backend", "BackendParts", "load_backend", "require_present"]
 
 
 @final
@@ -117,15 +117,12 @@ def load_backend(
         registry: where to look; by default all that is installed.
 
     Raises:
-        UnknownNameError, MissingDependencyError, CapabilityError, PluginError.
+        UnknownNameError, MissingDependencyError, PluginError.
+        CapabilityError: the backend does not declare the device, or the device is not there.
     """
     spec = (registry or default_registry()).select_backend(name)
-    chosen = device or spec.capabilities.devices[0]
-    if chosen.partition(":")[0] not in spec.capabilities.devices:
-        raise CapabilityError(
-            f"backend {spec.name!r} declares the devices "
-            f"{', '.join(spec.capabilities.devices)}; got {chosen!r}"
-        )
+    wanted = device or spec.capabilities.devices[0]
+    chosen = spec.capabilities.require_device(spec.name, wanted)
     parts = spec.create(chosen)
     if not isinstance(parts, BackendParts):
         raise PluginError(
@@ -143,4 +140,32 @@ def load_backend(
         strict=parts.strict,
         native=parts.native,
         registry=registry or default_registry(),
+    )
+
+
+def require_present(
+    backend: str, device: str, kinds: Sequence[str], count: Callable[[str], int]
+) -> int:
+    """Return the index of a device that is there; a backend calls this before it uses the device.
+
+    Args:
+        backend: the name of the backend, for the message.
+        device: a kind, with an optional index; without one, the first of its kind.
+        kinds: the kinds of device that the backend can use.
+        count: asks the framework how many devices of a kind it can reach. It is called for other
+            kinds than the one asked for only when that one is not there, since asking may be slow.
+
+    Raises:
+        CapabilityError: the device is not there; the message says which ones are.
+    """
+    kind, _, index = device.partition(":")
+    same = count(kind) if kind in kinds else 0
+    if (index or "0") in map(str, range(same)):
+        return int(index or 0)
+    counts = {each: count(each) for each in kinds}
+    # how many there are matters only to those who asked for one too many
+    there = [f"{each} ({n})" if same else each for each, n in counts.items() if n]
+    raise CapabilityError(
+        f"backend {backend!r}: expected a device that is there, got {device!r}; "
+        f"this build/machine has: {', '.join(there) or 'none'}"
     )

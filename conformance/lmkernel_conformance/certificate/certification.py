@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.errors import CapabilityError
 from lmkernel_conformance.certificate.certificate import about_backend, complete
 from lmkernel_conformance.certificate.known_failures import known_failures
 from lmkernel_conformance.certificate.states import Judge
@@ -73,9 +74,15 @@ class Certification:
         return [k for k in chosen if not self.levels or k.case.partition("/")[0] in self.levels]
 
     def run(self) -> dict[str, Any]:
-        """Run the cases and make the certificate, whatever its verdict."""
+        """Run the cases and make the certificate, whatever its verdict.
+
+        Raises:
+            CapabilityError: the backend cannot run at all, such as on a device that is not there.
+        """
         known, today = known_failures(self.spec), _today()
         greeting, answers = run(self.plan, self.keys, self.on_answer)
+        if "refused" in greeting:
+            raise CapabilityError(greeting["error"])
         judge = Judge(
             manifest=self.manifest,
             unsupported=self.spec.capabilities.unsupported,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self, final
 
-from lmkernel.errors import InputError
+from lmkernel.errors import CapabilityError, InputError
 from lmkernel_conformance.isolation.session import Worker
 from lmkernel_conformance.manifest import Key
 
@@ -65,6 +65,8 @@ class Judge:
             hello = self._worker.greeting()
             if "error" in hello:
                 self.__exit__()
+                if "refused" in hello:
+                    raise CapabilityError(hello["error"])
                 raise InputError(f"backend {self._plan.backend!r}: {hello['error']}")
             self.dtypes = hello["dtypes"]
         return self._worker

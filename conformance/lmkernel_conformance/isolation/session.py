@@ -197,7 +197,11 @@ class Worker:
                 _close(stream)
 
     def greeting(self) -> Answer:
-        """The first answer: what the worker has loaded, or the member ``error``."""
+        """The first answer: what the worker has loaded, or the member ``error``.
+
+        With ``refused`` besides, the backend cannot do what was asked of it, such as to compute on
+        a device that is not there.
+        """
         try:
             hello = self.listen(_START_LIMIT)
         except TimeoutError:

@@ -44,6 +44,9 @@ def main(arguments: list[str] | None = None) -> None:
     replies = _own_output()
     try:
         asked = _Server(args.backend, args.device, strict=args.strict)
+    except CapabilityError as error:  # such as a device that is not there
+        _say(replies, {"error": str(error), "refused": True})
+        return
     except Exception as error:  # noqa: BLE001 - whatever a backend does wrong is reported
         _say(replies, {"error": _first_line(error)})
         return

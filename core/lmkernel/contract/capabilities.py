@@ -56,6 +56,27 @@ class Capabilities:
         """The floating dtypes on a device: a declared kind, with an optional index."""
         return self.device_dtypes.get(device.partition(":")[0], self.dtypes)
 
+    def require_device(self, backend: str, device: str) -> str:
+        """Return ``device`` if it is a declared kind, with an optional index.
+
+        Whether the machine has it is for the backend to say: `lmkernel.backend.require_present`.
+
+        Raises:
+            CapabilityError: the kind is not declared, or the index is not a whole number.
+        """
+        kind, colon, index = device.partition(":")
+        if kind not in self.devices:
+            raise CapabilityError(
+                f"backend {backend!r} declares the devices {', '.join(self.devices)}; "
+                f"got {device!r}"
+            )
+        if colon and not (index.isascii() and index.isdigit()):
+            raise CapabilityError(
+                f"backend {backend!r}: expected a whole number as the index of a device, "
+                f"such as '{kind}:0'; got {device!r}"
+            )
+        return device
+
     def require_dtype(self, backend: str, dtype: str, device: str = "") -> DType:
         """Return ``dtype`` if it is declared for the device, else raise `CapabilityError`."""
         there = self.dtypes_on(device)

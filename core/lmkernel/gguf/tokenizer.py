@@ -48,7 +48,9 @@ def gguf_tokenizer(file: GgufFile) -> Tokenizer:
     }
     turn = vocabulary.ids.get("eot")
     eos_ids = () if turn is None else (turn,)
-    return Tokenizer(backend, config, templates=_templates(file), eos_ids=eos_ids)
+    return Tokenizer(
+        backend, config, templates=_templates(file), eos_ids=eos_ids, name=str(file.path)
+    )
 
 
 def _model(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenizer:

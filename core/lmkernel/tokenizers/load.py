@@ -39,7 +39,9 @@ def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
             config[role] = special[role]
     templates = _templates(folder, config.pop("chat_template", None))
     try:
-        return Tokenizer(backend, config, templates=templates, eos_ids=_eos_ids(folder))
+        return Tokenizer(
+            backend, config, templates=templates, eos_ids=_eos_ids(folder), name=str(folder)
+        )
     except InputError as error:
         raise CheckpointError(f"{folder}: {error}") from error
 

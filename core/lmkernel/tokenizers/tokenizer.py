@@ -43,6 +43,7 @@ class Tokenizer:
             with ``content``.
         templates: chat templates by name; ``"default"`` is the usual one.
         eos_ids: further ids that end a text, beside the configuration's ``eos_token``.
+        name: the folder or file that it was read from, which errors of its templates begin with.
 
     Raises:
         InputError: the ``eos_token`` is not in the vocabulary, so that no text would end.
@@ -55,10 +56,12 @@ class Tokenizer:
         *,
         templates: Mapping[str, str] | None = None,
         eos_ids: Iterable[int] = (),
+        name: str = "",
     ) -> None:
         self._backend = backend
         self._config = dict(config)
         self._templates = dict(templates or {})
+        self._name = name
         self._special = {role: _content(config.get(role)) for role in SPECIAL_ROLES}
         own = self._id("eos_token")
         if own is None and self._special["eos_token"] is not None:
@@ -227,7 +230,7 @@ class Tokenizer:
     def _renderer(self, name: str) -> Callable[..., str]:
         from lmkernel.tokenizers.template import compile_template
 
-        return compile_template(self._templates[name])
+        return compile_template(self._templates[name], self._name)
 
     def _id(self, role: str) -> int | None:
         """The id of a role's token; None without a token, or without an id in this vocabulary."""

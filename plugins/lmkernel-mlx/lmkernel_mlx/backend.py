@@ -6,7 +6,7 @@ import functools
 
 import mlx.core as mx
 
-from lmkernel.backend import BackendParts
+from lmkernel.backend import BackendParts, require_present
 from lmkernel.composed import assemble
 from lmkernel_mlx.ops import MlxOps
 from lmkernel_mlx.overrides import overrides
@@ -18,12 +18,23 @@ def create(device: str) -> BackendParts:
     """Create the parts of the backend on ``device``, such as ``"cpu"``.
 
     MLX computes on the thread's default device, so the scope makes this one the default.
+
+    Raises:
+        CapabilityError: the device is not there.
     """
-    kind, _, index = device.partition(":")
-    chosen = mx.Device(getattr(mx, kind), int(index or 0))
+    index = require_present("mlx", device, ("cpu", "gpu"), _device_count)
+    chosen = mx.Device(_device_type(device), index)
     mandatory = MlxOps()
     return BackendParts(
         mandatory=mandatory,
         overrides=overrides(assemble(mandatory, {})),
         scope=functools.partial(mx.stream, chosen),
     )
+
+
+def _device_count(kind: str) -> int:
+    return mx.device_count(_device_type(kind))
+
+
+def _device_type(device: str) -> mx.DeviceType:
+    return mx.cpu if device.partition(":")[0] == "cpu" else mx.gpu

@@ -13,7 +13,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
         BackendSpec(
             name="mlx",
             load="lmkernel_mlx.backend:create",
-            contract="1.0",
+            contract="1.2",
             requires=("mlx.core",),
             distributions=("mlx",),
             install="pip install 'lmkernel-mlx[cpu]'",

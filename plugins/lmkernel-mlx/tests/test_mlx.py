@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import numpy as np
 import pytest
+from lmkernel_mlx.backend import create
 
 from lmkernel.backend import Backend, load_backend
 from lmkernel.composed import assemble
@@ -54,6 +55,12 @@ def backend() -> Iterator[Backend]:
     loaded = load_backend("mlx")
     with loaded.scope():
         yield loaded
+
+
+@pytest.mark.parametrize("device", ["cpu:7", "gpu:7"])
+def test_a_device_that_is_not_there_is_refused(device: str) -> None:
+    with pytest.raises(CapabilityError, match=f"a device that is there, got '{device}'; .*: cpu"):
+        create(device)
 
 
 def greedy(backend: Backend) -> list[list[int | None]]:

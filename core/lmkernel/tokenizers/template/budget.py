@@ -18,7 +18,7 @@ from lmkernel.tokenizers.template.values import VIEWS, Namespace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["MAX_CHARACTERS", "Budget", "Weight"]
+__all__ = ["Budget", "Weight"]
 
 MAX_STEPS = 3_000_000  # evaluations of a statement or an expression
 MAX_SECONDS = 5.0

@@ -82,7 +82,7 @@ def _map(
     default: Any = None,
     **kwargs: Any,
 ) -> Iterator[Any]:
-    for item in budget.iterate(value):
+    for item in budget.iterate(value or ()):  # Jinja takes none for no items here
         budget.step()
         if name is not None:
             yield apply_filter(budget, name, item, args, kwargs)
@@ -95,11 +95,11 @@ def _map(
 
 def _select(*, keep: bool, by_attribute: bool = False) -> _Filter:
     def apply(budget: Budget, value: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        if by_attribute and not args:
-            raise FilterArgumentError("Missing parameter for attribute name")
-        attribute, words = (args[0], args[1:]) if by_attribute else (None, args)
-        for item in budget.iterate(value):
+        attribute, words = (args[0], args[1:]) if by_attribute and args else (None, args)
+        for item in budget.iterate(value or ()):  # Jinja takes none for no items here
             budget.step()
+            if by_attribute and not args:
+                raise FilterArgumentError("Missing parameter for attribute name")
             found = attribute_at(budget, item, attribute)
             if words:
                 found = apply_test(budget, words[0], found, words[1:], kwargs)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Undefined
 from jinja2.exceptions import SecurityError
+from jinja2.sandbox import modifies_known_mutable
 
+from lmkernel.errors import TemplateError
 from lmkernel.tokenizers.template.methods import methods_of, properties_of
 from lmkernel.tokenizers.template.values import Function, Namespace, check_key
 
@@ -56,13 +58,22 @@ def item_of(budget: Budget, value: Any, key: Any) -> Any:
 
 
 def _method(budget: Budget, value: Any, name: str) -> Any:
-    """A method, or a property of a loop; None where Python has none of this name either."""
+    """A method, or a property of a loop; None where Python has none of this name either.
+
+    What Jinja's sandbox forbids is undefined, as there; a template may ask whether it is.
+
+    Raises:
+        TemplateError: Python has the method, Jinja would call it, and it is not offered here.
+    """
     if name in properties_of(value):
         return getattr(value, name)
     method = methods_of(value).get(name)
     if method is not None:
         return Function(name, functools.partial(method, budget, value))
-    if hasattr(type(value), name):
+    if not hasattr(type(value), name):
+        return None
+    if name.startswith("_") or modifies_known_mutable(value, name):
         reason = f"access to attribute {name!r} of {type(value).__name__!r} object is unsafe."
         return Undefined(reason, name=name, obj=value, exc=SecurityError)
-    return None
+    kind = type(value).__name__
+    raise TemplateError(f"the chat template uses {kind}.{name[:40]}, which is not offered")

@@ -7,6 +7,7 @@ raise_exception and strftime_now.
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
 import jinja2
@@ -21,7 +22,7 @@ from lmkernel.tokenizers.template.statements import render_nodes
 from lmkernel.tokenizers.template.values import Function, Namespace, check_key, plain_data
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from jinja2.parser import Parser
 
@@ -35,30 +36,51 @@ _MAX_DATE = 1_000  # characters of a date's format
 _MAX_REASON = 300  # characters of an error's own words
 
 
-def compile_template(source: str) -> Callable[..., str]:
+def compile_template(source: str, name: str = "") -> Callable[..., str]:
     """A function from a template's variables to its text.
+
+    Args:
+        source: the template.
+        name: the model or file that it comes from, which errors begin with.
 
     Raises:
         TemplateError: the source does not parse, or is too large; the function raises it where
             rendering fails.
     """
-    tree = _parse(source)
+    with _naming(name):
+        tree = _parse(source)
 
     def render(**variables: Any) -> str:
-        budget = Budget()
-        try:
-            scope = Scope()
-            scope.names.update(_globals(budget))
-            scope.names.update((name, plain_data(value)) for name, value in variables.items())
-            return str(render_nodes(budget, tree.body, scope))
-        except TemplateError:
-            raise
-        except RecursionError as error:
-            raise TemplateError("the chat template or its input nests too deeply") from error
-        except Exception as error:  # whatever a stranger's template raises is its own fault
-            raise TemplateError(f"the chat template fails: {_reason(error)}") from error
+        with _naming(name):
+            return _render(tree, variables)
 
     return render
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Say in an error which template it is about."""
+    try:
+        yield
+    except TemplateError as error:
+        if not name:
+            raise
+        raise TemplateError(f"{name}: {error}") from error
+
+
+def _render(tree: nodes.Template, variables: Mapping[str, Any]) -> str:
+    budget = Budget()
+    try:
+        scope = Scope()
+        scope.names.update(_globals(budget))
+        scope.names.update((name, plain_data(value)) for name, value in variables.items())
+        return str(render_nodes(budget, tree.body, scope))
+    except TemplateError:
+        raise
+    except RecursionError as error:
+        raise TemplateError("the chat template or its input nests too deeply") from error
+    except Exception as error:  # whatever a stranger's template raises is its own fault
+        raise TemplateError(f"the chat template fails: {_reason(error)}") from error
 
 
 def _parse(source: str) -> nodes.Template:

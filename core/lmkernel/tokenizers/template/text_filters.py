@@ -52,10 +52,11 @@ def indent(
     budget: Budget, s: Any, width: int | str = 4, first: bool = False, blank: bool = False
 ) -> str:
     """The lines of the text behind a margin."""
-    text = budget.text(s)
+    if not isinstance(s, str):
+        raise TypeError(f"expected a text to indent, got a {type(s).__name__}")
     margin = len(width) if isinstance(width, str) else width
-    budget.expect(characters=len(text) + (len(text.splitlines()) + 2) * max(0, margin))
-    return filters.do_indent(text, width, first, blank)
+    budget.expect(characters=len(s) + (len(s.splitlines()) + 2) * max(0, margin))
+    return filters.do_indent(s, width, first, blank)
 
 
 def format_text(budget: Budget, value: Any, *args: Any, **kwargs: Any) -> str:

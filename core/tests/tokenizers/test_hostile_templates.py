@@ -1,0 +1,88 @@
+"""A chat template that means harm gets one sentence, and no process grows or hangs with it.
+
+The templates render in a process of their own, each under limits of the system (`hostile_templates`
+in the tests' support). Judged is what came of them; the limits are far above what is asked for, so
+that a slow machine changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import hostile_templates
+import pytest
+from hostile_templates import H1, H2, H3, HARMLESS, M15
+
+TABLES = {"H1": H1, "H2": H2, "H3": H3, "M15": M15}
+HELD = 512  # MiB that a process may hold at its peak
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, list[Any]]:
+    """How each template ended, in what words, and at what peak of memory, by its name."""
+    sources = {
+        f"{row} {name}": text for row, table in TABLES.items() for name, text in table.items()
+    }
+    sources |= {name: source for name, (source, _) in HARMLESS.items()}
+    done = subprocess.run(
+        [sys.executable, hostile_templates.__file__],
+        input=json.dumps(sources),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1800,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    result: dict[str, list[Any]] = json.loads(done.stdout)
+    return result
+
+
+def check_refusal(outcome: list[Any]) -> None:
+    """One sentence, in bounded memory."""
+    end, words, peak = outcome
+    assert end == "refused", words
+    assert words.startswith("the chat template ")
+    assert "\n" not in words
+    assert len(words) < 400
+    assert peak < HELD
+
+
+@pytest.mark.parametrize("name", H1)
+def test_H1_a_budget_of_its_own_changes_nothing(  # noqa: N802 - the row's id
+    name: str, outcomes: dict[str, list[Any]]
+) -> None:
+    check_refusal(outcomes[f"H1 {name}"])
+
+
+@pytest.mark.parametrize("name", H2)
+def test_H2_work_that_is_no_turn_of_a_loop_is_counted(  # noqa: N802 - the row's id
+    name: str, outcomes: dict[str, list[Any]]
+) -> None:
+    check_refusal(outcomes[f"H2 {name}"])
+
+
+@pytest.mark.parametrize("name", H3)
+def test_H3_one_call_makes_no_gigabytes(  # noqa: N802 - the row's id
+    name: str, outcomes: dict[str, list[Any]]
+) -> None:
+    check_refusal(outcomes[f"H3 {name}"])
+
+
+@pytest.mark.parametrize("name", M15)
+def test_M15_what_is_no_program_is_a_template_error(  # noqa: N802 - the row's id
+    name: str, outcomes: dict[str, list[Any]]
+) -> None:
+    check_refusal(outcomes[f"M15 {name}"])
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_costs_nothing_here_renders(name: str, outcomes: dict[str, list[Any]]) -> None:
+    end, words, _ = outcomes[name]
+    assert (end, words) == ("rendered", HARMLESS[name][1])
+
+
+def test_random_filter_is_refused(outcomes: dict[str, list[Any]]) -> None:
+    assert "'random', which is not offered" in outcomes["H3 random"][1]
