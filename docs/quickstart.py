@@ -1,4 +1,4 @@
-# ruff: noqa: INP001, D100, T201 - a script whose cells are a notebook's, and print
+# ruff: noqa: D100 - a script whose cells are a notebook's, and print
 # %% [markdown]
 # # Quickstart
 #

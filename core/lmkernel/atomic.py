@@ -11,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from lmkernel.errors import CheckpointError, LmkernelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ["new_directory", "put_in_place", "unwritable", "write_whole"]
 
@@ -36,8 +36,14 @@ def new_directory(
         error: the type of what is raised.
 
     Raises:
-        error: ``path`` is there and may not be replaced, or the disk refuses.
+        error: ``path`` is there and may not be replaced, is a file or the current folder, or the
+            disk refuses.
     """
+    if path.exists() and (not path.is_dir() or path.samefile(Path.cwd())):
+        kind = "the current folder" if path.is_dir() else "a file"
+        raise error(f"{path}: expected a folder of its own, got {kind}, which is never replaced")
+    path = path.resolve()  # what a link leads to is replaced, the link stays
+    new = [folder for folder in path.parents if not folder.exists()]
     if not overwrite and _is_occupied(path):
         raise error(f"{path} is there already and not empty; overwrite=True replaces it")
     temporary = _temporary(path)
@@ -51,6 +57,9 @@ def new_directory(
         raise unwritable(path, reason, error) from reason
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        for folder in new:  # the innermost first; those that hold something now stay
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def put_in_place(directory: Path, path: Path, aside: Path) -> None:

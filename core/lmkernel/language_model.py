@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel import inspection
@@ -15,7 +15,7 @@ from lmkernel.inspection.inputs import check_ids, prompt_ids
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Unpack
 
     from numpy.typing import NDArray
@@ -117,8 +117,10 @@ class LanguageModel:
         return self.tokenizer.encode(text, special_tokens=special_tokens)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of token ids."""
-        return self.tokenizer.decode(ids)
+        """The text of token ids; `InputError` for anything else."""
+        if isinstance(ids, str | bytes):
+            raise InputError(f"expected token ids, got a text: {ids!r:.60}")
+        return "" if _is_empty(ids) else self.tokenizer.decode(prompt_ids(self, ids))
 
     # text in, text out
 
@@ -155,7 +157,7 @@ class LanguageModel:
 
     def chat(
         self,
-        messages: str | Sequence[Mapping[str, str]],
+        messages: str | Iterable[Mapping[str, str]],
         options: GenerationOptions | None = None,
         **changes: Unpack[GenerationChanges],
     ) -> TextGeneration:
@@ -168,18 +170,9 @@ class LanguageModel:
 
         Raises:
             TemplateError: the model has no chat template, or it fails.
-            InputError: an empty question, or a conversation longer than the context.
+            InputError: no question, or a conversation longer than the context.
         """
-        if isinstance(messages, str):
-            if not messages.strip():
-                raise InputError("expected a question, got an empty prompt")
-            messages = [{"role": "user", "content": messages}]
-        if not all(isinstance(message, Mapping) for message in messages):
-            raise InputError(
-                'expected a question, or a list of messages {"role": …, "content": …}, '
-                f"got {messages!r:.80}"
-            )
-        text = self.tokenizer.chat(messages)
+        text = self.tokenizer.chat(_conversation(messages))
         return self.generate(text, options, special_tokens=False, **changes)
 
     def generate_batch(
@@ -199,9 +192,7 @@ class LanguageModel:
             The answers, all of them finished.
         """
         asked = _options(options).replace(**changes)
-        if isinstance(prompts, str):
-            raise InputError("expected several prompts, got one text; see `generate`")
-        rows = [self._prompt_ids(prompt) for prompt in prompts]
+        rows = self._prompt_rows(prompts)
         answers = [self._answer(asked) for _ in rows]
         for step in generate_steps(
             self.model, self.params, rows, asked, ends=lambda row, _: answers[row].finished
@@ -221,12 +212,22 @@ class LanguageModel:
     ) -> Iterator[list[int | None]]:
         """One token for each row at each step, from token ids; see `lmkernel.generation`."""
         asked = _options(options).replace(**changes)
-        rows = [self._prompt_ids(prompt) for prompt in prompts]
+        rows = self._prompt_rows(prompts)
         return generate_tokens(self.model, self.params, rows, asked, end_ids=self.end_ids)
 
-    def _prompt_ids(self, prompt: str | Sequence[int], *, special_tokens: bool = True) -> list[int]:
+    def _prompt_rows(self, prompts: object) -> list[list[int]]:
+        rows = list(prompts) if isinstance(prompts, Iterable) else []
+        single = isinstance(prompts, str | bytes | Mapping)
+        if single or not rows or not all(isinstance(row, Sized) for row in rows):
+            raise InputError(
+                "expected several prompts, each a text or its ids, "
+                f"got {prompts!r:.80}; see `generate` for one"
+            )
+        return [self._prompt_ids(row) for row in rows]
+
+    def _prompt_ids(self, prompt: Any, *, special_tokens: bool = True) -> list[int]:
         """Checked here, once for every backend."""
-        if not len(prompt):
+        if _is_empty(prompt):
             raise InputError("expected a prompt of at least one token, got an empty one")
         ids = prompt_ids(self, prompt, special_tokens=special_tokens)
         check_ids(self.model.config, ids)
@@ -252,7 +253,7 @@ class LanguageModel:
 
     def to(
         self,
-        backend: str | None = None,
+        backend: str | Backend | None = None,
         *,
         device: str | None = None,
         dtype: str | None = None,
@@ -262,14 +263,13 @@ class LanguageModel:
         Raises:
             UnknownNameError, MissingDependencyError, CapabilityError.
         """
-        from lmkernel.backend import load_backend
+        from lmkernel.backend import Backend, load_backend
         from lmkernel.loading import place_origin
 
-        own = self.backend
-        same = backend in (None, own.name)
-        where = own
-        if not (same and device in (None, own.device)):
-            where = load_backend(backend or own.name, device=device, registry=own.registry)
+        where = backend if isinstance(backend, Backend) else self.backend
+        name = None if isinstance(backend, Backend) else backend
+        if name not in (None, where.name) or device not in (None, where.device):
+            where = load_backend(name or where.name, device=device, registry=where.registry)
         return place_origin(self.origin, where, dtype=dtype or self.model.policy.compute)
 
     def as_module(self) -> Any:
@@ -321,6 +321,26 @@ class LanguageModel:
             generation_config=self.origin.generation_config or None,
             overwrite=overwrite,
         )
+
+
+def _is_empty(given: object) -> bool:
+    return isinstance(given, Sized) and not len(given)
+
+
+def _conversation(asked: object) -> list[Mapping[str, str]]:
+    """The messages of a question or of a conversation, which may be an iterator."""
+    if isinstance(asked, str):
+        if not asked.strip():
+            raise InputError("expected a question, got an empty prompt")
+        return [{"role": "user", "content": asked}]
+    listed = isinstance(asked, Iterable) and not isinstance(asked, Mapping)
+    messages: list[Any] = list(asked) if listed else [asked]  # type: ignore[call-overload]  # as tested
+    if not listed or not messages or not all(isinstance(m, Mapping) for m in messages):
+        raise InputError(
+            'expected a question, or a list of messages {"role": …, "content": …}, '
+            f"got {asked!r:.80}"
+        )
+    return messages
 
 
 def _options(options: object) -> GenerationOptions:

@@ -21,7 +21,7 @@ __all__ = ["normals", "raw_words", "uniforms"]
 def raw_words(seed: int, purpose: str, count: int) -> NDArray[np.uint64]:
     """``count`` 64-bit words of the stream named by a seed and a purpose."""
     digest = hashlib.blake2b(purpose.encode(), digest_size=8).digest()
-    key = np.array([seed % 2**64, int.from_bytes(digest, "little")], dtype=np.uint64)
+    key = np.array([int(seed) % 2**64, int.from_bytes(digest, "little")], dtype=np.uint64)
     return np.random.Philox(key=key).random_raw(count)
 
 

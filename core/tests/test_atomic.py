@@ -55,13 +55,37 @@ def test_folder_with_content_is_replaced_only_if_told(tmp_path: Path) -> None:
     assert names(tmp_path) == ["m"]
 
 
-def test_empty_folder_and_file_are_replaced(tmp_path: Path) -> None:
+def test_an_empty_folder_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     make(tmp_path / "empty", "1", overwrite=False)
-    (tmp_path / "text").touch()
-    make(tmp_path / "text", "1")
-    assert sorted(names(tmp_path)) == ["empty", "text"]
-    assert (tmp_path / "text" / "file").read_text() == "1"
+    assert names(tmp_path) == ["empty"]
+
+
+def test_a_file_and_the_current_folder_never_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text").write_text("mine")
+    with pytest.raises(CheckpointError, match="expected a folder of its own, got a file"):
+        make(tmp_path / "text", "1")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match="got the current folder"):
+        make(Path(), "1")
+    assert (tmp_path / "text").read_text() == "mine"
+
+
+def test_a_link_stays_and_its_folder_is_replaced(tmp_path: Path) -> None:
+    make(tmp_path / "real", "1")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    make(tmp_path / "link", "2")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "file").read_text() == "2"
+    assert sorted(names(tmp_path)) == ["link", "real"]
+
+
+def test_folders_above_go_again_where_it_fails(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), new_directory(tmp_path / "a" / "b" / "c"):
+        raise ZeroDivisionError
+    assert names(tmp_path) == []
 
 
 def test_interrupt_leaves_what_was_there(tmp_path: Path) -> None:

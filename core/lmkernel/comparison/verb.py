@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.backend import load_backend
@@ -24,7 +25,7 @@ from lmkernel.plugins.registry import DEFAULT_BACKEND, default_registry
 from lmkernel.progress import as_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -69,7 +70,8 @@ def compare(
     """
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens: expected at least 1, got {max_new_tokens}")
-    runs = _Runs(model, backends, prompts or PROMPTS, as_progress(progress))
+    texts = PROMPTS if prompts is None else prompts
+    runs = _Runs(model, backends, texts, as_progress(progress))
     reference = runs.decode(DEFAULT_BACKEND, "float64", max_new_tokens, role="the reference")
     # the honest run is led along the reference's tokens, so that every step has the same past
     follow = [answer.tokens for answer in reference]
@@ -100,7 +102,7 @@ def compare_layers(
 
     Arguments are those of `compare`; by default there are four prompts.
     """
-    texts = prompts or PROMPTS[::_EVERY]
+    texts = PROMPTS[::_EVERY] if prompts is None else prompts
     runs = _Runs(model, backends, texts, as_progress(progress))
     [reference] = runs.traces(DEFAULT_BACKEND, "float64", role="the reference")
     budgets = limits(
@@ -125,6 +127,14 @@ def _installed() -> list[str]:
     return backends().installed
 
 
+def _strings(what: str, given: object) -> tuple[str, ...]:
+    """Several strings, at least one."""
+    found = () if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    if not found or not all(isinstance(one, str) and one for one in found):
+        raise InputError(f"{what}: expected a list of strings, got {given!r:.80}")
+    return found
+
+
 @final
 class _Runs:
     """Runs the prompts on one backend after another; only one model is in memory at a time."""
@@ -136,14 +146,10 @@ class _Runs:
         texts: Sequence[str],
         progress: Progress,
     ) -> None:
-        self.backends = _installed() if backends is None else backends
-        if isinstance(backends, str) or not self.backends:
-            raise InputError(f"backends: expected a list of names, got {backends!r}")
+        self.backends = _installed() if backends is None else _strings("backends", backends)
         for name in self.backends:
             default_registry().select_backend(name)
-        if isinstance(texts, str):
-            raise InputError(f"prompts: expected a list of texts, got {texts!r:.80}")
-        self.texts, self._progress = tuple(texts), progress
+        self.texts, self._progress = _strings("prompts", texts), progress
         self._origin: Origin = open_origin(model, progress=progress)
         self.prompts = [prompt_ids(self._origin.tokenizer, text) for text in self.texts]
 

@@ -164,14 +164,19 @@ def from_ours(
     """The checkpoint's tensors of our parameters, layer by layer, one at a time.
 
     Raises:
-        CheckpointError: a parameter that no rule writes, or whose value is missing or of another
-            shape than declared; raised before the first tensor.
+        CheckpointError: a parameter that no rule writes, or whose value is missing, of another
+            shape than declared or not floating; or a value of no parameter. Raised before the first
+            tensor.
     """
     known: dict[str, Param] = flatten(declared)
     pairs = list(rule_pairs(rules, known))
     covered = {name for _, _, ours in pairs for name in ours}
     if covered != set(known):
         raise CheckpointError(f"no rule writes {min(known.keys() - covered)!r}")
+    if unknown := values.keys() - known.keys():
+        raise CheckpointError(
+            f"expected values of the model's parameters, got one of {min(unknown)!r}"
+        )
     for name, param in known.items():
         _check_value(name, param, values)
     # one tensor at a time, so that fused copies of a large model are never in memory together
@@ -184,6 +189,12 @@ def from_ours(
 def _check_value(name: str, param: Param, values: Mapping[str, NDArray[Any]]) -> None:
     if name not in values:
         raise CheckpointError(f"the value of the parameter {name!r} is missing")
+    if not isinstance(values[name], np.ndarray) or values[name].dtype.kind in "biu":
+        got = getattr(values[name], "dtype", type(values[name]).__name__)
+        raise CheckpointError(
+            f"parameter {name!r}: expected a NumPy array of floating values, got {got}; "
+            "`host_values` gives those of a module"
+        )
     if values[name].shape != param.shape:
         raise CheckpointError(
             f"parameter {name!r}: expected a value of shape {param.shape}, got {values[name].shape}"

@@ -69,7 +69,8 @@ def decode(
         model: a model with a decoder.
         params: its parameters, from `Model.pack` or `Model.place`.
         prompts: token ids of each row, at least one each.
-        limit: the most tokens a row; fewer where the context has no room for them.
+        limit: the most tokens a row; fewer where the context has no room for them, for each row
+            by itself.
         choose: the function that chooses each token.
         ends: tells, from a row's number and its newest token, whether the row ends there.
         memory: each row's encoded source, for an encoder-decoder.
@@ -78,7 +79,8 @@ def decode(
         InputError: an empty prompt, or one that is longer than the context.
     """
     tokens, positions = _pad_left(prompts)
-    limit = _room(model, tokens.shape[1], limit)
+    limits = [_room(model, len(prompt), limit) for prompt in prompts]
+    limit = max(limits)
     borders = _chunk_borders(tokens.shape[1])
     # the whole capacity is asked for now, so that the KV cache of an eager backend never grows
     # (padding of compiled shapes takes slots, too)
@@ -94,9 +96,12 @@ def decode(
         chosen = _choose_tokens(logits, histories, alive, choose, step)
         # the caller has the tokens before the next step begins, and may stop asking for more
         yield Step(chosen, logits)
-        alive = [t is not None and not ends(row, t) for row, t in enumerate(chosen)]
+        alive = [
+            t is not None and not ends(row, t) and step + 1 < limits[row]
+            for row, t in enumerate(chosen)
+        ]
         # what would follow the last token is never asked for, so its step is not computed
-        if not any(alive) or step + 1 == limit:
+        if not any(alive):
             return
         tokens, positions = _next_column(chosen, alive, histories)
         logits, state = model.step(params, tokens, positions, state)
@@ -116,16 +121,16 @@ def _pad_left(
     return tokens, positions
 
 
-def _room(model: Model, longest: int, limit: int) -> int:
-    """How many tokens there is room for; the last one needs no slot, as nothing follows it."""
+def _room(model: Model, length: int, limit: int) -> int:
+    """How many tokens a row has room for; the last one needs no slot, as nothing follows it."""
     context = model.config.context
     if not context:
         return limit
-    if longest > context:
+    if length > context:
         raise InputError(
-            f"the prompt has {longest} tokens, the model's context only {context}; shorten it"
+            f"the prompt has {length} tokens, the model's context only {context}; shorten it"
         )
-    return min(limit, context - longest + 1)
+    return min(limit, context - length + 1)
 
 
 def _chunk_borders(length: int) -> list[int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -22,7 +24,8 @@ class TextGeneration:
 
     Iterating streams its pieces of text as they are generated; ``str(answer)`` and the other
     properties run the generation to its end first. The text is kept, so the answer can be iterated
-    over again.
+    over again. An answer that an error or an interrupt stopped says so whenever it is asked for
+    more, by `InputError`.
 
     Args:
         tokens: ids with their log-probabilities, one at a time.
@@ -48,6 +51,7 @@ class TextGeneration:
         self._held = ""
         self._reason = ""
         self._seconds = 0.0
+        self._failure: BaseException | None = None
 
     @property
     def text(self) -> str:
@@ -134,8 +138,18 @@ class TextGeneration:
 
     def _advance(self) -> None:
         """One token more, or the end."""
+        # a generator that failed has no more tokens either, and its text is not complete
+        if self._failure is not None:
+            raise InputError(
+                f"this answer stopped after {len(self._scored)} tokens, by {self._failure!r:.200}; "
+                "`so_far` has its text until then; generate it again"
+            ) from self._failure
         begun = time.perf_counter()
-        scored = next(self._source, None)
+        try:
+            scored = next(self._source, None)
+        except BaseException as error:
+            self._failure = error
+            raise
         self._seconds += time.perf_counter() - begun
         if scored is None:
             self.close()

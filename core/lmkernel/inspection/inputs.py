@@ -122,7 +122,8 @@ def layer_indices(count: int, layers: int | Sequence[int] | None) -> list[int]:
     """
     if layers is None:
         return list(range(count))
-    layers = [layers] if isinstance(layers, int) and not isinstance(layers, bool) else layers
+    if isinstance(layers, int | np.integer) and not isinstance(layers, bool):
+        layers = [int(layers)]
     asked = _integers(layers, "layer number")
     if asked.ndim != 1 or asked.min() < -count or asked.max() >= count:
         raise InputError(f"layers: expected numbers in {-count} … {count - 1}, got {layers!r}")
@@ -145,7 +146,8 @@ def _integers(inputs: Any, what: str) -> NDArray[Any]:
     except ValueError as error:  # NumPy says so of rows of unequal length
         raise InputError(f"expected rows of equal length, got {_lengths(inputs)}") from error
     if array.ndim not in (1, _ROWS):
-        raise InputError(f"expected {what}s in one or two dimensions, got {array.ndim}")
+        got = f"{array.ndim}" if array.ndim else f"{inputs!r:.60}"
+        raise InputError(f"expected {what}s in one or two dimensions, got {got}")
     if not array.size:
         raise InputError(f"expected at least one {what}, got none")
     if array.dtype.kind not in "iu" or _has_booleans(inputs):

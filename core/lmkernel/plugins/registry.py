@@ -21,6 +21,7 @@ from lmkernel.contract.version import check_contract
 from lmkernel.errors import (
     ContractVersionError,
     DuplicateNameError,
+    InputError,
     LmkernelError,
     MissingDependencyError,
     PluginError,
@@ -124,6 +125,8 @@ class Registry:
 
     def get(self, kind: type[_S], key: str) -> _S:
         """The spec with this key, or `UnknownNameError` with the closest name."""
+        if not isinstance(key, str):
+            raise InputError(f"{kind.what}: expected a name, got {key!r:.80}")
         table = self.all(kind)
         if key not in table:
             raise UnknownNameError(kind.what, key, table) from self._fault_of(key)

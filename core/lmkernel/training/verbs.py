@@ -103,20 +103,21 @@ def _finetune_settings(given: Mapping[str, Any], **more: Any) -> RunSettings:
         asked = settings_of(given, defaults=defaults, **more)
     if not asked.model.start:
         raise InputError("expected a model to start from, as an argument or as model.start")
-    if not (
-        given.get("data") or more.get("file") or _names(more.get("overrides", ()), "data.train")
-    ):
-        raise InputError("expected data to train on, as --data or in a file of settings")
+    _require_data("train", given.get("data"), more.get("file"), more.get("overrides", ()))
     return asked
 
 
-def _names(overrides: Overrides, key: str) -> bool:
-    """Whether a setting is among those given by dotted key."""
-    return any(one.partition("=")[0].strip() == key for one in overrides)
+def _require_data(what: str, data: Any, file: Any, overrides: Overrides) -> None:
+    """Data have no default here: somebody else's would say nothing."""
+    named = any(one.partition("=")[0].strip() == "data.train" for one in overrides)
+    if not (data or file or named):
+        raise InputError(
+            f"expected data to {what} on, as an argument, as data.train or in a file of settings"
+        )
 
 
 def resume(
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | TrainingRun,
     *,
     settings: Overrides = (),
     progress: ProgressLike = True,
@@ -125,7 +126,7 @@ def resume(
     """Go on with the run in a folder, to the same bits as if it had never stopped.
 
     Args:
-        folder: of the run.
+        folder: of the run; or what `pretrain` or `finetune` gave back.
         settings: settings by dotted key in place of the run's own.
         progress: as for `pretrain`.
         keywords: settings by name in place of the run's own, such as ``steps=400``.
@@ -133,6 +134,10 @@ def resume(
     Raises:
         RunError: there is no run, another process holds it, or its data have changed.
     """
+    if isinstance(folder, TrainingRun):
+        folder = folder.folder
+    if not folder:
+        raise InputError(f"expected the folder of a run, got {folder!r}")
     asked = settings_of(keywords, defaults={}, overrides=settings, resume=folder)
     return _train(asked, progress, out=folder, verb="pretrain", resume=True)
 
@@ -163,8 +168,7 @@ def evaluate(
     asked = settings_of(given, defaults=EVALUATE, file=config, overrides=settings)
     if not asked.model.start:
         raise InputError("expected a model to evaluate, as an argument or as model.start")
-    if not (data or config):
-        raise InputError("expected data to evaluate on, as --data or in a file of settings")
+    _require_data("evaluate", data, config, settings)
     values = evaluate_session(asked, as_progress(progress))
     return Evaluation(model=asked.model.start, data=asked.data.train, metrics=values)
 

@@ -86,3 +86,7 @@ def test_nan_is_not_hidden() -> None:
 def test_senseless_options_are_named(options: dict[str, object]) -> None:
     with pytest.raises(InputError, match=next(iter(options))):
         GenerationOptions(**options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_the_smallest_temperature_is_greedy() -> None:
+    assert sample(np.array([0.5, 3.0, -1.0]), GenerationOptions(temperature=5e-324)) == 1

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from lmkernel.errors import InputError
 from lmkernel.generation import TextGeneration
 from lmkernel.tokenizers.stream import TextStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
@@ -83,3 +84,17 @@ def test_end_token_gives_no_text() -> None:
 @pytest.mark.parametrize("text", ["", "q"])
 def test_short_answers(text: str) -> None:
     assert "".join(generation(text, stop=("qq",))) == text
+
+
+def test_an_answer_that_was_stopped_is_never_taken_for_complete() -> None:
+    def broken() -> Iterator[tuple[int, float]]:
+        yield ord("a"), -0.5
+        raise KeyboardInterrupt
+
+    answer = TextGeneration(broken(), cast("Tokenizer", Letters()))
+    with pytest.raises(KeyboardInterrupt):
+        str(answer)
+    for _ in range(2):
+        with pytest.raises(InputError, match="stopped after 1 tokens, by KeyboardInterrupt"):
+            str(answer)
+    assert (answer.so_far, answer.finished) == ("a", False)

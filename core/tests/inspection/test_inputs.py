@@ -61,7 +61,7 @@ def test_ids_become_rows(given: Any, expected: list[list[int]], *, batched: bool
         ([1] * 49, "expected at most 48 tokens, the model's context, got 49"),
         ([[1, 2], [3]], "expected rows of equal length, got lengths 2, 1"),
         ([[1, 2], 3], "expected rows of equal length, got numbers and rows together"),
-        (7, "expected token ids in one or two dimensions, got 0"),
+        (7, "expected token ids in one or two dimensions, got 7"),
         ([[[1]]], "expected token ids in one or two dimensions, got 3"),
     ],
 )
@@ -111,7 +111,7 @@ def test_layers_are_counted_from_both_ends(layers: Any, expected: list[int]) -> 
         ([True], "integers as layer numbers, got booleans"),
         ([0.5], "integers as layer numbers, got an array of float64"),
         (3, r"layers: expected numbers in -3 … 2, got \[3\]"),
-        (True, "layer numbers in one or two dimensions, got 0"),
+        (True, "layer numbers in one or two dimensions, got True"),
     ],
 )
 def test_layers_that_are_not_there_are_named(layers: Any, message: str) -> None:

@@ -91,5 +91,5 @@ def test_a_runs_folder_is_its_model(tmp_path: Path) -> None:
 
 
 def test_a_name_of_the_hub_without_its_prefix_is_told_with_it() -> None:
-    with pytest.raises(InputError, match="no such folder or file: org/name; .* hf:org/name"):
+    with pytest.raises(InputError, match=r"no such folder or file: org/name; .* hf:org/name"):
         find_model("org/name", registry=registry("Whole", prefix="hf:"))

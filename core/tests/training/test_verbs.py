@@ -107,7 +107,16 @@ def test_a_run_goes_on_where_it_stopped(text: Path) -> None:
     longer = lk.resume("half", steps=6, progress=False)
     assert longer.step == 6
     assert longer.status == "finished"
-    assert lk.resume(whole.folder, progress=False).status == "was finished"
+    assert lk.resume(whole, progress=False).status == "was finished"
+
+
+def test_a_resumed_run_keeps_its_model_and_what_it_says_of_itself(text: Path) -> None:
+    run = lk.pretrain(text, out="run", **SIZES, **FEW)
+    said = (run.folder / "run.toml").read_bytes()
+    with pytest.raises(ConfigError, match=r"model\.heads: expected 2, as the run began, got 1"):
+        lk.resume(run, heads=1, progress=False)
+    assert lk.resume(run, learning_rate=0.5, progress=False).status == "was finished"
+    assert (run.folder / "run.toml").read_bytes() == said
 
 
 @pytest.mark.parametrize("verb", ["pretrain", "finetune"])

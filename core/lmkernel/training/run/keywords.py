@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lmkernel.errors import RunError, UnknownNameError
+from lmkernel.errors import ConfigError, RunError, UnknownNameError
 from lmkernel.settings.file import load_settings, merge, parse_overrides, settings_from
 from lmkernel.settings.locations import Locations
 from lmkernel.training.run.folder import SETTINGS, has_run
@@ -18,6 +18,7 @@ from lmkernel.training.step.optimizers import usual_config
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from lmkernel.training.run.settings import ModelSettings
 
 __all__ = ["RunKeywords", "settings_of"]
 
@@ -80,6 +81,9 @@ KEYS: Mapping[str, str] = MappingProxyType(
 )
 """Which setting each short name stands for."""
 
+_MOVABLE = ("start", "tokenizer")
+"""Settings of a model that name files; a resumed run may find them elsewhere."""
+
 
 def settings_of(
     short: Mapping[str, Any],
@@ -99,7 +103,8 @@ def settings_of(
         resume: the folder of a run, whose settings take the place of defaults and file.
 
     Raises:
-        ConfigError: names the file, the line and the key of what is wrong.
+        ConfigError: names the file, the line and the key of what is wrong; also, where a run would
+            be resumed as another model.
         UnknownNameError: a short name that there is none of.
         RunError: there is no run to resume.
     """
@@ -111,7 +116,21 @@ def settings_of(
     base = values if resume else _with_defaults(values, defaults)
     merged = _with_usual_optimizer(merge(base, given))
     names = frozenset(tuple(key.split(".")) for key in given)
-    return settings_from(merged, RunSettings, replace(where, flags=names))
+    asked = settings_from(merged, RunSettings, replace(where, flags=names))
+    if resume:
+        _check_same_model(asked.model, settings_from(values, RunSettings, where).model)
+    return asked
+
+
+def _check_same_model(asked: ModelSettings, begun: ModelSettings) -> None:
+    """A resumed run trains the model that it began with; only files may have moved."""
+    for field in fields(begun):
+        before, now = getattr(begun, field.name), getattr(asked, field.name)
+        if now != before and field.name not in _MOVABLE:
+            raise ConfigError(
+                f"model.{field.name}: expected {before!r}, as the run began, got {now!r}; "
+                "train another model in a new folder"
+            )
 
 
 def _by_key(

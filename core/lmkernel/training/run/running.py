@@ -73,10 +73,10 @@ def run_session(session: Session, folder: RunFolder, progress: Progress) -> Outc
         LmkernelError: whatever else stops it, by its name; checkpoints are kept.
     """
     state, best = _state(session, folder)
-    _describe(session, folder, state.step)
     if _complete(session, state, best):
         values = metrics_of(session.trainer, state, session.data)
         return _outcome("was finished", session, folder, state, best, values)
+    _describe(session, folder, state.step)
     with ExitStack() as stack:
         recorder = _recorder(stack, session, folder, progress, state.step)
         evaluations = Evaluations(session.settings.training, session.data, recorder, best)

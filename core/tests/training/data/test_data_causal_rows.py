@@ -47,7 +47,10 @@ def test_every_example_comes_once_an_epoch() -> None:
 @pytest.mark.parametrize(
     ("example", "message"),
     [
-        (CausalExample(range(9), [True] * 9, "f: line 3"), "expected 1 to 7 tokens, .* got 8; say"),
+        (
+            CausalExample(range(9), [True] * 9, "f: line 3"),
+            "expected 1 to 7 tokens, .* got 8; truncate",
+        ),
         (CausalExample([1, 10], [True] * 2, "f: line 3"), "expected tokens in 0 … 9, got 10"),
         (CausalExample([1, -2], [True] * 2, "f: line 3"), "expected tokens in 0 … 9, got -2"),
         (CausalExample([1, 2], [True, False], "f: line 3"), "expected tokens to be learned"),

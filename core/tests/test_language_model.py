@@ -1,0 +1,87 @@
+"""What a loaded model refuses, and what it takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from inspected import small_llama
+
+from lmkernel.errors import CheckpointError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lmkernel.language_model import LanguageModel
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return small_llama(tmp_path_factory.mktemp("models") / "llama")
+
+
+@pytest.mark.parametrize("asked", [None, 3, 2.5, True, object(), b"ab", [3.5], [[3], [4]]])
+@pytest.mark.parametrize("verb", ["generate", "decode"])
+def test_what_is_no_prompt_is_refused(model: LanguageModel, verb: str, asked: Any) -> None:
+    with pytest.raises(InputError, match="expected"):
+        getattr(model, verb)(asked)
+
+
+@pytest.mark.parametrize(
+    "asked", [None, 3, "ab", b"ab", [3, 4], [], {"input_ids": [3]}, np.array([3, 4])]
+)
+@pytest.mark.parametrize("verb", ["generate_batch", "generate_tokens"])
+def test_what_is_not_several_prompts_is_refused(
+    model: LanguageModel, verb: str, asked: Any
+) -> None:
+    with pytest.raises(InputError, match="expected several prompts"):
+        getattr(model, verb)(asked)
+
+
+@pytest.mark.parametrize("asked", [None, 3, [], {}, {"role": "user"}, ["hi"], iter(()), " "])
+def test_what_is_no_conversation_is_refused(model: LanguageModel, asked: Any) -> None:
+    with pytest.raises(InputError, match="expected"):
+        model.chat(asked)
+
+
+def test_ids_are_decoded(model: LanguageModel) -> None:
+    assert model.decode([]) == ""
+    assert model.decode(np.array(model.token_ids("ab"))) == model.decode(model.token_ids("ab"))
+
+
+def test_seeds_may_be_of_numpy(model: LanguageModel) -> None:
+    drawn = [
+        model.generate([3], seed=seed, temperature=2.0, max_new_tokens=6).tokens
+        for seed in (5, np.int64(5), np.uint64(5))
+    ]
+    assert drawn[0] == drawn[1] == drawn[2]
+
+
+def test_a_name_is_a_text(model: LanguageModel) -> None:
+    with pytest.raises(InputError, match="backend: expected a name, got 3"):
+        model.to(3)  # type: ignore[arg-type]  # the wrong type is the point
+
+
+def test_a_backend_itself_may_be_asked_for(model: LanguageModel) -> None:
+    assert model.to(model.backend).backend is model.backend
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p | {"decoder.layers.9.x": np.ones(2)}, r"got one of 'decoder\.layers\.9\.x'"),
+        (lambda p: p | {min(p): p[min(p)].astype(np.int64)}, "floating values, got int64"),
+        (lambda p: p | {min(p): p[min(p)].tolist()}, "floating values, got list"),
+    ],
+)
+def test_values_that_are_not_the_models_are_not_saved(
+    model: LanguageModel,
+    tmp_path: Path,
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+    message: str,
+) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        model.save(tmp_path / "a" / "b", change(model.parameters()))
+    assert list(tmp_path.iterdir()) == []
