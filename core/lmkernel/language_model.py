@@ -11,7 +11,7 @@ from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
 from lmkernel.errors import InputError
 from lmkernel.generation import GenerationOptions, TextGeneration, generate_steps, generate_tokens
 from lmkernel.generation.likelihood import log_prob
-from lmkernel.inspection.inputs import check_ids, prompt_ids
+from lmkernel.inspection.inputs import check_ids, conversation, prompt_ids
 
 if TYPE_CHECKING:
     import os
@@ -172,7 +172,7 @@ class LanguageModel:
             TemplateError: the model has no chat template, or it fails.
             InputError: no question, or a conversation longer than the context.
         """
-        text = self.tokenizer.chat(_conversation(messages))
+        text = self.tokenizer.chat(conversation(messages))
         return self.generate(text, options, special_tokens=False, **changes)
 
     def generate_batch(
@@ -325,22 +325,6 @@ class LanguageModel:
 
 def _is_empty(given: object) -> bool:
     return isinstance(given, Sized) and not len(given)
-
-
-def _conversation(asked: object) -> list[Mapping[str, str]]:
-    """The messages of a question or of a conversation, which may be an iterator."""
-    if isinstance(asked, str):
-        if not asked.strip():
-            raise InputError("expected a question, got an empty prompt")
-        return [{"role": "user", "content": asked}]
-    listed = isinstance(asked, Iterable) and not isinstance(asked, Mapping)
-    messages: list[Any] = list(asked) if listed else [asked]  # type: ignore[call-overload]  # as tested
-    if not listed or not messages or not all(isinstance(m, Mapping) for m in messages):
-        raise InputError(
-            'expected a question, or a list of messages {"role": …, "content": …}, '
-            f"got {asked!r:.80}"
-        )
-    return messages
 
 
 def _options(options: object) -> GenerationOptions:

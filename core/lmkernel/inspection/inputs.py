@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
     from lmkernel.config import ModelConfig, StackConfig
     from lmkernel.language_model import LanguageModel
 
-__all__ = ["TokenRows", "check_ids", "layer_indices", "prompt_ids", "single_stack", "token_rows"]
+__all__ = [
+    "TokenRows",
+    "check_ids",
+    "conversation",
+    "layer_indices",
+    "prompt_ids",
+    "single_stack",
+    "token_rows",
+]
 
 _ROWS = 2
 
@@ -94,6 +103,26 @@ def prompt_ids(model: LanguageModel, inputs: Any, *, special_tokens: bool = True
     if array.ndim == _ROWS:
         raise InputError(f"expected a text or one sequence of ids, got {len(array)} rows of ids")
     return [int(token) for token in array]
+
+
+def conversation(asked: object) -> list[Mapping[str, str]]:
+    """The messages of a question or of a conversation, which may be an iterator.
+
+    Raises:
+        InputError: neither of them, or an empty one.
+    """
+    if isinstance(asked, str):
+        if not asked.strip():
+            raise InputError("expected a question, got an empty prompt")
+        return [{"role": "user", "content": asked}]
+    listed = isinstance(asked, Iterable) and not isinstance(asked, Mapping)
+    messages: list[Any] = list(asked) if listed else [asked]  # type: ignore[call-overload]  # as tested
+    if not listed or not messages or not all(isinstance(m, Mapping) for m in messages):
+        raise InputError(
+            'expected a question, or a list of messages {"role": …, "content": …}, '
+            f"got {asked!r:.80}"
+        )
+    return messages
 
 
 def single_stack(config: ModelConfig) -> StackConfig:
