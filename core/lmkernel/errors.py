@@ -109,7 +109,7 @@ class CacheError(LmkernelError):
 
 
 class TemplateError(LmkernelError):
-    """A chat template that fails, or that tries what the sandbox forbids."""
+    """A chat template that fails, or that asks for more than a template may."""
 
 
 class NotFiniteError(LmkernelError):
