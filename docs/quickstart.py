@@ -4,7 +4,7 @@
 #
 # A language model of 135 million parameters, run, looked into, compared on every backend that is
 # installed, and a small one trained. It takes about a minute on two cores; the first run downloads
-# 93 MB. `pip install lmkernel` is enough: this page runs on NumPy.
+# 93 MB. `pip install .` in a clone of the repository is enough: this page runs on NumPy.
 #
 # This is also a script: `python docs/quickstart.py`.
 
@@ -72,7 +72,8 @@ show(model.describe())
 # ## Compare backends
 #
 # Each backend that is installed decodes the same prompts. It is judged against float64, and its
-# budget comes from the error of an honest float32 run instead of a guess.
+# budget is not guessed: it is four times the error that plain NumPy makes in float32, which [the
+# glossary](glossary.md) calls the honest error, plus four units in the last place.
 
 # %%
 prompts = ["The sky is", "Two plus two is"]

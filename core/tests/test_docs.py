@@ -10,8 +10,6 @@ import pytest
 from readme import write_questions
 
 from lmkernel.plugins import hookspecs
-from lmkernel.settings.file import read_settings
-from lmkernel.training.run.settings import RunSettings
 
 DOCS = Path(__file__).parents[2] / "docs" / "plugins.md"
 TRAINING = DOCS.with_name("training.md")
@@ -51,10 +49,19 @@ def test_trainer_of_the_training_page_runs(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.endswith("(1, 4, 3)\n")
 
 
-def test_settings_of_the_training_page_are_settings(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```toml\n(.*?)```", TRAINING.read_text("utf-8"), re.DOTALL)
-    file = tmp_path / "run.toml"
-    file.write_text(text.replace("[model]", '[model]\nstart = "a-model"', 1))  # adapters need one
-    settings = read_settings(file, RunSettings)
-    assert settings.lora is not None
-    assert settings.lora.targets == ("q", "v")
+def test_files_of_settings_of_the_training_page_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second, of adapters, starts from the model of the first in place of one that is pulled."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LMKERNEL_HOME", str(tmp_path / "home"))
+    write_questions(tmp_path / "qa.jsonl")
+    files = tmp_path / "small.toml", tmp_path / "adapters.toml"
+    blocks = re.findall(r"```toml\n(.*?)```", TRAINING.read_text("utf-8"), re.DOTALL)
+    for file, text in zip(files, blocks, strict=True):
+        file.write_text(text)
+    small, adapters = files
+    run = lk.pretrain(config=small, out="runs/small", steps=2, progress=False)
+    tuned = lk.finetune(run.folder, config=adapters, out="runs/tuned", steps=2, progress=False)
+    assert (tuned.model / "adapter_model.safetensors").is_file()
+    assert tuned.settings.lora.targets == ("q", "v")

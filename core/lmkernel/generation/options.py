@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["GenerationChanges", "GenerationOptions"]
 
+_COLDEST = 1e-200
+"""Below it, and above its inverse, a quotient of logits may leave float64."""
+
 
 class GenerationChanges(TypedDict, total=False):
     """The options as keywords of ``generate`` and ``chat``; see `GenerationOptions`."""
@@ -73,11 +76,13 @@ class GenerationOptions:
         for name in ("temperature", "top_p", "min_p", "repetition_penalty"):
             self._require(name, "a number", ok=_is(getattr(self, name), Real))
         self._require("max_new_tokens", "at least 1", ok=self.max_new_tokens >= 1)
-        self._require("temperature", "0 or more", ok=0 <= self.temperature < float("inf"))
+        warm = self.temperature == 0 or _COLDEST <= self.temperature <= 1 / _COLDEST
+        self._require("temperature", f"0, or {_COLDEST:g} to {1 / _COLDEST:g}", ok=warm)
         self._require("top_k", "0 or more", ok=self.top_k >= 0)
         self._require("top_p", "in (0, 1]", ok=0 < self.top_p <= 1)
         self._require("min_p", "in [0, 1)", ok=0 <= self.min_p < 1)
-        self._require("repetition_penalty", "above 0", ok=self.repetition_penalty > 0)
+        mild = _COLDEST <= self.repetition_penalty <= 1 / _COLDEST
+        self._require("repetition_penalty", f"{_COLDEST:g} to {1 / _COLDEST:g}", ok=mild)
         self._require("seed", "0 or more", ok=self.seed >= 0)
         self._require("stop", "without empty strings", ok=all(self.stop))
 

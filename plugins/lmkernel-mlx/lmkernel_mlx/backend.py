@@ -33,7 +33,8 @@ def create(device: str) -> BackendParts:
 
 
 def _device_count(kind: str) -> int:
-    return mx.device_count(_device_type(kind))
+    count: int = mx.device_count(_device_type(kind))
+    return count
 
 
 def _device_type(device: str) -> mx.DeviceType:
