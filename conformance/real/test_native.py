@@ -91,7 +91,7 @@ def theirs(model: Any, batch: probes.Batch, step: Callable[..., Any]) -> probes.
     """What transformers gives, in its own names."""
     dtype, tensors = model.dtype, {name: torch.tensor(x) for name, x in batch.items()}
     model.zero_grad()
-    logits = model(**probes.given(tensors)).logits
+    logits = model(**probes.model_inputs(tensors)).logits
     rows, labels = logits.reshape(-1, logits.shape[-1]), tensors["labels"].reshape(-1)
     losses = torch.nn.functional.cross_entropy(rows, labels, reduction="none")
     loss = (losses * tensors["weights"].reshape(-1).to(dtype)).sum()
@@ -238,7 +238,7 @@ def module(witness: Witness) -> Any:
 
 
 def logits(module: Any, witness: Witness) -> Any:
-    inputs = {name: torch.tensor(x) for name, x in probes.given(witness.batch).items()}
+    inputs = {name: torch.tensor(x) for name, x in probes.model_inputs(witness.batch).items()}
     return module(**inputs)
 
 
@@ -287,7 +287,7 @@ def test_a_module_that_is_moved_computes_in_its_dtype(module: Any, witness: Witn
 
 def test_parameters_may_be_replaced_for_a_call(module: Any, witness: Witness) -> None:
     zeros = {name: torch.zeros_like(p) for name, p in module.named_parameters()}
-    inputs = {name: torch.tensor(x) for name, x in probes.given(witness.batch).items()}
+    inputs = {name: torch.tensor(x) for name, x in probes.model_inputs(witness.batch).items()}
     assert not torch.func.functional_call(module, zeros, (), inputs).any()
     assert logits(module, witness).any()
 
