@@ -25,7 +25,7 @@ __all__ = ["BackendVerdict", "Parting", "budget", "judge_answers", "largest_erro
 @final
 @dataclass(frozen=True)
 class Parting:
-    """Where an answer leaves the reference's.
+    """The first token at which an answer differs from the reference's.
 
     Args:
         prompt: number of the prompt, from 0.
