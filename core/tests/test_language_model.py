@@ -46,6 +46,14 @@ def test_what_is_no_conversation_is_refused(model: LanguageModel, asked: Any) ->
         model.chat(asked)
 
 
+def test_a_tilde_is_the_users_folder(
+    model: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model.save("~/copy")
+    assert (tmp_path / "copy" / "config.json").is_file()
+
+
 def test_ids_are_decoded(model: LanguageModel) -> None:
     assert model.decode([]) == ""
     assert model.decode(np.array(model.token_ids("ab"))) == model.decode(model.token_ids("ab"))

@@ -137,7 +137,7 @@ def write_directory(
     Raises:
         CheckpointError: the directory is there, the disk refuses, or a tensor cannot be written.
     """
-    with new_directory(Path(path).absolute(), overwrite=overwrite) as folder:
+    with new_directory(Path(path).expanduser().absolute(), overwrite=overwrite) as folder:
         fill_directory(
             folder,
             config=config,

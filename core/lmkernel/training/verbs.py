@@ -138,6 +138,7 @@ def resume(
         folder = folder.folder
     if not folder:
         raise InputError(f"expected the folder of a run, got {folder!r}")
+    folder = Path(folder).expanduser()
     asked = settings_of(keywords, defaults={}, overrides=settings, resume=folder)
     return _train(asked, progress, out=folder, verb="pretrain", resume=True)
 
@@ -182,7 +183,7 @@ def _train(
     resume: bool = False,
 ) -> TrainingRun:
     """Run in a folder; by default one of its own under ``runs/``."""
-    path = Path(out or f"runs/{verb}-{time.strftime('%Y%m%d-%H%M%S')}")
+    path = Path(out or f"runs/{verb}-{time.strftime('%Y%m%d-%H%M%S')}").expanduser()
     shown = as_progress(progress)
     with _held_folder(path, resume=resume) as folder:
         session = prepare_session(settings, shown)
