@@ -113,8 +113,8 @@ def family_names(tree: ast.AST) -> list[int]:
 
 
 FAMILIES = set(default_registry().all(FamilySpec))
-# GGUF calls kinds of tokenizers gpt2 and llama
-TOKENIZERS = {ROOT / "gguf" / name for name in ("bpe.py", "tokenizer.py")}
+# GGUF calls kinds of tokenizers gpt2 and llama, and one of pre-tokenizers qwen2
+TOKENIZERS = {ROOT / "gguf" / name for name in ("pre_tokenizers.py", "tokenizer.py")}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -1,21 +1,15 @@
-"""The two kinds of BPE that GGUF files hold, built for the ``tokenizers`` library.
-
-Each pre-tokeniser splits as the tokenizer.json of the model that gave it its name: Radford et al.
-2019 for GPT-2; the published files of SmolLM2, Llama 3, Qwen2 and Llama 2.
-"""
+"""The two kinds of BPE that GGUF files hold, built for the ``tokenizers`` library."""
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import CheckpointError
+from lmkernel.gguf.pre_tokenizers import pre_tokenizer_of
 from lmkernel.gguf.vocabulary import TokenKind, Vocabulary, field
 from lmkernel.tokenizers.load import tokenizers_package
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import tokenizers
 
     from lmkernel.gguf.file import GgufFile
@@ -23,17 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["byte_level", "sentencepiece"]
 
 _SPACE = "\u2581"
-_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
-_REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_SPLITS: Mapping[str, str] = MappingProxyType(
-    {
-        "llama-bpe": _WORDS + r"\p{N}{1,3}" + _REST,
-        "qwen2": _WORDS + r"\p{N}" + _REST,
-    }
-)
-_GPT2 = ("default", "gpt-2")
-_DIGITS = "smollm"
-_WHOLE_WORDS_FIRST = ("llama-bpe",)  # a word that is a token is not merged
 
 
 def byte_level(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenizer:
@@ -43,13 +26,13 @@ def byte_level(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenizer:
         CheckpointError: merges that do not fit the vocabulary, or an unknown pre-tokeniser.
     """
     library = tokenizers_package()
-    name = file.metadata.get("tokenizer.ggml.pre", "default")
+    pre = pre_tokenizer_of(file)
     merges = [tuple(merge.split(" ")) for merge in field(file, "merges", str)]
-    options = {"ignore_merges": name in _WHOLE_WORDS_FIRST}
-    backend: tokenizers.Tokenizer = library.Tokenizer(_bpe(file, vocabulary, merges, **options))
-    backend.pre_tokenizer = _pre_tokenizer(file, name)
+    model = _bpe(file, vocabulary, merges, ignore_merges=pre.ignore_merges)
+    backend: tokenizers.Tokenizer = library.Tokenizer(model)
+    backend.pre_tokenizer = pre.split()
     backend.decoder = library.decoders.ByteLevel()
-    if name == "qwen2":
+    if pre.composes:
         backend.normalizer = library.normalizers.NFC()
     return backend
 
@@ -81,24 +64,6 @@ def _bpe(
         return tokenizers_package().models.BPE(vocab=vocabulary.table(), merges=merges, **options)
     except Exception as error:  # the library raises Exception itself
         raise CheckpointError(f"{file.path}: tokenizer.ggml.merges: {error}") from error
-
-
-def _pre_tokenizer(file: GgufFile, name: str) -> Any:
-    """How a text is split into words before merges."""
-    library = tokenizers_package()
-    split = library.pre_tokenizers
-    if name in _GPT2:
-        return split.ByteLevel(add_prefix_space=False, use_regex=True)
-    if name == _DIGITS:
-        digits = split.Digits(individual_digits=True)
-        return split.Sequence([digits, split.ByteLevel(add_prefix_space=False, use_regex=True)])
-    if name not in _SPLITS:
-        known = ", ".join((*_GPT2, _DIGITS, *_SPLITS))
-        raise CheckpointError(
-            f"{file.path}: tokenizer.ggml.pre: expected one of {known}, got {name!r}"
-        )
-    words = split.Split(library.Regex(_SPLITS[name]), behavior="isolated")
-    return split.Sequence([words, split.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
 def _merges_of_scores(file: GgufFile, vocabulary: Vocabulary) -> list[tuple[str, ...]]:

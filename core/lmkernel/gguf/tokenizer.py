@@ -7,10 +7,12 @@ score is merged first (Kudo and Richardson 2018, arXiv:1808.06226).
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from lmkernel.errors import CheckpointError
 from lmkernel.gguf.bpe import byte_level, sentencepiece
+from lmkernel.gguf.pre_tokenizers import pre_tokenizer_of
 from lmkernel.gguf.vocabulary import TokenKind, Vocabulary, read_vocabulary
 from lmkernel.tokenizers.load import tokenizers_package
 from lmkernel.tokenizers.tokenizer import Tokenizer
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["gguf_tokenizer"]
 
 _ROLES = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
-_BOS_BY_DEFAULT = ("llama-bpe", "llama3", "llama-v3")  # pre-tokenisers whose models begin with it
+_MODEL = "tokenizer.ggml.model"
+_BUILDERS = MappingProxyType({"gpt2": byte_level, "llama": sentencepiece})
 
 
 def gguf_tokenizer(file: GgufFile) -> Tokenizer:
@@ -54,14 +57,11 @@ def gguf_tokenizer(file: GgufFile) -> Tokenizer:
 
 
 def _model(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenizer:
-    builders = {"gpt2": byte_level, "llama": sentencepiece}
-    model = file.metadata.get("tokenizer.ggml.model")
-    if model not in builders:
-        known = ", ".join(builders)
-        raise CheckpointError(
-            f"{file.path}: tokenizer.ggml.model: expected one of {known}, got {model!r}"
-        )
-    return builders[model](file, vocabulary)
+    model = file.metadata.get(_MODEL)
+    if not isinstance(model, str) or model not in _BUILDERS:
+        known = ", ".join(_BUILDERS)
+        raise CheckpointError(f"{file.path}: {_MODEL}: expected one of {known}, got {model!r}")
+    return _BUILDERS[model](file, vocabulary)
 
 
 def _add_tokens(backend: tokenizers.Tokenizer, vocabulary: Vocabulary) -> None:
@@ -75,8 +75,8 @@ def _add_tokens(backend: tokenizers.Tokenizer, vocabulary: Vocabulary) -> None:
 
 def _flag(file: GgufFile, vocabulary: Vocabulary, role: Literal["bos", "eos"]) -> bool:
     """Whether texts begin or end with a special token; the defaults are llama.cpp's."""
-    first = file.metadata.get("tokenizer.ggml.model") == "llama"
-    first = first or file.metadata.get("tokenizer.ggml.pre") in _BOS_BY_DEFAULT
+    has_scores = _BUILDERS[str(file.metadata[_MODEL])] is sentencepiece
+    first = has_scores or pre_tokenizer_of(file).adds_bos
     default = role == "bos" and first and role in vocabulary.ids
     asked = bool(file.metadata.get(f"tokenizer.ggml.add_{role}_token", default))
     if asked and role not in vocabulary.ids:

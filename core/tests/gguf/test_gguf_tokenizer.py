@@ -113,6 +113,15 @@ def test_only_llama_3_takes_a_word_whole_that_no_merge_makes(tmp_path: Path) -> 
     assert counts == [1, 3]
 
 
+def test_llama_3_has_three_names(tmp_path: Path) -> None:
+    fields = byte_level_fields(byte_level())
+    ids = [
+        load(tmp_path, fields | {"ggml.pre": pre}).encode("it's 1234 words")
+        for pre in ("llama-bpe", "llama3", "llama-v3")
+    ]
+    assert ids[0] == ids[1] == ids[2]
+
+
 def test_only_qwen_composes_accents(tmp_path: Path) -> None:
     fields = byte_level_fields(byte_level())
     for pre, composes in (("qwen2", True), ("llama-bpe", False)):
