@@ -90,23 +90,7 @@ def certify(
 ) -> Certificate:
     """Run the conformance suite on one backend.
 
-    Args:
-        backend: its name.
-        profile: ``"inference"`` (no gradients), ``"training"`` (no generation and no files) or
-            ``"full"``.
-        levels: only this level, or these; by default all.
-        smoke: only some cases of every level, within a minute.
-        device: where it computes; by default its first device.
-        strict: products of float32 in float32, without TF32.
-        jobs: worker processes at a time; by default as many as there are processors, four at most.
-        limit: seconds for one case.
-        out: a folder for certificate, page, JUnit XML and badge.
-        progress: True counts on a terminal; a function is called with each case.
-
-    Raises:
-        UnknownNameError, MissingDependencyError: the backend is not there.
-        CapabilityError: the backend does not declare the device, or the device is not there.
-        InputError: an option that makes no sense.
+    This is what `lmkernel.certify` finds and calls; arguments and errors are described there.
     """
     spec = default_registry().select_backend(backend)
     if device:
@@ -115,7 +99,7 @@ def certify(
     asked = (levels,) if isinstance(levels, str) else tuple(levels)
     _require_known("level", asked, LEVELS)
     count = usual_jobs() if jobs is None else jobs
-    if count < 1 or limit <= 0:
+    if count < 1 or not limit > 0:  # NaN is refused, too
         raise InputError("certify: expected jobs of at least 1 and a limit above 0")
     if out is not None:
         require_place(Path(out))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from own_backends import Own, install
 
+import lmkernel
 from lmkernel.contract.capabilities import Capabilities
 from lmkernel.errors import CapabilityError, InputError, MissingDependencyError, UnknownNameError
 from lmkernel.plugins import BackendSpec, Registry, hookimpl
 from lmkernel_conformance.cli import Certify
 from lmkernel_conformance.tutorial.reference import Reference
+from lmkernel_conformance.verb import certify
 from lmkernel_proofs.mutants.mutant import optional
 
 if TYPE_CHECKING:
@@ -114,6 +117,17 @@ def test_certify_wants_a_backend_or_a_file() -> None:
         _run_command(Certify)
     with pytest.raises(InputError, match="--jobs of at least 1"):
         _run_command(Certify, "numpy", "--jobs", "0")
+
+
+def test_the_verb_and_what_it_calls_take_the_same() -> None:
+    called, asked = (inspect.signature(verb).parameters for verb in (certify, lmkernel.certify))
+    assert list(called.values()) == list(asked.values())
+
+
+@pytest.mark.parametrize("senseless", [{"limit": float("nan")}, {"limit": 0.0}, {"jobs": 0}])
+def test_certify_refuses_senseless_options(senseless: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="expected jobs of at least 1 and a limit above 0"):
+        certify("numpy", progress=False, **senseless)
 
 
 def test_certify_refuses_an_unknown_and_an_absent_backend() -> None:

@@ -72,8 +72,11 @@ def certify(
         The certificate, a `Result`: ``verdict``, ``passed``, ``reasons``, ``json()``.
 
     Raises:
-        MissingDependencyError: nothing that is installed certifies.
+        MissingDependencyError: nothing that is installed certifies, or the backend's library is
+            missing.
         UnknownNameError: there is no such backend, profile or level.
+        CapabilityError: the backend does not declare the device, or the device is not there.
+        InputError: an option that makes no sense.
     """
     # the suite stands above the core, which finds it as it finds any plugin
     try:
