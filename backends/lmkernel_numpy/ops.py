@@ -153,7 +153,7 @@ class NumpyOps(MandatoryOps):
 
     def sum(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:
         if x.dtype.kind != "f":
-            return np.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
+            return x.sum(axis=axis, keepdims=keepdims, dtype=x.dtype)
         return anp.sum(x, axis=axis, keepdims=keepdims)
 
     def max(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:

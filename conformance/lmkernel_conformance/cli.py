@@ -58,6 +58,13 @@ class Certify(Command):
         add("--verify", type=Path, metavar="FILE", help="instead: recompute hash and verdict")
         add("--self-test", action="store_true", help="instead: does the suite find every mutant?")
         add("--full", action="store_true", help="with --self-test: slow cases on all mutants")
+        add(
+            "--every",
+            type=int,
+            default=1,
+            metavar="N",
+            help="with --self-test: one in N of the mechanical mutants (default: all)",
+        )
 
     def run(self, args: argparse.Namespace) -> int:
         """Certify, explore, verify or test the suite itself; the code is 0 if nothing failed."""
@@ -144,7 +151,9 @@ def _self_test(args: argparse.Namespace) -> int:
 
     if args.out is not None and (args.out.is_dir() or not args.out.resolve().parent.is_dir()):
         raise InputError(f"certify: expected --out to be a file in a folder, got {args.out}")
-    report = self_test(jobs=args.jobs, full=args.full, notify=_line)
+    if args.every < 1 or (args.every > 1 and args.out is not None):
+        raise InputError("certify: expected --every of at least 1, and 1 for the page of --out")
+    report = self_test(jobs=args.jobs, full=args.full, every=args.every, notify=_line)
     _clear()
     if args.out is not None:
         save(report, args.out)

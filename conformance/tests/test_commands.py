@@ -197,3 +197,9 @@ def test_reference_fails_where_a_value_disagrees(
     monkeypatch.setattr(backend, "load_backend", lambda *a, **k: broken(right(*a, **k)))
     assert _run_command(Reference, "--backend", "numpy") == 1
     assert "DISAGREES" in capsys.readouterr().out
+
+
+def test_a_page_of_a_sample_is_refused(tmp_path: Path) -> None:
+    page = str(tmp_path / "page.md")
+    with pytest.raises(InputError, match="expected --every of at least 1, and 1 for the page"):
+        _run_command(Certify, "--self-test", "--every", "3", "--out", page)

@@ -23,7 +23,7 @@ from lmkernel_proofs.selftest.handwritten import Failure, Judgement
 from lmkernel_proofs.selftest.hunt import failure
 from lmkernel_proofs.selftest.mechanical import affected_runs
 from lmkernel_proofs.selftest.report import Report
-from lmkernel_proofs.selftest.session import judge_mechanical
+from lmkernel_proofs.selftest.session import entries_of_sample, judge_mechanical
 from lmkernel_proofs.selftest.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -247,6 +247,20 @@ def test_an_equivalent_that_is_killed_is_a_problem() -> None:
 
 def test_too_few_mutants_are_a_problem() -> None:
     assert any("expected 300 mechanical" in x for x in _report(Verdict("a", "killed"), {}).problems)
+
+
+def test_a_sample_needs_fewer_kills_and_says_that_it_is_one() -> None:
+    report = replace(_report(Verdict("a", "killed"), {}), every=3)
+    assert any("expected 100 mechanical" in line for line in report.problems)
+    assert "mechanical:  1 mutants (one in 3), 1 killed" in report.text
+
+
+def test_a_sample_keeps_its_own_entries_and_those_that_fit_nothing() -> None:
+    possible = list(changes()[:4])
+    entries = {c.id: Equivalent(c.id, c.text, "a proof") for c in possible}
+    entries["gone"] = Equivalent("gone", "fits nothing", "a proof")
+    kept = entries_of_sample(entries, possible=possible, sample=possible[::2])
+    assert set(kept) == {possible[0].id, possible[2].id, "gone"}
 
 
 def test_a_case_that_is_made_for_the_defect_must_see_it() -> None:
