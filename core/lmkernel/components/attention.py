@@ -52,24 +52,54 @@ def project_qkv(
         ``(batch, heads, time, head_dim)``, and twice ``(batch, kv_heads, time, head_dim)``.
     """
     heads, kv_heads, norm = config.heads, config.kv_heads, config.qk_norm
-    if "qkv" in params:
+    if "qkv" in params and not config.qk_norm_whole:
         # q, k and v lie one after the other along the heads: one product, one split, and slices
         fused = split_heads(ops, project(ops, x, params["qkv"]), heads + 2 * kv_heads)
         both, values = fused[:, : heads + kv_heads], fused[:, heads + kv_heads :]
         # RoPE acts on each head alike, so queries and keys turn in one call. With a norm of queries
         # and keys that has to wait: each has its own weight, and is applied before the rotation.
         if rotation is not None and norm is None:
-            both, rotation = ops.rotate(both, *rotation), None
+            both, rotation = turn(ops, both, rotation, config), None
         queries, keys = both[:, :heads], both[:, heads:]
     else:
-        queries = split_heads(ops, project(ops, x, params["q"]), heads)
-        keys, values = (split_heads(ops, project(ops, x, params[n]), kv_heads) for n in ("k", "v"))
+        q, k, v = _products(ops, x, params, config)
+        if norm is not None and config.qk_norm_whole:
+            q = normalize(ops, q, params["q_norm"], norm)
+            k, norm = normalize(ops, k, params["k_norm"], norm), None
+        queries = split_heads(ops, q, heads)
+        keys, values = split_heads(ops, k, kv_heads), split_heads(ops, v, kv_heads)
     if norm is not None:
         queries = normalize(ops, queries, params["q_norm"], norm)
         keys = normalize(ops, keys, params["k_norm"], norm)
     if rotation is not None:
-        queries, keys = ops.rotate(queries, *rotation), ops.rotate(keys, *rotation)
+        queries, keys = (turn(ops, part, rotation, config) for part in (queries, keys))
     return queries, keys, values
+
+
+def _products(
+    ops: Ops, x: Array, params: dict[str, Any], config: AttentionConfig
+) -> tuple[Array, Array, Array]:
+    """Queries, keys and values before they are split into heads."""
+    if "qkv" not in params:
+        q, k, v = (project(ops, x, params[name]) for name in ("q", "k", "v"))
+        return q, k, v
+    fused = project(ops, x, params["qkv"])
+    first = config.heads * config.head_dim
+    second = first + config.kv_heads * config.head_dim
+    return fused[..., :first], fused[..., first:second], fused[..., second:]
+
+
+def turn(ops: Ops, heads: Array, rotation: tuple[Array, Array], config: AttentionConfig) -> Array:
+    """RoPE applied to ``(batch, heads, time, head_dim)``."""
+    if config.interleaved:
+        # Neighbours are brought half a head apart. Queries and keys are reordered alike, so that
+        # their products are the same, and nothing need be put back.
+        size = config.interleaved
+        pairs = ops.reshape(heads[..., :size], (*heads.shape[:-1], size // 2, 2))
+        halves = ops.reshape(ops.permute_dims(pairs, (0, 1, 2, 4, 3)), (*heads.shape[:-1], size))
+        rest = [heads[..., size:]] if size < heads.shape[-1] else []
+        heads = ops.concat([halves, *rest], -1)
+    return ops.rotate(heads, *rotation)
 
 
 @final
@@ -97,8 +127,8 @@ class MultiHeadAttention(Attention):
             "o": declare_linear(c.width, q, ("embed", "heads"), bias=c.out_bias),
         }
         if c.qk_norm is not None:
-            tree["q_norm"] = declare_norm(c.head_dim, c.qk_norm)
-            tree["k_norm"] = declare_norm(c.head_dim, c.qk_norm)
+            tree["q_norm"] = declare_norm(q if c.qk_norm_whole else c.head_dim, c.qk_norm)
+            tree["k_norm"] = declare_norm(kv if c.qk_norm_whole else c.head_dim, c.qk_norm)
         return tree
 
     def __call__(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, final
 
-from lmkernel.components.positions import rotation, sinusoids
-from lmkernel.components.primitives import apply_dropout, declare_norm, normalize
-from lmkernel.contract.capabilities import WIDE
+from lmkernel.components.positions import sinusoids
+from lmkernel.components.primitives import apply_dropout, declare_norm, normalize, scaled
+from lmkernel.components.rotary import rotation
 from lmkernel.interfaces import Embedded, Embedding, Init, Param, ParamTree
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class TokenEmbedding(Embedding):
         key: Array | None = None,
     ) -> Embedded:
         ops, c = self._ops, self._config
-        hidden = self._scale(self._rows(params["tokens"]["weight"], inputs))
+        hidden = scaled(ops, self._rows(params["tokens"]["weight"], inputs), c.scale)
         # padding has position -1, which is no row of a table; what it gets is masked everywhere
         real = ops.maximum(positions, ops.full((), 0, "int32"))
         if c.positions == "learned":
@@ -70,8 +70,9 @@ class TokenEmbedding(Embedding):
         if c.norm is not None:
             hidden = normalize(ops, hidden, params["norm"], c.norm)
         # RoPE's angles are made here, once for all layers, which only turn by them
-        angles = c.rotary and rotation(ops, real, c.rotary, ops.dtype(hidden))
-        return Embedded(apply_dropout(ops, hidden, c.dropout, key, 0), positions, angles or None)
+        angles = [rotation(ops, real, rotary, ops.dtype(hidden)) for rotary in c.rotaries]
+        hidden = apply_dropout(ops, hidden, c.dropout, key, 0)
+        return Embedded(hidden, positions, angles[0] if angles else None, tuple(angles[1:]))
 
     def weight(self, params: dict[str, Any]) -> Array:
         return params["tokens"]["weight"]
@@ -83,15 +84,6 @@ class TokenEmbedding(Embedding):
         rows = self._ops.unpack_linear(table)
         hot = self._ops.one_hot(tokens, self._config.vocab, self._ops.dtype(rows))
         return self._ops.linear(hot, self._ops.permute_dims(rows, (1, 0)))
-
-    def _scale(self, hidden: Array) -> Array:
-        """The factor is applied in float32: rounding it to 16 bits first would move every value."""
-        if self._config.scale == 1:
-            return hidden
-        narrow = self._ops.dtype(hidden)
-        wide = WIDE.get(narrow, narrow)
-        factor = self._ops.full((), self._config.scale, wide)
-        return self._ops.astype(self._ops.astype(hidden, wide) * factor, narrow)
 
 
 @final

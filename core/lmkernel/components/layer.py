@@ -1,6 +1,7 @@
 """One transformer layer: self-attention, cross-attention where there is a memory, and an MLP.
 
 Pre-norm: x + f(norm(x)) (arXiv:2002.04745). Post-norm: norm(x + f(x)) (arXiv:1706.03762, §3.1).
+Output norm: x + norm(f(x)) (arXiv:2501.00656, §3.1), also of a pre-norm's f (arXiv:2408.00118, §2).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from lmkernel.components.primitives import (
     declare_linear,
     declare_norm,
     normalize,
+    scaled,
 )
 from lmkernel.interfaces import ParamTree, View, project
 
@@ -35,7 +37,7 @@ _DECODER = 1 << 14
 
 @final
 class TransformerLayer:
-    """The parts of one layer, in order."""
+    """The parts of one layer, in order; ``config`` is that of a stack of this layer alone."""
 
     def __init__(self, factory: Factory, config: TransformerConfig, index: int) -> None:
         self._ops: Ops = factory.ops
@@ -46,15 +48,14 @@ class TransformerLayer:
 
     def declare(self) -> ParamTree:
         c = self._config
-        tree = {
-            "attention_norm": declare_norm(c.width, c.norm),
-            "attention": self._attention.declare(),
-            "mlp_norm": declare_norm(c.width, c.norm),
-            "mlp": declare_mlp(c.width, c.mlp),
-        }
+        tree = {"attention": self._attention.declare(), "mlp": declare_mlp(c.width, c.mlp)}
         if self._cross is not None:
-            tree["cross_norm"] = declare_norm(c.width, c.norm)
             tree["cross"] = self._cross.declare()
+        for name in tuple(tree):
+            if (c.pre_norm or not c.output_norm) and not (name == "mlp" and c.shared_norm):
+                tree[f"{name}_norm"] = declare_norm(c.width, c.norm)
+            if c.output_norm:
+                tree[f"{name}_output_norm"] = declare_norm(c.width, c.norm)
         return tree
 
     def __call__(
@@ -69,14 +70,15 @@ class TransformerLayer:
         key: Array | None = None,
     ) -> tuple[Array, Tree]:
         """The output ``(batch, time, width)`` of the layer, and its new KV cache."""
+        given, c = x, self._config
         x, cache = self.attend(params, x, view, cache=cache, key=key)
         if across is not None:
             x = self.look(params, x, across, memory, key=key)
-        config = self._config.mlp
-        x = self._sublayer(
-            params["mlp_norm"], x, lambda y: mlp(self._ops, y, params["mlp"], config), key, 2
-        )
-        return x, cache
+
+        def network(y: Array) -> Array:
+            return mlp(self._ops, y, params["mlp"], c.mlp)
+
+        return self._add(params, "mlp", x, network, key, 2, given if c.parallel else x), cache
 
     def attend(
         self,
@@ -94,7 +96,7 @@ class TransformerLayer:
             y, cache = self._attention(params["attention"], y, view, cache=cache)
             return y
 
-        return self._sublayer(params["attention_norm"], x, attention, key, 0), cache
+        return self._add(params, "attention", x, attention, key, 0, x), cache
 
     def look(
         self,
@@ -109,13 +111,11 @@ class TransformerLayer:
         cross = self._cross
         if cross is None:
             return x
-        return self._sublayer(
-            params["cross_norm"],
-            x,
-            lambda y: cross(params["cross"], y, across, memory=memory)[0],
-            key,
-            1,
-        )
+
+        def attention(y: Array) -> Array:
+            return cross(params["cross"], y, across, memory=memory)[0]
+
+        return self._add(params, "cross", x, attention, key, 1, x)
 
     def remember(self, params: dict[str, Any], hidden: Array) -> Tree:
         """What cross-attention keeps of an encoder's output; None without cross-attention."""
@@ -125,20 +125,27 @@ class TransformerLayer:
         """An empty KV cache for the layer's self-attention."""
         return self._attention.cache(batch, capacity, dtype)
 
-    def _sublayer(
+    def _add(
         self,
-        norm: dict[str, Any],
+        params: dict[str, Any],
+        name: str,
         x: Array,
         f: Callable[[Array], Array],
         key: Array | None,
         site: int,
+        given: Array,
     ) -> Array:
+        """``x`` plus a sublayer's output for ``given``, normalised where the layer is."""
         ops, c = self._ops, self._config
+        norm: Any = params.get("attention_norm" if c.shared_norm else f"{name}_norm")
         # pre-norm leaves the residual stream itself unnormalised, so gradients reach every layer
         # whole
-        inside = normalize(ops, x, norm, c.norm) if c.pre_norm else x
-        x = x + apply_dropout(ops, f(inside), c.dropout, key, self._site + site)
-        return x if c.pre_norm else normalize(ops, x, norm, c.norm)
+        y = f(normalize(ops, given, norm, c.norm) if c.pre_norm else given)
+        if c.output_norm:
+            y = normalize(ops, y, params[f"{name}_output_norm"], c.norm)
+        y = apply_dropout(ops, y, c.dropout, key, self._site + site)
+        x = x + scaled(ops, y, c.residual_scale)
+        return x if c.pre_norm or c.output_norm else normalize(ops, x, norm, c.norm)
 
 
 def declare_mlp(width: int, config: MlpConfig) -> ParamTree:

@@ -1,11 +1,10 @@
-"""Positions: the angles of RoPE, sinusoids, and the masks that follow from positions.
+"""Positions: sinusoids, linear biases, and the masks that follow from positions.
 
 Constraint: padding is position -1 everywhere, so that every mask follows from positions alone.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,40 +12,11 @@ import numpy as np
 from lmkernel.contract.capabilities import WIDE
 
 if TYPE_CHECKING:
-    from lmkernel.config import RotaryConfig
     from lmkernel.contract.capabilities import DType
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
 
-__all__ = ["rotation", "sinusoids", "visible"]
-
-
-def rotary_frequencies(config: RotaryConfig) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The frequencies of RoPE: theta^(-2i/dim) for i < dim/2, scaled as configured."""
-    plain = config.theta ** (-np.arange(0, config.dim, 2, dtype=np.float64) / config.dim)
-    if config.scaling == "linear":
-        return plain / config.factor
-    if config.scaling == "llama3":
-        # turns within the original context: high frequencies (short wavelengths) stay, low ones are
-        # stretched, and those between are interpolated
-        turns = config.original_context * plain / (2 * math.pi)
-        low, high = config.low_freq_factor, config.high_freq_factor
-        kept = np.clip((turns - low) / (high - low), 0, 1)
-        return kept * plain + (1 - kept) * plain / config.factor
-    return plain
-
-
-def rotation(ops: Ops, positions: Array, config: RotaryConfig, dtype: DType) -> tuple[Array, Array]:
-    """Cosines and sines of position · frequency, ``(batch, time) -> (batch, 1, time, dim / 2)``.
-
-    Angles are computed in float32 or wider, whatever the dtype of the result: bfloat16 cannot tell
-    positions above 256 apart.
-    """
-    wide = WIDE.get(dtype, dtype)
-    batch, time = positions.shape
-    steps = ops.reshape(ops.astype(positions, wide), (batch, 1, time, 1))
-    angles = steps * ops.asarray(rotary_frequencies(config), wide)
-    return ops.astype(ops.cos(angles), dtype), ops.astype(ops.sin(angles), dtype)
+__all__ = ["linear_biases", "sinusoids", "visible"]
 
 
 def sinusoids(ops: Ops, positions: Array, width: int, dtype: DType) -> Array:
@@ -86,3 +56,21 @@ def visible(
         if not causal:
             mask = mask & (keys - queries < ops.full((), window, "int32"))
     return mask
+
+
+def linear_biases(
+    ops: Ops, query_positions: Array, key_positions: Array, heads: int, factor: float, dtype: DType
+) -> Array:
+    """ALiBi (arXiv:2108.12409, §3): slope · (key - query), ``(batch, heads, time, slots)``.
+
+    The slopes of 2ᵏ heads are 2^(-8/2ᵏ), its square, and so on; further heads take every other one
+    of those for twice as many.
+    """
+    power = 1 << (heads.bit_length() - 1)
+    exponents = [8 * (i + 1) / power for i in range(power)]
+    exponents += [4 * (2 * i + 1) / power for i in range(heads - power)]
+    slopes = factor * 2.0 ** -np.array(exponents)
+    batch, time = query_positions.shape
+    keys = ops.reshape(key_positions, (batch, 1, 1, key_positions.shape[1]))
+    distances = keys - ops.reshape(query_positions, (batch, 1, time, 1))
+    return ops.astype(distances, dtype) * ops.asarray(slopes.reshape(1, heads, 1, 1), dtype)

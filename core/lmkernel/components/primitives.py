@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.contract.capabilities import WIDE
 from lmkernel.interfaces import Init, Param, ParamTree
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ __all__ = [
     "declare_linear",
     "declare_norm",
     "normalize",
+    "scaled",
 ]
 
 _GLOROT = Init("glorot_uniform")
@@ -55,6 +57,15 @@ def normalize(ops: Ops, x: Array, params: dict[str, Any], config: NormConfig) ->
     if config.kind == "rms":
         return ops.rms_norm(x, weight, config.eps)
     return ops.layer_norm(x, weight, params.get("bias"), config.eps)
+
+
+def scaled(ops: Ops, x: Array, factor: float) -> Array:
+    """``x`` times a factor, in float32 or wider: 16 bits would round the factor first."""
+    if factor == 1:
+        return x
+    narrow = ops.dtype(x)
+    wide = WIDE.get(narrow, narrow)
+    return ops.astype(ops.astype(x, wide) * ops.full((), factor, wide), narrow)
 
 
 def activate(ops: Ops, x: Array, name: str) -> Array:

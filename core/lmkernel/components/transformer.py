@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.components.layer import TransformerLayer
-from lmkernel.components.positions import visible
+from lmkernel.components.positions import linear_biases, visible
 from lmkernel.components.primitives import declare_norm, normalize
+from lmkernel.contract.capabilities import WIDE
 from lmkernel.interfaces import Decoder, Encoder, Memory, ParamTree, View
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lmkernel.config import TransformerConfig
     from lmkernel.contract.capabilities import DType
     from lmkernel.contract.mandatory import Array, Tree
@@ -20,10 +23,37 @@ __all__ = ["TransformerDecoder", "TransformerEncoder", "memory_view", "whole_vie
 
 
 def whole_view(ops: Ops, config: TransformerConfig, inputs: Embedded) -> View:
-    """Who sees whom where every position is in the inputs."""
-    positions, window = inputs.positions, config.attention.window
-    mask = visible(ops, positions, positions, causal=config.causal, window=window)
-    return View(positions, positions, mask, inputs.rotation)
+    """Who sees whom in one layer, where every position is in the inputs."""
+    return _view(ops, config, inputs, inputs.positions, causal=config.causal)
+
+
+def _view(
+    ops: Ops, layer: TransformerConfig, inputs: Embedded, keys: Array, *, causal: bool, **slots: Any
+) -> View:
+    queries, c = inputs.positions, layer.attention
+    mask = visible(ops, queries, keys, causal=causal, window=c.window)
+    bias = None
+    if c.alibi:
+        narrow = ops.dtype(inputs.hidden)
+        wide = WIDE.get(narrow, narrow)
+        bias = linear_biases(ops, queries, keys, c.heads, c.alibi, wide)
+    return View(queries, keys, mask, inputs.rotation_of(c.rotary), bias=bias, **slots)
+
+
+@final
+class _Views:
+    """The view of each layer; layers that see alike share one, since it follows from positions."""
+
+    def __init__(self, make: Callable[[TransformerConfig], View]) -> None:
+        self._make = make
+        self._made: dict[tuple[int | None, int | None, float], View] = {}
+
+    def of(self, layer: TransformerConfig) -> View:
+        c = layer.attention
+        alike = (c.window, c.rotary, c.alibi)
+        if alike not in self._made:
+            self._made[alike] = self._make(layer)
+        return self._made[alike]
 
 
 def memory_view(ops: Ops, query_positions: Array, key_positions: Array) -> View:
@@ -39,7 +69,8 @@ class _Stack:
     def __init__(self, factory: Factory, config: TransformerConfig) -> None:
         self.ops: Ops = factory.ops
         self.config = config
-        self.layers = [TransformerLayer(factory, config, i) for i in range(config.layers)]
+        self.configs = [config.layer(i) for i in range(config.layers)]
+        self.layers = [TransformerLayer(factory, own, i) for i, own in enumerate(self.configs)]
 
     def declare(self) -> ParamTree:
         tree: dict[str, Any] = {"layers": [layer.declare() for layer in self.layers]}
@@ -59,15 +90,20 @@ class _Stack:
         memory: Memory | None,
         key: Array | None,
     ) -> Array:
-        # the mask depends on positions alone, so all layers share one
-        view, x = whole_view(self.ops, self.config, inputs), inputs.hidden
+        views, x = _Views(lambda layer: whole_view(self.ops, layer, inputs)), inputs.hidden
         across = memory and memory_view(self.ops, inputs.positions, memory.positions)
         source = memory and memory.hidden
-        for layer, weights in zip(self.layers, params["layers"], strict=True):
+        for config, layer, weights in zip(self.configs, self.layers, params["layers"], strict=True):
+            view = views.of(config)
+
             # What a gradient may flow through is an argument, not a closure: gradient checkpointing
             # keeps the arguments and computes the rest again.
             def apply(
-                weights: Tree, x: Array, source: Array | None, layer: TransformerLayer = layer
+                weights: Tree,
+                x: Array,
+                source: Array | None,
+                layer: TransformerLayer = layer,
+                view: View = view,
             ) -> Array:
                 keys_values = None if source is None else layer.remember(weights, source)
                 return layer(weights, x, view, memory=keys_values, across=across, key=key)[0]
@@ -149,25 +185,24 @@ class TransformerDecoder(Decoder):
     def step(
         self, params: dict[str, Any], inputs: Embedded, state: Tree, start: Array, *, extent: int
     ) -> tuple[Array, Tree]:
-        stack, ops, config = self._stack, self._stack.ops, self._stack.config
+        stack, ops = self._stack, self._stack.ops
         # New positions are written before the mask is made from them. A slot that is not written
         # yet, and one that holds padding, have position -1 and mask themselves.
         slot_positions = ops.cache_update(state["positions"], inputs.positions, start, 1)
         # slots behind the extent are empty; leaving them out makes a step cost what is in use, not
         # what there is room for
         key_positions = slot_positions[:, :extent]
-        window = config.attention.window
-        mask = visible(ops, inputs.positions, key_positions, causal=True, window=window)
-        # made once, used by every layer
-        view = View(inputs.positions, key_positions, mask, inputs.rotation, start, extent)
-        memories = state.get("memory", [None] * config.layers)
+        slots = {"start": start, "extent": extent}
+        views = _Views(lambda layer: _view(ops, layer, inputs, key_positions, causal=True, **slots))
+        memories = state.get("memory", [None] * len(stack.layers))
         across = None
         if "memory" in state:
             across = memory_view(ops, inputs.positions, state["memory_positions"])
         x, caches = inputs.hidden, []
-        for layer, weights, keys_values, cache in zip(
-            stack.layers, params["layers"], memories, state["layers"], strict=True
+        for own, layer, weights, keys_values, cache in zip(
+            stack.configs, stack.layers, params["layers"], memories, state["layers"], strict=True
         ):
+            view = views.of(own)
             x, cache = layer(weights, x, view, memory=keys_values, across=across, cache=cache)  # noqa: PLW2901 - the old cache is consumed
             caches.append(cache)
         return stack.finish(params, x), {**state, "positions": slot_positions, "layers": caches}

@@ -1,11 +1,12 @@
 """A model, described: frozen, validated, free of arrays and of frameworks."""
 
-from lmkernel.config.attention import AttentionConfig, RotaryConfig
+from lmkernel.config.attention import AttentionConfig
 from lmkernel.config.embedding import EmbeddingConfig
 from lmkernel.config.head import HeadConfig, HeadTransformConfig
 from lmkernel.config.layers import (
     ACTIVATIONS,
     FeedForwardConfig,
+    LayerConfig,
     MlpConfig,
     RecurrentConfig,
     StackConfig,
@@ -13,6 +14,7 @@ from lmkernel.config.layers import (
 )
 from lmkernel.config.model import InitConfig, ModelConfig, PrecisionPolicy
 from lmkernel.config.norm import NormConfig
+from lmkernel.config.rotary import RotaryConfig
 
 __all__ = [
     "ACTIVATIONS",
@@ -22,6 +24,7 @@ __all__ = [
     "HeadConfig",
     "HeadTransformConfig",
     "InitConfig",
+    "LayerConfig",
     "MlpConfig",
     "ModelConfig",
     "NormConfig",

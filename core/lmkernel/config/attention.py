@@ -1,50 +1,18 @@
-"""Attention, and its rotary position embedding (RoPE)."""
+"""Attention: heads, what they see, and how queries and keys are treated before they meet."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.config.check import frozen_options, one_of, positive, require
+from lmkernel.config.check import frozen_options, positive, require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lmkernel.config.norm import NormConfig
 
-__all__ = ["AttentionConfig", "RotaryConfig"]
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class RotaryConfig:
-    """RoPE, the rotary position embedding (arXiv:2104.09864).
-
-    Args:
-        dim: number of elements of a head that are rotated; even.
-        theta: base of the wavelengths.
-        scaling: ``"none"``, ``"linear"`` (positions divided by ``factor``) or ``"llama3"`` (long
-            wavelengths divided by ``factor``, short ones kept, a ramp between; Llama 3.1).
-        factor: divisor of positions or wavelengths, as ``scaling`` says.
-        low_freq_factor: turns within ``original_context`` up to which ``"llama3"`` scales fully.
-        high_freq_factor: turns from which ``"llama3"`` scales nothing.
-        original_context: the context that the model was trained with, for ``"llama3"``.
-    """
-
-    dim: int
-    theta: float = 10000.0
-    scaling: str = "none"
-    factor: float = 1.0
-    low_freq_factor: float = 1.0
-    high_freq_factor: float = 4.0
-    original_context: int = 8192
-
-    def __post_init__(self) -> None:
-        positive(self, "dim", "original_context")
-        require(self, "dim", "an even number", ok=self.dim % 2 == 0)
-        require(self, "theta", "a positive number", ok=self.theta > 0)
-        require(self, "factor", "a number of at least 1", ok=self.factor >= 1)
-        one_of(self, "scaling", ("none", "linear", "llama3"))
+__all__ = ["AttentionConfig"]
 
 
 @final
@@ -65,6 +33,12 @@ class AttentionConfig:
         memory_width: hidden size of what cross-attention looks at; 0 for self-attention.
         qk_norm: normalisation of each head of queries and keys before RoPE (arXiv:2302.05442, §2),
             or None; for self-attention.
+        qk_norm_whole: whether ``qk_norm`` runs over all heads together (OLMo 2) and not over each.
+        alibi: factor of linear biases, each head's slope times the distance (arXiv:2108.12409, §3),
+            which are added to the scores; 0 for none.
+        rotary: which of the embedding's RoPEs turns queries and keys, from 0; None for none.
+        interleaved: number of elements of a head, from the first, in which RoPE turns neighbours,
+            2i with 2i + 1, and not i with i + half; 0 for none.
         options: settings of a plugin's kind.
     """
 
@@ -80,6 +54,10 @@ class AttentionConfig:
     softcap: float | None = None
     memory_width: int = 0
     qk_norm: NormConfig | None = None
+    qk_norm_whole: bool = False
+    alibi: float = 0.0
+    rotary: int | None = 0
+    interleaved: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -97,6 +75,7 @@ class AttentionConfig:
         divides = self.heads % self.kv_heads == 0
         require(self, "kv_heads", f"a divisor of heads={self.heads}", ok=divides)
         require(self, "window", "None or at least 1", ok=self.window is None or self.window > 0)
+        require(self, "rotary", "None or 0 or more", ok=self.rotary is None or self.rotary >= 0)
 
     def _remainder(self) -> int:
         return self.width % self.heads

@@ -10,8 +10,8 @@ from lmkernel.config.check import frozen_options, one_of, positive, require
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lmkernel.config.attention import RotaryConfig
     from lmkernel.config.norm import NormConfig
+    from lmkernel.config.rotary import RotaryConfig
 
 __all__ = ["EmbeddingConfig"]
 
@@ -28,6 +28,7 @@ class EmbeddingConfig:
         context: number of positions; 0 means no limit (not for ``"learned"``).
         offset: number added to a learned position before it is looked up.
         rotary: RoPE's settings, for ``"rotary"``.
+        more_rotary: settings of further RoPEs, for layers that turn by them (Gemma 3).
         segments: number of segments, or 0.
         norm: normalisation of the sum, or None.
         scale: factor of the token vectors, applied in float32 whatever the dtype.
@@ -43,6 +44,7 @@ class EmbeddingConfig:
     context: int = 0
     offset: int = 0
     rotary: RotaryConfig | None = None
+    more_rotary: tuple[RotaryConfig, ...] = ()
     segments: int = 0
     norm: NormConfig | None = None
     scale: float = 1.0
@@ -63,4 +65,11 @@ class EmbeddingConfig:
             require(self, "width", "an even number", ok=self.width % 2 == 0)
         with_rotary = (self.rotary is not None) == (self.positions == "rotary")
         require(self, "rotary", "a RotaryConfig exactly for rotary positions", ok=with_rotary)
+        extra = self.rotary is not None or not self.more_rotary
+        require(self, "more_rotary", "none without rotary", ok=extra)
         require(self, "dropout", "a rate in [0, 1)", ok=0 <= self.dropout < 1)
+
+    @property
+    def rotaries(self) -> tuple[RotaryConfig, ...]:
+        """All RoPEs, in the order in which attention names them."""
+        return () if self.rotary is None else (self.rotary, *self.more_rotary)

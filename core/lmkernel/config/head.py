@@ -44,9 +44,10 @@ class HeadConfig:
         tied: whether the weight is the embedding's.
         bias: whether the product has a bias.
         activation: one of `ACTIVATIONS`, after the product; ``"none"`` gives logits.
+        scale: factor of the product, before the bound.
         softcap: bound of the logits, or None.
         pooling: ``"none"``: each position has an output; ``"first"``: a row has one, made of its
-            first real position.
+            first real position; ``"last"``: of its last.
         transform: a dense layer before the product, or None.
         dropout: rate of dropout before the product, in training.
         labels: names of the classes, one for each of ``size``; or none.
@@ -57,6 +58,7 @@ class HeadConfig:
     tied: bool = False
     bias: bool = False
     activation: str = "none"
+    scale: float = 1.0
     softcap: float | None = None
     pooling: str = "none"
     transform: HeadTransformConfig | None = None
@@ -66,7 +68,7 @@ class HeadConfig:
     def __post_init__(self) -> None:
         positive(self, "width", "size")
         one_of(self, "activation", ACTIVATIONS)
-        one_of(self, "pooling", ("none", "first"))
+        one_of(self, "pooling", ("none", "first", "last"))
         require(self, "dropout", "a rate in [0, 1)", ok=0 <= self.dropout < 1)
         named = not self.labels or len(set(self.labels)) == self.size
         require(self, "labels", f"none, or {self.size} different names", ok=named)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.config.check import frozen_options, one_of, positive, require
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ACTIVATIONS",
     "FeedForwardConfig",
+    "LayerConfig",
     "MlpConfig",
     "RecurrentConfig",
     "StackConfig",
@@ -49,16 +50,40 @@ class MlpConfig:
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class LayerConfig:
+    """What one layer of a stack has of its own; None is what the stack says.
+
+    Args:
+        attention: its self-attention.
+        mlp: its feed-forward network.
+    """
+
+    attention: AttentionConfig | None = None
+    mlp: MlpConfig | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
     """A stack of transformer layers.
+
+    Where the normalisations stand follows from ``pre_norm`` and ``output_norm``: of a sublayer's
+    input alone (pre-norm), of both (Gemma 2), of its output alone (OLMo 2), or, with neither, of
+    the sum with the residual (post-norm).
 
     Args:
         width: hidden size.
         layers: number of layers.
         attention: self-attention of each layer.
         mlp: feed-forward network of each layer.
-        norm: normalisation inside the layers, placed as ``pre_norm`` says.
-        pre_norm: whether each sublayer's input is normalised (pre-norm), or each sum (post-norm).
+        different: what each layer has of its own, one for each; or none, where all are alike.
+        norm: normalisation inside the layers.
+        pre_norm: whether each sublayer's input is normalised.
+        output_norm: whether each sublayer's output is normalised before it is added.
+        parallel: whether attention and the feed-forward network read the same input, and both
+            outputs are added to it; for pre-norm without cross-attention.
+        shared_norm: whether, in parallel, both read it through one normalisation.
+        residual_scale: factor of each sublayer's output before it is added.
         final_norm: whether the stack ends in one more normalisation.
         causal: whether a position sees only itself and those before it.
         cross: cross-attention of each layer to the encoder's output, or None.
@@ -73,8 +98,13 @@ class TransformerConfig:
     layers: int
     attention: AttentionConfig
     mlp: MlpConfig
+    different: tuple[LayerConfig, ...] = ()
     norm: NormConfig = field(default_factory=NormConfig)
     pre_norm: bool = True
+    output_norm: bool = False
+    parallel: bool = False
+    shared_norm: bool = False
+    residual_scale: float = 1.0
     final_norm: bool = True
     causal: bool = False
     cross: AttentionConfig | None = None
@@ -85,12 +115,25 @@ class TransformerConfig:
     def __post_init__(self) -> None:
         frozen_options(self)
         positive(self, "width", "layers")
-        same = self.attention.width == self.width
-        require(self, "width", f"attention.width={self.attention.width}", ok=same)
+        each = len(self.different) in (0, self.layers)
+        require(self, "different", f"none, or one of {self.layers} layers", ok=each)
+        own = (layer.attention for layer in self.different if layer.attention is not None)
+        for attention in (self.attention, *own):
+            same = attention.width == self.width
+            require(self, "width", f"attention.width={attention.width}", ok=same)
+        alone = self.pre_norm and not self.output_norm and self.cross is None
+        require(self, "parallel", "pre-norm and no cross-attention", ok=alone or not self.parallel)
+        require(self, "shared_norm", "parallel", ok=self.parallel or not self.shared_norm)
         cross = self.cross
         fits = cross is None or (cross.width == self.width and cross.memory_width > 0)
         require(self, "cross", f"width {self.width} and a memory_width", ok=fits)
         require(self, "dropout", "a rate in [0, 1)", ok=0 <= self.dropout < 1)
+
+    def layer(self, index: int) -> TransformerConfig:
+        """The layer of that number, as a stack of one."""
+        own = self.different[index] if self.different else LayerConfig()
+        attention, mlp = own.attention or self.attention, own.mlp or self.mlp
+        return replace(self, layers=1, different=(), attention=attention, mlp=mlp)
 
 
 @final

@@ -103,7 +103,7 @@ def split_layers(config: StackConfig) -> list[StackConfig]:
         InputError: it is not made of layers.
     """
     if isinstance(config, TransformerConfig):
-        return [replace(config, layers=1, final_norm=False)] * config.layers
+        return [replace(config.layer(i), final_norm=False) for i in range(config.layers)]
     if isinstance(config, RecurrentConfig):
         out = config.width * (2 if config.bidirectional else 1)
         into = [config.input_width, *[out] * (config.layers - 1)]

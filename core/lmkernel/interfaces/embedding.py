@@ -23,11 +23,19 @@ class Embedded:
         hidden: ``(batch, time, width)``.
         positions: int32 ``(batch, time)``; -1 is padding.
         rotation: RoPE's cosines and sines of the positions, each ``(batch, 1, time, dim / 2)``.
+        more_rotations: the same of further RoPEs.
     """
 
     hidden: Array
     positions: Array
     rotation: tuple[Array, Array] | None = None
+    more_rotations: tuple[tuple[Array, Array], ...] = ()
+
+    def rotation_of(self, index: int | None) -> tuple[Array, Array] | None:
+        """The cosines and sines of a RoPE by its number from 0; None for None."""
+        if not index:
+            return self.rotation if index == 0 else None
+        return self.more_rotations[index - 1]
 
 
 class Embedding(Component):

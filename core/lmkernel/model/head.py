@@ -1,6 +1,6 @@
 """The head: from the last hidden vectors to logits, or to whatever the model predicts.
 
-pool → norm(act(W·x + b)) → dropout → product → bound → activation, each but the product if
+pool → norm(act(W·x + b)) → dropout → product → scale → bound → activation, each but the product if
 configured.
 """
 
@@ -14,6 +14,7 @@ from lmkernel.components.primitives import (
     declare_linear,
     declare_norm,
     normalize,
+    scaled,
 )
 from lmkernel.interfaces import Init, ParamTree, project
 
@@ -72,10 +73,13 @@ def head(
     """
     if config.pooling == "first":
         x = first_of_each_row(ops, x, positions)
+    elif config.pooling == "last":
+        x = last_of_each_row(ops, x, positions)
     if (t := config.transform) is not None:
         x = activate(ops, project(ops, x, params["transform"]), t.activation)
         x = x if t.norm is None else normalize(ops, x, params["norm"], t.norm)
     y = ops.linear(apply_dropout(ops, x, config.dropout, key, _SITE), weight, params.get("bias"))
+    y = scaled(ops, y, config.scale)
     if config.softcap is not None:
         cap = ops.full((), config.softcap, ops.dtype(y))
         y = ops.tanh(y / cap) * cap
@@ -87,9 +91,20 @@ def first_of_each_row(ops: Ops, x: Array, positions: Array) -> Array:
 
     A row of nothing but padding gives its first.
     """
+    real = ops.astype(positions >= ops.full((), 0, "int32"), "int32")
+    return _chosen(ops, x, ops.argmax(real, 1))
+
+
+def last_of_each_row(ops: Ops, x: Array, positions: Array) -> Array:
+    """The vector at the last real position: ``(batch, time, width) -> (batch, width)``."""
+    return _chosen(ops, x, ops.argmax(positions, 1))
+
+
+def _chosen(ops: Ops, x: Array, index: Array) -> Array:
+    """The vector at one position of each row, ``index (batch,)``."""
     batch, time, _ = x.shape
     # `take` has the same indices for every row, so one position a row is a masked sum
-    real = ops.astype(positions >= ops.full((), 0, "int32"), "int32")
-    first = ops.reshape(ops.argmax(real, 1), (batch, 1, 1))
-    chosen = first == ops.reshape(ops.arange(0, time, "int32"), (1, time, 1))
+    chosen = ops.reshape(index, (batch, 1, 1)) == ops.reshape(
+        ops.arange(0, time, "int32"), (1, time, 1)
+    )
     return ops.sum(ops.where(chosen, x, ops.full((), 0.0, ops.dtype(x))), 1)

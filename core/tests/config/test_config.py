@@ -39,7 +39,7 @@ GRU = RecurrentConfig(input_width=3, width=4, bidirectional=True)
         ),
         (lambda: AttentionConfig(width=8, heads=4, window=0), "window"),
         (lambda: RotaryConfig(dim=3), r"RotaryConfig.dim: expected an even number, got 3"),
-        (lambda: RotaryConfig(dim=4, scaling="yarn"), r"scaling.*none, linear, llama3.*'yarn'"),
+        (lambda: RotaryConfig(dim=4, scaling="ntk"), r"scaling.*none, linear, llama3.*'ntk'"),
         (lambda: EmbeddingConfig(width=4), "EmbeddingConfig.vocab"),
         (lambda: EmbeddingConfig(width=4, vocab=2, positions="rotary"), "EmbeddingConfig.rotary"),
         (lambda: EmbeddingConfig(width=4, vocab=2, positions="learned"), "EmbeddingConfig.context"),

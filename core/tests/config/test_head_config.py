@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     ("make", "message"),
     [
         (lambda: HeadConfig(width=4, size=0), "HeadConfig.size: expected a positive integer"),
-        (lambda: HeadConfig(width=4, size=2, pooling="last"), "pooling.*none, first, got 'last'"),
+        (
+            lambda: HeadConfig(width=4, size=2, pooling="middle"),
+            "pooling.*none, first, last, got 'middle'",
+        ),
         (lambda: HeadConfig(width=4, size=2, dropout=1.0), r"dropout: expected a rate in \[0, 1\)"),
         (lambda: HeadConfig(width=4, size=3, labels=("a", "b")), "labels.*3 different names"),
         (lambda: HeadConfig(width=4, size=2, labels=("a", "a")), "labels.*2 different names"),
