@@ -9,11 +9,15 @@ import numpy as np
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
-    from lmkernel.config import ModelConfig
+    from lmkernel.config import ModelConfig, RotaryConfig
 
-__all__ = ["check_step", "pad_left"]
+    Columns = tuple[NDArray[np.int32], NDArray[np.int32]]
+
+__all__ = ["check_step", "join_columns", "pad_left", "turns_anew"]
 
 
 def check_step(
@@ -43,3 +47,26 @@ def pad_left(
         return tokens, positions
     pad = ((0, 0), (more, 0))
     return np.pad(tokens, pad), np.pad(positions, pad, constant_values=-1)
+
+
+def join_columns(before: Columns, after: Columns) -> Columns:
+    """Tokens and positions one after the other."""
+    tokens, positions = (np.concatenate(pair, 1) for pair in zip(before, after, strict=True))
+    return tokens, positions
+
+
+def turns_anew(
+    rotaries: Iterable[RotaryConfig], before: NDArray[np.int32], after: NDArray[np.int32]
+) -> bool:
+    """Whether further positions make a row so long that those before them turn by other angles.
+
+    Both are host ``(batch, time)``.
+    """
+    old, new = (p.max(axis=1, initial=-1) + 1 for p in (before, after))
+    for rotary in rotaries:
+        beyond = new > rotary.original_context
+        # one set of frequencies follows the other, or they change with every position
+        changes = old <= rotary.original_context if rotary.scaling == "longrope" else old > 0
+        if rotary.depends_on_length and bool((beyond & changes & (old > 0)).any()):
+            return True
+    return False

@@ -14,7 +14,7 @@ from lmkernel.config import HeadConfig, ModelConfig, PrecisionPolicy
 from lmkernel.contract.trees import tree_map
 from lmkernel.errors import InputError
 from lmkernel.factory import ComponentFactory
-from lmkernel.model.feeding import check_step, pad_left
+from lmkernel.model.feeding import check_step, join_columns, pad_left, turns_anew
 from lmkernel.model.head import declare_head, head
 from lmkernel.model.initialization import with_initialization
 from lmkernel.model.state import DecodingState, bucket
@@ -245,7 +245,9 @@ class Model:
             tree = self.decoder.start(
                 params["decoder"], batch, capacity, self.policy.compute, memory=memory
             )
-        return DecodingState(tree, batch=batch, used=0, capacity=capacity)
+        growing = any(rotary.depends_on_length for rotary in self.config.embedding.rotaries)
+        fed = (np.zeros((batch, 0), np.int32),) * 2 if growing and memory is None else None
+        return DecodingState(tree, batch=batch, used=0, capacity=capacity, fed=fed)
 
     def slots(self, time: int) -> int:
         """How many slots of the KV cache a step of ``time`` positions takes, padding included."""
@@ -263,7 +265,7 @@ class Model:
             tree = tree_map(
                 lambda x: ops.concat([x], 0) + ops.full((), 0, ops.dtype(x)), state.peek()
             )
-        return DecodingState(tree, batch=state.batch, used=state.used, capacity=state.capacity)
+        return state.followed_by(tree)
 
     def step(
         self,
@@ -290,6 +292,7 @@ class Model:
         """
         check_step(self.config, state.batch, tokens, positions)
         ops, step = self.backend.ops, self.backend.capabilities.shape_step
+        tokens, positions, state = self._started_anew(params, tokens, positions, state)
         # padding goes to the left, so that the newest token of every row is in the last column:
         # then one output per row is enough, and it is always the same slice
         tokens, positions = pad_left(tokens, positions, self.slots(tokens.shape[1]))
@@ -301,12 +304,11 @@ class Model:
         extent = min(bucket(end, step), state.capacity)
         with self.backend.scope(), self.backend.inference():
             arrays = (ops.asarray(x, "int32") for x in (tokens, positions))
-            # `start` is an array, not a number, so that it does not become part of the compiled
-            # step
+            # `start` is an array: a number would become part of the compiled step
             start = ops.asarray(state.used, "int32")
             output, tree = self._compiled_step(params, *arrays, state.consume(), start, extent)
             host = ops.to_numpy(output)
-        return host, DecodingState(tree, batch=state.batch, used=end, capacity=state.capacity)
+        return host, state.followed_by(tree, used=end)
 
     def grow(self, state: DecodingState, capacity: int) -> DecodingState:
         """The state (consumed) with room for ``capacity`` positions."""
@@ -314,7 +316,27 @@ class Model:
             raise InputError(f"expected a capacity of {state.capacity} or more, got {capacity}")
         with self.backend.scope(), self.backend.inference():
             tree = self.decoder.grow(state.consume(), capacity)
-        return DecodingState(tree, batch=state.batch, used=state.used, capacity=capacity)
+        return state.followed_by(tree, capacity=capacity)
+
+    def _started_anew(
+        self,
+        params: Tree,
+        tokens: NDArray[np.int32],
+        positions: NDArray[np.int32],
+        state: DecodingState,
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], DecodingState]:
+        """What to feed to which state; all from the start, where angles change as rows grow."""
+        if state.fed is None:
+            return tokens, positions, state
+        fed = join_columns(state.fed, (tokens, positions))
+        # keys that are kept were turned by the angles of a shorter row, and what later layers made
+        # of them, too: only computing them again gives what the whole row would give
+        if turns_anew(self.config.embedding.rotaries, state.fed[1], positions):
+            state.consume()
+            state = self.begin(params, state.batch, max(state.capacity, fed[0].shape[1]))
+            tokens, positions = fed
+        state.fed = fed
+        return tokens, positions, state
 
     def _step(
         self, params: Tree, tokens: Array, positions: Array, tree: Tree, start: Array, extent: int

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, final
 from lmkernel.errors import CacheError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from lmkernel.contract.mandatory import Tree
+
+    Fed = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 __all__ = ["DecodingState", "bucket"]
 
@@ -24,12 +29,23 @@ class DecodingState:
         batch: the number of rows.
         used: slots written so far.
         capacity: slots in all.
+        fed: host tokens and positions ``(batch, time)`` fed so far, where a later step may have to
+            feed them again; else None.
     """
 
-    def __init__(self, tree: Tree, *, batch: int, used: int, capacity: int) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        *,
+        batch: int,
+        used: int,
+        capacity: int,
+        fed: Fed | None = None,
+    ) -> None:
         self.batch = batch
         self.used = used
         self.capacity = capacity
+        self.fed = fed
         self._tree: Tree | None = tree
 
     def peek(self) -> Tree:
@@ -46,6 +62,18 @@ class DecodingState:
         tree = self.peek()
         self._tree = None
         return tree
+
+    def followed_by(
+        self, tree: Tree, *, used: int | None = None, capacity: int | None = None
+    ) -> DecodingState:
+        """A fresh state of the same rows with another tree."""
+        return DecodingState(
+            tree,
+            batch=self.batch,
+            used=self.used if used is None else used,
+            capacity=self.capacity if capacity is None else capacity,
+            fed=self.fed,
+        )
 
 
 def bucket(needed: int, step: int) -> int:
