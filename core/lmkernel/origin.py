@@ -221,11 +221,11 @@ def open_origin(
     """
     from lmkernel.sources.resolve import find_model
 
-    def find(name: str) -> Path:
-        return find_model(name, progress=progress)
-
     name = os.fspath(model)
-    return open_files(find(name), find=find, name=name, objective=objective)
+    # nobody asked for the model that adapters name, so that one is not fetched
+    find = functools.partial(find_model, pull=False)
+    path = find_model(name, progress=progress)
+    return open_files(path, find=find, name=name, objective=objective)
 
 
 def open_files(

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.atomic import new_directory
-from lmkernel.checkpoints.adapter import ADAPTER_CONFIG, AdaptedTensors
+from lmkernel.checkpoints.adapter import AdaptedTensors
+from lmkernel.checkpoints.adapter_files import ADAPTER_CONFIG, ADAPTER_TENSORS, AdapterFiles
 from lmkernel.checkpoints.json_files import read_object, write_object
 from lmkernel.checkpoints.memory_map import is_pickle, refuse_pickle
 from lmkernel.checkpoints.safetensors import open_safetensors
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
-from lmkernel.errors import CheckpointError
+from lmkernel.errors import CheckpointError, InputError, PullError, UnknownNameError
 
 if TYPE_CHECKING:
     import os
@@ -67,20 +68,25 @@ class ModelFiles:
 
 
 def open_model(
-    path: str | os.PathLike[str], find: Callable[[str], Path] | None = None
+    path: str | os.PathLike[str],
+    find: Callable[[str], Path] | None = None,
+    *,
+    above: tuple[Path, ...] = (),
 ) -> ModelFiles:
     """The model in a Hugging Face directory, a GGUF file, or a directory of LoRA adapters.
 
     Args:
         path: the directory or file.
         find: the function that finds the model that adapters name; by default the name is a path.
+        above: folders of adapters whose model it is, the outermost first.
 
     Raises:
-        CheckpointError: there is no such model, it is damaged, or it is a pickle.
+        CheckpointError: there is no such model, it is damaged, it is a pickle, or adapters are
+            their own model.
     """
     location = Path(path)
-    if (location / ADAPTER_CONFIG).is_file() and not (location / "config.json").exists():
-        return _open_adapters(location, find or Path)
+    if _holds_adapters(location):
+        return _open_adapters(location, find or Path, above)
     if location.is_dir():
         return read_directory(location)
     if not location.exists():
@@ -207,14 +213,42 @@ def _open_tensors(folder: Path) -> Tensors:
     raise CheckpointError(f"{folder}: expected model.safetensors, or its shards and their index")
 
 
-def _open_adapters(folder: Path, find: Callable[[str], Path]) -> ModelFiles:
-    """The model that the adapters name, with them merged into its weights as they are read."""
-    config = folder / ADAPTER_CONFIG
-    name = read_object(config, required=True).get("base_model_name_or_path")
-    if not isinstance(name, str) or not name:
-        raise CheckpointError(f"{config}: expected base_model_name_or_path, got {name!r}")
-    base = open_model(find(name), find)
-    return replace(base, path=folder, tensors=AdaptedTensors(base.tensors, folder))
+def _holds_adapters(folder: Path) -> bool:
+    """Whether it is adapters that a folder holds; the files of a model may lie beside them."""
+    if not (folder / ADAPTER_CONFIG).is_file():
+        return False
+    weights = ("model.safetensors", "model.safetensors.index.json")
+    whole = (folder / "config.json").exists() and any((folder / w).exists() for w in weights)
+    return not whole or (folder / ADAPTER_TENSORS).exists()
+
+
+def _open_adapters(
+    folder: Path, find: Callable[[str], Path], above: tuple[Path, ...]
+) -> ModelFiles:
+    """The model that the adapters name, with them merged into its weights as they are read.
+
+    The folder's own tokenizer, chat template and options of generation go before the model's.
+    """
+    adapters = AdapterFiles(folder)  # looked at before anybody looks for their model
+    where = f"{folder / ADAPTER_CONFIG}: base_model_name_or_path"
+    try:
+        found, above = find(adapters.base), (*above, folder.resolve())
+    except (InputError, PullError, UnknownNameError) as error:
+        raise CheckpointError(f"{where}: {error}") from error
+    if found.resolve() in above:
+        raise CheckpointError(
+            f"{where}: expected the model that the adapters are of, got {adapters.base!r}, "
+            "which leads back to adapters"
+        )
+    base = open_model(found, find, above=above)
+    own = read_object(folder / "generation_config.json", required=False)
+    return replace(
+        base,
+        path=folder,
+        tensors=AdaptedTensors(base.tensors, adapters),
+        generation_config=own or base.generation_config,
+        load_tokenizer=functools.cache(functools.partial(_adapters_tokenizer, folder, base)),
+    )
 
 
 def _open_gguf(path: Path) -> ModelFiles:
@@ -227,3 +261,11 @@ def _directory_tokenizer(folder: Path) -> Tokenizer:
     from lmkernel.tokenizers.load import load_tokenizer
 
     return load_tokenizer(folder)
+
+
+def _adapters_tokenizer(folder: Path, base: ModelFiles) -> Tokenizer:
+    from lmkernel.tokenizers.load import load_templates, load_tokenizer
+
+    if (folder / "tokenizer.json").is_file():
+        return load_tokenizer(folder)
+    return base.tokenizer().with_templates(load_templates(folder))

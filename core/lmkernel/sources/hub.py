@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lmkernel.progress import Progress
 
-__all__ = ["HubSource"]
+__all__ = ["HubSource", "repository_of"]
 
 PREFIX = "hf:"
 WANTED = (
@@ -53,7 +53,7 @@ class HubSource(Source):
 
     def fetch(self, name: str, directory: Path, *, progress: Progress) -> None:
         """Download one revision, or copy it from the client's cache when offline."""
-        repository, _, revision = name.removeprefix(PREFIX).partition("@")
+        repository, revision = repository_of(name)
         if not repository or name.endswith("@"):
             raise InputError(
                 f"expected {PREFIX}ORG/NAME or {PREFIX}ORG/NAME@REVISION, got {name!r}"
@@ -64,8 +64,16 @@ class HubSource(Source):
                 "run: pip install huggingface_hub"
             )
         progress.say(f"downloading {repository} from the Hugging Face Hub")
-        _download(name, repository, revision or None, directory, progress)
+        _download(name, repository, revision, directory, progress)
         _check(name, directory)
+
+
+def repository_of(name: str) -> tuple[str, str | None]:
+    """The name that others have for a model, and its revision if it is of the Hub and names one."""
+    if not name.startswith(PREFIX):
+        return name, None
+    repository, _, revision = name.removeprefix(PREFIX).partition("@")
+    return repository, revision or None
 
 
 def _download(

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["find_model", "known_models", "pull", "serving"]
 
-_RUN, _MODEL = "run.toml", "model"
-"""In the folder of a run: its settings, and the model that it made."""
+_RUN, _MODEL, _CHECKPOINTS = "run.toml", "model", "checkpoints/step-*"
+"""In the folder of a run: its settings, the model that it made, and those on the way."""
 
 
 def find_model(
@@ -35,8 +35,8 @@ def find_model(
     """The folder or file of a model, pulled first if need be.
 
     Args:
-        name_or_path: a folder or ``.gguf`` file that exists, the folder of a run that has made a
-            model, or a name that a source serves.
+        name_or_path: a folder or ``.gguf`` file that exists, the folder of a run, or a name that a
+            source serves. Of a run that has not made its model yet, it is the last checkpoint.
         registry: where to look for sources; by default all that is installed.
         progress: the object to report to; by default none.
         pull: whether a model that is not there may be pulled.
@@ -48,16 +48,16 @@ def find_model(
     """
     name = str(name_or_path)
     path = Path(name_or_path).expanduser()
-    if (path / _RUN).is_file() and (path / _MODEL).is_dir():
-        return path / _MODEL
+    if (path / _RUN).is_file():
+        return _model_of_run(path, progress or Progress())
     if name and (path.is_dir() or (path.is_file() and path.suffix == ".gguf")):
         return path
     if path.is_file():
         raise InputError(f"expected a model's folder or a .gguf file, got the file {path}")
-    there = pulled_models().get(name)
-    if there:
-        return there
     with (registry or default_registry()).use():
+        there = _pulled(name)
+        if there:
+            return there
         spec = _serving_or_path(name)
     if not pull:
         raise PullError(f"model {name!r} is not on this machine; run: lmkernel pull {name}")
@@ -113,6 +113,33 @@ def serving(name: str) -> SourceSpec:
             return spec
     patterns = [f"{spec.prefix}NAME" for spec in specs if spec.prefix]
     raise UnknownNameError("model", name, [*known_models(), *patterns])
+
+
+def _model_of_run(folder: Path, progress: Progress) -> Path:
+    """The model that a run made; of one that is not at its end, the last on the way."""
+    if (folder / _MODEL).is_dir():
+        return folder / _MODEL
+    there = [(int(p.name[5:]), p) for p in folder.glob(_CHECKPOINTS) if p.name[5:].isdecimal()]
+    if not there:
+        raise InputError(f"{folder}: the run has no model and no checkpoint yet; resume it first")
+    step, last = max(there)
+    progress.say(f"{folder}: the run is not at its end; this is its model after step {step}")
+    return last
+
+
+def _pulled(name: str) -> Path | None:
+    """The folder of a model that was pulled by this name, or by it after a source's prefix."""
+    there = pulled_models()
+    if name in there:
+        return there[name]
+    prefixes = [spec.prefix for spec in default_registry().all(SourceSpec).values() if spec.prefix]
+    for prefix in prefixes:
+        revisions = [one for one in there if one.startswith(f"{prefix}{name}@")]
+        if f"{prefix}{name}" in there:
+            return there[f"{prefix}{name}"]
+        if len(revisions) == 1:
+            return there[revisions[0]]
+    return None
 
 
 def _serving_or_path(name: str) -> SourceSpec:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import tokenizers
 
-__all__ = ["load_tokenizer", "tokenizers_package"]
+__all__ = ["load_templates", "load_tokenizer", "tokenizers_package"]
 
 
 def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
@@ -44,6 +44,17 @@ def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
         )
     except InputError as error:
         raise CheckpointError(f"{folder}: {error}") from error
+
+
+def load_templates(directory: str | os.PathLike[str]) -> dict[str, str]:
+    """A directory's chat templates by name; none, where it has none.
+
+    Raises:
+        CheckpointError: a file is damaged.
+    """
+    folder = Path(directory)
+    config = read_object(folder / "tokenizer_config.json", required=False)
+    return _templates(folder, config.get("chat_template"))
 
 
 def tokenizers_package() -> ModuleType:

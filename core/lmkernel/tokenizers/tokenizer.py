@@ -70,6 +70,22 @@ class Tokenizer:
         first = () if own is None else (own,)
         self._eos_ids = tuple(dict.fromkeys((*first, *eos_ids)))
 
+    def with_templates(self, templates: Mapping[str, str], *, end: str | None = None) -> Tokenizer:
+        """The same tokenizer with other chat templates by name, those that it has if none.
+
+        Args:
+            templates: see the class.
+            end: the token that ends a text from here on; earlier ones still do.
+        """
+        config = self._config if end is None else {**self._config, "eos_token": end}
+        return Tokenizer(
+            self._backend,
+            config,
+            templates=templates or self._templates,
+            eos_ids=self._eos_ids,
+            name=self._name,
+        )
+
     @property
     def eos_ids(self) -> tuple[int, ...]:
         """The ids that end a text, the tokenizer's own first."""

@@ -8,6 +8,7 @@ import pytest
 from made_sources import registry
 
 from lmkernel.errors import InputError, PullError, UnknownNameError
+from lmkernel.progress import Progress
 from lmkernel.sources import find_model, known_models
 from lmkernel.sources.store import folder_of, pulled_models
 
@@ -88,6 +89,31 @@ def test_a_runs_folder_is_its_model(tmp_path: Path) -> None:
     (tmp_path / "run" / "model").mkdir(parents=True)
     (tmp_path / "run" / "run.toml").write_text("")
     assert find_model(tmp_path / "run", registry=registry("Whole")) == tmp_path / "run" / "model"
+
+
+def test_a_run_without_a_model_is_its_last_checkpoint_and_says_so(tmp_path: Path) -> None:
+    run, said = tmp_path / "run", list[str]()
+    run.mkdir()
+    (run / "run.toml").write_text("")
+    with pytest.raises(InputError, match="run: the run has no model and no checkpoint yet"):
+        find_model(run, registry=registry("Whole"))
+    for step in (99_9999, 100_0000):
+        (run / "checkpoints" / f"step-{step:06d}").mkdir(parents=True)
+    progress = Progress(report=lambda line, *_: said.append(line))
+    found = find_model(run, registry=registry("Whole"), progress=progress)
+    assert found == run / "checkpoints" / "step-1000000"
+    assert said == [f"{run}: the run is not at its end; this is its model after step 1000000"]
+
+
+@pytest.mark.usefixtures("models")
+def test_b41_what_was_pulled_is_found_by_its_name_on_the_hub() -> None:
+    served = registry("Whole", prefix="hf:")
+    there = find_model("hf:org/name@v2", registry=served)
+    assert find_model("org/name", registry=served, pull=False) == there
+    whole = find_model("hf:org/name", registry=served)
+    assert find_model("org/name", registry=served, pull=False) == whole
+    with pytest.raises(InputError, match="no such folder or file: org/na"):
+        find_model("org/na", registry=served, pull=False)
 
 
 def test_a_name_of_the_hub_without_its_prefix_is_told_with_it() -> None:

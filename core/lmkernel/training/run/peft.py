@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmkernel.checkpoints.adapter import ADAPTER_CONFIG, PREFIX
+from lmkernel.checkpoints.adapter_files import ADAPTER_CONFIG, PREFIX
 from lmkernel.checkpoints.json_files import write_object
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
 from lmkernel.families.names import rule_pairs
@@ -38,6 +38,7 @@ def write_adapters(
     declared: ParamTree,
     *,
     base: str,
+    revision: str | None = None,
     task: str | None = "CAUSAL_LM",
 ) -> None:
     """Write ``adapter_config.json`` and ``adapter_model.safetensors`` into a folder.
@@ -49,6 +50,7 @@ def write_adapters(
         rules: how the family names the weights.
         declared: the model's parameters.
         base: name or path of the model that they adapt.
+        revision: of that model, if one is named.
         task: what PEFT calls the model's task, if it has a name for it.
     """
     known = flatten(declared)
@@ -60,6 +62,7 @@ def write_adapters(
         "peft_type": "LORA",
         "task_type": task,
         "base_model_name_or_path": base,
+        **({"revision": revision} if revision else {}),
         "r": config.rank,
         "lora_alpha": config.alpha,
         "lora_dropout": 0.0,

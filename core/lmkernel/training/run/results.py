@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.atomic import new_directory
+from lmkernel.sources.hub import repository_of
 from lmkernel.training.objectives import OBJECTIVES
 from lmkernel.training.run.peft import write_adapters
 from lmkernel.training.run.state_files import FOLDER, SavedState, write_state
@@ -50,10 +51,16 @@ def _write_model(session: Session, place: Path, trained: dict[str, Any]) -> None
     if lora is None:
         origin.fill(place, trained, declared)
         return
-    path = Path(origin.name).expanduser()
-    base = str(path.absolute()) if path.exists() else origin.name
+    # as others know it: by the place of its files, or by its name on the Hub
+    base, revision = repository_of(origin.name)
+    if Path(origin.name).expanduser().exists():
+        base, revision = str(origin.own_files.path.absolute()), None
     task = OBJECTIVES[session.settings.objective].peft_task
-    write_adapters(place, trained, lora, origin.rules, declared, base=base, task=task)
+    write_adapters(
+        place, trained, lora, origin.rules, declared, base=base, revision=revision, task=task
+    )
+    if origin.own_tokenizer is not None:
+        origin.tokenizer.save(place)
 
 
 def write_result(session: Session, folder: RunFolder, best: Best) -> Path:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
-from small import HF_CONFIG, small_config, write_small
+from safetensors.numpy import load_file
+from small import HF_CONFIG, small_config
 from small_bert import BERT, small_bert
 from training_samples import GPT2, small_gpt2
 
 from lmkernel.backend import load_backend
-from lmkernel.checkpoints.adapter import AdaptedTensors
 from lmkernel.checkpoints.directory import open_model, write_directory
-from lmkernel.errors import CheckpointError
 from lmkernel.families.bert import Bert
 from lmkernel.families.gpt2 import Gpt2
 from lmkernel.families.llama import Llama
@@ -26,7 +24,6 @@ from lmkernel.training.run.peft import write_adapters
 from lmkernel.training.step.trainable import Adapters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from lmkernel.families.family import Family
@@ -168,134 +165,3 @@ def test_adapters_of_adapters_add_up(tmp_path: Path) -> None:
     for name, value in made.merge(once, low).items():
         got = read(tmp_path / "b", "llama")[name]
         np.testing.assert_allclose(got, value, rtol=1e-5, atol=1e-5)
-
-
-# adapters from elsewhere
-
-MODULE = "model.layers.0.self_attn.q_proj"
-
-
-def foreign(folder: Path, rank: int = 2, **changes: Any) -> tuple[np.ndarray, np.ndarray]:
-    """PEFT's files beside the small Llama in ``folder / "base"``; returns A and B."""
-    random = np.random.default_rng(3)
-    a = random.normal(size=(rank, 24)).astype(np.float32)
-    b = random.normal(size=(48, rank)).astype(np.float32)
-    base = folder / "base"
-    write_small(base, FAMILIES["llama"][2])
-    config = {
-        "peft_type": "LORA",
-        "base_model_name_or_path": str(base),
-        "r": rank,
-        "lora_alpha": 8,
-        "target_modules": ["q_proj"],
-        **changes,
-    }
-    (folder / "adapter_config.json").write_text(json.dumps(config))
-    prefix = f"base_model.model.{MODULE}"
-    both = {f"{prefix}.lora_A.weight": a, f"{prefix}.lora_B.weight": b}
-    save_file(both, folder / "adapter_model.safetensors")
-    return a, b
-
-
-@pytest.mark.parametrize(
-    ("changes", "scale"),
-    [
-        ({}, 4.0),
-        ({"use_rslora": True}, 8 / np.sqrt(2)),
-        ({"alpha_pattern": {"q_proj": 6}}, 3.0),
-        ({"alpha_pattern": {"k_proj": 6}}, 4.0),
-        ({"alpha_pattern": {MODULE: 2}}, 1.0),
-        ({"rank_pattern": {"self_attn.q_proj": 2}, "r": 16}, 4.0),
-        ({"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"q_proj": 1}, "r": 16}, 0.5),
-        ({"rank_pattern": None, "alpha_pattern": None}, 4.0),
-    ],
-)
-def test_the_scale_is_that_of_the_module(
-    tmp_path: Path, changes: dict[str, Any], scale: float
-) -> None:
-    a, b = foreign(tmp_path, **changes)
-    before = open_model(tmp_path / "base").tensors.read(f"{MODULE}.weight")
-    got = open_model(tmp_path).tensors.read(f"{MODULE}.weight")
-    np.testing.assert_allclose(got, before + scale * (b @ a), rtol=1e-4, atol=1e-5)
-
-
-def test_other_tensors_are_the_models(tmp_path: Path) -> None:
-    foreign(tmp_path)
-    base, adapted = open_model(tmp_path / "base").tensors, open_model(tmp_path).tensors
-    assert adapted.names() == base.names()
-    name = "model.layers.1.self_attn.q_proj.weight"
-    np.testing.assert_array_equal(adapted.read(name), base.read(name))
-    assert adapted.dtype(f"{MODULE}.weight") == "float32"
-    assert adapted.shape(f"{MODULE}.weight") == (48, 24)
-
-
-def _renamed(path: Path) -> None:
-    tensors = load_file(path)
-    save_file({n.replace("q_proj", "x_proj"): x for n, x in tensors.items()}, path)
-
-
-def _halved(path: Path) -> None:
-    save_file({n: x for n, x in load_file(path).items() if "lora_A" in n}, path)
-
-
-def _turned(path: Path) -> None:
-    save_file({n: np.ascontiguousarray(x.T) for n, x in load_file(path).items()}, path)
-
-
-def _with_more(path: Path) -> None:
-    more = {"base_model.model.score.weight": np.zeros((2, 24), np.float32)}
-    save_file({**load_file(path), **more}, path)
-
-
-def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-4])
-
-
-@pytest.mark.parametrize(
-    ("damage", "complaint"),
-    [
-        (_renamed, "'base_model.model.model.layers.0.self_attn.x_proj.lora_A.weight' is no half"),
-        (_halved, "is no half of a pair"),
-        (_turned, r"expected adapters of a weight \(48, 24\), got"),
-        (_with_more, "'base_model.model.score.weight' is no half"),
-        (_cut, "adapter_model.safetensors"),
-        (lambda path: path.unlink(), "adapter_model.safetensors"),
-    ],
-)
-def test_damaged_or_foreign_adapters_are_refused_by_name(
-    tmp_path: Path, damage: Callable[[Path], None], complaint: str
-) -> None:
-    foreign(tmp_path)
-    damage(tmp_path / "adapter_model.safetensors")
-    with pytest.raises(CheckpointError, match=complaint):
-        open_model(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("changes", "complaint"),
-    [
-        ({"peft_type": "IA3"}, "expected peft_type LORA without use_dora, got 'IA3'"),
-        ({"use_dora": True}, "without use_dora"),
-        ({"r": 3}, "q_proj': expected the rank 3, got 2"),
-        ({"rank_pattern": {"q_proj": 1}}, "expected the rank 1, got 2"),
-        ({"base_model_name_or_path": None}, "expected base_model_name_or_path, got None"),
-        ({"base_model_name_or_path": "nowhere"}, "nowhere: no such directory"),
-    ],
-)
-def test_adapters_of_another_kind_or_of_no_model_are_refused(
-    tmp_path: Path, changes: dict[str, Any], complaint: str
-) -> None:
-    foreign(tmp_path, **changes)
-    with pytest.raises(CheckpointError, match=complaint):
-        open_model(tmp_path)
-
-
-def test_a_scale_that_is_missing_is_named(tmp_path: Path) -> None:
-    foreign(tmp_path)
-    config = config_in(tmp_path)
-    del config["lora_alpha"]
-    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
-    with pytest.raises(
-        CheckpointError, match=r"_config\.json: expected a number as lora_alpha, got None"
-    ):
-        AdaptedTensors(open_model(tmp_path / "base").tensors, tmp_path)

@@ -1,0 +1,177 @@
+"""The LoRA adapters in a folder, as PEFT writes them, checked without the model that they adapt.
+
+``adapter_config.json`` and ``adapter_model.safetensors``: for each adapted module ``M`` the tensors
+``base_model.model.M.lora_A.weight (rank, in)`` and ``….lora_B.weight (out, rank)``, whose product
+times alpha / rank is added to the module's weight (arXiv:2106.09685, eq. 3).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from lmkernel.checkpoints.json_files import read_object
+from lmkernel.checkpoints.memory_map import refuse_pickle
+from lmkernel.checkpoints.safetensors import SafetensorsFile
+from lmkernel.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["ADAPTER_CONFIG", "ADAPTER_TENSORS", "PREFIX", "AdapterFiles"]
+
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_TENSORS = "adapter_model.safetensors"
+PREFIX = "base_model.model."
+_PICKLE = "adapter_model.bin"
+_A, _B = ".lora_A.weight", ".lora_B.weight"
+_AXES = 2
+_OTHERWISE = (
+    *("use_dora", "use_qalora", "layer_replication", "alora_invocation_tokens"),
+    *("arrow_config", "trainable_token_indices", "target_parameters"),
+)
+"""Keys of ``adapter_config.json`` that ask for more than adding products to weights."""
+_CHANGES_THE_MODEL = ("pissa", "olora", "corda", "loftq")
+"""Ways to begin (``init_lora_weights``) that take the first product out of the model's weights."""
+_REPEATS = 3
+_LONGEST = 500
+_UNSAFE = re.compile(r"\)[*+{]|\\[1-9]|\(\?P=")
+"""A group that is repeated, or a reference: with these an expression can take for ever."""
+
+
+@final
+class AdapterFiles:
+    """A folder's adapters.
+
+    Args:
+        folder: holds both files.
+
+    Attributes:
+        base: name or path of the model that they adapt.
+        where: the file of tensors, for messages.
+        shapes: ``(out, in)`` of each module's weight, by the module's name in that model.
+
+    Raises:
+        CheckpointError: no plain LoRA adapters, or damaged ones; names the key or the tensor.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.where, self._config_at = folder / ADAPTER_TENSORS, folder / ADAPTER_CONFIG
+        self._config = read_object(self._config_at, required=True)
+        self._check_kind()
+        self.base = self._base()
+        self.transposed = self._flag("fan_in_fan_out")
+        if not self.where.is_file() and (folder / _PICKLE).is_file():
+            raise refuse_pickle(folder / _PICKLE)
+        self._file = SafetensorsFile(self.where)
+        self.shapes = dict(self._modules())
+        self._scales = {module: self._scale(module) for module in self.shapes}
+
+    def addition(self, module: str) -> NDArray[np.float64]:
+        """What is added to a module's weight, ``(out, in)``, in float64."""
+        a, b = (self._file.read(f"{PREFIX}{module}{end}").astype(np.float64) for end in (_A, _B))
+        with np.errstate(over="ignore", invalid="ignore"):
+            whole: NDArray[np.float64] = (b @ a) * self._scales[module]
+        if np.abs(whole).max(initial=0) <= np.finfo(np.float32).max:  # NaN is not either
+            return whole
+        raise CheckpointError(
+            f"{self.where}: module {module!r}: expected adapters whose product is finite in "
+            f"float32, got others, scaled by {self._scales[module]:g}"
+        )
+
+    def refuse(self, name: str) -> CheckpointError:
+        """What to raise for a tensor that is no adapter of a weight of the model."""
+        return CheckpointError(
+            f"{self.where}: tensor {name!r} is no half of a pair of lora_A and lora_B for "
+            "a weight of the model"
+        )
+
+    def _check_kind(self) -> None:
+        kind = self._config.get("peft_type")
+        if kind != "LORA":
+            raise self._error("peft_type", "'LORA'", kind)
+        for key in _OTHERWISE:
+            if value := self._config.get(key):
+                what = "DoRA adapters, " * (key == "use_dora")
+                raise CheckpointError(
+                    f"{self._config_at}: expected plain LoRA adapters, got {what}{key}: "
+                    f"{value!r:.60}; merge them with PEFT (merge_and_unload) and open the model"
+                )
+        begun = self._config.get("init_lora_weights")
+        if isinstance(begun, str) and begun.lower().startswith(_CHANGES_THE_MODEL):
+            raise self._error("init_lora_weights", "a way that leaves the model as it is", begun)
+
+    def _base(self) -> str:
+        key = "base_model_name_or_path"
+        name = self._config.get(key)
+        if not isinstance(name, str) or not name:
+            raise self._error(key, "a model's name or folder", name)
+        return name
+
+    def _modules(self) -> list[tuple[str, tuple[int, int]]]:
+        names = set(self._file.names())
+        found = []
+        for name in self._file.names():
+            module = name.removesuffix(_A).removesuffix(_B)
+            other = _B if name.endswith(_A) else _A
+            if module == name or module + other not in names or not module.startswith(PREFIX):
+                raise self.refuse(name)
+            a, b = self._file.shape(module + _A), self._file.shape(module + _B)
+            if not len(a) == len(b) == _AXES or a[0] != b[1]:
+                raise CheckpointError(
+                    f"{self.where}: module {module!r}: expected lora_A (rank, in) and "
+                    f"lora_B (out, rank), got {a} and {b}"
+                )
+            found.append((module.removeprefix(PREFIX), (b[0], a[1])))
+        return found
+
+    def _scale(self, module: str) -> float:
+        rank, there = self._number("r", module), self._file.shape(PREFIX + module + _A)[0]
+        if rank < 1:
+            raise self._error("r", "a rank of 1 or more", rank)
+        if rank != there:
+            raise CheckpointError(
+                f"{self.where}: {module!r}: expected the rank {rank}, got {there}"
+            )
+        alpha = self._number("lora_alpha", module)
+        return alpha / (rank**0.5 if self._flag("use_rslora") else rank)
+
+    def _number(self, key: str, module: str) -> float:
+        """What a table of expressions says of a module, else what holds for all."""
+        table = "rank_pattern" if key == "r" else "alpha_pattern"
+        patterns = self._config.get(table) or {}
+        if not isinstance(patterns, dict):
+            raise self._error(table, "an object", patterns)
+        fitting = next((p for p in patterns if self._matches(table, p, module)), None)
+        value = self._config.get(key) if fitting is None else patterns[fitting]
+        sound = isinstance(value, int | float) and not isinstance(value, bool)
+        # a float holds no more: what is larger, or NaN, is no scale
+        if not sound or not abs(value) <= sys.float_info.max:  # type: ignore[arg-type]  # a number, as tested
+            raise self._error(key if fitting is None else table, "a finite number", value)
+        return value  # type: ignore[return-value]  # a number, as tested
+
+    def _matches(self, table: str, pattern: str, name: str) -> bool:
+        """PEFT's rule: the whole name, after an optional ``….`` before it, fits the expression."""
+        repeats = sum(map(pattern.count, "*+{"))
+        if len(pattern) > _LONGEST or repeats > _REPEATS or _UNSAFE.search(pattern):
+            raise self._error(
+                table, f"expressions with at most {_REPEATS} repeats, of no groups", pattern
+            )
+        try:
+            return re.match(rf"(.*\.)?({pattern})$", name) is not None
+        except (re.error, OverflowError, RecursionError) as error:
+            raise self._error(table, f"regular expressions ({error})", pattern) from error
+
+    def _flag(self, key: str) -> bool:
+        value = self._config.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise self._error(key, "true or false", value)
+        return bool(value)
+
+    def _error(self, key: str, expected: str, got: object) -> CheckpointError:
+        return CheckpointError(f"{self._config_at}: {key}: expected {expected}, got {got!r:.100}")
