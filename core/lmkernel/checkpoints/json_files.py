@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["parse_object", "read_object", "write_object"]
+__all__ = ["parse_object", "parse_values", "read_object", "write_object"]
+
+
+_SPACES = frozenset(" \t\r\n")
 
 
 def read_object(path: Path, *, required: bool) -> dict[str, Any]:
@@ -40,6 +43,44 @@ def parse_object(data: bytes, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CheckpointError(f"{what}: expected a JSON object, got {type(value).__name__}")
     return value
+
+
+def parse_values(text: str, what: str) -> Iterator[tuple[int, Any]]:
+    """The elements of one list, or else values one after another, each with its line from 1 on.
+
+    Args:
+        text: JSON; no name of an object is repeated.
+        what: names its place in errors.
+
+    Raises:
+        CheckpointError: names the line that is not JSON.
+    """
+    decoder = json.JSONDecoder(object_pairs_hook=_without_repeats)
+    at, line, counted = _past_spaces(text, 0), 1, 0
+    listed = text.startswith("[", at)
+    at = _past_spaces(text, at + 1) if listed else at
+    more = at < len(text) and not (listed and text[at] == "]")
+    while more:
+        line, counted = line + text.count("\n", counted, at), at
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
+            line += text.count("\n", at, getattr(error, "pos", at))
+            why = getattr(error, "msg", error)
+            raise CheckpointError(f"{what}: line {line}: expected JSON, {why}") from error
+        yield line, value
+        at = _past_spaces(text, end)
+        more = text.startswith(",", at) if listed else at < len(text)
+        at = _past_spaces(text, at + 1) if listed and more else at
+    if listed and not (text.startswith("]", at) and _past_spaces(text, at + 1) == len(text)):
+        line += text.count("\n", counted, at)
+        raise CheckpointError(f"{what}: line {line}: expected the list to go on, or to end the text")
+
+
+def _past_spaces(text: str, at: int) -> int:
+    while text[at : at + 1] in _SPACES and at < len(text):
+        at += 1
+    return at
 
 
 def write_object(path: Path, value: Mapping[str, Any]) -> None:

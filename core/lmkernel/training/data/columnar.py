@@ -32,12 +32,34 @@ def parquet_rows(path: Path) -> Iterator[Row]:
         with parquet.ParquetFile(path) as file:
             number = 0
             for batch in file.iter_batches(batch_size=_BATCH):
-                for values in batch.to_pylist():
+                for values in _all_values(batch, path, number):
                     number += 1
                     yield Row(values, f"{path}: row {number}")
     except (arrow.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: expected a Parquet file that can be read: {reason}") from error
+
+
+def _all_values(batch: Any, path: Path, before: int) -> list[dict[str, Any]]:
+    """The rows of a record batch; what Python cannot hold is looked for one by one, to name it."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except (ValueError, OverflowError):  # text that is no UTF-8, dates beyond the year 9999
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            for number, value in enumerate(column, before + 1):
+                _check_value(value, f"{path}: row {number}: column {name!r}")
+        raise
+    return rows
+
+
+def _check_value(value: Any, where: str) -> None:
+    try:
+        value.as_py()
+    except (ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{where}: expected a value that Python can hold, got {value.type}: {reason}"
+        ) from error
 
 
 def is_saved_dataset(folder: Path) -> bool:
@@ -57,8 +79,16 @@ def dataset_rows(name: str) -> Iterator[Row]:
         MissingDependencyError: datasets is not installed.
     """
     where, _, split = name.removeprefix(DATASETS_PREFIX).partition("@")
-    for number, values in enumerate(_dataset(where, split), 1):
-        yield Row(values, f"{DATASETS_PREFIX}{where}: row {number}")
+    dataset, number = _dataset(where, split), 0
+    try:
+        for number, values in enumerate(dataset, 1):
+            yield Row(values, f"{DATASETS_PREFIX}{where}: row {number}")
+    except (ValueError, OverflowError) as error:  # text that is no UTF-8, dates beyond 9999
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{DATASETS_PREFIX}{where}: row {number + 1}: expected values that Python can hold: "
+            f"{reason}"
+        ) from error
 
 
 def _dataset(where: str, split: str) -> Any:

@@ -15,7 +15,7 @@ from lmkernel.training.data.columnar import (
     parquet_rows,
 )
 from lmkernel.training.data.rows import Row, Rows
-from lmkernel.training.data.text_files import csv_rows, jsonl_rows, text_rows
+from lmkernel.training.data.text_files import csv_rows, json_rows, jsonl_rows, text_rows
 
 if TYPE_CHECKING:
     import os
@@ -41,6 +41,7 @@ _BUILT_IN: Mapping[str, Callable[[], Iterator[Row]]] = MappingProxyType(
 """Data that are there without a download."""
 _TABLES: Mapping[str, Callable[[Path], Iterator[Row]]] = MappingProxyType(
     {
+        ".json": json_rows,
         ".jsonl": jsonl_rows,
         ".ndjson": jsonl_rows,
         ".csv": csv_rows,
@@ -49,15 +50,17 @@ _TABLES: Mapping[str, Callable[[Path], Iterator[Row]]] = MappingProxyType(
     }
 )
 _TEXTS = (".txt", ".text", ".md", ".rst")
+_FEW = 5
 
 
 def open_rows(source: str | os.PathLike[str], *, blank_lines: bool = False) -> Rows:
     """The rows of a source; those of a text file have the one column ``text``.
 
     Args:
-        source: a file (``.jsonl``, ``.csv``, ``.tsv``, ``.parquet``, anything else is text); a
-            folder, whose files of those kinds and ``.txt``, ``.md``, ``.rst`` are read in the
-            order of their paths, subfolders too; a folder that `datasets` saved; ``datasets:NAME``,
+        source: a file (``.json``, ``.jsonl``, ``.csv``, ``.tsv``, ``.parquet``, anything else is
+            text); a folder, whose files of those kinds and ``.txt``, ``.md``, ``.rst`` are read in
+            the order of their paths, subfolders too, and others named in the rows' ``notes``;
+            a folder that `datasets` saved; ``datasets:NAME``,
             ``datasets:NAME:CONFIGURATION``, either with ``@SPLIT``; or ``python-topics``.
         blank_lines: whether blank lines separate the documents of a text file; else it is one.
 
@@ -65,6 +68,8 @@ def open_rows(source: str | os.PathLike[str], *, blank_lines: bool = False) -> R
         InputError: there is no such source; when read, whatever is wrong with it, and where.
     """
     name = str(source)
+    if not name:
+        raise InputError("expected data: a file, a folder or a name, got an empty name")
     if name in _BUILT_IN:
         return Rows(_BUILT_IN[name], name)
     if name.startswith(DATASETS_PREFIX):
@@ -72,8 +77,9 @@ def open_rows(source: str | os.PathLike[str], *, blank_lines: bool = False) -> R
     path = Path(source)
     if path.is_dir() and is_saved_dataset(path):
         return Rows(functools.partial(dataset_rows, name), name)
-    files = _files(path)
-    return Rows(functools.partial(_read_files, files, blank_lines), name)
+    files, others = _files(path)
+    notes = (f"{name}: not read: {_some(others)}",) if others else ()
+    return Rows(functools.partial(_read_files, files, blank_lines), name, notes)
 
 
 def _read_files(files: list[Path], blank_lines: bool) -> Iterator[Row]:
@@ -82,16 +88,26 @@ def _read_files(files: list[Path], blank_lines: bool) -> Iterator[Row]:
         yield from table(path) if table else text_rows(path, blank_lines=blank_lines)
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path) -> tuple[list[Path], list[str]]:
+    """The files to read, in order, and the names of those of other kinds."""
     if not path.exists():
         known = ", ".join((*_BUILT_IN, f"{DATASETS_PREFIX}NAME"))
         raise InputError(f"{path}: no such file; expected a file, a folder or one of {known}")
     if not path.is_dir():
-        return [path]
+        return [path], []
     kinds = {*_TABLES, *_TEXTS}
-    found = sorted(f for f in path.rglob("*") if f.suffix.lower() in kinds and f.is_file())
-    visible = [f for f in found if not any(p.startswith(".") for p in f.relative_to(path).parts)]
-    if not visible:
-        names = ", ".join(sorted(kinds))
-        raise InputError(f"{path}: expected a folder with files {names}, got none of them")
-    return visible
+    names = {file: file.relative_to(path) for file in sorted(path.rglob("*")) if file.is_file()}
+    visible = [f for f, name in names.items() if not any(p.startswith(".") for p in name.parts)]
+    found = [file for file in visible if file.suffix.lower() in kinds]
+    others = [str(names[file]) for file in visible if file.suffix.lower() not in kinds]
+    if not found:
+        got = _some(others) if others else "none"
+        wanted = ", ".join(sorted(kinds))
+        raise InputError(f"{path}: expected a folder with files {wanted}, got {got}")
+    return found, others
+
+
+def _some(names: list[str]) -> str:
+    """The first few."""
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(names[:_FEW]) + more

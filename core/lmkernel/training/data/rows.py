@@ -71,11 +71,15 @@ class Rows:
     Args:
         read: begins to read them.
         name: of the whole, for errors.
+        notes: what should be said of it.
     """
 
-    def __init__(self, read: Callable[[], Iterator[Row]], name: str) -> None:
+    def __init__(
+        self, read: Callable[[], Iterator[Row]], name: str, notes: tuple[str, ...] = ()
+    ) -> None:
         self._read = read
         self.name = name
+        self.notes = notes
 
     def __iter__(self) -> Iterator[Row]:
         """From the first one.

@@ -1,4 +1,4 @@
-"""Rows of files that are UTF-8: plain text, JSONL and CSV; errors name the line or the byte."""
+"""Rows of files that are UTF-8: text, JSON, JSONL and CSV; errors name the line or the byte."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import functools
 from typing import TYPE_CHECKING
 
-from lmkernel.checkpoints.json_files import parse_object
+from lmkernel.checkpoints.json_files import parse_object, parse_values
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.training.data.rows import Row
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["csv_rows", "jsonl_rows", "text_rows"]
+__all__ = ["csv_rows", "json_rows", "jsonl_rows", "text_rows"]
 
 _MARK = b"\xef\xbb\xbf"
 """UTF-8's byte order mark, which some editors put first."""
@@ -61,6 +61,25 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
             yield Row(parse_object(line.rstrip().encode(), where), where)
         except CheckpointError as error:
             raise InputError(str(error)) from error
+
+
+def json_rows(path: Path) -> Iterator[Row]:
+    """The objects of one JSON list, or JSON objects one after another, on lines or not.
+
+    Raises:
+        InputError: unreadable, empty, binary or not UTF-8; or names the line that is no JSON, or
+            what is no object.
+    """
+    try:
+        for number, value in parse_values("".join(line for _, line in _lines(path)), str(path)):
+            where = f"{path}: line {number}"
+            if not isinstance(value, dict):
+                raise InputError(
+                    f"{where}: expected an object with columns, got {type(value).__name__}"
+                )
+            yield Row(value, where)
+    except CheckpointError as error:
+        raise InputError(str(error)) from error
 
 
 def csv_rows(path: Path, *, delimiter: str = ",") -> Iterator[Row]:

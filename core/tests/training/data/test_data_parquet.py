@@ -52,3 +52,25 @@ def test_file_without_rows_is_named(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"text": pa.array([], pa.string())}), path)
     with pytest.raises(InputError, match="got not one row"):
         list(open_rows(path))
+
+
+def _binary_as_text(values: list[bytes]) -> pa.Array:
+    return pa.array(values, pa.binary()).view(pa.string())
+
+
+@pytest.mark.parametrize(
+    ("column", "got"),
+    [
+        (_binary_as_text([b"ok", b"\xff"]), "string: 'utf-8' codec can't decode byte 0xff"),
+        (pa.array([0, 10**15], pa.timestamp("ms")), r"timestamp\[ms\]: .* out of range"),
+        (pa.array([0, 10**8], pa.date32()), r"date32\[day\]: .* out of range"),
+        (pa.array([[0], [10**15]], pa.list_(pa.timestamp("ms"))), "list<.*out of range"),
+    ],
+)
+def test_m14_a_value_that_python_cannot_hold_is_named(
+    tmp_path: Path, column: pa.Array, got: str
+) -> None:
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"text": ["a", "b"], "x": column}), path)
+    with pytest.raises(InputError, match=rf"a\.parquet: row 2: column 'x': expected .* got {got}"):
+        list(open_rows(path))

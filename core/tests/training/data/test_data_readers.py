@@ -116,7 +116,7 @@ def test_missing_source_is_named(tmp_path: Path) -> None:
 
 def test_folder_without_data_is_named(tmp_path: Path) -> None:
     write(tmp_path / "a.png", b"x")
-    with pytest.raises(InputError, match=r"expected a folder with files \.csv, .* got none"):
+    with pytest.raises(InputError, match=r"expected a folder with files \.csv, .* got a\.png"):
         open_rows(tmp_path)
 
 
@@ -164,3 +164,55 @@ def test_documents_pass_over_empty_texts(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "id,body\n1,x\n2,\n3,y\n")
     documents = Documents(open_rows(path), "body")
     assert list(documents) == list(documents) == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"a": 1},\n{"a": 2}]',
+        ' [\n{"a": 1}, {"a": 2} ] \n',
+        '{"a": 1}\n{"a": 2}\n',
+        '{\n"a": 1\n}\n\n{"a": 2}',
+    ],
+)
+def test_b37_json_is_a_list_or_one_object_after_another(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path / "qa.json", text)
+    assert values(path) == values(tmp_path) == [{"a": 1}, {"a": 2}]
+    at = text[: text.index("{", 3)].count("\n") + 1
+    assert list(open_rows(path))[1].where == f"{path}: line {at}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[{"a": 1}\n{"a": 2}]', "line 2: expected the list to go on, or to end the text"),
+        ('[{"a": 1},\n]', "line 2: expected JSON, Expecting value"),
+        ('[\n{"a": 1}', "line 2: expected the list to go on"),
+        ('[{"a": 1}]\nx', "line 1: expected the list to go on"),
+        ('{"a": 1}\n{"a": }', "line 2: expected JSON, Expecting value"),
+        ('{"a": 1,\n "a": 1}', "line 1: expected JSON, the name 'a' is there twice"),
+        ("[1]", "line 1: expected an object with columns, got int"),
+        ("[" * 100_000, "line 1: expected JSON, maximum recursion"),
+        ("[]", "expected data, got not one row"),
+    ],
+)
+def test_b37_what_is_no_json_is_named_with_its_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=rf"qa\.json: {message}"):
+        values(write(tmp_path / "qa.json", text))
+
+
+def test_b37_files_of_other_kinds_are_named(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.docx", "c/d.png", ".e.png", *(f"{n}.xml" for n in range(9))):
+        write(tmp_path / name, "x")
+    (note,) = open_rows(tmp_path).notes
+    assert note == f"{tmp_path}: not read: 0.xml, 1.xml, 2.xml, 3.xml, 4.xml and 6 more"
+    (tmp_path / "a.txt").unlink()
+    with pytest.raises(InputError, match=r"expected a folder with files .*, got 0\.xml, 1\.xml"):
+        open_rows(tmp_path)
+
+
+def test_data_without_a_name_are_none() -> None:
+    with pytest.raises(InputError, match="expected data: a file, a folder or a name, got an empty"):
+        open_rows("")
