@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Origin", "new_origin", "open_files", "open_origin"]
 
+_ENDS = "eos_token_id"
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,7 @@ class Origin:
         config: the model in our words.
         described: the model in the ecosystem's words: what its ``config.json`` holds.
         files: what it was opened from, or None for a new model.
-        own_tokenizer: the tokenizer of a new model.
+        own_tokenizer: the tokenizer of a new model, or one in place of the files'.
         changed: whether the configuration is another than the one that the family read.
     """
 
@@ -91,9 +93,16 @@ class Origin:
             self.config,
             self.family,
             tokenizer=self.tokenizer,
-            extra=self.described.values,
+            extra=self._other_keys(),
             check=self.changed,
         )
+
+    def _other_keys(self) -> Mapping[str, Any]:
+        """What its ``config.json`` says besides; which ids end a text, another tokenizer says."""
+        values = self.described.values
+        if self.own_tokenizer is None:
+            return values
+        return {key: value for key, value in values.items() if key != _ENDS}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -194,7 +203,10 @@ class Origin:
     @property
     def generation_config(self) -> Mapping[str, Any]:
         """The content of ``generation_config.json``; empty if there is none."""
-        return self.files.generation_config if self.files else {}
+        values = self.files.generation_config if self.files else {}
+        if self.own_tokenizer is None or _ENDS not in values:
+            return values
+        return {**values, _ENDS: list(self.own_tokenizer.eos_ids)}
 
     @property
     def own_files(self) -> ModelFiles:

@@ -74,7 +74,9 @@ def parse_values(text: str, what: str) -> Iterator[tuple[int, Any]]:
         at = _past_spaces(text, at + 1) if listed and more else at
     if listed and not (text.startswith("]", at) and _past_spaces(text, at + 1) == len(text)):
         line += text.count("\n", counted, at)
-        raise CheckpointError(f"{what}: line {line}: expected the list to go on, or to end the text")
+        raise CheckpointError(
+            f"{what}: line {line}: expected the list to go on, or to end the text"
+        )
 
 
 def _past_spaces(text: str, at: int) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_backend_options
-from lmkernel.cli.runs import add_settings_options, short_settings
+from lmkernel.cli.runs import add_data_options, add_settings_options, short_settings
 from lmkernel.training.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ class Evaluate(Command):
         parser.add_argument(
             "model", nargs="?", metavar="MODEL", help="as for `lmkernel chat`, or that of a run"
         )
-        parser.add_argument(
-            "--data", metavar="PATH", help="text, JSONL, CSV, Parquet, or a folder; all of it"
-        )
+        add_data_options(parser, "text, JSON, JSONL, CSV, Parquet, or a folder; all of it")
         parser.add_argument(
             "--objective",
             choices=tuple(OBJECTIVES),
@@ -37,9 +35,6 @@ class Evaluate(Command):
         parser.add_argument("--batch", type=int, metavar="N", help="rows of a batch; default 8")
         parser.add_argument(
             "--context", type=int, metavar="N", help="most positions; default the model's, or 512"
-        )
-        parser.add_argument(
-            "--truncate", action="store_true", default=None, help="cut longer examples there"
         )
         parser.add_argument("--json", action="store_true", help="print one object")
         add_backend_options(parser)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 from lmkernel.cli.command import Command
 from lmkernel.cli.runs import add_run_options, report_outcome, resume_from, short_settings
 from lmkernel.errors import InputError
+from lmkernel.training.objectives import TURNS
 
 if TYPE_CHECKING:
     import argparse
@@ -23,6 +24,13 @@ class Finetune(Command):
         parser.add_argument(
             "model", nargs="?", metavar="MODEL", help="what to start from: as for `lmkernel chat`"
         )
+        talk = parser.add_argument_group("conversations")
+        talk.add_argument(
+            "--chat-template",
+            metavar="NAME|FILE",
+            help="plain, chatml, or a file: what the model gets and keeps; default its own",
+        )
+        talk.add_argument("--turns", choices=TURNS, help="which answers it learns; default all")
         adapters = parser.add_argument_group("adapters")
         adapters.add_argument(
             "--lora", type=int, metavar="RANK", help="train low-rank adapters, not the model itself"
@@ -53,7 +61,7 @@ class Finetune(Command):
         if args.resume:
             if args.model:
                 raise InputError("--resume: the folder says which model; leave out MODEL")
-            return report_outcome(resume_from(args, "merge"), "finetune")
+            return report_outcome(resume_from(args, "finetune", "merge"), "finetune")
         short = short_settings(args, "merge")
         run = finetune(
             args.model,

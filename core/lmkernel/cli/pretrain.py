@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
 from lmkernel.cli.runs import add_run_options, report_outcome, resume_from, short_settings
+from lmkernel.errors import InputError
 from lmkernel.plugins import FamilySpec
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ class Pretrain(Command):
 
         names = ("family", *_SIZES)
         if args.resume:
-            run = resume_from(args, *names)
+            if args.start:
+                raise InputError("--resume: the folder says which model; leave out --start")
+            run = resume_from(args, "pretrain", *names)
         else:
             short = short_settings(args, *names)
             run = pretrain(

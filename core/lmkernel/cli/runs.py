@@ -10,11 +10,12 @@ from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lmkernel.training.outcome import TrainingRun
 
 __all__ = [
+    "add_data_options",
     "add_run_options",
     "add_settings_options",
     "report_outcome",
@@ -23,9 +24,11 @@ __all__ = [
 ]
 
 INTERRUPTED = 130
+_PRETRAINED = ("causal", "masked")
+"""The objectives of pre-training."""
 _SHARED = (
-    *("objective", "backend", "device", "dtype", "data", "validation", "truncate"),
-    *("steps", "batch", "learning_rate", "seed", "lora", "trackers"),
+    *("objective", "backend", "device", "dtype", "data", "validation", "truncate", "turns"),
+    *("steps", "batch", "learning_rate", "seed", "lora", "trackers", "chat_template"),
 )
 """The settings that several commands have flags for, by their short names."""
 
@@ -47,13 +50,7 @@ def add_run_options(
         metavar="NAME",
         help=f"{', '.join(objectives)}; default {objectives[0]}",
     )
-    what.add_argument("--data", metavar="PATH", help="text, JSONL, CSV, Parquet, or a folder")
-    what.add_argument(
-        "--truncate",
-        action="store_true",
-        default=None,
-        help="cut examples that are longer than the context",
-    )
+    add_data_options(what, "text, JSON, JSONL, CSV, Parquet, or a folder")
     what.add_argument("--validation", metavar="PATH", help="the same; default a share of the data")
     for name, kind, metavar, help_ in (
         ("steps", int, "N", "steps of the optimizer"),
@@ -86,6 +83,26 @@ def add_run_options(
     add_settings_options(parser)
 
 
+def add_data_options(group: argparse._ActionsContainer, data: str) -> None:
+    """``--data``, ``--column`` and ``--truncate``."""
+    from lmkernel.training.objectives import COLUMNS
+
+    group.add_argument("--data", metavar="PATH", help=data)
+    group.add_argument(
+        "--column",
+        action="append",
+        dest="columns",
+        metavar="NAME=COLUMN",
+        help=f"what the data call one of {', '.join(COLUMNS)}; repeatable",
+    )
+    group.add_argument(
+        "--truncate",
+        action="store_true",
+        default=None,
+        help="cut examples that are longer than the context",
+    )
+
+
 def add_settings_options(parser: argparse.ArgumentParser) -> None:
     """``--config`` and ``--set``."""
     rest = parser.add_argument_group("everything else")
@@ -103,15 +120,36 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
 
 def short_settings(args: argparse.Namespace, *names: str) -> dict[str, Any]:
     """The settings that flags give, by short name: the shared ones, and a command's own."""
-    return {name: getattr(args, name, None) for name in (*_SHARED, *names)}
+    given = {name: getattr(args, name, None) for name in (*_SHARED, *names)}
+    return {**given, "columns": _columns(args.columns)}
 
 
-def resume_from(args: argparse.Namespace, *names: str) -> TrainingRun:
-    """Go on with the run in the folder that ``--resume`` names."""
+def _columns(texts: Sequence[str] | None) -> dict[str, str] | None:
+    """The columns that ``--column`` names."""
+    pairs = [text.partition("=") for text in texts or ()]
+    for name, equals, column in pairs:
+        if not (name and equals and column):
+            raise InputError(f"--column: expected NAME=COLUMN, got {name + equals + column!r}")
+    return {name: column for name, _, column in pairs} if pairs else None
+
+
+def resume_from(args: argparse.Namespace, command: str, *names: str) -> TrainingRun:
+    """Go on with the run in the folder that ``--resume`` names, which the command began."""
+    from lmkernel.training.run.keywords import settings_of
     from lmkernel.training.verbs import resume
 
     if args.config or args.out:
         raise InputError("--resume: the folder says what runs; leave out --config and --out")
+    begun = settings_of({}, defaults={}, resume=args.resume)
+    new = not begun.model.start
+    tuned = begun.objective not in _PRETRAINED or begun.lora is not None
+    other = {"finetune": new and "pretrain", "pretrain": tuned and "finetune"}[command]
+    if other:
+        what = "pre-trains a new model" if new else f"fine-tunes {begun.model.start}"
+        raise InputError(
+            f"--resume: expected a run of {command}, got {args.resume}, which {what}; "
+            f"go on with: lmkernel {other} --resume {shlex.quote(args.resume)}"
+        )
     return resume(
         args.resume,
         settings=args.set,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import CheckpointError, ConfigError, UnknownNameError
+from lmkernel.errors import CheckpointError, ConfigError, PluginError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -217,8 +218,23 @@ def find_family(model_type: object, where: str, objective: str = "") -> Family:
         raise CheckpointError(f"{where}: unsupported model_type: {error}") from error
     if objective and objective not in family.heads():
         fitting = " or ".join(family.heads())
-        raise ConfigError(f"objective {objective!r}: a {model_type} model is trained by {fitting}")
+        others = ", ".join(_trained_by(objective)) or "no family that is installed"
+        raise ConfigError(
+            f"objective {objective!r}: a {model_type} model is trained by {fitting}; "
+            f"{objective} is for {others}"
+        )
     return family
+
+
+def _trained_by(objective: str) -> list[str]:
+    """The families whose models are trained for an objective."""
+    from lmkernel.plugins import FamilySpec, default_registry
+
+    found = []
+    for name, spec in default_registry().all(FamilySpec).items():
+        with contextlib.suppress(PluginError):  # one that cannot be imported has none
+            found += [name] if objective in spec.create().heads() else []
+    return found
 
 
 def name_of_activation(ours: str, names: Mapping[str, str] = ACTIVATIONS) -> str:

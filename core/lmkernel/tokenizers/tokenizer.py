@@ -70,14 +70,16 @@ class Tokenizer:
         first = () if own is None else (own,)
         self._eos_ids = tuple(dict.fromkeys((*first, *eos_ids)))
 
-    def with_templates(self, templates: Mapping[str, str], *, end: str | None = None) -> Tokenizer:
+    def with_templates(self, templates: Mapping[str, str], *, end: int | None = None) -> Tokenizer:
         """The same tokenizer with other chat templates by name, those that it has if none.
 
         Args:
             templates: see the class.
-            end: the token that ends a text from here on; earlier ones still do.
+            end: the id of the token that ends a text from here on; earlier ones still do.
         """
-        config = self._config if end is None else {**self._config, "eos_token": end}
+        config = dict(self._config)
+        if end is not None:
+            config["eos_token"] = self._backend.id_to_token(end)
         return Tokenizer(
             self._backend,
             config,
@@ -132,6 +134,11 @@ class Tokenizer:
     def chat_template(self) -> str | None:
         """The usual chat template's source, if the model has one."""
         return self._templates.get(_DEFAULT)
+
+    @property
+    def templates(self) -> dict[str, str]:
+        """The chat templates by name."""
+        return dict(self._templates)
 
     def encode(
         self, text: str, *, special_tokens: bool = True, limit: int | None = None
@@ -212,7 +219,10 @@ class Tokenizer:
         _check_messages(messages)
         name = _TOOLS if tools and _TOOLS in self._templates else _DEFAULT
         if name not in self._templates:
-            raise TemplateError("the model has no chat template; use generate with plain text")
+            raise TemplateError(
+                "the model has no chat template; use generate with plain text, or fine-tune it "
+                "on conversations (or with --chat-template) to chat with it"
+            )
         text = self._renderer(name)(
             messages=[dict(message) for message in messages],
             tools=None if tools is None else [dict(tool) for tool in tools],

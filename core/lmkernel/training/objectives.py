@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Any, Literal, final
 from lmkernel.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lmkernel.training.data.batches import Batches
     from lmkernel.training.data.prepare import Preparation
+    from lmkernel.training.data.rows import Rows, UnusedColumns
 
-__all__ = ["OBJECTIVES", "Objective", "find_objective"]
+__all__ = ["COLUMNS", "OBJECTIVES", "TURNS", "Objective", "find_objective"]
+
+COLUMNS = (
+    *("text", "second", "label", "source", "target"),
+    *("messages", "prompt", "completion", "input", "system", "tools"),
+)
+"""What is made of columns; settings give those that have other names."""
+TURNS = ("all", "last")
+"""Which turns of the assistant are learned in a conversation."""
 
 
 @final
@@ -24,11 +33,13 @@ class Objective:
 
     Args:
         reads: ``"documents"``, kept as tokens one after another, or ``"rows"``, an example each.
-        maker: what makes batches of either, by its name in `lmkernel.training.data`'s
-            ``objective_batches``; imported when it is used, since settings read this table.
+        maker: what its functions in `lmkernel.training.data`'s ``objective_batches`` are called
+            by: ``NAME_examples`` makes those of each row, ``NAME_batches`` batches of them or of
+            tokens. They are imported when they are used, since settings read this table.
         head: what the model needs at its end, in words.
         needs_labels: whether rows have classes, whose names the model keeps.
         every_token: whether the loss is that of every token, so that bits per byte follow from it.
+        converses: whether its rows are conversations, which a chat template makes a text of.
         peft_task: PEFT's ``task_type`` of adapters, where it has one.
     """
 
@@ -37,14 +48,26 @@ class Objective:
     head: str
     needs_labels: bool = False
     every_token: bool = False
+    converses: bool = False
     peft_task: str | None = None
 
     def batches(self, asked: Preparation, data: Any, *, shuffle: bool) -> Batches:
-        """The batches of `Tokens` or of a list of rows, whichever the objective reads."""
+        """The batches of `Tokens` or of a list of examples, whichever the objective reads."""
+        made: Batches = self._function("batches")(asked, data, shuffle=shuffle)
+        return made
+
+    def examples(
+        self, asked: Preparation, rows: Rows, unused: UnusedColumns
+    ) -> Iterator[list[Any]]:
+        """The examples of each row, in the order of the rows."""
+        made: Iterator[list[Any]] = self._function("examples")(asked, rows, unused)
+        return made
+
+    def _function(self, what: str) -> Callable[..., Any]:
         from lmkernel.training.data import objective_batches
 
-        made: Batches = getattr(objective_batches, self.maker)(asked, data, shuffle=shuffle)
-        return made
+        found: Callable[..., Any] = getattr(objective_batches, f"{self.maker}_{what}")
+        return found
 
 
 def find_objective(name: str) -> Objective:
@@ -62,30 +85,31 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
     {
         "causal": Objective(
             reads="documents",
-            maker="causal_batches",
+            maker="causal",
             head="scores of the next token",
             every_token=True,
             peft_task="CAUSAL_LM",
         ),
         "instruction": Objective(
             reads="rows",
-            maker="instruction_batches",
+            maker="instruction",
             head="scores of the next token",
+            converses=True,
             peft_task="CAUSAL_LM",
         ),
         "masked": Objective(
-            reads="documents", maker="masked_batches", head="scores of the token that a mask hides"
+            reads="documents", maker="masked", head="scores of the token that a mask hides"
         ),
         "classification": Objective(
             reads="rows",
-            maker="classification_batches",
+            maker="classification",
             head="scores of the classes, from the first position",
             needs_labels=True,
             peft_task="SEQ_CLS",
         ),
         "sequences": Objective(
             reads="rows",
-            maker="sequences_batches",
+            maker="sequences",
             head="scores of the target's next token, from a decoder beside an encoder",
             peft_task="SEQ_2_SEQ_LM",
         ),

@@ -15,6 +15,7 @@ PRETRAIN: Mapping[str, Any] = MappingProxyType({"objective": "causal"})
 FINETUNE: Mapping[str, Any] = MappingProxyType(
     {
         "objective": "instruction",
+        "data": {"train": ""},  # somebody else's would say nothing
         "training": {"steps": 200, "batch": 8, "evaluate_every": 25, "checkpoint_every": 50},
         "schedule": {"kind": "cosine", "rate": 2e-5, "warmup": 10, "floor": 0.1},
         "optimizer": {"kind": "adamw", "weight_decay": 0.01},
@@ -23,5 +24,7 @@ FINETUNE: Mapping[str, Any] = MappingProxyType(
 """The same of `finetune`, for a whole model."""
 ADAPTER_RATE = 2e-4
 """The usual learning rate of adapters (arXiv:2106.09685, appendix D)."""
-EVALUATE: Mapping[str, Any] = MappingProxyType({"objective": "causal", "training": {"batch": 8}})
+EVALUATE: Mapping[str, Any] = MappingProxyType(
+    {"objective": "causal", "data": {"train": ""}, "training": {"batch": 8}}
+)
 """The same of `evaluate`."""

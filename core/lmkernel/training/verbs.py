@@ -103,16 +103,15 @@ def _finetune_settings(given: Mapping[str, Any], **more: Any) -> RunSettings:
         asked = settings_of(given, defaults=defaults, **more)
     if not asked.model.start:
         raise InputError("expected a model to start from, as an argument or as model.start")
-    _require_data("train", given.get("data"), more.get("file"), more.get("overrides", ()))
+    _require_data(asked, "train")
     return asked
 
 
-def _require_data(what: str, data: Any, file: Any, overrides: Overrides) -> None:
-    """Data have no default here: somebody else's would say nothing."""
-    named = any(one.partition("=")[0].strip() == "data.train" for one in overrides)
-    if not (data or file or named):
+def _require_data(settings: RunSettings, what: str) -> None:
+    if not settings.data.train:
         raise InputError(
-            f"expected data to {what} on, as an argument, as data.train or in a file of settings"
+            f"expected data to {what} on: as an argument (--data), or as data.train in a file of "
+            "settings"
         )
 
 
@@ -169,7 +168,7 @@ def evaluate(
     asked = settings_of(given, defaults=EVALUATE, file=config, overrides=settings)
     if not asked.model.start:
         raise InputError("expected a model to evaluate, as an argument or as model.start")
-    _require_data("evaluate", data, config, settings)
+    _require_data(asked, "evaluate")
     values = evaluate_session(asked, as_progress(progress))
     return Evaluation(model=asked.model.start, data=asked.data.train, metrics=values)
 

@@ -1,29 +1,36 @@
 """Conversations as examples in which only the assistant's words are learned.
 
-The text of a conversation, and where the assistant speaks in it, come from the model's template:
-what it renders of the messages before, with the prompt that begins an answer, is where the answer
-begins; what it renders of the messages up to the answer is where the answer ends. The token that
-ends a turn is learned, what the template puts after it is not.
+The text of a conversation, and where the assistant speaks in it, come from the model's template.
+One that marks its words (``{% generation %}``) says it itself. Else what the template renders of
+the messages before, with the prompt that begins an answer, is where the answer begins; what it
+renders of the messages up to the answer is where the answer ends. The token that ends a turn is
+learned, what the template puts after it is not. A template that changes a turn once more follow, as
+those do that leave out the reasoning of earlier turns, gives an example for each turn: the text as
+it was when that turn was the last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError, TemplateError
 from lmkernel.training.data.causal_rows import CausalExample
+from lmkernel.training.data.conversations import ASSISTANT, read_conversation
+from lmkernel.training.data.marks import marked, take_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lmkernel.tokenizers import Tokenizer
-    from lmkernel.training.data.rows import Row
+    from lmkernel.training.data.conversations import Conversation
+    from lmkernel.training.data.rows import Row, UnusedColumns
 
-__all__ = ["chat_examples", "conversation"]
+    Span = tuple[int, int]
 
-_ASSISTANT = "assistant"
-Messages = list[dict[str, Any]]
+__all__ = ["chat_examples"]
+
+_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 def chat_examples(
@@ -32,123 +39,149 @@ def chat_examples(
     *,
     context: int,
     truncate: bool = False,
-    messages: str = "messages",
-    prompt: str = "prompt",
-    completion: str = "completion",
-) -> Iterator[CausalExample]:
-    """One example for each row.
+    turns: str = "all",
+    columns: Mapping[str, str] = _NAMES,
+    unused: UnusedColumns | None = None,
+) -> Iterator[list[CausalExample]]:
+    """The examples of each row, one or more.
 
     Args:
-        rows: each with a list of ``{"role": …, "content": …}`` in the column ``messages``, or with
-            ``prompt`` and ``completion``, which are texts or such lists.
+        rows: in one of the forms of `lmkernel.training.data.conversations`.
         tokenizer: with a chat template; without one, a prompt and its completion are put together
             as they are, with the token that ends a text.
         context: most positions of a row, one less than its tokens.
         truncate: cut what is longer at its end.
-        messages: name of a column.
-        prompt: name of a column.
-        completion: name of a column.
+        turns: which of the assistant's turns are learned, ``"all"`` or ``"last"``.
+        columns: names of columns that have others.
+        unused: takes note of the columns that are left over.
 
     Raises:
-        InputError: names the row that is malformed or too long, has nothing of the assistant's,
-            or that the template renders otherwise once more messages follow.
+        InputError: names the row that is malformed or too long, or has nothing of the assistant's.
         TemplateError: names the row that the template refuses.
     """
     plain = tokenizer.chat_template is None
+    marking = None if plain else marked(tokenizer)
     for row in rows:
-        if plain and messages not in row.values:
-            example = _plain(row, tokenizer, prompt, completion)
-        else:
-            example = _chat(row, tokenizer, conversation(row, messages, prompt, completion))
-        yield _fit(example, context, truncate=truncate)
+        said = read_conversation(row, columns)
+        if unused is not None:
+            unused.note(row, said.columns)
+        try:
+            if plain and said.texts:
+                made = [_plain(said.texts, tokenizer, row.where)]
+            elif marking is not None:
+                made = [_marked(said, tokenizer, marking, turns, row.where)]
+            else:
+                made = list(_turns(said, tokenizer, turns, row.where))
+        except (InputError, TemplateError) as error:
+            raise type(error)(f"{row.where}: {error}") from error
+        yield _fit(made, row.where, context, truncate=truncate)
 
 
-def conversation(row: Row, messages: str, prompt: str, completion: str) -> Messages:
-    """The messages of a row.
+def _answers(said: Conversation) -> list[int]:
+    """The numbers of the assistant's messages."""
+    return [n for n, message in enumerate(said.messages) if message.get("role") == ASSISTANT]
 
-    Raises:
-        InputError: neither of the forms that `chat_examples` knows.
+
+def _turns(
+    said: Conversation, tokenizer: Tokenizer, turns: str, where: str
+) -> Iterator[CausalExample]:
+    """One example for all turns, or one for each where the template changes what came before."""
+    whole = _render(tokenizer, said)
+    found: list[tuple[str, Span]] = []
+    for number in _answers(said)[-1 if turns == "last" else 0 :]:
+        before = tokenizer.chat(said.messages[:number], tools=said.tools)
+        after = _render(tokenizer, said, number + 1)
+        _check_prefix(before, after, number)
+        found.append((after, (len(before), len(after))))
+    if all(whole.startswith(text) for text, _ in found):
+        yield _example(tokenizer, whole, [span for _, span in found], where)
+        return
+    for text, span in found:
+        yield _example(tokenizer, text, [span], where)
+
+
+def _marked(
+    said: Conversation, tokenizer: Tokenizer, marking: Tokenizer, turns: str, where: str
+) -> CausalExample:
+    """What the template marks is learned, to the token."""
+    text, spans = take_spans(_render(marking, said))
+    if text != _render(tokenizer, said):
+        raise TemplateError("the chat template renders otherwise once its marks are visible")
+    answers = _answers(said)
+    if turns == "last" and answers:
+        _, earlier = take_spans(_render(marking, said, answers[-1]))
+        spans = spans[len(earlier) :]
+    return _example(tokenizer, text, spans, where, exact=True)
+
+
+def _render(tokenizer: Tokenizer, said: Conversation, count: int | None = None) -> str:
+    """The text of a conversation, or of its first messages."""
+    return tokenizer.chat(said.messages[:count], add_generation_prompt=False, tools=said.tools)
+
+
+def _example(
+    tokenizer: Tokenizer, text: str, spans: Sequence[Span], where: str, *, exact: bool = False
+) -> CausalExample:
+    """The tokens of a text, of which those in the spans are learned.
+
+    Args:
+        tokenizer: of the model.
+        text: rendered.
+        spans: first and end of what is learned, in characters.
+        where: it comes from.
+        exact: all of a span is learned; else up to the last token that ends something.
     """
-    if messages in row.values or prompt not in row.values:
-        return _messages(row, messages, "user")
-    return [*_messages(row, prompt, "user"), *_messages(row, completion, _ASSISTANT)]
-
-
-def _messages(row: Row, column: str, role: str) -> Messages:
-    """A column's messages; a text is one by ``role``. Keys that hold nothing are left out."""
-    value = row.column(column)
-    if isinstance(value, str):
-        return [{"role": role, "content": row.text(column)}]
-    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
-        raise InputError(
-            f"{row.where}: expected messages with role and content in the column {column!r}, "
-            f"got {value!r}"[:300]
-        )
-    return [{k: v for k, v in m.items() if v is not None or k == "content"} for m in value]
-
-
-def _chat(row: Row, tokenizer: Tokenizer, messages: Messages) -> CausalExample:
-    try:
-        text, spans = _spans(tokenizer, messages)
-        ids, ends = tokenizer.encode_with_ends(text)
-    except (InputError, TemplateError) as error:
-        raise type(error)(f"{row.where}: {error}") from error
+    ids, ends = tokenizer.encode_with_ends(text)
     learned = [False] * len(ids)
     closing = tokenizer.special_ids | set(tokenizer.eos_ids)
+    begins = [0, *ends]
     for first, end in spans:
-        inside = [n for n, at in enumerate(ends) if first < at <= end]
-        last = max((n for n in inside if ids[n] in closing), default=len(ids))
+        inside = [n for n, at in enumerate(ends) if first < at and begins[n] < end]
+        if not exact:
+            inside = [n for n in inside if ends[n] <= end]
+            last = max((n for n in inside if ids[n] in closing), default=len(ids))
+            inside = [n for n in inside if n <= last]
         for number in inside:
-            learned[number] = number <= last
-    return CausalExample(ids, learned, row.where)
+            learned[number] = True
+    return CausalExample(ids, learned, where)
 
 
-def _spans(tokenizer: Tokenizer, messages: Messages) -> tuple[str, list[tuple[int, int]]]:
-    """The text, and where in it the assistant's turns begin and end."""
-    whole = tokenizer.chat(messages, add_generation_prompt=False)
-    spans = []
-    for number, message in enumerate(messages):
-        if message.get("role") == _ASSISTANT:
-            before = tokenizer.chat(messages[:number])
-            after = tokenizer.chat(messages[: number + 1], add_generation_prompt=False)
-            _check_prefix(before, after, f"the answer in message {number} is there")
-            _check_prefix(after, whole, f"more follows message {number}")
-            spans.append((len(before), len(after)))
-    return whole, spans
-
-
-def _check_prefix(start: str, text: str, once: str) -> None:
+def _check_prefix(start: str, text: str, number: int) -> None:
     if text.startswith(start):
         return
     same = next((i for i, (a, b) in enumerate(zip(start, text, strict=False)) if a != b), len(text))
     raise InputError(
-        f"expected a chat template that leaves what came before as it was once {once}; "
-        f"at character {same} {start[same : same + 20]!r} becomes {text[same : same + 20]!r}"
+        "expected a chat template that leaves what came before as it was once the answer in "
+        f"message {number} is there; at character {same} {start[same : same + 20]!r} becomes "
+        f"{text[same : same + 20]!r}"
     )
 
 
-def _plain(row: Row, tokenizer: Tokenizer, prompt: str, completion: str) -> CausalExample:
+def _plain(texts: tuple[str, str], tokenizer: Tokenizer, where: str) -> CausalExample:
     if not tokenizer.eos_ids:
         raise InputError("expected a tokenizer with a token that ends a text, got one without")
-    asked, said = tokenizer.encode_many([row.text(prompt), row.text(completion)])
+    asked, said = tokenizer.encode_many(texts)
     said = [*said, tokenizer.eos_ids[0]]
-    return CausalExample([*asked, *said], [False] * len(asked) + [True] * len(said), row.where)
+    return CausalExample([*asked, *said], [False] * len(asked) + [True] * len(said), where)
 
 
-def _fit(example: CausalExample, context: int, *, truncate: bool) -> CausalExample:
-    """The example, cut if that was asked for; what is left must teach something."""
-    ids: Sequence[int] = example.ids
-    learned = example.learned
-    if truncate:
-        ids, learned = ids[: context + 1], learned[: context + 1]
-    if not any(learned[1:]):
+def _fit(
+    examples: Sequence[CausalExample], where: str, context: int, *, truncate: bool
+) -> list[CausalExample]:
+    """The examples, cut if that was asked for; what is left must teach something."""
+    size = context + 1 if truncate else None
+    cut = [CausalExample(e.ids[:size], e.learned[:size], where) for e in examples]
+    taught = [e for e in cut if any(e.learned[1:])]
+    if not taught or (len(taught) < len(cut) and not truncate):
+        longest = max((len(e.ids) for e in cut), default=0)
         raise InputError(
-            f"{example.where}: expected something that the assistant says within "
-            f"{len(ids)} tokens, got nothing"
+            f"{where}: expected something that the assistant says within {longest} tokens, "
+            "got nothing"
         )
-    if len(ids) > context + 1:
-        raise InputError(
-            f"{example.where}: expected at most {context + 1} tokens, the model's context and the "
-            f"one after it, got {len(ids)}; truncate (--truncate) cuts it"
-        )
-    return CausalExample(ids, learned, example.where)
+    for example in taught:
+        if len(example.ids) > context + 1:
+            raise InputError(
+                f"{where}: expected at most {context + 1} tokens, the model's context and the "
+                f"one after it, got {len(example.ids)}; truncate (--truncate) cuts it"
+            )
+    return taught

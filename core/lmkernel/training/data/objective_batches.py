@@ -1,4 +1,4 @@
-"""The batches of each objective, from tokens or rows as the objective reads them."""
+"""The examples and batches of each objective, from tokens or rows as the objective reads them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,25 @@ from lmkernel.training.data.packed import PackedCausal
 from lmkernel.training.data.pairs import SequencePairs, pair_examples
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lmkernel.training.data.batches import Batches
+    from lmkernel.training.data.causal_rows import CausalExample
+    from lmkernel.training.data.classification import ClassifiedExample
+    from lmkernel.training.data.pairs import PairExample
     from lmkernel.training.data.prepare import Preparation
-    from lmkernel.training.data.rows import Row
+    from lmkernel.training.data.rows import Row, Rows, UnusedColumns
     from lmkernel.training.data.tokens import Tokens
 
 __all__ = [
     "causal_batches",
     "classification_batches",
+    "classification_examples",
     "instruction_batches",
+    "instruction_examples",
     "masked_batches",
     "sequences_batches",
+    "sequences_examples",
 ]
 
 
@@ -38,51 +46,84 @@ def masked_batches(asked: Preparation, tokens: Tokens, *, shuffle: bool) -> Batc
     return MaskedWindows(tokens, masking, shuffle=shuffle, **_sizes(asked))
 
 
-def instruction_batches(asked: Preparation, rows: list[Row], *, shuffle: bool) -> Batches:
+def instruction_examples(
+    asked: Preparation, rows: Rows, unused: UnusedColumns
+) -> Iterator[list[CausalExample]]:
     """Conversations in which the assistant's words are learned."""
     data = asked.data
-    examples = chat_examples(
+    return chat_examples(
         rows,
         asked.tokenizer,
         context=data.context,
         truncate=data.truncate,
-        messages=data.column("messages"),
-        prompt=data.column("prompt"),
-        completion=data.column("completion"),
+        turns=data.turns,
+        columns=data.columns,
+        unused=unused,
     )
-    return CausalRows(list(examples), shuffle=shuffle, multiple=data.multiple, **_sizes(asked))
 
 
-def classification_batches(asked: Preparation, rows: list[Row], *, shuffle: bool) -> Batches:
+def instruction_batches(
+    asked: Preparation, examples: list[CausalExample], *, shuffle: bool
+) -> Batches:
+    """Rows of them."""
+    return CausalRows(examples, shuffle=shuffle, multiple=asked.data.multiple, **_sizes(asked))
+
+
+def classification_examples(
+    asked: Preparation, rows: Rows, unused: UnusedColumns
+) -> Iterator[list[ClassifiedExample]]:
     """Texts, or pairs of texts, with a class each."""
     data = asked.data
+    text, second, label = data.column("text"), data.columns.get("second"), data.column("label")
     examples = classified_examples(
-        rows,
+        _noting(rows, unused, {text, second or text, label}),
         asked.tokenizer,
         asked.labels,
         context=data.context,
         truncate=data.truncate,
-        text=data.column("text"),
-        second=data.columns.get("second"),
-        label=data.column("label"),
+        text=text,
+        second=second,
+        label=label,
     )
-    sizes = {"classes": len(asked.labels), "multiple": data.multiple, **_sizes(asked)}
-    return ClassifiedRows(list(examples), shuffle=shuffle, **sizes)
+    return ([example] for example in examples)
 
 
-def sequences_batches(asked: Preparation, rows: list[Row], *, shuffle: bool) -> Batches:
+def classification_batches(
+    asked: Preparation, examples: list[ClassifiedExample], *, shuffle: bool
+) -> Batches:
+    """Rows of them."""
+    sizes = {"classes": len(asked.labels), "multiple": asked.data.multiple, **_sizes(asked)}
+    return ClassifiedRows(examples, shuffle=shuffle, **sizes)
+
+
+def sequences_examples(
+    asked: Preparation, rows: Rows, unused: UnusedColumns
+) -> Iterator[list[PairExample]]:
     """Sources with the targets that are predicted token by token."""
     data = asked.data
+    source, target = data.column("source"), data.column("target")
     examples = pair_examples(
-        rows,
+        _noting(rows, unused, {source, target}),
         asked.tokenizer,
         context=data.context,
         truncate=data.truncate,
-        source=data.column("source"),
-        target=data.column("target"),
+        source=source,
+        target=target,
     )
-    sizes = {"start": _start(asked), "multiple": data.multiple, **_sizes(asked)}
-    return SequencePairs(list(examples), shuffle=shuffle, **sizes)
+    return ([example] for example in examples)
+
+
+def sequences_batches(asked: Preparation, examples: list[PairExample], *, shuffle: bool) -> Batches:
+    """Rows of them."""
+    sizes = {"start": _start(asked), "multiple": asked.data.multiple, **_sizes(asked)}
+    return SequencePairs(examples, shuffle=shuffle, **sizes)
+
+
+def _noting(rows: Rows, unused: UnusedColumns, used: set[str]) -> Iterator[Row]:
+    """The rows, while note is taken of the columns that are left over."""
+    for row in rows:
+        unused.note(row, used)
+        yield row
 
 
 def _start(asked: Preparation) -> int:

@@ -7,12 +7,12 @@ those of validation come in order.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.errors import ConfigError, InputError
 from lmkernel.training.data.classification import label_names
-from lmkernel.training.data.readers import open_rows
-from lmkernel.training.data.rows import Documents
+from lmkernel.training.data.readers import is_built_in, open_rows
+from lmkernel.training.data.rows import Documents, UnusedColumns
 from lmkernel.training.data.settings import DataConfig
 from lmkernel.training.data.shard_writer import token_shards
 from lmkernel.training.data.split import split_items, split_tokens
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from lmkernel.progress import Progress
     from lmkernel.tokenizers import Tokenizer
     from lmkernel.training.data.batches import Batches
-    from lmkernel.training.data.rows import Row, Rows
+    from lmkernel.training.data.rows import Rows
     from lmkernel.training.data.shards import Shards
     from lmkernel.training.objectives import Objective
     from lmkernel.training.run.settings import RunSettings
 
-    Data = Tokens | list[Row]
+    Data = Tokens | list[list[Any]]
 
 __all__ = ["Preparation", "RunData"]
 
@@ -113,6 +113,7 @@ class Preparation:
             truncate=data.truncate,
             blank_lines=data.blank_lines,
             columns=data.columns,
+            turns=data.turns,
         )
         return cls(
             data=config,
@@ -130,14 +131,9 @@ class Preparation:
             InputError: whatever is wrong with the data; names file and line.
         """
         wanted = find_objective(objective)
-        asked = self._with_labels(wanted)
-        training, validation = self._sides(wanted)
-        return RunData(
-            training=wanted.batches(asked, training, shuffle=True),
-            validation=wanted.batches(asked, validation, shuffle=False),
-            labels=asked.labels,
-            validation_bytes=_text_bytes(wanted, validation),
-        )
+        rows = self._open(self.data.source)
+        asked = self._with_labels(wanted, rows)
+        return asked._made(wanted, *asked._sides(wanted, rows))  # noqa: SLF001 - of its own class
 
     def whole(self, objective: str) -> RunData:
         """All data of ``source`` in order, as both sides, to evaluate on.
@@ -147,47 +143,81 @@ class Preparation:
             InputError: whatever is wrong with the data; names file and line.
         """
         wanted = find_objective(objective)
-        asked = self._with_labels(wanted)
-        data = self._read(wanted, self.data.source)
-        batches = wanted.batches(asked, data, shuffle=False)
+        rows = self._open(self.data.source)
+        asked = self._with_labels(wanted, rows)
+        data = asked._read(wanted, rows)  # noqa: SLF001 - of its own class
+        return asked._made(wanted, data, data, shuffle=False)  # noqa: SLF001 - the same
+
+    def _made(
+        self, objective: Objective, training: Data, validation: Data, *, shuffle: bool = True
+    ) -> RunData:
+        first, second = (
+            data if isinstance(data, Tokens) else [example for row in data for example in row]
+            for data in (training, validation)
+        )
         return RunData(
-            training=batches,
-            validation=batches,
-            labels=asked.labels,
-            validation_bytes=_text_bytes(wanted, data),
+            training=objective.batches(self, first, shuffle=shuffle),
+            validation=objective.batches(self, second, shuffle=False),
+            labels=self.labels,
+            validation_bytes=_text_bytes(objective, validation),
         )
 
-    def _with_labels(self, objective: Objective) -> Preparation:
+    def _with_labels(self, objective: Objective, rows: Rows) -> Preparation:
         """With the names of the classes, where there are classes."""
         if self.labels or not objective.needs_labels:
             return self
-        names = label_names(self._rows(self.data.source), self.data.column("label"))
-        return replace(self, labels=names)
+        return replace(self, labels=label_names(rows, self.data.column("label")))
 
-    def _sides(self, objective: Objective) -> tuple[Data, Data]:
-        """Training and validation; without data of its own, validation is a share held out."""
+    def _sides(self, objective: Objective, rows: Rows) -> tuple[Data, Data]:
+        """Training and validation; without data of its own, validation is a share held out.
+
+        All examples are made first and held out then, so that the first row that is wrong is the
+        one that is named.
+        """
         data = self.data
         if data.validation is not None:
-            return self._read(objective, data.source), self._read(objective, data.validation)
+            others = self._open(data.validation)
+            return self._read(objective, rows), self._read(objective, others)
         if objective.reads == "documents":
-            return split_tokens(self._shards(data.source), data.validation_share, data.seed)
-        rows = list(self._rows(data.source))
+            return split_tokens(self._shards(rows), data.validation_share, data.seed)
+        examples = self._examples(objective, rows)
         try:
-            return split_items(rows, data.validation_share, data.seed)
+            return split_items(examples, data.validation_share, data.seed)
         except InputError as error:
             raise InputError(f"{data.source}: {error}") from error
 
-    def _read(self, objective: Objective, source: str) -> Data:
+    def _read(self, objective: Objective, rows: Rows) -> Data:
         if objective.reads == "documents":
-            return self._shards(source).tokens()
-        return list(self._rows(source))
+            return self._shards(rows).tokens()
+        return self._examples(objective, rows)
 
-    def _rows(self, source: str) -> Rows:
-        return open_rows(source, blank_lines=self.data.blank_lines)
+    def _open(self, source: str) -> Rows:
+        rows = open_rows(source, blank_lines=self.data.blank_lines)
+        for note in rows.notes:
+            self._say(note)
+        return rows
 
-    def _shards(self, source: str) -> Shards:
-        documents = Documents(self._rows(source), self.data.column("text"))
-        return token_shards(documents, self.tokenizer, progress=self.progress)
+    def _examples(self, objective: Objective, rows: Rows) -> list[list[Any]]:
+        """Those of each row."""
+        unused = UnusedColumns()
+        made = list(objective.examples(self, rows, unused))
+        self._say_unused(rows, unused)
+        return made
+
+    def _shards(self, rows: Rows) -> Shards:
+        unused = UnusedColumns()
+        documents = Documents(rows, self.data.column("text"), unused)
+        made = token_shards(documents, self.tokenizer, progress=self.progress)
+        self._say_unused(rows, unused)
+        return made
+
+    def _say_unused(self, rows: Rows, unused: UnusedColumns) -> None:
+        if str(unused) and not is_built_in(rows.name):
+            self._say(f"{rows.name}: columns that are not used: {unused}")
+
+    def _say(self, line: str) -> None:
+        if self.progress is not None:
+            self.progress.say(line)
 
 
 def _text_bytes(objective: Objective, data: Data) -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["open_rows"]
+__all__ = ["is_built_in", "open_rows"]
 
 
 def python_topics() -> Iterator[Row]:
@@ -51,6 +51,11 @@ _TABLES: Mapping[str, Callable[[Path], Iterator[Row]]] = MappingProxyType(
 )
 _TEXTS = (".txt", ".text", ".md", ".rst")
 _FEW = 5
+
+
+def is_built_in(name: str) -> bool:
+    """Whether data of a name are there without a file."""
+    return name in _BUILT_IN
 
 
 def open_rows(source: str | os.PathLike[str], *, blank_lines: bool = False) -> Rows:

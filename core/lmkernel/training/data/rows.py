@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
-__all__ = ["Documents", "Row", "Rows"]
+__all__ = ["Documents", "Row", "Rows", "UnusedColumns"]
 
 
 @final
@@ -96,17 +96,38 @@ class Rows:
 
 
 @final
+class UnusedColumns:
+    """The columns of rows that nothing is made of, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, None] = {}
+
+    def note(self, row: Row, used: Collection[str]) -> None:
+        """Take in a row, of which some columns were used."""
+        for name, value in row.values.items():
+            if name not in used and value is not None:
+                self._names[str(name)] = None
+
+    def __str__(self) -> str:
+        return ", ".join(self._names)
+
+
+@final
 class Documents:
     """The texts of rows; empty ones hold nothing to learn and are passed over.
 
     Args:
         rows: from `open_rows`.
         column: where each row has its text.
+        unused: takes note of the columns that are left over.
     """
 
-    def __init__(self, rows: Rows, column: str = "text") -> None:
+    def __init__(
+        self, rows: Rows, column: str = "text", unused: UnusedColumns | None = None
+    ) -> None:
         self._rows = rows
         self._column = column
+        self._unused = unused
 
     def __iter__(self) -> Iterator[str]:
         """From the first one.
@@ -115,5 +136,7 @@ class Documents:
             InputError: as reading the rows, or a row without that column.
         """
         for row in self._rows:
+            if self._unused is not None:
+                self._unused.note(row, (self._column,))
             if text := row.text(self._column):
                 yield text

@@ -6,23 +6,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
-from lmkernel.config.check import positive, require
+from lmkernel.config.check import one_of, positive, require
+from lmkernel.training.objectives import COLUMNS, TURNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["DataConfig"]
-
-COLUMNS = (
-    "text",
-    "second",
-    "label",
-    "messages",
-    "prompt",
-    "completion",
-    "source",
-    "target",
-)
 
 
 @final
@@ -42,7 +32,9 @@ class DataConfig:
         truncate: cut examples that are too long; else they are refused.
         blank_lines: whether blank lines separate the documents of a text file.
         columns: other names for the columns ``text``, ``second`` (read if it is named here),
-            ``label``, ``messages``, ``prompt``, ``completion``, ``source`` and ``target``.
+            ``label``, ``source`` and ``target``; and for ``messages``, ``prompt``,
+            ``completion``, ``input``, ``system`` and ``tools``, which are known by several names.
+        turns: which turns of the assistant are learned: ``"all"`` or the ``"last"`` one.
     """
 
     source: str
@@ -55,11 +47,13 @@ class DataConfig:
     truncate: bool = False
     blank_lines: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
+    turns: str = "all"
 
     def __post_init__(self) -> None:
         positive(self, "context", "batch", "multiple")
         require(self, "validation_share", "in (0, 1)", ok=0 < self.validation_share < 1)
         require(self, "seed", "0 or more", ok=self.seed >= 0)
+        one_of(self, "turns", TURNS)
         known = set(self.columns) <= set(COLUMNS)
         require(self, "columns", "names for some of " + ", ".join(COLUMNS), ok=known)
         object.__setattr__(self, "columns", MappingProxyType(dict(self.columns)))

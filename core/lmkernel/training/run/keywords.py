@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,13 +13,11 @@ from lmkernel.errors import ConfigError, RunError, UnknownNameError
 from lmkernel.settings.file import load_settings, merge, parse_overrides, settings_from
 from lmkernel.settings.locations import Locations
 from lmkernel.training.run.folder import SETTINGS, has_run
-from lmkernel.training.run.settings import RunSettings
+from lmkernel.training.run.settings import ModelSettings, RunSettings
 from lmkernel.training.step.optimizers import usual_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from lmkernel.training.run.settings import ModelSettings
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 __all__ = ["RunKeywords", "settings_of"]
 
@@ -26,14 +25,17 @@ __all__ = ["RunKeywords", "settings_of"]
 class RunKeywords(TypedDict, total=False):
     """Settings of a run by their short names.
 
-    ``objective``; ``validation``, ``context`` and ``truncate`` (see `DataSettings`); ``steps``,
-    ``batch``, ``seed`` and ``dtype`` (see `StepSettings`); ``learning_rate``, the highest;
-    ``backend`` and ``device``; ``lora``, the rank of adapters, and ``merge``; ``trackers``; of a
-    new model ``family``, ``width``, ``layers``, ``heads`` and ``vocab``.
+    ``objective``; ``validation``, ``columns``, ``turns``, ``context`` and ``truncate`` (see
+    `DataSettings`); ``steps``, ``batch``, ``seed`` and ``dtype`` (see `StepSettings`);
+    ``learning_rate``, the highest; ``backend`` and ``device``; ``lora``, the rank of adapters, and
+    ``merge``; ``chat_template`` (see `ModelSettings`); ``trackers``; of a new model ``family``,
+    ``width``, ``layers``, ``heads`` and ``vocab``.
     """
 
     objective: str
     validation: str | os.PathLike[str]
+    columns: Mapping[str, str]
+    turns: str
     context: int
     truncate: bool
     steps: int
@@ -45,6 +47,7 @@ class RunKeywords(TypedDict, total=False):
     dtype: str
     lora: int
     merge: bool
+    chat_template: str | os.PathLike[str]
     trackers: Sequence[str]
     family: str
     width: int
@@ -58,6 +61,8 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "objective": "objective",
         "data": "data.train",
         "validation": "data.validation",
+        "columns": "data.columns",
+        "turns": "data.turns",
         "context": "data.context",
         "truncate": "data.truncate",
         "steps": "training.steps",
@@ -69,6 +74,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "dtype": "training.precision",
         "lora": "lora.rank",
         "merge": "merge",
+        "chat_template": "model.chat_template",
         "trackers": "trackers",
         "model": "model.start",
         "family": "model.family",
@@ -81,8 +87,10 @@ KEYS: Mapping[str, str] = MappingProxyType(
 )
 """Which setting each short name stands for."""
 
-_MOVABLE = ("start", "tokenizer")
+_MOVABLE = ("start", "tokenizer", "chat_template")
 """Settings of a model that name files; a resumed run may find them elsewhere."""
+_NEW = ("family", "width", "layers", "heads", "hidden", "context", "vocab", "tokenizer", "dropout")
+"""Settings of a new model alone."""
 
 
 def settings_of(
@@ -118,18 +126,33 @@ def settings_of(
     names = frozenset(tuple(key.split(".")) for key in given)
     asked = settings_from(merged, RunSettings, replace(where, flags=names))
     if resume:
-        _check_same_model(asked.model, settings_from(values, RunSettings, where).model)
+        _check_same_run(asked, settings_from(values, RunSettings, where))
+    elif asked.model.start:
+        _check_start(asked.model, given)
     return asked
 
 
-def _check_same_model(asked: ModelSettings, begun: ModelSettings) -> None:
-    """A resumed run trains the model that it began with; only files may have moved."""
-    for field in fields(begun):
-        before, now = getattr(begun, field.name), getattr(asked, field.name)
-        if now != before and field.name not in _MOVABLE:
+def _check_same_run(asked: RunSettings, begun: RunSettings) -> None:
+    """A resumed run trains what it began with; only files may have moved."""
+    kept = [f"model.{field.name}" for field in fields(begun.model) if field.name not in _MOVABLE]
+    for key in (*kept, "objective", "lora"):
+        find = operator.attrgetter(key)
+        if find(asked) != find(begun):
             raise ConfigError(
-                f"model.{field.name}: expected {before!r}, as the run began, got {now!r}; "
+                f"{key}: expected {find(begun)!r}, as the run began, got {find(asked)!r}; "
                 "train another model in a new folder"
+            )
+
+
+def _check_start(model: ModelSettings, given: Collection[str]) -> None:
+    """What describes a new model would be passed over where another is gone on with."""
+    for name in _NEW:
+        value = getattr(model, name)
+        if f"model.{name}" in given or value != getattr(ModelSettings(), name):
+            advice = "; data.context says how long examples are" if name == "context" else ""
+            raise ConfigError(
+                f"model.{name}: expected none beside model.start={model.start!r}, whose own holds "
+                f"(a new model alone has it), got {value!r}{advice}"
             )
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lmkernel.origin import new_origin, open_origin
+from lmkernel.tokenizers.chat_formats import PLAIN, with_chat_template
 from lmkernel.tokenizers.load import load_tokenizer
+from lmkernel.training.data.conversations import read_conversation
 from lmkernel.training.data.readers import open_rows
 from lmkernel.training.data.rows import Documents
 from lmkernel.training.data.vocabulary import train_tokenizer
+from lmkernel.training.objectives import find_objective
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,9 +34,32 @@ def model_of(settings: RunSettings, progress: Progress) -> Origin:
     """
     model, objective = settings.model, settings.objective
     if model.start:
-        return open_origin(model.start, progress=progress, objective=objective)
-    learn = functools.partial(_new_tokenizer, settings, progress)
-    return new_origin(model.family, model.sizes, learn, objective)
+        origin = open_origin(model.start, progress=progress, objective=objective)
+    else:
+        learn = functools.partial(_new_tokenizer, settings, progress)
+        origin = new_origin(model.family, model.sizes, learn, objective)
+    template = model.chat_template or _usual_template(settings, origin, progress)
+    if not template:
+        return origin
+    return replace(origin, own_tokenizer=with_chat_template(origin.tokenizer, template))
+
+
+def _usual_template(settings: RunSettings, origin: Origin, progress: Progress) -> str:
+    """A chat template for conversations that the model has none for; else none.
+
+    Texts that are prompts and completions are put together as they are.
+    """
+    if not find_objective(settings.objective).converses or origin.tokenizer.chat_template:
+        return ""
+    data = settings.data
+    first = next(iter(open_rows(data.train, blank_lines=data.blank_lines)))
+    if read_conversation(first, data.columns).texts:
+        return ""
+    progress.say(
+        f"{origin.where} has no chat template; it gets the one named {PLAIN}, and keeps it "
+        "(--chat-template chooses another)"
+    )
+    return PLAIN
 
 
 def _new_tokenizer(

@@ -13,7 +13,7 @@ from lmkernel.config.check import one_of, positive, require
 from lmkernel.families import DEFAULT_FAMILY
 from lmkernel.families.sizes import Sizes
 from lmkernel.training.config import LoraConfig, OptimizerConfig, ScheduleConfig
-from lmkernel.training.objectives import OBJECTIVES
+from lmkernel.training.objectives import COLUMNS, OBJECTIVES, TURNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +41,8 @@ class ModelSettings:
         vocab: size of the tokenizer that is trained for a new model.
         tokenizer: a folder whose tokenizer a new model takes, in place of training one.
         dropout: rate of a new model's dropout.
+        chat_template: ``"plain"``, ``"chatml"`` or a file, which the model gets and keeps; empty
+            for its own, and ``"plain"`` for conversations where it has none.
     """
 
     start: str = ""
@@ -53,6 +55,7 @@ class ModelSettings:
     vocab: int = 4096
     tokenizer: str = ""
     dropout: float = 0.0
+    chat_template: str = ""
 
     def __post_init__(self) -> None:
         positive(self, "width", "layers", "heads", "context", "vocab")
@@ -85,7 +88,9 @@ class DataSettings:
         validation: the same, of what is held out; empty for a share of ``train``.
         validation_share: the share held out.
         columns: other names for the columns ``text``, ``second`` (read if it is named), ``label``,
-            ``messages``, ``prompt``, ``completion``, ``source`` and ``target``.
+            ``source`` and ``target``; and for ``messages``, ``prompt``, ``completion``, ``input``,
+            ``system`` and ``tools``, which are known by several names.
+        turns: which turns of the assistant are learned: ``"all"`` or the ``"last"`` one.
         context: most positions of an example; 0 for the model's context.
         truncate: whether longer examples are cut there; else they are an error.
         blank_lines: whether blank lines part the documents of a text file.
@@ -95,12 +100,15 @@ class DataSettings:
     validation: str = ""
     validation_share: float = 0.1
     columns: Mapping[str, str] = field(default_factory=dict)
+    turns: str = "all"
     context: int = 0
     truncate: bool = False
     blank_lines: bool = False
 
     def __post_init__(self) -> None:
-        require(self, "train", "a file, a folder or a name", ok=bool(self.train))
+        one_of(self, "turns", TURNS)
+        known = set(self.columns) <= set(COLUMNS)
+        require(self, "columns", "names for some of " + ", ".join(COLUMNS), ok=known)
         share = 0 < self.validation_share < 1
         require(self, "validation_share", "a share between 0 and 1", ok=share)
         require(self, "context", "0 or more", ok=self.context >= 0)

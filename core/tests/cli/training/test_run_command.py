@@ -67,7 +67,7 @@ def test_a_name_with_quotes_and_backslashes_is_taken_as_it_is(tmp_path: Path, ru
     odd = tmp_path / 'it\'s\\odd "too"'
     (run / "model").rename(odd)
     data = tmp_path / "story.txt"
-    done(*pretraining(data, tmp_path / "b", "--start", str(odd)))
+    done("pretrain", "--start", odd, "--data", data, "--out", tmp_path / "b", "--steps", 1)
     assert settings_in(tmp_path / "b")["model"]["start"] == str(odd)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def chatty(template: str = TEMPLATE) -> Tokenizer:
 def learned(tokenizer: Tokenizer, values: dict[str, Any], **options: Any) -> tuple[str, list[str]]:
     """The text, and the stretches of it that are learned."""
     options = {"context": 512, **options}
-    (example,) = chat_examples([Row(values, "f: line 1")], tokenizer, **options)
+    ((example,),) = chat_examples([Row(values, "f: line 1")], tokenizer, **options)
     runs: list[list[int]] = []
     for number, (token, mark) in enumerate(zip(example.ids, example.learned, strict=True)):
         if mark and number and example.learned[number - 1]:
@@ -55,7 +56,7 @@ def test_token_by_token() -> None:
         "{% endfor %}{% if add_generation_prompt %}<start>a:{% endif %}"
     )
     talk = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
-    (example,) = chat_examples([Row({"messages": talk}, "")], tokenizer, context=64)
+    ((example,),) = chat_examples([Row({"messages": talk}, "")], tokenizer, context=64)
     text = ["<start>", "u", ":", "h", "i", "<end>", "<start>", "a", ":", "y", "o", "<end>"]
     assert [tokenizer.decode([n], skip_special=False) for n in example.ids] == text
     assert list(example.learned) == [False] * 9 + [True] * 3
@@ -80,7 +81,9 @@ def test_prompt_and_completion_are_a_conversation(values: dict[str, Any]) -> Non
 
 def test_columns_may_have_other_names() -> None:
     values = {"q": "the cat", "a": "the mat"}
-    assert learned(chatty(), values, prompt="q", completion="a")[1] == ["the mat<|im_end|>"]
+    assert learned(chatty(), values, columns={"prompt": "q", "completion": "a"})[1] == [
+        "the mat<|im_end|>"
+    ]
 
 
 def test_without_a_token_that_ends_a_turn_all_of_it_is_learned() -> None:
@@ -114,23 +117,84 @@ FORGETS = (
 THINKS = TEMPLATE.replace("assistant\n{%", "assistant\n<think>{%")
 
 
-@pytest.mark.parametrize(
-    ("template", "once"),
-    [
-        (FORGETS, r"more follows message 2; at character \d+ 'assistant"),
-        (THINKS, r"the answer in message 2 is there; at character \d+ '<think>' becomes ' the"),
-    ],
+def examples(tokenizer: Tokenizer, values: dict[str, Any], **options: Any) -> list[tuple[str, str]]:
+    """The text and what is learned of it, of each example of a row."""
+    (made,) = chat_examples([Row(values, "f: line 1")], tokenizer, context=512, **options)
+    return [
+        (
+            tokenizer.decode(e.ids, skip_special=False),
+            tokenizer.decode(
+                [i for i, mark in zip(e.ids, e.learned, strict=True) if mark], skip_special=False
+            ),
+        )
+        for e in made
+    ]
+
+
+def test_b39_a_template_that_forgets_turns_gives_each_as_it_was_when_last() -> None:
+    tokenizer = chatty(FORGETS)
+    first, second = examples(tokenizer, {"messages": TALK})
+    assert first == (tokenizer.chat(TALK[:3], add_generation_prompt=False), " the\nhat <|im_end|>")
+    assert second == (tokenizer.chat(TALK, add_generation_prompt=False), "mat é<|im_end|>")
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, FORGETS])
+def test_b39_the_last_turn_alone_may_be_learned(template: str) -> None:
+    tokenizer = chatty(template)
+    ((text, said),) = examples(tokenizer, {"messages": TALK}, turns="last")
+    assert text == tokenizer.chat(TALK, add_generation_prompt=False)
+    assert said == "mat é<|im_end|>"
+
+
+MARKS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.role == 'assistant' %}\n    {% generation -%}\n    {{ m.content }}<|im_end|>\n"
+    "    {% endgeneration %}\n{% else %}{{ m.content }}<|im_end|>{% endif %}\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-def test_template_that_rewrites_what_came_before_is_named(template: str, once: str) -> None:
+
+
+@pytest.mark.parametrize("turns", ["all", "last"])
+def test_b39_what_a_template_marks_is_learned(turns: str) -> None:
+    tokenizer = chatty(MARKS)
+    ((text, said),) = examples(tokenizer, {"messages": TALK}, turns=turns)
+    assert text == tokenizer.chat(TALK, add_generation_prompt=False)
+    marked = [f"{m['content']}<|im_end|>\n" for m in TALK if m["role"] == "assistant"]
+    assert said == "".join(marked if turns == "all" else marked[1:])
+
+
+def test_template_that_rewrites_what_it_asks_with_is_named() -> None:
+    once = r"the answer in message 2 is there; at character \d+ '<think>' becomes ' the"
     with pytest.raises(InputError, match=f"^f: line 1: expected a chat template .* once {once}"):
-        learned(chatty(template), {"messages": TALK})
+        learned(chatty(THINKS), {"messages": TALK})
+
+
+TOOLS = [{"type": "function", "function": {"name": "sum"}}]
+
+
+@pytest.mark.parametrize("given", [TOOLS, json.dumps(TOOLS), [*TOOLS[:0], {**TOOLS[0], "x": None}]])
+@pytest.mark.parametrize("template", ["{{ tools | length }}", "{{ tools[0].function.name }}"])
+def test_b38_tools_reach_the_template(given: Any, template: str) -> None:
+    tokenizer = chatty(template + TEMPLATE)
+    text, said = learned(tokenizer, {"messages": TALK, "tools": given})
+    assert text == tokenizer.chat(TALK, add_generation_prompt=False, tools=TOOLS)
+    assert said == [" the\nhat <|im_end|>", "mat é<|im_end|>"]
+
+
+@pytest.mark.parametrize("given", ["sum", {"name": "sum"}, [1]])
+def test_b38_tools_that_are_none_are_named(given: Any) -> None:
+    with pytest.raises(InputError, match=r"^f: line 1: expected a list of functions"):
+        learned(chatty(), {"messages": TALK, "tools": given})
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"text": "x"}, "expected a column 'messages', got the columns text"),
-        ({"prompt": "x"}, "expected a column 'completion', got the columns prompt"),
+        (
+            {"text": "x"},
+            r"expected the column messages \(or .*\), or prompt .*; got the columns text; columns",
+        ),
+        ({"prompt": "x"}, "expected the column messages .* got the columns prompt;"),
         ({"messages": {"role": "user"}}, "expected messages with role and content in the column"),
         ({"messages": [1]}, "expected messages with role and content in the column"),
         ({"messages": [{"content": "x"}]}, "message 0: expected a role"),

@@ -67,7 +67,7 @@ def test_bad_data_are_named_with_their_place(
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
-        ({"prompt": "a"}, "line 13: expected a column "),
+        ({"prompt": "a"}, "line 13: expected the column messages "),
         ({"prompt": "a", "completion": 3}, "line 13: expected "),
         ({"prompt": "a", "completion": "long " * 40}, "line 13: expected at most 17 tokens"),
     ],

@@ -51,7 +51,7 @@ def test_a_bad_settings_file_is_named_with_its_line(
         (("--set", "optimizer.kind=adan"), "unknown optimizer 'adan'. Did you mean 'adam'?"),
         (("--objective", "masked"), "objective 'masked': a gpt2 model is trained by causal"),
         (("--set", "lora.rank=2"), "expected none for a new model: adapters need model.start"),
-        (("--start", "./nowhere"), "no such folder or file: ./nowhere"),
+        (("--start", "./nowhere"), "model.width: expected none beside model.start='./nowhere', "),
         (("--config", "nowhere.toml"), "nowhere.toml: cannot be read: No such file"),
     ],
 )
