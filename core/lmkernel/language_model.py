@@ -147,13 +147,19 @@ class LanguageModel:
             InputError: the prompt is empty, or longer than the context.
             UnknownNameError: a keyword that is no option.
         """
-        asked = _options(options).replace(**changes)
-        ids, last = self._prompt_ids(prompt, special_tokens=special_tokens), self._last_ids(asked)
+        ids = self._prompt_ids(prompt, special_tokens=special_tokens)
+        return self._generate(ids, GenerationOptions.of(options, changes), continues=ids)
+
+    def _generate(
+        self, ids: list[int], asked: GenerationOptions, continues: Sequence[int] = ()
+    ) -> TextGeneration:
+        """An answer to ids; its text goes on from that of those that it continues."""
+        last = self._last_ids(asked)
         steps = generate_steps(
             self.model, self.params, [ids], asked, ends=lambda _, token: token in last
         )
         scored = ((t, log_prob(s.logits[0], t)) for s in steps if (t := s.tokens[0]) is not None)
-        return self._answer(asked, scored)
+        return self._answer(asked, scored, continues)
 
     def chat(
         self,
@@ -173,7 +179,9 @@ class LanguageModel:
             InputError: no question, or a conversation longer than the context.
         """
         text = self.tokenizer.chat(conversation(messages))
-        return self.generate(text, options, special_tokens=False, **changes)
+        # a message is a text of its own, which begins without a space
+        ids = self._prompt_ids(text, special_tokens=False)
+        return self._generate(ids, GenerationOptions.of(options, changes))
 
     def generate_batch(
         self,
@@ -191,9 +199,9 @@ class LanguageModel:
         Returns:
             The answers, all of them finished.
         """
-        asked = _options(options).replace(**changes)
+        asked = GenerationOptions.of(options, changes)
         rows = self._prompt_rows(prompts)
-        answers = [self._answer(asked) for _ in rows]
+        answers = [self._answer(asked, prompt=row) for row in rows]
         for step in generate_steps(
             self.model, self.params, rows, asked, ends=lambda row, _: answers[row].finished
         ):
@@ -211,7 +219,7 @@ class LanguageModel:
         **changes: Unpack[GenerationChanges],
     ) -> Iterator[list[int | None]]:
         """One token for each row at each step, from token ids; see `lmkernel.generation`."""
-        asked = _options(options).replace(**changes)
+        asked = GenerationOptions.of(options, changes)
         rows = self._prompt_rows(prompts)
         return generate_tokens(self.model, self.params, rows, asked, end_ids=self.end_ids)
 
@@ -237,9 +245,14 @@ class LanguageModel:
         """The ids that end an answer, also where there is no tokenizer to name them."""
         return options.end_ids(() if options.ignore_eos else self.end_ids)
 
-    def _answer(self, options: GenerationOptions, tokens: Iterable[Scored] = ()) -> TextGeneration:
-        ends = self._last_ids(options)
-        return TextGeneration(tokens, self.tokenizer, stop=options.stop_strings, end_ids=ends)
+    def _answer(
+        self,
+        options: GenerationOptions,
+        tokens: Iterable[Scored] = (),
+        prompt: Sequence[int] = (),
+    ) -> TextGeneration:
+        ends, stop = self._last_ids(options), options.stop_strings
+        return TextGeneration(tokens, self.tokenizer, stop=stop, end_ids=ends, prompt=prompt)
 
     # what is inside: functions of lmkernel.inspection, which take the model first
 
@@ -325,15 +338,3 @@ class LanguageModel:
 
 def _is_empty(given: object) -> bool:
     return isinstance(given, Sized) and not len(given)
-
-
-def _options(options: object) -> GenerationOptions:
-    """The options given, or the usual ones; `InputError` for anything else."""
-    if options is None:
-        return GenerationOptions()
-    if not isinstance(options, GenerationOptions):
-        raise InputError(
-            "options: expected GenerationOptions, or keywords such as max_new_tokens=20, "
-            f"got {options!r:.80}"
-        )
-    return options

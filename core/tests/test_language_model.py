@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from inspected import small_llama
+from letters import TEMPLATE, letters
+from tokenizers import decoders
 
 from lmkernel.errors import CheckpointError, InputError
+from lmkernel.generation import GenerationOptions
+from lmkernel.language_model import LanguageModel
+from lmkernel.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from lmkernel.language_model import LanguageModel
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +97,29 @@ def test_values_that_are_not_the_models_are_not_saved(
     with pytest.raises(CheckpointError, match=message):
         model.save(tmp_path / "a" / "b", change(model.parameters()))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_b27_texts_join_their_prompts_alone_and_in_batches_and_a_message_is_its_own(
+    model: LanguageModel,
+) -> None:
+    """Of a tokenizer that drops the space before the first word that it decodes."""
+    backend = letters()._backend
+    backend.decoder = decoders.Sequence([decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    tokenizer = Tokenizer(backend, {}, templates={"default": TEMPLATE})
+    own = LanguageModel(model.model, model.params, replace(model.origin, own_tokenizer=tokenizer))
+    space = tokenizer.encode(" ")[0]
+    prompts = [tokenizer.encode(text) for text in ("ab", "a: b'c")]
+    options = {"max_new_tokens": 6, "temperature": 3.0, "ignore_eos": True}
+    answers = [
+        *own.generate_batch(prompts, **options),
+        *(own.generate(p, **options) for p in prompts),
+    ]
+    for prompt, answer in zip(prompts * 2, answers, strict=True):
+        joined = tokenizer.decode(prompt) + answer.text
+        assert joined == tokenizer.decode([*prompt, *answer.tokens])
+        assert answer.json()["text"] == answer.text
+    steps = [(space, -0.5), *((token, -0.5) for token in tokenizer.encode("ab"))]
+    assert own._answer(GenerationOptions(), steps, prompts[0]).text == " ab"
+    assert own._answer(GenerationOptions(), steps).text == "ab"
+    first = own.chat("hi", max_new_tokens=1, ignore_eos=True)
+    assert first.text == tokenizer.decode(first.tokens)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, final
 from lmkernel.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 __all__ = ["GenerationChanges", "GenerationOptions"]
 
@@ -85,6 +85,21 @@ class GenerationOptions:
         self._require("repetition_penalty", f"{_COLDEST:g} to {1 / _COLDEST:g}", ok=mild)
         self._require("seed", "0 or more", ok=self.seed >= 0)
         self._require("stop", "without empty strings", ok=all(self.stop))
+
+    @classmethod
+    def of(cls, options: object, changes: Mapping[str, Any]) -> GenerationOptions:
+        """Options, or the usual ones for None, with others in place of single values.
+
+        Raises:
+            InputError: they are something else.
+            UnknownNameError: a change of what is no option.
+        """
+        if not isinstance(options, cls | None):
+            raise InputError(
+                "options: expected GenerationOptions, or keywords such as max_new_tokens=20, "
+                f"got {options!r:.80}"
+            )
+        return (options or cls()).replace(**changes)
 
     def replace(self, **changes: Any) -> GenerationOptions:
         """The same with other values.

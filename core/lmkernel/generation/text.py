@@ -32,6 +32,8 @@ class TextGeneration:
         tokenizer: the tokenizer that decodes them.
         stop: strings before which the text ends.
         end_ids: ids that end the text and are not part of it.
+        prompt: ids of the text that it continues, so that both together read as all ids do: a
+            tokenizer of words may write the space between them.
     """
 
     def __init__(
@@ -41,9 +43,10 @@ class TextGeneration:
         *,
         stop: Sequence[str] = (),
         end_ids: Iterable[int] = (),
+        prompt: Sequence[int] = (),
     ) -> None:
         self._source = iter(tokens)
-        self._stream = tokenizer.stream()
+        self._stream = tokenizer.stream(prompt)
         self._stop = tuple(stop)
         self._ends = frozenset(end_ids)
         self._scored: list[Scored] = []

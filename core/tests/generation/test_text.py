@@ -5,22 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from vocabulary_samples import byte_level, sentencepiece
 
 from lmkernel.errors import InputError
 from lmkernel.generation import TextGeneration
 from lmkernel.tokenizers.stream import TextStream
+from lmkernel.tokenizers.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from lmkernel.tokenizers.tokenizer import Tokenizer
+    import tokenizers
 
 
 class Letters:
     """Ids are code points."""
 
-    def stream(self) -> TextStream:
-        return TextStream(lambda ids: "".join(map(chr, ids)))
+    def stream(self, before: Sequence[int] = ()) -> TextStream:
+        return TextStream(lambda ids: "".join(map(chr, ids)), before)
 
 
 def generation(text: str, **options: Iterable[object]) -> TextGeneration:
@@ -98,3 +100,24 @@ def test_an_answer_that_was_stopped_is_never_taken_for_complete() -> None:
         with pytest.raises(InputError, match="stopped after 1 tokens, by KeyboardInterrupt"):
             str(answer)
     assert (answer.so_far, answer.finished) == ("a", False)
+
+
+@pytest.mark.parametrize("make", [byte_level, sentencepiece])
+@pytest.mark.parametrize("prompt", ["the cat", "the cat ", " the", "naïve caf", "世", "the\n"])
+def test_b27_prompt_and_answer_read_as_all_ids_do(
+    make: Callable[[], tokenizers.Tokenizer], prompt: str
+) -> None:
+    tokenizer = Tokenizer(make(), {})
+    before = tokenizer.encode(prompt)
+    for said in ("the hat of", " sat", "é", "\n", "世界"):
+        ids = tokenizer.encode(said)
+        answer = TextGeneration(((token, -0.5) for token in ids), tokenizer, prompt=before)
+        assert tokenizer.decode(before) + answer.text == tokenizer.decode([*before, *ids])
+
+
+def test_b27_half_a_character_of_the_prompt_is_said_whole() -> None:
+    tokenizer = Tokenizer(byte_level(), {})
+    *before, last = tokenizer.encode("caf😀")
+    answer = TextGeneration([(last, -0.5)], tokenizer, prompt=before)
+    assert tokenizer.decode(before).startswith("caf\ufffd")
+    assert answer.text == "😀"

@@ -30,7 +30,7 @@ def test_plain_ends_turns_with_what_ends_texts_and_changes_nothing_else() -> Non
     assert made.chat(TALK) == (
         "<|user|>\na<|endoftext|>\n<|assistant|>\nb<|endoftext|>\n<|assistant|>\n"
     )
-    begun = with_chat_template(tokenizer_of(**{"bos_token": "<|im_start|>"}), "plain")
+    begun = with_chat_template(tokenizer_of(bos_token="<|im_start|>"), "plain")  # noqa: S106 - no password
     assert begun.chat(TALK[:1]).startswith("<|im_start|><|user|>")
 
 
