@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lmkernel.description import Description
     from lmkernel.errors import LmkernelError
     from lmkernel.generation import GenerationOptions, TextGeneration
-    from lmkernel.inspection import LogProbs
+    from lmkernel.inspection import Classification, Classifications, LogProbs
     from lmkernel.language_model import LanguageModel
     from lmkernel.listing.backends import BackendList, backends
     from lmkernel.listing.models import ModelList, models
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from lmkernel.model import Model
     from lmkernel.training.outcome import Evaluation, TrainingRun
     from lmkernel.training.verbs import evaluate, finetune, pretrain, resume
-    from lmkernel.verbs import certify, pull
+    from lmkernel.verbs import certify, classify, pull
 
 __all__ = [
     "Backend",
     "BackendList",
+    "Classification",
+    "Classifications",
     "Comparison",
     "Description",
     "Evaluation",
@@ -41,6 +43,7 @@ __all__ = [
     "TrainingRun",
     "backends",
     "certify",
+    "classify",
     "compare",
     "compare_layers",
     "evaluate",
@@ -57,6 +60,8 @@ __all__ = [
 _HOMES = {
     "Backend": "lmkernel.backend",
     "BackendList": "lmkernel.listing.backends",
+    "Classification": "lmkernel.inspection",
+    "Classifications": "lmkernel.inspection",
     "Comparison": "lmkernel.comparison.outcome",
     "Description": "lmkernel.description",
     "Evaluation": "lmkernel.training.outcome",
@@ -71,6 +76,7 @@ _HOMES = {
     "TrainingRun": "lmkernel.training.outcome",
     "backends": "lmkernel.listing.backends",
     "certify": "lmkernel.verbs",
+    "classify": "lmkernel.verbs",
     "compare": "lmkernel.comparison.verb",
     "compare_layers": "lmkernel.comparison.verb",
     "evaluate": "lmkernel.training.verbs",

@@ -261,6 +261,7 @@ class LanguageModel:
     hidden_states = inspection.hidden_states
     attention_weights = inspection.attention_weights
     embed = inspection.embed
+    classify = inspection.classify
 
     # elsewhere
 

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from lmkernel.inspection import Classification, Classifications
+    from lmkernel.language_model import LanguageModel
     from lmkernel.progress import ProgressLike
 
-__all__ = ["certify", "pull"]
+__all__ = ["certify", "classify", "pull"]
 
 
 def pull(
@@ -38,6 +40,45 @@ def pull(
     from lmkernel.sources.resolve import pull as fetched
 
     return fetched(name, progress=as_progress(progress), force=force)
+
+
+def classify(
+    model: str | os.PathLike[str] | LanguageModel,
+    texts: str | tuple[str, str] | Sequence[str | tuple[str, str]],
+    *,
+    batch: int = 32,
+    truncate: bool = False,
+    backend: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    progress: ProgressLike = True,
+) -> Classification | Classifications:
+    """The class of a text, or of each of several, with the probability of every class.
+
+    Args:
+        model: fine-tuned by the objective ``"classification"``: loaded, or a name or folder.
+        texts: a text, a pair of texts as a tuple, or several of either.
+        batch: how many are computed at once.
+        truncate: cut what is longer than the context.
+        backend: where a model that is not loaded runs; see `lmkernel.load`.
+        device: of the backend.
+        dtype: of the computation.
+        progress: as for `pull`.
+
+    Returns:
+        For one text a `Classification`: ``label``, ``score``, ``scores`` by label; for several a
+        sequence of them.
+
+    Raises:
+        LmkernelError: there is no such model, it tells no classes apart, or a text is too long.
+    """
+    from lmkernel.inspection import classify as classes_of
+    from lmkernel.language_model import LanguageModel
+    from lmkernel.loading import load
+
+    if not isinstance(model, LanguageModel):
+        model = load(model, backend=backend, device=device, dtype=dtype, progress=progress)
+    return classes_of(model, texts, batch=batch, truncate=truncate)
 
 
 def certify(

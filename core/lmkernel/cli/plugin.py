@@ -58,6 +58,12 @@ def lmkernel_register_commands() -> list[CommandSpec]:
             help="measure a model on data: loss, perplexity, accuracy",
         ),
         CommandSpec(
+            name="classify",
+            contract="1.0",
+            load="lmkernel.cli.classify:Classify",
+            help="tell the classes of texts, with a model fine-tuned for that",
+        ),
+        CommandSpec(
             name="compare",
             contract="1.0",
             load="lmkernel.cli.compare:Compare",

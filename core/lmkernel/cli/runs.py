@@ -18,6 +18,7 @@ __all__ = [
     "add_data_options",
     "add_run_options",
     "add_settings_options",
+    "named_columns",
     "report_outcome",
     "resume_from",
     "short_settings",
@@ -121,10 +122,10 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
 def short_settings(args: argparse.Namespace, *names: str) -> dict[str, Any]:
     """The settings that flags give, by short name: the shared ones, and a command's own."""
     given = {name: getattr(args, name, None) for name in (*_SHARED, *names)}
-    return {**given, "columns": _columns(args.columns)}
+    return {**given, "columns": named_columns(args.columns)}
 
 
-def _columns(texts: Sequence[str] | None) -> dict[str, str] | None:
+def named_columns(texts: Sequence[str] | None) -> dict[str, str] | None:
     """The columns that ``--column`` names."""
     pairs = [text.partition("=") for text in texts or ()]
     for name, equals, column in pairs:

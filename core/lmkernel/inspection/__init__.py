@@ -4,6 +4,7 @@ Functions take a loaded model and give host arrays; they enter the backend's sco
 """
 
 from lmkernel.inspection.attention import attention_weights
+from lmkernel.inspection.classification import Classification, Classifications, classify
 from lmkernel.inspection.embeddings import embed
 from lmkernel.inspection.hidden import hidden_states
 from lmkernel.inspection.inputs import TokenRows, token_rows
@@ -13,10 +14,13 @@ from lmkernel.inspection.scoring import LogProbs, log_probs
 
 __all__ = [
     "Activation",
+    "Classification",
+    "Classifications",
     "LogProbs",
     "TokenRows",
     "activations",
     "attention_weights",
+    "classify",
     "embed",
     "hidden_states",
     "log_probs",

@@ -33,9 +33,9 @@ class Objective:
 
     Args:
         reads: ``"documents"``, kept as tokens one after another, or ``"rows"``, an example each.
-        maker: what its functions in `lmkernel.training.data`'s ``objective_batches`` are called
-            by: ``NAME_examples`` makes those of each row, ``NAME_batches`` batches of them or of
-            tokens. They are imported when they are used, since settings read this table.
+        maker: what makes batches of tokens or examples, by its name in `lmkernel.training.data`'s
+            ``objective_batches``; imported when it is used, since settings read this table.
+        reader: what makes the examples of each row, the same way, where it reads rows.
         head: what the model needs at its end, in words.
         needs_labels: whether rows have classes, whose names the model keeps.
         every_token: whether the loss is that of every token, so that bits per byte follow from it.
@@ -45,6 +45,7 @@ class Objective:
 
     reads: Literal["documents", "rows"]
     maker: str
+    reader: str = ""
     head: str
     needs_labels: bool = False
     every_token: bool = False
@@ -53,20 +54,20 @@ class Objective:
 
     def batches(self, asked: Preparation, data: Any, *, shuffle: bool) -> Batches:
         """The batches of `Tokens` or of a list of examples, whichever the objective reads."""
-        made: Batches = self._function("batches")(asked, data, shuffle=shuffle)
+        made: Batches = self._function(self.maker)(asked, data, shuffle=shuffle)
         return made
 
     def examples(
         self, asked: Preparation, rows: Rows, unused: UnusedColumns
     ) -> Iterator[list[Any]]:
         """The examples of each row, in the order of the rows."""
-        made: Iterator[list[Any]] = self._function("examples")(asked, rows, unused)
+        made: Iterator[list[Any]] = self._function(self.reader)(asked, rows, unused)
         return made
 
-    def _function(self, what: str) -> Callable[..., Any]:
+    def _function(self, name: str) -> Callable[..., Any]:
         from lmkernel.training.data import objective_batches
 
-        found: Callable[..., Any] = getattr(objective_batches, f"{self.maker}_{what}")
+        found: Callable[..., Any] = getattr(objective_batches, name)
         return found
 
 
@@ -85,31 +86,34 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
     {
         "causal": Objective(
             reads="documents",
-            maker="causal",
+            maker="causal_batches",
             head="scores of the next token",
             every_token=True,
             peft_task="CAUSAL_LM",
         ),
         "instruction": Objective(
             reads="rows",
-            maker="instruction",
+            maker="instruction_batches",
+            reader="instruction_examples",
             head="scores of the next token",
             converses=True,
             peft_task="CAUSAL_LM",
         ),
         "masked": Objective(
-            reads="documents", maker="masked", head="scores of the token that a mask hides"
+            reads="documents", maker="masked_batches", head="scores of the token that a mask hides"
         ),
         "classification": Objective(
             reads="rows",
-            maker="classification",
+            maker="classification_batches",
+            reader="classification_examples",
             head="scores of the classes, from the first position",
             needs_labels=True,
             peft_task="SEQ_CLS",
         ),
         "sequences": Objective(
             reads="rows",
-            maker="sequences",
+            maker="sequences_batches",
+            reader="sequences_examples",
             head="scores of the target's next token, from a decoder beside an encoder",
             peft_task="SEQ_2_SEQ_LM",
         ),

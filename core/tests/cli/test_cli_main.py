@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 HEAVY = ("numpy", "scipy", "autograd", "torch", "tensorflow", "jax", "huggingface_hub", "tqdm")
 BUILT_IN = (
-    "backends", "models", "pull", "chat", "generate", "pretrain", "finetune", "evaluate", "compare",
+    "backends", "models", "pull", "chat", "generate", "pretrain", "finetune", "evaluate",
+    "classify", "compare",
     "new",
 )  # fmt: skip
 

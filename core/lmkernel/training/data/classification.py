@@ -1,7 +1,4 @@
-"""Classification of texts or of pairs of texts (BERT, arXiv:1810.04805 §4.1).
-
-An example is ``[CLS] a [SEP]`` or ``[CLS] a [SEP] b [SEP]``.
-"""
+"""Classification of texts or of pairs of texts (BERT, arXiv:1810.04805 §4.1)."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from lmkernel.errors import InputError
+from lmkernel.tokenizers.sentences import sentence_ids
 from lmkernel.training.data.batches import Batch, Batches
 from lmkernel.training.data.order import Order, digest_of
 from lmkernel.training.data.ragged import Ragged, padded_length, positions_of
@@ -173,34 +171,13 @@ def classified_examples(
             ``names``.
     """
     classes = {name: number for number, name in enumerate(names)}
-    cls, sep = tokenizer.special_id("cls_token"), tokenizer.special_id("sep_token")
     for row in rows:
-        texts = tokenizer.encode_many([row.text(c) for c in (text, second) if c is not None])
-        room = context - 1 - len(texts)
-        if truncate:
-            _truncate(texts, room)
-        if sum(map(len, texts)) > room:
-            raise InputError(
-                f"{row.where}: expected at most {context} tokens, the model's context, got "
-                f"{sum(map(len, texts)) + context - room}; truncate (--truncate) cuts it"
-            )
-        ids, segments = [cls], [0]
-        for number, part in enumerate(texts):
-            ids += [*part, sep]
-            segments += [number] * (len(part) + 1)
+        texts = [row.text(column) for column in (text, second) if column is not None]
+        try:
+            ids, segments = sentence_ids(tokenizer, texts, context, truncate=truncate)
+        except InputError as error:
+            raise InputError(f"{row.where}: {error}") from error
         yield ClassifiedExample(ids, segments, _class(row, label, classes), row.where)
-
-
-def _truncate(texts: list[list[int]], room: int) -> None:
-    """Shorten the longer text first (the reference's truncate_seq_pair), in one go."""
-    if len(texts) == 1:
-        del texts[0][max(room, 0) :]
-        return
-    first, second = texts
-    half = max(room, 0) // 2
-    keep = max(half + room % 2, room - len(second))
-    del first[max(keep, 0) :]
-    del second[max(room - len(first), 0) :]
 
 
 def _class(row: Row, column: str, classes: dict[str, int]) -> int:

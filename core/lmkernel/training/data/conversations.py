@@ -20,7 +20,7 @@ from lmkernel.errors import InputError
 if TYPE_CHECKING:
     from lmkernel.training.data.rows import Row
 
-__all__ = ["ASSISTANT", "Conversation", "Messages", "read_conversation"]
+__all__ = ["ASSISTANT", "Conversation", "read_conversation"]
 
 ASSISTANT = "assistant"
 Messages = list[dict[str, Any]]
