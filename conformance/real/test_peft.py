@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from lmkernel import load
 from lmkernel.cli.main import main
@@ -62,3 +62,47 @@ def test_logits_equal(folders: tuple[Path, Path]) -> None:
     assert np.abs(expected - before).max() > 0.1
     np.testing.assert_allclose(ours.logits([ids]), expected, rtol=0, atol=2e-5)
     np.testing.assert_allclose(logits(model.merge_and_unload(), ids), expected, rtol=0, atol=2e-5)
+
+
+PATTERNS = [
+    {"alpha_pattern": {"^model.layers.0.self_attn.q_proj": 64}},
+    {"alpha_pattern": {"(q|v)_proj": 64}},
+    {"alpha_pattern": {r"model\.layers\.0\..*q_proj": 64, "v_proj": 2}},
+    {"alpha_pattern": {r".*\.layers\.1\..*": 64, "q_proj": 3}, "use_rslora": True},
+    {"rank_pattern": {r"layers\.\d+\.self_attn\.[vk]_proj": 2}, "alpha_pattern": {"proj": 9}},
+    {"alpha_pattern": {"q_pro": 64, "layers.0.self_attn.q_proj": 5}},
+]
+
+
+@pytest.mark.filterwarnings("ignore:The following .* keys did not match:RuntimeWarning")
+@pytest.mark.parametrize("said", PATTERNS)
+def test_b40_patterns_scale_as_peft_scales(tmp_path: Path, said: dict[str, Any]) -> None:
+    config = LlamaConfig(
+        vocab_size=61,
+        hidden_size=32,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=32,
+    )
+    torch.manual_seed(5)
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "base")
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    lora = LoraConfig(r=4, lora_alpha=4, target_modules=["q_proj", "k_proj", "v_proj"], **said)
+    model = get_peft_model(base, lora)
+    for name, value in model.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(value, std=0.3)
+    model.save_pretrained(tmp_path / "adapters")
+    written = tmp_path / "adapters" / "adapter_config.json"
+    described = {
+        **json.loads(written.read_text()),
+        "base_model_name_or_path": str(tmp_path / "base"),
+    }
+    written.write_text(json.dumps(described))
+    ids = [3, 1, 4, 1, 5, 9, 2, 6]
+    expected = logits(model, ids)
+    np.testing.assert_allclose(load(tmp_path / "adapters").logits([ids]), expected, atol=2e-5)
+    with model.disable_adapter():
+        assert np.abs(expected - logits(model, ids)).max() > 0.05

@@ -12,10 +12,17 @@ from training_files import rows, story
 
 import lmkernel as lk
 from lmkernel.cli.main import main
-from lmkernel.errors import ConfigError, InputError, RunError, UnknownNameError
+from lmkernel.errors import (
+    CheckpointError,
+    ConfigError,
+    InputError,
+    RunError,
+    UnknownNameError,
+)
 from lmkernel.families.gpt2 import Gpt2
 from lmkernel.families.llama import Llama
 from lmkernel.model import Model
+from lmkernel.sources.store import folder_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,3 +176,36 @@ def test_what_makes_no_sense_is_said(text: Path, llama: Path) -> None:
         lk.resume("nowhere")
     with pytest.raises(InputError, match="progress: expected True, False or a function"):
         lk.pretrain(text, progress=3)  # type: ignore[arg-type]  # the wrong type is the point
+
+
+def test_b41_adapters_name_a_pulled_model_as_others_do_and_find_it(
+    tmp_path: Path, llama: Path
+) -> None:
+    home = folder_of("hf:org/name@v2")
+    home.parent.mkdir(parents=True)
+    llama.rename(home)
+    data = rows(tmp_path / "qa.jsonl", TAUGHT)
+    run = lk.finetune("hf:org/name@v2", data, out="a", lora=2, **FEW)
+    written = json.loads((run.model / "adapter_config.json").read_text())
+    assert (written["base_model_name_or_path"], written["revision"]) == ("org/name", "v2")
+    assert run.load().logits([3]).shape == (1, 61)
+
+
+@pytest.mark.parametrize(
+    ("base", "complaint"),
+    [
+        ("hf:org/none", "is not on this machine; run: lmkernel pull hf:org/none"),
+        ("org/none", "no such folder or file: org/none; for the model of this name on a hub: hf:"),
+        ("none", "unknown model 'none'"),
+        ("a", "expected the model that the adapters are of, got 'a', which leads back"),
+    ],
+)
+def test_m7_a_model_that_adapters_name_is_never_fetched_unasked(
+    tmp_path: Path, llama: Path, base: str, complaint: str
+) -> None:
+    run = lk.finetune(llama, rows(tmp_path / "qa.jsonl", TAUGHT), out="a", lora=2, **FEW)
+    file = run.model / "adapter_config.json"
+    written = {**json.loads(file.read_text()), "base_model_name_or_path": base}
+    file.write_text(json.dumps(written))
+    with pytest.raises(CheckpointError, match=f"base_model_name_or_path: .*{complaint}"):
+        lk.load(run)

@@ -153,7 +153,8 @@ def _check_prefix(start: str, text: str, number: int) -> None:
     raise InputError(
         "expected a chat template that leaves what came before as it was once the answer in "
         f"message {number} is there; at character {same} {start[same : same + 20]!r} becomes "
-        f"{text[same : same + 20]!r}"
+        f"{text[same : same + 20]!r}; another template (--chat-template), or one that marks the "
+        "answers by {% generation %}, can be learned from"
     )
 
 
