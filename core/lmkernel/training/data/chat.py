@@ -77,9 +77,10 @@ def chat_examples(
         yield _fit(made, row.where, context, truncate=truncate)
 
 
-def _answers(said: Conversation) -> list[int]:
-    """The numbers of the assistant's messages."""
-    return [n for n, message in enumerate(said.messages) if message.get("role") == ASSISTANT]
+def _answers(said: Conversation, turns: str) -> list[int]:
+    """The numbers of the assistant's messages that are learned: not those of ``"weight": 0``."""
+    own = [n for n, message in enumerate(said.messages) if message.get("role") == ASSISTANT]
+    return [n for n in own[-1 if turns == "last" else 0 :] if said.messages[n].get("weight") != 0]
 
 
 def _turns(
@@ -88,7 +89,7 @@ def _turns(
     """One example for all turns, or one for each where the template changes what came before."""
     whole = _render(tokenizer, said)
     found: list[tuple[str, Span]] = []
-    for number in _answers(said)[-1 if turns == "last" else 0 :]:
+    for number in _answers(said, turns):
         before = tokenizer.chat(said.messages[:number], tools=said.tools)
         after = _render(tokenizer, said, number + 1)
         _check_prefix(before, after, number)
@@ -104,13 +105,17 @@ def _marked(
     said: Conversation, tokenizer: Tokenizer, marking: Tokenizer, turns: str, where: str
 ) -> CausalExample:
     """What the template marks is learned, to the token."""
+
+    def count(first: int) -> int:
+        """The marks in the first messages."""
+        return len(take_spans(_render(marking, said, first))[1]) if first else 0
+
     text, spans = take_spans(_render(marking, said))
     if text != _render(tokenizer, said):
         raise TemplateError("the chat template renders otherwise once its marks are visible")
-    answers = _answers(said)
-    if turns == "last" and answers:
-        _, earlier = take_spans(_render(marking, said, answers[-1]))
-        spans = spans[len(earlier) :]
+    answers = _answers(said, turns)
+    if len(answers) < sum(message.get("role") == ASSISTANT for message in said.messages):
+        spans = [span for n in answers for span in spans[count(n) : count(n + 1)]]
     return _example(tokenizer, text, spans, where, exact=True)
 
 

@@ -85,7 +85,8 @@ def read_conversation(row: Row, columns: Mapping[str, str]) -> Conversation:
         messages = [{"role": "system", "content": row.text(system)}, *messages]
         texts = None
     used += [name for name in (tools, None if own else system) if name]
-    return Conversation(messages, _tools(row, tools), frozenset(used), texts)
+    schemas = _tools(row, tools)
+    return Conversation(messages, schemas, frozenset(used), None if schemas else texts)
 
 
 def _find(row: Row, use: str, columns: Mapping[str, str]) -> str | None:

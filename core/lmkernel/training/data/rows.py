@@ -40,7 +40,10 @@ class Row:
         if value is None:
             there = ", ".join(map(str, self.values)) or "none"
             what = "a value" if name in self.values else "a column"
-            raise InputError(f"{self.where}: expected {what} {name!r}, got the columns {there}")
+            raise InputError(
+                f"{self.where}: expected {what} {name!r}, got the columns {there} "
+                "(--column, or columns in the settings, says what the data call one)"
+            )
         return value
 
     def text(self, name: str) -> str:

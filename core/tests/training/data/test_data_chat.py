@@ -163,6 +163,17 @@ def test_b39_what_a_template_marks_is_learned(turns: str) -> None:
     assert said == "".join(marked if turns == "all" else marked[1:])
 
 
+@pytest.mark.parametrize("template", [TEMPLATE, FORGETS, MARKS])
+def test_an_answer_without_weight_is_not_learned(template: str) -> None:
+    talk = [*TALK[:2], {**TALK[2], "weight": 0}, TALK[3], {**TALK[4], "weight": 1}]
+    tokenizer = chatty(template)
+    ((text, said),) = examples(tokenizer, {"messages": talk})
+    assert text == tokenizer.chat(TALK, add_generation_prompt=False)
+    assert said.rstrip() == "mat é<|im_end|>"
+    with pytest.raises(InputError, match="expected something that the assistant says"):
+        examples(tokenizer, {"messages": talk[:3]})
+
+
 def test_template_that_rewrites_what_it_asks_with_is_named() -> None:
     once = r"the answer in message 2 is there; at character \d+ '<think>' becomes ' the"
     with pytest.raises(InputError, match=f"^f: line 1: expected a chat template .* once {once}"):

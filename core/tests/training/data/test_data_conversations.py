@@ -58,6 +58,8 @@ def test_an_input_ends_the_prompt_and_a_system_text_comes_first() -> None:
         ({"prompt": "a", "completion": "b", "input": "c"}, None),
         ({"question": "a", "answer": "b"}, None),
         ({"messages": [ASKED, SAID]}, None),
+        ({"prompt": "a", "completion": "b", "tools": [{"name": "f"}]}, None),
+        ({"prompt": "a", "completion": "b", "tools": []}, ("a", "b")),
     ],
 )
 def test_only_a_prompt_is_a_text_to_go_on_from(

@@ -149,7 +149,10 @@ def test_missing_library_names_the_command(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"a": 1, "b": 2}, "^f: line 7: expected a column 'text', got the columns a, b$"),
+        (
+            {"a": 1, "b": 2},
+            r"^f: line 7: expected a column 'text', got the columns a, b \(--column, or",
+        ),
         ({"text": None}, "expected a value 'text', got the columns text"),
         ({"text": 3}, "expected text in the column 'text', got int"),
         ({"text": "a\ud800"}, r"got the lone surrogate U\+D800"),
