@@ -7,11 +7,10 @@ by the learning rate, and has ε1 as a lower bound at the end instead of adding 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.composed.precision import constant
-from lmkernel.training.step.optimizers.decay import decays, shrink
-from lmkernel.training.step.optimizers.optimizer import Optimizer, known_options
+from lmkernel.training.step.optimizers.decay import DecayingOptimizer, shrink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +27,7 @@ _DECAY, _SMALLEST, _LARGEST = -0.8, 1e-3, 1.0
 
 
 @final
-class Adafactor(Optimizer):
+class Adafactor(DecayingOptimizer):
     """p = p - ρ · max(ε2, rms(p)) · u / max(1, rms(u) / d) with u = g / max(√v, ε1).
 
     At step t, w = t^beta2_decay is the share of the new: v = (1 - w)·v + w·g², for a matrix as
@@ -37,18 +36,13 @@ class Adafactor(Optimizer):
     (1e-3), ``d`` (1). State: ``"row"`` and ``"column"`` of matrices, ``"v"`` of the rest.
     """
 
+    options = ("beta2_decay", "eps2", "d")
+
     def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
-        self._ops, self._config = ops, config
-        self._decays = decays(config.weight_decay, declared)
+        super().__init__(ops, config, declared)
         self._exponent = float(config.options.get("beta2_decay", _DECAY))
         self._smallest = float(config.options.get("eps2", _SMALLEST))
         self._largest = float(config.options.get("d", _LARGEST))
-
-    @classmethod
-    def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
-        """Raises `ConfigError` for an option that is not known."""
-        known_options(config, ("beta2_decay", "eps2", "d"))
-        return cls(ops, config, declared)
 
     @classmethod
     def usual(cls) -> Mapping[str, Any]:

@@ -1,10 +1,12 @@
-"""Which parameters decay, and by how much: weights do, biases and normalisations do not."""
+"""Decoupled weight decay: weights decay, biases and normalisations do not."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from abc import ABC
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from lmkernel.composed.precision import constant
+from lmkernel.training.step.optimizers.optimizer import Optimizer, require_known_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,8 +14,9 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
     from lmkernel.interfaces import Param
+    from lmkernel.training.config import OptimizerConfig
 
-__all__ = ["decayed", "decays", "shrink"]
+__all__ = ["DecayingOptimizer", "decayed", "decays", "shrink"]
 
 
 def decayed(name: str, param: Param) -> bool:
@@ -29,3 +32,30 @@ def decays(weight_decay: float, declared: Mapping[str, Param]) -> dict[str, floa
 def shrink(ops: Ops, p: Array, rate: Array, decay: float) -> Array:
     """``p - rate · decay · p``, decoupled from the gradient (arXiv:1711.05101, eq. 12)."""
     return p - p * (rate * constant(ops, decay, p)) if decay else p
+
+
+class DecayingOptimizer(Optimizer, ABC):
+    """An optimizer with decoupled weight decay; by default the learning rate alone varies.
+
+    Args:
+        ops: operations of the backend.
+        config: its settings; ``options`` are free ones, of which it knows those in `options`.
+        declared: the parameters by dotted name.
+    """
+
+    options: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
+        self._ops, self._config = ops, config
+        self._decays = decays(config.weight_decay, declared)
+
+    @classmethod
+    def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
+        """Raises `ConfigError` for an option that is not known."""
+        require_known_options(config, cls.options)
+        return cls(ops, config, declared)
+
+    def scalars(self, step: int, rate: float) -> dict[str, float]:
+        """The learning rate."""
+        del step
+        return {"rate": rate}

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.composed.precision import constant
 from lmkernel.config.check import require
-from lmkernel.training.step.optimizers.decay import decays, shrink
-from lmkernel.training.step.optimizers.optimizer import Optimizer, known_options, zeros
+from lmkernel.training.step.optimizers.decay import DecayingOptimizer, shrink
+from lmkernel.training.step.optimizers.optimizer import zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ __all__ = ["SGD", "Lion"]
 
 
 @final
-class SGD(Optimizer):
+class SGD(DecayingOptimizer):
     """Stochastic gradient descent, with Nesterov's momentum too (Sutskever et al. 2013).
 
     b = μ·b + g, u = g + μ·b with ``nesterov``, else b; p = p - rate · (decay·p + u).
@@ -30,17 +30,12 @@ class SGD(Optimizer):
     alg. 1). State: ``"momentum"``, unless that is 0.
     """
 
-    def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
-        self._ops, self._config = ops, config
-        self._decays = decays(config.weight_decay, declared)
-
     @classmethod
     def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
         """Raises `ConfigError` for ``nesterov`` without momentum."""
-        known_options(config)
         ahead = "False without momentum"
         require(config, "nesterov", ahead, ok=config.momentum > 0 or not config.nesterov)
-        return cls(ops, config, declared)
+        return super().build(ops, config, declared)
 
     @classmethod
     def usual(cls) -> Mapping[str, Any]:
@@ -49,11 +44,6 @@ class SGD(Optimizer):
     def init(self, params: Mapping[str, Array]) -> Tree:
         """Zeros, or nothing without momentum."""
         return {"momentum": zeros(self._ops, params)} if self._config.momentum else {}
-
-    def scalars(self, step: int, rate: float) -> dict[str, float]:
-        """The learning rate alone."""
-        del step
-        return {"rate": rate}
 
     def update(
         self,
@@ -79,23 +69,13 @@ class SGD(Optimizer):
 
 
 @final
-class Lion(Optimizer):
+class Lion(DecayingOptimizer):
     """The sign of a mixture of gradient and momentum (arXiv:2302.06675, alg. 2).
 
     p = p - rate · (decay·p + sign(β1·m + (1 - β1)·g)), then m = β2·m + (1 - β2)·g.
 
     sign(0) is 0. State: ``"m"``.
     """
-
-    def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
-        self._ops, self._config = ops, config
-        self._decays = decays(config.weight_decay, declared)
-
-    @classmethod
-    def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
-        """Takes no options."""
-        known_options(config)
-        return cls(ops, config, declared)
 
     @classmethod
     def usual(cls) -> Mapping[str, Any]:
@@ -104,11 +84,6 @@ class Lion(Optimizer):
     def init(self, params: Mapping[str, Array]) -> Tree:
         """Zeros."""
         return {"m": zeros(self._ops, params)}
-
-    def scalars(self, step: int, rate: float) -> dict[str, float]:
-        """The learning rate alone."""
-        del step
-        return {"rate": rate}
 
     def update(
         self,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self, final
 from lmkernel.composed.precision import constant
 from lmkernel.config.check import require
 from lmkernel.training.step.optimizers.adam import AdamW
-from lmkernel.training.step.optimizers.decay import decays, shrink
-from lmkernel.training.step.optimizers.optimizer import Optimizer, known_options, zeros
+from lmkernel.training.step.optimizers.decay import DecayingOptimizer, shrink
+from lmkernel.training.step.optimizers.optimizer import zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ def is_hidden_matrix(param: Param) -> bool:
 
 
 @final
-class Muon(Optimizer):
+class Muon(DecayingOptimizer):
     """m = μ·m + (1 - μ)·g, u = μ·m + (1 - μ)·g with ``nesterov``, else m.
 
     p = p - rate · (decay·p + a·O(u)), where O makes orthogonal by Newton-Schulz, and the option
@@ -47,21 +47,21 @@ class Muon(Optimizer):
     State: ``"momentum"`` of matrices, ``"m"`` and ``"v"`` of the rest.
     """
 
-    def __init__(
-        self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param], rest: AdamW
-    ) -> None:
-        self._ops, self._config, self._rest = ops, config, rest
-        self._decays = decays(config.weight_decay, declared)
+    options = ("adjust",)
+
+    def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
+        super().__init__(ops, config, declared)
+        self._rest = AdamW(ops, config, declared)
         self._matrices = frozenset(name for name, p in declared.items() if is_hidden_matrix(p))
         self._original = config.options.get("adjust") == "original"
 
     @classmethod
     def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
         """Raises `ConfigError` for an option, or a value of one, that is not known."""
-        adjust = known_options(config, ("adjust",)).get("adjust", _ADJUSTMENTS[0])
+        adjust = config.options.get("adjust", _ADJUSTMENTS[0])
         expected = "adjust to be one of " + ", ".join(_ADJUSTMENTS)
         require(config, "options", expected, ok=adjust in _ADJUSTMENTS)
-        return cls(ops, config, declared, AdamW(ops, config, declared))
+        return super().build(ops, config, declared)
 
     @classmethod
     def usual(cls) -> Mapping[str, Any]:
