@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.runs import add_run_options, report_outcome, resume_from, short_settings
+from lmkernel.cli.runs import add_run_options, report_outcome, train
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,18 +50,6 @@ class Finetune(Command):
         """Train."""
         from lmkernel.training.verbs import finetune
 
-        if args.resume:
-            if args.model:
-                raise InputError("--resume: the folder says which model; leave out MODEL")
-            return report_outcome(resume_from(args, "merge"), "finetune")
-        short = short_settings(args, "merge")
-        run = finetune(
-            args.model,
-            short.pop("data"),
-            out=args.out,
-            config=args.config,
-            settings=args.set,
-            progress=not args.quiet,
-            **short,
-        )
-        return report_outcome(run, "finetune")
+        if args.resume and args.model:
+            raise InputError("--resume: the folder says which model; leave out MODEL")
+        return report_outcome(train(args, finetune, "merge", model=args.model), "finetune")

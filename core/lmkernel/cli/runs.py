@@ -6,11 +6,12 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.cli.options import add_backend_options
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lmkernel.training.outcome import TrainingRun
 
@@ -18,8 +19,8 @@ __all__ = [
     "add_run_options",
     "add_settings_options",
     "report_outcome",
-    "resume_from",
     "short_settings",
+    "train",
 ]
 
 INTERRUPTED = 130
@@ -55,12 +56,9 @@ def add_run_options(
         help="cut examples that are longer than the context",
     )
     what.add_argument("--validation", metavar="PATH", help="the same; default a share of the data")
-    for name, kind, metavar, help_ in (
-        ("steps", int, "N", "steps of the optimizer"),
-        ("batch", int, "N", "rows of a batch"),
-    ):
-        text = f"{help_}; default {usual[name]}"
-        what.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
+    for name, meaning in {"steps": "steps of the optimizer", "batch": "rows of a batch"}.items():
+        text = f"{meaning}; default {usual[name]}"
+        what.add_argument(f"--{name}", type=int, metavar="N", help=text)
     what.add_argument(
         *("--learning-rate", "--rate"),
         type=float,
@@ -68,10 +66,7 @@ def add_run_options(
         help=f"the highest; default {usual['learning_rate']}",
     )
     what.add_argument("--seed", type=int, metavar="S", help="of weights, order, dropout; default 0")
-    where = parser.add_argument_group("where it runs")
-    where.add_argument("--backend", metavar="NAME", help="see `lmkernel backends`")
-    where.add_argument("--device", metavar="KIND[:N]", help="such as cpu or cuda:1")
-    where.add_argument("--dtype", metavar="NAME", help="float32, or bfloat16 for mixed precision")
+    add_backend_options(parser, dtype="float32, or bfloat16 for mixed precision")
     kept = parser.add_argument_group("where it is written")
     kept.add_argument("--out", metavar="FOLDER", help="new or empty; default runs/COMMAND-TIME")
     kept.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder")
@@ -106,18 +101,18 @@ def short_settings(args: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(args, name, None) for name in (*_SHARED, *names)}
 
 
-def resume_from(args: argparse.Namespace, *names: str) -> TrainingRun:
-    """Go on with the run in the folder that ``--resume`` names."""
+def train(
+    args: argparse.Namespace, verb: Callable[..., TrainingRun], *names: str, **start: Any
+) -> TrainingRun:
+    """Train with ``verb`` from ``start``, or go on with the run in the folder of ``--resume``."""
     from lmkernel.training.verbs import resume
 
+    asked = {**short_settings(args, *names), "settings": args.set, "progress": not args.quiet}
+    if not args.resume:
+        return verb(**start, out=args.out, config=args.config, **asked)
     if args.config or args.out:
         raise InputError("--resume: the folder says what runs; leave out --config and --out")
-    return resume(
-        args.resume,
-        settings=args.set,
-        progress=not args.quiet,
-        **short_settings(args, *names),
-    )
+    return resume(args.resume, **asked)
 
 
 def report_outcome(run: TrainingRun, command: str) -> int:
