@@ -12,21 +12,23 @@ if TYPE_CHECKING:
 
 _HELP: Mapping[str, str] = MappingProxyType(
     {
-        "backends": "list the backends and what each declares",
-        "models": "list the models that are known by name or here already",
-        "pull": "fetch a model by name",
-        "chat": "talk with a model",
-        "generate": "continue a prompt",
-        "pretrain": (
+        "backends:Backends": "list the backends and what each declares",
+        "models:Models": "list the models that are known by name or here already",
+        "pull:Pull": "fetch a model by name",
+        "chat:Chat": "talk with a model",
+        "generate:Generate": "continue a prompt",
+        "pretrain:Pretrain": (
             "train a model on unlabelled text; without arguments, a small one in two minutes"
         ),
-        "finetune": "go on training a model on instructions, labels or text",
-        "evaluate": "measure a model on data: loss, perplexity, accuracy",
-        "compare": "run one prompt on several backends and compare what comes out",
-        "new": "begin a backend or another plugin: a distribution that installs and runs at once",
+        "finetune:Finetune": "go on training a model on instructions, labels or text",
+        "evaluate:Evaluate": "measure a model on data: loss, perplexity, accuracy",
+        "compare:Compare": "run one prompt on several backends and compare what comes out",
+        "new:New": (
+            "begin a backend or another plugin: a distribution that installs and runs at once"
+        ),
     }
 )
-"""By name; the module of a command is named after it, and so is the class in it."""
+"""By module and class; a command is named after its module."""
 
 
 @hookimpl
@@ -34,7 +36,7 @@ def lmkernel_register_commands() -> list[CommandSpec]:
     """What the program can do, in the order of its help."""
     return [
         CommandSpec(
-            name=name, contract="1.0", load=f"lmkernel.cli.{name}:{name.title()}", help=text
+            name=where.partition(":")[0], contract="1.0", load=f"lmkernel.cli.{where}", help=text
         )
-        for name, text in _HELP.items()
+        for where, text in _HELP.items()
     ]
