@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.config.check import require
 from lmkernel.training.step.optimizers.decay import DecayingOptimizer
-from lmkernel.training.step.optimizers.optimizer import zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +25,7 @@ __all__ = ["Adam", "AdamW"]
 class _AdamUpdate(DecayingOptimizer, ABC):
     """`Ops.adam_update` over all parameters. State: ``"m"`` and ``"v"``."""
 
-    def init(self, params: Mapping[str, Array]) -> Tree:
-        """Zeros."""
-        return {"m": zeros(self._ops, params), "v": zeros(self._ops, params)}
+    slots = ("m", "v")
 
     def scalars(self, step: int, rate: float) -> dict[str, float]:
         """The learning rate, the step, and the corrections of both moments."""

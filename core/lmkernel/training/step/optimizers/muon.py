@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 from lmkernel.composed.precision import constant
 from lmkernel.config.check import require
 from lmkernel.training.step.optimizers.adam import AdamW
-from lmkernel.training.step.optimizers.decay import DecayingOptimizer, shrink
-from lmkernel.training.step.optimizers.optimizer import zeros
+from lmkernel.training.step.optimizers.decay import SeparateOptimizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +36,7 @@ def is_hidden_matrix(param: Param) -> bool:
 
 
 @final
-class Muon(DecayingOptimizer):
+class Muon(SeparateOptimizer):
     """m = μ·m + (1 - μ)·g, u = μ·m + (1 - μ)·g with ``nesterov``, else m.
 
     p = p - rate · (decay·p + a·O(u)), where O makes orthogonal by Newton-Schulz, and the option
@@ -67,11 +66,6 @@ class Muon(DecayingOptimizer):
     def usual(cls) -> Mapping[str, Any]:
         return {"momentum": 0.95, "nesterov": True, "weight_decay": 0.1}
 
-    def init(self, params: Mapping[str, Array]) -> Tree:
-        """Zeros."""
-        matrices, others = self._split(params)
-        return _join(zeros(self._ops, matrices), self._rest.init(others) if others else {})
-
     def scalars(self, step: int, rate: float) -> dict[str, float]:
         """Those of `AdamW`."""
         return self._rest.scalars(step, rate)
@@ -84,28 +78,27 @@ class Muon(DecayingOptimizer):
         scalars: Mapping[str, Array],
     ) -> tuple[dict[str, Array], Tree]:
         """Matrices one by one, the rest by AdamW in one call."""
-        matrices, others = self._split(params)
-        new: dict[str, Array] = {}
-        buffers: dict[str, Array] = {}
-        for name, p in matrices.items():
-            g = grads[name] * scalars["grad_scale"]
-            buffers[name] = self._mix(state["momentum"][name], g)
-            u = self._mix(buffers[name], g) if self._config.nesterov else buffers[name]
-            base = shrink(self._ops, p, scalars["rate"], self._decays[name])
-            # O has singular values of about 1 whatever the gradient's size, so its elements shrink
-            # as the matrix grows; the factor makes up for that
-            size = constant(self._ops, self._scale(p.shape), p) * scalars["rate"]
-            new[name] = base - size * _orthogonal(self._ops, u)
-        rest: Tree = {}
-        if others:
-            updated, rest = self._rest.update(others, grads, state, scalars)
-            new |= updated
-        return {name: new[name] for name in params}, _join(buffers, rest)
-
-    def _split(self, params: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
-        """(matrices, the rest)."""
         matrices = {name: p for name, p in params.items() if name in self._matrices}
-        return matrices, {name: p for name, p in params.items() if name not in matrices}
+        new, after = super().update(matrices, grads, state, scalars)
+        if others := {name: p for name, p in params.items() if name not in matrices}:
+            updated, rest = self._rest.update(others, grads, state, scalars)
+            new, after = {**new, **updated}, {**after, **rest}
+        return {name: new[name] for name in params}, after
+
+    def _slots(self, name: str, shape: tuple[int, ...]) -> Mapping[str, tuple[int, ...]]:
+        if name in self._matrices:
+            return {"momentum": shape}
+        return {"m": shape, "v": shape}
+
+    def _step(
+        self, p: Array, g: Array, own: Mapping[str, Array], scalars: Mapping[str, Array]
+    ) -> tuple[Array, dict[str, Array]]:
+        buffer = self._mix(own["momentum"], g)
+        u = self._mix(buffer, g) if self._config.nesterov else buffer
+        # O has singular values of about 1 whatever the gradient's size, so its elements shrink
+        # as the matrix grows; the factor makes up for that
+        size = constant(self._ops, self._scale(p.shape), p) * scalars["rate"]
+        return size * _orthogonal(self._ops, u), {"momentum": buffer}
 
     def _mix(self, m: Array, g: Array) -> Array:
         mu = self._config.momentum
@@ -114,10 +107,6 @@ class Muon(DecayingOptimizer):
     def _scale(self, shape: tuple[int, ...]) -> float:
         n, k = shape
         return math.sqrt(max(1, n / k)) if self._original else 0.2 * math.sqrt(max(n, k))
-
-
-def _join(momentum: dict[str, Array], rest: dict[str, dict[str, Array]]) -> Tree:
-    return {"momentum": momentum, **rest} if momentum else rest
 
 
 def _orthogonal(ops: Ops, x: Array) -> Array:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lmkernel.interfaces import Factory, Param
     from lmkernel.plugins.registry import Registry
 
-__all__ = ["Optimizer", "build_optimizer", "require_known_options", "usual_config", "zeros"]
+__all__ = ["Optimizer", "build_optimizer", "require_known_options", "usual_config"]
 
 
 class Optimizer(ABC):
@@ -106,8 +106,3 @@ def require_known_options(config: OptimizerConfig, known: Collection[str]) -> No
     """Raise `ConfigError` where there is a free option that the kind does not know."""
     expected = "names among " + ", ".join(known) if known else "none"
     require(config, "options", expected, ok=set(config.options) <= set(known))
-
-
-def zeros(ops: Ops, params: Mapping[str, Array]) -> dict[str, Array]:
-    """Zeros in the shape and dtype of each parameter, as states begin."""
-    return {name: ops.full(tuple(p.shape), 0.0, ops.dtype(p)) for name, p in params.items()}
