@@ -50,7 +50,7 @@ def instruction_batches(asked: Preparation, rows: list[Row], *, shuffle: bool) -
         prompt=data.column("prompt"),
         completion=data.column("completion"),
     )
-    return CausalRows(list(examples), shuffle=shuffle, multiple=data.multiple, **_sizes(asked))
+    return CausalRows(list(examples), shuffle=shuffle, multiple=asked.multiple, **_sizes(asked))
 
 
 def classification_batches(asked: Preparation, rows: list[Row], *, shuffle: bool) -> Batches:
@@ -66,7 +66,7 @@ def classification_batches(asked: Preparation, rows: list[Row], *, shuffle: bool
         second=data.columns.get("second"),
         label=data.column("label"),
     )
-    sizes = {"classes": len(asked.labels), "multiple": data.multiple, **_sizes(asked)}
+    sizes = {"classes": len(asked.labels), "multiple": asked.multiple, **_sizes(asked)}
     return ClassifiedRows(list(examples), shuffle=shuffle, **sizes)
 
 
@@ -81,7 +81,7 @@ def sequences_batches(asked: Preparation, rows: list[Row], *, shuffle: bool) -> 
         source=data.column("source"),
         target=data.column("target"),
     )
-    sizes = {"start": _start(asked), "multiple": data.multiple, **_sizes(asked)}
+    sizes = {"start": _start(asked), "multiple": asked.multiple, **_sizes(asked)}
     return SequencePairs(list(examples), shuffle=shuffle, **sizes)
 
 
@@ -96,6 +96,5 @@ def _start(asked: Preparation) -> int:
 
 
 def _sizes(asked: Preparation) -> dict[str, int]:
-    data = asked.data
-    sizes = {"context": data.context, "batch": data.batch, "seed": data.seed}
+    sizes = {"context": asked.data.context, "batch": asked.batch, "seed": asked.seed}
     return {**sizes, "vocab": asked.vocab}

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, final
 
+from lmkernel.config.check import positive
 from lmkernel.errors import ConfigError, InputError
 from lmkernel.training.data.classification import label_names
 from lmkernel.training.data.readers import open_rows
 from lmkernel.training.data.rows import Documents
-from lmkernel.training.data.settings import DataConfig
 from lmkernel.training.data.shard_writer import token_shards
 from lmkernel.training.data.split import split_items, split_tokens
 from lmkernel.training.data.tokens import Tokens
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lmkernel.training.data.rows import Row, Rows
     from lmkernel.training.data.shards import Shards
     from lmkernel.training.objectives import Objective
-    from lmkernel.training.run.settings import RunSettings
+    from lmkernel.training.run.settings import DataSettings, RunSettings
 
     Data = Tokens | list[Row]
 
@@ -64,7 +64,11 @@ class Preparation:
     """How data are made from settings.
 
     Args:
-        data: which, and how they are cut.
+        data: which, and how they are cut; its ``context`` is not 0.
+        batch: rows of a batch.
+        seed: of what is held out, of the shuffle, and of masking.
+        multiple: of which the lengths of rows are, where rows are padded. A compiled backend
+            compiles once for each length; with ``multiple`` equal to ``context`` there is one.
         tokenizer: of the model.
         vocab: tokens that the model knows; no token may be above.
         labels: names of the classes in their order, if the model has them; else they are those of
@@ -74,12 +78,18 @@ class Preparation:
         progress: shows long work.
     """
 
-    data: DataConfig
+    data: DataSettings
+    batch: int
+    seed: int = 0
+    multiple: int = 64
     tokenizer: Tokenizer
     vocab: int
     labels: tuple[str, ...] = ()
     start: int | None = None
     progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        positive(self, "batch", "multiple")
 
     @classmethod
     def of(
@@ -102,20 +112,11 @@ class Preparation:
                 f"data.context: expected at most the model's context of {context}, "
                 f"got {data.context}"
             )
-        config = DataConfig(
-            source=data.train,
-            validation=data.validation or None,
-            validation_share=data.validation_share,
-            context=data.context or min(context or _LONGEST, _LONGEST),
+        return cls(
+            data=replace(data, context=data.context or min(context or _LONGEST, _LONGEST)),
             batch=training.batch,
             seed=training.seed,
             multiple=_COMPILED_MULTIPLE if compiled else _MULTIPLE,
-            truncate=data.truncate,
-            blank_lines=data.blank_lines,
-            columns=data.columns,
-        )
-        return cls(
-            data=config,
             tokenizer=origin.tokenizer,
             vocab=origin.config.embedding.vocab,
             labels=origin.labels if find_objective(settings.objective).needs_labels else (),
@@ -140,7 +141,7 @@ class Preparation:
         )
 
     def whole(self, objective: str) -> RunData:
-        """All data of ``source`` in order, as both sides, to evaluate on.
+        """All data of ``train`` in order, as both sides, to evaluate on.
 
         Raises:
             UnknownNameError: another objective.
@@ -148,7 +149,7 @@ class Preparation:
         """
         wanted = find_objective(objective)
         asked = self._with_labels(wanted)
-        data = self._read(wanted, self.data.source)
+        data = self._read(wanted, self.data.train)
         batches = wanted.batches(asked, data, shuffle=False)
         return RunData(
             training=batches,
@@ -161,21 +162,21 @@ class Preparation:
         """With the names of the classes, where there are classes."""
         if self.labels or not objective.needs_labels:
             return self
-        names = label_names(self._rows(self.data.source), self.data.column("label"))
+        names = label_names(self._rows(self.data.train), self.data.column("label"))
         return replace(self, labels=names)
 
     def _sides(self, objective: Objective) -> tuple[Data, Data]:
         """Training and validation; without data of its own, validation is a share held out."""
         data = self.data
-        if data.validation is not None:
-            return self._read(objective, data.source), self._read(objective, data.validation)
+        if data.validation:
+            return self._read(objective, data.train), self._read(objective, data.validation)
         if objective.reads == "documents":
-            return split_tokens(self._shards(data.source), data.validation_share, data.seed)
-        rows = list(self._rows(data.source))
+            return split_tokens(self._shards(data.train), data.validation_share, self.seed)
+        rows = list(self._rows(data.train))
         try:
-            return split_items(rows, data.validation_share, data.seed)
+            return split_items(rows, data.validation_share, self.seed)
         except InputError as error:
-            raise InputError(f"{data.source}: {error}") from error
+            raise InputError(f"{data.train}: {error}") from error
 
     def _read(self, objective: Objective, source: str) -> Data:
         if objective.reads == "documents":

@@ -25,6 +25,17 @@ __all__ = [
     "StepSettings",
 ]
 
+COLUMNS = (
+    "text",
+    "second",
+    "label",
+    "messages",
+    "prompt",
+    "completion",
+    "source",
+    "target",
+)
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +115,12 @@ class DataSettings:
         share = 0 < self.validation_share < 1
         require(self, "validation_share", "a share between 0 and 1", ok=share)
         require(self, "context", "0 or more", ok=self.context >= 0)
+        known = set(self.columns) <= set(COLUMNS)
+        require(self, "columns", "names for some of " + ", ".join(COLUMNS), ok=known)
+
+    def column(self, name: str) -> str:
+        """What the data call a column."""
+        return self.columns.get(name, name)
 
 
 @final
