@@ -13,7 +13,6 @@ from lmkernel.interfaces import Embedded, Embedding, Init, Param, ParamTree
 
 if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
-    from lmkernel.contract.optional import Ops
     from lmkernel.interfaces import Factory
 
 __all__ = ["TokenEmbedding", "VectorEmbedding"]
