@@ -29,25 +29,35 @@ class Progress:
     """
 
     def __init__(self, stream: TextIO | None = None, report: Report | None = None) -> None:
-        self.stream = stream
-        self.report = report
+        self._stream = stream
+        self._report = report
 
     @property
     def live(self) -> bool:
         """Whether somebody is watching: the stream is a terminal, on which a bar can be drawn."""
-        watched = self.stream is not None and self.stream.isatty()
+        watched = self._stream is not None and self._stream.isatty()
         return watched and os.environ.get("TERM") != "dumb"
+
+    @property
+    def stream(self) -> TextIO | None:
+        """Where lines go."""
+        return self._stream
+
+    @property
+    def report(self) -> Report | None:
+        """What is called in place of a stream."""
+        return self._report
 
     def say(self, line: str) -> None:
         """One line that stays; a bar that is being drawn goes on below it."""
-        if self.report is not None:
-            self.report(line, 0, 0)
-        elif self.stream is not None and self.live:
+        if self._report is not None:
+            self._report(line, 0, 0)
+        elif self._stream is not None and self.live:
             from tqdm import tqdm
 
-            tqdm.write(line, file=self.stream)
-        elif self.stream is not None:
-            print(line, file=self.stream, flush=True)
+            tqdm.write(line, file=self._stream)
+        elif self._stream is not None:
+            print(line, file=self._stream, flush=True)
 
     @contextmanager
     def bar(self, what: str, total: int, unit: str = "B") -> Iterator[Callable[[int], None]]:
@@ -61,15 +71,15 @@ class Progress:
         Yields:
             a function to be called with how much was done since the last call.
         """
-        if self.report is not None:
-            yield _counter(self.report, what, total)
+        if self._report is not None:
+            yield _counter(self._report, what, total)
         elif not self.live:
             self.say(what)
             yield lambda _: None
         else:
             from tqdm import tqdm
 
-            with tqdm(total=total, desc=what, unit=unit, unit_scale=True, file=self.stream) as bar:
+            with tqdm(total=total, desc=what, unit=unit, unit_scale=True, file=self._stream) as bar:
                 yield bar.update
 
 

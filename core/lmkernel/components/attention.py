@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Self, final
 
-from lmkernel.components.configured import Configured
 from lmkernel.components.primitives import declare_linear, declare_norm, normalize
-from lmkernel.config import AttentionConfig
 from lmkernel.interfaces import Attention, ParamTree, View, project
 
 if TYPE_CHECKING:
+    from lmkernel.config import AttentionConfig
     from lmkernel.contract.capabilities import DType
     from lmkernel.contract.mandatory import Array, Tree
     from lmkernel.contract.optional import Ops
+    from lmkernel.interfaces import Factory
 
 __all__ = ["MultiHeadAttention", "join_heads", "project_qkv", "split_heads"]
 
@@ -103,8 +103,16 @@ def turn(ops: Ops, heads: Array, rotation: tuple[Array, Array], config: Attentio
 
 
 @final
-class MultiHeadAttention(Configured[AttentionConfig], Attention):
+class MultiHeadAttention(Attention):
     """softmax(q·kᵀ·scale)·v for each head (arXiv:1706.03762, §3.2; grouped: arXiv:2305.13245)."""
+
+    def __init__(self, ops: Ops, config: AttentionConfig) -> None:
+        self._ops = ops
+        self._config = config
+
+    @classmethod
+    def build(cls, factory: Factory, config: AttentionConfig) -> Self:
+        return cls(factory.ops, config)
 
     def declare(self) -> ParamTree:
         c = self._config

@@ -46,9 +46,9 @@ def instruction_batches(asked: Preparation, rows: list[Row], *, shuffle: bool) -
         asked.tokenizer,
         context=data.context,
         truncate=data.truncate,
-        messages=data.column("messages"),
-        prompt=data.column("prompt"),
-        completion=data.column("completion"),
+        messages=asked.column("messages"),
+        prompt=asked.column("prompt"),
+        completion=asked.column("completion"),
     )
     return CausalRows(list(examples), shuffle=shuffle, multiple=asked.multiple, **_sizes(asked))
 
@@ -62,9 +62,9 @@ def classification_batches(asked: Preparation, rows: list[Row], *, shuffle: bool
         asked.labels,
         context=data.context,
         truncate=data.truncate,
-        text=data.column("text"),
+        text=asked.column("text"),
         second=data.columns.get("second"),
-        label=data.column("label"),
+        label=asked.column("label"),
     )
     sizes = {"classes": len(asked.labels), "multiple": asked.multiple, **_sizes(asked)}
     return ClassifiedRows(list(examples), shuffle=shuffle, **sizes)
@@ -78,8 +78,8 @@ def sequences_batches(asked: Preparation, rows: list[Row], *, shuffle: bool) -> 
         asked.tokenizer,
         context=data.context,
         truncate=data.truncate,
-        source=data.column("source"),
-        target=data.column("target"),
+        source=asked.column("source"),
+        target=asked.column("target"),
     )
     sizes = {"start": _start(asked), "multiple": asked.multiple, **_sizes(asked)}
     return SequencePairs(list(examples), shuffle=shuffle, **sizes)

@@ -123,6 +123,10 @@ class Preparation:
             progress=progress,
         )
 
+    def column(self, name: str) -> str:
+        """What the data call a column."""
+        return self.data.columns.get(name, name)
+
     def split(self, objective: str) -> RunData:
         """Training and validation batches of one of `OBJECTIVES`.
 
@@ -162,7 +166,7 @@ class Preparation:
         """With the names of the classes, where there are classes."""
         if self.labels or not objective.needs_labels:
             return self
-        names = label_names(self._rows(self.data.train), self.data.column("label"))
+        names = label_names(self._rows(self.data.train), self.column("label"))
         return replace(self, labels=names)
 
     def _sides(self, objective: Objective) -> tuple[Data, Data]:
@@ -187,7 +191,7 @@ class Preparation:
         return open_rows(source, blank_lines=self.data.blank_lines)
 
     def _shards(self, source: str) -> Shards:
-        documents = Documents(self._rows(source), self.data.column("text"))
+        documents = Documents(self._rows(source), self.column("text"))
         return token_shards(documents, self.tokenizer, progress=self.progress)
 
 

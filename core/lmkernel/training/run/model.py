@@ -44,5 +44,5 @@ def _new_tokenizer(
         return load_tokenizer(model.tokenizer)
     progress.say(f"learning a vocabulary of {model.vocab} tokens")
     rows = open_rows(data.train, blank_lines=data.blank_lines)
-    documents = Documents(rows, data.column("text"))
+    documents = Documents(rows, data.columns.get("text", "text"))
     return train_tokenizer(documents, model.vocab, special_tokens)

@@ -118,10 +118,6 @@ class DataSettings:
         known = set(self.columns) <= set(COLUMNS)
         require(self, "columns", "names for some of " + ", ".join(COLUMNS), ok=known)
 
-    def column(self, name: str) -> str:
-        """What the data call a column."""
-        return self.columns.get(name, name)
-
 
 @final
 @dataclass(frozen=True, kw_only=True)
