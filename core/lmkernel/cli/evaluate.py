@@ -44,13 +44,7 @@ class Evaluate(Command):
         """Evaluate."""
         from lmkernel.training.verbs import evaluate
 
-        short = short_settings(args, "context")
-        found = evaluate(
-            args.model,
-            short.pop("data"),
-            config=args.config,
-            settings=args.set,
-            **short,
-        )
+        asked = short_settings(args, "context")
+        found = evaluate(args.model, config=args.config, settings=args.set, **asked)
         print(json.dumps(found.json()) if args.json else found)
         return 0

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.runs import add_run_options, report_outcome, resume_from, short_settings
-from lmkernel.errors import InputError
+from lmkernel.cli.runs import add_run_options, report_outcome, train
 from lmkernel.training.objectives import TURNS
 
 if TYPE_CHECKING:
@@ -58,18 +57,4 @@ class Finetune(Command):
         """Train."""
         from lmkernel.training.verbs import finetune
 
-        if args.resume:
-            if args.model:
-                raise InputError("--resume: the folder says which model; leave out MODEL")
-            return report_outcome(resume_from(args, "finetune", "merge"), "finetune")
-        short = short_settings(args, "merge")
-        run = finetune(
-            args.model,
-            short.pop("data"),
-            out=args.out,
-            config=args.config,
-            settings=args.set,
-            progress=not args.quiet,
-            **short,
-        )
-        return report_outcome(run, "finetune")
+        return report_outcome(train(args, finetune, "merge", model=args.model), "finetune")

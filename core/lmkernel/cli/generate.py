@@ -40,8 +40,7 @@ class Generate(Command):
         answer = loaded.generate(prompt, options)
         for piece in answer:
             if not args.json:
-                sys.stdout.write(piece)
-                sys.stdout.flush()
+                print(piece, end="", flush=True)
         if args.json:
             backend = loaded.model.backend
             result = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError
@@ -22,12 +23,14 @@ __all__ = [
 ]
 
 
-def add_backend_options(parser: argparse.ArgumentParser) -> None:
-    """``--backend``, ``--device`` and ``--dtype``."""
+def add_backend_options(
+    parser: argparse.ArgumentParser, *, dtype: str = "of the computation; default float32"
+) -> None:
+    """``--backend``, ``--device`` and ``--dtype``, with the help of the last."""
     group = parser.add_argument_group("where it runs")
     group.add_argument("--backend", metavar="NAME", help="see `lmkernel backends`")
     group.add_argument("--device", metavar="KIND[:N]", help="such as cpu or cuda:1")
-    group.add_argument("--dtype", metavar="NAME", help="of the computation; default float32")
+    group.add_argument("--dtype", metavar="NAME", help=dtype)
 
 
 def add_generation_options(parser: argparse.ArgumentParser) -> None:
@@ -53,16 +56,8 @@ def generation_options(args: argparse.Namespace) -> GenerationOptions:
     """The options that the arguments ask for; `InputError` names one that makes no sense."""
     from lmkernel.generation import GenerationOptions
 
-    return GenerationOptions(
-        max_new_tokens=args.max_new_tokens,
-        temperature=args.temperature,
-        top_k=args.top_k,
-        top_p=args.top_p,
-        min_p=args.min_p,
-        repetition_penalty=args.repetition_penalty,
-        seed=args.seed,
-        stop=tuple(args.stop),
-    )
+    names = {field.name for field in fields(GenerationOptions)}
+    return GenerationOptions(**{n: value for n, value in vars(args).items() if n in names})
 
 
 def load(args: argparse.Namespace) -> LanguageModel:

@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
 from lmkernel.plugins import CommandSpec, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_HELP: Mapping[str, str] = MappingProxyType(
+    {
+        "backends:Backends": "list the backends and what each declares",
+        "models:Models": "list the models that are known by name or here already",
+        "pull:Pull": "fetch a model by name",
+        "chat:Chat": "talk with a model",
+        "generate:Generate": "continue a prompt",
+        "pretrain:Pretrain": (
+            "train a model on unlabelled text; without arguments, a small one in two minutes"
+        ),
+        "finetune:Finetune": "go on training a model on instructions, labels or text",
+        "evaluate:Evaluate": "measure a model on data: loss, perplexity, accuracy",
+        "classify:Classify": "tell the classes of texts, with a model fine-tuned for that",
+        "compare:Compare": "run one prompt on several backends and compare what comes out",
+        "new:New": (
+            "begin a backend or another plugin: a distribution that installs and runs at once"
+        ),
+    }
+)
+"""By module and class; a command is named after its module."""
 
 
 @hookimpl
@@ -10,69 +37,7 @@ def lmkernel_register_commands() -> list[CommandSpec]:
     """What the program can do, in the order of its help."""
     return [
         CommandSpec(
-            name="backends",
-            contract="1.0",
-            load="lmkernel.cli.backends:Backends",
-            help="list the backends and what each declares",
-        ),
-        CommandSpec(
-            name="models",
-            contract="1.0",
-            load="lmkernel.cli.models:Models",
-            help="list the models that are known by name or here already",
-        ),
-        CommandSpec(
-            name="pull",
-            contract="1.0",
-            load="lmkernel.cli.pull:Pull",
-            help="fetch a model by name",
-        ),
-        CommandSpec(
-            name="chat",
-            contract="1.0",
-            load="lmkernel.cli.chat:Chat",
-            help="talk with a model",
-        ),
-        CommandSpec(
-            name="generate",
-            contract="1.0",
-            load="lmkernel.cli.generate:Generate",
-            help="continue a prompt",
-        ),
-        CommandSpec(
-            name="pretrain",
-            contract="1.0",
-            load="lmkernel.cli.pretrain:Pretrain",
-            help="train a model on unlabelled text; without arguments, a small one in two minutes",
-        ),
-        CommandSpec(
-            name="finetune",
-            contract="1.0",
-            load="lmkernel.cli.finetune:Finetune",
-            help="go on training a model on instructions, labels or text",
-        ),
-        CommandSpec(
-            name="evaluate",
-            contract="1.0",
-            load="lmkernel.cli.evaluate:Evaluate",
-            help="measure a model on data: loss, perplexity, accuracy",
-        ),
-        CommandSpec(
-            name="classify",
-            contract="1.0",
-            load="lmkernel.cli.classify:Classify",
-            help="tell the classes of texts, with a model fine-tuned for that",
-        ),
-        CommandSpec(
-            name="compare",
-            contract="1.0",
-            load="lmkernel.cli.compare:Compare",
-            help="run one prompt on several backends and compare what comes out",
-        ),
-        CommandSpec(
-            name="new",
-            contract="1.0",
-            load="lmkernel.cli.new:New",
-            help="begin a backend or another plugin: a distribution that installs and runs at once",
-        ),
+            name=where.partition(":")[0], contract="1.0", load=f"lmkernel.cli.{where}", help=text
+        )
+        for where, text in _HELP.items()
     ]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.runs import add_run_options, report_outcome, resume_from, short_settings
-from lmkernel.errors import InputError
+from lmkernel.cli.runs import add_run_options, report_outcome, train
 from lmkernel.plugins import FamilySpec
 
 if TYPE_CHECKING:
@@ -61,22 +59,7 @@ class Pretrain(Command):
         """Train, then show what the model writes."""
         from lmkernel.training.verbs import pretrain
 
-        names = ("family", *_SIZES)
-        if args.resume:
-            if args.start:
-                raise InputError("--resume: the folder says which model; leave out --start")
-            run = resume_from(args, "pretrain", *names)
-        else:
-            short = short_settings(args, *names)
-            run = pretrain(
-                short.pop("data"),
-                start=args.start,
-                out=args.out,
-                config=args.config,
-                settings=args.set,
-                progress=not args.quiet,
-                **short,
-            )
+        run = train(args, pretrain, "family", *_SIZES, start=args.start)
         code = report_outcome(run, "pretrain")
         if run.status != "interrupted" and run.settings.objective == "causal":
             self._show_sample(run)
@@ -90,6 +73,5 @@ class Pretrain(Command):
         for piece in model.generate(
             "The", max_new_tokens=_SAMPLE, temperature=0.8, top_p=0.95, seed=seed
         ):
-            sys.stdout.write(piece)
-            sys.stdout.flush()
+            print(piece, end="", flush=True)
         print()

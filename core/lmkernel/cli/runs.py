@@ -6,11 +6,12 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.cli.options import add_backend_options
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lmkernel.training.outcome import TrainingRun
 
@@ -20,8 +21,8 @@ __all__ = [
     "add_settings_options",
     "named_columns",
     "report_outcome",
-    "resume_from",
     "short_settings",
+    "train",
 ]
 
 INTERRUPTED = 130
@@ -53,12 +54,9 @@ def add_run_options(
     )
     add_data_options(what, "text, JSON, JSONL, CSV, Parquet, or a folder")
     what.add_argument("--validation", metavar="PATH", help="the same; default a share of the data")
-    for name, kind, metavar, help_ in (
-        ("steps", int, "N", "steps of the optimizer"),
-        ("batch", int, "N", "rows of a batch"),
-    ):
-        text = f"{help_}; default {usual[name]}"
-        what.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
+    for name, meaning in {"steps": "steps of the optimizer", "batch": "rows of a batch"}.items():
+        text = f"{meaning}; default {usual[name]}"
+        what.add_argument(f"--{name}", type=int, metavar="N", help=text)
     what.add_argument(
         *("--learning-rate", "--rate"),
         type=float,
@@ -66,10 +64,7 @@ def add_run_options(
         help=f"the highest; default {usual['learning_rate']}",
     )
     what.add_argument("--seed", type=int, metavar="S", help="of weights, order, dropout; default 0")
-    where = parser.add_argument_group("where it runs")
-    where.add_argument("--backend", metavar="NAME", help="see `lmkernel backends`")
-    where.add_argument("--device", metavar="KIND[:N]", help="such as cpu or cuda:1")
-    where.add_argument("--dtype", metavar="NAME", help="float32, or bfloat16 for mixed precision")
+    add_backend_options(parser, dtype="float32, or bfloat16 for mixed precision")
     kept = parser.add_argument_group("where it is written")
     kept.add_argument("--out", metavar="FOLDER", help="new or empty; default runs/COMMAND-TIME")
     kept.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder")
@@ -134,29 +129,38 @@ def named_columns(texts: Sequence[str] | None) -> dict[str, str] | None:
     return {name: column for name, _, column in pairs} if pairs else None
 
 
-def resume_from(args: argparse.Namespace, command: str, *names: str) -> TrainingRun:
-    """Go on with the run in the folder that ``--resume`` names, which the command began."""
-    from lmkernel.training.run.keywords import settings_of
+def train(
+    args: argparse.Namespace, verb: Callable[..., TrainingRun], *names: str, **start: Any
+) -> TrainingRun:
+    """Train with ``verb`` from ``start``, or go on with the run in the folder of ``--resume``."""
     from lmkernel.training.verbs import resume
 
+    asked = {**short_settings(args, *names), "settings": args.set, "progress": not args.quiet}
+    if not args.resume:
+        return verb(**start, out=args.out, config=args.config, **asked)
     if args.config or args.out:
         raise InputError("--resume: the folder says what runs; leave out --config and --out")
-    begun = settings_of({}, defaults={}, resume=args.resume)
+    _check_command(args.resume, verb.__name__, start)
+    return resume(args.resume, **asked)
+
+
+def _check_command(folder: str, command: str, start: Mapping[str, Any]) -> None:
+    """A run says which model, and is resumed by the command that began it."""
+    from lmkernel.training.run.keywords import settings_of
+
+    if given := [name for name, model in start.items() if model]:
+        flag = {"model": "MODEL"}.get(given[0], f"--{given[0]}")
+        raise InputError(f"--resume: the folder says which model; leave out {flag}")
+    begun = settings_of({}, defaults={}, resume=folder)
     new = not begun.model.start
     tuned = begun.objective not in _PRETRAINED or begun.lora is not None
     other = {"finetune": new and "pretrain", "pretrain": tuned and "finetune"}[command]
     if other:
         what = "pre-trains a new model" if new else f"fine-tunes {begun.model.start}"
         raise InputError(
-            f"--resume: expected a run of {command}, got {args.resume}, which {what}; "
-            f"go on with: lmkernel {other} --resume {shlex.quote(args.resume)}"
+            f"--resume: expected a run of {command}, got {folder}, which {what}; "
+            f"go on with: lmkernel {other} --resume {shlex.quote(folder)}"
         )
-    return resume(
-        args.resume,
-        settings=args.set,
-        progress=not args.quiet,
-        **short_settings(args, *names),
-    )
 
 
 def report_outcome(run: TrainingRun, command: str) -> int:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, final
 
+from lmkernel.components.configured import Configured
 from lmkernel.components.positions import sinusoids
 from lmkernel.components.primitives import apply_dropout, declare_norm, normalize, scaled
 from lmkernel.components.rotary import rotation
+from lmkernel.config import EmbeddingConfig
 from lmkernel.interfaces import Embedded, Embedding, Init, Param, ParamTree
 
 if TYPE_CHECKING:
-    from lmkernel.config import EmbeddingConfig
     from lmkernel.contract.mandatory import Array
-    from lmkernel.contract.optional import Ops
     from lmkernel.interfaces import Factory
 
 __all__ = ["TokenEmbedding", "VectorEmbedding"]
@@ -21,16 +21,8 @@ _NORMAL = Init("normal", 0.02)
 
 
 @final
-class TokenEmbedding(Embedding):
+class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
     """Row ``token`` of a table ``(vocab, width)``, plus what tells positions and segments apart."""
-
-    def __init__(self, ops: Ops, config: EmbeddingConfig) -> None:
-        self._ops = ops
-        self._config = config
-
-    @classmethod
-    def build(cls, factory: Factory, config: EmbeddingConfig) -> Self:
-        return cls(factory.ops, config)
 
     def declare(self) -> ParamTree:
         c = self._config

@@ -2,71 +2,53 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.components.configured import Configured
 from lmkernel.components.primitives import activate, declare_linear
+from lmkernel.config import FeedForwardConfig
 from lmkernel.interfaces import Decoder, Encoder, Memory, ParamTree, project
 
 if TYPE_CHECKING:
-    from lmkernel.config import FeedForwardConfig
     from lmkernel.contract.capabilities import DType
     from lmkernel.contract.mandatory import Array, Tree
-    from lmkernel.contract.optional import Ops
-    from lmkernel.interfaces import Embedded, Factory
+    from lmkernel.interfaces import Embedded
 
 __all__ = ["FeedForwardDecoder", "FeedForwardEncoder"]
 
 
-def _declare(config: FeedForwardConfig) -> ParamTree:
-    pairs = pairwise(config.widths)
-    return {"layers": [declare_linear(n, m, ("mlp", "embed"), bias=config.bias) for m, n in pairs]}
+class _FeedForward(Configured[FeedForwardConfig], ABC):
+    """The layers, and how they follow one another."""
 
+    def declare(self) -> ParamTree:
+        pairs, bias = pairwise(self._config.widths), self._config.bias
+        return {"layers": [declare_linear(n, m, ("mlp", "embed"), bias=bias) for m, n in pairs]}
 
-def _run(ops: Ops, params: dict[str, Any], x: Array, config: FeedForwardConfig) -> Array:
-    last = len(config.widths) - 2
-    for i, layer in enumerate(params["layers"]):
-        name = config.final_activation if i == last else config.activation
-        x = activate(ops, project(ops, x, layer), name)
-    return x
+    def _run(self, params: dict[str, Any], x: Array) -> Array:
+        ops, config = self._ops, self._config
+        last = len(config.widths) - 2
+        for i, layer in enumerate(params["layers"]):
+            name = config.final_activation if i == last else config.activation
+            x = activate(ops, project(ops, x, layer), name)
+        return x
 
 
 @final
-class FeedForwardEncoder(Encoder):
+class FeedForwardEncoder(_FeedForward, Encoder):
     """Each position by itself through act(W·x + b)."""
-
-    def __init__(self, ops: Ops, config: FeedForwardConfig) -> None:
-        self._ops = ops
-        self._config = config
-
-    @classmethod
-    def build(cls, factory: Factory, config: FeedForwardConfig) -> Self:
-        return cls(factory.ops, config)
-
-    def declare(self) -> ParamTree:
-        return _declare(self._config)
 
     def __call__(
         self, params: dict[str, Any], inputs: Embedded, *, key: Array | None = None
     ) -> Memory:
         del key
-        return Memory(_run(self._ops, params, inputs.hidden, self._config), inputs.positions)
+        return Memory(self._run(params, inputs.hidden), inputs.positions)
 
 
 @final
-class FeedForwardDecoder(Decoder):
+class FeedForwardDecoder(_FeedForward, Decoder):
     """Maps a memory, or without one the inputs, position by position; it keeps no state."""
-
-    def __init__(self, ops: Ops, config: FeedForwardConfig) -> None:
-        self._ops = ops
-        self._config = config
-
-    @classmethod
-    def build(cls, factory: Factory, config: FeedForwardConfig) -> Self:
-        return cls(factory.ops, config)
-
-    def declare(self) -> ParamTree:
-        return _declare(self._config)
 
     def __call__(
         self,
@@ -78,7 +60,7 @@ class FeedForwardDecoder(Decoder):
     ) -> Array:
         del key
         x = inputs.hidden if memory is None else memory.hidden
-        return _run(self._ops, params, x, self._config)
+        return self._run(params, x)
 
     def start(
         self,
@@ -96,7 +78,7 @@ class FeedForwardDecoder(Decoder):
         self, params: dict[str, Any], inputs: Embedded, state: Tree, start: Array, *, extent: int
     ) -> tuple[Array, Tree]:
         del start, extent
-        return _run(self._ops, params, inputs.hidden, self._config), state
+        return self._run(params, inputs.hidden), state
 
     def grow(self, state: Tree, capacity: int) -> Tree:
         del capacity

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Self, final
+from abc import ABC
+from typing import TYPE_CHECKING, final
 
+from lmkernel.components.configured import Configured
 from lmkernel.composed.precision import constant
-from lmkernel.interfaces import Loss, ParamTree
+from lmkernel.interfaces import Loss, LossConfig, ParamTree
 
 if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
-    from lmkernel.contract.optional import Ops
-    from lmkernel.interfaces import Factory, LossConfig
 
 __all__ = ["CrossEntropy", "MeanSquaredError", "SoftCrossEntropy"]
 
 
-@final
-class MeanSquaredError(Loss):
-    """Σ (y - t)², counted by elements."""
-
-    def __init__(self, ops: Ops) -> None:
-        self._ops = ops
-
-    @classmethod
-    def build(cls, factory: Factory, config: LossConfig) -> Self:
-        del config
-        return cls(factory.ops)
+class _PlainLoss(Configured[LossConfig], Loss, ABC):
+    """Without parameters."""
 
     def declare(self) -> ParamTree:
         return {}
+
+
+@final
+class MeanSquaredError(_PlainLoss):
+    """Σ (y - t)², counted by elements."""
 
     def __call__(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
         count = constant(self._ops, float(math.prod(outputs.shape)), outputs)
@@ -37,42 +33,20 @@ class MeanSquaredError(Loss):
 
 
 @final
-class CrossEntropy(Loss):
+class CrossEntropy(_PlainLoss):
     """-Σ log softmax(y)[class], counted by targets that are not ignored (negative)."""
-
-    def __init__(self, ops: Ops, smoothing: float) -> None:
-        self._ops = ops
-        self._smoothing = smoothing
-
-    @classmethod
-    def build(cls, factory: Factory, config: LossConfig) -> Self:
-        return cls(factory.ops, config.smoothing)
-
-    def declare(self) -> ParamTree:
-        return {}
 
     def __call__(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
         ops = self._ops
         flat, classes = ops.reshape(outputs, (-1, outputs.shape[-1])), ops.reshape(targets, (-1,))
-        losses = ops.cross_entropy(flat, classes, self._smoothing)
+        losses = ops.cross_entropy(flat, classes, self._config.smoothing)
         real = ops.astype(classes >= ops.full((), 0, "int32"), ops.dtype(losses))
         return ops.sum(losses, 0), ops.sum(real, 0)
 
 
 @final
-class SoftCrossEntropy(Loss):
+class SoftCrossEntropy(_PlainLoss):
     """-Σ t · log softmax(y), counted by distributions."""
-
-    def __init__(self, ops: Ops) -> None:
-        self._ops = ops
-
-    @classmethod
-    def build(cls, factory: Factory, config: LossConfig) -> Self:
-        del config
-        return cls(factory.ops)
-
-    def declare(self) -> ParamTree:
-        return {}
 
     def __call__(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
         ops = self._ops

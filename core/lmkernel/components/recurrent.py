@@ -6,35 +6,24 @@ i, f, g, o. A padded position (-1) passes the state on and gives zeros, on which
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, final
+from abc import ABC
+from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.components.configured import Configured
 from lmkernel.components.primitives import declare_linear
+from lmkernel.config import RecurrentConfig
 from lmkernel.contract.trees import tree_map
 from lmkernel.interfaces import Decoder, Encoder, Init, Memory, ParamTree, project
 
 if TYPE_CHECKING:
-    from lmkernel.config import RecurrentConfig
     from lmkernel.contract.capabilities import DType
     from lmkernel.contract.mandatory import Array, Tree
     from lmkernel.contract.optional import Ops
-    from lmkernel.interfaces import Embedded, Factory
+    from lmkernel.interfaces import Embedded
 
 __all__ = ["RecurrentDecoder", "RecurrentEncoder"]
 
 _GATES = {"gru": 3, "lstm": 4}
-
-
-def _ways(config: RecurrentConfig) -> tuple[str, ...]:
-    """The directions in the order of their outputs; a mapping's own order is no one's promise."""
-    return ("forward", "backward") if config.bidirectional else ("forward",)
-
-
-def _declare(config: RecurrentConfig) -> ParamTree:
-    ways, layers, into = _ways(config), [], config.input_width
-    for _ in range(config.layers):
-        layers.append({way: _declare_one(config, into) for way in ways})
-        into = config.width * len(ways)
-    return {"layers": layers}
 
 
 def _declare_one(config: RecurrentConfig, into: int) -> ParamTree:
@@ -45,12 +34,6 @@ def _declare_one(config: RecurrentConfig, into: int) -> ParamTree:
             rows, config.width, ("gates", "state"), bias=config.bias, init=init
         ),
     }
-
-
-def _zeros(ops: Ops, config: RecurrentConfig, batch: int, dtype: DType) -> Tree:
-    """The state of one direction of one layer before anything was read."""
-    names = ("h", "c") if config.cell == "lstm" else ("h",)
-    return {name: ops.full((batch, config.width), 0.0, dtype) for name in names}
 
 
 def _scan(
@@ -83,41 +66,51 @@ def _scan(
     return ops.permute_dims(ys, (1, 0, 2)), state
 
 
-def _run(
-    ops: Ops,
-    config: RecurrentConfig,
-    params: dict[str, Any],
-    inputs: Embedded,
-    states: list[Tree],
-) -> tuple[Array, list[Tree]]:
-    """All layers; each state has an entry for each direction."""
-    x, last = inputs.hidden, []
-    for layer, state in zip(params["layers"], states, strict=True):
-        outs, ends = [], {}
-        for way in _ways(config):
-            out, ends[way] = _scan(
-                ops, config, layer[way], x, inputs.positions, state[way], reverse=way == "backward"
-            )
-            outs.append(out)
-        x = outs[0] if len(outs) == 1 else ops.concat(outs, -1)
-        last.append(ends)
-    return x, last
+class _Recurrent(Configured[RecurrentConfig], ABC):
+    """The layers, and how they are run; each state of a layer has an entry for each direction."""
+
+    @property
+    def _ways(self) -> tuple[str, ...]:
+        """The directions, in the order of their outputs."""
+        return ("forward", "backward") if self._config.bidirectional else ("forward",)
+
+    def declare(self) -> ParamTree:
+        layers, into = [], self._config.input_width
+        for _ in range(self._config.layers):
+            layers.append({way: _declare_one(self._config, into) for way in self._ways})
+            into = self._config.width * len(self._ways)
+        return {"layers": layers}
+
+    def _zeros(self, batch: int, dtype: DType) -> list[Tree]:
+        """The states before anything was read."""
+        ops, config = self._ops, self._config
+        names = ("h", "c") if config.cell == "lstm" else ("h",)
+        return [
+            {way: {n: ops.full((batch, config.width), 0.0, dtype) for n in names} for way in ways}
+            for ways in [self._ways] * config.layers
+        ]
+
+    def _run(
+        self, params: dict[str, Any], inputs: Embedded, states: list[Tree]
+    ) -> tuple[Array, list[Tree]]:
+        """All layers, and their states at the end."""
+        ops, positions, x, last = self._ops, inputs.positions, inputs.hidden, []
+        for layer, state in zip(params["layers"], states, strict=True):
+            outs, ends = [], {}
+            for way in self._ways:
+                back = way == "backward"
+                out, ends[way] = _scan(
+                    ops, self._config, layer[way], x, positions, state[way], reverse=back
+                )
+                outs.append(out)
+            x = outs[0] if len(outs) == 1 else ops.concat(outs, -1)
+            last.append(ends)
+        return x, last
 
 
 @final
-class RecurrentEncoder(Encoder):
+class RecurrentEncoder(_Recurrent, Encoder):
     """Reads the source in one direction, or in both with the outputs side by side."""
-
-    def __init__(self, ops: Ops, config: RecurrentConfig) -> None:
-        self._ops = ops
-        self._config = config
-
-    @classmethod
-    def build(cls, factory: Factory, config: RecurrentConfig) -> Self:
-        return cls(factory.ops, config)
-
-    def declare(self) -> ParamTree:
-        return _declare(self._config)
 
     def __call__(
         self,
@@ -129,14 +122,9 @@ class RecurrentEncoder(Encoder):
     ) -> Memory:
         """Encode; ``state`` gives each layer's ``{way: {"h", "c"?}}`` instead of zeros."""
         del key
-        ops, config = self._ops, self._config
         if state is None:
-            batch, dtype = inputs.hidden.shape[0], ops.dtype(inputs.hidden)
-            state = [
-                {way: _zeros(ops, config, batch, dtype) for way in _ways(config)}
-                for _ in range(config.layers)
-            ]
-        hidden, last = _run(ops, config, params, inputs, state)
+            state = self._zeros(inputs.hidden.shape[0], self._ops.dtype(inputs.hidden))
+        hidden, last = self._run(params, inputs, state)
         return Memory(hidden, inputs.positions, [self._join_directions(ends) for ends in last])
 
     def _join_directions(self, ends: dict[str, Tree]) -> Tree:
@@ -148,19 +136,8 @@ class RecurrentEncoder(Encoder):
 
 
 @final
-class RecurrentDecoder(Decoder):
+class RecurrentDecoder(_Recurrent, Decoder):
     """Starts from the encoder's last state, layer by layer, and goes forward."""
-
-    def __init__(self, ops: Ops, config: RecurrentConfig) -> None:
-        self._ops = ops
-        self._config = config
-
-    @classmethod
-    def build(cls, factory: Factory, config: RecurrentConfig) -> Self:
-        return cls(factory.ops, config)
-
-    def declare(self) -> ParamTree:
-        return _declare(self._config)
 
     def __call__(
         self,
@@ -173,7 +150,7 @@ class RecurrentDecoder(Decoder):
         del key
         batch, dtype = inputs.hidden.shape[0], self._ops.dtype(inputs.hidden)
         state = self._start(batch, dtype, memory)
-        return _run(self._ops, self._config, params, inputs, state)[0]
+        return self._run(params, inputs, state)[0]
 
     def start(
         self,
@@ -191,7 +168,7 @@ class RecurrentDecoder(Decoder):
         self, params: dict[str, Any], inputs: Embedded, state: Tree, start: Array, *, extent: int
     ) -> tuple[Array, Tree]:
         del start, extent
-        hidden, last = _run(self._ops, self._config, params, inputs, state["layers"])
+        hidden, last = self._run(params, inputs, state["layers"])
         return hidden, {"layers": last}
 
     def grow(self, state: Tree, capacity: int) -> Tree:
@@ -200,6 +177,5 @@ class RecurrentDecoder(Decoder):
 
     def _start(self, batch: int, dtype: DType, memory: Memory | None) -> list[Tree]:
         if memory is None or memory.state is None:
-            one = range(self._config.layers)
-            return [{"forward": _zeros(self._ops, self._config, batch, dtype)} for _ in one]
+            return self._zeros(batch, dtype)
         return [{"forward": state} for state in memory.state]

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.components.configured import Configured
 from lmkernel.components.primitives import declare_linear
+from lmkernel.config import AttentionConfig
 from lmkernel.interfaces import Attention, ParamTree, View, project
 
 if TYPE_CHECKING:
-    from lmkernel.config import AttentionConfig
     from lmkernel.contract.mandatory import Array, Tree
-    from lmkernel.contract.optional import Ops
-    from lmkernel.interfaces import Factory
 
 __all__ = ["SingleVectorAttention"]
 
 
 @final
-class SingleVectorAttention(Attention):
+class SingleVectorAttention(Configured[AttentionConfig], Attention):
     """Each vector weighs its own elements; positions do not see one another, so no cache."""
-
-    def __init__(self, ops: Ops, config: AttentionConfig) -> None:
-        self._ops = ops
-        self._config = config
-
-    @classmethod
-    def build(cls, factory: Factory, config: AttentionConfig) -> Self:
-        return cls(factory.ops, config)
 
     def declare(self) -> ParamTree:
         width = self._config.width

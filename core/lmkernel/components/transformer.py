@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.components.layer import TransformerLayer
 from lmkernel.components.positions import linear_biases, visible
 from lmkernel.components.primitives import declare_norm, normalize
 from lmkernel.contract.capabilities import WIDE
-from lmkernel.interfaces import Decoder, Encoder, Memory, ParamTree, View
+from lmkernel.interfaces import Component, Decoder, Encoder, Memory, ParamTree, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,38 +63,38 @@ def memory_view(ops: Ops, query_positions: Array, key_positions: Array) -> View:
     return View(query_positions, key_positions, mask)
 
 
-@final
-class _Stack:
+class _Transformer(Component, ABC):
     """The layers, and the last normalisation."""
 
     def __init__(self, factory: Factory, config: TransformerConfig) -> None:
-        self.ops: Ops = factory.ops
-        self.config = config
-        self.configs = [config.layer(i) for i in range(config.layers)]
-        self.layers = [TransformerLayer(factory, own, i) for i, own in enumerate(self.configs)]
+        self._ops: Ops = factory.ops
+        self._config = config
+        self._configs = [config.layer(i) for i in range(config.layers)]
+        self._layers = [TransformerLayer(factory, own, i) for i, own in enumerate(self._configs)]
+
+    @classmethod
+    def build(cls, factory: Factory, config: TransformerConfig) -> Self:
+        return cls(factory, config)
 
     def declare(self) -> ParamTree:
-        tree: dict[str, Any] = {"layers": [layer.declare() for layer in self.layers]}
-        if self.config.final_norm:
-            tree["norm"] = declare_norm(self.config.width, self.config.norm)
+        tree: dict[str, Any] = {"layers": [layer.declare() for layer in self._layers]}
+        if self._config.final_norm:
+            tree["norm"] = declare_norm(self._config.width, self._config.norm)
         return tree
 
-    def finish(self, params: dict[str, Any], x: Array) -> Array:
-        if not self.config.final_norm:
+    def _finish(self, params: dict[str, Any], x: Array) -> Array:
+        if not self._config.final_norm:
             return x
-        return normalize(self.ops, x, params["norm"], self.config.norm)
+        return normalize(self._ops, x, params["norm"], self._config.norm)
 
-    def run(
-        self,
-        params: dict[str, Any],
-        inputs: Embedded,
-        memory: Memory | None,
-        key: Array | None,
+    def _run(
+        self, params: dict[str, Any], inputs: Embedded, memory: Memory | None, key: Array | None
     ) -> Array:
-        views, x = _Views(lambda layer: whole_view(self.ops, layer, inputs)), inputs.hidden
-        across = memory and memory_view(self.ops, inputs.positions, memory.positions)
+        views, x = _Views(lambda layer: whole_view(self._ops, layer, inputs)), inputs.hidden
+        across = memory and memory_view(self._ops, inputs.positions, memory.positions)
         source = memory and memory.hidden
-        for config, layer, weights in zip(self.configs, self.layers, params["layers"], strict=True):
+        parts = zip(self._configs, self._layers, params["layers"], strict=True)
+        for config, layer, weights in parts:
             view = views.of(config)
 
             # What a gradient may flow through is an argument, not a closure: gradient checkpointing
@@ -108,43 +109,23 @@ class _Stack:
                 keys_values = None if source is None else layer.remember(weights, source)
                 return layer(weights, x, view, memory=keys_values, across=across, key=key)[0]
 
-            x = (self.ops.remat(apply) if self.config.remat else apply)(weights, x, source)
-        return self.finish(params, x)
+            x = (self._ops.remat(apply) if self._config.remat else apply)(weights, x, source)
+        return self._finish(params, x)
 
 
 @final
-class TransformerEncoder(Encoder):
+class TransformerEncoder(_Transformer, Encoder):
     """Layers in which every position sees every other, unless configured causal."""
-
-    def __init__(self, stack: _Stack) -> None:
-        self._stack = stack
-
-    @classmethod
-    def build(cls, factory: Factory, config: TransformerConfig) -> Self:
-        return cls(_Stack(factory, config))
-
-    def declare(self) -> ParamTree:
-        return self._stack.declare()
 
     def __call__(
         self, params: dict[str, Any], inputs: Embedded, *, key: Array | None = None
     ) -> Memory:
-        return Memory(self._stack.run(params, inputs, None, key), inputs.positions)
+        return Memory(self._run(params, inputs, None, key), inputs.positions)
 
 
 @final
-class TransformerDecoder(Decoder):
+class TransformerDecoder(_Transformer, Decoder):
     """Causal layers, with cross-attention to the encoder's output where there is one."""
-
-    def __init__(self, stack: _Stack) -> None:
-        self._stack = stack
-
-    @classmethod
-    def build(cls, factory: Factory, config: TransformerConfig) -> Self:
-        return cls(_Stack(factory, config))
-
-    def declare(self) -> ParamTree:
-        return self._stack.declare()
 
     def __call__(
         self,
@@ -154,7 +135,7 @@ class TransformerDecoder(Decoder):
         memory: Memory | None = None,
         key: Array | None = None,
     ) -> Array:
-        return self._stack.run(params, inputs, memory, key)
+        return self._run(params, inputs, memory, key)
 
     def start(
         self,
@@ -169,13 +150,12 @@ class TransformerDecoder(Decoder):
 
         The positions are the same for all layers, so they are kept once.
         """
-        layers = self._stack.layers
         state: dict[str, Any] = {
-            "positions": self._stack.ops.full((batch, capacity), -1, "int32"),
-            "layers": [layer.cache(batch, capacity, dtype) for layer in layers],
+            "positions": self._ops.full((batch, capacity), -1, "int32"),
+            "layers": [layer.cache(batch, capacity, dtype) for layer in self._layers],
         }
         if memory is not None:
-            pairs = zip(layers, params["layers"], strict=True)
+            pairs = zip(self._layers, params["layers"], strict=True)
             # the source does not change while the target is written: its keys and values are
             # projected once, not at every step
             state["memory"] = [layer.remember(weights, memory.hidden) for layer, weights in pairs]
@@ -185,7 +165,7 @@ class TransformerDecoder(Decoder):
     def step(
         self, params: dict[str, Any], inputs: Embedded, state: Tree, start: Array, *, extent: int
     ) -> tuple[Array, Tree]:
-        stack, ops = self._stack, self._stack.ops
+        ops = self._ops
         # New positions are written before the mask is made from them. A slot that is not written
         # yet, and one that holds padding, have position -1 and mask themselves.
         slot_positions = ops.cache_update(state["positions"], inputs.positions, start, 1)
@@ -194,21 +174,21 @@ class TransformerDecoder(Decoder):
         key_positions = slot_positions[:, :extent]
         slots = {"start": start, "extent": extent}
         views = _Views(lambda layer: _view(ops, layer, inputs, key_positions, causal=True, **slots))
-        memories = state.get("memory", [None] * len(stack.layers))
+        memories = state.get("memory", [None] * len(self._layers))
         across = None
         if "memory" in state:
             across = memory_view(ops, inputs.positions, state["memory_positions"])
         x, caches = inputs.hidden, []
         for own, layer, weights, keys_values, cache in zip(
-            stack.configs, stack.layers, params["layers"], memories, state["layers"], strict=True
+            self._configs, self._layers, params["layers"], memories, state["layers"], strict=True
         ):
             view = views.of(own)
             x, cache = layer(weights, x, view, memory=keys_values, across=across, cache=cache)  # noqa: PLW2901 - the old cache is consumed
             caches.append(cache)
-        return stack.finish(params, x), {**state, "positions": slot_positions, "layers": caches}
+        return self._finish(params, x), {**state, "positions": slot_positions, "layers": caches}
 
     def grow(self, state: Tree, capacity: int) -> Tree:
-        ops, positions = self._stack.ops, state["positions"]
+        ops, positions = self._ops, state["positions"]
         batch, slots = positions.shape
         more = ops.full((batch, capacity - slots), -1, "int32")
         return {

@@ -1,11 +1,8 @@
 """The six interfaces of a language model, and what their implementations share."""
 
-from lmkernel.interfaces.attention import Attention, View
 from lmkernel.interfaces.component import Component, Factory, Init, Param, ParamTree, project
-from lmkernel.interfaces.decoder import Decoder
-from lmkernel.interfaces.embedding import Embedded, Embedding
-from lmkernel.interfaces.encoder import Encoder, Memory
 from lmkernel.interfaces.loss import Loss, LossConfig
+from lmkernel.interfaces.parts import Attention, Decoder, Embedded, Embedding, Encoder, Memory, View
 from lmkernel.interfaces.trainer import Callback, StepResult, Trainer, TrainingState
 
 __all__ = [

@@ -10,8 +10,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import UnknownNameError
+from lmkernel.errors import LmkernelError, UnknownNameError
 from lmkernel.plugins import BackendSpec, default_registry
+from lmkernel.plugins.guard import describe, plugin_code
 from lmkernel.plugins.registry import DEFAULT_BACKEND, ENVIRONMENT_VARIABLE
 from lmkernel.progress import as_progress
 from lmkernel.results import Paint, Result, plain
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from lmkernel.progress import ProgressLike
 
 __all__ = ["BackendList", "backends", "selected_backend"]
+
+LEFT, RIGHT, PRODUCT = [[1, 2], [3, 4]], [[5, 6], [7, 8]], [[19, 22], [43, 50]]
 
 
 @final
@@ -107,13 +110,34 @@ def backends(*, probe: bool = False, progress: ProgressLike = True) -> BackendLi
     """
     rows = [_row(spec) for spec in default_registry().all(BackendSpec).values()]
     if probe:
-        from lmkernel.listing.probe import probe as probe_backend
-
         for row in rows:
             if row["installed"]:
                 as_progress(progress).say(f"probing {row['name']}")
                 row["probe"] = probe_backend(row["name"])
     return BackendList(backends=tuple(rows))
+
+
+def probe_backend(name: str) -> str:
+    """``"ok"`` if a backend multiplies two small matrices, or in one line why not.
+
+    Whatever the backend raises is the reason.
+    """
+    try:
+        with plugin_code(f"backend {name!r}", LmkernelError):
+            got = _multiply(name)
+    except LmkernelError as error:
+        return " ".join(describe(error).split())
+    return "ok" if got == PRODUCT else f"expected {LEFT} @ {RIGHT} = {PRODUCT}, got {got}"
+
+
+def _multiply(name: str) -> object:
+    from lmkernel.backend import load_backend
+
+    backend = load_backend(name)
+    ops = backend.ops
+    with backend.scope():
+        product = ops.matmul(ops.asarray(LEFT, "float32"), ops.asarray(RIGHT, "float32"))
+        return ops.to_numpy(product).tolist()
 
 
 def selected_backend() -> str:

@@ -169,7 +169,7 @@ def test_selection_that_is_not_registered_is_a_warning(
 def test_wrong_product_is_broken(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lmkernel.listing.probe.PRODUCT", [[0, 0], [0, 0]])
+    monkeypatch.setattr("lmkernel.listing.backends.PRODUCT", [[0, 0], [0, 0]])
     assert main(["backends", "--probe"], registry=registry()) == 1
     assert "numpy is broken: expected [[1, 2], [3, 4]] @" in capsys.readouterr().out
     assert "lmkernel_numpy.backend" in sys.modules

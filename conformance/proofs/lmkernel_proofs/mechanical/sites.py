@@ -184,7 +184,7 @@ def _at(spot: _Spot, node: Any) -> _Spot:
 def _only_refuses(node: ast.AST) -> bool:
     """Whether a statement does nothing but refuse bad input."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        return callee_name(node.value) in ("require", "known_options")
+        return callee_name(node.value) in ("require", "require_known_options")
     only = isinstance(node, ast.If) and not node.orelse
     return only and all(isinstance(x, ast.Raise) for x in node.body)  # type: ignore[attr-defined]  # an If
 

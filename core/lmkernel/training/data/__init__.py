@@ -7,7 +7,6 @@ from lmkernel.training.data.masked import MaskedWindows, MaskingConfig
 from lmkernel.training.data.packed import PackedCausal
 from lmkernel.training.data.pairs import PairExample, SequencePairs
 from lmkernel.training.data.prepare import Preparation, RunData
-from lmkernel.training.data.settings import DataConfig
 from lmkernel.training.data.tokens import Tokens
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "CausalRows",
     "ClassifiedExample",
     "ClassifiedRows",
-    "DataConfig",
     "MaskedWindows",
     "MaskingConfig",
     "PackedCausal",

@@ -7,19 +7,28 @@ every backend, so that resuming in the middle of an epoch is asking for the next
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack, final
 
 import numpy as np
 
 from lmkernel.errors import InputError
 from lmkernel.training.data.order import Order, digest_of
+from lmkernel.training.data.ragged import positions_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ArrayBatches", "Batch", "Batches"]
+__all__ = [
+    "ArrayBatches",
+    "Batch",
+    "Batches",
+    "Cut",
+    "OrderedBatches",
+    "PaddedBatches",
+    "PaddedCut",
+]
 
 Batch = dict[str, "NDArray[Any]"]
 """Host arrays by name: those of `Model.forward` (``inputs``, ``positions``, ``segments``,
@@ -42,6 +51,66 @@ class Batches(ABC):
     @abstractmethod
     def digest(self) -> str:
         """Hexadecimal hash of all that the batches follow from: data, seed, sizes."""
+
+
+class Cut(TypedDict, total=False):
+    """How rows are cut into batches.
+
+    ``context``, the most positions of a row; ``batch``, how many rows; ``seed`` of the shuffle, by
+    default 0; ``shuffle``, whether rows come in another order each epoch, by default true.
+    """
+
+    context: Required[int]
+    batch: Required[int]
+    seed: int
+    shuffle: bool
+
+
+class OrderedBatches(Batches, ABC):
+    """Batches of numbered rows in an order that follows from a seed.
+
+    Args:
+        rows: how many there are.
+        context, batch, seed, shuffle: see `Cut`.
+    """
+
+    def __init__(
+        self, rows: int, *, context: int, batch: int, seed: int = 0, shuffle: bool = True
+    ) -> None:
+        self._context = context
+        self._order = Order(rows, batch, seed=seed, shuffle=shuffle)
+
+    def __len__(self) -> int:
+        """Batches in one epoch."""
+        return len(self._order)
+
+
+class PaddedCut(Cut, total=False):
+    """Besides ``multiple``, of which the lengths of rows are, short of the context; default 64."""
+
+    multiple: int
+
+
+class PaddedBatches(OrderedBatches, ABC):
+    """Rows of unequal lengths, padded on the right.
+
+    Args:
+        rows: how many there are.
+        multiple: of which their lengths are, short of the context.
+        cut: see `Cut`.
+    """
+
+    def __init__(self, rows: int, *, multiple: int = 64, **cut: Unpack[Cut]) -> None:
+        super().__init__(rows, **cut)
+        self._multiple = multiple
+
+    def _positions(self, lengths: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Those of rows of these lengths, ``(rows, time)``.
+
+        Time is the longest, rounded up, so that compiled backends meet few shapes.
+        """
+        longest = -(-int(lengths.max()) // self._multiple) * self._multiple
+        return positions_of(lengths, min(longest, self._context))
 
 
 @final

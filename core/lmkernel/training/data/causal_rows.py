@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Unpack, final
 
 import numpy as np
 
 from lmkernel.errors import InputError
-from lmkernel.training.data.batches import Batch, Batches
-from lmkernel.training.data.order import Order, digest_of
-from lmkernel.training.data.ragged import Ragged, padded_length, positions_of
+from lmkernel.training.data.batches import Batch, PaddedBatches, PaddedCut
+from lmkernel.training.data.order import digest_of
+from lmkernel.training.data.ragged import Ragged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ class CausalExample:
 
 
 @final
-class CausalRows(Batches):
+class CausalRows(PaddedBatches):
     """A row for each example, as long as the longest of its batch, rounded up to ``multiple``.
 
     ``inputs`` is an example without its last token, ``targets`` its tokens but the first, -1 where
@@ -43,12 +43,8 @@ class CausalRows(Batches):
 
     Args:
         examples: each of at least two tokens, of which one after the first is learned.
-        context: most positions of a row.
-        batch: rows.
         vocab: tokens that the model knows.
-        seed: of the shuffle.
-        shuffle: whether examples come in another order each epoch.
-        multiple: of which the lengths of rows are, short of ``context``.
+        cut: see `PaddedCut`.
 
     Raises:
         InputError: names the example that is too long or short, teaches nothing, or holds a token
@@ -56,42 +52,28 @@ class CausalRows(Batches):
     """
 
     def __init__(
-        self,
-        examples: Sequence[CausalExample],
-        *,
-        context: int,
-        batch: int,
-        vocab: int,
-        seed: int = 0,
-        shuffle: bool = True,
-        multiple: int = 64,
+        self, examples: Sequence[CausalExample], *, vocab: int, **cut: Unpack[PaddedCut]
     ) -> None:
+        super().__init__(len(examples), **cut)
         places = [example.where for example in examples]
         for example in examples:
             _check(example)
         Ragged(e.ids for e in examples).check_tokens(vocab, places)
         self._inputs = Ragged(e.ids[:-1] for e in examples)
-        self._inputs.check_lengths(context, places)
+        self._inputs.check_lengths(self._context, places)
         self._targets = Ragged(
             np.where(np.asarray(e.learned[1:], np.bool_), e.ids[1:], -1) for e in examples
         )
-        self._context, self._multiple = context, multiple
-        self._order = Order(len(examples), batch, seed=seed, shuffle=shuffle)
-
-    def __len__(self) -> int:
-        """Batches in one epoch."""
-        return len(self._order)
 
     def at(self, index: int) -> Batch:
         """``inputs``, ``positions`` and ``targets``."""
         rows, real, _ = self._order.at(index)
-        lengths = self._inputs.lengths[rows]
-        time = padded_length(int(lengths.max()), self._multiple, self._context)
-        targets = self._targets.pad_rows(rows, time, -1)
+        positions = self._positions(self._inputs.lengths[rows])
+        targets = self._targets.pad_rows(rows, positions.shape[1], -1)
         targets[real:] = -1
         return {
-            "inputs": self._inputs.pad_rows(rows, time, 0),
-            "positions": positions_of(lengths, time),
+            "inputs": self._inputs.pad_rows(rows, positions.shape[1], 0),
+            "positions": positions,
             "targets": targets,
         }
 

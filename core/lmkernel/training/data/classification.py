@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Unpack, final
 
 import numpy as np
 
 from lmkernel.errors import InputError
 from lmkernel.tokenizers.sentences import sentence_ids
-from lmkernel.training.data.batches import Batch, Batches
-from lmkernel.training.data.order import Order, digest_of
-from lmkernel.training.data.ragged import Ragged, padded_length, positions_of
+from lmkernel.training.data.batches import Batch, PaddedBatches, PaddedCut
+from lmkernel.training.data.order import digest_of
+from lmkernel.training.data.ragged import Ragged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,7 +41,7 @@ class ClassifiedExample:
 
 
 @final
-class ClassifiedRows(Batches):
+class ClassifiedRows(PaddedBatches):
     """A row for each example, as long as the longest of its batch, rounded up to ``multiple``.
 
     ``inputs``, ``positions`` (-1 at padding) and ``segments`` are ``(batch, time)``; ``targets``,
@@ -50,12 +50,8 @@ class ClassifiedRows(Batches):
     Args:
         examples: from `classified_examples`, or already tokenised.
         classes: how many there are.
-        context: most positions of a row.
-        batch: rows.
         vocab: tokens that the model knows.
-        seed: of the shuffle.
-        shuffle: whether examples come in another order each epoch.
-        multiple: of which the lengths of rows are, short of ``context``.
+        cut: see `PaddedCut`.
 
     Raises:
         InputError: names the example that is too long, empty, or holds a token outside the
@@ -67,39 +63,29 @@ class ClassifiedRows(Batches):
         examples: Sequence[ClassifiedExample],
         *,
         classes: int,
-        context: int,
-        batch: int,
         vocab: int,
-        seed: int = 0,
-        shuffle: bool = True,
-        multiple: int = 64,
+        **cut: Unpack[PaddedCut],
     ) -> None:
+        super().__init__(len(examples), **cut)
         places = [example.where for example in examples]
         self._inputs = Ragged(e.ids for e in examples)
         self._segments = Ragged(e.segments for e in examples)
         self._inputs.check_tokens(vocab, places)
-        self._inputs.check_lengths(context, places)
+        self._inputs.check_lengths(self._context, places)
         for example in examples:
             _check(example, classes)
         self._labels = np.array([e.label for e in examples], np.int32)
-        self._context, self._multiple = context, multiple
-        self._order = Order(len(examples), batch, seed=seed, shuffle=shuffle)
-
-    def __len__(self) -> int:
-        """Batches in one epoch."""
-        return len(self._order)
 
     def at(self, index: int) -> Batch:
         """``inputs``, ``positions``, ``segments`` and ``targets``."""
         rows, real, _ = self._order.at(index)
-        lengths = self._inputs.lengths[rows]
-        time = padded_length(int(lengths.max()), self._multiple, self._context)
+        positions = self._positions(self._inputs.lengths[rows])
         targets = self._labels[rows]
         targets[real:] = -1
         return {
-            "inputs": self._inputs.pad_rows(rows, time, 0),
-            "positions": positions_of(lengths, time),
-            "segments": self._segments.pad_rows(rows, time, 0),
+            "inputs": self._inputs.pad_rows(rows, positions.shape[1], 0),
+            "positions": positions,
+            "segments": self._segments.pad_rows(rows, positions.shape[1], 0),
             "targets": targets,
         }
 

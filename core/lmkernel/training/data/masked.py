@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, final
+from typing import TYPE_CHECKING, Self, Unpack, final
 
 import numpy as np
 
 from lmkernel.errors import InputError
 from lmkernel.random import uniforms
-from lmkernel.training.data.batches import Batch, Batches
-from lmkernel.training.data.order import Order, digest_of
+from lmkernel.training.data.batches import Batch, Cut, OrderedBatches
+from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.ragged import positions_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class MaskingConfig:
 
 
 @final
-class MaskedWindows(Batches):
+class MaskedWindows(OrderedBatches):
     """Windows of ``context - 2`` tokens between ``cls`` and ``sep``, some of them hidden.
 
     Each token that is not special is chosen with probability ``share``, and then becomes the mask
@@ -70,38 +70,23 @@ class MaskedWindows(Batches):
     Args:
         tokens: documents, one after another.
         masking: the tokens that it takes.
-        context: positions of a row, three at least.
-        batch: rows.
         vocab: tokens that the model knows.
-        seed: of the shuffle and the draws.
-        shuffle: whether windows come in another order each epoch.
+        cut: see `Cut`; a context of three at least. The seed is that of the draws too.
 
     Raises:
         InputError: a context or share out of bounds, or a token outside the vocabulary.
     """
 
     def __init__(
-        self,
-        tokens: Tokens,
-        masking: MaskingConfig,
-        *,
-        context: int,
-        batch: int,
-        vocab: int,
-        seed: int = 0,
-        shuffle: bool = True,
+        self, tokens: Tokens, masking: MaskingConfig, *, vocab: int, **cut: Unpack[Cut]
     ) -> None:
+        context = cut["context"]
         _check(tokens, masking, context, vocab)
-        self._tokens, self._masking, self._context, self._seed = tokens, masking, context, seed
+        super().__init__(-(-len(tokens) // (context - 2)), **cut)
+        self._tokens, self._masking, self._seed = tokens, masking, cut.get("seed", 0)
         ordinary = np.ones(vocab, np.bool_)
         ordinary[[token for token in masking.special if token < vocab]] = False
         self._ordinary, self._candidates = ordinary, np.flatnonzero(ordinary).astype(np.int32)
-        windows = -(-len(tokens) // (context - 2))
-        self._order = Order(windows, batch, seed=seed, shuffle=shuffle)
-
-    def __len__(self) -> int:
-        """Batches in one epoch."""
-        return len(self._order)
 
     def at(self, index: int) -> Batch:
         """``inputs``, ``positions``, ``segments`` and ``targets``."""

@@ -66,7 +66,7 @@ def instruction_batches(
     asked: Preparation, examples: list[CausalExample], *, shuffle: bool
 ) -> Batches:
     """Rows of them."""
-    return CausalRows(examples, shuffle=shuffle, multiple=asked.data.multiple, **_sizes(asked))
+    return CausalRows(examples, shuffle=shuffle, multiple=asked.multiple, **_sizes(asked))
 
 
 def classification_examples(
@@ -74,7 +74,7 @@ def classification_examples(
 ) -> Iterator[list[ClassifiedExample]]:
     """Texts, or pairs of texts, with a class each."""
     data = asked.data
-    text, second, label = data.column("text"), data.columns.get("second"), data.column("label")
+    text, second, label = asked.column("text"), data.columns.get("second"), asked.column("label")
     examples = classified_examples(
         _noting(rows, unused, {text, second or text, label}),
         asked.tokenizer,
@@ -92,7 +92,7 @@ def classification_batches(
     asked: Preparation, examples: list[ClassifiedExample], *, shuffle: bool
 ) -> Batches:
     """Rows of them."""
-    sizes = {"classes": len(asked.labels), "multiple": asked.data.multiple, **_sizes(asked)}
+    sizes = {"classes": len(asked.labels), "multiple": asked.multiple, **_sizes(asked)}
     return ClassifiedRows(examples, shuffle=shuffle, **sizes)
 
 
@@ -101,7 +101,7 @@ def sequences_examples(
 ) -> Iterator[list[PairExample]]:
     """Sources with the targets that are predicted token by token."""
     data = asked.data
-    source, target = data.column("source"), data.column("target")
+    source, target = asked.column("source"), asked.column("target")
     examples = pair_examples(
         _noting(rows, unused, {source, target}),
         asked.tokenizer,
@@ -115,7 +115,7 @@ def sequences_examples(
 
 def sequences_batches(asked: Preparation, examples: list[PairExample], *, shuffle: bool) -> Batches:
     """Rows of them."""
-    sizes = {"start": _start(asked), "multiple": asked.data.multiple, **_sizes(asked)}
+    sizes = {"start": _start(asked), "multiple": asked.multiple, **_sizes(asked)}
     return SequencePairs(examples, shuffle=shuffle, **sizes)
 
 
@@ -137,6 +137,5 @@ def _start(asked: Preparation) -> int:
 
 
 def _sizes(asked: Preparation) -> dict[str, int]:
-    data = asked.data
-    sizes = {"context": data.context, "batch": data.batch, "seed": data.seed}
+    sizes = {"context": asked.data.context, "batch": asked.batch, "seed": asked.seed}
     return {**sizes, "vocab": asked.vocab}

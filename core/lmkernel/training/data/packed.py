@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Unpack, final
 
 import numpy as np
 
 from lmkernel.errors import InputError
-from lmkernel.training.data.batches import Batch, Batches
-from lmkernel.training.data.order import Order, digest_of
+from lmkernel.training.data.batches import Batch, Cut, OrderedBatches
+from lmkernel.training.data.order import digest_of
 
 if TYPE_CHECKING:
     from lmkernel.training.data.tokens import Tokens
@@ -17,7 +17,7 @@ __all__ = ["PackedCausal"]
 
 
 @final
-class PackedCausal(Batches):
+class PackedCausal(OrderedBatches):
     """Windows of ``context + 1`` tokens, each beginning with the last token of the one before.
 
     ``inputs`` is a window without its last token, ``targets`` without its first, both
@@ -26,26 +26,15 @@ class PackedCausal(Batches):
 
     Args:
         tokens: documents, one after another.
-        context: positions of a row.
-        batch: rows.
         vocab: tokens that the model knows.
-        seed: of the shuffle.
-        shuffle: whether windows come in another order each epoch.
+        cut: see `Cut`.
 
     Raises:
         InputError: fewer than two tokens, or a token outside the vocabulary.
     """
 
-    def __init__(
-        self,
-        tokens: Tokens,
-        *,
-        context: int,
-        batch: int,
-        vocab: int,
-        seed: int = 0,
-        shuffle: bool = True,
-    ) -> None:
+    def __init__(self, tokens: Tokens, *, vocab: int, **cut: Unpack[Cut]) -> None:
+        context = cut["context"]
         if len(tokens) < 2 or context < 1:  # noqa: PLR2004 - one is seen, one predicted
             raise InputError(
                 f"expected at least two tokens and a context of one, got {len(tokens)} tokens and "
@@ -53,13 +42,8 @@ class PackedCausal(Batches):
             )
         if tokens.highest >= vocab:
             raise InputError(f"expected tokens in 0 … {vocab - 1}, got {tokens.highest}")
-        self._tokens, self._context = tokens, context
-        windows = -(-(len(tokens) - 1) // context)
-        self._order = Order(windows, batch, seed=seed, shuffle=shuffle)
-
-    def __len__(self) -> int:
-        """Batches in one epoch."""
-        return len(self._order)
+        super().__init__(-(-(len(tokens) - 1) // context), **cut)
+        self._tokens = tokens
 
     def at(self, index: int) -> Batch:
         """``inputs`` and ``targets``."""

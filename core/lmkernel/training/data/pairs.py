@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Unpack, final
 
 from lmkernel.errors import InputError
-from lmkernel.training.data.batches import Batch, Batches
-from lmkernel.training.data.order import Order, digest_of
-from lmkernel.training.data.ragged import Ragged, padded_length, positions_of
+from lmkernel.training.data.batches import Batch, PaddedBatches, PaddedCut
+from lmkernel.training.data.order import digest_of
+from lmkernel.training.data.ragged import Ragged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,7 +36,7 @@ class PairExample:
 
 
 @final
-class SequencePairs(Batches):
+class SequencePairs(PaddedBatches):
     """A row for each example; sources and targets each as long as the longest of the batch.
 
     ``inputs`` and ``positions`` are ``(batch, time)`` of the source; ``target``, which is the
@@ -47,13 +47,9 @@ class SequencePairs(Batches):
     Args:
         examples: from `pair_examples`, or already tokenised.
         start: the token that the decoder begins with.
-        context: most positions of a row, on either side.
-        batch: rows.
         vocab: tokens that the model knows.
         target_vocab: those of the target, if it has others.
-        seed: of the shuffle.
-        shuffle: whether examples come in another order each epoch.
-        multiple: of which the lengths of rows are, short of ``context``.
+        cut: see `PaddedCut`; the context is that of either side.
 
     Raises:
         InputError: names the example with a side that is empty, too long, or holds a token outside
@@ -65,44 +61,35 @@ class SequencePairs(Batches):
         examples: Sequence[PairExample],
         *,
         start: int,
-        context: int,
-        batch: int,
         vocab: int,
         target_vocab: int | None = None,
-        seed: int = 0,
-        shuffle: bool = True,
-        multiple: int = 64,
+        **cut: Unpack[PaddedCut],
     ) -> None:
+        super().__init__(len(examples), **cut)
         places = [example.where for example in examples]
         self._source = Ragged(e.source for e in examples)
         self._target = Ragged(e.target for e in examples)
         limits = {"source": vocab, "target": target_vocab or vocab}
         for name, side in (("source", self._source), ("target", self._target)):
             side.check_tokens(limits[name], places, f"{name} tokens")
-            side.check_lengths(context, places, f"{name} tokens")
+            side.check_lengths(self._context, places, f"{name} tokens")
         if not 0 <= start < limits["target"]:
             raise InputError(f"expected a start token in 0 … {limits['target'] - 1}, got {start}")
         self._fed = Ragged([start, *e.target[:-1]] for e in examples)
-        self._context, self._multiple = context, multiple
-        self._order = Order(len(examples), batch, seed=seed, shuffle=shuffle)
-
-    def __len__(self) -> int:
-        """Batches in one epoch."""
-        return len(self._order)
 
     def at(self, index: int) -> Batch:
         """``inputs``, ``positions``, ``target``, ``target_positions`` and ``targets``."""
         rows, real, _ = self._order.at(index)
-        source, target = self._source.lengths[rows], self._target.lengths[rows]
-        long = padded_length(int(source.max()), self._multiple, self._context)
-        time = padded_length(int(target.max()), self._multiple, self._context)
+        positions = self._positions(self._source.lengths[rows])
+        target_positions = self._positions(self._target.lengths[rows])
+        long, time = positions.shape[1], target_positions.shape[1]
         targets = self._target.pad_rows(rows, time, -1)
         targets[real:] = -1
         return {
             "inputs": self._source.pad_rows(rows, long, 0),
-            "positions": positions_of(source, long),
+            "positions": positions,
             "target": self._fed.pad_rows(rows, time, 0),
-            "target_positions": positions_of(target, time),
+            "target_positions": target_positions,
             "targets": targets,
         }
 

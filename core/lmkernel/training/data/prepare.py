@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, final
 
+from lmkernel.config.check import positive
 from lmkernel.errors import ConfigError, InputError
 from lmkernel.training.data.classification import label_names
 from lmkernel.training.data.readers import is_built_in, open_rows
 from lmkernel.training.data.rows import Documents, UnusedColumns
-from lmkernel.training.data.settings import DataConfig
 from lmkernel.training.data.shard_writer import token_shards
 from lmkernel.training.data.split import split_items, split_tokens
 from lmkernel.training.data.tokens import Tokens
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lmkernel.training.data.rows import Rows
     from lmkernel.training.data.shards import Shards
     from lmkernel.training.objectives import Objective
-    from lmkernel.training.run.settings import RunSettings
+    from lmkernel.training.run.settings import DataSettings, RunSettings
 
     Data = Tokens | list[list[Any]]
 
@@ -64,7 +64,11 @@ class Preparation:
     """How data are made from settings.
 
     Args:
-        data: which, and how they are cut.
+        data: which, and how they are cut; its ``context`` is not 0.
+        batch: rows of a batch.
+        seed: of what is held out, of the shuffle, and of masking.
+        multiple: of which the lengths of rows are, where rows are padded. A compiled backend
+            compiles once for each length; with ``multiple`` equal to ``context`` there is one.
         tokenizer: of the model.
         vocab: tokens that the model knows; no token may be above.
         labels: names of the classes in their order, if the model has them; else they are those of
@@ -74,12 +78,18 @@ class Preparation:
         progress: shows long work.
     """
 
-    data: DataConfig
+    data: DataSettings
+    batch: int
+    seed: int = 0
+    multiple: int = 64
     tokenizer: Tokenizer
     vocab: int
     labels: tuple[str, ...] = ()
     start: int | None = None
     progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        positive(self, "batch", "multiple")
 
     @classmethod
     def of(
@@ -102,26 +112,20 @@ class Preparation:
                 f"data.context: expected at most the model's context of {context}, "
                 f"got {data.context}"
             )
-        config = DataConfig(
-            source=data.train,
-            validation=data.validation or None,
-            validation_share=data.validation_share,
-            context=data.context or min(context or _LONGEST, _LONGEST),
+        return cls(
+            data=replace(data, context=data.context or min(context or _LONGEST, _LONGEST)),
             batch=training.batch,
             seed=training.seed,
             multiple=_COMPILED_MULTIPLE if compiled else _MULTIPLE,
-            truncate=data.truncate,
-            blank_lines=data.blank_lines,
-            columns=data.columns,
-            turns=data.turns,
-        )
-        return cls(
-            data=config,
             tokenizer=origin.tokenizer,
             vocab=origin.config.embedding.vocab,
             labels=origin.labels if find_objective(settings.objective).needs_labels else (),
             progress=progress,
         )
+
+    def column(self, name: str) -> str:
+        """What the data call a column."""
+        return self.data.columns.get(name, name)
 
     def split(self, objective: str) -> RunData:
         """Training and validation batches of one of `OBJECTIVES`.
@@ -131,19 +135,19 @@ class Preparation:
             InputError: whatever is wrong with the data; names file and line.
         """
         wanted = find_objective(objective)
-        rows = self._open(self.data.source)
+        rows = self._open(self.data.train)
         asked = self._with_labels(wanted, rows)
         return asked._made(wanted, *asked._sides(wanted, rows))  # noqa: SLF001 - of its own class
 
     def whole(self, objective: str) -> RunData:
-        """All data of ``source`` in order, as both sides, to evaluate on.
+        """All data of ``train`` in order, as both sides, to evaluate on.
 
         Raises:
             UnknownNameError: another objective.
             InputError: whatever is wrong with the data; names file and line.
         """
         wanted = find_objective(objective)
-        rows = self._open(self.data.source)
+        rows = self._open(self.data.train)
         asked = self._with_labels(wanted, rows)
         data = asked._read(wanted, rows)  # noqa: SLF001 - of its own class
         return asked._made(wanted, data, data, shuffle=False)  # noqa: SLF001 - the same
@@ -166,7 +170,7 @@ class Preparation:
         """With the names of the classes, where there are classes."""
         if self.labels or not objective.needs_labels:
             return self
-        return replace(self, labels=label_names(rows, self.data.column("label")))
+        return replace(self, labels=label_names(rows, self.column("label")))
 
     def _sides(self, objective: Objective, rows: Rows) -> tuple[Data, Data]:
         """Training and validation; without data of its own, validation is a share held out.
@@ -175,16 +179,16 @@ class Preparation:
         one that is named.
         """
         data = self.data
-        if data.validation is not None:
+        if data.validation:
             others = self._open(data.validation)
             return self._read(objective, rows), self._read(objective, others)
         if objective.reads == "documents":
-            return split_tokens(self._shards(rows), data.validation_share, data.seed)
+            return split_tokens(self._shards(rows), data.validation_share, self.seed)
         examples = self._examples(objective, rows)
         try:
-            return split_items(examples, data.validation_share, data.seed)
+            return split_items(examples, data.validation_share, self.seed)
         except InputError as error:
-            raise InputError(f"{data.source}: {error}") from error
+            raise InputError(f"{data.train}: {error}") from error
 
     def _read(self, objective: Objective, rows: Rows) -> Data:
         if objective.reads == "documents":
@@ -206,7 +210,7 @@ class Preparation:
 
     def _shards(self, rows: Rows) -> Shards:
         unused = UnusedColumns()
-        documents = Documents(rows, self.data.column("text"), unused)
+        documents = Documents(rows, self.column("text"), unused)
         made = token_shards(documents, self.tokenizer, progress=self.progress)
         self._say_unused(rows, unused)
         return made

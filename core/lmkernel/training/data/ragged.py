@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Ragged", "padded_length", "positions_of"]
+__all__ = ["Ragged", "positions_of"]
 
 
 @final
@@ -66,11 +66,6 @@ class Ragged:
                 f"{places[wrong[0]]}: expected 1 to {context} {what}, the model's context, "
                 f"got {self.lengths[wrong[0]]}; truncate (--truncate) cuts it"
             )
-
-
-def padded_length(longest: int, multiple: int, context: int) -> int:
-    """The longest, rounded up to a multiple, so that compiled backends meet few shapes."""
-    return min(-(-longest // multiple) * multiple, context)
 
 
 def positions_of(lengths: NDArray[np.int64], length: int) -> NDArray[np.int32]:

@@ -61,11 +61,8 @@ def environment(
 
 def processor() -> str:
     """The processor's name, as its maker calls it where the system says it."""
-    if _CPUINFO.exists():
-        for line in _CPUINFO.read_text(errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
+    if name := _field(_CPUINFO, "model name"):
+        return name
     if sys.platform == "darwin":
         command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - nothing comes from outside
@@ -111,14 +108,18 @@ def peak_memory() -> int | None:
     return _linux("VmHWM")
 
 
-def _linux(name: str) -> int | None:
-    if not _STATUS.exists():
-        return None
-    for line in _STATUS.read_text().splitlines():
+def _field(path: Path, name: str) -> str:
+    """The value of the first line ``name: value`` of a file that Linux keeps, or nothing."""
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         field, _, value = line.partition(":")
-        if field == name:
-            return int(value.split()[0]) * 1024
-    return None
+        if field.strip() == name:
+            return value.strip()
+    return ""
+
+
+def _linux(name: str) -> int | None:
+    kilobytes = _field(_STATUS, name).removesuffix(" kB")
+    return int(kilobytes) * 1024 if kilobytes else None
 
 
 @final

@@ -57,7 +57,7 @@ class LossCurve:
         return cls(found[TRAIN], found[VALIDATION])
 
 
-def write_loss_curve(path: Path, curve: LossCurve | Path, title: str = "") -> None:
+def write_loss_curve(path: Path, curve: LossCurve | Path) -> None:
     """Draw a curve, or that of a ``metrics.jsonl``, as PNG; with no pair at all, nothing.
 
     Raises:
@@ -74,19 +74,16 @@ def write_loss_curve(path: Path, curve: LossCurve | Path, title: str = "") -> No
         return
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    figure.suptitle(title, x=0.01, horizontalalignment="left", fontsize=11)
     _draw(figure.add_subplot(), lines)
     data = io.BytesIO()
     canvas.print_png(data)
     write_whole(path, data.getvalue(), RunError)
 
 
-def attempt_loss_curve(
-    path: Path, curve: LossCurve | Path, say: Callable[[str], None], title: str = ""
-) -> None:
+def attempt_loss_curve(path: Path, curve: LossCurve | Path, say: Callable[[str], None]) -> None:
     """The same, but what is wrong is said as one line in place of being raised."""
     try:
-        write_loss_curve(path, curve, title)
+        write_loss_curve(path, curve)
     except LmkernelError as error:
         say(f"no picture: {error}")
 

@@ -102,9 +102,7 @@ class Best:
 
     def facts(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        if self.step is None:
-            return {}
-        return {"step": self.step, "loss": self.loss, "worse": self.worse}
+        return self.summary() and {**self.summary(), "worse": self.worse}
 
 
 @final

@@ -72,133 +72,111 @@ def run_session(session: Session, folder: RunFolder, progress: Progress) -> Outc
         NotFiniteError: the loss is no number; the last checkpoint is kept, and named.
         LmkernelError: whatever else stops it, by its name; checkpoints are kept.
     """
-    state, best = _state(session, folder)
-    if _complete(session, state, best):
-        values = metrics_of(session.trainer, state, session.data)
-        return _outcome("was finished", session, folder, state, best, values)
-    _describe(session, folder, state.step)
-    with ExitStack() as stack:
-        recorder = _recorder(stack, session, folder, progress, state.step)
-        evaluations = Evaluations(session.settings.training, session.data, recorder, best)
-        state = _fit(session, folder, state, recorder, evaluations, best)
-        if not _complete(session, state, best):
-            recorder.note_interrupt()
-    _plot(folder, progress)
-    if not _complete(session, state, best):
-        return Outcome(status="interrupted", step=state.step, model=None, best=best.summary())
-    early = state.step < session.settings.training.steps
-    status: Status = "stopped early" if early else "finished"
-    return _outcome(status, session, folder, state, best, evaluations.latest)
+    return _Run(session, folder, progress).go_on()
 
 
-def _state(session: Session, folder: RunFolder) -> tuple[TrainingState, Best]:
-    """Where the run stands, and its best evaluation until then."""
-    latest = folder.latest()
-    if latest is None:
-        return session.begin(), Best({})
-    state, saved = session.resume(latest)
-    return state, Best(saved.facts.get("best", {}))
+@final
+class _Run:
+    """A session in its folder, wherever it stands."""
 
+    def __init__(self, session: Session, folder: RunFolder, progress: Progress) -> None:
+        self._session, self._folder, self._progress = session, folder, progress
+        self._training = session.settings.training
+        latest, self._best = folder.latest(), Best({})
+        if latest is None:
+            self._state = session.begin()
+        else:
+            self._state, saved = session.resume(latest)
+            self._best = Best(saved.facts.get("best", {}))
 
-def _complete(session: Session, state: TrainingState, best: Best) -> bool:
-    """Whether no step is left to be taken."""
-    training = session.settings.training
-    return state.step >= training.steps or best.has_run_out(training)
+    @property
+    def _complete(self) -> bool:
+        """Whether no step is left to be taken."""
+        return self._state.step >= self._training.steps or self._best.has_run_out(self._training)
 
+    def go_on(self) -> Outcome:
+        """Take the steps that are left, and write the resulting model."""
+        session = self._session
+        if self._complete:
+            values = metrics_of(session.trainer, self._state, session.data)
+            return self._outcome("was finished", values)
+        self._describe()
+        with ExitStack() as stack:
+            recorder = self._recorder(stack)
+            evaluations = Evaluations(self._training, session.data, recorder, self._best)
+            self._fit(recorder, evaluations)
+            if not self._complete:
+                recorder.note_interrupt()
+        attempt_loss_curve(self._folder.plot, self._folder.metrics, self._progress.say)
+        step, best = self._state.step, self._best.summary()
+        if not self._complete:
+            return Outcome(status="interrupted", step=step, model=None, best=best)
+        early = step < self._training.steps
+        return self._outcome("stopped early" if early else "finished", evaluations.latest)
 
-def _fit(
-    session: Session,
-    folder: RunFolder,
-    state: TrainingState,
-    recorder: Recorder,
-    evaluations: Evaluations,
-    best: Best,
-) -> TrainingState:
-    """All steps that are left, or fewer after an interrupt; the last one is saved."""
+    def _fit(self, recorder: Recorder, evaluations: Evaluations) -> None:
+        """All steps that are left, or fewer after an interrupt; the last one is saved."""
 
-    def save(state: TrainingState) -> None:
-        with recorder.display.pause():
-            save_checkpoint(session, folder, state, best)
+        def save(state: TrainingState) -> None:
+            with recorder.display.pause():
+                save_checkpoint(self._session, self._folder, state, self._best)
 
-    training = session.settings.training
-    saves = Saves(training, save, best)
-    with _name_the_last_checkpoint(folder), Interrupts() as interrupts:
-        state = session.trainer.fit(
-            state,
-            session.data.training,
-            until=training.steps,
-            accumulate=training.accumulate,
-            callbacks=[recorder, evaluations, saves, interrupts],
+        saves = Saves(self._training, save, self._best)
+        with self._name_the_last_checkpoint(), Interrupts() as interrupts:
+            self._state = self._session.trainer.fit(
+                self._state,
+                self._session.data.training,
+                until=self._training.steps,
+                accumulate=self._training.accumulate,
+                callbacks=[recorder, evaluations, saves, interrupts],
+            )
+            saves.save(self._state)
+
+    @contextmanager
+    def _name_the_last_checkpoint(self) -> Iterator[None]:
+        """What stops a run says which checkpoint is there to go on from."""
+        try:
+            yield
+        except (CheckpointError, NotFiniteError, RunError) as error:
+            kept = self._folder.latest()
+            there = f"the last checkpoint is {kept}" if kept else "no checkpoint was written yet"
+            advice = "; try a lower rate or a longer warm-up" * isinstance(error, NotFiniteError)
+            raise type(error)(f"{error}; {there}{advice}") from error
+
+    def _outcome(self, status: Status, values: Mapping[str, float]) -> Outcome:
+        """Write the resulting model, and tell all."""
+        with self._name_the_last_checkpoint():
+            model = write_result(self._session, self._folder, self._best)
+        step, best = self._state.step, self._best.summary()
+        return Outcome(status=status, step=step, model=model, best=best, evaluation=values)
+
+    def _describe(self) -> None:
+        """Say in the folder exactly what runs."""
+        backend, step = self._session.backend, self._state.step
+        self._folder.write_settings(to_toml(self._session.settings), step)
+        spec = backend.registry.select_backend(backend.name)
+        self._folder.add_session(environment(spec, backend.device), step)
+
+    def _recorder(self, stack: ExitStack) -> Recorder:
+        """Where numbers go, closed with the stack; trackers learn how the run ended."""
+        folder, settings, step = self._folder, self._session.settings, self._state.step
+        shape = self._session.data.training.at(0)["inputs"].shape
+        work = _workload(self._session, step, context=shape[1])
+        info = RunInfo(
+            name=folder.path.name, folder=folder.path, settings=flat(settings), step=step
         )
-        saves.save(state)
-    return state
+        log = stack.enter_context(folder.open_metrics(step))
+        display = stack.enter_context(Display(work, self._progress))
+        opened = open_trackers(settings.trackers, info, say=display.say)
+        trackers = stack.enter_context(opened)
+        return Recorder(log, trackers, display, math.prod(shape) * self._training.accumulate)
 
 
-@contextmanager
-def _name_the_last_checkpoint(folder: RunFolder) -> Iterator[None]:
-    """What stops a run says which checkpoint is there to go on from."""
-    try:
-        yield
-    except (CheckpointError, NotFiniteError, RunError) as error:
-        kept = folder.latest()
-        there = f"the last checkpoint is {kept}" if kept else "no checkpoint was written yet"
-        advice = "; try a lower rate or a longer warm-up" * isinstance(error, NotFiniteError)
-        raise type(error)(f"{error}; {there}{advice}") from error
-
-
-def _outcome(
-    status: Status,
-    session: Session,
-    folder: RunFolder,
-    state: TrainingState,
-    best: Best,
-    values: Mapping[str, float],
-) -> Outcome:
-    """Write the resulting model, and tell all."""
-    with _name_the_last_checkpoint(folder):
-        model = write_result(session, folder, best)
-    return Outcome(
-        status=status, step=state.step, model=model, best=best.summary(), evaluation=values
-    )
-
-
-def _describe(session: Session, folder: RunFolder, step: int) -> None:
-    """Say in the folder exactly what runs."""
-    backend = session.backend
-    folder.write_settings(to_toml(session.settings), step)
-    spec = backend.registry.select_backend(backend.name)
-    folder.add_session(environment(spec, backend.device), step)
-
-
-def _recorder(
-    stack: ExitStack,
-    session: Session,
-    folder: RunFolder,
-    progress: Progress,
-    step: int,
-) -> Recorder:
-    """Where numbers go, closed with the stack; trackers learn how the run ended."""
-    settings = session.settings
-    info = RunInfo(name=folder.path.name, folder=folder.path, settings=flat(settings), step=step)
-    log = stack.enter_context(folder.open_metrics(step))
-    display = stack.enter_context(Display(_workload(session, step), progress))
-    opened = open_trackers(settings.trackers, info, say=display.say)
-    trackers = stack.enter_context(opened)
-    tokens = session.data.training.at(0)["inputs"].size * settings.training.accumulate
-    return Recorder(log, trackers, display, tokens)
-
-
-def _workload(session: Session, step: int) -> Workload:
+def _workload(session: Session, step: int, context: int) -> Workload:
     """What a step costs, for the share of the machine's peak."""
     config = session.origin.config
     parameters = sum(math.prod(p.shape) for p in flatten(session.trainer.declare()).values())
     stack: Any = config.decoder or config.encoder
-    context = session.data.training.at(0)["inputs"].shape[1]
     each = flops_per_token(parameters, stack.layers, stack.width, context)
     total = session.settings.training.steps
     return Workload(total=total, start=step, flops_per_token=each, peak=peak_flops())
-
-
-def _plot(folder: RunFolder, progress: Progress) -> None:
-    """The curve as a picture; a run goes on without one."""
-    attempt_loss_curve(folder.plot, folder.metrics, progress.say)

@@ -16,7 +16,7 @@ import numpy as np
 from lmkernel.errors import ConfigError
 from lmkernel.interfaces import StepResult, Trainer, TrainingState
 from lmkernel.model import Model
-from lmkernel.parameters import flatten
+from lmkernel.parameters import flatten, nest
 from lmkernel.random import raw_words
 from lmkernel.training.step.checks import check_batch, check_finite, check_same_shapes
 from lmkernel.training.step.gradients import Gradients
@@ -43,17 +43,21 @@ __all__ = ["ComposedTrainer"]
 class ComposedTrainer(Trainer):
     """Gradients by `value_and_grad`, an optimizer, and one compiled function around both."""
 
-    def __init__(
-        self,
-        model: Model,
-        config: TrainerConfig,
-        parts: Parts,
-        gradients: Gradients,
-        update: Update,
-    ) -> None:
-        self.model, self.config = model, config
-        self._parts, self._update = parts, update
-        ops = self._ops = model.backend.ops
+    def __init__(self, factory: Factory, config: TrainerConfig) -> None:
+        if config.policy.params in ("bfloat16", "float16") or config.policy.compute == "float16":
+            raise ConfigError(
+                "TrainerConfig.policy: expected parameters in float32 or float64 and computation "
+                f"there or in bfloat16, got {config.policy}"
+            )
+        self.config = config
+        self.model = Model(factory.backend, config.model_in_training(), config.policy)
+        self._parts = Parts(self.model, config.lora, config.seed)
+        optimizer = build_optimizer(factory, config.optimizer, self._parts.declare())
+        update = self._update = Update(factory.ops, optimizer, config.clip)
+        loss = factory.create("loss", config.loss)
+        # smoothing is a means of training; what is measured is the likelihood of the targets
+        evaluation_loss = factory.create("loss", replace(config.loss, smoothing=0.0))
+        gradients = Gradients(self.model, self._parts, loss, evaluation_loss)
 
         def whole(
             trainable: Any, optimizer: Any, frozen: Any, batch: Any, key: Array, scalars: Any
@@ -63,6 +67,7 @@ class ComposedTrainer(Trainer):
             )
 
         # donated arrays give their memory to the results: no step holds its state twice
+        ops = self._ops = factory.ops
         self._whole = ops.compile(whole, donate=(0, 1))
         self._first = ops.compile(gradients.first)
         self._add = ops.compile(gradients.add, donate=(0,))
@@ -72,19 +77,7 @@ class ComposedTrainer(Trainer):
 
     @classmethod
     def build(cls, factory: Factory, config: TrainerConfig) -> Self:
-        if config.policy.params in ("bfloat16", "float16") or config.policy.compute == "float16":
-            raise ConfigError(
-                "TrainerConfig.policy: expected parameters in float32 or float64 and computation "
-                f"there or in bfloat16, got {config.policy}"
-            )
-        model = Model(factory.backend, config.model_in_training(), config.policy)
-        parts = Parts(model, config.lora, config.seed)
-        loss = factory.create("loss", config.loss)
-        # smoothing is a means of training; what is measured is the likelihood of the targets
-        evaluation_loss = factory.create("loss", replace(config.loss, smoothing=0.0))
-        optimizer = build_optimizer(factory, config.optimizer, parts.declare())
-        update = Update(factory.ops, optimizer, config.clip)
-        return cls(model, config, parts, Gradients(model, parts, loss, evaluation_loss), update)
+        return cls(factory, config)
 
     def declare(self) -> ParamTree:
         """The model's parameters."""
@@ -110,14 +103,11 @@ class ComposedTrainer(Trainer):
         check_same_shapes("what is trained", self._parts.declare(), trained)
         with self.model.backend.scope():
             native = self._to_device(self._in_order(trained))
-            fresh = flatten(self._update.optimizer.init(native))
-            check_same_shapes("the optimizer's state", fresh, optimizer)
-            state: dict[str, Any] = {}
-            for name, array in fresh.items():
-                slot, _, parameter = name.partition(".")
-                saved = ops.asarray(optimizer[name], ops.dtype(array))
-                state.setdefault(slot, {})[parameter] = saved
-            return TrainingState(step, native, self._to_device(frozen), state)
+            fresh = self._update.optimizer.init(native)
+            flat = flatten(fresh)
+            check_same_shapes("the optimizer's state", flat, optimizer)
+            saved = {n: ops.asarray(optimizer[n], ops.dtype(array)) for n, array in flat.items()}
+            return TrainingState(step, native, self._to_device(frozen), nest(fresh, saved))
 
     def trained(self, state: TrainingState) -> dict[str, NDArray[Any]]:
         return self._host(state.trainable)

@@ -15,9 +15,10 @@ from letters import letters
 
 from lmkernel.errors import ConfigError, InputError, UnknownNameError
 from lmkernel.families.bert import Bert
-from lmkernel.training.data import Batches, DataConfig, Preparation, RunData
+from lmkernel.training.data import Batches, Preparation, RunData
 from lmkernel.training.data.vocabulary import train_tokenizer
 from lmkernel.training.objectives import OBJECTIVES
+from lmkernel.training.run.settings import DataSettings
 
 if TYPE_CHECKING:
     from lmkernel.tokenizers import Tokenizer
@@ -53,10 +54,12 @@ def tokenizer_of(objective: str) -> Tokenizer:
 
 
 def asked(objective: str, source: object, **changes: Any) -> Preparation:
-    settings = {"context": 32, "batch": 4, "truncate": True, "seed": 9, **changes}
-    data = DataConfig(source=str(source), **settings)
+    settings = {"context": 32, "truncate": True, **changes}
+    sizes = {"batch": 4, "seed": 9}
+    sizes |= {name: settings.pop(name) for name in ("batch", "multiple") if name in settings}
+    data = DataSettings(train=str(source), **settings)
     tokenizer = tokenizer_of(objective)
-    return Preparation(data=data, tokenizer=tokenizer, vocab=tokenizer.vocab_size)
+    return Preparation(data=data, tokenizer=tokenizer, vocab=tokenizer.vocab_size, **sizes)
 
 
 def hash_of(batches: Batches, first: int, count: int) -> str:
@@ -188,9 +191,10 @@ def test_unknown_objective_is_named(source: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"context": 0}, r"DataConfig\.context: expected a positive integer, got 0"),
-        ({"validation_share": 1}, r"DataConfig\.validation_share: expected .*, got 1"),
-        ({"columns": {"txt": "a"}}, r"DataConfig\.columns: expected names for some of text"),
+        ({"batch": 0}, r"Preparation\.batch: expected a positive integer, got 0"),
+        ({"context": -1}, r"DataSettings\.context: expected 0 or more, got -1"),
+        ({"validation_share": 1}, r"DataSettings\.validation_share: expected .*, got 1"),
+        ({"columns": {"txt": "a"}}, r"DataSettings\.columns: expected names for some of text"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -49,7 +49,7 @@ def pixels(path: Path, colour: tuple[int, int, int]) -> NDArray[np.intp]:
 
 
 def test_curve_falls_from_left_to_right(tmp_path: Path) -> None:
-    write_loss_curve(tmp_path / "loss.png", CURVE, "a run")
+    write_loss_curve(tmp_path / "loss.png", CURVE)
     rows, columns = pixels(tmp_path / "loss.png", BLUE)
     inside = rows > 120  # below the legend
     rows, columns = rows[inside], columns[inside]

@@ -7,16 +7,15 @@ by the learning rate, and has ε1 as a lower bound at the end instead of adding 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.composed.precision import constant
-from lmkernel.training.step.optimizers.decay import decays, shrink
-from lmkernel.training.step.optimizers.optimizer import Optimizer, known_options
+from lmkernel.training.step.optimizers.decay import SeparateOptimizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
     from lmkernel.interfaces import Param
     from lmkernel.training.config import OptimizerConfig
@@ -28,7 +27,7 @@ _DECAY, _SMALLEST, _LARGEST = -0.8, 1e-3, 1.0
 
 
 @final
-class Adafactor(Optimizer):
+class Adafactor(SeparateOptimizer):
     """p = p - ρ · max(ε2, rms(p)) · u / max(1, rms(u) / d) with u = g / max(√v, ε1).
 
     At step t, w = t^beta2_decay is the share of the new: v = (1 - w)·v + w·g², for a matrix as
@@ -37,58 +36,24 @@ class Adafactor(Optimizer):
     (1e-3), ``d`` (1). State: ``"row"`` and ``"column"`` of matrices, ``"v"`` of the rest.
     """
 
+    options = ("beta2_decay", "eps2", "d")
+
     def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
-        self._ops, self._config = ops, config
-        self._decays = decays(config.weight_decay, declared)
+        super().__init__(ops, config, declared)
         self._exponent = float(config.options.get("beta2_decay", _DECAY))
         self._smallest = float(config.options.get("eps2", _SMALLEST))
         self._largest = float(config.options.get("d", _LARGEST))
 
     @classmethod
-    def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
-        """Raises `ConfigError` for an option that is not known."""
-        known_options(config, ("beta2_decay", "eps2", "d"))
-        return cls(ops, config, declared)
-
-    @classmethod
     def usual(cls) -> Mapping[str, Any]:
         return {"eps": 1e-7}
-
-    def init(self, params: Mapping[str, Array]) -> Tree:
-        """Zeros: a column of row means and a row of column means for a matrix."""
-        state: dict[str, dict[str, Array]] = {}
-        for name, p in params.items():
-            for slot, shape in _slots(tuple(p.shape)).items():
-                zeros = self._ops.full(shape, 0.0, self._ops.dtype(p))
-                state.setdefault(slot, {})[name] = zeros
-        return state
 
     def scalars(self, step: int, rate: float) -> dict[str, float]:
         """The learning rate, the share of the new in the second moments, and the relative step."""
         fresh = step**self._exponent
         return {"rate": rate, "fresh": fresh, "relative": min(rate, 1 / math.sqrt(step))}
 
-    def update(
-        self,
-        params: Mapping[str, Array],
-        grads: Mapping[str, Array],
-        state: Tree,
-        scalars: Mapping[str, Array],
-    ) -> tuple[dict[str, Array], Tree]:
-        """Parameter by parameter."""
-        new: dict[str, Array] = {}
-        after: dict[str, dict[str, Array]] = {slot: {} for slot in state}
-        for name, p in params.items():
-            g = grads[name] * scalars["grad_scale"]
-            own = {slot: state[slot][name] for slot in _slots(tuple(p.shape))}
-            own = self._update_moments(g, own, scalars["fresh"])
-            for slot, array in own.items():
-                after[slot][name] = array
-            base = shrink(self._ops, p, scalars["rate"], self._decays[name])
-            new[name] = base - self._step(p, g, own, scalars["relative"])
-        return new, after
-
-    def _update_moments(self, g: Array, own: dict[str, Array], fresh: Array) -> dict[str, Array]:
+    def _update_moments(self, g: Array, own: Mapping[str, Array], fresh: Array) -> dict[str, Array]:
         """The second moments with this gradient in them."""
         ops, squares = self._ops, {"v": g * g}
         if "row" in own:
@@ -98,18 +63,27 @@ class Adafactor(Optimizer):
             }
         return {slot: old + fresh * (squares[slot] - old) for slot, old in own.items()}
 
-    def _step(self, p: Array, g: Array, own: dict[str, Array], relative: Array) -> Array:
-        """What is subtracted from the parameter."""
+    def _slots(self, name: str, shape: tuple[int, ...]) -> Mapping[str, tuple[int, ...]]:
+        """A column of row means and a row of column means for a matrix."""
+        del name
+        if len(shape) <= 1:
+            return {"v": shape}
+        return {"row": (*shape[:-1], 1), "column": (*shape[:-2], 1, shape[-1])}
+
+    def _step(
+        self, p: Array, g: Array, own: Mapping[str, Array], scalars: Mapping[str, Array]
+    ) -> tuple[Array, dict[str, Array]]:
         ops, eps = self._ops, self._config.eps
-        variance = self._variance(own)
+        kept = self._update_moments(g, own, scalars["fresh"])
+        variance = self._variance(kept)
         u = g / ops.sqrt(ops.maximum(variance, constant(ops, eps * eps, g)))
         least = constant(ops, self._smallest, p)
         # relative to the parameter, so that one learning rate serves tensors of any scale; at
         # least ε2, or parameters that begin at zero would never leave it
-        size = ops.maximum(least, self._rms(p)) * relative
+        size = ops.maximum(least, self._rms(p)) * scalars["relative"]
         one, limit = constant(ops, 1.0, g), constant(ops, self._largest, g)
         # without momentum a gradient much above its running mean would make a step that size
-        return u * (size / ops.maximum(one, self._rms(u) / limit))
+        return u * (size / ops.maximum(one, self._rms(u) / limit)), kept
 
     def _variance(self, own: dict[str, Array]) -> Array:
         """v: of a matrix the outer product of rows and columns that has the same sums as v."""
@@ -122,10 +96,3 @@ class Adafactor(Optimizer):
     def _rms(self, x: Array) -> Array:
         count = constant(self._ops, math.sqrt(math.prod(x.shape)), x)
         return self._ops.global_norm([x]) / count
-
-
-def _slots(shape: tuple[int, ...]) -> dict[str, tuple[Any, ...]]:
-    """What is kept of a parameter, with its shape."""
-    if len(shape) <= 1:
-        return {"v": shape}
-    return {"row": (*shape[:-1], 1), "column": (*shape[:-2], 1, shape[-1])}

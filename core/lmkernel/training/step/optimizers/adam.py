@@ -5,11 +5,11 @@ Constraint: ε is added to the root of the corrected second moment, outside the 
 
 from __future__ import annotations
 
+from abc import ABC
 from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.config.check import require
-from lmkernel.training.step.optimizers.decay import decays
-from lmkernel.training.step.optimizers.optimizer import Optimizer, known_options, zeros
+from lmkernel.training.step.optimizers.decay import DecayingOptimizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,27 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Adam", "AdamW"]
 
 
-@final
-class AdamW(Optimizer):
-    """`Ops.adam_update` over all parameters; weights decay. State: ``"m"`` and ``"v"``."""
+class _AdamUpdate(DecayingOptimizer, ABC):
+    """`Ops.adam_update` over all parameters. State: ``"m"`` and ``"v"``."""
 
-    def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
-        self._ops, self._config = ops, config
-        self._decays = decays(config.weight_decay, declared)
-
-    @classmethod
-    def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
-        """Takes no options."""
-        known_options(config)
-        return cls(ops, config, declared)
-
-    @classmethod
-    def usual(cls) -> Mapping[str, Any]:
-        return {"weight_decay": 0.01}
-
-    def init(self, params: Mapping[str, Array]) -> Tree:
-        """Zeros."""
-        return {"m": zeros(self._ops, params), "v": zeros(self._ops, params)}
+    slots = ("m", "v")
 
     def scalars(self, step: int, rate: float) -> dict[str, float]:
         """The learning rate, the step, and the corrections of both moments."""
@@ -80,36 +63,24 @@ class AdamW(Optimizer):
 
 
 @final
-class Adam(Optimizer):
+class AdamW(_AdamUpdate):
+    """Adam whose weights decay."""
+
+    @classmethod
+    def usual(cls) -> Mapping[str, Any]:
+        return {"weight_decay": 0.01}
+
+
+@final
+class Adam(_AdamUpdate):
     """`AdamW` without weight decay.
 
     A decay is refused: added to the gradient, as Adam has it, it would be another algorithm.
     """
-
-    def __init__(self, inner: AdamW) -> None:
-        self._inner = inner
 
     @classmethod
     def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
         """Raises `ConfigError` for a weight decay."""
         expected = "0 for kind 'adam'; 'adamw' has decoupled decay"
         require(config, "weight_decay", expected, ok=config.weight_decay == 0)
-        return cls(AdamW.build(ops, config, declared))
-
-    def init(self, params: Mapping[str, Array]) -> Tree:
-        """Zeros."""
-        return self._inner.init(params)
-
-    def scalars(self, step: int, rate: float) -> dict[str, float]:
-        """Those of `AdamW`."""
-        return self._inner.scalars(step, rate)
-
-    def update(
-        self,
-        params: Mapping[str, Array],
-        grads: Mapping[str, Array],
-        state: Tree,
-        scalars: Mapping[str, Array],
-    ) -> tuple[dict[str, Array], Tree]:
-        """All parameters in one call."""
-        return self._inner.update(params, grads, state, scalars)
+        return super().build(ops, config, declared)

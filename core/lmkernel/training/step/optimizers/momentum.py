@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.composed.precision import constant
 from lmkernel.config.check import require
-from lmkernel.training.step.optimizers.decay import decays, shrink
-from lmkernel.training.step.optimizers.optimizer import Optimizer, known_options, zeros
+from lmkernel.training.step.optimizers.decay import SeparateOptimizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
     from lmkernel.interfaces import Param
     from lmkernel.training.config import OptimizerConfig
@@ -21,7 +20,7 @@ __all__ = ["SGD", "Lion"]
 
 
 @final
-class SGD(Optimizer):
+class SGD(SeparateOptimizer):
     """Stochastic gradient descent, with Nesterov's momentum too (Sutskever et al. 2013).
 
     b = μ·b + g, u = g + μ·b with ``nesterov``, else b; p = p - rate · (decay·p + u).
@@ -30,46 +29,29 @@ class SGD(Optimizer):
     alg. 1). State: ``"momentum"``, unless that is 0.
     """
 
-    def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
-        self._ops, self._config = ops, config
-        self._decays = decays(config.weight_decay, declared)
-
     @classmethod
     def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
         """Raises `ConfigError` for ``nesterov`` without momentum."""
-        known_options(config)
         ahead = "False without momentum"
         require(config, "nesterov", ahead, ok=config.momentum > 0 or not config.nesterov)
-        return cls(ops, config, declared)
+        return super().build(ops, config, declared)
 
     @classmethod
     def usual(cls) -> Mapping[str, Any]:
         return {"momentum": 0.9}
 
-    def init(self, params: Mapping[str, Array]) -> Tree:
-        """Zeros, or nothing without momentum."""
-        return {"momentum": zeros(self._ops, params)} if self._config.momentum else {}
+    def _slots(self, name: str, shape: tuple[int, ...]) -> Mapping[str, tuple[int, ...]]:
+        del name
+        return {"momentum": shape} if self._config.momentum else {}
 
-    def scalars(self, step: int, rate: float) -> dict[str, float]:
-        """The learning rate alone."""
-        del step
-        return {"rate": rate}
-
-    def update(
-        self,
-        params: Mapping[str, Array],
-        grads: Mapping[str, Array],
-        state: Tree,
-        scalars: Mapping[str, Array],
-    ) -> tuple[dict[str, Array], Tree]:
-        """Parameter by parameter."""
-        new, buffers, rate = {}, {}, scalars["rate"]
-        for name, p in params.items():
-            u = grads[name] * scalars["grad_scale"]
-            if self._config.momentum:
-                u, buffers[name] = self._accumulate(u, state["momentum"][name])
-            new[name] = shrink(self._ops, p, rate, self._decays[name]) - rate * u
-        return new, {"momentum": buffers} if buffers else {}
+    def _step(
+        self, p: Array, g: Array, own: Mapping[str, Array], scalars: Mapping[str, Array]
+    ) -> tuple[Array, dict[str, Array]]:
+        del p
+        if not own:
+            return scalars["rate"] * g, {}
+        u, buffer = self._accumulate(g, own["momentum"])
+        return scalars["rate"] * u, {"momentum": buffer}
 
     def _accumulate(self, g: Array, buffer: Array) -> tuple[Array, Array]:
         """What is subtracted, and the new buffer."""
@@ -79,7 +61,7 @@ class SGD(Optimizer):
 
 
 @final
-class Lion(Optimizer):
+class Lion(SeparateOptimizer):
     """The sign of a mixture of gradient and momentum (arXiv:2302.06675, alg. 2).
 
     p = p - rate · (decay·p + sign(β1·m + (1 - β1)·g)), then m = β2·m + (1 - β2)·g.
@@ -87,45 +69,19 @@ class Lion(Optimizer):
     sign(0) is 0. State: ``"m"``.
     """
 
-    def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
-        self._ops, self._config = ops, config
-        self._decays = decays(config.weight_decay, declared)
-
-    @classmethod
-    def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
-        """Takes no options."""
-        known_options(config)
-        return cls(ops, config, declared)
+    slots = ("m",)
 
     @classmethod
     def usual(cls) -> Mapping[str, Any]:
         return {"beta2": 0.99}
 
-    def init(self, params: Mapping[str, Array]) -> Tree:
-        """Zeros."""
-        return {"m": zeros(self._ops, params)}
-
-    def scalars(self, step: int, rate: float) -> dict[str, float]:
-        """The learning rate alone."""
-        del step
-        return {"rate": rate}
-
-    def update(
-        self,
-        params: Mapping[str, Array],
-        grads: Mapping[str, Array],
-        state: Tree,
-        scalars: Mapping[str, Array],
-    ) -> tuple[dict[str, Array], Tree]:
-        """Parameter by parameter."""
-        new, means, rate = {}, {}, scalars["rate"]
-        for name, p in params.items():
-            g, m = grads[name] * scalars["grad_scale"], state["m"][name]
-            # the step follows β1, the memory β2: the newest gradient weighs more in the step
-            base = shrink(self._ops, p, rate, self._decays[name])
-            new[name] = base - rate * self._sign(self._mix(m, g, self._config.beta1))
-            means[name] = self._mix(m, g, self._config.beta2)
-        return new, {"m": means}
+    def _step(
+        self, p: Array, g: Array, own: Mapping[str, Array], scalars: Mapping[str, Array]
+    ) -> tuple[Array, dict[str, Array]]:
+        del p
+        # the step follows β1, the memory β2: the newest gradient weighs more in the step
+        sign = self._sign(self._mix(own["m"], g, self._config.beta1))
+        return scalars["rate"] * sign, {"m": self._mix(own["m"], g, self._config.beta2)}
 
     def _mix(self, m: Array, g: Array, beta: float) -> Array:
         return constant(self._ops, beta, m) * m + constant(self._ops, 1 - beta, m) * g

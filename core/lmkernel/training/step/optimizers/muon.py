@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 from lmkernel.composed.precision import constant
 from lmkernel.config.check import require
 from lmkernel.training.step.optimizers.adam import AdamW
-from lmkernel.training.step.optimizers.decay import decays, shrink
-from lmkernel.training.step.optimizers.optimizer import Optimizer, known_options, zeros
+from lmkernel.training.step.optimizers.decay import SeparateOptimizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +36,7 @@ def is_hidden_matrix(param: Param) -> bool:
 
 
 @final
-class Muon(Optimizer):
+class Muon(SeparateOptimizer):
     """m = μ·m + (1 - μ)·g, u = μ·m + (1 - μ)·g with ``nesterov``, else m.
 
     p = p - rate · (decay·p + a·O(u)), where O makes orthogonal by Newton-Schulz, and the option
@@ -47,30 +46,25 @@ class Muon(Optimizer):
     State: ``"momentum"`` of matrices, ``"m"`` and ``"v"`` of the rest.
     """
 
-    def __init__(
-        self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param], rest: AdamW
-    ) -> None:
-        self._ops, self._config, self._rest = ops, config, rest
-        self._decays = decays(config.weight_decay, declared)
+    options = ("adjust",)
+
+    def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
+        super().__init__(ops, config, declared)
+        self._rest = AdamW(ops, config, declared)
         self._matrices = frozenset(name for name, p in declared.items() if is_hidden_matrix(p))
         self._original = config.options.get("adjust") == "original"
 
     @classmethod
     def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
         """Raises `ConfigError` for an option, or a value of one, that is not known."""
-        adjust = known_options(config, ("adjust",)).get("adjust", _ADJUSTMENTS[0])
+        adjust = config.options.get("adjust", _ADJUSTMENTS[0])
         expected = "adjust to be one of " + ", ".join(_ADJUSTMENTS)
         require(config, "options", expected, ok=adjust in _ADJUSTMENTS)
-        return cls(ops, config, declared, AdamW(ops, config, declared))
+        return super().build(ops, config, declared)
 
     @classmethod
     def usual(cls) -> Mapping[str, Any]:
         return {"momentum": 0.95, "nesterov": True, "weight_decay": 0.1}
-
-    def init(self, params: Mapping[str, Array]) -> Tree:
-        """Zeros."""
-        matrices, others = self._split(params)
-        return _join(zeros(self._ops, matrices), self._rest.init(others) if others else {})
 
     def scalars(self, step: int, rate: float) -> dict[str, float]:
         """Those of `AdamW`."""
@@ -84,28 +78,27 @@ class Muon(Optimizer):
         scalars: Mapping[str, Array],
     ) -> tuple[dict[str, Array], Tree]:
         """Matrices one by one, the rest by AdamW in one call."""
-        matrices, others = self._split(params)
-        new: dict[str, Array] = {}
-        buffers: dict[str, Array] = {}
-        for name, p in matrices.items():
-            g = grads[name] * scalars["grad_scale"]
-            buffers[name] = self._mix(state["momentum"][name], g)
-            u = self._mix(buffers[name], g) if self._config.nesterov else buffers[name]
-            base = shrink(self._ops, p, scalars["rate"], self._decays[name])
-            # O has singular values of about 1 whatever the gradient's size, so its elements shrink
-            # as the matrix grows; the factor makes up for that
-            size = constant(self._ops, self._scale(p.shape), p) * scalars["rate"]
-            new[name] = base - size * _orthogonal(self._ops, u)
-        rest: Tree = {}
-        if others:
-            updated, rest = self._rest.update(others, grads, state, scalars)
-            new |= updated
-        return {name: new[name] for name in params}, _join(buffers, rest)
-
-    def _split(self, params: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
-        """(matrices, the rest)."""
         matrices = {name: p for name, p in params.items() if name in self._matrices}
-        return matrices, {name: p for name, p in params.items() if name not in matrices}
+        new, after = super().update(matrices, grads, state, scalars)
+        if others := {name: p for name, p in params.items() if name not in matrices}:
+            updated, rest = self._rest.update(others, grads, state, scalars)
+            new, after = {**new, **updated}, {**after, **rest}
+        return {name: new[name] for name in params}, after
+
+    def _slots(self, name: str, shape: tuple[int, ...]) -> Mapping[str, tuple[int, ...]]:
+        if name in self._matrices:
+            return {"momentum": shape}
+        return {"m": shape, "v": shape}
+
+    def _step(
+        self, p: Array, g: Array, own: Mapping[str, Array], scalars: Mapping[str, Array]
+    ) -> tuple[Array, dict[str, Array]]:
+        buffer = self._mix(own["momentum"], g)
+        u = self._mix(buffer, g) if self._config.nesterov else buffer
+        # O has singular values of about 1 whatever the gradient's size, so its elements shrink
+        # as the matrix grows; the factor makes up for that
+        size = constant(self._ops, self._scale(p.shape), p) * scalars["rate"]
+        return size * _orthogonal(self._ops, u), {"momentum": buffer}
 
     def _mix(self, m: Array, g: Array) -> Array:
         mu = self._config.momentum
@@ -114,10 +107,6 @@ class Muon(Optimizer):
     def _scale(self, shape: tuple[int, ...]) -> float:
         n, k = shape
         return math.sqrt(max(1, n / k)) if self._original else 0.2 * math.sqrt(max(n, k))
-
-
-def _join(momentum: dict[str, Array], rest: dict[str, dict[str, Array]]) -> Tree:
-    return {"momentum": momentum, **rest} if momentum else rest
 
 
 def _orthogonal(ops: Ops, x: Array) -> Array:

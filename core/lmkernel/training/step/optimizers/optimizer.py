@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lmkernel.interfaces import Factory, Param
     from lmkernel.plugins.registry import Registry
 
-__all__ = ["Optimizer", "build_optimizer", "known_options", "usual_config", "zeros"]
+__all__ = ["Optimizer", "build_optimizer", "require_known_options", "usual_config"]
 
 
 class Optimizer(ABC):
@@ -102,13 +102,7 @@ def _optimizer_class(kind: str, among: Registry | None = None) -> type[Optimizer
     return found
 
 
-def known_options(config: OptimizerConfig, known: Collection[str] = ()) -> Mapping[str, Any]:
-    """The free options; raises `ConfigError` where there is one that the kind does not know."""
+def require_known_options(config: OptimizerConfig, known: Collection[str]) -> None:
+    """Raise `ConfigError` where there is a free option that the kind does not know."""
     expected = "names among " + ", ".join(known) if known else "none"
     require(config, "options", expected, ok=set(config.options) <= set(known))
-    return config.options
-
-
-def zeros(ops: Ops, params: Mapping[str, Array]) -> dict[str, Array]:
-    """Zeros in the shape and dtype of each parameter, as states begin."""
-    return {name: ops.full(tuple(p.shape), 0.0, ops.dtype(p)) for name, p in params.items()}
