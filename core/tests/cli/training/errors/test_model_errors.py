@@ -40,7 +40,8 @@ def test_an_objective_that_does_not_fit_the_model_is_refused(
     text: Path, run: Path, capsys: Capture, command: str, objective: str
 ) -> None:
     got = said(capsys, command, run / "model", "--objective", objective, "--data", text)
-    assert got == f"objective '{objective}': a gpt2 model is trained by causal or instruction"
+    start = f"objective '{objective}': a gpt2 model is trained by causal or instruction"
+    assert got == f"{start}; {objective} is for bert"
 
 
 def test_adapters_are_refused_where_the_model_lacks_the_head(
