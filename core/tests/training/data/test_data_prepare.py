@@ -16,9 +16,9 @@ from letters import letters
 from lmkernel.errors import ConfigError, InputError, UnknownNameError
 from lmkernel.families.bert import Bert
 from lmkernel.training.data import Batches, Preparation, RunData
-from lmkernel.training.run.settings import DataSettings
 from lmkernel.training.data.vocabulary import train_tokenizer
 from lmkernel.training.objectives import OBJECTIVES
+from lmkernel.training.run.settings import DataSettings
 
 if TYPE_CHECKING:
     from lmkernel.tokenizers import Tokenizer
