@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
@@ -29,8 +30,4 @@ def paint(text: str, colour: str, stream: TextIO) -> str:
 
 def painter(stream: TextIO) -> Paint:
     """`paint` for one stream."""
-
-    def put(text: str, colour: str) -> str:
-        return paint(text, colour, stream)
-
-    return put
+    return functools.partial(paint, stream=stream)

@@ -151,12 +151,9 @@ class TransformerLayer:
 def declare_mlp(width: int, config: MlpConfig) -> ParamTree:
     """Weights up (and gate) ``(hidden, width)`` and down ``(width, hidden)``."""
     n, fuse = config.hidden, "gate_up" if config.gated else ""
-    tree = {"gate": declare_linear(n, width, ("mlp", "embed"), bias=config.bias, fuse=fuse)}
-    if not config.gated:
-        tree = {}
-    tree["up"] = declare_linear(n, width, ("mlp", "embed"), bias=config.bias, fuse=fuse)
-    tree["down"] = declare_linear(width, n, ("embed", "mlp"), bias=config.bias)
-    return tree
+    into = declare_linear(n, width, ("mlp", "embed"), bias=config.bias, fuse=fuse)
+    out = declare_linear(width, n, ("embed", "mlp"), bias=config.bias)
+    return {**({"gate": into} if config.gated else {}), "up": into, "down": out}
 
 
 def mlp(ops: Ops, x: Array, params: dict[str, Any], config: MlpConfig) -> Array:

@@ -18,7 +18,6 @@ from lmkernel.interfaces import Decoder, Encoder, Init, Memory, ParamTree, proje
 if TYPE_CHECKING:
     from lmkernel.contract.capabilities import DType
     from lmkernel.contract.mandatory import Array, Tree
-    from lmkernel.contract.optional import Ops
     from lmkernel.interfaces import Embedded
 
 __all__ = ["RecurrentDecoder", "RecurrentEncoder"]
@@ -34,36 +33,6 @@ def _declare_one(config: RecurrentConfig, into: int) -> ParamTree:
             rows, config.width, ("gates", "state"), bias=config.bias, init=init
         ),
     }
-
-
-def _scan(
-    ops: Ops,
-    config: RecurrentConfig,
-    params: dict[str, Any],
-    x: Array,
-    positions: Array,
-    state: Tree,
-    *,
-    reverse: bool = False,
-) -> tuple[Array, Tree]:
-    """One direction of one layer: ``(batch, time, in) -> (batch, time, width)`` and the state."""
-    gates = ops.permute_dims(project(ops, x, params["input"]), (1, 0, 2))
-    real = ops.permute_dims(positions, (1, 0)) >= ops.full((), 0, "int32")
-    real = ops.reshape(real, (*real.shape, 1))
-    weight, bias = params["state"]["weight"], params["state"].get("bias")
-
-    def step(carry: Tree, now: Tree) -> tuple[Tree, Array]:
-        if config.cell == "lstm":
-            h, c = ops.lstm_cell(now["gates"], carry["h"], carry["c"], weight, bias)
-            new = {"h": h, "c": c}
-        else:
-            new = {"h": ops.gru_cell(now["gates"], carry["h"], weight, bias)}
-        new = tree_map(lambda n, old: ops.where(now["real"], n, old), new, carry)
-        silent = ops.full((), 0.0, ops.dtype(new["h"]))
-        return new, ops.where(now["real"], new["h"], silent)
-
-    state, ys = ops.scan(step, state, {"gates": gates, "real": real}, reverse=reverse)
-    return ops.permute_dims(ys, (1, 0, 2)), state
 
 
 class _Recurrent(Configured[RecurrentConfig], ABC):
@@ -90,6 +59,29 @@ class _Recurrent(Configured[RecurrentConfig], ABC):
             for ways in [self._ways] * config.layers
         ]
 
+    def _scan(
+        self, params: dict[str, Any], x: Array, positions: Array, state: Tree, *, reverse: bool
+    ) -> tuple[Array, Tree]:
+        """One direction of one layer: ``(batch, time, in) -> (batch, time, width)``, its state."""
+        ops, is_lstm = self._ops, self._config.cell == "lstm"
+        gates = ops.permute_dims(project(ops, x, params["input"]), (1, 0, 2))
+        real = ops.permute_dims(positions, (1, 0)) >= ops.full((), 0, "int32")
+        real = ops.reshape(real, (*real.shape, 1))
+        weight, bias = params["state"]["weight"], params["state"].get("bias")
+
+        def step(carry: Tree, now: Tree) -> tuple[Tree, Array]:
+            if is_lstm:
+                h, c = ops.lstm_cell(now["gates"], carry["h"], carry["c"], weight, bias)
+                new = {"h": h, "c": c}
+            else:
+                new = {"h": ops.gru_cell(now["gates"], carry["h"], weight, bias)}
+            new = tree_map(lambda n, old: ops.where(now["real"], n, old), new, carry)
+            silent = ops.full((), 0.0, ops.dtype(new["h"]))
+            return new, ops.where(now["real"], new["h"], silent)
+
+        state, ys = ops.scan(step, state, {"gates": gates, "real": real}, reverse=reverse)
+        return ops.permute_dims(ys, (1, 0, 2)), state
+
     def _run(
         self, params: dict[str, Any], inputs: Embedded, states: list[Tree]
     ) -> tuple[Array, list[Tree]]:
@@ -99,9 +91,7 @@ class _Recurrent(Configured[RecurrentConfig], ABC):
             outs, ends = [], {}
             for way in self._ways:
                 back = way == "backward"
-                out, ends[way] = _scan(
-                    ops, self._config, layer[way], x, positions, state[way], reverse=back
-                )
+                out, ends[way] = self._scan(layer[way], x, positions, state[way], reverse=back)
                 outs.append(out)
             x = outs[0] if len(outs) == 1 else ops.concat(outs, -1)
             last.append(ends)

@@ -14,7 +14,6 @@ from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
 from lmkernel.errors import CheckpointError
 from lmkernel.families.family import Family, HfConfig
 from lmkernel.families.names import from_ours
-from lmkernel.plugins.registry import default_registry
 
 if TYPE_CHECKING:
     import os
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from lmkernel.interfaces import ParamTree
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["family_of", "hf_configuration", "save_model"]
+__all__ = ["hf_configuration", "save_model"]
 
 
 def save_model(
@@ -50,7 +49,7 @@ def save_model(
         directory: the directory to make.
         config: the model's configuration.
         values: the parameters as host arrays, by dotted name.
-        family: the family that writes it; see `family_of`.
+        family: the family that writes it.
         declared: the model's parameters, from `Model.declare`.
         tokenizer: the tokenizer to write beside it, with its special ids in ``config.json``.
         extra_config: further keys of ``config.json``; those of the model take precedence.
@@ -111,26 +110,6 @@ def hf_configuration(
 
 _STORED = ("dtype", "torch_dtype", "transformers_version")
 """Keys that describe the files they were read from, not the model."""
-
-
-def family_of(config: ModelConfig) -> Family:
-    """The first registered family that can express a model.
-
-    Raises:
-        CheckpointError: none can; the message says what each of them lacks.
-    """
-    from lmkernel.plugins import FamilySpec
-
-    complaints = []
-    for spec in default_registry().all(FamilySpec).values():
-        family: Family = spec.create()
-        try:
-            hf_configuration(config, family)
-        except CheckpointError as error:
-            complaints.append(f"{spec.name}: {error}")
-            continue
-        return family
-    raise CheckpointError("no family can express the model: " + "; ".join(complaints))
 
 
 def _special_ids(tokenizer: Tokenizer | None) -> dict[str, Any]:

@@ -93,7 +93,10 @@ def decode(
     histories = [list(prompt) for prompt in prompts]
     alive = [True] * len(prompts)
     for step in range(limit):
-        chosen = _choose_tokens(logits, histories, alive, choose, step)
+        chosen = [
+            choose(logits[row], history=history, row=row, step=step) if alive[row] else None
+            for row, history in enumerate(histories)
+        ]
         # the caller has the tokens before the next step begins, and may stop asking for more
         yield Step(chosen, logits)
         alive = [
@@ -103,6 +106,9 @@ def decode(
         # what would follow the last token is never asked for, so its step is not computed
         if not any(alive):
             return
+        for history, token in zip(histories, chosen, strict=True):
+            if token is not None:
+                history.append(token)
         tokens, positions = _next_column(chosen, alive, histories)
         logits, state = model.step(params, tokens, positions, state)
 
@@ -136,23 +142,6 @@ def _room(model: Model, length: int, limit: int) -> int:
 def _chunk_borders(length: int) -> list[int]:
     """Where chunks begin and end; the first is the odd one, so that the others share one shape."""
     return [*range(length, 0, -_CHUNK), 0][::-1]
-
-
-def _choose_tokens(
-    logits: NDArray[Any],
-    histories: list[list[int]],
-    alive: list[bool],
-    choose: Choose,
-    step: int,
-) -> list[int | None]:
-    chosen: list[int | None] = []
-    for row, (history, goes_on) in enumerate(zip(histories, alive, strict=True)):
-        token = None
-        if goes_on:
-            token = choose(logits[row], history=history, row=row, step=step)
-            history.append(token)
-        chosen.append(token)
-    return chosen
 
 
 def _next_column(

@@ -1,8 +1,17 @@
 """The six interfaces of a language model, and what their implementations share."""
 
 from lmkernel.interfaces.component import Component, Factory, Init, Param, ParamTree, project
-from lmkernel.interfaces.loss import Loss, LossConfig
-from lmkernel.interfaces.parts import Attention, Decoder, Embedded, Embedding, Encoder, Memory, View
+from lmkernel.interfaces.parts import (
+    Attention,
+    Decoder,
+    Embedded,
+    Embedding,
+    Encoder,
+    Loss,
+    LossConfig,
+    Memory,
+    View,
+)
 from lmkernel.interfaces.trainer import Callback, StepResult, Trainer, TrainingState
 
 __all__ = [

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.errors import LmkernelError, UnknownNameError
 from lmkernel.plugins import BackendSpec, default_registry
 from lmkernel.plugins.guard import describe, plugin_code
+from lmkernel.plugins.installed import installed_versions
 from lmkernel.plugins.registry import DEFAULT_BACKEND, ENVIRONMENT_VARIABLE
 from lmkernel.progress import as_progress
 from lmkernel.results import Paint, Result, plain
@@ -151,7 +152,7 @@ def _row(spec: BackendSpec) -> dict[str, Any]:
         "name": spec.name,
         "description": spec.description,
         "installed": not spec.missing(),
-        "versions": _versions(spec),
+        "versions": installed_versions(spec.distributions),
         "install": spec.install,
         "devices": list(capabilities.devices),
         "dtypes": list(capabilities.dtypes),
@@ -163,19 +164,6 @@ def _row(spec: BackendSpec) -> dict[str, Any]:
         "default": spec.name == DEFAULT_BACKEND,
         "selected": spec.name == selected_backend(),
     }
-
-
-def _versions(spec: BackendSpec) -> dict[str, str]:
-    """The versions of those of its distributions that are installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {}
-    for distribution in spec.distributions:
-        try:
-            versions[distribution] = version(distribution)
-        except PackageNotFoundError:  # one of several that may serve, or none is there
-            continue
-    return versions
 
 
 def _cells(row: dict[str, Any], paint: Paint) -> list[str]:

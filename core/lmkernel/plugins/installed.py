@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import PluginError
 from lmkernel.plugins.guard import describe, plugin_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from importlib.metadata import Distribution, EntryPoint
 
     Report = Callable[[str, PluginError], None]
 
-__all__ = ["ENTRY_POINT_GROUP", "installed_plugins"]
+__all__ = ["ENTRY_POINT_GROUP", "installed_plugins", "installed_versions"]
 
 ENTRY_POINT_GROUP = "lmkernel"
 OURS = "lmkernel"
@@ -74,3 +75,12 @@ def _distribution_name(distribution: Distribution | None) -> str:
         return str(distribution.metadata["Name"]) if distribution is not None else ""
     except Exception:  # noqa: BLE001 - it may hold anything
         return ""
+
+
+def installed_versions(distributions: Iterable[str]) -> dict[str, str]:
+    """The versions of those distributions that are installed, by name."""
+    versions = {}
+    for name in distributions:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions

@@ -17,7 +17,7 @@ from lmkernel.errors import ConfigError
 from lmkernel.settings.locations import Locations, dotted_key, key_lines
 from lmkernel.settings.reader import Reader
 from lmkernel.settings.text import toml_text
-from lmkernel.settings.types import NONE, field_types, members, show
+from lmkernel.settings.types import NONE, allows_none, field_types, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,8 +47,8 @@ def read_settings(
 
     Args:
         path: of the file.
-        cls: a dataclass whose fields are bool, int, float, str, `pathlib.Path`, `Literal`, tuples,
-            lists, mappings by name, dataclasses, and unions of these, such as ``int | None``.
+        cls: a dataclass whose fields are bool, int, float, str, tuples of any length, mappings by
+            name and dataclasses, or one of these ``| None``.
         overrides: values in place of the file's, by dotted key; see `parse_overrides`.
 
     Raises:
@@ -188,7 +188,7 @@ def _plain(value: Any) -> Any:
         return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
-    return str(value) if isinstance(value, Path) else value
+    return value
 
 
 def _fields(settings: Any) -> Iterable[tuple[str, Any]]:
@@ -197,7 +197,7 @@ def _fields(settings: Any) -> Iterable[tuple[str, Any]]:
         value = getattr(settings, field.name)
         if field.name not in hints or (value is None and field.default is None):
             continue
-        if value == NONE and type(None) in members(hints[field.name]):
+        if value == NONE and allows_none(hints[field.name]):
             raise ConfigError(f"{field.name}: {NONE!r} would be read as None")
         yield field.name, NONE if value is None else _plain(value)
 

@@ -1,24 +1,27 @@
 """The types that settings may have, and what messages call them.
 
-A type is a bool, int, float, str, path, `Literal`, tuple, list, mapping by name, dataclass, or a
-union of these.
+A type is a bool, int, float, str, tuple of any length, mapping by name or dataclass, or one of
+these ``| None``.
 """
 
 from __future__ import annotations
 
 import collections.abc
 import dataclasses
-import functools
-import pathlib
 import sys
 import types
 import typing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["NONE", "describe", "field_types", "members", "required_fields", "show"]
+__all__ = [
+    "NONE",
+    "allows_none",
+    "describe",
+    "field_types",
+    "required_fields",
+    "show",
+    "without_none",
+]
 
 NONE = "none"
 """How None is written in a file and on a command line."""
@@ -29,7 +32,6 @@ _CALLED = types.MappingProxyType(
         int: ("a whole number", "whole numbers"),
         float: ("a number", "numbers"),
         str: ("a string", "strings"),
-        pathlib.Path: ("a path", "paths"),
         Any: ("a value", "values"),
     }
 )
@@ -38,7 +40,7 @@ _LONGEST = 60
 
 def field_types(cls: type) -> dict[str, Any]:
     """The type of each field that the constructor of a dataclass takes, by name."""
-    names = {**_config_types(), **vars(sys.modules[cls.__module__])}
+    names = {"Mapping": collections.abc.Mapping, **vars(sys.modules[cls.__module__])}
     hints = typing.get_type_hints(cls, localns=names)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 
@@ -50,26 +52,24 @@ def required_fields(cls: type) -> set[str]:
     return {f.name for f in fields if f.default is absent and f.default_factory is absent}
 
 
-def members(hint: Any) -> tuple[Any, ...]:
-    """The types that a union allows; a type that is not a union allows itself."""
-    union = typing.get_origin(hint) in {typing.Union, types.UnionType}
-    return typing.get_args(hint) if union else (hint,)
+def allows_none(hint: Any) -> bool:
+    """Whether a type is one ``| None``."""
+    return type(None) in typing.get_args(hint)
+
+
+def without_none(hint: Any) -> Any:
+    """The type itself of one ``| None``."""
+    return typing.get_args(hint)[0] if allows_none(hint) else hint
 
 
 def describe(hint: Any) -> str:
     """A type in words: ``"a list of strings"``."""
-    allowed = members(hint)
-    if len(allowed) > 1:
-        return " or ".join(dict.fromkeys(map(describe, allowed)))
-    if hint is type(None):
-        return repr(NONE)
+    hint = without_none(hint)
     if hint in _CALLED:
         return _CALLED[hint][0]
-    inner, origin = typing.get_args(hint), typing.get_origin(hint) or hint
-    if origin is typing.Literal:
-        return "one of " + ", ".join(map(repr, inner))
-    if isinstance(origin, type) and issubclass(origin, tuple | list | collections.abc.Sequence):
-        return _list(inner)
+    if typing.get_origin(hint) is tuple:
+        each = typing.get_args(hint)[0]
+        return f"a list of {_CALLED[each][1]}" if each in _CALLED else "a list"
     return "a table"
 
 
@@ -81,20 +81,3 @@ def show(value: Any) -> str:
         return "a table"
     text = repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-
-def _list(inner: tuple[Any, ...]) -> str:
-    if inner and inner[-1] is not Ellipsis and len(inner) > 1:
-        return "a list of " + ", ".join(map(describe, inner))
-    return f"a list of {_CALLED[inner[0]][1]}" if inner and inner[0] in _CALLED else "a list"
-
-
-@functools.cache
-def _config_types() -> Mapping[str, Any]:
-    """Types that configurations name, though they import them for type checkers alone."""
-    from lmkernel import config
-    from lmkernel.contract.capabilities import DType
-
-    ours = {name: getattr(config, name) for name in config.__all__}
-    others = {"Mapping": collections.abc.Mapping, "Sequence": collections.abc.Sequence}
-    return {**ours, **others, "Path": pathlib.Path, "DType": DType}

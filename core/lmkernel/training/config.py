@@ -9,7 +9,7 @@ from lmkernel.config import TransformerConfig
 from lmkernel.config.check import frozen_options, one_of, positive, require
 from lmkernel.config.model import PrecisionPolicy
 from lmkernel.errors import ConfigError
-from lmkernel.interfaces.loss import LossConfig
+from lmkernel.interfaces import LossConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

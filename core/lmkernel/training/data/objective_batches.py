@@ -8,9 +8,8 @@ from lmkernel.errors import InputError
 from lmkernel.training.data.causal_rows import CausalRows
 from lmkernel.training.data.chat import chat_examples
 from lmkernel.training.data.classification import ClassifiedRows, classified_examples
-from lmkernel.training.data.masked import MaskedWindows, MaskingConfig
-from lmkernel.training.data.packed import PackedCausal
 from lmkernel.training.data.pairs import SequencePairs, pair_examples
+from lmkernel.training.data.windows import MaskedWindows, MaskingConfig, PackedCausal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.metadata
 import os
 import platform
 import subprocess
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+
+from lmkernel.plugins.installed import installed_versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def environment(
         "arguments": list(sys.argv if arguments is None else arguments),
         "backend": spec.name,
         "device": device,
-        "packages": {name: version for name in packages if (version := _version(name))},
+        "packages": installed_versions(packages),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": processor(),
@@ -76,13 +77,6 @@ def _usable() -> int | None:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
-
-
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
 
 
 def current_memory() -> int | None:

@@ -6,7 +6,7 @@ means is looked up when the run begins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, final
 
 from lmkernel.config.check import one_of, positive, require
@@ -66,15 +66,9 @@ class ModelSettings:
     @property
     def sizes(self) -> Sizes:
         """The sizes of a new model."""
-        return Sizes(
-            width=self.width,
-            layers=self.layers,
-            heads=self.heads,
-            inner=self.hidden or 4 * self.width,
-            context=self.context,
-            vocab=self.vocab,
-            dropout=self.dropout,
-        )
+        same = {one.name for one in fields(Sizes)} - {"inner"}
+        shared = {name: getattr(self, name) for name in same}
+        return Sizes(inner=self.hidden or 4 * self.width, **shared)
 
 
 @final

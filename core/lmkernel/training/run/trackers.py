@@ -65,11 +65,6 @@ class Trackers:
         self._say = say
         self._open: dict[str, Tracker] = {}
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Those that still get numbers."""
-        return tuple(self._open)
-
     def add(self, name: str, tracker: Tracker) -> None:
         """One more, which is open."""
         self._open[name] = tracker

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 __all__ = ["Metrics"]
@@ -27,17 +29,11 @@ class Metrics:
         self._right = self._judged = 0
         self._rows: list[tuple[NDArray[Any], NDArray[Any]]] = []
 
-    def add(
-        self,
-        total: float,
-        count: float,
-        targets: NDArray[Any],
-        predicted: NDArray[Any] | None = None,
-    ) -> None:
-        """One batch: its loss as a total with its count, and what was predicted for each target."""
-        self._total += total
-        self._count += count
-        if predicted is None:
+    def add(self, sums: Mapping[str, NDArray[Any]], targets: NDArray[Any]) -> None:
+        """One batch: ``"total"`` and ``"count"`` of its loss, ``"predicted"`` classes if any."""
+        self._total += float(sums["total"])
+        self._count += float(sums["count"])
+        if (predicted := sums.get("predicted")) is None:
             return
         real = targets >= 0
         self._right += int((predicted == targets)[real].sum())

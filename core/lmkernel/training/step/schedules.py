@@ -33,11 +33,7 @@ def _fall(config: ScheduleConfig, step: int, steps: int) -> float:
     if config.kind == "constant":
         return 1.0
     peak = steps - config.cooldown if config.kind == "wsd" else max(config.warmup, 1)
-    x = _share(step - peak, steps - peak)
+    # how much of the fall is done; it may be over no step at all
+    x = max((step - peak) / (steps - peak), 0.0) if steps > peak else 0.0
     left = (1 + math.cos(math.pi * x)) / 2 if config.kind == "cosine" else 1 - x
     return config.floor + (1 - config.floor) * left
-
-
-def _share(done: int, whole: int) -> float:
-    """How much of a fall is done, from 0 to 1; it may be over no step at all."""
-    return max(done / whole, 0.0) if whole > 0 else 0.0

@@ -60,11 +60,6 @@ class Adapters:
                 f"got {', '.join(sorted(missing))}"
             )
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The dotted names of the adapted layers."""
-        return tuple(self._layers)
-
     def declare(self) -> dict[str, Param]:
         """The parameters of the adapters, flat."""
         rank = self._config.rank

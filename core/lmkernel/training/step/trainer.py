@@ -180,12 +180,7 @@ class ComposedTrainer(Trainer):
                 arrays = self._batch(batch, f"evaluation batch {number}")
                 sums = self._evaluate(state.trainable, state.frozen, arrays)
                 host = {name: self._ops.to_numpy(x) for name, x in sums.items()}
-                metrics.add(
-                    float(host["total"]),
-                    float(host["count"]),
-                    batch["targets"],
-                    host.get("predicted"),
-                )
+                metrics.add(host, batch["targets"])
         return metrics.result()
 
     def predict(self, state: TrainingState, batch: Batch) -> NDArray[Any]:

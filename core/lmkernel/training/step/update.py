@@ -11,20 +11,13 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.composed.precision import constant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
     from lmkernel.training.step.optimizers import Optimizer
 
-__all__ = ["Update", "clip_factor", "global_norm"]
+__all__ = ["Update", "clip_factor"]
 
 Arrays = dict[str, Any]
-
-
-def global_norm(ops: Ops, grads: Mapping[str, Array]) -> Array:
-    """√Σx² over all gradients, 0-d, in float32 at least; infinite where a square is."""
-    return ops.global_norm([grads[name] for name in sorted(grads)])
 
 
 def clip_factor(ops: Ops, norm: Array, limit: float) -> Array:
@@ -57,17 +50,17 @@ class Update:
         The figures are ``"total"`` and ``"count"`` of the loss, and ``"norm"``, that of the
         gradient of the mean loss.
         """
-        ops, total = self._ops, sums["total"]
+        ops, total, gradients = self._ops, sums["total"], sums["gradients"]
         one = ops.full((), 1.0, ops.dtype(total))
         # only now is it known over how many targets the mean is; a batch may have none
         count = ops.maximum(sums["count"], one)
         # the norm is linear, so that of the sums divided is that of the mean
-        norm = ops.astype(global_norm(ops, sums["gradients"]), ops.dtype(total)) / count
+        whole = ops.global_norm([gradients[name] for name in sorted(gradients)])
+        norm = ops.astype(whole, ops.dtype(total)) / count
         factor = one / count
         if self._limit:
             factor = factor * clip_factor(ops, norm, self._limit)
         scale = ops.astype(factor, ops.dtype(scalars["rate"]))
-        trainable, state = self.optimizer.update(
-            trainable, sums["gradients"], state, {**scalars, "grad_scale": scale}
-        )
+        scalars = {**scalars, "grad_scale": scale}
+        trainable, state = self.optimizer.update(trainable, gradients, state, scalars)
         return trainable, state, {"total": total, "count": sums["count"], "norm": norm}

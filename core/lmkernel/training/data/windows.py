@@ -1,4 +1,4 @@
-"""Masked language modelling (BERT, arXiv:1810.04805 §3.1 and A.1)."""
+"""Windows of documents that lie end to end, for causal and for masked language modelling."""
 
 from __future__ import annotations
 
@@ -19,10 +19,61 @@ if TYPE_CHECKING:
     from lmkernel.tokenizers import Tokenizer
     from lmkernel.training.data.tokens import Tokens
 
-__all__ = ["MaskedWindows", "MaskingConfig"]
+__all__ = ["MaskedWindows", "MaskingConfig", "PackedCausal"]
 
 _MASK, _RANDOM = 0.8, 0.9
 """Of the chosen tokens, 80 % become the mask, the next 10 % another token, the rest stay."""
+
+
+@final
+class PackedCausal(OrderedBatches):
+    """Causal language modelling: every token is predicted once an epoch.
+
+    Windows of ``context + 1`` tokens each begin with the last token of the one before.
+
+    ``inputs`` is a window without its last token, ``targets`` without its first, both
+    ``(batch, context)``. The last window is filled up on the right, with targets of -1, which no
+    position before it can see. Documents see those before them in their window.
+
+    Args:
+        tokens: documents, one after another.
+        vocab: tokens that the model knows.
+        cut: see `Cut`.
+
+    Raises:
+        InputError: fewer than two tokens, or a token outside the vocabulary.
+    """
+
+    def __init__(self, tokens: Tokens, *, vocab: int, **cut: Unpack[Cut]) -> None:
+        context = cut["context"]
+        if len(tokens) < 2 or context < 1:  # noqa: PLR2004 - one is seen, one predicted
+            raise InputError(
+                f"expected at least two tokens and a context of one, got {len(tokens)} tokens and "
+                f"a context of {context}"
+            )
+        if tokens.highest >= vocab:
+            raise InputError(f"expected tokens in 0 … {vocab - 1}, got {tokens.highest}")
+        super().__init__(-(-(len(tokens) - 1) // context), **cut)
+        self._tokens = tokens
+
+    def at(self, index: int) -> Batch:
+        """``inputs`` and ``targets``."""
+        rows, real, _ = self._order.at(index)
+        inputs = np.zeros((rows.size, self._context), np.int32)
+        targets = np.full_like(inputs, -1)
+        for line, row in enumerate(rows):
+            # one token more than inputs, shared with the next window: the last token of a window is
+            # the target of its last position, and the first input of the next
+            window = self._tokens.read(row * self._context, (row + 1) * self._context + 1)
+            inputs[line, : window.size - 1] = window[:-1]
+            targets[line, : window.size - 1] = window[1:]
+        targets[real:] = -1  # rows that only fill the batch, so that all batches have one shape
+        return {"inputs": inputs, "targets": targets}
+
+    @property
+    def digest(self) -> str:
+        """Of tokens, sizes and order."""
+        return digest_of("packed causal", self._tokens.digest, self._context, self._order.parts)
 
 
 @final
@@ -61,7 +112,9 @@ class MaskingConfig:
 
 @final
 class MaskedWindows(OrderedBatches):
-    """Windows of ``context - 2`` tokens between ``cls`` and ``sep``, some of them hidden.
+    """Masked language modelling (BERT, arXiv:1810.04805 §3.1 and A.1).
+
+    Windows of ``context - 2`` tokens between ``cls`` and ``sep``, some of them hidden.
 
     Each token that is not special is chosen with probability ``share``, and then becomes the mask
     (0.8), a random token (0.1) or itself (0.1); ``targets`` has the chosen ones, and -1 elsewhere.
