@@ -83,6 +83,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "lmkernel:TrainingRun",
             "lmkernel:evaluate",
             "lmkernel:Evaluation",
+            "lmkernel:classify",
+            "lmkernel:Classifications",
+            "lmkernel:Classification",
         ),
         "What all results have": ("lmkernel.results:Result",),
         "Your own composition": (
