@@ -46,7 +46,7 @@ class TextGeneration:
         prompt: Sequence[int] = (),
     ) -> None:
         self._source = iter(tokens)
-        self._stream = tokenizer.stream(prompt)
+        self._stream = tokenizer.stream(before=prompt)
         self._stop = tuple(stop)
         self._ends = frozenset(end_ids)
         self._scored: list[Scored] = []

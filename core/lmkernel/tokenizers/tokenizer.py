@@ -194,7 +194,7 @@ class Tokenizer:
             raise InputError(f"expected token ids of 0 or more, got {min(numbers)}")
         return self._backend.decode(numbers, skip_special_tokens=skip_special)
 
-    def stream(self, before: Sequence[int] = (), *, skip_special: bool = True) -> TextStream:
+    def stream(self, *, skip_special: bool = True, before: Sequence[int] = ()) -> TextStream:
         """A decoder of ids that come one at a time, after others whose text is there already."""
         return TextStream(functools.partial(self.decode, skip_special=skip_special), before)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Letters:
     """Ids are code points."""
 
-    def stream(self, before: Sequence[int] = ()) -> TextStream:
+    def stream(self, *, before: Sequence[int] = ()) -> TextStream:
         return TextStream(lambda ids: "".join(map(chr, ids)), before)
 
 
