@@ -9,18 +9,19 @@ from __future__ import annotations
 import functools
 import os
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.checkpoints.directory import fill_directory, open_model
 from lmkernel.errors import ConfigError, UnknownNameError
+from lmkernel.families.agreement import agreed_config, axis_keys, checkpoint_rules
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.files import hf_configuration
 from lmkernel.families.names import from_ours, to_ours
+from lmkernel.parameters import flatten
 from lmkernel.plugins import FamilySpec, default_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -80,7 +81,7 @@ class Origin:
     @property
     def rules(self) -> tuple[Rule, ...]:
         """How its tensors' names map to ours."""
-        return self.family.rules(self.config)
+        return checkpoint_rules(self.family, self.config)
 
     @functools.cached_property
     def document(self) -> dict[str, Any]:
@@ -143,32 +144,33 @@ class Origin:
             ConfigError: something would be.
             CheckpointError: the files are damaged, or hold another model than they say.
         """
-        drawn: dict[str, NDArray[Any]] = dict(model.initial(seed))
         if self.files is None:
-            return drawn
-        heads = {n: x for n, x in drawn.items() if n.startswith("head.")} if self.changed else {}
-        weights = self.weights(model.declare(), fresh=heads)
-        anew = [name for name, value in heads.items() if weights[name] is value]
+            return dict(model.initial(seed))
+        declared = flatten(model.declare())
+        heads = {n for n in declared if n.startswith("head.")} if self.changed else set()
+        weights = self.weights(model.declare(), optional=heads)
+        anew = heads - weights.keys()
         if frozen and anew:
             raise ConfigError(
                 f"lora: {self.where} has no {min(anew)!r} of this shape, which adapters "
                 "would leave as drawn; train the whole model"
             )
-        return weights
+        drawn = model.initial(seed) if anew else {}
+        return {name: drawn[name] if name in anew else weights[name] for name in declared}
 
     def weights(
         self,
         declared: ParamTree,
         *,
-        fresh: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+        optional: Collection[str] = (),
         progress: Callable[[int], None] | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Every declared parameter from its files by dotted name, as views where possible.
 
         Args:
             declared: the parameters wanted.
-            fresh: values of those that the files may lack or hold in another shape, such as a
-                new head's.
+            optional: those that the files may lack or hold in another shape, such as a new head's;
+                the result lacks them then.
             progress: called with the number of bytes of each tensor read.
 
         Raises:
@@ -180,7 +182,8 @@ class Origin:
             declared,
             where=self.where,
             ignored=self.family.ignored(self.config),
-            fresh=fresh,
+            optional=optional,
+            keys=axis_keys(self.family),
             progress=progress,
         )
 
@@ -294,5 +297,6 @@ def new_origin(
 
 def _read_origin(model_type: str, family: Family, described: HfConfig, **more: Any) -> Origin:
     """The one place where a configuration is read."""
-    config = family.read(described)
+    files: ModelFiles | None = more.get("files")
+    config = agreed_config(family, described, files.tensors) if files else family.read(described)
     return Origin(model_type=model_type, family=family, config=config, described=described, **more)

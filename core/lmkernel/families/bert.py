@@ -21,19 +21,20 @@ from lmkernel.config import (
 )
 from lmkernel.errors import CheckpointError
 from lmkernel.families.bert_heads import (
-    HEAD_NAMES,
     HEADS,
+    KEYS,
     MASKED,
     POOLED,
     architecture_of,
     head_rules,
+    ignored_heads,
     norm_of,
     norm_rules,
     read_head,
     write_head,
 )
 from lmkernel.families.family import ACTIVATIONS, Family, HfConfig, name_of_activation
-from lmkernel.families.names import Rule
+from lmkernel.families.names import Rule, with_optional_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -70,27 +71,27 @@ _NORMS: Mapping[str, str] = MappingProxyType(
 class Bert(Family):
     """``model_type`` ``"bert"``."""
 
+    keys = KEYS
+
     def read(self, config: HfConfig) -> ModelConfig:
-        config.refuse(
-            is_decoder=False, add_cross_attention=False, position_embedding_type="absolute"
-        )
-        width, context = config.whole("hidden_size", 768), config.whole(_CONTEXT, 512)
+        config = self.keys.complete(config)
+        width, context = config.whole("hidden_size"), config.whole(_CONTEXT)
         norm = norm_of(config)
         dropout = config.rate("hidden_dropout_prob", 0.1)
         return ModelConfig(
             embedding=EmbeddingConfig(
                 width=width,
-                vocab=config.whole("vocab_size", 30522),
+                vocab=config.whole("vocab_size"),
                 positions="learned",
                 context=context,
-                segments=config.whole("type_vocab_size", 2),
+                segments=config.whole("type_vocab_size"),
                 norm=norm,
                 dropout=dropout,
             ),
             encoder=_encoder(config, width, norm, dropout),
             head=read_head(config),
             context=context,
-            init=InitConfig(scale=config.number("initializer_range", 0.02)),
+            init=InitConfig(scale=config.number("initializer_range")),
         )
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
@@ -140,11 +141,10 @@ class Bert(Family):
     def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
         head = _head(config)
         prefix = "" if architecture_of(head) == POOLED else "bert."
-        return (*_body(prefix), *head_rules(head))
+        return (*with_optional_prefix("bert.", _body(prefix)), *head_rules(head))
 
     def ignored(self, config: ModelConfig) -> tuple[str, ...]:
-        del config
-        return ("*embeddings.position_ids", *HEAD_NAMES)
+        return ("*embeddings.position_ids", *ignored_heads(_head(config)))
 
 
 _CONTEXT = "max_position_embeddings"
@@ -159,12 +159,12 @@ def _head(config: ModelConfig) -> HeadConfig:
 def _encoder(config: HfConfig, width: int, norm: NormConfig, dropout: float) -> TransformerConfig:
     return TransformerConfig(
         width=width,
-        layers=config.whole("num_hidden_layers", 12),
+        layers=config.whole("num_hidden_layers"),
         attention=AttentionConfig(
-            width=width, heads=config.whole("num_attention_heads", 12), bias=True, out_bias=True
+            width=width, heads=config.whole("num_attention_heads"), bias=True, out_bias=True
         ),
         mlp=MlpConfig(
-            hidden=config.whole("intermediate_size", 3072),
+            hidden=config.whole("intermediate_size"),
             activation=config.choice("hidden_act", ACTIVATIONS, "gelu"),
             gated=False,
             bias=True,
@@ -178,14 +178,12 @@ def _encoder(config: HfConfig, width: int, norm: NormConfig, dropout: float) -> 
 
 def _body(prefix: str) -> Iterator[Rule]:
     """All but the head; checkpoints of the bare model have no prefix, all others have one."""
-    other = "" if prefix else "bert."
     for theirs, ours in _TABLES.items():
-        name = f"embeddings.{theirs}_embeddings.weight"
-        yield Rule(prefix + name, f"embedding.{ours}.weight", also=(other + name,))
+        name = f"{prefix}embeddings.{theirs}_embeddings.weight"
+        yield Rule(name, f"embedding.{ours}.weight")
     for theirs, ours in _PRODUCTS.items():
         for leaf in ("weight", "bias"):
-            name = f"encoder.layer.{{i}}.{theirs}.{leaf}"
-            mine = f"encoder.layers.{{i}}.{ours}.{leaf}"
-            yield Rule(prefix + name, mine, also=(other + name,))
+            name = f"{prefix}encoder.layer.{{i}}.{theirs}.{leaf}"
+            yield Rule(name, f"encoder.layers.{{i}}.{ours}.{leaf}")
     for theirs, ours in _NORMS.items():
-        yield from norm_rules([prefix + theirs, other + theirs], ours)
+        yield from norm_rules(prefix + theirs, ours)

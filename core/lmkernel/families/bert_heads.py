@@ -12,8 +12,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.config import HeadConfig, HeadTransformConfig, NormConfig
+from lmkernel.families.config_keys import ConfigKeys, key_set
 from lmkernel.families.family import ACTIVATIONS
-from lmkernel.families.names import Rule
+from lmkernel.families.names import Rule, with_optional_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEADS",
-    "HEAD_NAMES",
+    "KEYS",
     "MASKED",
     "POOLED",
     "architecture_of",
     "head_rules",
+    "ignored_heads",
     "norm_of",
     "norm_rules",
     "read_head",
@@ -35,13 +37,42 @@ __all__ = [
 
 POOLED, MASKED = "BertModel", "BertForMaskedLM"
 _CLASSIFIER = "BertForSequenceClassification"
-HEAD_NAMES = ("pooler.*", "bert.pooler.*", "cls.*", "classifier.*")
-"""Patterns of the names of all heads: a checkpoint may hold more than the one that is wanted."""
+KEYS = ConfigKeys(
+    read={
+        "architectures": None,
+        "vocab_size": 30522,
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "max_position_embeddings": 512,
+        "type_vocab_size": 2,
+        "initializer_range": 0.02,
+        "layer_norm_eps": 1e-12,
+        "classifier_dropout": None,
+        "tie_word_embeddings": True,
+        "id2label": None,
+        "num_labels": 2,
+    },
+    refused={
+        "is_decoder": False,
+        "add_cross_attention": False,
+        "position_embedding_type": "absolute",
+    },
+    # training, and the pooler of models before 2019, of which there was one kind
+    inert=key_set(
+        "attention_probs_dropout_prob pooler_fc_size pooler_num_attention_heads "
+        "pooler_num_fc_layers pooler_size_per_head pooler_type directionality"
+    ),
+)
+"""The keys of BERT."""
 
 
 def norm_of(config: HfConfig) -> NormConfig:
     """The normalisation of all its layers."""
-    return NormConfig(kind="layer", eps=config.number("layer_norm_eps", 1e-12))
+    return NormConfig(kind="layer", eps=config.number("layer_norm_eps"))
 
 
 def read_head(config: HfConfig) -> HeadConfig:
@@ -54,7 +85,7 @@ def read_head(config: HfConfig) -> HeadConfig:
 
 def _pooled_head(config: HfConfig, labels: tuple[str, ...]) -> HeadConfig:
     del labels
-    width = config.whole("hidden_size", 768)
+    width = config.whole("hidden_size")
     return HeadConfig(width=width, size=width, bias=True, activation="tanh", pooling="first")
 
 
@@ -62,8 +93,8 @@ def _masked_head(config: HfConfig, labels: tuple[str, ...]) -> HeadConfig:
     del labels
     activation = config.choice("hidden_act", ACTIVATIONS, "gelu")
     return HeadConfig(
-        width=config.whole("hidden_size", 768),
-        size=config.whole("vocab_size", 30522),
+        width=config.whole("hidden_size"),
+        size=config.whole("vocab_size"),
         tied=config.flag("tie_word_embeddings", default=True),
         bias=True,
         transform=HeadTransformConfig(activation=activation, norm=norm_of(config)),
@@ -71,15 +102,15 @@ def _masked_head(config: HfConfig, labels: tuple[str, ...]) -> HeadConfig:
 
 
 def _classifier_head(config: HfConfig, labels: tuple[str, ...]) -> HeadConfig:
-    size = len(labels) or config.whole("num_labels", 2)
+    size = len(labels) or config.whole("num_labels")
     return HeadConfig(
-        width=config.whole("hidden_size", 768),
+        width=config.whole("hidden_size"),
         size=size,
         bias=True,
         pooling="first",
         transform=HeadTransformConfig(activation="tanh"),
         dropout=config.rate("classifier_dropout", config.rate("hidden_dropout_prob", 0.1)),
-        labels=() if labels == _plain_labels(size) else labels,
+        labels=() if labels == _plain_labels(len(labels)) else labels,
     )
 
 
@@ -92,9 +123,12 @@ _READ: Mapping[str, MakeHead] = MappingProxyType(
     }
 )
 HEADS: Mapping[str, MakeHead] = MappingProxyType(
-    {"masked": _masked_head, "classification": _classifier_head}
+    {
+        "masked": lambda config, labels: _masked_head(KEYS.complete(config), labels),
+        "classification": lambda config, labels: _classifier_head(KEYS.complete(config), labels),
+    }
 )
-"""The head of each objective."""
+"""The head of each objective, for a configuration as it is in its file."""
 
 
 def _plain_labels(size: int) -> tuple[str, ...]:
@@ -124,38 +158,38 @@ def head_rules(head: HeadConfig) -> tuple[Rule, ...]:
     """The names of a head's parameters."""
     architecture = architecture_of(head)
     if architecture == POOLED:
-        return _pair("pooler.dense", "head", "bert.pooler.dense")
+        return with_optional_prefix("bert.", _pair("pooler.dense", "head"))
     if architecture == _CLASSIFIER:
-        pooler = _pair("bert.pooler.dense", "head.transform", "pooler.dense")
+        pooler = with_optional_prefix("bert.", _pair("bert.pooler.dense", "head.transform"))
         return (*pooler, *_pair("classifier", "head"))
     # an output of its own has a bias of its own; a tied one shares that of the predictions
     biases = ["cls.predictions.bias", "cls.predictions.decoder.bias"]
     first, second = biases if head.tied else reversed(biases)
     return (
         *_pair("cls.predictions.transform.dense", "head.transform"),
-        *norm_rules(["cls.predictions.transform.LayerNorm"], "head.norm"),
+        *norm_rules("cls.predictions.transform.LayerNorm", "head.norm"),
         Rule("cls.predictions.decoder.weight", "head.weight"),
         Rule(first, "head.bias", also=(second,)),
     )
 
 
-def _pair(theirs: str, ours: str, *also: str) -> tuple[Rule, Rule]:
+def ignored_heads(head: HeadConfig) -> tuple[str, ...]:
+    """Patterns of the names of the other heads, of which a checkpoint may hold several."""
+    own = {MASKED: ("cls.predictions.*",), POOLED: ("*pooler.*",)}
+    wanted = own.get(architecture_of(head), ("*pooler.*", "classifier.*"))
+    all_heads = ("*pooler.*", "cls.predictions.*", "cls.seq_relationship.*", "classifier.*")
+    return tuple(pattern for pattern in all_heads if pattern not in wanted)
+
+
+def _pair(theirs: str, ours: str) -> tuple[Rule, Rule]:
     """Weight and bias."""
-    weight, bias = (
-        Rule(f"{theirs}.{leaf}", f"{ours}.{leaf}", also=tuple(f"{name}.{leaf}" for name in also))
-        for leaf in ("weight", "bias")
-    )
-    return weight, bias
+    return Rule(f"{theirs}.weight", f"{ours}.weight"), Rule(f"{theirs}.bias", f"{ours}.bias")
 
 
-def norm_rules(theirs: list[str], ours: str) -> tuple[Rule, Rule]:
+def norm_rules(theirs: str, ours: str) -> tuple[Rule, Rule]:
     """Weight and bias of a normalisation, which old checkpoints call gamma and beta."""
-    leaves = {"weight": ("weight", "gamma"), "bias": ("bias", "beta")}
-    names = {
-        leaf: [f"{name}.{word}" for name in theirs for word in words]
-        for leaf, words in leaves.items()
-    }
     weight, bias = (
-        Rule(first, f"{ours}.{leaf}", also=tuple(more)) for leaf, [first, *more] in names.items()
+        Rule(f"{theirs}.{leaf}", f"{ours}.{leaf}", also=(f"{theirs}.{old}",))
+        for leaf, old in (("weight", "gamma"), ("bias", "beta"))
     )
     return weight, bias

@@ -1,142 +1,28 @@
-"""The interface of a model family, and a reader of configurations that names what is wrong."""
+"""The interface of a model family, and how one is found."""
 
 from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lmkernel.errors import CheckpointError, ConfigError, PluginError, UnknownNameError
+from lmkernel.families.hf_config import ACTIVATIONS, HfConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lmkernel.config import HeadConfig, ModelConfig
+    from lmkernel.families.config_keys import ConfigKeys
     from lmkernel.families.gguf_architecture import GgufArchitecture
     from lmkernel.families.names import Rule
     from lmkernel.families.sizes import Sizes
 
 __all__ = ["ACTIVATIONS", "Family", "HfConfig", "MakeHead", "find_family", "name_of_activation"]
 
-ACTIVATIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "silu": "silu",
-        "swish": "silu",
-        "gelu": "gelu",
-        "gelu_pytorch_tanh": "gelu_tanh",
-        "gelu_new": "gelu_tanh",
-        "relu": "relu",
-        "tanh": "tanh",
-        "sigmoid": "sigmoid",
-    }
-)
-"""Activations by their names in a ``config.json``; of several for one, the first is written."""
-
-
 MakeHead = Callable[["HfConfig", tuple[str, ...]], "HeadConfig"]
 """Makes a head from a model's configuration and the names of its classes."""
-
-
-@final
-class HfConfig:
-    """The content of a ``config.json``; every complaint names the file and the key.
-
-    Args:
-        values: the parsed object.
-        where: the file, for messages.
-
-    Attributes:
-        values: the same.
-    """
-
-    def __init__(self, values: Mapping[str, Any], where: str = "config.json") -> None:
-        self.values = values
-        self._where = where
-
-    def whole(self, key: str, default: int | None = None, *, least: int = 1) -> int:
-        """An integer of at least ``least``."""
-        value = self._get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            what = "a positive integer" if least == 1 else f"an integer of at least {least}"
-            raise self.error(key, what, value)
-        return value
-
-    def number(self, key: str, default: float | None = None) -> float:
-        """A number."""
-        value = self._get(key, default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise self.error(key, "a number", value)
-        return float(value)
-
-    def rate(self, key: str, default: float) -> float:
-        """A dropout probability."""
-        value = self.number(key, default)
-        if not 0 <= value < 1:
-            raise self.error(key, "a rate in [0, 1)", value)
-        return value
-
-    def flag(self, key: str, *, default: bool) -> bool:
-        """True or false."""
-        value = self._get(key, default)
-        if not isinstance(value, bool):
-            raise self.error(key, "true or false", value)
-        return value
-
-    def choice(self, key: str, choices: Mapping[str, Any], default: str) -> Any:
-        """What ``choices`` holds under the name given."""
-        value = self._get(key, default)
-        if value not in choices:
-            raise self.error(key, "one of " + ", ".join(choices), value)
-        return choices[value]
-
-    def names(self, key: str) -> tuple[str, ...]:
-        """A list of names; empty if it is not there."""
-        value = self.values.get(key) or []
-        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-            raise self.error(key, "a list of names", value)
-        return tuple(value)
-
-    def labels(self) -> tuple[str, ...]:
-        """The names of classes in ``id2label``, in order; empty if it is not there."""
-        table = self.values.get("id2label") or {}
-        if not isinstance(table, dict) or set(table) != {str(i) for i in range(len(table))}:
-            raise self.error("id2label", "an object with the keys 0, 1, …", table)
-        return tuple(str(table[str(i)]) for i in range(len(table)))
-
-    def refuse(self, **usual: object) -> None:
-        """Raise if a key asks for anything but what is usual, the one value that is supported."""
-        for key, value in usual.items():
-            if self.has(key) and self.values[key] != value:
-                raise self.error(key, f"{value!r}, all that is supported", self.values[key])
-
-    def part(self, *keys: str) -> HfConfig | None:
-        """The first of several objects inside that is there, or None."""
-        for key in keys:
-            value = self.values.get(key)
-            if value is None:
-                continue
-            if not isinstance(value, dict):
-                raise self.error(key, "an object", value)
-            return HfConfig(value, f"{self._where}, {key}")
-        return None
-
-    def has(self, key: str) -> bool:
-        """Whether the key is there and not null."""
-        return self.values.get(key) is not None
-
-    def error(self, key: str, expected: str, got: object) -> CheckpointError:
-        """What to raise for a key that cannot be used."""
-        return CheckpointError(f"{self._where}: {key}: expected {expected}, got {got!r}")
-
-    def _get(self, key: str, default: object) -> Any:
-        value = self.values.get(key)
-        if value is None:
-            value = default
-        if value is None:
-            raise CheckpointError(f"{self._where}: the key {key!r} is missing")
-        return value
 
 
 class Family(ABC):
@@ -144,7 +30,13 @@ class Family(ABC):
 
     The abstract methods say how its checkpoints are read and written. The others say what else the
     family can do, and have defaults that fit a decoder that is only loaded.
+
+    Attributes:
+        keys: what it makes of each key of a configuration; None where nothing is known of that, so
+            that keys are taken as `read` asks for them.
     """
+
+    keys: ClassVar[ConfigKeys | None] = None
 
     @abstractmethod
     def read(self, config: HfConfig) -> ModelConfig:

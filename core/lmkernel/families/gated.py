@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from lmkernel.config import (
     AttentionConfig,
@@ -18,24 +18,28 @@ from lmkernel.config import (
     MlpConfig,
     ModelConfig,
     NormConfig,
-    RotaryConfig,
     TransformerConfig,
 )
 from lmkernel.errors import CheckpointError
+from lmkernel.families.config_keys import ConfigKeys
 from lmkernel.families.family import ACTIVATIONS, Family, name_of_activation
-from lmkernel.families.names import Rule
+from lmkernel.families.names import Rule, with_optional_prefix
+from lmkernel.families.rope import ROPE_KEYS, read_rope, write_rope
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lmkernel.families.family import HfConfig
     from lmkernel.families.sizes import Sizes
 
-__all__ = ["RULES", "GatedFamily", "Traits", "decoder_of", "read_gated", "write_gated"]
+__all__ = [
+    "GATED_KEYS",
+    "RULES",
+    "GatedFamily",
+    "Traits",
+    "decoder_of",
+    "read_gated",
+    "write_gated",
+]
 
-_ROTARY: Mapping[str, str] = MappingProxyType(
-    {"default": "none", "linear": "linear", "llama3": "llama3"}
-)
 _LAYER = MappingProxyType(
     {
         "input_layernorm": "attention_norm",
@@ -60,6 +64,25 @@ RULES = (
     Rule("lm_head.weight", "head.weight"),
 )
 """The names of all of them; a rule for what a model does not have is passed over."""
+GATED_KEYS = ConfigKeys(
+    read={
+        **ROPE_KEYS,
+        "vocab_size": 32000,
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": None,
+        "head_dim": None,
+        "hidden_act": "silu",
+        "max_position_embeddings": 2048,
+        "initializer_range": 0.02,
+        "rms_norm_eps": 1e-6,
+        "tie_word_embeddings": False,
+    },
+    refused={"partial_rotary_factor": 1.0},
+)
+"""The keys of Llama, from which others differ."""
 
 
 @final
@@ -94,17 +117,17 @@ def read_gated(config: HfConfig, traits: Traits) -> ModelConfig:
     width, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
     head_dim = config.whole("head_dim", traits.head_dim or max(1, width // heads))
     vocab = config.whole("vocab_size")
-    deviation = "initializer_range"
+    context = config.whole("max_position_embeddings", traits.context)
+    rotary = read_rope(config, head_dim, context)
+    deviation = config.number("initializer_range", 0.0)
     return ModelConfig(
-        embedding=EmbeddingConfig(
-            width=width, vocab=vocab, positions="rotary", rotary=_rotary(config, head_dim)
-        ),
+        embedding=EmbeddingConfig(width=width, vocab=vocab, positions="rotary", rotary=rotary),
         decoder=_decoder(config, traits, head_dim),
         head=HeadConfig(
             width=width, size=vocab, tied=config.flag("tie_word_embeddings", default=False)
         ),
-        context=config.whole("max_position_embeddings", traits.context),
-        init=InitConfig(scale=config.number(deviation)) if config.has(deviation) else None,
+        context=context,
+        init=InitConfig(scale=deviation) if deviation else None,
     )
 
 
@@ -131,25 +154,6 @@ def _decoder(config: HfConfig, traits: Traits, head_dim: int) -> TransformerConf
         ),
         norm=norm,
         causal=True,
-    )
-
-
-def _rotary(config: HfConfig, head_dim: int) -> RotaryConfig:
-    """From ``rope_parameters`` (transformers 5), or ``rope_theta`` and ``rope_scaling``."""
-    scaling = config.part("rope_parameters", "rope_scaling")
-    theta = config.number("rope_theta", 10000.0)
-    if scaling is None:
-        return RotaryConfig(dim=head_dim, theta=theta)
-    key = "rope_type" if scaling.has("rope_type") else "type"
-    kind = scaling.choice(key, _ROTARY, "default")
-    return RotaryConfig(
-        dim=head_dim,
-        theta=scaling.number("rope_theta", theta),
-        scaling=kind,
-        factor=scaling.number("factor", 1.0),
-        low_freq_factor=scaling.number("low_freq_factor", 1.0),
-        high_freq_factor=scaling.number("high_freq_factor", 4.0),
-        original_context=scaling.whole("original_max_position_embeddings", 8192),
     )
 
 
@@ -180,35 +184,30 @@ def write_gated(config: ModelConfig, model_type: str, architecture: str) -> dict
         "vocab_size": head.size,
         "max_position_embeddings": config.context,
         "tie_word_embeddings": head.tied,
-        "rope_theta": rotary.theta,
+        **write_rope(rotary, config.context),
     }
-    if rotary.scaling != "none":
-        written["rope_scaling"] = _write_scaling(rotary)
     if config.init is not None:
         written["initializer_range"] = config.init.scale
     return written
 
 
-def _write_scaling(rotary: RotaryConfig) -> dict[str, Any]:
-    written: dict[str, Any] = {"rope_type": rotary.scaling, "factor": rotary.factor}
-    if rotary.scaling == "llama3":
-        written["low_freq_factor"] = rotary.low_freq_factor
-        written["high_freq_factor"] = rotary.high_freq_factor
-        written["original_max_position_embeddings"] = rotary.original_context
-    return written
-
-
 class GatedFamily(Family):
-    """What all of them share; a family says how its configuration is read and written."""
+    """What all of them share; a family says how its configuration is read and written.
+
+    Attributes:
+        more: rules besides `RULES`.
+    """
+
+    more: ClassVar[tuple[Rule, ...]] = ()
 
     def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
         del config
-        return RULES
+        return with_optional_prefix("model.", (*RULES, *self.more))
 
     def ignored(self, config: ModelConfig) -> tuple[str, ...]:
-        """Buffers, and the copy of a tied head."""
-        tied = config.head is not None and config.head.tied
-        return ("*.rotary_emb.inv_freq", *(("lm_head.weight",) if tied else ()))
+        """Buffers, which follow from the configuration."""
+        del config
+        return tuple(f"*rotary_emb.{buffer}" for buffer in ("inv_freq", "cos_cached", "sin_cached"))
 
     def new(self, sizes: Sizes) -> dict[str, Any]:
         return {

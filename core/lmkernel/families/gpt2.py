@@ -22,9 +22,10 @@ from lmkernel.config import (
     TransformerConfig,
 )
 from lmkernel.errors import CheckpointError
+from lmkernel.families.config_keys import ConfigKeys, key_set
 from lmkernel.families.family import ACTIVATIONS, Family, HfConfig, name_of_activation
 from lmkernel.families.gated import decoder_of
-from lmkernel.families.names import Rule
+from lmkernel.families.names import Rule, with_optional_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,8 +47,7 @@ _NORMS = MappingProxyType({"ln_1": "attention_norm", "ln_2": "mlp_norm"})
 
 
 def _rule(theirs: str, *ours: str, transpose: bool = False) -> Rule:
-    """Checkpoints of the bare model leave the prefix out."""
-    return Rule(f"transformer.{theirs}", ours, transpose=transpose, also=(theirs,))
+    return Rule(f"transformer.{theirs}", ours, transpose=transpose)
 
 
 def _layer(theirs: str, *ours: str, transpose: bool = False) -> tuple[Rule, Rule]:
@@ -58,28 +58,60 @@ def _layer(theirs: str, *ours: str, transpose: bool = False) -> tuple[Rule, Rule
     )
 
 
-_RULES = (
+_BODY = (
     _rule("wte.weight", "embedding.tokens.weight"),
     _rule("wpe.weight", "embedding.positions.weight"),
     *(rule for theirs, ours in _NORMS.items() for rule in _layer(theirs, ours)),
     *(rule for theirs, ours in _PRODUCTS.items() for rule in _layer(theirs, *ours, transpose=True)),
     _rule("ln_f.weight", "decoder.norm.weight"),
     _rule("ln_f.bias", "decoder.norm.bias"),
-    Rule("lm_head.weight", "head.weight"),
 )
+_RULES = (*with_optional_prefix("transformer.", _BODY), Rule("lm_head.weight", "head.weight"))
 
 
 @final
 class Gpt2(Family):
     """``model_type`` ``"gpt2"``."""
 
+    keys = ConfigKeys(
+        read={
+            "architectures": None,
+            "vocab_size": 50257,
+            "n_positions": 1024,
+            "n_embd": 768,
+            "n_layer": 12,
+            "n_head": 12,
+            "n_inner": None,
+            "activation_function": "gelu_new",
+            "resid_pdrop": 0.1,
+            "embd_pdrop": 0.1,
+            "layer_norm_epsilon": 1e-5,
+            "initializer_range": 0.02,
+            "scale_attn_weights": True,
+            "tie_word_embeddings": True,
+        },
+        refused={"scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False},
+        # the order of products in 16 bits, and heads of classes that are refused
+        inert=key_set(
+            "attn_pdrop n_ctx reorder_and_upcast_attn summary_type summary_use_proj "
+            "summary_activation summary_proj_to_labels summary_first_dropout "
+            "summary_hidden_size n_special predict_special_tokens"
+        ),
+        aliases={
+            "hidden_size": "n_embd",
+            "max_position_embeddings": "n_positions",
+            "num_attention_heads": "n_head",
+            "num_hidden_layers": "n_layer",
+        },
+    )
+
     def read(self, config: HfConfig) -> ModelConfig:
-        config.refuse(scale_attn_by_inverse_layer_idx=False, add_cross_attention=False)
+        config = self.keys.complete(config)
         for name in config.names("architectures"):
             if name not in ("GPT2LMHeadModel", "GPT2Model"):
                 raise config.error("architectures", "GPT2LMHeadModel", name)
-        width, vocab = config.whole("n_embd", 768), config.whole("vocab_size", 50257)
-        context = config.whole("n_positions", 1024)
+        width, vocab = config.whole("n_embd"), config.whole("vocab_size")
+        context = config.whole("n_positions")
         return ModelConfig(
             embedding=EmbeddingConfig(
                 width=width,
@@ -93,7 +125,7 @@ class Gpt2(Family):
                 width=width, size=vocab, tied=config.flag("tie_word_embeddings", default=True)
             ),
             context=context,
-            init=InitConfig(scale=config.number("initializer_range", 0.02), residual=True),
+            init=InitConfig(scale=config.number("initializer_range"), residual=True),
         )
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
@@ -137,18 +169,18 @@ class Gpt2(Family):
         return _RULES
 
     def ignored(self, config: ModelConfig) -> tuple[str, ...]:
-        tied = config.head is not None and config.head.tied
-        return ("*.attn.bias", "*.attn.masked_bias", *(("lm_head.weight",) if tied else ()))
+        del config
+        return ("*.attn.bias", "*.attn.masked_bias")
 
 
 def _decoder(config: HfConfig, width: int) -> TransformerConfig:
     scaled = config.flag("scale_attn_weights", default=True)
     return TransformerConfig(
         width=width,
-        layers=config.whole("n_layer", 12),
+        layers=config.whole("n_layer"),
         attention=AttentionConfig(
             width=width,
-            heads=config.whole("n_head", 12),
+            heads=config.whole("n_head"),
             bias=True,
             out_bias=True,
             scale=0.0 if scaled else 1.0,
@@ -159,7 +191,7 @@ def _decoder(config: HfConfig, width: int) -> TransformerConfig:
             gated=False,
             bias=True,
         ),
-        norm=NormConfig(kind="layer", eps=config.number("layer_norm_epsilon", 1e-5)),
+        norm=NormConfig(kind="layer", eps=config.number("layer_norm_epsilon")),
         causal=True,
         dropout=config.rate("resid_pdrop", 0.1),
     )

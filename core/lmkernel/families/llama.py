@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.families.gated import GatedFamily, Traits, decoder_of, read_gated, write_gated
+from lmkernel.families.gated import (
+    GATED_KEYS,
+    GatedFamily,
+    Traits,
+    decoder_of,
+    read_gated,
+    write_gated,
+)
 from lmkernel.families.gguf_architecture import GgufArchitecture
 
 if TYPE_CHECKING:
@@ -18,7 +25,10 @@ __all__ = ["Llama"]
 class Llama(GatedFamily):
     """``model_type`` ``"llama"``."""
 
+    keys = GATED_KEYS.but(attention_bias=False, mlp_bias=False)
+
     def read(self, config: HfConfig) -> ModelConfig:
+        config = self.keys.complete(config)
         bias = config.flag("attention_bias", default=False)
         mlp_bias = config.flag("mlp_bias", default=False)
         traits = Traits(bias=bias, out_bias=bias, mlp_bias=mlp_bias, context=2048)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
@@ -13,14 +13,14 @@ from lmkernel.errors import CheckpointError
 from lmkernel.parameters.names import flatten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from lmkernel.checkpoints.tensors import Tensors
     from lmkernel.interfaces import Param, ParamTree
 
-__all__ = ["Rule", "from_ours", "rule_pairs", "to_ours"]
+__all__ = ["Rule", "from_ours", "rule_pairs", "to_ours", "with_optional_prefix"]
 
 
 @final
@@ -74,6 +74,23 @@ def rule_pairs(
             layer += 1
 
 
+def with_optional_prefix(prefix: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Rules that read each name with a prefix and without: bare models are saved without theirs."""
+    return tuple(
+        replace(
+            rule,
+            also=(
+                *rule.also,
+                *(
+                    name.removeprefix(prefix) if name.startswith(prefix) else prefix + name
+                    for name in (rule.theirs, *rule.also)
+                ),
+            ),
+        )
+        for rule in rules
+    )
+
+
 def to_ours(
     tensors: Tensors,
     rules: Sequence[Rule],
@@ -81,10 +98,13 @@ def to_ours(
     *,
     where: str,
     ignored: Sequence[str] = (),
-    fresh: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+    optional: Collection[str] = (),
+    keys: Mapping[str, str] = MappingProxyType({}),
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Every declared parameter from a checkpoint, as views of it wherever that is possible.
+
+    All names and shapes are compared before the first value is read.
 
     Args:
         tensors: the checkpoint's tensors.
@@ -92,33 +112,35 @@ def to_ours(
         declared: the parameters wanted.
         where: the checkpoint's path, for messages.
         ignored: patterns of names that a checkpoint may hold and the model does not use.
-        fresh: values, by dotted name, for parameters that the checkpoint may lack or hold in
-            another shape, such as those of a new head.
+        optional: dotted names of parameters that the checkpoint may lack or hold in another shape,
+            such as those of a new head; the result lacks them then.
+        keys: what a configuration calls the extent of an axis, by the axis's name, for messages.
         progress: a function called with the number of bytes of each tensor read.
 
     Raises:
-        CheckpointError: a tensor is missing, superfluous, or of another shape than the
-            configuration says; the message names it.
+        CheckpointError: a tensor is missing, superfluous, there twice with other values, or of
+            another shape than the configuration says; the message names it.
     """
     known: dict[str, Param] = flatten(declared)
     unread = set(tensors.names())
-    values: dict[str, NDArray[Any]] = {}
+    found: list[tuple[Rule, list[str], dict[str, Param]]] = []
     # The declared parameters lead, not the file: a rule for what this model lacks (a bias, an
     # untied head) yields no pair, so one table serves a whole family.
     for rule, written, ours in rule_pairs(rules, known):
-        theirs, params = rule.found(unread), {name: known[name] for name in ours}
-        unread.discard(theirs or "")
+        there = [name for name in dict.fromkeys((written, *rule.also)) if name in unread]
+        params = {name: known[name] for name in ours}
+        unread -= {*there}
         # a new head has another number of classes than the checkpoint's: a shape that does not fit
-        # is an error only where there is no fresh value
-        fits = theirs is not None and tensors.shape(theirs) == _stored_shape(rule, params)
-        if not fits and all(name in fresh for name in ours):
-            values.update({name: fresh[name] for name in ours})
+        # is an error only where the parameter must be there
+        fits = bool(there) and tensors.shape(there[0]) == _stored_shape(rule, params)
+        if not fits and all(name in optional for name in ours):
+            known = {name: param for name, param in known.items() if name not in ours}
             continue
-        if theirs is None:
+        if not there:
             raise CheckpointError(f"{where}: the tensor {written!r} is missing")
-        values.update(_read(tensors, rule, theirs, params, where))
-        if progress is not None:
-            progress(tensors.read(theirs).nbytes)
+        for name in there:
+            _check_shape(tensors.shape(name), rule, params, f"{where}: tensor {name!r}", keys)
+        found.append((rule, there, params))
     # A tensor that is left unread means that the model is not what its configuration says; without
     # it, the numbers would be plausible and wrong.
     surplus = [n for n in sorted(unread) if not any(fnmatch.fnmatch(n, p) for p in ignored)]
@@ -127,24 +149,56 @@ def to_ours(
             f"{where}: {len(surplus)} tensor(s) that the configuration has no place for, "
             f"such as {surplus[0]!r}"
         )
-    missing = known.keys() - values.keys()
+    missing = known.keys() - {name for *_, params in found for name in params}
     if missing:
         raise CheckpointError(f"{where}: no tensor maps to {min(missing)!r}")
+    values: dict[str, NDArray[Any]] = {}
+    for rule, there, params in found:
+        whole = _read_once(tensors, there, where)
+        values.update(_parts(whole.T if rule.transpose else whole, params))
+        if progress is not None:
+            progress(whole.nbytes)
     return values
 
 
-def _read(
-    tensors: Tensors, rule: Rule, theirs: str, ours: Mapping[str, Param], where: str
-) -> Iterator[tuple[str, NDArray[Any]]]:
-    stored = _stored_shape(rule, ours)
-    if tensors.shape(theirs) != stored:
-        raise CheckpointError(
-            f"{where}: tensor {theirs!r}: the configuration expects the shape {stored}, "
-            f"the file holds {tensors.shape(theirs)}"
-        )
-    # transposing and slicing are views: nothing is copied before the backend packs
-    whole = tensors.read(theirs)
-    whole = whole.T if rule.transpose else whole
+def _check_shape(
+    got: tuple[int, ...],
+    rule: Rule,
+    ours: Mapping[str, Param],
+    what: str,
+    keys: Mapping[str, str],
+) -> None:
+    expected, first = _stored_shape(rule, ours), next(iter(ours.values()))
+    if got == expected:
+        return
+    axes = first.axes[::-1] if rule.transpose else first.axes
+    sizes = zip(axes, expected, got, strict=True) if len(expected) == len(got) else ()
+    blame = [
+        f"; {keys[axis]}: expected {there}, got {claimed}"
+        for axis, claimed, there in sizes
+        if claimed != there and axis in keys and (len(ours) == 1 or axis != first.axes[0])
+    ]
+    raise CheckpointError(
+        f"{what}: the configuration expects the shape {expected}, the file holds {got}"
+        + "".join(blame)
+    )
+
+
+def _read_once(tensors: Tensors, names: Sequence[str], where: str) -> NDArray[Any]:
+    """The values of a tensor that may be there under several names, each with the same values."""
+    first, *others = names
+    values = tensors.read(first)
+    for name in others:
+        if not np.array_equal(values, tensors.read(name)):
+            raise CheckpointError(
+                f"{where}: expected the same values of {first!r} and {name!r}, which are two names "
+                "of one tensor, got others"
+            )
+    return values
+
+
+def _parts(whole: NDArray[Any], ours: Mapping[str, Param]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Our parameters, whose rows a tensor holds one after the other, as views."""
     row = 0
     for name, param in ours.items():
         yield name, whole[row : row + param.shape[0]]

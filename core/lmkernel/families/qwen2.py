@@ -4,23 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.families.gated import GatedFamily, Traits, read_gated, write_gated
+from lmkernel.families.gated import GATED_KEYS, GatedFamily, Traits, read_gated, write_gated
 from lmkernel.families.gguf_architecture import GgufArchitecture
-from lmkernel.families.windows import one_window, write_window
+from lmkernel.families.windows import WINDOW_KEYS, with_windows, write_window
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
     from lmkernel.families.family import HfConfig
 
-__all__ = ["Qwen2"]
+__all__ = ["QWEN_KEYS", "Qwen2"]
+
+QWEN_KEYS = GATED_KEYS.but(
+    vocab_size=151936,
+    intermediate_size=22016,
+    num_key_value_heads=32,
+    max_position_embeddings=32768,
+    **WINDOW_KEYS,
+    nullable=("num_key_value_heads", "sliding_window"),
+)
+"""What Qwen2 and Qwen3 have in common."""
 
 
 @final
 class Qwen2(GatedFamily):
-    """``model_type`` ``"qwen2"``; all layers have the same window, or none has one."""
+    """``model_type`` ``"qwen2"``; some layers have a window, or all, or none."""
+
+    keys = QWEN_KEYS
 
     def read(self, config: HfConfig) -> ModelConfig:
-        return read_gated(config, Traits(bias=True, window=one_window(config), context=32768))
+        config = self.keys.complete(config)
+        return with_windows(config, read_gated(config, Traits(bias=True, context=32768)))
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
         return {**write_gated(config, "qwen2", "Qwen2ForCausalLM"), **write_window(config)}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.families.gated import RULES, GatedFamily, Traits, decoder_of, read_gated, write_gated
+from lmkernel.families.gated import GatedFamily, Traits, decoder_of, read_gated, write_gated
 from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.names import Rule
-from lmkernel.families.windows import one_window, write_window
+from lmkernel.families.qwen2 import QWEN_KEYS
+from lmkernel.families.windows import with_windows, write_window
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -26,19 +27,21 @@ _NORMS = tuple(
 
 @final
 class Qwen3(GatedFamily):
-    """``model_type`` ``"qwen3"``; all layers have the same window, or none has one."""
+    """``model_type`` ``"qwen3"``; some layers have a window, or all, or none."""
+
+    keys = QWEN_KEYS.but(head_dim=128, attention_bias=False)
+    more = _NORMS
 
     def read(self, config: HfConfig) -> ModelConfig:
+        config = self.keys.complete(config)
         bias = config.flag("attention_bias", default=False)
         traits = Traits(
             bias=bias,
             out_bias=bias,
             qk_norm=True,
-            window=one_window(config),
-            head_dim=128,
             context=32768,
         )
-        return read_gated(config, traits)
+        return with_windows(config, read_gated(config, traits))
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
         return {
@@ -46,10 +49,6 @@ class Qwen3(GatedFamily):
             "attention_bias": decoder_of(config).attention.bias,
             **write_window(config),
         }
-
-    def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
-        del config
-        return (*RULES, *_NORMS)
 
     def gguf(self) -> GgufArchitecture:
         return GgufArchitecture(

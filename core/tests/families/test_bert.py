@@ -13,6 +13,7 @@ from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import read_directory, write_directory
 from lmkernel.config import TransformerConfig
 from lmkernel.errors import CheckpointError
+from lmkernel.families.agreement import checkpoint_rules
 from lmkernel.families.bert import Bert
 from lmkernel.families.family import HfConfig
 from lmkernel.families.names import from_ours, to_ours
@@ -91,7 +92,7 @@ def read(
     family = Bert()
     return to_ours(
         read_directory(folder).tensors,
-        family.rules(config),
+        checkpoint_rules(family, config),
         declared,
         where="bert",
         ignored=family.ignored(config),
@@ -142,9 +143,9 @@ def test_a_new_head_over_an_old_body(tmp_path: Path) -> None:
     values, tensors = values_and_tensors(small_bert(MASKED))
     config = small_bert(CLASSES, num_labels=3)
     start = Model(load_backend(), config).initial(9)
-    fresh = {name: x for name, x in start.items() if name.startswith("head.")}
-    got = read(tmp_path / "m", tensors, config, fresh=fresh)
-    assert same(got, {name: (fresh if name in fresh else values)[name] for name in start})
+    heads = {name for name in start if name.startswith("head.")}
+    got = read(tmp_path / "m", tensors, config, optional=heads)
+    assert same(got, {name: values[name] for name in start if name not in heads})
 
 
 def test_a_head_that_is_not_there_is_missed(tmp_path: Path) -> None:

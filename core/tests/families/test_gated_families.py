@@ -35,6 +35,8 @@ def stack(config: ModelConfig) -> TransformerConfig:
         (Mistral(), {"sliding_window": None, "rope_parameters": {"rope_theta": 7.0}}),
         (Qwen2(), {"tie_word_embeddings": False}),
         (Qwen2(), {**WINDOWS, "max_window_layers": 0}),
+        (Qwen2(), {**WINDOWS, "max_window_layers": 1}),
+        (Qwen3(), {**WINDOWS, "layer_types": [SLIDING, FULL]}),
         (Qwen3(), {"head_dim": 6, "attention_bias": True, "rms_norm_eps": 1e-4}),
         (Qwen3(), {**WINDOWS, "max_window_layers": 0, "tie_word_embeddings": True}),
     ],
@@ -49,7 +51,8 @@ def test_configuration_survives_the_way_there_and_back(
 @pytest.mark.parametrize(
     ("family", "changes", "window"),
     [
-        (Mistral(), {}, None),
+        (Mistral(), {}, 4096),
+        (Mistral(), {"sliding_window": None}, None),
         (Mistral(), {"sliding_window": 7}, 7),
         (Qwen2(), {"sliding_window": 5}, None),
         (Qwen2(), WINDOWS, None),
@@ -65,6 +68,19 @@ def test_window(family: Family, changes: dict[str, Any], window: int | None) -> 
     assert stack(read(family, **changes)).attention.window == window
 
 
+@pytest.mark.parametrize(
+    ("changes", "windows"),
+    [
+        ({"max_window_layers": 1}, [None, 5]),
+        ({"layer_types": [SLIDING, FULL]}, [5, None]),
+        ({"layer_types": ["attention", SLIDING], "max_window_layers": 0}, [None, 5]),
+    ],
+)
+def test_some_layers_have_a_window(changes: dict[str, Any], windows: list[int | None]) -> None:
+    found = stack(read(Qwen2(), **WINDOWS, **changes))
+    assert [found.layer(i).attention.window for i in range(2)] == windows
+
+
 def test_queries_keys_and_values_of_qwen2_alone_have_biases() -> None:
     attention = stack(read(Qwen2())).attention
     assert (attention.bias, attention.out_bias, stack(read(Qwen2())).mlp.bias) == (
@@ -76,7 +92,8 @@ def test_queries_keys_and_values_of_qwen2_alone_have_biases() -> None:
 
 
 def test_heads_of_qwen3_have_norms_and_a_width_of_their_own() -> None:
-    attention = stack(read(Qwen3(), head_dim=None, rms_norm_eps=1e-4)).attention
+    plain = {key: value for key, value in HF_CONFIG.items() if key != "head_dim"}
+    attention = stack(Qwen3().read(HfConfig({**plain, "rms_norm_eps": 1e-4}))).attention
     assert attention.qk_norm == NormConfig(kind="rms", eps=1e-4)
     assert attention.head_dim == 128
     assert stack(read(Qwen2())).attention.qk_norm is None
@@ -86,15 +103,23 @@ def test_heads_of_qwen3_have_norms_and_a_width_of_their_own() -> None:
     ("changes", "message"),
     [
         (
-            {**WINDOWS, "max_window_layers": 1},
-            "expected a window in all layers or in none, got 'full_attention, sliding_attention'",
+            {**WINDOWS, "layer_types": [SLIDING, "chunked"]},
+            "expected full_attention or sliding_att",
         ),
-        ({**WINDOWS, "layer_types": [SLIDING, FULL]}, "layer_types: expected a window in all"),
-        ({**WINDOWS, "layer_types": [SLIDING, "chunked"]}, "layer_types: expected a window in all"),
+        ({**WINDOWS, "layer_types": [SLIDING]}, "layer_types: expected num_hidden_layers=2 kinds"),
+        ({"layer_types": [SLIDING] * 2}, "expected full_attention alone where there is no window"),
+        (
+            {**WINDOWS, "layer_types": [SLIDING] * 2, "sliding_window": None},
+            "expected full_attention alone where there is no window",
+        ),
+        (
+            {**WINDOWS, "num_hidden_layers": 10**9},
+            "num_hidden_layers: expected at most 10000 layers that differ, got 1000000000",
+        ),
         ({**WINDOWS, "layer_types": 3}, "layer_types: expected a list of names, got 3"),
         ({**WINDOWS, "max_window_layers": -1}, "expected an integer of at least 0, got -1"),
     ],
 )
-def test_windows_that_differ_are_refused(changes: dict[str, Any], message: str) -> None:
+def test_windows_that_contradict_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         read(Qwen2(), **changes)

@@ -50,7 +50,7 @@ def test_configuration_survives_the_way_there_and_back(changes: dict[str, object
         ({"hidden_size": None}, "hidden_size"),
         ({"hidden_size": "24"}, "hidden_size: expected a positive integer, got '24'"),
         ({"hidden_act": "swish9"}, "hidden_act: expected one of silu"),
-        ({"rope_scaling": {"rope_type": "yarn"}}, "rope_type: expected one of default"),
+        ({"rope_scaling": {"rope_type": "su"}}, "rope_type: expected one of default"),
         ({"tie_word_embeddings": 1}, "tie_word_embeddings: expected true or false"),
     ],
 )
@@ -93,7 +93,12 @@ def test_missing_tensor_is_named(tmp_path: Path, tensors: dict[str, np.ndarray])
 
 def test_surplus_tensor_is_named(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
     tensors["model.layers.2.mlp.up_proj.weight"] = np.zeros((40, 24), np.float32)
-    assert "no place for, such as 'model.layers.2" in load_error(tmp_path, tensors)
+    assert "num_hidden_layers: expected 3 layers, for there is" in load_error(tmp_path, tensors)
+
+
+def test_unknown_tensor_is_named(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
+    tensors["model.layers.1.mlp.router.weight"] = np.zeros((40, 24), np.float32)
+    assert "no place for, such as 'model.layers.1.mlp.router" in load_error(tmp_path, tensors)
 
 
 def test_other_shape_is_named(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:

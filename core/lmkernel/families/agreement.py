@@ -1,0 +1,162 @@
+"""Whether a configuration and the tensors beside it are of one model, asked before one is made."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lmkernel.errors import CheckpointError, ConfigError
+from lmkernel.families.config_keys import warn_of_unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from lmkernel.checkpoints.tensors import Tensors
+    from lmkernel.config import ModelConfig
+    from lmkernel.families.family import Family
+    from lmkernel.families.hf_config import HfConfig
+    from lmkernel.families.names import Rule
+
+__all__ = ["agreed_config", "axis_keys", "checkpoint_rules"]
+
+_AXES: Mapping[str, str] = MappingProxyType(
+    {
+        "vocab": "vocab_size",
+        "embed": "hidden_size",
+        "mlp": "intermediate_size",
+        "position": "max_position_embeddings",
+        "segment": "type_vocab_size",
+        "heads": "num_attention_heads × head_dim",
+        "kv": "num_key_value_heads × head_dim",
+    }
+)
+"""What a configuration calls the extents of our axes."""
+_FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        "AttentionConfig.width": "hidden_size",
+        "AttentionConfig.heads": "num_attention_heads",
+        "AttentionConfig.kv_heads": "num_key_value_heads",
+        "NormConfig.eps": "the epsilon of norms",
+        "InitConfig.scale": "initializer_range",
+        "RotaryConfig.dim": "head_dim",
+        "RotaryConfig.factor": "factor",
+    }
+)
+"""What it calls our fields that may contradict each other."""
+_TABLE, _HEAD = "embedding.tokens.weight", "head.weight"
+
+
+def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> ModelConfig:
+    """Our configuration of a checkpoint; nothing is made of a number that the tensors contradict.
+
+    A head that the configuration ties to the embedding, though the file holds another one, is not
+    tied, as in transformers, and a warning says so.
+
+    Raises:
+        CheckpointError: the configuration cannot be used, contradicts itself, or says another
+            number of layers than there are tensors of.
+    """
+    if family.keys is not None:
+        warn_of_unknown(described.where, family.keys.unknown(described))
+    try:
+        config = family.read(described)
+    except ConfigError as error:
+        named = re.sub(r"^\w+\.\w+", lambda m: _key(family, _FIELDS.get(m[0], m[0])), str(error))
+        raise CheckpointError(f"{described.where}: {named}") from error
+    rules = family.rules(config)
+    for part in ("encoder", "decoder"):
+        claimed = getattr(getattr(config, part), "layers", 0)
+        layered = [rule for rule in rules if rule.layered and _ours(rule)[0].startswith(part)]
+        if claimed and layered:
+            key = _key(family, "num_hidden_layers")
+            _check_layers(described, key, claimed, layered, tensors.names())
+    return _tie_as_stored(config, rules, described.where, tensors)
+
+
+def checkpoint_rules(family: Family, config: ModelConfig) -> tuple[Rule, ...]:
+    """A family's rules; a tied table may be there under the head's name, alone or as a copy."""
+    rules = family.rules(config)
+    if config.head is None or not config.head.tied:
+        return rules
+    heads = tuple(name for rule in rules if _HEAD in _ours(rule) for name in _names(rule))
+    return tuple(
+        replace(rule, also=(*rule.also, *heads)) if _TABLE in _ours(rule) else rule
+        for rule in rules
+    )
+
+
+def axis_keys(family: Family) -> Mapping[str, str]:
+    """What a family's configuration calls the extent of each axis."""
+    return {axis: _key(family, key) for axis, key in _AXES.items()}
+
+
+def _key(family: Family, key: str) -> str:
+    """What the family calls a key that others call so."""
+    return family.keys.aliases.get(key, key) if family.keys else key
+
+
+def _ours(rule: Rule) -> tuple[str, ...]:
+    return (rule.ours,) if isinstance(rule.ours, str) else rule.ours
+
+
+def _names(rule: Rule) -> tuple[str, ...]:
+    return (rule.theirs, *rule.also)
+
+
+def _check_layers(
+    described: HfConfig, key: str, claimed: int, rules: Sequence[Rule], names: Sequence[str]
+) -> None:
+    """Each layer has a tensor, so that what is made for each is no more than the file holds."""
+    numbers = dict(_layer_numbers(rules, names))
+    if not numbers:
+        name = rules[0].at(0).theirs
+        raise CheckpointError(f"{described.where}: the tensor {name!r}, for one, is missing")
+    last = max(numbers)
+    if last >= claimed:
+        expected = f"{last + 1} layers, for there is the tensor {numbers[last]!r}"
+        raise described.error(key, expected, claimed)
+    if len(numbers) < claimed:
+        absent = next(number for number in range(claimed) if number not in numbers)
+        expected = f"a number of layers that there are tensors of, as there are none of {absent}"
+        raise described.error(key, expected, claimed)
+
+
+def _layer_numbers(rules: Sequence[Rule], names: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """The layers that there are tensors of, each with the name of one."""
+    patterns = {
+        re.escape(name).replace(r"\{i\}", r"(\d{1,9})") for r in rules for name in _names(r)
+    }
+    pattern = re.compile("|".join(sorted(patterns)))
+    for name in names:
+        if match := pattern.fullmatch(name):
+            yield int(next(filter(None, match.groups()))), name
+
+
+def _tie_as_stored(
+    config: ModelConfig, rules: Sequence[Rule], where: str, tensors: Tensors
+) -> ModelConfig:
+    there = set(tensors.names())
+    found = {
+        ours: name
+        for rule in rules
+        for ours in _ours(rule)
+        if ours in (_TABLE, _HEAD) and (name := rule.found(there))
+    }
+    if config.head is None or not config.head.tied or len(found) < len((_TABLE, _HEAD)):
+        return config
+    table, head = found[_TABLE], found[_HEAD]
+    if tensors.shape(table) == tensors.shape(head) and np.array_equal(
+        tensors.read(table), tensors.read(head)
+    ):
+        return config
+    warnings.warn(
+        f"{where}: tie_word_embeddings is true, and the file holds {head!r} with other values than "
+        f"{table!r}: both are used, as in transformers",
+        stacklevel=2,
+    )
+    return replace(config, head=replace(config.head, tied=False))

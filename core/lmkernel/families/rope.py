@@ -1,0 +1,171 @@
+"""Rotary positions in a configuration: one dictionary, which two keys may hold, and a base.
+
+``rope_parameters`` is the name of transformers 5, ``rope_scaling`` the one before it. Of both,
+transformers takes ``rope_scaling`` unless it is empty.
+"""
+
+from __future__ import annotations
+
+import math
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.config import RotaryConfig
+from lmkernel.families.hf_config import HfConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["ROPE_KEYS", "longrope_table", "read_rope", "unused_rope_keys", "write_rope"]
+
+_TABLES = ("rope_scaling", "rope_parameters")
+_ORIGINAL = "original_max_position_embeddings"
+_LISTS: Mapping[str, str] = MappingProxyType(
+    {"short_factor": "short_factors", "long_factor": "long_factors"}
+)
+_NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "default": (),
+        "linear": ("factor",),
+        "dynamic": ("factor",),
+        "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
+        "yarn": ("factor",),
+        "longrope": (),
+    }
+)
+"""The numbers that each kind must have; transformers has no default for them."""
+_MORE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "llama3": (_ORIGINAL,),
+        "yarn": (
+            *("attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim"),
+            *("truncate", _ORIGINAL),
+        ),
+        "longrope": (*_LISTS, "factor", "attention_factor", _ORIGINAL),
+    }
+)
+"""What else they use."""
+ROPE_KEYS: Mapping[str, Any] = MappingProxyType(
+    {"rope_parameters": None, "rope_scaling": None, "rope_theta": 10000.0, _ORIGINAL: None}
+)
+"""The keys that are read here, with what they are where a file does not have them."""
+
+
+def read_rope(config: HfConfig, dim: int, context: int) -> RotaryConfig:
+    """The rotary positions of a configuration.
+
+    Args:
+        config: the configuration.
+        dim: number of elements of a head that are turned.
+        context: the model's number of positions.
+
+    Raises:
+        CheckpointError: a kind that is not supported, or a number that it needs is missing.
+    """
+    theta = _base(config, 10000.0)
+    table = config.part(*_TABLES)
+    if table is None:
+        return RotaryConfig(dim=dim, theta=theta)
+    for key, value in table.values.items():
+        if isinstance(value, dict):
+            raise table.error(key, "one set of rotary parameters for all layers", value)
+    table.refuse(partial_rotary_factor=1.0)
+    kind = _kind(table)
+    found: dict[str, Any] = {key: table.number(key) for key in _NEEDED[kind]}
+    # one beside the dictionary goes before the one in it, as Phi-3 has both
+    holder = config if config.has(_ORIGINAL) else table
+    original = holder.whole(_ORIGINAL, context) if _ORIGINAL in _MORE.get(kind, ()) else context
+    if kind == "llama3" and found["high_freq_factor"] <= found["low_freq_factor"]:
+        expected = f"more than low_freq_factor={found['low_freq_factor']}"
+        raise table.error("high_freq_factor", expected, found["high_freq_factor"])
+    if kind == "yarn":
+        found |= _yarn(table, found["factor"])
+    if kind == "longrope":
+        stretch = table.number("factor", context / original)
+        usual = math.sqrt(1 + math.log(stretch) / math.log(original)) if stretch > 1 else 1.0
+        found = {ours: _factors(table, key, dim // 2) for key, ours in _LISTS.items()}
+        found["attention_factor"] = table.number("attention_factor", usual)
+    if kind not in ("default", "linear"):
+        found["original_context"] = original
+    kind = "none" if kind == "default" else kind
+    return RotaryConfig(dim=dim, theta=_base(table, theta), scaling=kind, **found)
+
+
+def write_rope(rotary: RotaryConfig, context: int) -> dict[str, Any]:
+    """The keys that `read_rope` reads; null where there is nothing, in place of what was there."""
+    table: dict[str, Any] | None = None
+    if rotary.scaling == "longrope":
+        table = longrope_table(rotary.short_factors, rotary.long_factors, rotary.original_context)
+        table["attention_factor"] = rotary.attention_factor
+        table["factor"] = max(1.0, context / rotary.original_context)
+    elif rotary.scaling != "none":
+        more = {_ORIGINAL: rotary.original_context} if rotary.scaling in _MORE else {}
+        keys = _NEEDED[rotary.scaling]
+        if rotary.scaling == "yarn":
+            keys += ("attention_factor", "beta_fast", "beta_slow", "truncate")
+        table = {"rope_type": rotary.scaling, **{key: getattr(rotary, key) for key in keys}, **more}
+    return {"rope_theta": rotary.theta, "rope_scaling": table, "rope_parameters": None}
+
+
+def longrope_table(short: Sequence[float], long: Sequence[float], original: int) -> dict[str, Any]:
+    """The dictionary for divisors of each frequency, of short texts and of long ones."""
+    return {
+        "rope_type": "longrope",
+        "short_factor": list(short),
+        "long_factor": list(long),
+        "factor": 1.0,
+        "attention_factor": 1.0,
+        _ORIGINAL: original,
+    }
+
+
+def unused_rope_keys(config: HfConfig) -> list[str]:
+    """What the dictionary holds and its kind does not use, or the other dictionary, by name."""
+    table = config.part(*_TABLES)
+    if table is None:
+        return []
+    kind = _kind(table)
+    used = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
+    used |= {*_NEEDED[kind], *_MORE.get(kind, ())}
+    [first, *others] = [name for name in _TABLES if config.values.get(name)]
+    beside = config.values.get("rope_theta")
+    if beside is not None and table.values.get("rope_theta", beside) != beside:
+        others.append("rope_theta")
+    return [*others, *(f"{first}.{key}" for key in table.values if key not in used)]
+
+
+def _kind(table: HfConfig) -> str:
+    """The kind, under its name of today or the one before."""
+    key = "rope_type" if table.has("rope_type") else "type"
+    return str(table.choice(key, {kind: kind for kind in _NEEDED}, "default"))
+
+
+def _yarn(table: HfConfig, factor: float) -> dict[str, Any]:
+    """YaRN's ramp, and its factor of cosines and sines (arXiv:2309.00071, §3.4)."""
+
+    def growth(weight: float) -> float:
+        return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1
+
+    parts = [table.number(key, 0.0) for key in ("mscale", "mscale_all_dim")]
+    usual = growth(parts[0]) / growth(parts[1]) if all(parts) else growth(1.0)
+    return {
+        "attention_factor": table.number("attention_factor", usual),
+        "beta_fast": table.number("beta_fast", 32.0) or 32.0,
+        "beta_slow": table.number("beta_slow", 1.0) or 1.0,
+        "truncate": table.flag("truncate", default=True),
+    }
+
+
+def _factors(table: HfConfig, key: str, pairs: int) -> tuple[float, ...]:
+    """One divisor for each pair of a head."""
+    value = table.values.get(key)
+    if not isinstance(value, list) or len(value) != pairs:
+        raise table.error(key, f"a list of {pairs} numbers, one for each pair of a head", value)
+    return tuple(HfConfig({key: item}, table.where).number(key) for item in value)
+
+
+def _base(holder: HfConfig, default: float) -> float:
+    theta = holder.number("rope_theta", default)
+    if theta <= 1:
+        raise holder.error("rope_theta", "a number above 1", theta)
+    return theta
