@@ -73,6 +73,7 @@ class GgufFile:
         self.tensors: Mapping[str, GgufTensor] = MappingProxyType(
             _tensors(cursor, tensors, self.metadata.get("general.alignment", 32))
         )
+        self._holders: dict[str, GgufFile] = {}
 
     @property
     def architecture(self) -> str:
@@ -82,7 +83,20 @@ class GgufFile:
 
     def data(self, name: str) -> NDArray[np.uint8]:
         """The stored bytes of a tensor, (bytes,), a view into the file's map."""
+        if name in self._holders:
+            return self._holders[name].data(name)
         return self._data[self.tensors[name].start : self.tensors[name].stop]
+
+    def add(self, part: GgufFile) -> None:
+        """Take over the tensors of another part of the same model.
+
+        Raises:
+            CheckpointError: one is here already.
+        """
+        for name in part.tensors.keys() & self.tensors.keys():
+            raise CheckpointError(f"{part.path}: tensor {name!r} is in {self.path.name} too")
+        self.tensors = MappingProxyType({**self.tensors, **part.tensors})
+        self._holders |= dict.fromkeys(part.tensors, part)
 
 
 def gguf_package() -> ModuleType:

@@ -9,7 +9,7 @@ from lmkernel.checkpoints.directory import ModelFiles
 from lmkernel.errors import CheckpointError
 from lmkernel.families.family import find_family
 from lmkernel.gguf.configuration import gguf_config, gguf_generation_config
-from lmkernel.gguf.file import GgufFile
+from lmkernel.gguf.parts import open_parts
 from lmkernel.gguf.tensors import GgufTensors
 from lmkernel.gguf.tokenizer import gguf_tokenizer
 from lmkernel.plugins import FamilySpec, default_registry
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lmkernel.families.gguf_architecture import GgufArchitecture
+    from lmkernel.gguf.file import GgufFile
 
 __all__ = ["open_gguf"]
 
 
 def open_gguf(path: Path) -> ModelFiles:
-    """The model in a GGUF file.
+    """The model in a GGUF file, or in several of which it is one.
 
     Raises:
         CheckpointError: it is no such file, it is damaged, or no family reads its architecture.
     """
-    file = GgufFile(path)
+    file = open_parts(path)
     own = _architecture(file)
     config = gguf_config(file, own)
     return ModelFiles(

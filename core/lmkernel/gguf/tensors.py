@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from lmkernel.families.gguf_architecture import GgufArchitecture
 
-__all__ = ["GgufTensors"]
+__all__ = ["ROPE_FACTORS", "GgufTensors", "stored_values"]
+
+ROPE_FACTORS = "rope_freqs.weight"
+"""What the rotary frequencies are divided by, one by one: a part of the configuration."""
 
 _PLAIN: Mapping[str, str] = MappingProxyType(
     {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -72,7 +75,7 @@ class GgufTensors(Tensors):
         for name, source in self._sources.items():
             if source not in file.tensors:
                 raise CheckpointError(f"{file.path}: tensor {source!r} is missing, for {name!r}")
-        for source in file.tensors.keys() - set(self._sources.values()):
+        for source in file.tensors.keys() - {ROPE_FACTORS, *self._sources.values()}:
             raise CheckpointError(
                 f"{file.path}: tensor {source!r} has no place in a {config['model_type']} model"
             )
@@ -92,7 +95,7 @@ class GgufTensors(Tensors):
     def read(self, name: str, dtype: str | None = None) -> NDArray[Any]:
         """The values; see `Tensors.read`."""
         source = self._source(name)
-        values = _values(self._file, source)
+        values = stored_values(self._file, source)
         role = name.split(".")[-2]
         if role in self._heads:
             values = _undo_permutation(
@@ -121,7 +124,7 @@ def _names(config: Mapping[str, Any], own: GgufArchitecture) -> Iterator[tuple[s
         yield "lm_head.weight", "output.weight"
 
 
-def _values(file: GgufFile, source: str) -> NDArray[Any]:
+def stored_values(file: GgufFile, source: str) -> NDArray[Any]:
     """The values of one tensor, a view where they are stored as NumPy has them."""
     tensor, raw = file.tensors[source], file.data(source)
     if tensor.kind_name in _PLAIN:

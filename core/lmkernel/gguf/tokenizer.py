@@ -49,10 +49,12 @@ def gguf_tokenizer(file: GgufFile) -> Tokenizer:
         "tokenizer_class": "PreTrainedTokenizerFast",
         **{role: token for role, k in _ROLES.items() if (token := vocabulary.role(k)) is not None},
     }
-    turn = vocabulary.ids.get("eot")
-    eos_ids = () if turn is None else (turn,)
     return Tokenizer(
-        backend, config, templates=_templates(file), eos_ids=eos_ids, name=str(file.path)
+        backend,
+        config,
+        templates=_templates(file),
+        eos_ids=vocabulary.ends(),
+        name=str(file.path),
     )
 
 

@@ -13,9 +13,24 @@ if TYPE_CHECKING:
 
     from lmkernel.gguf.file import GgufFile
 
-__all__ = ["TokenKind", "Vocabulary", "field", "read_vocabulary"]
+__all__ = ["TokenKind", "Vocabulary", "end_ids", "field", "read_vocabulary"]
 
-_ROLES = ("bos", "eos", "eot", "unknown", "padding")
+_ENDS = ("eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep")
+_ROLES = ("bos", "unknown", "padding", *_ENDS)
+_END_TEXTS = frozenset(
+    (
+        *("<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "</s>"),
+        *("<|eom_id|>", "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>"),
+        *("<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<\uff5cend\u2581of\u2581sentence\uff5c>"),
+        *("<|return|>", "<|call|>", "<|calls|>", "<|flush|>", "<|tool_response>"),
+    )
+)
+"""What ends a turn or a text in the models that llama.cpp knows."""
+_CONTINUED = (
+    ("<|end|>", ({"<|return|>", "<|flush|>"}, {"<|call|>", "<|calls|>"})),
+    ("</s>", ({"<|tool_response>"},)),
+)
+"""Tokens that end no turn where there is one of each set beside them, as in llama.cpp."""
 
 
 @final
@@ -50,6 +65,16 @@ class Vocabulary:
         """The tokens of these kinds, in the order of their ids."""
         return [t for t, kind in zip(self.tokens, self.kinds, strict=True) if kind in kinds]
 
+    def ends(self) -> tuple[int, ...]:
+        """The ids that end a text: those in such a role, and special tokens with such a text."""
+        special = (TokenKind.CONTROL, TokenKind.USER_DEFINED)
+        table, texts = self.table(), _END_TEXTS.intersection(self.of_kind(*special))
+        ids = [self.ids[role] for role in _ENDS if role in self.ids]
+        ids += sorted(table[text] for text in texts)
+        there = {self.tokens[number] for number in ids}
+        go_on = {text for text, others in _CONTINUED if all(one & there for one in others)}
+        return tuple(dict.fromkeys(n for n in ids if self.tokens[n] not in go_on))
+
     def role(self, role: str) -> str | None:
         """The token in a special role, if there is one."""
         return self.tokens[self.ids[role]] if role in self.ids else None
@@ -74,6 +99,11 @@ def read_vocabulary(file: GgufFile) -> Vocabulary:
         if (number := file.metadata.get(key)) is not None:
             ids[role] = _check_id(file, key, number, len(tokens))
     return Vocabulary(tuple(tokens), tuple(kinds), ids)
+
+
+def end_ids(file: GgufFile) -> tuple[int, ...]:
+    """The ids that end a text, the tokenizer's own first; none where there is no tokenizer."""
+    return read_vocabulary(file).ends() if "tokenizer.ggml.tokens" in file.metadata else ()
 
 
 def field(file: GgufFile, name: str, kind: type, default: list[Any] | None = None) -> list[Any]:
