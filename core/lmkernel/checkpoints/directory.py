@@ -16,6 +16,7 @@ from lmkernel.checkpoints.adapter import AdaptedTensors
 from lmkernel.checkpoints.adapter_files import ADAPTER_CONFIG, ADAPTER_TENSORS, AdapterFiles
 from lmkernel.checkpoints.json_files import read_object, write_object
 from lmkernel.checkpoints.memory_map import is_pickle, refuse_pickle
+from lmkernel.checkpoints.quantised import refuse_quantised_config, refuse_quantised_names
 from lmkernel.checkpoints.safetensors import open_safetensors
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
 from lmkernel.errors import CheckpointError, InputError, PullError, UnknownNameError
@@ -102,13 +103,18 @@ def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
     """The model in a Hugging Face directory: ``config.json``, safetensors, maybe a tokenizer.
 
     Raises:
-        CheckpointError: a file is missing or damaged, or the weights are there only as a pickle.
+        CheckpointError: a file is missing or damaged, or the weights are there only as a pickle or
+            quantised.
     """
     folder = Path(path)
+    config = read_object(folder / "config.json", required=True)
+    refuse_quantised_config(config, f"{folder / 'config.json'}")
+    tensors = _open_tensors(folder)
+    refuse_quantised_names(tensors.names(), str(folder))
     return ModelFiles(
         path=folder,
-        config=read_object(folder / "config.json", required=True),
-        tensors=_open_tensors(folder),
+        config=config,
+        tensors=tensors,
         generation_config=read_object(folder / "generation_config.json", required=False),
         load_tokenizer=functools.cache(functools.partial(_directory_tokenizer, folder)),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.checkpoints.memory_map import refuse_pointer
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def read_object(path: Path, *, required: bool) -> dict[str, Any]:
 
 def parse_object(data: bytes, what: str) -> dict[str, Any]:
     """Parse a JSON object in which no name is repeated; ``what`` names its place in errors."""
+    refuse_pointer(what, data)
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_without_repeats)
     except UnicodeDecodeError as error:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["is_pickle", "map_file", "refuse_pickle"]
+__all__ = ["is_pickle", "map_file", "refuse_pickle", "refuse_pointer"]
 
+_POINTER = b"version https://git-lfs"
 _PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 _ZIP_MAGIC = b"PK\x03\x04"
 _PICKLE_MAGIC = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
@@ -30,7 +31,8 @@ def map_file(path: Path) -> NDArray[np.uint8]:
     """The bytes of a file, (size,), mapped and not read.
 
     Raises:
-        CheckpointError: the file is missing, not a regular file, empty, or cannot be mapped.
+        CheckpointError: the file is missing, not a regular file, empty, cannot be mapped, or only
+            stands for another.
     """
     try:
         with path.open("rb") as file:
@@ -39,7 +41,9 @@ def map_file(path: Path) -> NDArray[np.uint8]:
         raise CheckpointError(f"{path}: the file is empty") from error
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from error
-    return np.frombuffer(mapped, np.uint8)
+    data = np.frombuffer(mapped, np.uint8)
+    refuse_pointer(str(path), data[: len(_POINTER)].tobytes())
+    return data
 
 
 def is_pickle(path: Path, head: bytes) -> bool:
@@ -53,3 +57,12 @@ def refuse_pickle(path: Path) -> CheckpointError:
         f"{path}: a pickle checkpoint can run any code, so lmkernel never loads one; "
         "convert it to safetensors where you trust it"
     )
+
+
+def refuse_pointer(what: str, head: bytes) -> None:
+    """Raise `CheckpointError` if the first bytes are those of git-lfs's pointer to a file."""
+    if head.startswith(_POINTER):
+        raise CheckpointError(
+            f"{what}: this is a pointer of git-lfs, not the file that it stands for; "
+            "fetch that with: git lfs pull"
+        )

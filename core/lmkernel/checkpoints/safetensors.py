@@ -129,7 +129,8 @@ def _inside(index: Path, shard: str) -> Path:
     """The shard's path, unless a name or a link leads out of the index's folder.
 
     The one way out that is allowed is that of the Hugging Face cache, where each file of
-    ``snapshots/REVISION`` is a link into ``blobs`` of the same model.
+    ``snapshots/REVISION`` is a link into ``blobs`` of the same model, and those are links into
+    ``blobs`` of the whole cache.
     """
     parts = {*PurePosixPath(shard).parts, *PureWindowsPath(shard).parts}
     absolute = PurePosixPath(shard).is_absolute() or PureWindowsPath(shard).anchor
@@ -137,7 +138,8 @@ def _inside(index: Path, shard: str) -> Path:
     target = (folder / shard).resolve()
     homes = [folder]
     if folder.parent.name == "snapshots":
-        homes.append(folder.parents[1] / "blobs")
+        homes += [folder.parents[1] / "blobs"]
+        homes += [folder.parents[2] / "blobs"] if "--" in folder.parents[1].name else []
     if absolute or ".." in parts or not any(target.is_relative_to(home) for home in homes):
         raise CheckpointError(f"{index}: shard {shard!r} lies outside the checkpoint's folder")
     if not target.is_file():

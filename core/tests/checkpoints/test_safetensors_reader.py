@@ -211,3 +211,26 @@ def test_links_into_the_blobs_of_the_same_cached_model_are_followed(tmp_path: Pa
     save_file({"a": np.ones(2)}, blobs / "123")
     (revision / "one.safetensors").symlink_to(blobs / "123")
     assert SafetensorsShards(index(revision, {"a": "one.safetensors"})).names() == ("a",)
+
+
+def cached_model(cache: Path, *, through: Path) -> Path:
+    """A model in a cache, whose blob is a link to another place; returns its index."""
+    blobs, revision = (cache / "models--a--b" / part for part in ("blobs", "snapshots/abc"))
+    for folder in (blobs, revision, through.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    save_file({"a": np.ones(2)}, through)
+    (blobs / "123").symlink_to(through)
+    (revision / "one.safetensors").symlink_to(blobs / "123")
+    return index(revision, {"a": "one.safetensors"})
+
+
+def test_b13_links_on_into_the_blobs_of_the_whole_cache_are_followed(tmp_path: Path) -> None:
+    made = cached_model(tmp_path / "hub", through=tmp_path / "hub" / "blobs" / "4f" / "4f56")
+    assert SafetensorsShards(made).names() == ("a",)
+
+
+@pytest.mark.parametrize("place", ["elsewhere/4f56", "blobs/4f56", "hub/models--c--d/blobs/4f56"])
+def test_b13_links_on_to_anywhere_else_are_refused(tmp_path: Path, place: str) -> None:
+    made = cached_model(tmp_path / "hub", through=tmp_path / place)
+    with pytest.raises(CheckpointError, match="lies outside"):
+        SafetensorsShards(made)
