@@ -10,6 +10,7 @@ from lmkernel import inspection
 from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
 from lmkernel.errors import InputError
 from lmkernel.generation import GenerationOptions, TextGeneration, generate_steps, generate_tokens
+from lmkernel.generation.checkpoint import warn_of_settings
 from lmkernel.generation.likelihood import log_prob
 from lmkernel.inspection.inputs import check_ids, conversation, prompt_ids
 
@@ -96,11 +97,8 @@ class LanguageModel:
     @functools.cached_property
     def end_ids(self) -> tuple[int, ...]:
         """The ids that end an answer: the checkpoint's and the tokenizer's."""
-        key = "eos_token_id"
-        own = self.origin.generation_config.get(key, self.origin.described.values.get(key))
-        listed = own if isinstance(own, list) else [own]
-        ids = (*self.tokenizer.eos_ids, *(i for i in listed if isinstance(i, int)))
-        return tuple(dict.fromkeys(ids))
+        warn_of_settings(self.origin.generation_config, self.origin.where)
+        return self.tokenizer.eos_ids
 
     def describe(self) -> Description:
         """Its family, sizes and memory, as a table."""

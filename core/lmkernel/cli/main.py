@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 import traceback
+import warnings
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.cli.command import Command
@@ -42,7 +43,8 @@ def main(argv: Sequence[str] | None = None, *, registry: Registry | None = None)
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        with (registry or default_registry()).use() as plugins:
+        with warnings.catch_warnings(), (registry or default_registry()).use() as plugins:
+            warnings.showwarning = _show_warning  # type: ignore[assignment]  # by position alone
             code = _run(arguments, plugins)
         sys.stdout.flush()
     except SystemExit as stop:  # argparse, after help or a usage error
@@ -137,6 +139,12 @@ def _report(error: LmkernelError, *, debug: bool) -> int:
     label = paint("error:", "red", sys.stderr)
     print(f"lmkernel: {label} {' '.join(str(error).split())}", file=sys.stderr)
     return ERROR
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    """One line, without the place in a source file."""
+    label = paint("warning:", "yellow", sys.stderr)
+    print(f"lmkernel: {label} {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _close_quietly() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from typing import TYPE_CHECKING, ClassVar, final
 
 import pytest
@@ -62,6 +63,8 @@ class Say(Command):
     def run(self, args: argparse.Namespace) -> int:
         if args.word in self.errors:
             raise self.errors[args.word]
+        if args.word == "careful":
+            warnings.warn("be\n  careful", stacklevel=2)
         sys.stdout.write(f"{args.word}\n")
         return int(args.code)
 
@@ -129,6 +132,14 @@ def test_wrong_usage(
 def test_error_is_one_line(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["say", "input"], registry=registry) == 1
     assert capsys.readouterr() == ("", "lmkernel: error: expected a word, got none\n")
+
+
+@pytest.mark.filterwarnings("always")
+def test_warning_is_one_line(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = warnings.showwarning
+    assert main(["say", "careful"], registry=registry) == 0
+    assert capsys.readouterr() == ("careful\n", "lmkernel: warning: be careful\n")
+    assert warnings.showwarning is shown
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "say", "input"], ["say", "input", "--debug"]])

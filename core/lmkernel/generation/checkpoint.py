@@ -1,0 +1,66 @@
+"""What a checkpoint's ``generation_config.json`` asks for besides the ids that end an answer.
+
+How tokens are drawn is asked for by whoever generates, in `GenerationOptions`, so a checkpoint's
+temperature and its like are passed over. What would change even a greedy answer in transformers is
+not, without a word.
+"""
+
+from __future__ import annotations
+
+import warnings
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["warn_of_settings"]
+
+_NEUTRAL: Mapping[str, Any] = MappingProxyType(
+    {
+        "repetition_penalty": 1,
+        "no_repeat_ngram_size": 0,
+        "min_length": 0,
+        "min_new_tokens": 0,
+        "num_beams": 1,
+        "num_beam_groups": 1,
+        "guidance_scale": 1,
+        "encoder_repetition_penalty": 1,
+        "encoder_no_repeat_ngram_size": 0,
+        "diversity_penalty": 0,
+    }
+)
+"""Keys with a value that changes nothing; of all others that is null, false or empty."""
+_PASSED_OVER = frozenset(
+    (
+        # drawing and its length, which are asked for
+        *("do_sample", "temperature", "top_k", "top_p", "min_p", "top_h", "typical_p"),
+        *("epsilon_cutoff", "eta_cutoff", "max_length", "max_new_tokens", "max_time"),
+        *("num_return_sequences", "renormalize_logits", "early_stopping", "length_penalty"),
+        # ids, which are read with the tokenizer
+        *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"),
+        # how transformers computes, and in which form it answers
+        *("use_cache", "cache_implementation", "cache_config", "max_cache_len", "low_memory"),
+        *("return_dict_in_generate", "output_scores", "output_logits", "output_attentions"),
+        *("output_hidden_states", "return_legacy_cache", "compile_config", "disable_compile"),
+        *("prefill_chunk_size", "remove_invalid_values", "continuous_batching_config"),
+        *("is_assistant", "num_assistant_tokens", "num_assistant_tokens_schedule"),
+        *("assistant_confidence_threshold", "prompt_lookup_num_tokens", "max_matching_ngram_size"),
+        *("assistant_early_exit", "assistant_lookbehind", "target_lookbehind", "speculation_type"),
+        *("assistant_ensemble_weight", "use_mtp", "trust_remote_code", "chat_format"),
+        # which file it is
+        *("_from_model_config", "transformers_version", "_commit_hash", "generation_kwargs"),
+    )
+)
+
+
+def warn_of_settings(generation_config: Mapping[str, Any], where: str) -> None:
+    """Warn of what is not done, though transformers would do it by itself."""
+    asked = [
+        f"{key}={value!r:.40}"
+        for key, value in generation_config.items()
+        if key not in _PASSED_OVER and value and value != _NEUTRAL.get(key)
+    ]
+    if asked:
+        text = f"{where}: generation_config.json: not used: {', '.join(asked)}"
+        warnings.warn(text, stacklevel=2)
