@@ -16,7 +16,7 @@ from lmkernel.checkpoints.adapter import AdaptedTensors
 from lmkernel.checkpoints.adapter_files import ADAPTER_CONFIG, ADAPTER_TENSORS, AdapterFiles
 from lmkernel.checkpoints.json_files import read_object, write_object
 from lmkernel.checkpoints.memory_map import is_pickle, refuse_pickle
-from lmkernel.checkpoints.quantised import refuse_quantised_config, refuse_quantised_names
+from lmkernel.checkpoints.quantised import refuse_quantised_config
 from lmkernel.checkpoints.safetensors import open_safetensors
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
 from lmkernel.errors import CheckpointError, InputError, PullError, UnknownNameError
@@ -109,12 +109,10 @@ def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
     folder = Path(path)
     config = read_object(folder / "config.json", required=True)
     refuse_quantised_config(config, f"{folder / 'config.json'}")
-    tensors = _open_tensors(folder)
-    refuse_quantised_names(tensors.names(), str(folder))
     return ModelFiles(
         path=folder,
         config=config,
-        tensors=tensors,
+        tensors=_open_tensors(folder),
         generation_config=read_object(folder / "generation_config.json", required=False),
         load_tokenizer=functools.cache(functools.partial(_directory_tokenizer, folder)),
     )

@@ -51,7 +51,7 @@ def refuse_quantised_config(config: Mapping[str, Any], where: str) -> None:
 
 
 def refuse_quantised_names(names: Iterable[str], where: str) -> None:
-    """Raise `CheckpointError` if names of tensors are those of quantised weights."""
+    """Raise `CheckpointError` if names of tensors, which do not fit, are of quantised weights."""
     for name in names:
         for pattern, method in _PATTERNS:
             if pattern.fullmatch(name):

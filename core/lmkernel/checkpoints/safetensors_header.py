@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["DTYPE_CODES", "LENGTH_BYTES", "Entry", "read_header"]
 
 LENGTH_BYTES = 8
+_QUANTISED = ("F4", "F6", "F8")  # the beginnings of codes, as in F8_E4M3
 _LIMIT = 100_000_000  # the format's own limit to a header
 
 DTYPE_CODES: Mapping[str, str] = MappingProxyType(
@@ -106,7 +107,8 @@ def _entry(path: Path, name: str, value: Any, start: int) -> Entry:
         )
     if dtype not in _NAMES:
         known = ", ".join(_NAMES)
-        raise CheckpointError(f"{where}: expected a dtype among {known}, got {dtype!r}")
+        hint = ", of weights that are quantised" if str(dtype).startswith(_QUANTISED) else ""
+        raise CheckpointError(f"{where}: expected a dtype among {known}, got {dtype!r}{hint}")
     entry = Entry(_NAMES[dtype], tuple(shape), start + offsets[0], start + offsets[1])
     need = math.prod(shape) * STORED_DTYPES[entry.dtype].itemsize
     if entry.stop - entry.start != need:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.checkpoints.quantised import refuse_quantised_names
 from lmkernel.errors import CheckpointError
 from lmkernel.parameters.names import flatten
 
@@ -137,6 +138,7 @@ def to_ours(
             known = {name: param for name, param in known.items() if name not in ours}
             continue
         if not there:
+            refuse_quantised_names(tensors.names(), where)
             raise CheckpointError(f"{where}: the tensor {written!r} is missing")
         for name in there:
             _check_shape(tensors.shape(name), rule, params, f"{where}: tensor {name!r}", keys)
@@ -145,6 +147,7 @@ def to_ours(
     # it, the numbers would be plausible and wrong.
     surplus = [n for n in sorted(unread) if not any(fnmatch.fnmatch(n, p) for p in ignored)]
     if surplus:
+        refuse_quantised_names(surplus, where)
         raise CheckpointError(
             f"{where}: {len(surplus)} tensor(s) that the configuration has no place for, "
             f"such as {surplus[0]!r}"

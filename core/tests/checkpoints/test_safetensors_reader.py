@@ -125,6 +125,10 @@ DAMAGED = {
     "wrong size": (raw({"a": entry("F32", [3], 0, 8)}, bytes(8)), r"'a': shape \(3,\).*12 bytes"),
     "huge shape": (raw({"a": entry("F32", [2**62, 8], 0, 8)}, bytes(8)), "tensor 'a': shape"),
     "unknown dtype": (raw({"a": entry("Q9", [2], 0, 8)}, bytes(8)), "'a': expected a dtype.*'Q9'"),
+    "quantised": (
+        raw({"a": entry("F8_E4M3", [8], 0, 8)}, bytes(8)),
+        "got 'F8_E4M3', of weights that are quantised",
+    ),
     "negative shape": (
         raw({"a": entry("F32", [-2], 0, 8)}, bytes(8)),
         "'a': expected dtype, shape",

@@ -52,24 +52,6 @@ def test_a_configuration_of_quantised_weights_is_refused(
     assert str(caught.value).endswith(f"quantised by {method}")
 
 
-@pytest.mark.parametrize(
-    ("name", "method"),
-    [
-        ("model.layers.0.self_attn.q_proj.qweight", "GPTQ or AWQ"),
-        ("model.layers.0.self_attn.q_proj.weight.absmax", "bitsandbytes"),
-        ("model.layers.0.self_attn.q_proj.weight.quant_state.bitsandbytes__nf4", "bitsandbytes"),
-        ("model.layers.0.self_attn.q_proj.SCB", "bitsandbytes"),
-        ("model.layers.0.self_attn.q_proj.weight_scale_inv", "FP8"),
-        ("model.layers.0.self_attn.q_proj.weight_packed", "compressed-tensors"),
-        ("model.layers.0.self_attn.q_proj.scales", "MLX"),
-    ],
-)
-def test_names_of_quantised_weights_are_refused(tmp_path: Path, name: str, method: str) -> None:
-    tensors = {name: np.ones(3, np.float32), **WEIGHTS}
-    with pytest.raises(CheckpointError, match=f"{method}.*there is the tensor '{name}'"):
-        open_model(write(tmp_path / "m", tensors))
-
-
 @pytest.mark.parametrize("nothing", [None, {}])
 def test_a_configuration_that_says_nothing_of_it_is_read(tmp_path: Path, nothing: object) -> None:
     assert open_model(write(tmp_path / "m", quantization_config=nothing)).tensors.names()

@@ -173,3 +173,24 @@ def test_keys_that_have_no_effect_are_said_once(tmp_path: Path) -> None:
 def test_buffers_of_the_bare_model_are_known(tmp_path: Path) -> None:
     buffers = ("rotary_emb.inv_freq", "model.layers.1.self_attn.rotary_emb.cos_cached")
     load(write(tmp_path / "m", {**tensors_of(), **dict.fromkeys(buffers, np.ones(4, np.float32))}))
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("model.layers.0.self_attn.q_proj.qweight", "GPTQ or AWQ"),
+        ("model.layers.0.self_attn.q_proj.weight.absmax", "bitsandbytes"),
+        ("model.layers.0.self_attn.q_proj.weight.quant_state.bitsandbytes__nf4", "bitsandbytes"),
+        ("model.layers.0.self_attn.q_proj.SCB", "bitsandbytes"),
+        ("model.layers.0.self_attn.q_proj.weight_scale_inv", "FP8"),
+        ("model.layers.0.self_attn.q_proj.weight_packed", "compressed-tensors"),
+        ("model.layers.0.self_attn.q_proj.scales", "MLX"),
+    ],
+)
+def test_names_of_quantised_weights_are_refused(tmp_path: Path, name: str, method: str) -> None:
+    tensors = tensors_of()
+    del tensors["model.layers.0.self_attn.q_proj.weight"]
+    text = complaint(write(tmp_path / "m", {**tensors, name: np.ones(3, np.float32)}))
+    assert "expected weights that are floating numbers" in text
+    assert f"{method}" in text
+    assert f"there is the tensor {name!r}" in text
