@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["TokenKind", "Vocabulary", "end_ids", "field", "read_vocabulary"]
 
 _ENDS = ("eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep")
+_END_LISTS = ("eos_token_ids", "eog_token_ids")
 _ROLES = ("bos", "unknown", "padding", *_ENDS)
 _END_TEXTS = frozenset(
     (
@@ -48,11 +49,12 @@ class TokenKind(enum.IntEnum):
 @final
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tokens in the order of their ids, with their kinds; and the id of each special role."""
+    """Tokens by id, with their kinds; the id of each special role, and further ids of ends."""
 
     tokens: tuple[str, ...]
     kinds: tuple[int, ...]
     ids: Mapping[str, int]
+    more_ends: tuple[int, ...] = ()
 
     def table(self) -> dict[str, int]:
         """Ids by token; a token that is there twice has its first id."""
@@ -69,7 +71,7 @@ class Vocabulary:
         """The ids that end a text: those in such a role, and special tokens with such a text."""
         special = (TokenKind.CONTROL, TokenKind.USER_DEFINED)
         table, texts = self.table(), _END_TEXTS.intersection(self.of_kind(*special))
-        ids = [self.ids[role] for role in _ENDS if role in self.ids]
+        ids = [*(self.ids[role] for role in _ENDS if role in self.ids), *self.more_ends]
         ids += sorted(table[text] for text in texts)
         there = {self.tokens[number] for number in ids}
         go_on = {text for text, others in _CONTINUED if all(one & there for one in others)}
@@ -98,7 +100,12 @@ def read_vocabulary(file: GgufFile) -> Vocabulary:
         key = f"tokenizer.ggml.{role}_token_id"
         if (number := file.metadata.get(key)) is not None:
             ids[role] = _check_id(file, key, number, len(tokens))
-    return Vocabulary(tuple(tokens), tuple(kinds), ids)
+    more = [
+        _check_id(file, f"tokenizer.ggml.{name}", number, len(tokens))
+        for name in _END_LISTS
+        for number in field(file, name, int, [])
+    ]
+    return Vocabulary(tuple(tokens), tuple(kinds), ids, tuple(more))
 
 
 def end_ids(file: GgufFile) -> tuple[int, ...]:

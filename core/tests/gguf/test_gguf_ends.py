@@ -23,7 +23,13 @@ TEXTS = [
 ]
 
 
-def ends(tmp_path: Path, tokens: list[str], kind: int = CONTROL, **ids: int | None) -> Any:
+def ends(
+    tmp_path: Path,
+    tokens: list[str],
+    kind: int = CONTROL,
+    lists: dict[str, Any] | None = None,
+    **ids: int | None,
+) -> list[str]:
     """The texts of the tokens that end an answer, when these six stand behind those of bytes."""
     tokens = [*tokens, *(f"<{number}>" for number in range(6 - len(tokens)))]
     change: dict[str, Any] = {
@@ -31,6 +37,7 @@ def ends(tmp_path: Path, tokens: list[str], kind: int = CONTROL, **ids: int | No
         "tokenizer.ggml.tokens": [*byte_tokens(), *tokens],
         "tokenizer.ggml.token_type": [NORMAL] * FIRST + [kind] * len(tokens),
         "tokenizer.ggml.merges": ["A B"],
+        **(lists or {}),
         **{f"tokenizer.ggml.{role}_token_id": number for role, number in ids.items()},
     }
     change["tokenizer.ggml.tokens"][0] = "AB"  # the merge makes a token
@@ -57,6 +64,12 @@ def test_b30_a_users_own_token_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize("role", ["eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep"])
 def test_b30_a_token_is_known_by_its_key(tmp_path: Path, role: str) -> None:
     assert ends(tmp_path, ["<a>", "<b>"], bos=FIRST, **{role: FIRST + 1}) == ["<b>"]
+
+
+@pytest.mark.parametrize("name", ["eos_token_ids", "eog_token_ids"])
+def test_b30_tokens_are_known_by_a_list(tmp_path: Path, name: str) -> None:
+    lists = {f"tokenizer.ggml.{name}": [FIRST + 2, FIRST + 3]}
+    assert ends(tmp_path, ["<a>", "<b>", "<c>", "<d>"], lists=lists, bos=FIRST) == ["<c>", "<d>"]
 
 
 def test_b30_the_texts_own_end_comes_first(tmp_path: Path) -> None:
