@@ -41,10 +41,9 @@ _FIELDS: Mapping[str, str] = MappingProxyType(
         "AttentionConfig.width": "hidden_size",
         "AttentionConfig.heads": "num_attention_heads",
         "AttentionConfig.kv_heads": "num_key_value_heads",
-        "NormConfig.eps": "the epsilon of norms",
+        "NormConfig.eps": "rms_norm_eps",
         "InitConfig.scale": "initializer_range",
         "RotaryConfig.dim": "head_dim",
-        "RotaryConfig.factor": "factor",
     }
 )
 """What it calls our fields that may contradict each other."""
@@ -66,7 +65,7 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
     try:
         config = family.read(described)
     except ConfigError as error:
-        named = re.sub(r"^\w+\.\w+", lambda m: _key(family, _FIELDS.get(m[0], m[0])), str(error))
+        named = re.sub(r"^\w+\.\w+", lambda field: _key_of_field(family, field[0]), str(error))
         raise CheckpointError(f"{described.where}: {named}") from error
     rules = family.rules(config)
     for part in ("encoder", "decoder"):
@@ -98,6 +97,14 @@ def axis_keys(family: Family) -> Mapping[str, str]:
 def _key(family: Family, key: str) -> str:
     """What the family calls a key that others call so."""
     return family.keys.aliases.get(key, key) if family.keys else key
+
+
+def _key_of_field(family: Family, field: str) -> str:
+    """What the family calls one of our fields; those of RoPE have the same names."""
+    key = _FIELDS.get(field, field.removeprefix("RotaryConfig."))
+    read = family.keys.read if family.keys else {}
+    epsilon = next((name for name in read if "norm_eps" in name or "norm_epsilon" in name), key)
+    return epsilon if field == "NormConfig.eps" else _key(family, key)
 
 
 def _ours(rule: Rule) -> tuple[str, ...]:

@@ -74,7 +74,9 @@ def read_rope(config: HfConfig, dim: int, context: int) -> RotaryConfig:
     found: dict[str, Any] = {key: table.number(key) for key in _NEEDED[kind]}
     # one beside the dictionary goes before the one in it, as Phi-3 has both
     holder = config if config.has(_ORIGINAL) else table
-    original = holder.whole(_ORIGINAL, context) if _ORIGINAL in _MORE.get(kind, ()) else context
+    original = context
+    if _ORIGINAL in _MORE.get(kind, ()):
+        original = holder.whole(_ORIGINAL, context, least=2)  # its logarithm divides
     if kind == "llama3" and found["high_freq_factor"] <= found["low_freq_factor"]:
         expected = f"more than low_freq_factor={found['low_freq_factor']}"
         raise table.error("high_freq_factor", expected, found["high_freq_factor"])

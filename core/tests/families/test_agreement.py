@@ -114,7 +114,11 @@ def test_b07_a_head_of_another_size_is_refused(tmp_path: Path) -> None:
         ({"num_key_value_heads": 3}, "num_key_value_heads × head_dim: expected 16, got 24"),
         ({"num_key_value_heads": 4}, "num_key_value_heads: expected a divisor of heads=6, got 4"),
         ({"head_dim": 7}, "head_dim: expected an even number, got 7"),
-        ({"rms_norm_eps": 0}, "the epsilon of norms: expected a positive number, got 0.0"),
+        (
+            {"rope_scaling": {"type": "linear", "factor": 0}},
+            ": factor: expected a number of at least",
+        ),
+        ({"rms_norm_eps": 0}, "rms_norm_eps: expected a positive number, got 0.0"),
         ({"tie_word_embeddings": False}, "the tensor 'lm_head.weight' is missing"),
         ({"attention_bias": True}, "the tensor 'model.layers.0.self_attn.q_proj.bias' is missing"),
     ],
@@ -151,6 +155,8 @@ def test_m6_a_family_is_answered_in_its_own_words(tmp_path: Path) -> None:
     assert "config.json: n_embd: expected a multiple of heads=5, got 36" in complaint(
         tmp_path / "m"
     )
+    path.write_text(json.dumps({**changed, "n_layer": 2, "layer_norm_epsilon": 0}))
+    assert "config.json: layer_norm_epsilon: expected a positive" in complaint(tmp_path / "m")
     path.write_text(json.dumps({**changed, "n_layer": GPT2["n_layer"], "vocab_size": 9}))
     assert "; vocab_size: expected" in complaint(tmp_path / "m")
 

@@ -45,6 +45,7 @@ def rotary(**changes: Any) -> RotaryConfig:
         ({"rope_type": "longrope", "short_factor": [1.0] * 4}, "long_factor: expected a list of 4"),
         ({**LONG, "short_factor": [1.0] * 3}, "short_factor: expected a list of 4 numbers"),
         ({**LONG, "short_factor": [1.0, 2.0, "3", 4.0]}, "short_factor: expected a number"),
+        ({**LONG, ORIGINAL: 1}, f"{ORIGINAL}: expected an integer of at least 2, got 1"),
         ({**LINEAR, "partial_rotary_factor": 0.5}, "partial_rotary_factor: expected 1.0"),
         ({"full_attention": LINEAR}, "full_attention: expected one set of rotary parameters"),
     ],
