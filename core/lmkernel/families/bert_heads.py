@@ -178,7 +178,9 @@ def ignored_heads(head: HeadConfig) -> tuple[str, ...]:
     own = {MASKED: ("cls.predictions.*",), POOLED: ("*pooler.*",)}
     wanted = own.get(architecture_of(head), ("*pooler.*", "classifier.*"))
     all_heads = ("*pooler.*", "cls.predictions.*", "cls.seq_relationship.*", "classifier.*")
-    return tuple(pattern for pattern in all_heads if pattern not in wanted)
+    others = tuple(pattern for pattern in all_heads if pattern not in wanted)
+    # the bias of the predictions has no use where the output has its own
+    return others if head.tied else (*others, "cls.predictions.bias")
 
 
 def _pair(theirs: str, ours: str) -> tuple[Rule, Rule]:

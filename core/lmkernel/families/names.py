@@ -112,7 +112,8 @@ def to_ours(
         rules: the mapping of its names to ours.
         declared: the parameters wanted.
         where: the checkpoint's path, for messages.
-        ignored: patterns of names that a checkpoint may hold and the model does not use.
+        ignored: patterns of names that a checkpoint may hold and the model does not use, or not
+            beside another name of the same tensor.
         optional: dotted names of parameters that the checkpoint may lack or hold in another shape,
             such as those of a new head; the result lacks them then.
         keys: what a configuration calls the extent of an axis, by the axis's name, for messages.
@@ -131,6 +132,7 @@ def to_ours(
         there = [name for name in dict.fromkeys((written, *rule.also)) if name in unread]
         params = {name: known[name] for name in ours}
         unread -= {*there}
+        there = there[:1] + [name for name in there[1:] if not _is_any(name, ignored)]
         # a new head has another number of classes than the checkpoint's: a shape that does not fit
         # is an error only where the parameter must be there
         fits = bool(there) and tensors.shape(there[0]) == _stored_shape(rule, params)
@@ -145,7 +147,7 @@ def to_ours(
         found.append((rule, there, params))
     # A tensor that is left unread means that the model is not what its configuration says; without
     # it, the numbers would be plausible and wrong.
-    surplus = [n for n in sorted(unread) if not any(fnmatch.fnmatch(n, p) for p in ignored)]
+    surplus = [name for name in sorted(unread) if not _is_any(name, ignored)]
     if surplus:
         refuse_quantised_names(surplus, where)
         raise CheckpointError(
@@ -162,6 +164,10 @@ def to_ours(
         if progress is not None:
             progress(whole.nbytes)
     return values
+
+
+def _is_any(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
 def _check_shape(

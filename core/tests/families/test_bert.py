@@ -152,3 +152,19 @@ def test_a_head_that_is_not_there_is_missed(tmp_path: Path) -> None:
     tensors = values_and_tensors(small_bert(MASKED))[1]
     with pytest.raises(CheckpointError, match=r"'bert.pooler.dense.weight' is missing"):
         read(tmp_path / "m", tensors, small_bert(CLASSES))
+
+
+def test_an_output_of_its_own_has_a_bias_of_its_own(tmp_path: Path) -> None:
+    config = small_bert(MASKED, tie_word_embeddings=False)
+    values, tensors = values_and_tensors(config)
+    bias = tensors["cls.predictions.decoder.bias"]
+    assert same(read(tmp_path / "m", {**tensors, "cls.predictions.bias": bias + 1}, config), values)
+    tensors["cls.predictions.bias"] = tensors.pop("cls.predictions.decoder.bias")
+    assert same(read(tmp_path / "old", tensors, config), values)
+
+
+def test_a_tensor_that_no_head_has_is_named(tmp_path: Path) -> None:
+    tensors = values_and_tensors(small_bert(MASKED))[1]
+    tensors["cls.predictions.extra.weight"] = np.zeros(3, np.float32)
+    with pytest.raises(CheckpointError, match=r"such as 'cls\.predictions\.extra\.weight'"):
+        read(tmp_path / "m", tensors, small_bert(MASKED))
