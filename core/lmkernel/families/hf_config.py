@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
@@ -62,7 +63,9 @@ class HfConfig:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.error(key, "a number", value)
         if not abs(value) <= _LARGEST:
-            raise self.error(key, f"a number of at most {_LARGEST:.4g}", value)
+            odd = isinstance(value, float) and not math.isfinite(value)
+            what = "a finite number" if odd else f"a number of at most {_LARGEST:.4g}"
+            raise self.error(key, what, value)
         return float(value)
 
     def rate(self, key: str, default: float) -> float:
