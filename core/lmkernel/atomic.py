@@ -93,15 +93,16 @@ def write_whole(path: Path, data: bytes, error: type[LmkernelError] = Checkpoint
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as reason:
+    except (OSError, ValueError) as reason:  # a name may hold what no name may
         raise unwritable(path, reason, error) from reason
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError, ValueError):
+            temporary.unlink(missing_ok=True)
 
 
-def unwritable(path: Path, reason: OSError, error: type[_E]) -> _E:
+def unwritable(path: Path, reason: OSError | ValueError, error: type[_E]) -> _E:
     """What is raised when the disk refuses: ``error``, with the path and the system's reason."""
-    return error(f"{path}: cannot be written: {reason.strerror or reason}")
+    return error(f"{path}: cannot be written: {getattr(reason, 'strerror', None) or reason}")
 
 
 def _temporary(path: Path) -> Path:

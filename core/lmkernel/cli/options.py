@@ -11,12 +11,13 @@ from lmkernel.errors import InputError
 if TYPE_CHECKING:
     import argparse
 
-    from lmkernel.generation import GenerationOptions
+    from lmkernel.generation import GenerationOptions, TextGeneration
     from lmkernel.language_model import LanguageModel
 
 __all__ = [
     "add_backend_options",
     "add_generation_options",
+    "cut_note",
     "generation_options",
     "load",
     "read_prompt",
@@ -70,6 +71,21 @@ def load(args: argparse.Namespace) -> LanguageModel:
         device=args.device,
         dtype=args.dtype,
     )
+
+
+def cut_note(answer: TextGeneration, options: GenerationOptions, remedy: str) -> str:
+    """That an answer did not end by itself, and why; empty for one that did.
+
+    Args:
+        answer: it is run to its end.
+        options: those that it was generated with.
+        remedy: what lifts the limit of tokens.
+    """
+    if answer.finish_reason != "length":
+        return ""
+    if len(answer.tokens) < options.max_new_tokens:
+        return "cut where the model's context is full"
+    return f"cut at {options.max_new_tokens} tokens; {remedy}"
 
 
 def read_prompt(argument: str | None) -> str:

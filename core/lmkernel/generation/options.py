@@ -48,7 +48,7 @@ class GenerationOptions:
             (arXiv:2407.01082).
         repetition_penalty: the factor for tokens that came before: positive logits are divided by
             it, negative ones multiplied (arXiv:1909.05858, §4.1).
-        seed: the seed of the draws, which are keyed by (seed, row, step).
+        seed: the seed of the draws, below 2**64; they are keyed by (seed, row, step).
         stop: strings before which generation ends; one may be given alone.
         stop_ids: tokens at which generation ends, besides the model's own end.
         ignore_eos: whether generation goes on after the model's own end.
@@ -83,7 +83,8 @@ class GenerationOptions:
         self._require("min_p", "in [0, 1)", ok=0 <= self.min_p < 1)
         mild = _COLDEST <= self.repetition_penalty <= 1 / _COLDEST
         self._require("repetition_penalty", f"{_COLDEST:g} to {1 / _COLDEST:g}", ok=mild)
-        self._require("seed", "0 or more", ok=self.seed >= 0)
+        self._require("seed", "0 to 2**64 - 1", ok=0 <= self.seed < 1 << 64)
+        self._require("ignore_eos", "True or False", ok=isinstance(self.ignore_eos, bool))
         self._require("stop", "without empty strings", ok=all(self.stop))
 
     @classmethod

@@ -51,7 +51,13 @@ def test_standard_output_holds_the_completion_alone(folder: Path) -> None:
     assert done.returncode == 0, done
     assert done.stdout.decode() == expected[: len(done.stdout.decode())]
     assert done.stdout
-    assert done.stderr == b""
+    assert done.stderr == b"[cut at 6 tokens; --max-new-tokens N allows more]\n"
+
+
+def test_answer_that_fills_the_context_says_so(folder: Path) -> None:
+    for command in (["generate", str(folder)], ["chat", "--model", str(folder)]):
+        done = run(*command, "Hello")
+        assert done.stderr == b"[cut where the model's context is full]\n"
 
 
 def test_prompt_may_come_on_standard_input(folder: Path) -> None:
