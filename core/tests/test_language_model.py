@@ -71,6 +71,16 @@ def test_seeds_may_be_of_numpy(model: LanguageModel) -> None:
     assert drawn[0] == drawn[1] == drawn[2]
 
 
+@pytest.mark.parametrize("token", [61, -1, 10**9])
+@pytest.mark.parametrize("verb", ["generate", "generate_batch", "generate_tokens"])
+def test_stop_id_outside_the_vocabulary_is_refused(
+    model: LanguageModel, verb: str, token: int
+) -> None:
+    prompt: Any = [3] if verb == "generate" else [[3]]
+    with pytest.raises(InputError, match=rf"stop_ids: expected token ids in 0 … 60, got {token}"):
+        getattr(model, verb)(prompt, stop_ids=token)
+
+
 def test_a_name_is_a_text(model: LanguageModel) -> None:
     with pytest.raises(InputError, match="backend: expected a name, got 3"):
         model.to(3)  # type: ignore[arg-type]  # the wrong type is the point

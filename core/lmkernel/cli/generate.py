@@ -60,6 +60,6 @@ class Generate(Command):
         else:
             if sys.stdout.isatty():
                 print()
-            if cut := cut_note(answer, options, "--max-new-tokens N allows more"):
-                note(f"[{cut}]")
+            if cut := cut_note(answer, options):
+                note(cut)
         return 0

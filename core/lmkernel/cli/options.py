@@ -73,19 +73,26 @@ def load(args: argparse.Namespace) -> LanguageModel:
     )
 
 
-def cut_note(answer: TextGeneration, options: GenerationOptions, remedy: str) -> str:
+def cut_note(
+    answer: TextGeneration,
+    options: GenerationOptions,
+    more: str = "; --max-new-tokens N allows more",
+    anew: str = "",
+) -> str:
     """That an answer did not end by itself, and why; empty for one that did.
 
     Args:
         answer: it is run to its end.
         options: those that it was generated with.
-        remedy: what lifts the limit of tokens.
+        more: what lifts the limit of tokens.
+        anew: what to do where the context is full.
     """
+    limit = options.max_new_tokens
     if answer.finish_reason != "length":
         return ""
-    if len(answer.tokens) < options.max_new_tokens:
-        return "cut where the model's context is full"
-    return f"cut at {options.max_new_tokens} tokens; {remedy}"
+    if len(answer.tokens) < limit:
+        return f"[cut where the model's context is full{anew}]"
+    return f"[cut at {limit} token{'s' * (limit != 1)}{more}]"
 
 
 def read_prompt(argument: str | None) -> str:

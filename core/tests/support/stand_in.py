@@ -7,13 +7,14 @@ messages to a file, and holds an answer where it is told to until another file i
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from letters import letters
+from letters import TEMPLATE, letters
 
 from lmkernel.generation import GenerationOptions, TextGeneration
 
@@ -38,7 +39,7 @@ class StandIn:
     def __init__(
         self, say: Callable[[Sequence[Any]], str], wait: Callable[[], None] = lambda: None
     ) -> None:
-        self.tokenizer = letters()
+        self.tokenizer = letters(os.environ.get("STAND_IN_TEMPLATE", TEMPLATE))
         self.asked: list[Any] = []
         self.seeds: list[int] = []
         self._say, self._wait = say, wait

@@ -51,12 +51,14 @@ class Chat(Command):
 
             with hold_keys():
                 model = load(args)
+            if model.tokenizer.chat_template is None:
+                model.tokenizer.chat([])  # says so now, not of each question
             return converse(Conversation(model, options, system))
         prompt = read_prompt(args.prompt)
         if not prompt.strip():
             raise InputError("expected a question, got an empty prompt")
         answer = load(args).chat([*system, {"role": "user", "content": prompt}], options)
         show(answer)
-        if cut := cut_note(answer, options, "--max-new-tokens N allows more"):
-            note(f"[{cut}]")
+        if cut := cut_note(answer, options):
+            note(cut)
         return 0

@@ -123,7 +123,12 @@ class Conversation:
         return bool(self.messages) and self.messages[-1]["role"] == "assistant"
 
     def _turn(self, asked: list[Message]) -> Turn:
-        return Turn(self.model.chat(asked, self._options()), tuple(asked))
+        try:
+            return Turn(self.model.chat(asked, self._options()), tuple(asked))
+        except InputError as error:  # such as more tokens than the model's context
+            raise InputError(
+                f"{error}; nothing was lost, /new begins another conversation"
+            ) from error
 
     def _options(self) -> GenerationOptions:
         return self.options.replace(seed=(self.options.seed + self._again) % _SEEDS)

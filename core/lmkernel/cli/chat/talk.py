@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["converse"]
 
+_REMEDIES = ("; /continue goes on", "; /new begins another conversation")
+
 
 def converse(conversation: Conversation) -> int:
     """Talk until the user leaves; the exit code."""
@@ -54,7 +56,7 @@ def _answer(conversation: Conversation, turn: Turn) -> None:
             return
         finally:
             conversation.keep(turn)
-    if cut := cut_note(turn.answer, conversation.options, "/continue goes on"):
-        note(f"[{cut}]")
+    if cut := cut_note(turn.answer, conversation.options, *_REMEDIES):
+        note(cut)
     elif not turn.answer.text.strip():
         note("[an empty answer]")

@@ -129,3 +129,9 @@ def test_cut_answer_is_marked(tmp_path: Path) -> None:
     with start(tmp_path, "--max-new-tokens", "8") as chat:
         chat.send("something\r")
         chat.until("you said\n[cut at 8 tokens; /continue goes on]\n")
+
+
+def test_model_without_template_says_so_before_the_first_question(tmp_path: Path) -> None:
+    with start(tmp_path, STAND_IN_TEMPLATE="") as chat:
+        chat.until("no chat template; use generate with plain text")
+        assert chat.end() == 1
