@@ -112,6 +112,7 @@ def certify(
         levels=asked,
         smoke=smoke,
     )
+    _require_levels(certification)
     seconds: dict[str, float] = {}
     cases = len(certification.keys)
     with as_progress(progress).bar(f"certifying {spec.name}", cases, "case") as advance:
@@ -129,6 +130,18 @@ def certify(
 def usual_jobs() -> int:
     """As many worker processes as there are processors, four at most."""
     return max(1, min(_MOST_JOBS, os.cpu_count() or 1))
+
+
+def _require_levels(certification: Certification) -> None:
+    """Every level that is asked for has cases in the profile."""
+    every = {key.case.partition("/")[0] for key in replace(certification, levels=()).keys}
+    for level in certification.levels:
+        if level not in every:
+            there = ", ".join(one for one in LEVELS if one in every)
+            raise InputError(
+                f"certify: the profile {certification.profile!r} has no cases of the level "
+                f"{level!r}; it has {there}"
+            )
 
 
 def _require_known(what: str, names: Sequence[str], known: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError
+from lmkernel.results import counted
 
 if TYPE_CHECKING:
     import argparse
@@ -92,7 +93,7 @@ def cut_note(
         return ""
     if len(answer.tokens) < limit:
         return f"[cut where the model's context is full{anew}]"
-    return f"[cut at {limit} token{'s' * (limit != 1)}{more}]"
+    return f"[cut at {counted(limit, 'token')}{more}]"
 
 
 def read_prompt(argument: str | None) -> str:

@@ -98,9 +98,10 @@ class Conversation:
         if not self._answered():
             raise InputError("there is no answer yet that could go on")
         *asked, answer = self.messages
-        text = self.model.tokenizer.chat(asked) + answer["content"]
+        begun = answer["content"].rstrip("\ufffd")  # a character that the cut went through
+        text = self.model.tokenizer.chat(asked) + begun
         more = self.model.generate(text, self._options(), special_tokens=False)
-        return Turn(more, tuple(asked), answer["content"])
+        return Turn(more, tuple(asked), begun)
 
     def keep(self, turn: Turn) -> None:
         """Take a turn's answer, or as much as there is of it, into the conversation."""

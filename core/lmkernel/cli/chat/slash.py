@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, final
 from lmkernel.cli.chat.conversation import read_messages
 from lmkernel.cli.screen import note
 from lmkernel.errors import InputError, UnknownNameError
-from lmkernel.results import columns
+from lmkernel.results import columns, counted
 from lmkernel.settings.file import parse_overrides
 
 if TYPE_CHECKING:
@@ -107,7 +107,10 @@ def _set(conversation: Conversation, text: str) -> None:
 
 
 def _retry(conversation: Conversation, _: str) -> Turn:
-    return conversation.retry()
+    turn = conversation.retry()
+    if not conversation.options.temperature:
+        note("at temperature 0 the answer stays the same; /set temperature 0.7 varies it")
+    return turn
 
 
 def _continue(conversation: Conversation, _: str) -> Turn:
@@ -136,7 +139,7 @@ def _stats(conversation: Conversation, _: str) -> None:
         raise InputError("there is no finished answer yet to be counted")
     count = len(answer.tokens)
     speed = f", {count / answer.seconds:.1f} a second" if answer.seconds else ""
-    note(f"{count} token{'s' * (count != 1)} in {answer.seconds:.1f} s{speed}")
+    note(f"{counted(count, 'token')} in {answer.seconds:.1f} s{speed}")
 
 
 def _leave(_: Conversation, __: str) -> None:
@@ -152,8 +155,7 @@ def _path(text: str) -> Path:
 
 
 def _count(conversation: Conversation) -> str:
-    count = len(conversation.messages)
-    return f"{count} message{'s' * (count != 1)}"
+    return counted(len(conversation.messages), "message")
 
 
 @final

@@ -52,6 +52,17 @@ def test_half_an_answer_is_kept_and_goes_on() -> None:
     assert contents(conversation) == ["one", "answer and m"]
 
 
+def test_cut_character_is_left_out_when_an_answer_goes_on() -> None:
+    conversation, model = talk()
+    conversation.messages = [
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "half \ufffd"},
+    ]
+    answer(conversation, conversation.go_on())
+    assert model.asked[-1] == "user: one\nassistant: half "
+    assert contents(conversation)[-1] == "half  and more"
+
+
 def test_retry_asks_the_same_with_other_draws() -> None:
     conversation, model = talk(seed=2**64 - 1)
     answer(conversation, conversation.ask("one"))
