@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.atomic import path_text
 from lmkernel.errors import InputError, UnknownNameError
 from lmkernel.plugins import default_registry
 from lmkernel.progress import as_progress
@@ -102,7 +103,7 @@ def certify(
     if count < 1 or not limit > 0:  # NaN is refused, too
         raise InputError("certify: expected jobs of at least 1 and a limit above 0")
     if out is not None:
-        require_place(Path(out))
+        require_place(Path(path_text(out, "out")))
     plan = Plan(backend=spec.name, device=device, jobs=count, limit=limit, strict=strict)
     certification = Certification(
         spec=spec,

@@ -14,14 +14,26 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from lmkernel.errors import CheckpointError, LmkernelError
+from lmkernel.errors import CheckpointError, InputError, LmkernelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["new_directory", "put_in_place", "unwritable", "write_whole"]
+__all__ = ["new_directory", "path_text", "put_in_place", "unwritable", "write_whole"]
 
 _E = TypeVar("_E", bound=LmkernelError)
+
+
+def path_text(given: object, what: str) -> str:
+    """A path, or the name of a model, as a caller gives it.
+
+    Raises:
+        InputError: it is no text, and no object that stands for a path.
+    """
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise InputError(f"{what}: expected a name or a path, got {given!r:.80}")
+    return text
 
 
 @contextlib.contextmanager

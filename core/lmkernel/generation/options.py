@@ -124,6 +124,12 @@ class GenerationOptions:
         more = [self.stop_ids] if isinstance(self.stop_ids, int) else self.stop_ids
         return frozenset(more) | (frozenset() if self.ignore_eos else frozenset(own))
 
+    def check_stop_ids(self, vocab: int) -> None:
+        """Raise `InputError` unless a vocabulary of this size has all of ``stop_ids``."""
+        for token in self.end_ids(()):
+            if not 0 <= token < vocab:
+                raise InputError(f"stop_ids: expected token ids in 0 … {vocab - 1}, got {token}")
+
     def _unify(self, field: str, kind: type, expected: str) -> None:
         """One value and any sequence of values become a tuple."""
         value = getattr(self, field)

@@ -121,8 +121,9 @@ class TextGeneration:
                 return
             self._advance()
 
-    def push(self, token: int, log_prob: float) -> bool:
-        """Take one more token; returns whether the answer ends with it."""
+    def push(self, token: int, log_prob: float, *, seconds: float = 0.0) -> bool:
+        """Take one more token, and the time that it took; returns whether the answer ends there."""
+        self._seconds += seconds
         self._scored.append((token, log_prob))
         if token in self._ends:
             self._finish("stop")

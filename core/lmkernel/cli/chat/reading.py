@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.history import History
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
-__all__ = ["MessageReader", "message_reader"]
+__all__ = ["message_reader"]
 
 _PROMPT, _MORE = "> ", "  "
 _GOES_ON = "\\"
