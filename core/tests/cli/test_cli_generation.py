@@ -92,6 +92,11 @@ def test_chat_answers_one_question(folder: Path) -> None:
     assert system.stdout != done.stdout
 
 
+def test_chat_with_a_model_in_place_of_a_question_says_how_to_name_it(folder: Path) -> None:
+    for name in (str(folder), "smollm2-135m-instruct"):
+        assert f"lmkernel chat --model {name}" in error_line(run("chat", name))
+
+
 def test_model_without_template_points_to_generate(tmp_path: Path) -> None:
     write_small(tmp_path / "m", Model(load_backend(), small_config()), letters(template=None))
     assert "no chat template; use generate" in error_line(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, final
 
@@ -54,6 +55,11 @@ class Chat(Command):
             if model.tokenizer.chat_template is None:
                 model.tokenizer.chat([])  # says so now, not of each question
             return converse(Conversation(model, options, system))
+        if args.prompt is not None and _is_model(args.prompt):
+            raise InputError(
+                f"expected a question, got the model {args.prompt!r}; "
+                f"to talk with it: lmkernel chat --model {args.prompt}"
+            )
         prompt = read_prompt(args.prompt)
         if not prompt.strip():
             raise InputError("expected a question, got an empty prompt")
@@ -62,3 +68,13 @@ class Chat(Command):
         if cut := cut_note(answer, options):
             note(cut)
         return 0
+
+
+def _is_model(text: str) -> bool:
+    """Whether a question is the name of a model, or the path of one that is here."""
+    from lmkernel.sources.resolve import known_models
+    from lmkernel.sources.store import pulled_models
+
+    if text in known_models() or text in pulled_models():
+        return True
+    return any(os.path.isfile(os.path.join(text, name)) for name in ("config.json", "run.toml"))  # noqa: PTH113, PTH118 - which are no error for any text
