@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, final
 from lmkernel.cli.command import Command
 from lmkernel.cli.style import painter
 from lmkernel.errors import InputError, MissingDependencyError
+from lmkernel.progress import Progress
 from lmkernel_conformance.levels import LEVELS, PROFILES
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Certify"]
 
 _EXAMPLES = 100
+_BEGINNING = """\
+self-test: every case on correct backends first, some minutes; then on each mutant the cases that
+reach its change, until one kills it"""
 
 
 @final
@@ -147,12 +151,13 @@ def _self_test(args: argparse.Namespace) -> int:
             "certify: --self-test needs lmkernel_proofs, which proves the suite itself and is a "
             "distribution of its own; run: pip install ./conformance/proofs"
         )
-    from lmkernel_proofs.selftest import save, self_test
-
     if args.out is not None and (args.out.is_dir() or not args.out.resolve().parent.is_dir()):
         raise InputError(f"certify: expected --out to be a file in a folder, got {args.out}")
     if args.every < 1 or (args.every > 1 and args.out is not None):
         raise InputError("certify: expected --every of at least 1, and 1 for the page of --out")
+    Progress(sys.stderr).say(_BEGINNING)
+    from lmkernel_proofs.selftest import save, self_test
+
     report = self_test(jobs=args.jobs, full=args.full, every=args.every, notify=_line)
     _clear()
     if args.out is not None:

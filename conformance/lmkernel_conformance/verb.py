@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.atomic import path_text
 from lmkernel.errors import InputError, UnknownNameError
 from lmkernel.plugins import default_registry
 from lmkernel.progress import as_progress
@@ -102,7 +103,7 @@ def certify(
     if count < 1 or not limit > 0:  # NaN is refused, too
         raise InputError("certify: expected jobs of at least 1 and a limit above 0")
     if out is not None:
-        require_place(Path(out))
+        require_place(Path(path_text(out, "out")))
     plan = Plan(backend=spec.name, device=device, jobs=count, limit=limit, strict=strict)
     certification = Certification(
         spec=spec,
@@ -112,6 +113,7 @@ def certify(
         levels=asked,
         smoke=smoke,
     )
+    _require_levels(certification)
     seconds: dict[str, float] = {}
     cases = len(certification.keys)
     with as_progress(progress).bar(f"certifying {spec.name}", cases, "case") as advance:
@@ -129,6 +131,18 @@ def certify(
 def usual_jobs() -> int:
     """As many worker processes as there are processors, four at most."""
     return max(1, min(_MOST_JOBS, os.cpu_count() or 1))
+
+
+def _require_levels(certification: Certification) -> None:
+    """Every level that is asked for has cases in the profile."""
+    every = {key.case.partition("/")[0] for key in replace(certification, levels=()).keys}
+    for level in certification.levels:
+        if level not in every:
+            there = ", ".join(one for one in LEVELS if one in every)
+            raise InputError(
+                f"certify: the profile {certification.profile!r} has no cases of the level "
+                f"{level!r}; it has {there}"
+            )
 
 
 def _require_known(what: str, names: Sequence[str], known: Sequence[str]) -> None:

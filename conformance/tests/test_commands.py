@@ -130,6 +130,24 @@ def test_certify_refuses_senseless_options(senseless: dict[str, Any]) -> None:
         certify("numpy", progress=False, **senseless)
 
 
+@pytest.mark.parametrize(
+    ("profile", "levels", "missing"),
+    [
+        ("inference", ["gradients"], "gradients"),
+        ("inference", ["operations", "training"], "training"),
+        ("training", ["checkpoints"], "checkpoints"),
+    ],
+)
+def test_certify_refuses_a_level_that_the_profile_does_not_have(
+    profile: str, levels: list[str], missing: str
+) -> None:
+    there = (
+        f"profile '{profile}' has no cases of the level '{missing}'; it has document, operations"
+    )
+    with pytest.raises(InputError, match=there):
+        certify("numpy", profile=profile, levels=levels, progress=False)
+
+
 def test_certify_refuses_an_unknown_and_an_absent_backend() -> None:
     with pytest.raises(UnknownNameError, match="unknown backend 'nunpy'"):
         _run_command(Certify, "nunpy")
@@ -203,3 +221,15 @@ def test_a_page_of_a_sample_is_refused(tmp_path: Path) -> None:
     page = str(tmp_path / "page.md")
     with pytest.raises(InputError, match="expected --every of at least 1, and 1 for the page"):
         _run_command(Certify, "--self-test", "--every", "3", "--out", page)
+
+
+def test_self_test_says_what_it_does_before_it_begins(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lmkernel_proofs.selftest.self_test", stop)
+    with pytest.raises(KeyboardInterrupt):
+        _run_command(Certify, "--self-test")
+    assert capsys.readouterr().err.startswith("self-test: every case on correct backends first")

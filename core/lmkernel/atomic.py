@@ -14,14 +14,26 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from lmkernel.errors import CheckpointError, LmkernelError
+from lmkernel.errors import CheckpointError, InputError, LmkernelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["new_directory", "put_in_place", "unwritable", "write_whole"]
+__all__ = ["new_directory", "path_text", "put_in_place", "unwritable", "write_whole"]
 
 _E = TypeVar("_E", bound=LmkernelError)
+
+
+def path_text(given: object, what: str) -> str:
+    """A path, or the name of a model, as a caller gives it.
+
+    Raises:
+        InputError: it is no text, and no object that stands for a path.
+    """
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise InputError(f"{what}: expected a name or a path, got {given!r:.80}")
+    return text
 
 
 @contextlib.contextmanager
@@ -93,15 +105,16 @@ def write_whole(path: Path, data: bytes, error: type[LmkernelError] = Checkpoint
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as reason:
+    except (OSError, ValueError) as reason:  # a name may hold what no name may
         raise unwritable(path, reason, error) from reason
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError, ValueError):
+            temporary.unlink(missing_ok=True)
 
 
-def unwritable(path: Path, reason: OSError, error: type[_E]) -> _E:
+def unwritable(path: Path, reason: OSError | ValueError, error: type[_E]) -> _E:
     """What is raised when the disk refuses: ``error``, with the path and the system's reason."""
-    return error(f"{path}: cannot be written: {reason.strerror or reason}")
+    return error(f"{path}: cannot be written: {getattr(reason, 'strerror', None) or reason}")
 
 
 def _temporary(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Iterable, Mapping, Sized
 from typing import TYPE_CHECKING, Any, final
 
@@ -146,7 +147,7 @@ class LanguageModel:
             UnknownNameError: a keyword that is no option.
         """
         ids = self._prompt_ids(prompt, special_tokens=special_tokens)
-        return self._generate(ids, GenerationOptions.of(options, changes), continues=ids)
+        return self._generate(ids, self._asked(options, changes), continues=ids)
 
     def _generate(
         self, ids: list[int], asked: GenerationOptions, continues: Sequence[int] = ()
@@ -179,7 +180,7 @@ class LanguageModel:
         text = self.tokenizer.chat(conversation(messages))
         # a message is a text of its own, which begins without a space
         ids = self._prompt_ids(text, special_tokens=False)
-        return self._generate(ids, GenerationOptions.of(options, changes))
+        return self._generate(ids, self._asked(options, changes))
 
     def generate_batch(
         self,
@@ -197,15 +198,17 @@ class LanguageModel:
         Returns:
             The answers, all of them finished.
         """
-        asked = GenerationOptions.of(options, changes)
+        asked = self._asked(options, changes)
         rows = self._prompt_rows(prompts)
         answers = [self._answer(asked, prompt=row) for row in rows]
+        begun = time.perf_counter()
         for step in generate_steps(
             self.model, self.params, rows, asked, ends=lambda row, _: answers[row].finished
         ):
+            before, begun = begun, time.perf_counter()
             for answer, token, logits in zip(answers, step.tokens, step.logits, strict=True):
                 if token is not None:
-                    answer.push(token, log_prob(logits, token))
+                    answer.push(token, log_prob(logits, token), seconds=begun - before)
         for answer in answers:
             answer.close()
         return answers
@@ -217,9 +220,15 @@ class LanguageModel:
         **changes: Unpack[GenerationChanges],
     ) -> Iterator[list[int | None]]:
         """One token for each row at each step, from token ids; see `lmkernel.generation`."""
-        asked = GenerationOptions.of(options, changes)
+        asked = self._asked(options, changes)
         rows = self._prompt_rows(prompts)
         return generate_tokens(self.model, self.params, rows, asked, end_ids=self.end_ids)
+
+    def _asked(self, options: object, changes: GenerationChanges) -> GenerationOptions:
+        """The options that hold, with stop ids of this vocabulary."""
+        asked = GenerationOptions.of(options, changes)
+        asked.check_stop_ids(self.config.embedding.vocab)
+        return asked
 
     def _prompt_rows(self, prompts: object) -> list[list[int]]:
         rows = list(prompts) if isinstance(prompts, Iterable) else []

@@ -7,10 +7,10 @@ written. Nothing is on a backend yet, and no weight has been read.
 from __future__ import annotations
 
 import functools
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.atomic import path_text
 from lmkernel.checkpoints.directory import fill_directory, open_model
 from lmkernel.errors import ConfigError, UnknownNameError
 from lmkernel.families.agreement import agreed_config, axis_keys, checkpoint_rules
@@ -21,6 +21,7 @@ from lmkernel.parameters import flatten
 from lmkernel.plugins import FamilySpec, default_registry
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
@@ -230,13 +231,14 @@ def open_origin(
         objective: what it is to be trained for, if for anything.
 
     Raises:
-        UnknownNameError, PullError, InputError: there is no such model.
+        UnknownNameError, PullError, InputError: there is no such model, or it is no name and no
+            path.
         CheckpointError: it is damaged, or of a family that nothing registers.
         ConfigError: its family's models are not trained for the objective.
     """
     from lmkernel.sources.resolve import find_model
 
-    name = os.fspath(model)
+    name = path_text(model, "model")
     # nobody asked for the model that adapters name, so that one is not fetched
     find = functools.partial(find_model, pull=False)
     path = find_model(name, progress=progress)
@@ -258,7 +260,7 @@ def open_files(
         name: what it was asked for by; by default its path.
         objective: what it is to be trained for, if for anything.
     """
-    files = open_model(path, find)
+    files = open_model(path_text(path, "model"), find)
     model_type = files.config.get("model_type")
     family = find_family(model_type, str(files.path), objective)
     described = HfConfig(files.config, f"{files.path}: config.json")

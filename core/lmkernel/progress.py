@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO, final
@@ -13,7 +14,10 @@ from lmkernel.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Progress", "ProgressLike", "as_progress"]
+__all__ = ["Progress", "ProgressLike", "as_progress", "duration"]
+
+_QUIET = 60.0
+"""Seconds between two lines about long work that nobody watches."""
 
 Report = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is; 0 of 0 is a line."""
@@ -59,6 +63,22 @@ class Progress:
         elif self._stream is not None:
             print(line, file=self._stream, flush=True)
 
+    def _lines(self, what: str, total: int) -> Callable[[int], None]:
+        """Says now and then how much is done, and how long the rest will take."""
+        done, begun = 0, time.monotonic()
+        due = begun + _QUIET
+
+        def advance(amount: int) -> None:
+            nonlocal done, due
+            done += amount
+            now = time.monotonic()
+            if now >= due and 0 < done < total:
+                due = now + _QUIET
+                left = (now - begun) * (total - done) / done
+                self.say(f"{what}: {done / total:.0%}, {duration(left)} left")
+
+        return advance
+
     @contextmanager
     def bar(self, what: str, total: int, unit: str = "B") -> Iterator[Callable[[int], None]]:
         """A bar, or one line where nobody watches.
@@ -75,12 +95,19 @@ class Progress:
             yield _counter(self._report, what, total)
         elif not self.live:
             self.say(what)
-            yield lambda _: None
+            yield self._lines(what, total)
         else:
             from tqdm import tqdm
 
             with tqdm(total=total, desc=what, unit=unit, unit_scale=True, file=self._stream) as bar:
                 yield bar.update
+
+
+def duration(seconds: float) -> str:
+    """``"1:05"``, ``"2:01:05"``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _counter(report: Report, what: str, total: int) -> Callable[[int], None]:

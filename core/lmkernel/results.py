@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Paint", "Result", "columns", "human_size", "plain"]
+__all__ = ["Paint", "Result", "columns", "counted", "human_size", "plain"]
 
 Paint = Callable[[str, str], str]
 """Puts a text into a colour or weight: red, green, yellow, dim or bold."""
@@ -72,6 +72,11 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
         for column in zip_longest(*(row[:-1] for row in rows), fillvalue="")
     ]
     return "\n".join("  ".join(_pad_cells(row, widths)).rstrip() for row in rows)
+
+
+def counted(count: int, noun: str) -> str:
+    """``"1 token"``, ``"2 tokens"``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def human_size(size: int) -> str:

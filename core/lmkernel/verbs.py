@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.atomic import path_text
 from lmkernel.errors import MissingDependencyError, UnknownNameError
 from lmkernel.plugins import CommandSpec, default_registry
 from lmkernel.progress import as_progress
@@ -39,7 +40,7 @@ def pull(
     """
     from lmkernel.sources.resolve import pull as fetched
 
-    return fetched(name, progress=as_progress(progress), force=force)
+    return fetched(path_text(name, "name"), progress=as_progress(progress), force=force)
 
 
 def classify(

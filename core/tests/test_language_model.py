@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from inspected import small_llama
 from letters import TEMPLATE, letters
 from tokenizers import decoders
 
+import lmkernel as lk
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.generation import GenerationOptions
 from lmkernel.language_model import LanguageModel
@@ -69,6 +71,37 @@ def test_seeds_may_be_of_numpy(model: LanguageModel) -> None:
         for seed in (5, np.int64(5), np.uint64(5))
     ]
     assert drawn[0] == drawn[1] == drawn[2]
+
+
+def test_answers_of_a_batch_say_how_long_they_took(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr("lmkernel.language_model.time.perf_counter", lambda: float(next(ticks)))
+    answers = model.generate_batch([[3], [4, 5]], max_new_tokens=4, ignore_eos=True)
+    assert [answer.seconds for answer in answers] == [4.0, 4.0]
+
+
+@pytest.mark.parametrize("path", [None, 3, 2.5, b"x", [1], {}, object()])
+def test_what_is_no_path_is_refused(model: LanguageModel, path: Any) -> None:
+    for take, what in (
+        (lk.load, "model"),
+        (model.save, "directory"),
+        (lk.pull, "name"),
+        (lambda one: lk.compare(one, ["numpy"]), "model"),
+    ):
+        with pytest.raises(InputError, match=f"{what}: expected a name or a path, got "):
+            take(path)
+
+
+@pytest.mark.parametrize("token", [61, -1, 10**9])
+@pytest.mark.parametrize("verb", ["generate", "generate_batch", "generate_tokens"])
+def test_stop_id_outside_the_vocabulary_is_refused(
+    model: LanguageModel, verb: str, token: int
+) -> None:
+    prompt: Any = [3] if verb == "generate" else [[3]]
+    with pytest.raises(InputError, match=rf"stop_ids: expected token ids in 0 … 60, got {token}"):
+        getattr(model, verb)(prompt, stop_ids=token)
 
 
 def test_a_name_is_a_text(model: LanguageModel) -> None:

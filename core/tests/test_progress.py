@@ -39,6 +39,17 @@ def test_plain_stream_gets_one_line_and_no_bar() -> None:
     assert stream.getvalue() == "working\n"
 
 
+def test_plain_stream_is_told_of_long_work_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 50.0, 70.0, 100.0, 150.0, 400.0])
+    monkeypatch.setattr("lmkernel.progress.time.monotonic", lambda: next(now))
+    stream = io.StringIO()
+    with Progress(stream).bar("working", 10) as advance:
+        for amount in (1, 1, 1, 2, 5):
+            advance(amount)
+    lines = ["working", "working: 20%, 4:40 left", "working: 50%, 2:30 left"]
+    assert stream.getvalue().splitlines() == lines
+
+
 def test_terminal_gets_a_bar_that_fills() -> None:
     stream = Terminal()
     with Progress(stream).bar("working", 1000) as advance:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.atomic import new_directory
+from lmkernel.atomic import new_directory, path_text
 from lmkernel.checkpoints.adapter import AdaptedTensors
 from lmkernel.checkpoints.adapter_files import ADAPTER_CONFIG, ADAPTER_TENSORS, AdapterFiles
 from lmkernel.checkpoints.json_files import read_object, write_object
@@ -146,8 +146,10 @@ def write_directory(
 
     Raises:
         CheckpointError: the directory is there, the disk refuses, or a tensor cannot be written.
+        InputError: the path is none.
     """
-    with new_directory(Path(path).expanduser().absolute(), overwrite=overwrite) as folder:
+    place = Path(path_text(path, "directory")).expanduser().absolute()
+    with new_directory(place, overwrite=overwrite) as folder:
         fill_directory(
             folder,
             config=config,

@@ -10,10 +10,12 @@ from lmkernel.cli.command import Command
 from lmkernel.cli.options import (
     add_backend_options,
     add_generation_options,
+    cut_note,
     generation_options,
     load,
     read_prompt,
 )
+from lmkernel.cli.screen import note
 
 if TYPE_CHECKING:
     import argparse
@@ -54,7 +56,10 @@ class Generate(Command):
                 "finish_reason": answer.finish_reason,
                 "seconds": round(answer.seconds, 3),
             }
-            print(json.dumps(result, ensure_ascii=False))
-        elif sys.stdout.isatty():
-            print()
+            print(json.dumps(result))
+        else:
+            if sys.stdout.isatty():
+                print()
+            if cut := cut_note(answer, options):
+                note(cut)
         return 0

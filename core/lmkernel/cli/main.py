@@ -8,15 +8,17 @@ error, 2 for wrong usage, 130 for an interrupt, 141 for a closed pipe.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import traceback
 import warnings
-from typing import TYPE_CHECKING, Any, final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, final
 
 from lmkernel.cli.command import Command
 from lmkernel.cli.style import paint
-from lmkernel.errors import LmkernelError, PluginError, UnknownNameError
+from lmkernel.errors import InputError, LmkernelError, PluginError, UnknownNameError
 from lmkernel.plugins import CommandSpec, default_registry
 from lmkernel.results import columns
 
@@ -43,12 +45,11 @@ def main(argv: Sequence[str] | None = None, *, registry: Registry | None = None)
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        with warnings.catch_warnings(), (registry or default_registry()).use() as plugins:
+        _prepare_streams()
+        with warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]  # by position alone
-            code = _run(arguments, plugins)
+            code = _run(arguments, registry)
         sys.stdout.flush()
-    except SystemExit as stop:  # argparse, after help or a usage error
-        return stop.code if isinstance(stop.code, int) else USAGE
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return INTERRUPTED
@@ -56,10 +57,45 @@ def main(argv: Sequence[str] | None = None, *, registry: Registry | None = None)
         return _close_quietly()
     except LmkernelError as error:
         return _report(error, debug="--debug" in arguments or bool(os.environ.get(DEBUG_VARIABLE)))
+    except OSError as error:
+        if _can_be_written(sys.stdout):
+            raise
+        _close_quietly()
+        reason = InputError(f"standard output cannot be written: {error.strerror or error}")
+        return _report(reason, debug=False)
     return code
 
 
-def _run(arguments: list[str], registry: Registry) -> int:
+def _prepare_streams() -> None:
+    """Characters that a stream's encoding lacks are replaced; a closed output is an error."""
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
+    if sys.stdout is None:
+        # the next file that is opened would take its place, and all that is printed
+        raise InputError("expected a standard output, got a closed one")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+
+
+def _can_be_written(stream: TextIO) -> bool:
+    """Whether a stream takes one line more, on the way out of an error that may be its own."""
+    try:
+        print(file=stream, flush=True)
+    except OSError:
+        return False
+    return True
+
+
+def _run(arguments: list[str], registry: Registry | None) -> int:
+    try:
+        with (registry or default_registry()).use() as plugins:
+            return _run_command(arguments, plugins)
+    except SystemExit as stop:  # argparse, after help or a usage error
+        return stop.code if isinstance(stop.code, int) else USAGE
+
+
+def _run_command(arguments: list[str], registry: Registry) -> int:
     specs = registry.all(CommandSpec)
     parser = _parser(specs)
     chosen = next((argument for argument in arguments if not argument.startswith("-")), None)

@@ -7,16 +7,18 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError
+from lmkernel.results import counted
 
 if TYPE_CHECKING:
     import argparse
 
-    from lmkernel.generation import GenerationOptions
+    from lmkernel.generation import GenerationOptions, TextGeneration
     from lmkernel.language_model import LanguageModel
 
 __all__ = [
     "add_backend_options",
     "add_generation_options",
+    "cut_note",
     "generation_options",
     "load",
     "read_prompt",
@@ -70,6 +72,28 @@ def load(args: argparse.Namespace) -> LanguageModel:
         device=args.device,
         dtype=args.dtype,
     )
+
+
+def cut_note(
+    answer: TextGeneration,
+    options: GenerationOptions,
+    more: str = "; --max-new-tokens N allows more",
+    anew: str = "",
+) -> str:
+    """That an answer did not end by itself, and why; empty for one that did.
+
+    Args:
+        answer: it is run to its end.
+        options: those that it was generated with.
+        more: what lifts the limit of tokens.
+        anew: what to do where the context is full.
+    """
+    limit = options.max_new_tokens
+    if answer.finish_reason != "length":
+        return ""
+    if len(answer.tokens) < limit:
+        return f"[cut where the model's context is full{anew}]"
+    return f"[cut at {counted(limit, 'token')}{more}]"
 
 
 def read_prompt(argument: str | None) -> str:

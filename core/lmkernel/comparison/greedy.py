@@ -11,7 +11,7 @@ import numpy as np
 from lmkernel.generation.decoding import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,7 +37,12 @@ class Answer:
 
 
 def decode_greedily(
-    loaded: LanguageModel, prompt: Sequence[int], steps: int, *, follow: Sequence[int] = ()
+    loaded: LanguageModel,
+    prompt: Sequence[int],
+    steps: int,
+    *,
+    follow: Sequence[int] = (),
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Answer:
     """Up to ``steps`` tokens after a prompt's, through the KV cache.
 
@@ -46,6 +51,8 @@ def decode_greedily(
         prompt: token ids.
         steps: the most tokens; fewer where the context has no room for them.
         follow: tokens to feed in place of the model's own choices, as long as they last.
+        advance: called with 1 for each token, at the end with the number of those that were not
+            needed.
     """
 
     def choose(logits: NDArray[Any], *, history: Sequence[int], row: int, step: int) -> int:
@@ -68,5 +75,8 @@ def decode_greedily(
             begun = time.perf_counter()
         kept.append(step.logits[0])
         chosen += step.tokens
+        advance(1)
+    seconds = time.perf_counter() - begun
+    advance(steps - len(kept))
     tokens = tuple(token for token in chosen if token is not None)
-    return Answer(tokens, np.stack(kept), time.perf_counter() - begun)
+    return Answer(tokens, np.stack(kept), seconds)

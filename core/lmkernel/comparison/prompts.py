@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["PROMPTS", "prompt_ids"]
+__all__ = ["PROMPTS", "fit_to_context", "prompt_ids"]
 
 PROMPTS: tuple[str, ...] = (
     "What is the capital of France?",
@@ -40,3 +40,15 @@ def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
         return tokenizer.encode(text)
     chat = tokenizer.chat([{"role": "user", "content": text}])
     return tokenizer.encode(chat, special_tokens=False)
+
+
+def fit_to_context(ids: list[int], context: int, steps: int) -> list[int]:
+    """The end of a fixed prompt that leaves room for as many tokens, or for half a small context.
+
+    Args:
+        ids: the prompt.
+        context: the model's; 0 for one without a limit.
+        steps: how many tokens are to follow.
+    """
+    room = context - min(steps, context // 2)
+    return ids[-room:] if context else ids

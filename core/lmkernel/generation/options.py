@@ -48,7 +48,7 @@ class GenerationOptions:
             (arXiv:2407.01082).
         repetition_penalty: the factor for tokens that came before: positive logits are divided by
             it, negative ones multiplied (arXiv:1909.05858, §4.1).
-        seed: the seed of the draws, which are keyed by (seed, row, step).
+        seed: the seed of the draws, below 2**64; they are keyed by (seed, row, step).
         stop: strings before which generation ends; one may be given alone.
         stop_ids: tokens at which generation ends, besides the model's own end.
         ignore_eos: whether generation goes on after the model's own end.
@@ -83,7 +83,8 @@ class GenerationOptions:
         self._require("min_p", "in [0, 1)", ok=0 <= self.min_p < 1)
         mild = _COLDEST <= self.repetition_penalty <= 1 / _COLDEST
         self._require("repetition_penalty", f"{_COLDEST:g} to {1 / _COLDEST:g}", ok=mild)
-        self._require("seed", "0 or more", ok=self.seed >= 0)
+        self._require("seed", "0 to 2**64 - 1", ok=0 <= self.seed < 1 << 64)
+        self._require("ignore_eos", "True or False", ok=isinstance(self.ignore_eos, bool))
         self._require("stop", "without empty strings", ok=all(self.stop))
 
     @classmethod
@@ -122,6 +123,12 @@ class GenerationOptions:
         """The tokens that end a row, given those that end the model's own answers."""
         more = [self.stop_ids] if isinstance(self.stop_ids, int) else self.stop_ids
         return frozenset(more) | (frozenset() if self.ignore_eos else frozenset(own))
+
+    def check_stop_ids(self, vocab: int) -> None:
+        """Raise `InputError` unless a vocabulary of this size has all of ``stop_ids``."""
+        for token in self.end_ids(()):
+            if not 0 <= token < vocab:
+                raise InputError(f"stop_ids: expected token ids in 0 … {vocab - 1}, got {token}")
 
     def _unify(self, field: str, kind: type, expected: str) -> None:
         """One value and any sequence of values become a tuple."""

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError
+from lmkernel.results import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -108,7 +109,7 @@ class TextGeneration:
         if not self._scored and not self._reason:
             return "TextGeneration(not begun; str() runs it, iterating streams it)"
         state = self._reason or "not finished"
-        return f"TextGeneration({self.so_far!r}, {len(self._scored)} tokens, {state})"
+        return f"TextGeneration({self.so_far!r}, {counted(len(self._scored), 'token')}, {state})"
 
     def __iter__(self) -> Iterator[str]:
         given = 0
@@ -120,8 +121,9 @@ class TextGeneration:
                 return
             self._advance()
 
-    def push(self, token: int, log_prob: float) -> bool:
-        """Take one more token; returns whether the answer ends with it."""
+    def push(self, token: int, log_prob: float, *, seconds: float = 0.0) -> bool:
+        """Take one more token, and the time that it took; returns whether the answer ends there."""
+        self._seconds += seconds
         self._scored.append((token, log_prob))
         if token in self._ends:
             self._finish("stop")
@@ -144,8 +146,8 @@ class TextGeneration:
         # a generator that failed has no more tokens either, and its text is not complete
         if self._failure is not None:
             raise InputError(
-                f"this answer stopped after {len(self._scored)} tokens, by {self._failure!r:.200}; "
-                "`so_far` has its text until then; generate it again"
+                f"this answer stopped after {counted(len(self._scored), 'token')}, by "
+                f"{self._failure!r:.200}; `so_far` has its text until then; generate it again"
             ) from self._failure
         begun = time.perf_counter()
         try:

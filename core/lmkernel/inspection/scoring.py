@@ -12,6 +12,7 @@ from lmkernel.errors import InputError
 from lmkernel.generation.likelihood import log_prob
 from lmkernel.inspection.inputs import check_ids, prompt_ids
 from lmkernel.inspection.outputs import last_hidden_states
+from lmkernel.results import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,7 +71,7 @@ class LogProbs:
         }
 
     def __str__(self) -> str:
-        count = f"{len(self.tokens)} token{'s' if len(self.tokens) > 1 else ''}"
+        count = counted(len(self.tokens), "token")
         return f"{count}, log-probability {self.sum:.6g}, perplexity {self.perplexity:.6g}"
 
     def __repr__(self) -> str:

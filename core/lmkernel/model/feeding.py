@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lmkernel.errors import InputError
+from lmkernel.model.state import DecodingState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,25 +19,48 @@ if TYPE_CHECKING:
 
     Columns = tuple[NDArray[np.int32], NDArray[np.int32]]
 
-__all__ = ["check_step", "join_columns", "pad_left", "turns_anew"]
+__all__ = ["check_sizes", "check_step", "join_columns", "pad_left", "turns_anew"]
 
 
 def check_step(
-    config: ModelConfig, batch: int, tokens: NDArray[np.int32], positions: NDArray[np.int32]
-) -> None:
-    """Raise `InputError` unless these can be fed to a state of ``batch`` rows."""
-    if tokens.ndim != 2 or tokens.shape != positions.shape or tokens.shape[0] != batch:  # noqa: PLR2004 - rows and columns
+    config: ModelConfig, state: object, tokens: NDArray[Any], positions: NDArray[Any]
+) -> Columns:
+    """Tokens and positions as int32, if they can be fed to a state; else `InputError`."""
+    if not isinstance(state, DecodingState):
+        raise InputError(f"state: expected a DecodingState, got {state!r:.60}")
+    batch = state.batch
+    _require_integers("tokens", tokens)
+    _require_integers("positions", positions)
+    whole = tokens.size and tokens.shape == (batch, tokens.size // batch) == positions.shape
+    if not whole:
         raise InputError(
             f"expected tokens and positions of shape ({batch}, time), "
             f"got {tokens.shape} and {positions.shape}"
         )
     vocab = (config.target_embedding or config.embedding).vocab
-    if vocab and tokens.size and not (tokens.min() >= 0 and tokens.max() < vocab):
+    if vocab and not (tokens.min() >= 0 and tokens.max() < vocab):
         raise InputError(f"expected tokens in 0 … {vocab - 1}, got {tokens.min()} … {tokens.max()}")
-    if config.context and positions.max(initial=-1) >= config.context:
+    if positions.min() < -1 or positions.max() >= (config.context or 1 << 31):
+        most = f"below the context of {config.context}" if config.context else "of 32 bits"
         raise InputError(
-            f"expected positions below the context of {config.context}, got {positions.max()}"
+            f"expected positions {most}, -1 for padding, got {positions.min()} … {positions.max()}"
         )
+    return tokens.astype(np.int32, copy=False), positions.astype(np.int32, copy=False)
+
+
+def check_sizes(**sizes: tuple[object, int]) -> None:
+    """Raise `InputError` unless each is a whole number that is not below its least."""
+    for what, (given, least) in sizes.items():
+        if isinstance(given, bool) or not isinstance(given, Integral) or given < least:
+            raise InputError(
+                f"{what}: expected a whole number of at least {least}, got {given!r:.60}"
+            )
+
+
+def _require_integers(what: str, given: object) -> None:
+    if not isinstance(given, np.ndarray) or given.dtype.kind not in "iu":
+        got = given.dtype if isinstance(given, np.ndarray) else type(given).__name__
+        raise InputError(f"{what}: expected a NumPy array of integers, got {got}")
 
 
 def pad_left(

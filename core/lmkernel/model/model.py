@@ -14,7 +14,7 @@ from lmkernel.config import HeadConfig, ModelConfig, PrecisionPolicy
 from lmkernel.contract.trees import tree_map
 from lmkernel.errors import InputError
 from lmkernel.factory import ComponentFactory
-from lmkernel.model.feeding import check_step, join_columns, pad_left, turns_anew
+from lmkernel.model.feeding import check_sizes, check_step, join_columns, pad_left, turns_anew
 from lmkernel.model.head import declare_head, head
 from lmkernel.model.initialization import with_initialization
 from lmkernel.model.state import DecodingState, bucket
@@ -100,12 +100,12 @@ class Model:
         return initial_values(self.declare(), seed)
 
     def place(self, values: Mapping[str, NDArray[Any]]) -> Tree:
-        """Parameters on the device as declared, in ``policy.params``, for training."""
+        """Parameters as declared, in ``policy.params``, for training; `InputError` for others."""
         with self.backend.scope():
             return place(self.backend.ops, self.declare(), values, self.policy.params)
 
     def pack(self, values: Mapping[str, NDArray[Any]]) -> Tree:
-        """Parameters on the device for inference, in ``policy.compute``, fused and packed."""
+        """Parameters in ``policy.compute``, fused and packed; `InputError` for others."""
         with self.backend.scope(), self.backend.inference():
             return pack(self.backend.ops, self.declare(), values, self.policy.compute)
 
@@ -233,12 +233,13 @@ class Model:
                 the keys and values of cross-attention, is computed once, here.
 
         Raises:
-            InputError: the model has no decoder, or its head pools.
+            InputError: the model has no decoder, its head pools, or a size makes no sense.
         """
         if self.decoder is None:
             raise InputError("expected a model with a decoder, got one without")
         if self.config.head is not None and self.config.head.pooling != "none":
             raise InputError("expected a head for each position, got one that pools")
+        check_sizes(batch=(batch, 1), capacity=(capacity, 0))
         # a compiled backend compiles anew for each capacity, so conversations share a few of them
         capacity = bucket(capacity, self.backend.capabilities.shape_step)
         with self.backend.scope(), self.backend.inference():
@@ -286,11 +287,11 @@ class Model:
             Host array ``(batch, size)``, and the state after the last token.
 
         Raises:
-            InputError: shapes that do not fit the state, tokens outside the vocabulary, or
-                positions beyond the context.
+            InputError: no integers, shapes that do not fit the state, tokens outside the
+                vocabulary, or positions beyond the context.
             CacheError: a state that was consumed already.
         """
-        check_step(self.config, state.batch, tokens, positions)
+        tokens, positions = check_step(self.config, state, tokens, positions)
         ops, step = self.backend.ops, self.backend.capabilities.shape_step
         tokens, positions, state = self._started_anew(params, tokens, positions, state)
         # padding goes to the left, so that the newest token of every row is in the last column:
@@ -307,8 +308,7 @@ class Model:
             # `start` is an array: a number would become part of the compiled step
             start = ops.asarray(state.used, "int32")
             output, tree = self._compiled_step(params, *arrays, state.consume(), start, extent)
-            host = ops.to_numpy(output)
-        return host, state.followed_by(tree, used=end)
+            return ops.to_numpy(output), state.followed_by(tree, used=end)
 
     def grow(self, state: DecodingState, capacity: int) -> DecodingState:
         """The state (consumed) with room for ``capacity`` positions."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from lmkernel.interfaces import Param, ParamTree
 from lmkernel.parameters.names import nest
+from lmkernel.parameters.required import require_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,12 +33,22 @@ Host = Any
 
 
 def place(ops: Ops, declared: ParamTree, values: Mapping[str, Host], dtype: DType) -> Tree:
-    """Native arrays in the declared structure, each a copy, for training."""
+    """Native arrays in the declared structure, each a copy, for training.
+
+    Raises:
+        InputError: the values are not those that are declared.
+    """
+    require_values(declared, values)
     return nest(declared, {name: ops.asarray(x, dtype) for name, x in values.items()})
 
 
 def pack(ops: Ops, declared: ParamTree, values: Mapping[str, Host], dtype: DType) -> Tree:
-    """Native arrays for inference: siblings with one ``fuse`` word joined, products packed."""
+    """Native arrays for inference: siblings with one ``fuse`` word joined, products packed.
+
+    Raises:
+        InputError: the values are not those that are declared.
+    """
+    require_values(declared, values)
     return _pack_tree(ops, declared, nest(declared, values), dtype)
 
 

@@ -208,7 +208,8 @@ class Tokenizer:
         """The text of a conversation, by the model's template.
 
         Args:
-            messages: mappings with ``role`` and ``content``, oldest first.
+            messages: mappings with ``role`` and ``content``, oldest first; what is None is left
+                out, as transformers does.
             add_generation_prompt: whether to end with what begins the assistant's answer.
             tools: JSON schemas of functions, for a template named ``tool_use`` if there is one.
 
@@ -224,7 +225,10 @@ class Tokenizer:
                 "on conversations (or with --chat-template) to chat with it"
             )
         text = self._renderer(name)(
-            messages=[dict(message) for message in messages],
+            messages=[
+                {key: value for key, value in message.items() if value is not None}
+                for message in messages
+            ],
             tools=None if tools is None else [dict(tool) for tool in tools],
             documents=None,
             add_generation_prompt=add_generation_prompt,

@@ -51,7 +51,13 @@ def test_standard_output_holds_the_completion_alone(folder: Path) -> None:
     assert done.returncode == 0, done
     assert done.stdout.decode() == expected[: len(done.stdout.decode())]
     assert done.stdout
-    assert done.stderr == b""
+    assert done.stderr == b"[cut at 6 tokens; --max-new-tokens N allows more]\n"
+
+
+def test_answer_that_fills_the_context_says_so(folder: Path) -> None:
+    for command in (["generate", str(folder)], ["chat", "--model", str(folder)]):
+        done = run(*command, "Hello")
+        assert done.stderr == b"[cut where the model's context is full]\n"
 
 
 def test_prompt_may_come_on_standard_input(folder: Path) -> None:
@@ -84,6 +90,11 @@ def test_chat_answers_one_question(folder: Path) -> None:
         "chat", "How are you", "--model", str(folder), "--max-new-tokens", "5", "--system", "Sing"
     )
     assert system.stdout != done.stdout
+
+
+def test_chat_with_a_model_in_place_of_a_question_says_how_to_name_it(folder: Path) -> None:
+    for name in (str(folder), "smollm2-135m-instruct"):
+        assert f"lmkernel chat --model {name}" in error_line(run("chat", name))
 
 
 def test_model_without_template_points_to_generate(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, final
 
 import pytest
@@ -54,6 +57,7 @@ class Say(Command):
         "input": InputError("expected a word,\n  got none"),
         "interrupt": KeyboardInterrupt(),
         "bug": ZeroDivisionError("a bug"),
+        "disk": OSError("a disk elsewhere"),
     }
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
@@ -233,3 +237,44 @@ def test_closed_pipe_is_quiet() -> None:
         child.stdout.close()
         errors = child.stderr.read()
     assert (child.returncode, errors) == (141, "")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("ascii", b"caf? ?\n"), ("cp1252", b"caf\xe9 ?\n"), ("utf-8", "café 🌍\n".encode())],
+)
+def test_b44_character_that_the_encoding_lacks_is_replaced(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, encoding: str, shown: bytes
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    assert main(["say", "café 🌍"], registry=registry) == 0
+    assert written.getvalue() == shown
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", ["models", "--version"])
+def test_full_disk_is_one_line(command: str, unbuffered: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lmkernel.cli", command],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    reason = b"standard output cannot be written: No space left on device"
+    assert (done.returncode, done.stderr) == (1, b"lmkernel: error: " + reason + b"\n")
+
+
+def test_closed_output_is_one_line() -> None:
+    command = [sys.executable, "-m", "lmkernel.cli", "models"]
+    code = f"import os, sys; os.close(1); os.execv({command[0]!r}, {command!r})"
+    done = run("-c", code)
+    assert done.returncode == 1
+    assert done.stderr == "lmkernel: error: expected a standard output, got a closed one\n"
+
+
+def test_error_that_is_not_the_outputs_stays_what_it_is(registry: Registry) -> None:
+    with pytest.raises(OSError, match="a disk elsewhere"):
+        main(["say", "disk"], registry=registry)

@@ -83,6 +83,9 @@ def test_nan_is_not_hidden() -> None:
         {"repetition_penalty": 0.0},
         {"repetition_penalty": 10**400},
         {"seed": -1},
+        {"seed": 2**64},
+        {"ignore_eos": "no"},
+        {"ignore_eos": 1},
         {"stop": ("",)},
     ],
 )

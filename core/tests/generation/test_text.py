@@ -56,7 +56,7 @@ def test_how_it_looks_says_whether_it_is_finished() -> None:
     answer = generation("ab")
     assert repr(answer) == "TextGeneration(not begun; str() runs it, iterating streams it)"
     assert next(iter(answer)) == "a"
-    assert repr(answer) == "TextGeneration('a', 1 tokens, not finished)"
+    assert repr(answer) == "TextGeneration('a', 1 token, not finished)"
     assert str(answer) == "ab"
     assert repr(answer) == "TextGeneration('ab', 2 tokens, length)"
 
@@ -97,7 +97,7 @@ def test_an_answer_that_was_stopped_is_never_taken_for_complete() -> None:
     with pytest.raises(KeyboardInterrupt):
         str(answer)
     for _ in range(2):
-        with pytest.raises(InputError, match="stopped after 1 tokens, by KeyboardInterrupt"):
+        with pytest.raises(InputError, match="stopped after 1 token, by KeyboardInterrupt"):
             str(answer)
     assert (answer.so_far, answer.finished) == ("a", False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,7 +73,15 @@ def test_fork_goes_its_own_way(model: Model) -> None:
     [
         (TOKENS[:1], POSITIONS[:1], r"shape \(2, time\)"),
         (TOKENS + 10, POSITIONS, r"tokens in 0 … 60, got 11 … 70"),
-        (TOKENS, POSITIONS + 44, "below the context of 48, got 48"),
+        (TOKENS, POSITIONS + 44, "below the context of 48, -1 for padding, got 44 … 48"),
+        (TOKENS, POSITIONS - 2, "-1 for padding, got -2 … 2"),
+        (TOKENS[:, :0], POSITIONS[:, :0], r"shape \(2, time\)"),
+        (TOKENS[0], POSITIONS[0], r"shape \(2, time\)"),
+        (TOKENS * 1.0, POSITIONS, "tokens: expected a NumPy array of integers, got float64"),
+        (TOKENS > 3, POSITIONS, "tokens: expected a NumPy array of integers, got bool"),
+        (TOKENS, POSITIONS + 0.5, "positions: expected a NumPy array of integers, got float64"),
+        (TOKENS.tolist(), POSITIONS, "tokens: expected a NumPy array of integers, got list"),
+        (TOKENS, None, "positions: expected a NumPy array of integers, got NoneType"),
     ],
 )
 def test_bad_input_is_named(
@@ -81,6 +90,60 @@ def test_bad_input_is_named(
     params = model.pack(values_of(model))
     with pytest.raises(InputError, match=message):
         model.step(params, tokens, positions, model.begin(params, 2, 8))
+
+
+def test_integers_of_any_width_are_fed(model: Model) -> None:
+    params = model.pack(values_of(model))
+    expected, _ = model.step(params, TOKENS, POSITIONS, model.begin(params, 2, 8))
+    for dtype in (np.uint8, np.int64):
+        start = model.begin(params, np.int64(2), np.int64(8))  # type: ignore[arg-type]  # as integers are
+        got, _ = model.step(params, TOKENS.astype(dtype), POSITIONS.astype(dtype), start)  # type: ignore[arg-type]  # as integers are
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    ("batch", "capacity", "message"),
+    [
+        (0, 8, "batch: expected a whole number of at least 1, got 0"),
+        (-1, 8, "batch: expected"),
+        (1.5, 8, "batch: expected"),
+        (True, 8, "batch: expected"),
+        ("2", 8, "batch: expected"),
+        (2, -1, "capacity: expected a whole number of at least 0, got -1"),
+        (2, None, "capacity: expected"),
+    ],
+)
+def test_senseless_size_of_a_state_is_refused(
+    model: Model, batch: Any, capacity: Any, message: str
+) -> None:
+    params = model.pack(values_of(model))
+    with pytest.raises(InputError, match=message):
+        model.begin(params, batch, capacity)
+
+
+def test_what_is_no_state_is_refused(model: Model) -> None:
+    params: Any = model.pack(values_of(model))
+    with pytest.raises(InputError, match="state: expected a DecodingState, got None"):
+        model.step(params, TOKENS, POSITIONS, None)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize("take", ["place", "pack"])
+def test_parameters_that_are_not_those_declared_are_refused(model: Model, take: str) -> None:
+    values, name = values_of(model), "decoder.layers.1.attention_norm.weight"
+    wrong: list[tuple[Any, str]] = [
+        (None, "expected parameters by dotted name, got None"),
+        ([1], "expected parameters by dotted name"),
+        ({}, "parameters declared: '.*' is missing"),
+        ({n: x for n, x in values.items() if n != name}, f"'{name}' is missing"),
+        ({**values, "more": values[name]}, "'more' is unknown"),
+        ({**values, name: values[name][:3]}, rf"{name}: expected numbers of shape \(24,\), got"),
+        ({**values, name: "abc"}, f"{name}: expected .* got str"),
+        ({**values, name: values[name] * 1j}, f"{name}: expected .* complex"),
+        ({**values, name: values[name].astype(str)}, f"{name}: expected .* of <U"),
+    ]
+    for given, message in wrong:
+        with pytest.raises(InputError, match=message):
+            getattr(model, take)(given)
 
 
 def test_undeclared_dtype_is_refused() -> None:

@@ -107,6 +107,12 @@ def test_message_without_role_is_refused(tokenizer: Tokenizer, message: dict[str
         tokenizer.chat([USER, message])
 
 
+def test_key_that_is_none_is_left_out_as_transformers_does() -> None:
+    seen = letters("{% for m in messages %}{{ m.keys() | list | join(' ') }};{% endfor %}")
+    messages = [{"role": "a", "content": "b", "name": None}, {"role": "a", "content": None}]
+    assert seen.chat(messages) == "role content;role;"
+
+
 def test_template_cannot_change_the_callers_messages(tokenizer: Tokenizer) -> None:
     messages = [dict(USER)]
     tokenizer.chat(messages)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Order", "digest_of"]
 
+_LARGEST_FILLED = 4096
+"""A batch of more rows than there are examples is filled up, which costs as much as examples do."""
+
 
 @final
 class Order:
@@ -34,13 +37,18 @@ class Order:
             the stream ``shuffle.EPOCH``; else the rows come as they are.
 
     Raises:
-        InputError: no rows, or no place for them.
+        InputError: no rows, no place for them, or a batch that nearly all would be filling.
     """
 
     def __init__(self, rows: int, batch: int, *, seed: int, shuffle: bool) -> None:
         if rows < 1 or batch < 1:
             raise InputError(
                 f"expected at least one example and a batch of one, got {rows} and {batch}"
+            )
+        if batch > max(rows, _LARGEST_FILLED):
+            raise InputError(
+                f"batch: expected at most {max(rows, _LARGEST_FILLED)} for {rows} examples, "
+                f"got {batch}"
             )
         self._rows, self._batch, self._seed, self._shuffle = rows, batch, seed, shuffle
         self._latest: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
+from lmkernel.progress import duration
 from lmkernel.results import human_size
 from lmkernel.training.run.machine import current_memory, peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Meter", "Workload", "duration", "flops_per_token"]
+__all__ = ["Meter", "Workload", "flops_per_token"]
 
 _DECAY = 0.9
 _STEPS = 50
@@ -113,9 +114,13 @@ class Meter:
 
     @property
     def share(self) -> float | None:
-        """Of the machine's peak."""
+        """Of the machine's peak.
+
+        None where it would be more than that: a peak that was measured beside another program.
+        """
         each, peak = self._work.flops_per_token, self._work.peak
-        return each * self.speed / peak if each and peak and self.speed else None
+        share = each * self.speed / peak if each and peak and self.speed else None
+        return share if share is None or share <= 1 else None
 
     @property
     def left(self) -> float | None:
@@ -143,10 +148,3 @@ class Meter:
     def _since_mark(self) -> float:
         before, self._mark = self._mark, self._clock()
         return self._mark - before
-
-
-def duration(seconds: float) -> str:
-    """``"1:05"``, ``"2:01:05"``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -57,6 +57,12 @@ def test_nothing_to_order_is_refused(rows: int, batch: int) -> None:
         Order(rows, batch, seed=0, shuffle=True)
 
 
+def test_batch_that_would_be_nearly_all_filling_is_refused() -> None:
+    assert Order(3, 4096, seed=0, shuffle=False).at(0)[1] == 3
+    with pytest.raises(InputError, match="batch: expected at most 4096 for 3 examples, got 10000"):
+        Order(3, 10**9, seed=0, shuffle=False)
+
+
 def test_negative_number_is_refused() -> None:
     with pytest.raises(InputError, match="number of a batch, 0 or more, got -1"):
         Order(4, 2, seed=0, shuffle=True).at(-1)

@@ -7,7 +7,8 @@ from typing import final
 
 import pytest
 
-from lmkernel.training.run.meter import Meter, Workload, duration, flops_per_token
+from lmkernel.progress import duration
+from lmkernel.training.run.meter import Meter, Workload, flops_per_token
 
 
 @final
@@ -107,6 +108,13 @@ def test_share_is_of_the_peak() -> None:
     run.step(1)
     run.step(1)
     assert run.meter.share == pytest.approx(0.2)
+
+
+def test_share_above_the_peak_is_unknown() -> None:
+    run = Run(Workload(total=10, flops_per_token=6e6, peak=3e8))
+    run.step(1)
+    run.step(1)
+    assert run.meter.share is None
 
 
 def test_share_without_a_peak_is_unknown() -> None:

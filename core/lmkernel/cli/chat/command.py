@@ -1,0 +1,80 @@
+"""``lmkernel chat``: what it is asked, and whether it answers once or converses."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, final
+
+from lmkernel.cli.chat.keys import hold_keys
+from lmkernel.cli.command import Command
+from lmkernel.cli.options import (
+    add_backend_options,
+    add_generation_options,
+    cut_note,
+    generation_options,
+    load,
+    read_prompt,
+)
+from lmkernel.cli.screen import note, show
+from lmkernel.errors import InputError
+from lmkernel.loading import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["Chat"]
+
+
+@final
+class Chat(Command):
+    """With a prompt, or without a terminal, one answer; else a conversation."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """The prompt, the model and how to answer."""
+        parser.add_argument(
+            "prompt", nargs="?", metavar="PROMPT", help="default: a conversation, or standard input"
+        )
+        parser.add_argument(
+            "--model", default=DEFAULT_MODEL, metavar="M", help=f"default {DEFAULT_MODEL}"
+        )
+        parser.add_argument("--system", metavar="TEXT", help="what the model is told first")
+        add_generation_options(parser)
+        add_backend_options(parser)
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Answer, or converse."""
+        options = generation_options(args)
+        system = [{"role": "system", "content": args.system}] if args.system else []
+        if args.prompt is None and sys.stdin is not None and sys.stdin.isatty():
+            from lmkernel.cli.chat.conversation import Conversation
+            from lmkernel.cli.chat.talk import converse
+
+            with hold_keys():
+                model = load(args)
+            if model.tokenizer.chat_template is None:
+                model.tokenizer.chat([])  # says so now, not of each question
+            return converse(Conversation(model, options, system))
+        if args.prompt is not None and _is_model(args.prompt):
+            raise InputError(
+                f"expected a question, got the model {args.prompt!r}; "
+                f"to talk with it: lmkernel chat --model {args.prompt}"
+            )
+        prompt = read_prompt(args.prompt)
+        if not prompt.strip():
+            raise InputError("expected a question, got an empty prompt")
+        answer = load(args).chat([*system, {"role": "user", "content": prompt}], options)
+        show(answer)
+        if cut := cut_note(answer, options):
+            note(cut)
+        return 0
+
+
+def _is_model(text: str) -> bool:
+    """Whether a question is the name of a model, or the path of one that is here."""
+    from lmkernel.sources.resolve import known_models
+    from lmkernel.sources.store import pulled_models
+
+    if text in known_models() or text in pulled_models():
+        return True
+    return any(os.path.isfile(os.path.join(text, name)) for name in ("config.json", "run.toml"))  # noqa: PTH113, PTH118 - which are no error for any text

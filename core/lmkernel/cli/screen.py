@@ -1,0 +1,48 @@
+"""Where answers and notes appear: wrapped on a terminal, as they come elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from lmkernel.cli.style import paint
+from lmkernel.cli.wrapping import WordWrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["note", "show"]
+
+
+def show(answer: Iterable[str]) -> None:
+    """An answer on standard output as it comes; its last line ends even if it is interrupted."""
+    if not sys.stdout.isatty():
+        for piece in answer:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        print(flush=True)
+        return
+    wrap = WordWrap(sys.stdout.write, _columns)
+    try:
+        for piece in answer:
+            wrap.push(piece)
+            sys.stdout.flush()
+    finally:
+        wrap.close()
+        sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """What is no part of an answer, dim, on standard error."""
+    if sys.stderr.isatty():
+        lines: list[str] = []
+        wrap = WordWrap(lines.append, _columns)
+        wrap.push(text)
+        wrap.close()
+        text = "".join(lines).rstrip("\n")
+    print(paint(text, "dim", sys.stderr), file=sys.stderr, flush=True)
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns
