@@ -58,10 +58,6 @@ def _value(value: Any, path: tuple[str, ...]) -> str:
     if isinstance(value, Mapping):
         pairs = (f"{dotted_key((name,))} = {_value(one, path)}" for name, one in value.items())
         return "{" + ", ".join(pairs) + "}"
-    return _scalar(value, path)
-
-
-def _scalar(value: Any, path: tuple[str, ...]) -> str:
     for kind, write in _SCALARS.items():
         if isinstance(value, kind):
             return write(value)

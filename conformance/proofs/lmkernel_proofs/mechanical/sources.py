@@ -69,7 +69,7 @@ SOURCES = (
         "single_vector transformer",
     ),
     *_sources("lmkernel.training.step.optimizers", "adafactor adam decay momentum muon"),
-    *_sources("lmkernel.training.step", "gradients schedules update"),
+    *_sources("lmkernel.training.step", "gradients schedules"),
     Source("lmkernel.generation.sampling"),
 )
 """The reference backend, the compositions, the components, optimizers, steps and sampling."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from lmkernel.composed import COMPOSED
+from lmkernel.training.step.gradients import clip_factor
 from lmkernel.training.step.optimizers.muon import is_hidden_matrix
 from lmkernel.training.step.schedules import learning_rate
-from lmkernel.training.step.update import clip_factor
 from lmkernel_proofs.mutants.mutant import Mutant, optional
 
 if TYPE_CHECKING:
@@ -220,8 +220,8 @@ MUTANTS = (
         make=optional("global_norm", separate_norms),
         higher=_COMPILED,
     ),
-    _core("clipping.upwards", "update.clip_factor", clip_upwards),
-    _core("clipping.softened", "update.clip_factor", soften_limit),
+    _core("clipping.upwards", "gradients.clip_factor", clip_upwards),
+    _core("clipping.softened", "gradients.clip_factor", soften_limit),
     _core("schedule.from_zero", "schedules.learning_rate", from_zero),
     _core("schedule.over_warmup", "schedules.learning_rate", past_warmup),
     _core("schedule.floor_missed", "schedules.learning_rate", never_down),

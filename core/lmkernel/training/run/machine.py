@@ -23,8 +23,6 @@ import numpy as np
 from lmkernel.plugins.installed import installed_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lmkernel.plugins.specs import BackendSpec
 
 __all__ = ["current_memory", "environment", "peak_flops", "peak_memory", "processor"]
@@ -34,21 +32,18 @@ _TASK_INFO = 4  # PROC_PIDTASKINFO
 _SIDE, _SECONDS = 1024, 0.3
 
 
-def environment(
-    spec: BackendSpec, device: str, arguments: Sequence[str] | None = None
-) -> dict[str, Any]:
+def environment(spec: BackendSpec, device: str) -> dict[str, Any]:
     """Describe this process, as JSON can hold it.
 
     Args:
         spec: of the backend; the versions of its distributions are among what is described.
         device: of the backend.
-        arguments: of the command line; by default the process's.
     """
     packages = ("lmkernel", "numpy", *spec.distributions)
     threads = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "arguments": list(sys.argv if arguments is None else arguments),
+        "arguments": list(sys.argv),
         "backend": spec.name,
         "device": device,
         "packages": installed_versions(packages),

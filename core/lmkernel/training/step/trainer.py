@@ -19,12 +19,11 @@ from lmkernel.model import Model
 from lmkernel.parameters import flatten, nest
 from lmkernel.random import raw_words
 from lmkernel.training.step.checks import check_batch, check_finite, check_same_shapes
-from lmkernel.training.step.gradients import Gradients
+from lmkernel.training.step.gradients import Gradients, Update
 from lmkernel.training.step.metrics import Metrics
 from lmkernel.training.step.optimizers import build_optimizer
 from lmkernel.training.step.schedules import learning_rate
 from lmkernel.training.step.trainable import Parts
-from lmkernel.training.step.update import Update
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

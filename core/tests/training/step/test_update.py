@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lmkernel.backend import load_backend
-from lmkernel.training.step.update import clip_factor
+from lmkernel.training.step.gradients import clip_factor
 
 OPS = load_backend("numpy").ops
 
