@@ -15,15 +15,7 @@ import typing
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from lmkernel.errors import LmkernelError
-from lmkernel.settings.types import (
-    NONE,
-    allows_none,
-    describe,
-    field_types,
-    required_fields,
-    show,
-    without_none,
-)
+from lmkernel.settings.types import NONE, allows_none, describe, field_types, show, without_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,9 +90,10 @@ class Reader:
         for name in values:
             if name not in hints:
                 raise self._unknown_key(name, hints, path)
-        for name in hints:
-            if not complete and name in required_fields(cls) - values.keys():
-                raise self._wrong_type(hints[name], "no such key", (*path, name))
+        for field in dataclasses.fields(cls):
+            is_given = complete or field.name in values or not field.init
+            if not is_given and dataclasses.MISSING is field.default is field.default_factory:
+                raise self._wrong_type(hints[field.name], "no such key", (*path, field.name))
 
     def _mapping(self, value: Any, path: KeyPath) -> None:
         if not isinstance(value, collections.abc.Mapping):

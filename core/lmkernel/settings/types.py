@@ -13,15 +13,7 @@ import types
 import typing
 from typing import Any
 
-__all__ = [
-    "NONE",
-    "allows_none",
-    "describe",
-    "field_types",
-    "required_fields",
-    "show",
-    "without_none",
-]
+__all__ = ["NONE", "allows_none", "describe", "field_types", "show", "without_none"]
 
 NONE = "none"
 """How None is written in a file and on a command line."""
@@ -43,13 +35,6 @@ def field_types(cls: type) -> dict[str, Any]:
     names = {"Mapping": collections.abc.Mapping, **vars(sys.modules[cls.__module__])}
     hints = typing.get_type_hints(cls, localns=names)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
-
-
-def required_fields(cls: type) -> set[str]:
-    """The fields of a dataclass that have no default."""
-    absent = dataclasses.MISSING
-    fields = [field for field in dataclasses.fields(cls) if field.init]
-    return {f.name for f in fields if f.default is absent and f.default_factory is absent}
 
 
 def allows_none(hint: Any) -> bool:

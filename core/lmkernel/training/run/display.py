@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Self, final
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.training.run.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
 
     from lmkernel.progress import Progress
     from lmkernel.training.run.meter import Workload
@@ -22,7 +22,7 @@ _BAR_SECONDS, _LINE_SECONDS = 0.1, 10.0
 
 
 @final
-class Display:
+class Display(AbstractContextManager["Display"]):
     """Shows a run; a context manager that closes it.
 
     A function that `progress` reports to is called after every step, with ``"training"``.
@@ -75,9 +75,6 @@ class Display:
             self._show()
         if self._bar is not None:
             self._bar.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -6,7 +6,8 @@ is said once, by the tracker's name, and the run goes on without that tracker.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, final
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, final
 
 from lmkernel.errors import LmkernelError, RunError
 from lmkernel.plugins.registry import default_registry
@@ -54,7 +55,7 @@ def open_trackers(
 
 
 @final
-class Trackers:
+class Trackers(AbstractContextManager["Trackers"]):
     """Trackers by name; a context manager that closes them.
 
     Args:
@@ -84,9 +85,6 @@ class Trackers:
         trackers, self._open = self._open, {}
         for name, tracker in trackers.items():
             self._end(name, tracker, status)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:

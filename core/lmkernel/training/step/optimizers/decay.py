@@ -16,17 +16,12 @@ if TYPE_CHECKING:
     from lmkernel.interfaces import Param
     from lmkernel.training.config import OptimizerConfig
 
-__all__ = ["DecayingOptimizer", "SeparateOptimizer", "decayed", "decays", "shrink"]
+__all__ = ["DecayingOptimizer", "SeparateOptimizer", "decayed", "shrink"]
 
 
 def decayed(name: str, param: Param) -> bool:
     """Whether weight decay applies: not to a bias, nor to what has one axis, as norms have."""
     return len(param.shape) > 1 and name.rpartition(".")[2] != "bias"
-
-
-def decays(weight_decay: float, declared: Mapping[str, Param]) -> dict[str, float]:
-    """The decay of each parameter by dotted name."""
-    return {n: weight_decay if decayed(n, p) else 0.0 for n, p in declared.items()}
 
 
 def shrink(ops: Ops, p: Array, rate: Array, decay: float) -> Array:
@@ -50,7 +45,8 @@ class DecayingOptimizer(Optimizer, ABC):
 
     def __init__(self, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> None:
         self._ops, self._config = ops, config
-        self._decays = decays(config.weight_decay, declared)
+        own = config.weight_decay
+        self._decays = {name: own if decayed(name, p) else 0.0 for name, p in declared.items()}
 
     @classmethod
     def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import pytest
 
+from lmkernel.backend import load_backend
 from lmkernel.interfaces import Init, Param
+from lmkernel.training.config import OptimizerConfig
 from lmkernel.training.step.optimizers import decayed
-from lmkernel.training.step.optimizers.decay import decays
+from lmkernel.training.step.optimizers.momentum import SGD
 
 ONES = Init("ones")
+OPS = load_backend("numpy").ops
 
 
 @pytest.mark.parametrize(
@@ -33,4 +36,10 @@ def test_decays_of_a_model() -> None:
         "a.weight": Param((2, 3), ONES, ("x", "y")),
         "a.bias": Param((2,), ONES, ("x",)),
     }
-    assert decays(0.1, declared) == {"a.weight": 0.1, "a.bias": 0.0}
+    optimizer = SGD.build(OPS, OptimizerConfig(kind="sgd", weight_decay=0.5), declared)
+    params = {name: OPS.full(p.shape, 1.0, "float32") for name, p in declared.items()}
+    still = {name: OPS.full(p.shape, 0.0, "float32") for name, p in declared.items()}
+    scalars = {name: OPS.full((), 0.5, "float32") for name in ("rate", "grad_scale")}
+    new, _ = optimizer.update(params, still, optimizer.init(params), scalars)
+    assert (OPS.to_numpy(new["a.weight"]) == 0.75).all()
+    assert (OPS.to_numpy(new["a.bias"]) == 1.0).all()
