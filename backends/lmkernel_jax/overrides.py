@@ -54,6 +54,7 @@ def overrides(composed: Ops) -> Mapping[str, Callable[..., Any]]:
         "gelu": gelu,
         "gelu_tanh": gelu_tanh,
         "linear": linear,
+        "expert_linear": expert_linear,
         "layer_norm": layer_norm,
         "attention": attention,
         "cross_entropy": cross_entropy,
@@ -77,3 +78,38 @@ def linear(x: Array, weight: Array, bias: Array | None = None, delta: Delta | No
 
 def _product(rows: Array, weight: Array) -> Array:
     return lax.dot_general(rows, weight, (((1,), (1,)), ((), ())))
+
+
+_BLOCK = 32
+"""Rows of one expert that are multiplied together on the CPU."""
+
+
+def expert_linear(x: Array, weight: Array, experts: Array) -> Array:
+    """Rows sorted by expert, and products of as many matrices as are asked for."""
+    order = jnp.argsort(experts, stable=True)
+    sizes = jnp.bincount(experts, length=weight.shape[0]).astype(jnp.int32)
+    rows = x[order]
+    # on the CPU, XLA expands a ragged product to one of all rows with all matrices
+    y = lax.platform_dependent(rows, weight, experts[order], sizes, cpu=_blocked, default=_ragged)
+    return jnp.zeros_like(y).at[order].set(y)
+
+
+def _ragged(rows: Array, weight: Array, experts: Array, sizes: Array) -> Array:
+    del experts
+    return lax.ragged_dot(rows, jnp.swapaxes(weight, 1, 2), sizes)
+
+
+def _blocked(rows: Array, weight: Array, experts: Array, sizes: Array) -> Array:
+    """Sorted rows, an expert's padded to whole blocks, and each block by its one matrix."""
+    block = 1 if len(rows) <= len(weight) else _BLOCK
+    ends = jnp.cumsum(-(-sizes // block))  # in blocks
+    begins = ends * block - -(-sizes // block) * block
+    ranks = jnp.arange(len(rows)) - (jnp.cumsum(sizes) - sizes)[experts]
+    slots = begins[experts] + ranks
+    # every expert wastes less than one block, so this many are enough whatever is chosen
+    count = len(rows) // block + (0 if block == 1 else len(weight))
+    owners = jnp.minimum(jnp.searchsorted(ends, jnp.arange(count), side="right"), len(weight) - 1)
+    padded = jnp.zeros((count * block, rows.shape[1]), rows.dtype).at[slots].set(rows)
+    blocks = padded.reshape(count, block, -1)
+    products = lax.map(lambda pair: _product(pair[0], weight[pair[1]]), (blocks, owners))
+    return products.reshape(count * block, -1)[slots]

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from lmkernel.contract.mandatory import Array
 
-__all__ = ["cross_entropy", "differentiable", "gelu_tanh", "layer_norm", "linear", "rms_norm"]
+__all__ = [
+    "cross_entropy",
+    "differentiable",
+    "expert_linear",
+    "gelu_tanh",
+    "layer_norm",
+    "linear",
+    "rms_norm",
+]
 
 _BLOCK = 1 << 15
 """Elements of a block: a few arrays of this size fit into a processor's second cache."""
@@ -82,6 +90,28 @@ def linear(x: Array, weight: Array, *bias: Array, saved: list[Any]) -> Array:
     for b in bias:
         y += b
     return y.reshape(*x.shape[:-1], weight.shape[0])
+
+
+def _expert_backward(g: Array, ans: Array, args: Any, saved: list[Any]) -> tuple[Array, ...]:
+    del ans, saved
+    x, weight, experts = args
+    back, matrices = np.empty_like(x), np.zeros_like(weight)
+    for expert in np.unique(experts):
+        rows = experts == expert
+        back[rows] = np.dot(g[rows], weight[expert])
+        matrices[expert] = np.dot(g[rows].T, x[rows])
+    return (back, matrices)
+
+
+@differentiable(_expert_backward)
+def expert_linear(x: Array, weight: Array, experts: Array, *, saved: list[Any]) -> Array:
+    """Rows of one expert together, so that only the matrices that are asked for are read."""
+    del saved
+    y = np.empty((len(x), weight.shape[1]), np.result_type(x, weight))
+    for expert in np.unique(experts):
+        rows = experts == expert
+        y[rows] = np.dot(x[rows], weight[expert].T)
+    return y
 
 
 # normalisation

@@ -45,6 +45,7 @@ def overrides(composed: Ops) -> Mapping[str, Callable[..., Any]]:
         "attention": _dispatch_on_trace(attention, functools.partial(_traced_attention, composed)),
         "linear": _dispatch_on_trace(linear, _traced_linear),
         "rms_norm": _dispatch_on_trace(rms_norm, gradients.rms_norm),
+        "expert_linear": gradients.expert_linear,
         "layer_norm": gradients.layer_norm,
         "gelu_tanh": gradients.gelu_tanh,
         "cross_entropy": gradients.cross_entropy,

@@ -218,6 +218,18 @@ def remat(f: Callable[..., Tree]) -> Callable[..., Tree]:
     return again
 
 
+def expert_linear(x: Array, weight: Array, experts: Array) -> Array:
+    """Rows of one expert together, so that only the matrices that are asked for are read."""
+    if is_traced():  # no value may be read, so each row takes its own matrix
+        return torch.bmm(weight[experts], x[:, :, None])[:, :, 0]
+    order = torch.argsort(experts, stable=True)
+    counts = torch.bincount(experts, minlength=weight.shape[0]).tolist()
+    parts = torch.split(x[order], counts)
+    products = [part @ matrix.T for part, matrix in zip(parts, weight, strict=True) if len(part)]
+    y = x.new_empty((len(x), weight.shape[1]))
+    return y.index_copy(0, order, torch.cat(products)) if products else y
+
+
 OVERRIDES: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "softmax": softmax,
@@ -231,6 +243,7 @@ OVERRIDES: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "unpack_linear": unpack_linear,
         "linear": linear,
         "take_rows": take_rows,
+        "expert_linear": expert_linear,
         "layer_norm": layer_norm,
         "rms_norm": rms_norm,
         "rotate": rotate,

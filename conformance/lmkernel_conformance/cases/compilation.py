@@ -18,7 +18,7 @@ _ELEMENTWISE = ("relu", "silu", "gelu", "gelu_tanh", "swiglu", "softmax", "log_s
 _GROUPS = {
     "elementwise": _ELEMENTWISE,
     "norms": ("mean", "layer_norm", "rms_norm"),
-    "linear": ("linear", "take_rows"),
+    "linear": ("linear", "take_rows", "expert_linear"),
     "attention": ("attention", "rotate"),
     "cells": ("gru_cell", "lstm_cell"),
     "updates": ("adam_update", "global_norm"),

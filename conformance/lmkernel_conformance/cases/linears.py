@@ -133,3 +133,32 @@ def take_rows() -> Trial:
         native=lambda s, t: s.ops.take_rows(t["weight"], t["indices"]),
         formula=lambda ar, t: ar.take(t["weight"], indices),
     )
+
+
+def _experts(label: str, rows: int, count: int) -> Trial:
+    """Rows of which several share an expert, in no order, and one expert that none uses."""
+    chosen = np.array([(5 * row + row // 3) % (count - 1) for row in range(rows)])
+    return Trial(
+        inputs={"x": normal(label, rows, 7), "weight": normal(f"{label}.w", count, 5, 7)},
+        fixed={"experts": chosen},
+        native=lambda s, t: s.ops.expert_linear(t["x"], t["weight"], t["experts"]),
+        formula=lambda ar, t: ar.concat(
+            [
+                norm.linear(ar, t["x"][row : row + 1], t["weight"][expert])
+                for row, expert in enumerate(chosen)
+            ],
+            0,
+        ),
+    )
+
+
+@trial(id="expert_linear", op="expert_linear")
+def expert_linear() -> Trial:
+    """A few rows, as in decoding, each by the matrix of its own expert."""
+    return _experts("experts", 3, 4)
+
+
+@trial(id="expert_linear.many", op="expert_linear")
+def expert_linear_many_rows() -> Trial:
+    """More rows than experts, where a library sorts them; the last expert has no gradient."""
+    return _experts("experts.many", 41, 4)

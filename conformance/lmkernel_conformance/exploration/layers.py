@@ -114,6 +114,25 @@ def _check_packing(s: Subject, drawn: Example) -> None:
         s.equal("take_rows", s.ops.take_rows(what, s.array(index)), weight[index], s.dtype)
 
 
+def _draw_experts(d: Draw) -> Example:
+    out, into = d.integer(1, 4), d.integer(1, 6)
+    return {"x": d.calm([d.integer(1, 12), into]), "weight": d.calm([d.integer(1, 5), out, into])}
+
+
+def _experts(drawn: Example) -> Trial:
+    inputs = {n: host(n, x) for n, x in drawn.items()}
+    rows, count = len(inputs["x"]), len(inputs["weight"])
+    chosen = np.arange(rows) * 5 % count
+    return Trial(
+        inputs=inputs,
+        fixed={"experts": chosen},
+        native=lambda s, t: s.ops.expert_linear(t["x"], t["weight"], t["experts"]),
+        formula=lambda ar, t: ar.concat(
+            [norm.linear(ar, t["x"][i : i + 1], t["weight"][chosen[i]]) for i in range(rows)], 0
+        ),
+    )
+
+
 def _draw_cell(gates: int) -> Any:
     def draw(d: Draw) -> Example:
         batch, width = d.integer(1, 4), d.integer(1, 5)
@@ -205,6 +224,7 @@ PROPERTIES = (
     trial_property("layer_norm", _draw_norm, _layer_norm, dtypes=NARROW),
     trial_property("rms_norm", _draw_norm, _rms_norm, dtypes=NARROW),
     trial_property("linear", _draw_linear, _linear),
+    trial_property("expert_linear", _draw_experts, _experts),
     Property(name="pack_linear, take_rows", draw=_draw_packing, check=_check_packing),
     trial_property("gru_cell", _draw_cell(3), functools.partial(_cell, "gru_cell"), saturates=True),
     trial_property(

@@ -6,8 +6,10 @@ Output norm: x + norm(f(x)) (arXiv:2501.00656, §3.1), also of a pre-norm's f (a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.components.experts import declare_experts, mix_experts
 from lmkernel.components.primitives import (
     activate,
     apply_dropout,
@@ -21,7 +23,7 @@ from lmkernel.interfaces import ParamTree, View, project
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lmkernel.config import MlpConfig, TransformerConfig
+    from lmkernel.config import ExpertsConfig, MlpConfig, TransformerConfig
     from lmkernel.contract.capabilities import DType
     from lmkernel.contract.mandatory import Array, Tree
     from lmkernel.contract.optional import Ops
@@ -149,7 +151,14 @@ class TransformerLayer:
 
 
 def declare_mlp(width: int, config: MlpConfig) -> ParamTree:
-    """Weights up (and gate) ``(hidden, width)`` and down ``(width, hidden)``."""
+    """Weights up (and gate) ``(hidden, width)`` and down ``(width, hidden)``; or experts'."""
+    if config.experts is not None:
+        tree = declare_experts(width, config, config.experts)
+        if config.experts.shared:
+            tree["shared"] = declare_mlp(width, _shared(config, config.experts))
+        if config.experts.shared_gate:
+            tree["shared_gate"] = declare_linear(1, width, ("shared", "embed"), bias=False)
+        return tree
     n, fuse = config.hidden, "gate_up" if config.gated else ""
     into = declare_linear(n, width, ("mlp", "embed"), bias=config.bias, fuse=fuse)
     out = declare_linear(width, n, ("embed", "mlp"), bias=config.bias)
@@ -157,7 +166,15 @@ def declare_mlp(width: int, config: MlpConfig) -> ParamTree:
 
 
 def mlp(ops: Ops, x: Array, params: dict[str, Any], config: MlpConfig) -> Array:
-    """down(act(up·x)), or gated down(act(gate·x) · (up·x)) (arXiv:2002.05202)."""
+    """down(act(up·x)), or gated down(act(gate·x) · (up·x)) (arXiv:2002.05202); or experts'."""
+    if config.experts is not None:
+        mixed = mix_experts(ops, x, params, config)
+        if not config.experts.shared:
+            return mixed
+        shared = mlp(ops, x, params["shared"], _shared(config, config.experts))
+        if config.experts.shared_gate:
+            shared = ops.sigmoid(project(ops, x, params["shared_gate"])) * shared
+        return mixed + shared
     if not config.gated:
         inner = activate(ops, project(ops, x, params["up"]), config.activation)
     elif "gate_up" in params:
@@ -166,6 +183,11 @@ def mlp(ops: Ops, x: Array, params: dict[str, Any], config: MlpConfig) -> Array:
         gate = activate(ops, project(ops, x, params["gate"]), config.activation)
         inner = gate * project(ops, x, params["up"])
     return project(ops, inner, params["down"])
+
+
+def _shared(config: MlpConfig, experts: ExpertsConfig) -> MlpConfig:
+    """The network that every position uses beside the experts that it chooses."""
+    return replace(config, hidden=experts.shared, experts=None)
 
 
 def _gate(ops: Ops, both: Array, config: MlpConfig) -> Array:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.composed import (
     activation,
     attention,
+    experts,
     linear,
     loss,
     normalization,
@@ -24,6 +25,7 @@ __all__ = ["COMPOSED"]
 _MODULES = (
     activation,
     attention,
+    experts,
     linear,
     loss,
     normalization,

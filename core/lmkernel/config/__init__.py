@@ -2,6 +2,7 @@
 
 from lmkernel.config.attention import AttentionConfig
 from lmkernel.config.embedding import EmbeddingConfig
+from lmkernel.config.experts import ExpertsConfig
 from lmkernel.config.head import HeadConfig, HeadTransformConfig
 from lmkernel.config.layers import (
     ACTIVATIONS,
@@ -20,6 +21,7 @@ __all__ = [
     "ACTIVATIONS",
     "AttentionConfig",
     "EmbeddingConfig",
+    "ExpertsConfig",
     "FeedForwardConfig",
     "HeadConfig",
     "HeadTransformConfig",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lmkernel.config.attention import AttentionConfig
+    from lmkernel.config.experts import ExpertsConfig
 
 __all__ = [
     "ACTIVATIONS",
@@ -36,12 +37,14 @@ class MlpConfig:
         activation: one of `ACTIVATIONS`.
         gated: whether the network is down(act(gate(x)) · up(x)) (arXiv:2002.05202).
         bias: whether its products have biases.
+        experts: the networks that positions choose from, in place of one of ``hidden``; or None.
     """
 
     hidden: int
     activation: str = "silu"
     gated: bool = True
     bias: bool = False
+    experts: ExpertsConfig | None = None
 
     def __post_init__(self) -> None:
         positive(self, "hidden")

@@ -104,6 +104,14 @@ class OptionalOps(MandatoryOps):
     def take_rows(self, weight: Array | PackedLinear, indices: Array) -> Array:
         """Rows of a weight ``(out, in)`` at int32 ``indices (…)``: ``(…, in)``."""
 
+    @abstractmethod
+    def expert_linear(self, x: Array, weight: Array, experts: Array) -> Array:
+        """Each row of ``x (rows, in)`` times the transpose of its own expert's matrix.
+
+        ``weight (count, out, in)`` and int32 ``experts (rows,)``: ``(rows, out)``. The default
+        multiplies by every matrix; an override need only do so by those that are asked for.
+        """
+
     # normalisation
 
     @abstractmethod

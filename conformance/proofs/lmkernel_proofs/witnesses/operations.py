@@ -34,6 +34,7 @@ OPERATIONS: Mapping[str, str] = MappingProxyType(
             for name in ("softmax", "log_softmax", "relu", "silu", "gelu", "gelu_tanh", "swiglu")
         },
         **{name: f"norm.{name}" for name in ("linear", "layer_norm", "rms_norm")},
+        "expert_linear": "norm.linear",
         "rotate": "positions.rotate",
         **dict.fromkeys(("attention", "cache_append", "cache_attend", "cache_grow"), _CACHE),
         **{name: f"recurrent.{name}" for name in ("gru_cell", "lstm_cell")},
