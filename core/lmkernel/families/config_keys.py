@@ -44,9 +44,27 @@ class ConfigKeys:
     inert: frozenset[str] = frozenset()
     aliases: Mapping[str, str] = field(default_factory=dict)
 
-    def but(self, *, nullable: tuple[str, ...] = (), **read: Any) -> ConfigKeys:
-        """The same with other defaults, or with more keys that are read or nullable."""
-        return replace(self, read={**self.read, **read}, nullable=self.nullable | {*nullable})
+    def but(
+        self,
+        *,
+        nullable: tuple[str, ...] = (),
+        inert: tuple[str, ...] = (),
+        refused: Mapping[str, Any] = MappingProxyType({}),
+        **read: Any,
+    ) -> ConfigKeys:
+        """The same with other defaults, or with more keys, or with keys treated in another way."""
+        moved = {*inert, *refused}
+        kept = {key: value for key, value in self.read.items() if key not in moved}
+        still = {key: value for key, value in self.refused.items() if key not in read}
+        merged = {**kept, **read}
+        may = {key for key in self.nullable | {*nullable} if merged.get(key) is not None}
+        return replace(
+            self,
+            read=merged,
+            refused={**still, **refused},
+            nullable=frozenset(may),
+            inert=self.inert | {*inert},
+        )
 
     def after(self, prefix: str) -> ConfigKeys:
         """The same keys with a prefix."""

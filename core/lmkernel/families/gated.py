@@ -6,7 +6,7 @@ sees and in norms inside attention; each family's file says how.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -27,20 +27,25 @@ from lmkernel.families.names import Rule, with_optional_prefix
 from lmkernel.families.rope import ROPE_KEYS, read_rope, write_rope
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lmkernel.families.family import HfConfig
     from lmkernel.families.sizes import Sizes
 
 __all__ = [
     "GATED_KEYS",
+    "LAYER",
     "RULES",
     "GatedFamily",
     "Traits",
+    "changed",
     "decoder_of",
+    "gated_rules",
     "read_gated",
     "write_gated",
 ]
 
-_LAYER = MappingProxyType(
+LAYER = MappingProxyType(
     {
         "input_layernorm": "attention_norm",
         "self_attn.q_proj": "attention.q",
@@ -53,17 +58,30 @@ _LAYER = MappingProxyType(
         "mlp.down_proj": "mlp.down",
     }
 )
-RULES = (
-    Rule("model.embed_tokens.weight", "embedding.tokens.weight"),
-    *(
-        Rule(f"model.layers.{{i}}.{theirs}.{leaf}", f"decoder.layers.{{i}}.{ours}.{leaf}")
-        for theirs, ours in _LAYER.items()
-        for leaf in ("weight", "bias")
-    ),
-    Rule("model.norm.weight", "decoder.norm.weight"),
-    Rule("lm_head.weight", "head.weight"),
-)
-"""The names of all of them; a rule for what a model does not have is passed over."""
+"""Llama's names of the parts of a layer, each with ours."""
+
+
+def gated_rules(layer: Mapping[str, str | tuple[str, ...]]) -> tuple[Rule, ...]:
+    """Rules for the names of a layer's parts, and for what is the same in all of these families."""
+    return (
+        Rule("model.embed_tokens.weight", "embedding.tokens.weight"),
+        *(
+            Rule(f"model.layers.{{i}}.{theirs}.{leaf}", _named(ours, leaf))
+            for theirs, ours in layer.items()
+            for leaf in ("weight", "bias")
+        ),
+        *(Rule(f"model.norm.{leaf}", f"decoder.norm.{leaf}") for leaf in ("weight", "bias")),
+        *(Rule(f"lm_head.{leaf}", f"head.{leaf}") for leaf in ("weight", "bias")),
+    )
+
+
+def _named(ours: str | tuple[str, ...], leaf: str) -> tuple[str, ...]:
+    parts = (ours,) if isinstance(ours, str) else ours
+    return tuple(f"decoder.layers.{{i}}.{part}.{leaf}" for part in parts)
+
+
+RULES = gated_rules(LAYER)
+"""The names of most of them; a rule for what a model does not have is passed over."""
 GATED_KEYS = ConfigKeys(
     read={
         **ROPE_KEYS,
@@ -98,6 +116,8 @@ class Traits:
         head_dim: size of a head where the configuration does not say; 0 for ``width / heads``.
         window: number of positions back that a query sees, itself included; None for all.
         context: positions of a model whose configuration does not say.
+        partial: the share of a head that RoPE turns where nothing says, in a family of which not
+            all may be turned; None in the others.
     """
 
     bias: bool = False
@@ -107,6 +127,7 @@ class Traits:
     head_dim: int = 0
     window: int | None = None
     context: int
+    partial: float | None = None
 
 
 def read_gated(config: HfConfig, traits: Traits) -> ModelConfig:
@@ -118,7 +139,7 @@ def read_gated(config: HfConfig, traits: Traits) -> ModelConfig:
     head_dim = config.whole("head_dim", traits.head_dim or max(1, width // heads))
     vocab = config.whole("vocab_size")
     context = config.whole("max_position_embeddings", traits.context)
-    rotary = read_rope(config, head_dim, context)
+    rotary = read_rope(config, head_dim, context, partial=traits.partial)
     deviation = config.number("initializer_range", 0.0)
     return ModelConfig(
         embedding=EmbeddingConfig(width=width, vocab=vocab, positions="rotary", rotary=rotary),
@@ -165,8 +186,40 @@ def decoder_of(config: ModelConfig) -> TransformerConfig:
     return stack
 
 
-def write_gated(config: ModelConfig, model_type: str, architecture: str) -> dict[str, Any]:
-    """The Hugging Face configuration, but for what a family adds of its own."""
+def changed(
+    model: ModelConfig,
+    *,
+    embedding: Mapping[str, Any] = MappingProxyType({}),
+    stack: Mapping[str, Any] = MappingProxyType({}),
+    attention: Mapping[str, Any] = MappingProxyType({}),
+    mlp: Mapping[str, Any] = MappingProxyType({}),
+    head: Mapping[str, Any] = MappingProxyType({}),
+) -> ModelConfig:
+    """A decoder's configuration with other fields in its parts."""
+    before = decoder_of(model)
+    after = replace(
+        before,
+        **{
+            "attention": replace(before.attention, **attention),
+            "mlp": replace(before.mlp, **mlp),
+            **stack,
+        },
+    )
+    return replace(
+        model,
+        embedding=replace(model.embedding, **embedding),
+        decoder=after,
+        head=model.head and replace(model.head, **head),
+    )
+
+
+def write_gated(
+    config: ModelConfig, model_type: str, architecture: str, *, partial: bool = False
+) -> dict[str, Any]:
+    """The Hugging Face configuration, but for what a family adds of its own.
+
+    ``partial`` says that it is a family of which not all of a head may be turned.
+    """
     stack, rotary, head = decoder_of(config), config.embedding.rotary, config.head
     if rotary is None or head is None:
         raise CheckpointError("expected rotary positions and a head")
@@ -184,7 +237,7 @@ def write_gated(config: ModelConfig, model_type: str, architecture: str) -> dict
         "vocab_size": head.size,
         "max_position_embeddings": config.context,
         "tie_word_embeddings": head.tied,
-        **write_rope(rotary, config.context),
+        **write_rope(rotary, config.context, stack.attention.head_dim if partial else 0),
     }
     if config.init is not None:
         written["initializer_range"] = config.init.scale
@@ -195,14 +248,17 @@ class GatedFamily(Family):
     """What all of them share; a family says how its configuration is read and written.
 
     Attributes:
-        more: rules besides `RULES`.
+        layer: the names of the parts of a layer, each with ours, or with several of ours whose rows
+            it holds one after the other.
+        more: further rules.
     """
 
+    layer: ClassVar[Mapping[str, str | tuple[str, ...]]] = LAYER
     more: ClassVar[tuple[Rule, ...]] = ()
 
     def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
         del config
-        return with_optional_prefix("model.", (*RULES, *self.more))
+        return with_optional_prefix("model.", (*gated_rules(self.layer), *self.more))
 
     def ignored(self, config: ModelConfig) -> tuple[str, ...]:
         """Buffers, which follow from the configuration."""

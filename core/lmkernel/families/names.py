@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.checkpoints.quantised import refuse_quantised_names
+from lmkernel.checkpoints.stacked import StackedExperts
 from lmkernel.errors import CheckpointError
 from lmkernel.parameters.names import flatten
 
@@ -30,23 +32,27 @@ class Rule:
     """One tensor of a checkpoint and the parameters that it holds.
 
     Args:
-        theirs: the tensor's name; ``{i}`` stands for the number of a layer.
+        theirs: the tensor's name; ``{i}`` stands for the number of a layer. ``{e}`` stands for that
+            of an expert: there is one such tensor for each, and the parameter holds them all.
         ours: our dotted name, or several names whose rows the tensor holds one after the other.
         transpose: whether the tensor is stored (in, out).
         also: other names for it in checkpoints, which are read and never written.
+        groups: how often the tensor's rows run through the parameters, each time with a share of
+            each: GPT-NeoX has a head's queries, keys and values together, and then the next head's.
     """
 
     theirs: str
     ours: str | tuple[str, ...]
     transpose: bool = False
     also: tuple[str, ...] = ()
+    groups: int = 1
 
     def at(self, layer: int) -> Rule:
         """The same for one layer."""
         ours = (self.ours,) if isinstance(self.ours, str) else self.ours
         theirs, *also = (name.replace("{i}", str(layer)) for name in (self.theirs, *self.also))
         numbered = tuple(name.replace("{i}", str(layer)) for name in ours)
-        return Rule(theirs, numbered, self.transpose, tuple(also))
+        return replace(self, theirs=theirs, ours=numbered, also=tuple(also))
 
     def found(self, there: Collection[str]) -> str | None:
         """The name that it goes by among ``there``, if any."""
@@ -62,17 +68,13 @@ def rule_pairs(
     rules: Sequence[Rule], known: Mapping[str, Param]
 ) -> Iterator[tuple[Rule, str, tuple[str, ...]]]:
     """Every (rule, their name, our names) of the parameters that a model declares, by layer."""
-    # layers are counted by asking: the first number that the model does not declare is the end
+    numbers = {int(found[1]) for name in known if (found := re.search(r"\.layers\.(\d+)\.", name))}
     for rule in rules:
-        layer = 0
-        while True:
+        for layer in sorted(numbers) if rule.layered else (0,):
             one = rule.at(layer)
-            if not all(name in known for name in one.ours):
-                break
-            yield one, one.theirs, tuple(one.ours)
-            if not rule.layered:
-                break
-            layer += 1
+            # layers may differ, and a rule for what one does not have is passed over
+            if all(name in known for name in one.ours):
+                yield one, one.theirs, tuple(one.ours)
 
 
 def with_optional_prefix(prefix: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
@@ -124,6 +126,8 @@ def to_ours(
             another shape than the configuration says; the message names it.
     """
     known: dict[str, Param] = flatten(declared)
+    if any("{e}" in rule.theirs for rule in rules):
+        tensors = StackedExperts(tensors)
     unread = set(tensors.names())
     found: list[tuple[Rule, list[str], dict[str, Param]]] = []
     # The declared parameters lead, not the file: a rule for what this model lacks (a bias, an
@@ -160,7 +164,7 @@ def to_ours(
     values: dict[str, NDArray[Any]] = {}
     for rule, there, params in found:
         whole = _read_once(tensors, there, where)
-        values.update(_parts(whole.T if rule.transpose else whole, params))
+        values.update(_parts(whole.T if rule.transpose else whole, params, rule.groups))
         if progress is not None:
             progress(whole.nbytes)
     return values
@@ -206,12 +210,18 @@ def _read_once(tensors: Tensors, names: Sequence[str], where: str) -> NDArray[An
     return values
 
 
-def _parts(whole: NDArray[Any], ours: Mapping[str, Param]) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Our parameters, whose rows a tensor holds one after the other, as views."""
-    row = 0
+def _parts(
+    whole: NDArray[Any], ours: Mapping[str, Param], groups: int
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Our parameters, of whose rows a tensor holds a share each in every group.
+
+    They are views where there is one group.
+    """
+    grouped, row = whole.reshape(groups, -1, *whole.shape[1:]), 0
     for name, param in ours.items():
-        yield name, whole[row : row + param.shape[0]]
-        row += param.shape[0]
+        share = param.shape[0] // groups
+        yield name, grouped[:, row : row + share].reshape(param.shape)
+        row += share
 
 
 def _stored_shape(rule: Rule, ours: Mapping[str, Param]) -> tuple[int, ...]:
@@ -245,8 +255,16 @@ def from_ours(
     # one tensor at a time, so that fused copies of a large model are never in memory together
     for rule, theirs, ours in pairs:
         parts = [values[name] for name in ours]
-        whole = np.concatenate(parts) if len(parts) > 1 else parts[0]
-        yield theirs, whole.T if rule.transpose else whole
+        whole = _joined(parts, rule.groups) if len(parts) > 1 else parts[0]
+        if "{e}" in theirs:
+            yield from ((theirs.replace("{e}", str(e)), one) for e, one in enumerate(whole))
+        else:
+            yield theirs, whole.T if rule.transpose else whole
+
+
+def _joined(parts: Sequence[NDArray[Any]], groups: int) -> NDArray[Any]:
+    shares = [part.reshape(groups, -1, *part.shape[1:]) for part in parts]
+    return np.concatenate(shares, 1).reshape(-1, *parts[0].shape[1:])
 
 
 def _check_value(name: str, param: Param, values: Mapping[str, NDArray[Any]]) -> None:

@@ -20,6 +20,7 @@ __all__ = ["ROPE_KEYS", "longrope_table", "read_rope", "unused_rope_keys", "writ
 
 _TABLES = ("rope_scaling", "rope_parameters")
 _ORIGINAL = "original_max_position_embeddings"
+_PARTIAL = "partial_rotary_factor"
 _LISTS: Mapping[str, str] = MappingProxyType(
     {"short_factor": "short_factors", "long_factor": "long_factors"}
 )
@@ -51,25 +52,34 @@ ROPE_KEYS: Mapping[str, Any] = MappingProxyType(
 """The keys that are read here, with what they are where a file does not have them."""
 
 
-def read_rope(config: HfConfig, dim: int, context: int) -> RotaryConfig:
+def read_rope(
+    config: HfConfig, head_dim: int, context: int, *, partial: float | None = None
+) -> RotaryConfig:
     """The rotary positions of a configuration.
 
     Args:
         config: the configuration.
-        dim: number of elements of a head that are turned.
+        head_dim: number of elements of a head.
         context: the model's number of positions.
+        partial: the share of a head that is turned where nothing says, in a family of which not
+            all may be; None in the others.
 
     Raises:
         CheckpointError: a kind that is not supported, or a number that it needs is missing.
     """
     theta = _base(config, 10000.0)
     table = config.part(*_TABLES)
+    share = partial or 1.0
+    if partial is not None:
+        share = config.number(_PARTIAL, share)
     if table is None:
-        return RotaryConfig(dim=dim, theta=theta)
+        return RotaryConfig(dim=int(head_dim * share), theta=theta)
     for key, value in table.values.items():
         if isinstance(value, dict):
             raise table.error(key, "one set of rotary parameters for all layers", value)
-    table.refuse(partial_rotary_factor=1.0)
+    if partial is None:
+        table.refuse(partial_rotary_factor=1.0)
+    dim = int(head_dim * table.number(_PARTIAL, share))
     kind = _kind(table)
     found: dict[str, Any] = {key: table.number(key) for key in _NEEDED[kind]}
     # one beside the dictionary goes before the one in it, as Phi-3 has both
@@ -93,8 +103,11 @@ def read_rope(config: HfConfig, dim: int, context: int) -> RotaryConfig:
     return RotaryConfig(dim=dim, theta=_base(table, theta), scaling=kind, **found)
 
 
-def write_rope(rotary: RotaryConfig, context: int) -> dict[str, Any]:
-    """The keys that `read_rope` reads; null where there is nothing, in place of what was there."""
+def write_rope(rotary: RotaryConfig, context: int, head_dim: int = 0) -> dict[str, Any]:
+    """The keys that `read_rope` reads; null where there is nothing, in place of what was there.
+
+    A ``head_dim`` is that of a family of which not all of a head may be turned.
+    """
     table: dict[str, Any] | None = None
     if rotary.scaling == "longrope":
         table = longrope_table(rotary.short_factors, rotary.long_factors, rotary.original_context)
@@ -106,6 +119,9 @@ def write_rope(rotary: RotaryConfig, context: int) -> dict[str, Any]:
         if rotary.scaling == "yarn":
             keys += ("attention_factor", "beta_fast", "beta_slow", "truncate")
         table = {"rope_type": rotary.scaling, **{key: getattr(rotary, key) for key in keys}, **more}
+    if head_dim:
+        share = rotary.dim / head_dim
+        table = {**(table or {"rope_type": "default"}), "rope_theta": rotary.theta, _PARTIAL: share}
     return {"rope_theta": rotary.theta, "rope_scaling": table, "rope_parameters": None}
 
 
@@ -126,6 +142,8 @@ def unused_rope_keys(config: HfConfig) -> list[str]:
     table = config.part(*_TABLES)
     if table is None:
         return []
+    if any(isinstance(value, dict) for value in table.values.values()):
+        return []  # a dictionary for each kind of layer, which its family reads
     kind = _kind(table)
     used = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
     used |= {*_NEEDED[kind], *_MORE.get(kind, ())}

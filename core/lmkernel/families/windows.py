@@ -11,15 +11,25 @@ from lmkernel.errors import CheckpointError
 from lmkernel.families.gated import decoder_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from lmkernel.config import ModelConfig
+    from lmkernel.config import ModelConfig, TransformerConfig
     from lmkernel.families.family import HfConfig
 
-__all__ = ["WINDOW_KEYS", "with_windows", "write_window"]
+__all__ = [
+    "FULL",
+    "SLIDING",
+    "WINDOW_KEYS",
+    "kinds_of",
+    "layer_kinds",
+    "with_kinds",
+    "with_layers",
+    "with_windows",
+    "write_window",
+]
 
-_FULL, _SLIDING = "full_attention", "sliding_attention"
-_OLD: Mapping[str, str] = MappingProxyType({"attention": _FULL})
+FULL, SLIDING = "full_attention", "sliding_attention"
+_OLD: Mapping[str, str] = MappingProxyType({"attention": FULL})
 _MOST = 10_000  # layers, which nobody has compared with the tensors yet
 WINDOW_KEYS: Mapping[str, Any] = MappingProxyType(
     {
@@ -32,6 +42,48 @@ WINDOW_KEYS: Mapping[str, Any] = MappingProxyType(
 """The keys that are read here, with what they are where a file does not have them."""
 
 
+def layer_kinds(config: HfConfig, usual: Callable[[int], str]) -> tuple[str, ...]:
+    """The kind of each layer: that of ``layer_types``, or else the usual one of its number.
+
+    Raises:
+        CheckpointError: an unknown kind, or another number of them than of layers.
+    """
+    layers = config.whole("num_hidden_layers")
+    kinds = tuple(_OLD.get(kind, kind) for kind in config.names("layer_types"))
+    for kind in kinds:
+        if kind not in (FULL, SLIDING):
+            raise config.error("layer_types", f"{FULL} or {SLIDING}", kind)
+    if kinds and len(kinds) != layers:
+        expected = f"num_hidden_layers={layers} kinds, one for each layer"
+        raise config.error("layer_types", expected, f"{len(kinds)} of them")
+    if not kinds and layers > _MOST:
+        raise config.error("num_hidden_layers", f"at most {_MOST} layers that differ", layers)
+    return kinds or tuple(map(usual, range(layers)))
+
+
+def with_kinds(
+    model: ModelConfig, kinds: Sequence[str], own: Mapping[str, Mapping[str, Any]]
+) -> ModelConfig:
+    """A model whose layers are of several kinds, each with fields of attention of its own."""
+    return with_layers(model, [own.get(kind, {}) for kind in kinds])
+
+
+def with_layers(model: ModelConfig, own: Sequence[Mapping[str, Any]]) -> ModelConfig:
+    """A model whose layers each have fields of attention of their own; the first is the stack's."""
+    stack = decoder_of(model)
+    made = [replace(stack.attention, **fields) for fields in own]
+    alike = all(attention == made[0] for attention in made)
+    layers = (LayerConfig(attention=None if a == made[0] else a) for a in made)
+    different = () if alike else tuple(layers)
+    return replace(model, decoder=replace(stack, attention=made[0], different=different))
+
+
+def kinds_of(stack: TransformerConfig) -> list[str]:
+    """The kind of each layer, by whether it has a window."""
+    windows = [stack.layer(i).attention.window for i in range(stack.layers)]
+    return [FULL if window is None else SLIDING for window in windows]
+
+
 def with_windows(config: HfConfig, model: ModelConfig) -> ModelConfig:
     """A model with the window that a configuration, with all its keys, gives some of its layers.
 
@@ -42,15 +94,15 @@ def with_windows(config: HfConfig, model: ModelConfig) -> ModelConfig:
     """
     kinds, window = _kinds(config), _window(config)
     stack = decoder_of(model)
-    if _SLIDING not in kinds:
+    if SLIDING not in kinds:
         return model
     if window is None:
-        raise config.error("layer_types", f"{_FULL} alone where there is no window", _SLIDING)
+        raise config.error("layer_types", f"{FULL} alone where there is no window", SLIDING)
     sliding = replace(stack.attention, window=window)
-    if _FULL not in kinds:
+    if FULL not in kinds:
         return replace(model, decoder=replace(stack, attention=sliding))
     full, same = LayerConfig(attention=stack.attention), LayerConfig()
-    different = tuple(same if kind == _SLIDING else full for kind in kinds)
+    different = tuple(same if kind == SLIDING else full for kind in kinds)
     return replace(model, decoder=replace(stack, attention=sliding, different=different))
 
 
@@ -61,22 +113,13 @@ def _window(config: HfConfig) -> int | None:
 
 def _kinds(config: HfConfig) -> tuple[str, ...]:
     """The kind of each layer; of layers that are all alike, the one kind that there is."""
-    layers = config.whole("num_hidden_layers")
-    kinds = tuple(_OLD.get(kind, kind) for kind in config.names("layer_types"))
-    for kind in kinds:
-        if kind not in (_FULL, _SLIDING):
-            raise config.error("layer_types", f"{_FULL} or {_SLIDING}", kind)
-    if kinds and len(kinds) != layers:
-        expected = f"num_hidden_layers={layers} kinds, one for each layer"
-        raise config.error("layer_types", expected, f"{len(kinds)} of them")
-    first = config.whole("max_window_layers", least=0)
-    if kinds or _window(config) is None or first >= layers:
-        return kinds or (_FULL,)
-    if not first:
-        return (_SLIDING,)
-    if layers > _MOST:
-        raise config.error("num_hidden_layers", f"at most {_MOST} layers that differ", layers)
-    return (_FULL,) * first + (_SLIDING,) * (layers - first)
+    layers, first = config.whole("num_hidden_layers"), config.whole("max_window_layers", least=0)
+    if not config.has("layer_types"):
+        if _window(config) is None or first >= layers:
+            return (FULL,)
+        if not first:
+            return (SLIDING,)
+    return layer_kinds(config, lambda layer: FULL if layer < first else SLIDING)
 
 
 def write_window(config: ModelConfig) -> dict[str, Any]:
@@ -91,10 +134,10 @@ def write_window(config: ModelConfig) -> dict[str, Any]:
     own = stack.different or (LayerConfig(),) * stack.layers
     if any(layer.mlp or layer.attention not in (None, plain) for layer in own):
         raise CheckpointError("expected layers that differ in their window alone, one or none")
-    kinds = [_SLIDING if window and layer.attention is None else _FULL for layer in own]
+    kinds = [SLIDING if window and layer.attention is None else FULL for layer in own]
     return {
-        "use_sliding_window": _SLIDING in kinds,
+        "use_sliding_window": SLIDING in kinds,
         "sliding_window": window,
-        "max_window_layers": (*kinds, _SLIDING).index(_SLIDING),
+        "max_window_layers": (*kinds, SLIDING).index(SLIDING),
         "layer_types": kinds,
     }

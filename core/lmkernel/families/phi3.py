@@ -1,0 +1,75 @@
+"""The Phi-3 family, and Phi-4 (arXiv:2404.14219): Llama with fused products and LongRoPE."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.families.gated import (
+    GATED_KEYS,
+    LAYER,
+    GatedFamily,
+    Traits,
+    changed,
+    decoder_of,
+    read_gated,
+    write_gated,
+)
+
+if TYPE_CHECKING:
+    from lmkernel.config import ModelConfig
+    from lmkernel.families.hf_config import HfConfig
+
+__all__ = ["Phi3"]
+
+_FUSED = MappingProxyType(
+    {
+        "self_attn.qkv_proj": ("attention.q", "attention.k", "attention.v"),
+        "mlp.gate_up_proj": ("mlp.gate", "mlp.up"),
+    }
+)
+_SEPARATE = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")
+
+
+@final
+class Phi3(GatedFamily):
+    """``model_type`` ``"phi3"``; RoPE may turn a part of each head (Phi-4-mini)."""
+
+    layer = MappingProxyType(
+        {**{k: v for k, v in LAYER.items() if not k.endswith(_SEPARATE)}, **_FUSED}
+    )
+    keys = GATED_KEYS.but(
+        vocab_size=32064,
+        hidden_size=3072,
+        intermediate_size=8192,
+        max_position_embeddings=4096,
+        original_max_position_embeddings=4096,
+        rms_norm_eps=1e-5,
+        partial_rotary_factor=None,
+        sliding_window=None,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        inert=("attention_bias",),
+    )
+
+    def read(self, config: HfConfig) -> ModelConfig:
+        config = self.keys.complete(config)
+        window = config.whole("sliding_window") if config.has("sliding_window") else None
+        return changed(
+            read_gated(config, Traits(window=window, context=4096, partial=1.0)),
+            embedding={"dropout": config.rate("embd_pdrop", 0.0)},
+            stack={"dropout": config.rate("resid_pdrop", 0.0)},
+        )
+
+    def write(self, config: ModelConfig) -> dict[str, Any]:
+        stack, rotary = decoder_of(config), config.embedding.rotary
+        written = write_gated(config, "phi3", "Phi3ForCausalLM", partial=True)
+        stretched = rotary is not None and rotary.scaling == "longrope"
+        original = rotary.original_context if rotary and stretched else config.context
+        return {
+            **written,
+            "original_max_position_embeddings": original,
+            "sliding_window": stack.attention.window,
+            "resid_pdrop": stack.dropout,
+            "embd_pdrop": config.embedding.dropout,
+        }

@@ -1,0 +1,85 @@
+"""The SmolLM3 family: Llama in which every fourth layer has no RoPE (arXiv:2501.18795, §3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.families.gated import (
+    GATED_KEYS,
+    GatedFamily,
+    Traits,
+    decoder_of,
+    read_gated,
+    write_gated,
+)
+from lmkernel.families.windows import FULL, SLIDING, kinds_of, layer_kinds, with_layers
+
+if TYPE_CHECKING:
+    from lmkernel.config import ModelConfig
+    from lmkernel.families.hf_config import HfConfig
+
+__all__ = ["SmolLm3"]
+
+
+@final
+class SmolLm3(GatedFamily):
+    """``model_type`` ``"smollm3"``; windows, where there are some, are of layers without RoPE."""
+
+    keys = GATED_KEYS.but(
+        vocab_size=128256,
+        hidden_size=2048,
+        num_hidden_layers=36,
+        num_attention_heads=16,
+        num_key_value_heads=4,
+        max_position_embeddings=32768,
+        rope_theta=2_000_000.0,
+        tie_word_embeddings=True,
+        attention_bias=False,
+        mlp_bias=False,
+        use_sliding_window=False,
+        sliding_window=None,
+        no_rope_layers=None,
+        no_rope_layer_interval=4,
+        layer_types=None,
+        nullable=("num_key_value_heads",),
+    )
+
+    def read(self, config: HfConfig) -> ModelConfig:
+        config = self.keys.complete(config)
+        bias = config.flag("attention_bias", default=False)
+        mlp_bias = config.flag("mlp_bias", default=False)
+        traits = Traits(bias=bias, out_bias=bias, mlp_bias=mlp_bias, context=32768)
+        turning = self._turning(config)
+        asked = config.flag("use_sliding_window", default=False) and config.has("sliding_window")
+        window = config.whole("sliding_window") if asked else None
+        kinds = layer_kinds(config, lambda i: FULL if turning[i] or window is None else SLIDING)
+        own = [
+            {"rotary": 0 if turns else None, "window": window if kind == SLIDING else None}
+            for turns, kind in zip(turning, kinds, strict=True)
+        ]
+        return with_layers(read_gated(config, traits), own)
+
+    @staticmethod
+    def _turning(config: HfConfig) -> list[bool]:
+        """Which layers have RoPE."""
+        layers, every = config.whole("num_hidden_layers"), config.whole("no_rope_layer_interval")
+        given = config.values.get("no_rope_layers")
+        if given is None:
+            return [bool((layer + 1) % every) for layer in range(layers)]
+        if not isinstance(given, list) or len(given) != layers or not {*given} <= {0, 1}:
+            raise config.error("no_rope_layers", f"a list of {layers} times 0 or 1", given)
+        return [bool(turns) for turns in given]
+
+    def write(self, config: ModelConfig) -> dict[str, Any]:
+        stack = decoder_of(config)
+        attentions = [stack.layer(i).attention for i in range(stack.layers)]
+        windows = [a.window for a in attentions if a.window]
+        return {
+            **write_gated(config, "smollm3", "SmolLM3ForCausalLM"),
+            "attention_bias": stack.attention.bias,
+            "mlp_bias": stack.mlp.bias,
+            "use_sliding_window": bool(windows),
+            "sliding_window": max(windows, default=None),
+            "no_rope_layers": [int(a.rotary is not None) for a in attentions],
+            "layer_types": kinds_of(stack),
+        }

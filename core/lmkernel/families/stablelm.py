@@ -1,0 +1,68 @@
+"""The StableLM 2 family (arXiv:2402.17834): layer norms, and RoPE of a quarter of each head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.config import NormConfig
+from lmkernel.families.gated import (
+    GATED_KEYS,
+    GatedFamily,
+    Traits,
+    changed,
+    decoder_of,
+    read_gated,
+    write_gated,
+)
+
+if TYPE_CHECKING:
+    from lmkernel.config import ModelConfig
+    from lmkernel.families.hf_config import HfConfig
+
+__all__ = ["StableLm"]
+
+
+@final
+class StableLm(GatedFamily):
+    """``model_type`` ``"stablelm"``; parallel layers, where there are some, share one norm."""
+
+    keys = GATED_KEYS.but(
+        vocab_size=50304,
+        hidden_size=2560,
+        intermediate_size=6912,
+        num_key_value_heads=32,
+        max_position_embeddings=4096,
+        layer_norm_eps=1e-5,
+        partial_rotary_factor=None,
+        use_qkv_bias=False,
+        use_parallel_residual=False,
+        hidden_dropout=0.0,
+        inert=("rms_norm_eps", "head_dim"),
+        refused={"qk_layernorm": False},
+    )
+
+    def read(self, config: HfConfig) -> ModelConfig:
+        config = self.keys.complete(config)
+        bias = config.flag("use_qkv_bias", default=False)
+        parallel = config.flag("use_parallel_residual", default=False)
+        norm = NormConfig(kind="layer", eps=config.number("layer_norm_eps"))
+        dropout = config.rate("hidden_dropout", 0.0)
+        return changed(
+            read_gated(config, Traits(bias=bias, context=4096, partial=0.25)),
+            stack={
+                "norm": norm,
+                "parallel": parallel,
+                "shared_norm": parallel,
+                "dropout": dropout,
+            },
+        )
+
+    def write(self, config: ModelConfig) -> dict[str, Any]:
+        stack = decoder_of(config)
+        return {
+            **write_gated(config, "stablelm", "StableLmForCausalLM", partial=True),
+            "layer_norm_eps": stack.norm.eps,
+            "use_qkv_bias": stack.attention.bias,
+            "use_parallel_residual": stack.parallel,
+            "hidden_dropout": stack.dropout,
+        }
