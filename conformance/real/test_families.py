@@ -82,6 +82,7 @@ LONG = {
     "partial_rotary_factor": 0.5,
 }
 GEMMA = {"head_dim": 12, "query_pre_attn_scalar": 24, "sliding_window": 4}
+EXPERTS = {"num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 24}
 DECODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "phi3": ("Phi3Config", "Phi3ForCausalLM", {"pad_token_id": 0, "sliding_window": 5}),
     "phi3 long": (
@@ -123,6 +124,22 @@ DECODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "Cohere2ForCausalLM",
         {"sliding_window": 4, "logit_scale": 0.25, "num_hidden_layers": 5, "layer_norm_eps": 1e-4},
     ),
+    "mixtral": ("MixtralConfig", "MixtralForCausalLM", {"num_local_experts": 5}),
+    "qwen2 moe": (
+        "Qwen2MoeConfig",
+        "Qwen2MoeForCausalLM",
+        {**EXPERTS, "shared_expert_intermediate_size": 32, "mlp_only_layers": [1]},
+    ),
+    "qwen3 moe": (
+        "Qwen3MoeConfig",
+        "Qwen3MoeForCausalLM",
+        {**EXPERTS, "head_dim": 12, "norm_topk_prob": True, "decoder_sparse_step": 2},
+    ),
+    "olmoe": (
+        "OlmoeConfig",
+        "OlmoeForCausalLM",
+        {"num_experts": 6, "num_experts_per_tok": 2, "pad_token_id": 0},
+    ),
     "stablelm": (
         "StableLmConfig",
         "StableLmForCausalLM",
@@ -161,6 +178,8 @@ class Kind:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.15)
+        if getattr(config, "num_experts_per_tok", 0):
+            model.set_experts_implementation("eager")  # the others know no float64
         return model.eval()
 
     def output(self, model: Any, rows: np.ndarray) -> Any:

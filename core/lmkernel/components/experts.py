@@ -30,11 +30,11 @@ def declare_experts(width: int, mlp: MlpConfig, config: ExpertsConfig) -> ParamT
     )
     if config.choice_bias:
         router["choice_bias"] = Param((config.count,), Init("zeros"), ("expert",))
-    tree: dict[str, Any] = {"router": router}
+    tree: dict[str, Any] = {}
     for name in ("gate", "up") if mlp.gated else ("up",):
         tree[name] = _stacked(config.count, config.hidden, width, ("mlp", "embed"), bias=mlp.bias)
     tree["down"] = _stacked(config.count, width, config.hidden, ("embed", "mlp"), bias=mlp.bias)
-    return tree
+    return {"router": router, "experts": tree}
 
 
 def _stacked(count: int, out: int, into: int, axes: tuple[str, str], *, bias: bool) -> ParamTree:
@@ -57,12 +57,13 @@ def mix_experts(ops: Ops, x: Array, params: dict[str, Any], config: MlpConfig) -
     # a position stands once for each of its experts, so that one product serves them all
     rows = ops.broadcast_to(ops.reshape(flat, (count, 1, width)), (count, k, width))
     rows, which = ops.reshape(rows, (count * k, width)), ops.reshape(chosen, (count * k,))
-    inner = _project(ops, rows, params["up"], which)
+    own = params["experts"]
+    inner = _project(ops, rows, own["up"], which)
     if config.gated:
-        inner = activate(ops, _project(ops, rows, params["gate"], which), config.activation) * inner
+        inner = activate(ops, _project(ops, rows, own["gate"], which), config.activation) * inner
     else:
         inner = activate(ops, inner, config.activation)
-    outputs = ops.reshape(_project(ops, inner, params["down"], which), (count, k, width))
+    outputs = ops.reshape(_project(ops, inner, own["down"], which), (count, k, width))
     wide = ops.astype(outputs, ops.dtype(weights)) * ops.reshape(weights, (count, k, 1))
     return ops.reshape(ops.astype(ops.sum(wide, 1), ops.dtype(x)), x.shape)
 

@@ -50,6 +50,7 @@ class ConfigKeys:
         nullable: tuple[str, ...] = (),
         inert: tuple[str, ...] = (),
         refused: Mapping[str, Any] = MappingProxyType({}),
+        aliases: Mapping[str, str] = MappingProxyType({}),
         **read: Any,
     ) -> ConfigKeys:
         """The same with other defaults, or with more keys, or with keys treated in another way."""
@@ -64,6 +65,7 @@ class ConfigKeys:
             refused={**still, **refused},
             nullable=frozenset(may),
             inert=self.inert | {*inert},
+            aliases={**self.aliases, **aliases},
         )
 
     def after(self, prefix: str) -> ConfigKeys:

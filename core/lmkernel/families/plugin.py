@@ -25,6 +25,10 @@ _FAMILIES: Mapping[str, str] = MappingProxyType(
         "granite": "lmkernel.families.granite:Granite",
         "cohere2": "lmkernel.families.cohere2:Cohere2",
         "stablelm": "lmkernel.families.stablelm:StableLm",
+        "mixtral": "lmkernel.families.mixtral:Mixtral",
+        "qwen2_moe": "lmkernel.families.qwen_moe:Qwen2Moe",
+        "qwen3_moe": "lmkernel.families.qwen_moe:Qwen3Moe",
+        "olmoe": "lmkernel.families.olmoe:Olmoe",
         "gpt2": "lmkernel.families.gpt2:Gpt2",
         "bert": "lmkernel.families.bert:Bert",
     }

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
     from lmkernel.families.family import HfConfig
 
-__all__ = ["Qwen3"]
+__all__ = ["NORMS", "Qwen3"]
 
-_NORMS = tuple(
+NORMS = tuple(
     Rule(
         f"model.layers.{{i}}.self_attn.{part}.weight",
         f"decoder.layers.{{i}}.attention.{part}.weight",
@@ -30,7 +30,7 @@ class Qwen3(GatedFamily):
     """``model_type`` ``"qwen3"``; some layers have a window, or all, or none."""
 
     keys = QWEN_KEYS.but(head_dim=128, attention_bias=False)
-    more = _NORMS
+    more = NORMS
 
     def read(self, config: HfConfig) -> ModelConfig:
         config = self.keys.complete(config)

@@ -55,7 +55,7 @@ def _by_loops(x: Any, p: dict[str, Any], c: ExpertsConfig) -> Any:
     open_ = [e for e in range(c.count) if e // size in allowed]
     chosen = sorted(open_, key=lambda e: -choice[e])[: c.chosen]
     weights = scores[chosen] / (scores[chosen].sum() if c.renormalize else 1) * c.scale
-    y = sum(w * _network(x, p, "", e) for w, e in zip(weights, chosen, strict=True))
+    y = sum(w * _network(x, p, "experts.", e) for w, e in zip(weights, chosen, strict=True))
     if c.shared:
         gate = 1.0
         if c.shared_gate:

@@ -1,0 +1,77 @@
+"""The OLMoE family (arXiv:2409.02060): Llama with experts, and norms of whole queries and keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.config import ExpertsConfig
+from lmkernel.families.gated import (
+    GATED_KEYS,
+    GatedFamily,
+    Traits,
+    changed,
+    decoder_of,
+    read_gated,
+    write_gated,
+)
+from lmkernel.families.mixtures import INERT, expert_rules, experts_of, with_experts
+from lmkernel.families.qwen3 import NORMS
+
+if TYPE_CHECKING:
+    from lmkernel.config import ModelConfig
+    from lmkernel.families.hf_config import HfConfig
+
+__all__ = ["Olmoe"]
+
+
+@final
+class Olmoe(GatedFamily):
+    """``model_type`` ``"olmoe"``."""
+
+    more = (
+        *expert_rules(
+            "mlp.gate", {name: f"mlp.experts.{{e}}.{name}_proj" for name in ("gate", "up", "down")}
+        ),
+        *NORMS,
+    )
+    keys = GATED_KEYS.but(
+        vocab_size=50304,
+        hidden_size=2048,
+        intermediate_size=2048,
+        num_hidden_layers=16,
+        num_attention_heads=16,
+        max_position_embeddings=4096,
+        rms_norm_eps=1e-5,
+        attention_bias=False,
+        num_experts_per_tok=8,
+        num_experts=64,
+        norm_topk_prob=False,
+        inert=INERT,
+        aliases={"num_local_experts": "num_experts"},
+        refused={"clip_qkv": None},
+    )
+
+    def read(self, config: HfConfig) -> ModelConfig:
+        config = self.keys.complete(config)
+        bias = config.flag("attention_bias", default=False)
+        experts = ExpertsConfig(
+            count=config.whole("num_experts"),
+            chosen=config.whole("num_experts_per_tok"),
+            hidden=config.whole("intermediate_size"),
+            renormalize=config.flag("norm_topk_prob", default=False),
+        )
+        model = read_gated(config, Traits(bias=bias, out_bias=bias, context=4096))
+        norm = decoder_of(model).norm
+        return changed(
+            with_experts(model, experts), attention={"qk_norm": norm, "qk_norm_whole": True}
+        )
+
+    def write(self, config: ModelConfig) -> dict[str, Any]:
+        experts, _ = experts_of(config)
+        return {
+            **write_gated(config, "olmoe", "OlmoeForCausalLM"),
+            "attention_bias": decoder_of(config).attention.bias,
+            "num_experts": experts.count,
+            "num_experts_per_tok": experts.chosen,
+            "norm_topk_prob": experts.renormalize,
+        }

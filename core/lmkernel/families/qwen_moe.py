@@ -1,0 +1,159 @@
+"""Qwen's mixtures of experts: of Qwen2 (arXiv:2407.10671, §2.2.2) and Qwen3 (arXiv:2505.09388).
+
+Some layers may be dense. Qwen2's have an expert besides that every position uses, with a gate.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.config import ExpertsConfig
+from lmkernel.families.gated import (
+    GATED_KEYS,
+    GatedFamily,
+    Traits,
+    decoder_of,
+    read_gated,
+    write_gated,
+)
+from lmkernel.families.mixtures import (
+    INERT,
+    SPARSE_KEYS,
+    expert_rules,
+    experts_of,
+    sparse_layers,
+    with_experts,
+)
+from lmkernel.families.names import Rule
+from lmkernel.families.qwen2 import QWEN_KEYS
+from lmkernel.families.qwen3 import NORMS
+
+if TYPE_CHECKING:
+    from lmkernel.config import ModelConfig
+    from lmkernel.families.hf_config import HfConfig
+
+__all__ = ["Qwen2Moe", "Qwen3Moe"]
+
+_PRODUCTS = MappingProxyType({"gate": "gate_proj", "up": "up_proj", "down": "down_proj"})
+_EXPERTS = expert_rules(
+    "mlp.gate", {name: f"mlp.experts.{{e}}.{theirs}" for name, theirs in _PRODUCTS.items()}
+)
+_SHARED = (
+    *(
+        Rule(
+            f"model.layers.{{i}}.mlp.shared_expert.{theirs}.weight",
+            f"decoder.layers.{{i}}.mlp.shared.{name}.weight",
+        )
+        for name, theirs in _PRODUCTS.items()
+    ),
+    Rule(
+        "model.layers.{i}.mlp.shared_expert_gate.weight",
+        "decoder.layers.{i}.mlp.shared_gate.weight",
+    ),
+)
+
+
+def _experts(config: HfConfig, count: str) -> dict[str, Any]:
+    return {
+        "count": config.whole(count, 128),
+        "chosen": config.whole("num_experts_per_tok"),
+        "hidden": config.whole("moe_intermediate_size"),
+        "renormalize": config.flag("norm_topk_prob", default=False),
+    }
+
+
+def _written(config: ModelConfig) -> dict[str, Any]:
+    experts, dense = experts_of(config)
+    return {
+        "num_experts": experts.count,
+        "num_experts_per_tok": experts.chosen,
+        "moe_intermediate_size": experts.hidden,
+        "norm_topk_prob": experts.renormalize,
+        "decoder_sparse_step": 1,
+        "mlp_only_layers": dense,
+    }
+
+
+@final
+class Qwen2Moe(GatedFamily):
+    """``model_type`` ``"qwen2_moe"``."""
+
+    more = (*_EXPERTS, *_SHARED)
+    keys = QWEN_KEYS.but(
+        hidden_size=2048,
+        intermediate_size=5632,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        num_key_value_heads=16,
+        moe_intermediate_size=1408,
+        shared_expert_intermediate_size=5632,
+        num_experts_per_tok=4,
+        num_experts=60,
+        qkv_bias=True,
+        **SPARSE_KEYS,
+        # transformers gives the windows of this family to layers of its own choosing
+        inert=(*INERT, "sliding_window", "max_window_layers", "layer_types"),
+        refused={"use_sliding_window": False},
+    )
+
+    def read(self, config: HfConfig) -> ModelConfig:
+        config = self.keys.complete(config)
+        shared = config.whole("shared_expert_intermediate_size")
+        experts = ExpertsConfig(**_experts(config, "num_experts"), shared=shared, shared_gate=True)
+        model = read_gated(
+            config, Traits(bias=config.flag("qkv_bias", default=True), context=32768)
+        )
+        return with_experts(model, experts, sparse_layers(config))
+
+    def write(self, config: ModelConfig) -> dict[str, Any]:
+        return {
+            **write_gated(config, "qwen2_moe", "Qwen2MoeForCausalLM"),
+            **_written(config),
+            "shared_expert_intermediate_size": experts_of(config)[0].shared,
+            "qkv_bias": decoder_of(config).attention.bias,
+        }
+
+
+@final
+class Qwen3Moe(GatedFamily):
+    """``model_type`` ``"qwen3_moe"``; all layers have the same window, or none has one."""
+
+    more = (*_EXPERTS, *NORMS)
+    keys = GATED_KEYS.but(
+        vocab_size=151936,
+        hidden_size=2048,
+        intermediate_size=6144,
+        num_hidden_layers=24,
+        num_key_value_heads=4,
+        max_position_embeddings=32768,
+        attention_bias=False,
+        use_sliding_window=False,
+        sliding_window=4096,
+        nullable=("sliding_window",),
+        moe_intermediate_size=768,
+        num_experts_per_tok=8,
+        num_local_experts=None,
+        **SPARSE_KEYS,
+        inert=(*INERT, "max_window_layers", "layer_types"),
+        aliases={"num_experts": "num_local_experts"},
+    )
+
+    def read(self, config: HfConfig) -> ModelConfig:
+        config = self.keys.complete(config)
+        bias = config.flag("attention_bias", default=False)
+        asked = config.flag("use_sliding_window", default=False) and config.has("sliding_window")
+        window = config.whole("sliding_window") if asked else None
+        traits = Traits(bias=bias, out_bias=bias, qk_norm=True, window=window, context=32768)
+        experts = ExpertsConfig(**_experts(config, "num_local_experts"))
+        return with_experts(read_gated(config, traits), experts, sparse_layers(config))
+
+    def write(self, config: ModelConfig) -> dict[str, Any]:
+        attention = decoder_of(config).attention
+        return {
+            **write_gated(config, "qwen3_moe", "Qwen3MoeForCausalLM"),
+            **_written(config),
+            "attention_bias": attention.bias,
+            "use_sliding_window": attention.window is not None,
+            "sliding_window": attention.window,
+        }
