@@ -151,6 +151,45 @@ DECODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
         {**SHARE, "use_parallel_residual": True, "layer_norm_eps": 1e-4},
     ),
 }
+PLAIN = {
+    "vocab_size": VOCAB,
+    "hidden_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 6,
+    "max_position_embeddings": 64,
+}
+NEOX = {**PLAIN, "intermediate_size": 80, "layer_norm_eps": 1e-4, "rope_parameters": HALF}
+FALCON = {**PLAIN, "layer_norm_epsilon": 1e-4, "ffn_hidden_size": 80, "bias": True}
+OLDER: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "gpt neox": ("GPTNeoXConfig", "GPTNeoXForCausalLM", NEOX),
+    "gpt neox serial": (
+        "GPTNeoXConfig",
+        "GPTNeoXForCausalLM",
+        {**NEOX, "use_parallel_residual": False, "attention_bias": False},
+    ),
+    "falcon": ("FalconConfig", "FalconForCausalLM", {**FALCON, "bias": False}),
+    "falcon serial": (
+        "FalconConfig",
+        "FalconForCausalLM",
+        {**FALCON, "alibi": True, "parallel_attn": False, "multi_query": False},
+    ),
+    "falcon newer": (
+        "FalconConfig",
+        "FalconForCausalLM",
+        {**FALCON, "new_decoder_architecture": True, "num_kv_heads": 2},
+    ),
+    "bloom": (
+        "BloomConfig",
+        "BloomForCausalLM",
+        {"vocab_size": VOCAB, "hidden_size": 48, "n_layer": 3, "n_head": 6},
+    ),
+    "opt": ("OPTConfig", "OPTForCausalLM", {**PLAIN, "ffn_dim": 80, "word_embed_proj_dim": 48}),
+    "opt after": (
+        "OPTConfig",
+        "OPTForCausalLM",
+        {**PLAIN, "ffn_dim": 80, "word_embed_proj_dim": 48, "do_layer_norm_before": False},
+    ),
+}
 LABELS = {0: "no", 1: "perhaps", 2: "yes"}
 
 
@@ -164,9 +203,10 @@ def as_modules_have_them(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndar
     """Tensors of a checkpoint by the names of transformers' parameters, which hold all experts."""
     found: dict[str, np.ndarray] = {}
     for name in sorted(tensors, key=lambda n: [int(x) if x.isdigit() else x for x in n.split(".")]):
-        layer, at, rest = name.replace("block_sparse_moe", "mlp").partition(".mlp.experts.")
+        module = name.replace("block_sparse_moe", "mlp").replace("embed_out", "lm_head")
+        layer, at, rest = module.partition(".mlp.experts.")
         if not at:
-            found[name.replace("block_sparse_moe", "mlp")] = tensors[name]
+            found[module] = tensors[name]
             continue
         number, product, _ = rest.split(".")
         if product in ("up_proj", "w3"):  # comes with its gate
@@ -262,6 +302,10 @@ KINDS = {
     ),
     "qwen2": Kind("Qwen2Config", "Qwen2ForCausalLM", CAUSAL, GATED),
     "qwen2 sliding": Kind("Qwen2Config", "Qwen2ForCausalLM", CAUSAL, {**GATED, **SLIDING}),
+    **{
+        name: Kind(config, model, CAUSAL, options)
+        for name, (config, model, options) in OLDER.items()
+    },
     **{
         name: Kind(config, model, CAUSAL, {**GATED, **options}, alone=name == "gemma2")
         for name, (config, model, options) in DECODERS.items()

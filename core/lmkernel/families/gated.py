@@ -23,7 +23,7 @@ from lmkernel.config import (
 from lmkernel.errors import CheckpointError
 from lmkernel.families.config_keys import ConfigKeys
 from lmkernel.families.family import ACTIVATIONS, Family, name_of_activation
-from lmkernel.families.names import Rule, with_optional_prefix
+from lmkernel.families.names import Rule, layer_rules, with_optional_prefix
 from lmkernel.families.rope import ROPE_KEYS, read_rope, write_rope
 
 if TYPE_CHECKING:
@@ -65,19 +65,10 @@ def gated_rules(layer: Mapping[str, str | tuple[str, ...]]) -> tuple[Rule, ...]:
     """Rules for the names of a layer's parts, and for what is the same in all of these families."""
     return (
         Rule("model.embed_tokens.weight", "embedding.tokens.weight"),
-        *(
-            Rule(f"model.layers.{{i}}.{theirs}.{leaf}", _named(ours, leaf))
-            for theirs, ours in layer.items()
-            for leaf in ("weight", "bias")
-        ),
+        *layer_rules("model.layers.{i}", layer),
         *(Rule(f"model.norm.{leaf}", f"decoder.norm.{leaf}") for leaf in ("weight", "bias")),
         *(Rule(f"lm_head.{leaf}", f"head.{leaf}") for leaf in ("weight", "bias")),
     )
-
-
-def _named(ours: str | tuple[str, ...], leaf: str) -> tuple[str, ...]:
-    parts = (ours,) if isinstance(ours, str) else ours
-    return tuple(f"decoder.layers.{{i}}.{part}.{leaf}" for part in parts)
 
 
 RULES = gated_rules(LAYER)

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from lmkernel.checkpoints.tensors import Tensors
     from lmkernel.interfaces import Param, ParamTree
 
-__all__ = ["Rule", "from_ours", "rule_pairs", "to_ours", "with_optional_prefix"]
+__all__ = [
+    "Rule",
+    "from_ours",
+    "in_groups",
+    "layer_rules",
+    "rule_pairs",
+    "to_ours",
+    "with_optional_prefix",
+]
 
 
 @final
@@ -75,6 +83,27 @@ def rule_pairs(
             # layers may differ, and a rule for what one does not have is passed over
             if all(name in known for name in one.ours):
                 yield one, one.theirs, tuple(one.ours)
+
+
+def layer_rules(prefix: str, names: Mapping[str, str | tuple[str, ...]]) -> tuple[Rule, ...]:
+    """Rules for the weights and biases of a decoder's layers.
+
+    Args:
+        prefix: what stands before the names of a layer's parts, with ``{i}``.
+        names: their names of the parts, each with ours, or with several whose rows it holds.
+    """
+    found = []
+    for theirs, ours in names.items():
+        parts = (ours,) if isinstance(ours, str) else ours
+        for leaf in ("weight", "bias"):
+            own = tuple(f"decoder.layers.{{i}}.{part}.{leaf}" for part in parts)
+            found.append(Rule(f"{prefix}.{theirs}.{leaf}", own))
+    return tuple(found)
+
+
+def in_groups(rules: Iterable[Rule], groups: int) -> tuple[Rule, ...]:
+    """The same, those of several parameters with their rows in so many groups."""
+    return tuple(rule if len(rule.ours) == 1 else replace(rule, groups=groups) for rule in rules)
 
 
 def with_optional_prefix(prefix: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:

@@ -29,6 +29,10 @@ _FAMILIES: Mapping[str, str] = MappingProxyType(
         "qwen2_moe": "lmkernel.families.qwen_moe:Qwen2Moe",
         "qwen3_moe": "lmkernel.families.qwen_moe:Qwen3Moe",
         "olmoe": "lmkernel.families.olmoe:Olmoe",
+        "gpt_neox": "lmkernel.families.gpt_neox:GptNeoX",
+        "falcon": "lmkernel.families.falcon:Falcon",
+        "bloom": "lmkernel.families.bloom:Bloom",
+        "opt": "lmkernel.families.opt:Opt",
         "gpt2": "lmkernel.families.gpt2:Gpt2",
         "bert": "lmkernel.families.bert:Bert",
     }
