@@ -16,7 +16,7 @@ from lmkernel.config import (
     TransformerConfig,
 )
 from lmkernel.errors import CheckpointError
-from lmkernel.families.config_keys import ConfigKeys
+from lmkernel.families.config_keys import ConfigKeys, key_set
 from lmkernel.families.family import ACTIVATIONS, Family, name_of_activation
 from lmkernel.families.gated import decoder_of
 from lmkernel.families.names import Rule, in_groups, layer_rules, with_optional_prefix
