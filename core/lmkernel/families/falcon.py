@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lmkernel.families.hf_config import HfConfig
+    from lmkernel.families.sizes import Sizes
 
 __all__ = ["Falcon"]
 
@@ -181,6 +182,17 @@ class Falcon(Family):
         """Buffers of older files."""
         del config
         return ("*.rotary_emb.inv_freq",)
+
+    def new(self, sizes: Sizes) -> dict[str, Any]:
+        return {
+            "vocab_size": sizes.vocab,
+            "hidden_size": sizes.width,
+            "num_hidden_layers": sizes.layers,
+            "num_attention_heads": sizes.heads,
+            "ffn_hidden_size": sizes.inner,
+            "max_position_embeddings": sizes.context,
+            "hidden_dropout": sizes.dropout,
+        }
 
 
 def _is_newer(config: ModelConfig) -> bool:

@@ -159,4 +159,6 @@ class GptNeoX(Family):
             "max_position_embeddings": sizes.context,
             "hidden_dropout": sizes.dropout,
             "tie_word_embeddings": True,
+            # a quarter of a head, where that is a number of pairs
+            "rotary_pct": 0.25 if sizes.width // sizes.heads % 8 == 0 else 1.0,
         }

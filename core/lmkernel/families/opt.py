@@ -23,6 +23,7 @@ from lmkernel.families.names import Rule, layer_rules, with_optional_prefix
 
 if TYPE_CHECKING:
     from lmkernel.families.hf_config import HfConfig
+    from lmkernel.families.sizes import Sizes
 
 __all__ = ["Opt"]
 
@@ -145,3 +146,14 @@ class Opt(Family):
     def ignored(self, config: ModelConfig) -> tuple[str, ...]:
         del config
         return ()
+
+    def new(self, sizes: Sizes) -> dict[str, Any]:
+        return {
+            "vocab_size": sizes.vocab,
+            "hidden_size": sizes.width,
+            "num_hidden_layers": sizes.layers,
+            "num_attention_heads": sizes.heads,
+            "ffn_dim": sizes.inner,
+            "max_position_embeddings": sizes.context,
+            "dropout": sizes.dropout,
+        }

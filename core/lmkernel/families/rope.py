@@ -69,17 +69,12 @@ def read_rope(
     """
     theta = _base(config, 10000.0)
     table = config.part(*_TABLES)
-    share = partial or 1.0
-    if partial is not None:
-        share = config.number(_PARTIAL, share)
+    dim = _turned(config, table, head_dim, partial)
     if table is None:
-        return RotaryConfig(dim=int(head_dim * share), theta=theta)
+        return RotaryConfig(dim=dim, theta=theta)
     for key, value in table.values.items():
         if isinstance(value, dict):
             raise table.error(key, "one set of rotary parameters for all layers", value)
-    if partial is None:
-        table.refuse(partial_rotary_factor=1.0)
-    dim = int(head_dim * table.number(_PARTIAL, share))
     kind = _kind(table)
     found: dict[str, Any] = {key: table.number(key) for key in _NEEDED[kind]}
     # one beside the dictionary goes before the one in it, as Phi-3 has both
@@ -101,6 +96,16 @@ def read_rope(
         found["original_context"] = original
     kind = "none" if kind == "default" else kind
     return RotaryConfig(dim=dim, theta=_base(table, theta), scaling=kind, **found)
+
+
+def _turned(config: HfConfig, table: HfConfig | None, head_dim: int, partial: float | None) -> int:
+    """How many elements of a head are turned."""
+    if partial is None:
+        if table is not None:
+            table.refuse(partial_rotary_factor=1.0)
+        return head_dim
+    share = config.number(_PARTIAL, partial)
+    return int(head_dim * (share if table is None else table.number(_PARTIAL, share)))
 
 
 def write_rope(rotary: RotaryConfig, context: int, head_dim: int = 0) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from lmkernel.families.gated import (
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
     from lmkernel.families.hf_config import HfConfig
+    from lmkernel.families.sizes import Sizes
 
 __all__ = ["StableLm"]
 
@@ -66,3 +67,10 @@ class StableLm(GatedFamily):
             "use_parallel_residual": stack.parallel,
             "hidden_dropout": stack.dropout,
         }
+
+    def new(self, sizes: Sizes) -> dict[str, Any]:
+        described = super().new(sizes)
+        del described["rms_norm_eps"], described["head_dim"]
+        # a quarter of a head, where that is a number of pairs
+        share = 0.25 if sizes.width // sizes.heads % 8 == 0 else 1.0
+        return {**described, "partial_rotary_factor": share, "hidden_dropout": sizes.dropout}

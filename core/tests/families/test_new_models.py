@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from lmkernel.tokenizers import Tokenizer
 
 SIZES = Sizes(width=24, layers=3, heads=4, inner=40, context=32, vocab=300, dropout=0.25)
-FAMILIES = tuple(default_registry().all(FamilySpec))
+_SPECS = default_registry().all(FamilySpec)
+FAMILIES = tuple(name for name, s in _SPECS.items() if type(s.create()).new is not Family.new)
 
 
 def tokenizer(special_tokens: Mapping[str, str]) -> Tokenizer:
@@ -48,6 +49,12 @@ def test_every_family_reads_what_it_makes(family: str) -> None:
     assert origin.config.context == 32
     assert origin.config.embedding.vocab == origin.tokenizer.vocab_size < 300
     assert origin.config.head is not None
+
+
+def test_a_family_whose_models_are_not_told_by_sizes_says_so() -> None:
+    assert set(_SPECS) - {*FAMILIES} == {"bloom"}
+    with pytest.raises(ConfigError, match="Bloom: a new model of this family cannot be described"):
+        new("bloom")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
