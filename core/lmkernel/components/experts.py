@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
 
-__all__ = ["choose_experts", "declare_experts", "mix_experts"]
+__all__ = ["declare_experts", "mix_experts"]
 
 _NEVER = -1e30
 """The score of an expert that cannot be chosen any more."""

@@ -40,9 +40,9 @@ __all__ = [
     "Traits",
     "changed",
     "decoder_of",
-    "gated_rules",
     "read_gated",
     "write_gated",
+    "write_partial",
 ]
 
 LAYER = MappingProxyType(
@@ -61,18 +61,22 @@ LAYER = MappingProxyType(
 """Llama's names of the parts of a layer, each with ours."""
 
 
+RULES = (
+    Rule("model.embed_tokens.weight", "embedding.tokens.weight"),
+    *layer_rules("model.layers.{i}", LAYER),
+    Rule("model.norm.weight", "decoder.norm.weight"),
+    Rule("lm_head.weight", "head.weight"),
+)
+"""The names of most of them; a rule for what a model does not have is passed over."""
+
+
 def gated_rules(layer: Mapping[str, str | tuple[str, ...]]) -> tuple[Rule, ...]:
     """Rules for the names of a layer's parts, and for what is the same in all of these families."""
-    return (
-        Rule("model.embed_tokens.weight", "embedding.tokens.weight"),
-        *layer_rules("model.layers.{i}", layer),
-        *(Rule(f"model.norm.{leaf}", f"decoder.norm.{leaf}") for leaf in ("weight", "bias")),
-        *(Rule(f"lm_head.{leaf}", f"head.{leaf}") for leaf in ("weight", "bias")),
-    )
+    first, *_, norm, head = RULES
+    biases = (Rule("model.norm.bias", "decoder.norm.bias"), Rule("lm_head.bias", "head.bias"))
+    return (first, *layer_rules("model.layers.{i}", layer), norm, head, *biases)
 
 
-RULES = gated_rules(LAYER)
-"""The names of most of them; a rule for what a model does not have is passed over."""
 GATED_KEYS = ConfigKeys(
     read={
         **ROPE_KEYS,
@@ -204,13 +208,17 @@ def changed(
     )
 
 
-def write_gated(
-    config: ModelConfig, model_type: str, architecture: str, *, partial: bool = False
-) -> dict[str, Any]:
-    """The Hugging Face configuration, but for what a family adds of its own.
+def write_partial(config: ModelConfig, model_type: str, architecture: str) -> dict[str, Any]:
+    """The same as `write_gated`, of a family of which not all of a head may be turned."""
+    written = write_gated(config, model_type, architecture)
+    rotary, head_dim = config.embedding.rotary, decoder_of(config).attention.head_dim
+    return (
+        written if rotary is None else {**written, **write_rope(rotary, config.context, head_dim)}
+    )
 
-    ``partial`` says that it is a family of which not all of a head may be turned.
-    """
+
+def write_gated(config: ModelConfig, model_type: str, architecture: str) -> dict[str, Any]:
+    """The Hugging Face configuration, but for what a family adds of its own."""
     stack, rotary, head = decoder_of(config), config.embedding.rotary, config.head
     if rotary is None or head is None:
         raise CheckpointError("expected rotary positions and a head")
@@ -228,7 +236,7 @@ def write_gated(
         "vocab_size": head.size,
         "max_position_embeddings": config.context,
         "tie_word_embeddings": head.tied,
-        **write_rope(rotary, config.context, stack.attention.head_dim if partial else 0),
+        **write_rope(rotary, config.context),
     }
     if config.init is not None:
         written["initializer_range"] = config.init.scale

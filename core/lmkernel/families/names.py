@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
@@ -53,7 +53,7 @@ class Rule:
     ours: str | tuple[str, ...]
     transpose: bool = False
     also: tuple[str, ...] = ()
-    groups: int = 1
+    groups: int = field(default=1, repr=False)
 
     def at(self, layer: int) -> Rule:
         """The same for one layer."""
@@ -97,13 +97,15 @@ def layer_rules(prefix: str, names: Mapping[str, str | tuple[str, ...]]) -> tupl
         parts = (ours,) if isinstance(ours, str) else ours
         for leaf in ("weight", "bias"):
             own = tuple(f"decoder.layers.{{i}}.{part}.{leaf}" for part in parts)
-            found.append(Rule(f"{prefix}.{theirs}.{leaf}", own))
+            found.append(Rule(f"{prefix}.{theirs}.{leaf}", own if len(own) > 1 else own[0]))
     return tuple(found)
 
 
 def in_groups(rules: Iterable[Rule], groups: int) -> tuple[Rule, ...]:
     """The same, those of several parameters with their rows in so many groups."""
-    return tuple(rule if len(rule.ours) == 1 else replace(rule, groups=groups) for rule in rules)
+    return tuple(
+        rule if isinstance(rule.ours, str) else replace(rule, groups=groups) for rule in rules
+    )
 
 
 def with_optional_prefix(prefix: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:

@@ -13,7 +13,7 @@ from lmkernel.families.gated import (
     changed,
     decoder_of,
     read_gated,
-    write_gated,
+    write_partial,
 )
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Phi3(GatedFamily):
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
         stack, rotary = decoder_of(config), config.embedding.rotary
-        written = write_gated(config, "phi3", "Phi3ForCausalLM", partial=True)
+        written = write_partial(config, "phi3", "Phi3ForCausalLM")
         stretched = rotary is not None and rotary.scaling == "longrope"
         original = rotary.original_context if rotary and stretched else config.context
         return {

@@ -12,7 +12,7 @@ from lmkernel.families.gated import (
     changed,
     decoder_of,
     read_gated,
-    write_gated,
+    write_partial,
 )
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class StableLm(GatedFamily):
     def write(self, config: ModelConfig) -> dict[str, Any]:
         stack = decoder_of(config)
         return {
-            **write_gated(config, "stablelm", "StableLmForCausalLM", partial=True),
+            **write_partial(config, "stablelm", "StableLmForCausalLM"),
             "layer_norm_eps": stack.norm.eps,
             "use_qkv_bias": stack.attention.bias,
             "use_parallel_residual": stack.parallel,
