@@ -19,6 +19,8 @@ from lmkernel.composed.table import COMPOSED
 from lmkernel.contract.mandatory import MandatoryOps
 from lmkernel.contract.optional import OptionalOps
 from lmkernel.contract.version import CONTRACT_VERSION
+from lmkernel.families.family import Family
+from lmkernel.families.plugin import FAMILIES
 from lmkernel.plugins import hookspecs, specs
 from lmkernel.plugins.registry import HOOKS
 
@@ -28,6 +30,17 @@ if TYPE_CHECKING:
 __all__ = ["FOLDER", "definition", "pages", "prose", "signature"]
 
 FOLDER = Path(__file__).parent / "reference"
+FAMILY_TEXT = """\
+The models that are read and written, by the `model_type` of their `config.json`. Each family is
+tried beside transformers: a random checkpoint of transformers' own class, in which every option
+shows, gives its logits and gradients within derived budgets, and what is written here opens there
+with equal logits (`conformance/real/test_families.py`: representatives on every backend in `tox`,
+all of them with `tox -m full`). Every key of transformers' configuration class is read with the
+class's default, known to change nothing, or refused by name (`test_config_keys.py`). *New models*
+can be described by sizes alone, for `lmkernel pretrain --family`; *GGUF* files of the others are
+not read yet.
+
+A family of your own is a table in a plugin: [Write a plugin](../plugins.md)."""
 WIDTH = 96
 """Of a signature in one line."""
 MADE = "<!-- Made by docs/generate_reference.py: change the code, and run it again. -->"
@@ -45,8 +58,35 @@ Each of these is composed from the mandatory tier unless a backend overrides it,
 
 
 def pages() -> dict[str, str]:
-    """Both pages, by file name."""
-    return {"hooks.md": hooks_page(), "operations.md": operations_page()}
+    """All pages, by file name."""
+    return {
+        "families.md": families_page(),
+        "hooks.md": hooks_page(),
+        "operations.md": operations_page(),
+    }
+
+
+def families_page() -> str:
+    """Each family: what it is, what its models are trained for, and what is refused."""
+    head = (
+        "| `model_type` | what it is | trained for | new models | GGUF | refused |",
+        "|---|---|---|---|---|---|",
+    )
+    rows = [_family_row(name, load) for name, load in sorted(FAMILIES.items())]
+    return "\n\n".join([MADE, "# Families", FAMILY_TEXT, "\n".join([*head, *rows])]) + "\n"
+
+
+def _family_row(model_type: str, load: str) -> str:
+    module, _, name = load.partition(":")
+    found = importlib.import_module(module)
+    family = getattr(found, name)()
+    about = (found.__doc__ or "").splitlines()[0].rstrip(".").removeprefix("The ")
+    made = "yes" if type(family).new is not Family.new else "–"
+    gguf = "yes" if family.gguf() is not None else "–"
+    refused = family.keys.refused if family.keys is not None else {}
+    keys = ", ".join(f"`{key}` unless {value!r}" for key, value in sorted(refused.items()))
+    objectives = ", ".join(f"`{objective}`" for objective in family.heads())
+    return f"| `{model_type}` | {about} | {objectives} | {made} | {gguf} | {keys or '–'} |"
 
 
 def hooks_page() -> str:

@@ -30,7 +30,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["hooks.md", "operations.md"])
+@pytest.mark.parametrize("page", ["families.md", "hooks.md", "operations.md"])
 def test_page_is_what_the_code_says(generator: ModuleType, page: str) -> None:
     made = generator.pages()[page]
     kept = (DOCS / "reference" / page).read_text("utf-8")

@@ -10,7 +10,9 @@ from lmkernel.plugins import FamilySpec, hookimpl
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FAMILIES: Mapping[str, str] = MappingProxyType(
+__all__ = ["FAMILIES", "lmkernel_register_families"]
+
+FAMILIES: Mapping[str, str] = MappingProxyType(
     {
         "llama": "lmkernel.families.llama:Llama",
         "mistral": "lmkernel.families.mistral:Mistral",
@@ -42,4 +44,4 @@ _FAMILIES: Mapping[str, str] = MappingProxyType(
 @hookimpl
 def lmkernel_register_families() -> list[FamilySpec]:
     """By ``model_type``."""
-    return [FamilySpec(name=n, load=load, contract="1.0") for n, load in _FAMILIES.items()]
+    return [FamilySpec(name=n, load=load, contract="1.0") for n, load in FAMILIES.items()]
