@@ -34,6 +34,8 @@ class Rotary:
     low_freq_factor: float = 1.0
     high_freq_factor: float = 4.0
     original_context: int = 8192
+    still: int = 0
+    attention_factor: float = 1.0
 
 
 def _close(got: np.ndarray, expected: np.ndarray) -> None:

@@ -13,6 +13,7 @@ from lmkernel_conformance.budget import Budget
 from lmkernel_conformance.cases.case import Case, case
 from lmkernel_conformance.cases.trial import Trial, check_gradients, check_values
 from lmkernel_conformance.cases.zoo import ZOO, build_model, values
+from lmkernel_conformance.cases.zoo_layers import LAYERED
 from lmkernel_conformance.discrepancy import Discrepancy
 from lmkernel_conformance.inputs import normal, tokens
 from lmkernel_conformance.oracle import model as oracle
@@ -28,7 +29,7 @@ SOURCE = np.array([[-1, 0, 1, 2, 3], [0, 1, 2, 3, 4], [-1, -1, -1, 0, 1]])
 """Three rows of five; two are padded on the left."""
 TARGET = np.array([[0, 1, 2, 3, 4, 5], [-1, -1, 0, 1, 2, 3], [-1, 0, 1, 2, 3, 4]])
 """Three rows of six."""
-DECODERS = ("llama", "gpt2", "gemma", "qwen3")
+DECODERS = ("llama", "gpt2", "gemma", "qwen3", *LAYERED)
 _ENCODERS = ("bert", "bert_masked", "bert_classes")
 _PAIRS = ("t5", "gru", "lstm")
 
@@ -105,6 +106,7 @@ _ROWS: Mapping[str, tuple[int, ...]] = {
     "gru": (27,),
     "lstm": (27,),
     "document": (),
+    **dict.fromkeys(LAYERED, (9, 10, 11)),
 }
 
 

@@ -22,6 +22,7 @@ from lmkernel.config import (
 )
 from lmkernel.model import Model
 from lmkernel.parameters import flatten
+from lmkernel_conformance.cases.zoo_layers import LAYERED
 from lmkernel_conformance.inputs import parameters
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ ZOO: Mapping[str, ModelConfig] = MappingProxyType(
         "gpt2": _gpt2(),
         "gemma": _gemma(),
         "qwen3": _qwen3(),
+        **LAYERED,
         "bert": _bert(_probabilities()),
         "bert_masked": _bert(_masked_lm_head()),
         "bert_classes": _bert(_classes()),

@@ -129,7 +129,7 @@ def _run_stack(
         return feed_forward(ar, x, p, name, c), None
     if c.kind == "recurrent":
         return recurrent(ar, x, positions, p, name, c, more.get("states"))
-    options = {"rotary": more.get("rotary"), "memory": more.get("memory")}
+    options = {"rotary": more.get("rotary", ()), "memory": more.get("memory")}
     return stack(ar, x, positions, p, name, c, **options), None
 
 
@@ -161,7 +161,7 @@ def forward(
     x = embed(ar, inputs, positions, p, name, own, segments)
     memory, states = None, None
     if config.encoder is not None:
-        x, last = _run_stack(ar, x, positions, p, "encoder", config.encoder, rotary=own.rotary)
+        x, last = _run_stack(ar, x, positions, p, "encoder", config.encoder, rotary=own.rotaries)
         memory, states = (x, positions), last and _join_directions(ar, last)
     if config.decoder is not None:
         if target is not None:
@@ -169,7 +169,7 @@ def forward(
             if config.target_embedding is not None:
                 own, name = config.target_embedding, "target_embedding"
             x = embed(ar, target, positions, p, name, own)
-        more = {"rotary": own.rotary, "memory": memory, "states": states}
+        more = {"rotary": own.rotaries, "memory": memory, "states": states}
         if config.decoder.kind == "feed_forward" and memory is not None:
             x = memory[0]
         x, _ = _run_stack(ar, x, positions, p, "decoder", config.decoder, **more)
@@ -178,18 +178,19 @@ def forward(
 
 def _head(ar: Arithmetic, x: Host, positions: Host, p: Any, config: Any, tied_to: str) -> Host:
     """The head: pooling, a dense layer if the head has one, and the product with its weight."""
-    if config.pooling == "first":
+    if config.pooling != "none":
         batch, time, width = raw(x).shape
         # Left padding moves the first real token of a row away from column 0.
-        first = np.array([next((t for t in range(time) if row[t] >= 0), 0) for row in positions])
+        real = [[t for t in range(time) if row[t] >= 0] or [0] for row in positions]
+        column = np.array([row[0 if config.pooling == "first" else -1] for row in real])
         flat = ar.reshape(x, (batch * time, width))
-        x = ar.take(flat, np.arange(batch) * time + first)
+        x = ar.take(flat, np.arange(batch) * time + column)
     if (t := config.transform) is not None:
         x = linear(ar, x, p["head.transform.weight"], p.get("head.transform.bias"))
         x = activate(ar, x, t.activation)
         x = x if t.norm is None else normalize(ar, x, p, "head.norm", t.norm)
     weight = p[f"{tied_to}.tokens.weight" if config.tied else "head.weight"]
-    y = linear(ar, x, weight, p.get("head.bias"))
+    y = linear(ar, x, weight, p.get("head.bias")) * config.scale
     if config.softcap is not None:
         y = config.softcap * ar.tanh(y / config.softcap)
     return activate(ar, y, config.activation)

@@ -23,21 +23,27 @@ def frequencies(config: Any) -> Host:
     Args:
         config: the `lmkernel.config.RotaryConfig`. Its scaling "linear" divides all frequencies by
             ``factor``. "llama3" keeps those with a wavelength below ``context / high_freq_factor``,
-            divides those above ``context / low_freq_factor``, and mixes the two in between.
+            divides those above ``context / low_freq_factor``, and mixes the two in between. "yarn"
+            mixes by the index of the frequency (arXiv:2309.00071, eq. 18 to 23). The last ones,
+            as many as ``still``, are zero.
     """
     found = []
     for i in range(config.dim // 2):
         plain = float(config.theta ** (-2 * i / config.dim))
-        found.append(_scale_frequency(plain, config))
+        turning = i < config.dim // 2 - config.still
+        found.append(_scale_frequency(plain, i, config) if turning else 0.0)
     return np.array(found)
 
 
-def _scale_frequency(plain: float, config: Any) -> Any:
+def _scale_frequency(plain: float, index: int, config: Any) -> Any:
     """One frequency, stretched for a longer context."""
     if config.scaling == "linear":
         return plain / config.factor
     if config.scaling == "none":
         return plain
+    if config.scaling == "yarn":
+        share = _kept_by_yarn(index, config)
+        return (1 - share) * plain / config.factor + share * plain
     wavelength = 2 * math.pi / plain
     if wavelength < config.original_context / config.high_freq_factor:
         return plain
@@ -50,6 +56,21 @@ def _scale_frequency(plain: float, config: Any) -> Any:
     return (1 - share) * plain / config.factor + share * plain
 
 
+def _kept_by_yarn(index: int, config: Any) -> float:
+    """The share of a frequency that stays: 1 up to the index that turns ``beta_fast`` times."""
+
+    def turning(times: float) -> float:
+        # solves theta^(-2i/dim)·context = 2π·times for i
+        radians = config.original_context / (2 * math.pi * times)
+        return float(config.dim / 2 * math.log(radians, config.theta))
+
+    fast, slow = turning(config.beta_fast), turning(config.beta_slow)
+    if config.truncate:
+        fast, slow = math.floor(fast), math.ceil(slow)
+    fast, slow = max(fast, 0), min(slow, config.dim - 1)
+    return float(np.clip((slow - index) / (slow - fast), 0, 1))
+
+
 def rotation(ar: Arithmetic, positions: Host, config: Any) -> tuple[Host, Host]:
     """Cosines and sines of RoPE, ``(batch, 1, time, dim / 2)``; padding is at position 0.
 
@@ -60,7 +81,7 @@ def rotation(ar: Arithmetic, positions: Host, config: Any) -> tuple[Host, Host]:
     """
     steps = ar.constant(np.maximum(positions, 0))[:, None, :, None]
     angles = steps * ar.constant(frequencies(config))
-    return ar.cos(angles), ar.sin(angles)
+    return ar.cos(angles) * config.attention_factor, ar.sin(angles) * config.attention_factor
 
 
 def rotate(ar: Arithmetic, x: Host, cos: Host, sin: Host) -> Host:

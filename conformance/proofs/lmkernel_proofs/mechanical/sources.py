@@ -61,12 +61,13 @@ SOURCES = (
     *_sources("lmkernel_numpy", "ops overrides attention gradients optimizer"),
     *_sources(
         "lmkernel.composed",
-        "activation attention linear loss normalization optimizer precision recurrent selection",
+        "activation attention experts linear loss normalization optimizer precision recurrent "
+        "selection",
     ),
     *_sources(
         "lmkernel.components",
-        "attention embedding feed_forward layer losses positions primitives recurrent "
-        "single_vector transformer",
+        "attention embedding experts feed_forward layer losses positions primitives recurrent "
+        "rotary single_vector transformer",
     ),
     *_sources("lmkernel.training.step.optimizers", "adafactor adam decay momentum muon"),
     *_sources("lmkernel.training.step", "gradients schedules"),
