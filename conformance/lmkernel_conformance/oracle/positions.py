@@ -17,7 +17,7 @@ __all__ = ["frequencies", "rotate", "rotation", "sinusoids"]
 Host = Any
 
 
-def frequencies(config: Any) -> Host:
+def frequencies(config: Any, length: int = 0) -> Host:
     """The RoPE frequency of each pair, in radians per position: theta^(-2i/dim), then scaled.
 
     Args:
@@ -26,10 +26,19 @@ def frequencies(config: Any) -> Host:
             divides those above ``context / low_freq_factor``, and mixes the two in between. "yarn"
             mixes by the index of the frequency (arXiv:2309.00071, eq. 18 to 23). The last ones,
             as many as ``still``, are zero.
+        length: number of positions of the row, on which "longrope" (arXiv:2402.13753) and "dynamic"
+            depend: the one has a divisor of its own for each frequency, and others in rows beyond
+            the context; the theta of the other grows with such rows.
     """
     found = []
+    theta, beyond = config.theta, length > config.original_context
+    if config.scaling == "dynamic" and beyond:
+        growth = config.factor * length / config.original_context - (config.factor - 1)
+        theta = theta * growth ** (config.dim / (config.dim - 2))
     for i in range(config.dim // 2):
-        plain = float(config.theta ** (-2 * i / config.dim))
+        plain = float(theta ** (-2 * i / config.dim))
+        if config.scaling == "longrope":
+            plain /= (config.long_factors if beyond else config.short_factors)[i]
         turning = i < config.dim // 2 - config.still
         found.append(_scale_frequency(plain, i, config) if turning else 0.0)
     return np.array(found)
@@ -39,7 +48,7 @@ def _scale_frequency(plain: float, index: int, config: Any) -> Any:
     """One frequency, stretched for a longer context."""
     if config.scaling == "linear":
         return plain / config.factor
-    if config.scaling == "none":
+    if config.scaling in ("none", "dynamic", "longrope"):
         return plain
     if config.scaling == "yarn":
         share = _kept_by_yarn(index, config)
@@ -80,7 +89,8 @@ def rotation(ar: Arithmetic, positions: Host, config: Any) -> tuple[Host, Host]:
         config: the configuration of RoPE.
     """
     steps = ar.constant(np.maximum(positions, 0))[:, None, :, None]
-    angles = steps * ar.constant(frequencies(config))
+    rows = [frequencies(config, int(row.max()) + 1) for row in np.asarray(positions)]
+    angles = steps * ar.constant(np.array(rows))[:, None, None, :]
     return ar.cos(angles) * config.attention_factor, ar.sin(angles) * config.attention_factor
 
 
