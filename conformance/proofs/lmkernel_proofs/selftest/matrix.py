@@ -24,7 +24,7 @@ __all__ = ["kill_matrix", "save"]
 _INTRODUCTION = """\
 # Kill matrix
 
-Made by `lmkernel certify --self-test --full --out docs/kill-matrix.md`.
+Made by `lmkernel certify --self-test{full} --out docs/kill-matrix.md`.
 
 The suite is tested as it tests backends: with defects put into a correct one on purpose. A mutant
 counts as killed only if a case reports a discrepancy, never because something crashes.
@@ -39,7 +39,8 @@ same as before; then it is listed below, with the proof.
 
 def kill_matrix(report: Report) -> str:
     """The whole page, in Markdown."""
-    parts = [_INTRODUCTION, _summary(report), _defects(report), _handwritten(report)]
+    introduction = _INTRODUCTION.replace("{full}", " --full" if report.full else "")
+    parts = [introduction, _summary(report), _defects(report), _handwritten(report)]
     parts += [_mechanical(report), _stillborn(report), _equivalent(report)]
     return "\n".join(parts)
 
