@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from encoder_kinds import ENCODERS, auto_class, encoder_inputs, encoder_output, has_segments
 from vocabulary_samples import byte_level
 
 from lmkernel import load
@@ -256,8 +257,7 @@ class Kind:
         named = {"input_ids": TOKENS[rows], "attention_mask": REAL[rows].astype(np.int64)}
         if self.segments:
             named["token_type_ids"] = SEGMENTS[rows]
-        out = model(**{name: torch.tensor(x) for name, x in named.items()})
-        return out.pooler_output if self.model == "BertModel" else out.logits
+        return encoder_output(self.model, model(**encoder_inputs(self.model, named)))
 
     def _row(self, model: Any, row: int) -> Any:
         """The logits of one row, with zeros at its padding."""
@@ -310,6 +310,10 @@ KINDS = {
     **{
         name: Kind(config, model, CAUSAL, {**GATED, **options}, alone=name == "gemma2")
         for name, (config, model, options) in DECODERS.items()
+    },
+    **{
+        name: Kind(config, model, auto_class(model), options, segments=has_segments(options))
+        for name, (config, model, options) in ENCODERS.items()
     },
     "qwen3": Kind("Qwen3Config", "Qwen3ForCausalLM", CAUSAL, {**GATED, "head_dim": 12}),
     "qwen3 biased": Kind(
@@ -382,7 +386,9 @@ def evaluated(kind: Kind, model: Any, rows: np.ndarray) -> tuple[np.ndarray, dic
     output = kind.output(model, rows)
     weights = torch.tensor(probe(output.shape)[rows], dtype=output.dtype)
     (output * weights).sum().backward()
-    used = [(name, p.grad) for name, p in model.named_parameters() if p.grad is not None]
+    same = (model.config.tie_word_embeddings and model._tied_weights_keys) or {}
+    named = ((same.get(name, name), p.grad) for name, p in model.named_parameters())
+    used = [(name, grad) for name, grad in named if grad is not None]
     gradients = {name: grad.numpy().copy() for name, grad in used}
     return output.detach().numpy()[np.argsort(rows)], gradients
 

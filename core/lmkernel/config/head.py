@@ -17,20 +17,23 @@ __all__ = ["HeadConfig", "HeadTransformConfig"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class HeadTransformConfig:
-    """A dense layer before the output's product: norm(act(W·x + b)), of one width.
+    """A dense layer before the output's product: norm(act(W·x + b)).
 
     Args:
         activation: one of `ACTIVATIONS`.
         norm: normalisation at its end, or None.
         bias: whether the layer has a bias.
+        width: size of its output; 0 for the hidden size.
     """
 
     activation: str
     norm: NormConfig | None = None
     bias: bool = True
+    width: int = 0
 
     def __post_init__(self) -> None:
         one_of(self, "activation", ACTIVATIONS)
+        require(self, "width", "0 or more", ok=self.width >= 0)
 
 
 @final
@@ -47,10 +50,13 @@ class HeadConfig:
         scale: factor of the product, before the bound.
         softcap: bound of the logits, or None.
         pooling: ``"none"``: each position has an output; ``"first"``: a row has one, made of its
-            first real position; ``"last"``: of its last.
+            first real position; ``"last"``: of its last; ``"mean"``: of the mean of the real ones.
         transform: a dense layer before the product, or None.
         dropout: rate of dropout before the product, in training.
         labels: names of the classes, one for each of ``size``; or none.
+        task: what the outputs mean where their shape does not say: ``"tokens"``, classes of each
+            position; ``"span"``, scores of each as the start and as the end of an answer;
+            ``"choice"``, a score of the row among several; or ``""``.
     """
 
     width: int
@@ -64,11 +70,18 @@ class HeadConfig:
     transform: HeadTransformConfig | None = None
     dropout: float = 0.0
     labels: tuple[str, ...] = ()
+    task: str = ""
 
     def __post_init__(self) -> None:
         positive(self, "width", "size")
         one_of(self, "activation", ACTIVATIONS)
-        one_of(self, "pooling", ("none", "first", "last"))
+        one_of(self, "pooling", ("none", "first", "last", "mean"))
+        one_of(self, "task", ("", "tokens", "span", "choice"))
         require(self, "dropout", "a rate in [0, 1)", ok=0 <= self.dropout < 1)
         named = not self.labels or len(set(self.labels)) == self.size
         require(self, "labels", f"none, or {self.size} different names", ok=named)
+
+    @property
+    def inner(self) -> int:
+        """Size of the vectors that the product reads."""
+        return self.transform.width or self.width if self.transform else self.width

@@ -38,14 +38,21 @@ class HfConfig:
     Args:
         values: the parsed object.
         where: the file, for messages.
+        own: what the file calls keys that are asked for by other names.
 
     Attributes:
         values, where: the same.
     """
 
-    def __init__(self, values: Mapping[str, Any], where: str = "config.json") -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        where: str = "config.json",
+        own: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.values = values
         self.where = where
+        self._own = own
 
     def whole(self, key: str, default: int | None = None, *, least: int = 1) -> int:
         """An integer of at least ``least``."""
@@ -122,13 +129,16 @@ class HfConfig:
 
     def has(self, key: str) -> bool:
         """Whether the key is there and not null."""
-        return self.values.get(key) is not None
+        return self.values.get(self._own.get(key, key)) is not None
 
     def error(self, key: str, expected: str, got: object) -> CheckpointError:
         """What to raise for a key that cannot be used."""
-        return CheckpointError(f"{self.where}: {key}: expected {expected}, got {_show(got)}")
+        return CheckpointError(
+            f"{self.where}: {self._own.get(key, key)}: expected {expected}, got {_show(got)}"
+        )
 
     def _get(self, key: str, default: object) -> Any:
+        key = self._own.get(key, key)
         value = self.values.get(key)
         if value is None:
             value = default

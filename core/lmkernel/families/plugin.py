@@ -37,6 +37,10 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "opt": "lmkernel.families.opt:Opt",
         "gpt2": "lmkernel.families.gpt2:Gpt2",
         "bert": "lmkernel.families.bert:Bert",
+        "roberta": "lmkernel.families.roberta:Roberta",
+        "xlm-roberta": "lmkernel.families.roberta:XlmRoberta",
+        "camembert": "lmkernel.families.roberta:Camembert",
+        "distilbert": "lmkernel.families.distilbert:DistilBert",
     }
 )
 

@@ -33,20 +33,21 @@ _SITE = (1 << 15) - 1
 def declare_head(config: HeadConfig) -> ParamTree:
     """``{"weight" (size, width)?, "bias" (size,)?, "transform"?, "norm"?}``.
 
-    A tied head has no weight of its own; ``transform`` is ``(width, width)`` and its bias.
+    A tied head has no weight of its own; ``transform`` is ``(width, width)`` and its bias, or of
+    the number of rows that is configured, which is then what the weight has columns.
     """
     tree = declare_linear(
-        config.size, config.width, ("vocab", "embed"), bias=config.bias, init=_INIT
+        config.size, config.inner, ("vocab", "embed"), bias=config.bias, init=_INIT
     )
     if config.tied:
         tree.pop("weight")
     if (t := config.transform) is not None:
         square = declare_linear(
-            config.width, config.width, ("embed", "embed"), bias=t.bias, init=_INIT
+            config.inner, config.width, ("embed", "embed"), bias=t.bias, init=_INIT
         )
         tree["transform"] = square
         if t.norm is not None:
-            tree["norm"] = declare_norm(config.width, t.norm)
+            tree["norm"] = declare_norm(config.inner, t.norm)
     return tree
 
 
@@ -75,6 +76,8 @@ def head(
         x = first_of_each_row(ops, x, positions)
     elif config.pooling == "last":
         x = last_of_each_row(ops, x, positions)
+    elif config.pooling == "mean":
+        x = mean_of_each_row(ops, x, positions)
     if (t := config.transform) is not None:
         x = activate(ops, project(ops, x, params["transform"]), t.activation)
         x = x if t.norm is None else normalize(ops, x, params["norm"], t.norm)
@@ -98,6 +101,14 @@ def first_of_each_row(ops: Ops, x: Array, positions: Array) -> Array:
 def last_of_each_row(ops: Ops, x: Array, positions: Array) -> Array:
     """The vector at the last real position: ``(batch, time, width) -> (batch, width)``."""
     return _chosen(ops, x, ops.argmax(positions, 1))
+
+
+def mean_of_each_row(ops: Ops, x: Array, positions: Array) -> Array:
+    """The mean of the vectors at real positions: ``(batch, time, width) -> (batch, width)``."""
+    real = positions >= ops.full((), 0, "int32")
+    weights = ops.reshape(ops.astype(real, ops.dtype(x)), (*x.shape[:2], 1))
+    count = ops.maximum(ops.sum(weights, 1), ops.full((), 1.0, ops.dtype(x)))
+    return ops.sum(x * weights, 1) / count
 
 
 def _chosen(ops: Ops, x: Array, index: Array) -> Array:

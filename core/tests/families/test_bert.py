@@ -65,7 +65,10 @@ def test_rates_and_labels_reach_their_places() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architectures": ["BertForQuestionAnswering"]}, "architectures: expected one of BertM"),
+        (
+            {"architectures": ["BertForNextSentencePrediction"]},
+            "architectures: expected one of BertM",
+        ),
         ({"architectures": "BertModel"}, "architectures: expected a list of names"),
         ({"is_decoder": True}, "is_decoder: expected False, all that is supported, got True"),
         ({"position_embedding_type": "relative_key"}, "expected 'absolute', all that is supported"),
