@@ -54,7 +54,10 @@ class TransformerLayer:
         if self._cross is not None:
             tree["cross"] = self._cross.declare()
         for name in tuple(tree):
-            if (c.pre_norm or not c.output_norm) and not (name == "mlp" and c.shared_norm):
+            without = (name == "mlp" and c.shared_norm) or (
+                name == "attention" and not c.first_norm
+            )
+            if (c.pre_norm or not c.output_norm) and not without:
                 tree[f"{name}_norm"] = declare_norm(c.width, c.norm)
             if c.output_norm:
                 tree[f"{name}_output_norm"] = declare_norm(c.width, c.norm)
@@ -142,7 +145,7 @@ class TransformerLayer:
         norm: Any = params.get("attention_norm" if c.shared_norm else f"{name}_norm")
         # pre-norm leaves the residual stream itself unnormalised, so gradients reach every layer
         # whole
-        y = f(normalize(ops, given, norm, c.norm) if c.pre_norm else given)
+        y = f(normalize(ops, given, norm, c.norm) if c.pre_norm and norm else given)
         if c.output_norm:
             y = normalize(ops, y, params[f"{name}_output_norm"], c.norm)
         y = apply_dropout(ops, y, c.dropout, key, self._site + site)

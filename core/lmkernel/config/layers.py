@@ -82,6 +82,8 @@ class TransformerConfig:
         different: what each layer has of its own, one for each; or none, where all are alike.
         norm: normalisation inside the layers.
         pre_norm: whether each sublayer's input is normalised.
+        first_norm: whether, in pre-norm, the first layer's attention normalises its input too; not
+            where an embedding has a normalisation of its own (ModernBERT).
         output_norm: whether each sublayer's output is normalised before it is added.
         parallel: whether attention and the feed-forward network read the same input, and both
             outputs are added to it; for pre-norm without cross-attention.
@@ -104,6 +106,7 @@ class TransformerConfig:
     different: tuple[LayerConfig, ...] = ()
     norm: NormConfig = field(default_factory=NormConfig)
     pre_norm: bool = True
+    first_norm: bool = True
     output_norm: bool = False
     parallel: bool = False
     shared_norm: bool = False
@@ -126,6 +129,8 @@ class TransformerConfig:
             require(self, "width", f"attention.width={attention.width}", ok=same)
         alone = self.pre_norm and not self.output_norm and self.cross is None
         require(self, "parallel", "pre-norm and no cross-attention", ok=alone or not self.parallel)
+        usual = self.pre_norm and not self.shared_norm
+        require(self, "first_norm", "pre-norm of its own", ok=self.first_norm or usual)
         require(self, "shared_norm", "parallel", ok=self.parallel or not self.shared_norm)
         cross = self.cross
         fits = cross is None or (cross.width == self.width and cross.memory_width > 0)
@@ -136,7 +141,8 @@ class TransformerConfig:
         """The layer of that number, as a stack of one."""
         own = self.different[index] if self.different else LayerConfig()
         attention, mlp = own.attention or self.attention, own.mlp or self.mlp
-        return replace(self, layers=1, different=(), attention=attention, mlp=mlp)
+        first = self.first_norm or index > 0
+        return replace(self, layers=1, different=(), attention=attention, mlp=mlp, first_norm=first)
 
 
 @final

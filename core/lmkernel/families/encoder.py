@@ -77,6 +77,7 @@ ENCODER_KEYS = ConfigKeys(
 )
 """The keys of BERT, from which others differ."""
 _CONTEXT, _SEGMENTS, _PADDING = "max_position_embeddings", "type_vocab_size", "pad_token_id"
+_LAYER = "encoder.layers.{i}."
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -90,8 +91,10 @@ class EncoderFamily(Family):
         bare: the names of those whose checkpoints have no prefix.
         tables: the names of its embeddings, each with ours.
         layer: what the names of a layer begin with.
-        products: the names of a layer's products, each with ours.
-        norms: the names of normalisations, each with ours.
+        products: the names of a layer's products, each with ours, or with several of ours whose
+            rows it holds one after the other.
+        norms: the names of a layer's normalisations, each with ours.
+        first, last: the names of the normalisations before and after the layers, if any.
         own: what BERT's keys are called, where they have other names.
         fixed: BERT's keys that it does not have, each with what its models do.
         padded: whether positions are counted from the one after ``pad_token_id``.
@@ -111,7 +114,7 @@ class EncoderFamily(Family):
         }
     )
     layer: ClassVar[str] = "encoder.layer.{i}."
-    products: ClassVar[Mapping[str, str]] = MappingProxyType(
+    products: ClassVar[Mapping[str, str | tuple[str, ...]]] = MappingProxyType(
         {
             "attention.self.query": "attention.q",
             "attention.self.key": "attention.k",
@@ -124,6 +127,8 @@ class EncoderFamily(Family):
     norms: ClassVar[Mapping[str, str]] = MappingProxyType(
         {"attention.output.LayerNorm": "attention_norm", "output.LayerNorm": "mlp_norm"}
     )
+    first: ClassVar[str] = "embeddings.LayerNorm"
+    last: ClassVar[str] = ""
     own: ClassVar[Mapping[str, str]] = _NOTHING
     fixed: ClassVar[Mapping[str, Any]] = _NOTHING
     padded: ClassVar[bool] = False
@@ -270,11 +275,14 @@ class EncoderFamily(Family):
         """Rules for all but the head."""
         for theirs, ours in self.tables.items():
             yield leaf_rules(prefix + theirs, f"embedding.{ours}")[0]
-        yield from norm_rules(f"{prefix}embeddings.LayerNorm", "embedding.norm")
+        yield from norm_rules(prefix + self.first, "embedding.norm")
         for theirs, ours in self.products.items():
-            yield from leaf_rules(prefix + self.layer + theirs, f"encoder.layers.{{i}}.{ours}")
-        for theirs, ours in self.norms.items():
-            yield from norm_rules(prefix + self.layer + theirs, f"encoder.layers.{{i}}.{ours}")
+            parts = (ours,) if isinstance(ours, str) else ours
+            yield from leaf_rules(prefix + self.layer + theirs, *(_LAYER + part for part in parts))
+        for theirs, part in self.norms.items():
+            yield from norm_rules(prefix + self.layer + theirs, _LAYER + part)
+        if self.last:
+            yield from norm_rules(prefix + self.last, "encoder.norm")
 
     def ignored(self, config: ModelConfig) -> tuple[str, ...]:
         return (*self.unused, *head_patterns(config.head, self.kinds))

@@ -202,9 +202,13 @@ def _patterns(kind: HeadKind) -> set[str]:
     return {*(f"{name.replace(BODY, '*')}.*" for name in kind.parts), *kind.biases}
 
 
-def leaf_rules(theirs: str, ours: str) -> tuple[Rule, Rule]:
-    """Weight and bias."""
-    return Rule(f"{theirs}.weight", f"{ours}.weight"), Rule(f"{theirs}.bias", f"{ours}.bias")
+def leaf_rules(theirs: str, *ours: str) -> tuple[Rule, Rule]:
+    """Weight and bias, of one part or of several."""
+    weight, bias = (
+        Rule(f"{theirs}.{leaf}", tuple(f"{part}.{leaf}" for part in ours))
+        for leaf in ("weight", "bias")
+    )
+    return weight, bias
 
 
 def norm_rules(theirs: str, ours: str) -> tuple[Rule, Rule]:

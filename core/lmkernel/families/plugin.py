@@ -41,6 +41,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "xlm-roberta": "lmkernel.families.roberta:XlmRoberta",
         "camembert": "lmkernel.families.roberta:Camembert",
         "distilbert": "lmkernel.families.distilbert:DistilBert",
+        "modernbert": "lmkernel.families.modernbert:ModernBert",
     }
 )
 

@@ -22,6 +22,7 @@ __all__ = [
     "WINDOW_KEYS",
     "kinds_of",
     "layer_kinds",
+    "stack_of",
     "with_kinds",
     "with_layers",
     "with_windows",
@@ -70,12 +71,16 @@ def with_kinds(
 
 def with_layers(model: ModelConfig, own: Sequence[Mapping[str, Any]]) -> ModelConfig:
     """A model whose layers each have fields of attention of their own; the first is the stack's."""
-    stack = decoder_of(model)
+    return replace(model, decoder=stack_of(decoder_of(model), own))
+
+
+def stack_of(stack: TransformerConfig, own: Sequence[Mapping[str, Any]]) -> TransformerConfig:
+    """A stack whose layers each have fields of attention of their own."""
     made = [replace(stack.attention, **fields) for fields in own]
     alike = all(attention == made[0] for attention in made)
     layers = (LayerConfig(attention=None if a == made[0] else a) for a in made)
     different = () if alike else tuple(layers)
-    return replace(model, decoder=replace(stack, attention=made[0], different=different))
+    return replace(stack, attention=made[0], different=different)
 
 
 def kinds_of(stack: TransformerConfig) -> list[str]:

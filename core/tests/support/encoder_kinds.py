@@ -31,6 +31,32 @@ DISTIL = {
     "n_heads": 6,
     "max_position_embeddings": 20,
 }
+MODERN = {
+    **SMALL,
+    "num_hidden_layers": 4,
+    "local_attention": 6,
+    "norm_eps": 1e-4,
+    "pad_token_id": 0,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "cls_token_id": None,
+    "sep_token_id": None,
+}
+BIASED = {
+    **MODERN,
+    "norm_bias": True,
+    "attention_bias": True,
+    "mlp_bias": True,
+    "classifier_bias": True,
+    "decoder_bias": False,
+    "classifier_pooling": "mean",
+    "classifier_activation": "relu",
+    "layer_types": ["sliding_attention", "full_attention"] * 2,
+    "rope_parameters": {
+        "full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 3e4},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
+    },
+}
 AUTO: Mapping[str, str] = {
     "Model": "AutoModel",
     "ForMaskedLM": "AutoModelForMaskedLM",
@@ -73,6 +99,8 @@ ENCODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     **_kinds("camembert", "Camembert", ROBERTA, ALL[1:2]),
     **_kinds("distilbert", "DistilBert", DISTIL, ALL),
     "distilbert untied": ("DistilBertConfig", "DistilBertForMaskedLM", {**DISTIL, **UNTIED}),
+    **_kinds("modernbert", "ModernBert", MODERN, ALL[:5]),
+    **_kinds("modernbert biased", "ModernBert", BIASED, ALL[1:3]),
 }
 """By name: the classes of configuration and model, and the options."""
 
