@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.components.configured import Configured
 from lmkernel.components.positions import sinusoids
-from lmkernel.components.primitives import apply_dropout, declare_norm, normalize, scaled
+from lmkernel.components.primitives import (
+    apply_dropout,
+    declare_linear,
+    declare_norm,
+    normalize,
+    scaled,
+)
 from lmkernel.components.rotary import rotation
 from lmkernel.config import EmbeddingConfig
-from lmkernel.interfaces import Embedded, Embedding, Init, Param, ParamTree
+from lmkernel.interfaces import Embedded, Embedding, Init, Param, ParamTree, project
 
 if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
@@ -26,16 +32,22 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
 
     def declare(self) -> ParamTree:
         c = self._config
-        table = Param((c.vocab, c.width), _NORMAL, ("vocab", "embed"), linear=True)
+        width, axis = c.table_width, "inner" if c.inner else "embed"
+        table = Param((c.vocab, width), _NORMAL, ("vocab", axis), linear=True)
         tree: dict[str, Any] = {"tokens": {"weight": table}}
         if c.positions == "learned":
-            shape = (c.context + c.offset, c.width)
-            tree["positions"] = {"weight": Param(shape, _NORMAL, ("position", "embed"))}
+            shape = (c.context + c.offset, width)
+            tree["positions"] = {"weight": Param(shape, _NORMAL, ("position", axis))}
         if c.segments:
-            shape = (c.segments, c.width)
-            tree["segments"] = {"weight": Param(shape, _NORMAL, ("segment", "embed"))}
+            shape = (c.segments, width)
+            tree["segments"] = {"weight": Param(shape, _NORMAL, ("segment", axis))}
         if c.norm is not None:
-            tree["norm"] = declare_norm(c.width, c.norm)
+            tree["norm"] = declare_norm(width, c.norm)
+        if c.inner:
+            tree["project"] = declare_linear(c.width, c.inner, ("embed", "inner"), bias=True)
+        if (r := c.relative) is not None:
+            shape = (r.buckets, r.heads)
+            tree["relative"] = {"weight": Param(shape, _NORMAL, ("bucket", "heads"))}
         return tree
 
     def __call__(
@@ -55,7 +67,7 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
             slots = real + ops.full((), c.offset, "int32")
             hidden = hidden + ops.take(params["positions"]["weight"], slots, 0)
         if c.positions == "sinusoidal":
-            hidden = hidden + sinusoids(ops, real, c.width, ops.dtype(hidden))
+            hidden = hidden + sinusoids(ops, real, c.table_width, ops.dtype(hidden))
         if c.segments:
             which = segments if segments is not None else ops.full(inputs.shape, 0, "int32")
             hidden = hidden + ops.take(params["segments"]["weight"], which, 0)
@@ -64,7 +76,11 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
         # RoPE's angles are made here, once for all layers, which only turn by them
         angles = [rotation(ops, real, rotary, ops.dtype(hidden)) for rotary in c.rotaries]
         hidden = apply_dropout(ops, hidden, c.dropout, key, 0)
-        return Embedded(hidden, positions, angles[0] if angles else None, tuple(angles[1:]))
+        if c.inner:
+            hidden = project(ops, hidden, params["project"])
+        first, more = angles[0] if angles else None, tuple(angles[1:])
+        relative = params["relative"]["weight"] if c.relative is not None else None
+        return Embedded(hidden, positions, first, more, relative)
 
     def weight(self, params: dict[str, Any]) -> Array:
         return params["tokens"]["weight"]

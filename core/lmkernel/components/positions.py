@@ -5,18 +5,21 @@ Constraint: padding is position -1 everywhere, so that every mask follows from p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lmkernel.contract.capabilities import WIDE
 
 if TYPE_CHECKING:
+    from lmkernel.config import RelativeConfig
     from lmkernel.contract.capabilities import DType
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
 
-__all__ = ["linear_biases", "sinusoids", "visible"]
+__all__ = ["linear_biases", "relative_biases", "sinusoids", "visible"]
 
 
 def sinusoids(ops: Ops, positions: Array, width: int, dtype: DType) -> Array:
@@ -74,3 +77,42 @@ def linear_biases(
     keys = ops.reshape(key_positions, (batch, 1, 1, key_positions.shape[1]))
     distances = keys - ops.reshape(query_positions, (batch, 1, time, 1))
     return ops.astype(distances, dtype) * ops.asarray(slopes.reshape(1, heads, 1, 1), dtype)
+
+
+def relative_biases(
+    ops: Ops,
+    query_positions: Array,
+    key_positions: Array,
+    table: Array,
+    config: RelativeConfig,
+    *,
+    causal: bool,
+) -> Array:
+    """Learned biases by distance (arXiv:1910.10683, §2.1), ``(batch, heads, time, slots)``.
+
+    The table is ``(buckets, heads)``.
+    """
+    batch, time = query_positions.shape
+    keys = ops.reshape(key_positions, (batch, 1, key_positions.shape[1]))
+    ahead = keys - ops.reshape(query_positions, (batch, time, 1))
+    # every distance from the last on is as the last
+    last, first = (ops.full((), end, "int32") for end in (config.distance, -config.distance))
+    shifted = ops.minimum(ops.maximum(ahead, first), last) + last
+    buckets = ops.asarray(_buckets(config.buckets, config.distance, causal), "int32")
+    which = ops.take(buckets, shifted, 0)
+    return ops.permute_dims(ops.take(table, which, 0), (0, 3, 1, 2))
+
+
+@functools.cache
+def _buckets(buckets: int, distance: int, causal: bool) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """The bucket of each key from ``distance`` positions before the query to as many after it."""
+    ahead = np.arange(-distance, distance + 1)
+    each = buckets if causal else buckets // 2
+    far = np.maximum(-ahead, 0) if causal else np.abs(ahead)
+    exact = each // 2
+    # single precision decides, as in the models' own code, where a distance is at a boundary
+    growth = np.log(np.maximum(far, 1).astype(np.float32) / np.float32(exact))
+    steps = growth / np.float32(math.log(distance / exact)) * np.float32(each - exact)
+    wide = np.minimum(exact + steps.astype(np.int32), each - 1)
+    found = np.where(far < exact, far, wide) + (0 if causal else each * (ahead > 0))
+    return found.astype(np.int32)

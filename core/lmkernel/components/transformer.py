@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.components.layer import TransformerLayer
-from lmkernel.components.positions import linear_biases, visible
+from lmkernel.components.positions import linear_biases, relative_biases, visible
 from lmkernel.components.primitives import declare_norm, normalize
 from lmkernel.contract.capabilities import WIDE
 from lmkernel.interfaces import Component, Decoder, Encoder, Memory, ParamTree, View
@@ -33,10 +34,12 @@ def _view(
 ) -> View:
     queries, c = inputs.positions, layer.attention
     mask = visible(ops, queries, keys, causal=causal, window=c.window)
-    bias = None
+    bias, narrow = None, ops.dtype(inputs.hidden)
+    wide = WIDE.get(narrow, narrow)
+    if c.relative is not None:
+        table = ops.astype(inputs.relative, wide)
+        bias = relative_biases(ops, queries, keys, table, c.relative, causal=causal)
     if c.alibi:
-        narrow = ops.dtype(inputs.hidden)
-        wide = WIDE.get(narrow, narrow)
         bias = linear_biases(ops, queries, keys, c.heads, c.alibi, wide)
     return View(queries, keys, mask, inputs.rotation_of(c.rotary), bias=bias, **slots)
 
@@ -47,11 +50,11 @@ class _Views:
 
     def __init__(self, make: Callable[[TransformerConfig], View]) -> None:
         self._make = make
-        self._made: dict[tuple[int | None, int | None, float], View] = {}
+        self._made: dict[tuple[Any, ...], View] = {}
 
     def of(self, layer: TransformerConfig) -> View:
         c = layer.attention
-        alike = (c.window, c.rotary, c.alibi)
+        alike = (c.window, c.rotary, c.alibi, c.relative)
         if alike not in self._made:
             self._made[alike] = self._make(layer)
         return self._made[alike]
@@ -77,7 +80,8 @@ class _Transformer(Component, ABC):
         return cls(factory, config)
 
     def declare(self) -> ParamTree:
-        tree: dict[str, Any] = {"layers": [layer.declare() for layer in self._layers]}
+        sets = self._layers[: self._config.sets or None]
+        tree: dict[str, Any] = {"layers": [layer.declare() for layer in sets]}
         if self._config.final_norm:
             tree["norm"] = declare_norm(self._config.width, self._config.norm)
         return tree
@@ -93,7 +97,7 @@ class _Transformer(Component, ABC):
         views, x = _Views(lambda layer: whole_view(self._ops, layer, inputs)), inputs.hidden
         across = memory and memory_view(self._ops, inputs.positions, memory.positions)
         source = memory and memory.hidden
-        parts = zip(self._configs, self._layers, params["layers"], strict=True)
+        parts = zip(self._configs, self._layers, self._config.own(params["layers"]), strict=True)
         for config, layer, weights in parts:
             view = views.of(config)
 
@@ -103,13 +107,17 @@ class _Transformer(Component, ABC):
                 weights: Tree,
                 x: Array,
                 source: Array | None,
+                bias: Array | None,
                 layer: TransformerLayer = layer,
                 view: View = view,
             ) -> Array:
                 keys_values = None if source is None else layer.remember(weights, source)
+                view = replace(view, bias=bias)
                 return layer(weights, x, view, memory=keys_values, across=across, key=key)[0]
 
-            x = (self._ops.remat(apply) if self._config.remat else apply)(weights, x, source)
+            x = (self._ops.remat(apply) if self._config.remat else apply)(
+                weights, x, source, view.bias
+            )
         return self._finish(params, x)
 
 
@@ -155,7 +163,7 @@ class TransformerDecoder(_Transformer, Decoder):
             "layers": [layer.cache(batch, capacity, dtype) for layer in self._layers],
         }
         if memory is not None:
-            pairs = zip(self._layers, params["layers"], strict=True)
+            pairs = zip(self._layers, self._config.own(params["layers"]), strict=True)
             # the source does not change while the target is written: its keys and values are
             # projected once, not at every step
             state["memory"] = [layer.remember(weights, memory.hidden) for layer, weights in pairs]
@@ -178,9 +186,10 @@ class TransformerDecoder(_Transformer, Decoder):
         across = None
         if "memory" in state:
             across = memory_view(ops, inputs.positions, state["memory_positions"])
+        own_weights = self._config.own(params["layers"])
         x, caches = inputs.hidden, []
         for own, layer, weights, keys_values, cache in zip(
-            self._configs, self._layers, params["layers"], memories, state["layers"], strict=True
+            self._configs, self._layers, own_weights, memories, state["layers"], strict=True
         ):
             view = views.of(own)
             x, cache = layer(weights, x, view, memory=keys_values, across=across, cache=cache)  # noqa: PLW2901 - the old cache is consumed

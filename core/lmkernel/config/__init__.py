@@ -1,6 +1,6 @@
 """A model, described: frozen, validated, free of arrays and of frameworks."""
 
-from lmkernel.config.attention import AttentionConfig
+from lmkernel.config.attention import AttentionConfig, RelativeConfig
 from lmkernel.config.embedding import EmbeddingConfig
 from lmkernel.config.experts import ExpertsConfig
 from lmkernel.config.head import HeadConfig, HeadTransformConfig
@@ -32,6 +32,7 @@ __all__ = [
     "NormConfig",
     "PrecisionPolicy",
     "RecurrentConfig",
+    "RelativeConfig",
     "RotaryConfig",
     "StackConfig",
     "TransformerConfig",

@@ -12,7 +12,28 @@ if TYPE_CHECKING:
 
     from lmkernel.config.norm import NormConfig
 
-__all__ = ["AttentionConfig"]
+__all__ = ["AttentionConfig", "RelativeConfig"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RelativeConfig:
+    """Learned biases of the scores by distance, in buckets (arXiv:1910.10683, §2.1).
+
+    Args:
+        heads: number of query heads.
+        buckets: number of buckets; where a position sees both ways, half of them for each way.
+        distance: from where on all distances share the last bucket.
+    """
+
+    heads: int
+    buckets: int = 32
+    distance: int = 128
+
+    def __post_init__(self) -> None:
+        positive(self, "heads", "buckets", "distance")
+        require(self, "buckets", "at least 4", ok=self.buckets >= 4)  # noqa: PLR2004 - two a way
+        require(self, "distance", "more than buckets", ok=self.distance > self.buckets)
 
 
 @final
@@ -36,6 +57,8 @@ class AttentionConfig:
         qk_norm_whole: whether ``qk_norm`` runs over all heads together (OLMo 2) and not over each.
         alibi: factor of linear biases, each head's slope times the distance (arXiv:2108.12409, §3),
             which are added to the scores; 0 for none.
+        relative: the learned biases by distance that are added to the scores, whose table is the
+            embedding's; or None.
         rotary: which of the embedding's RoPEs turns queries and keys, from 0; None for none.
         interleaved: number of elements of a head, from the first, in which RoPE turns neighbours,
             2i with 2i + 1, and not i with i + half; 0 for none.
@@ -56,6 +79,7 @@ class AttentionConfig:
     qk_norm: NormConfig | None = None
     qk_norm_whole: bool = False
     alibi: float = 0.0
+    relative: RelativeConfig | None = None
     rotary: int | None = 0
     interleaved: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)

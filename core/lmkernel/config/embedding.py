@@ -10,6 +10,7 @@ from lmkernel.config.check import frozen_options, one_of, positive, require
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lmkernel.config.attention import RelativeConfig
     from lmkernel.config.norm import NormConfig
     from lmkernel.config.rotary import RotaryConfig
 
@@ -29,8 +30,11 @@ class EmbeddingConfig:
         offset: number added to a learned position before it is looked up.
         rotary: RoPE's settings, for ``"rotary"``.
         more_rotary: settings of further RoPEs, for layers that turn by them (Gemma 3).
+        relative: the biases by distance whose table it holds for attention, or None.
         segments: number of segments, or 0.
         norm: normalisation of the sum, or None.
+        inner: size of the vectors in its tables, whose normalised sum a product makes as wide as
+            hidden ones (arXiv:1909.11942, §3.1); 0 where they are as wide, without a product.
         scale: factor of the token vectors, applied in float32 whatever the dtype.
         lookup: ``"gather"``, or ``"one_hot"`` for a product with one-hot vectors.
         dropout: rate of dropout after the sum, in training.
@@ -45,8 +49,10 @@ class EmbeddingConfig:
     offset: int = 0
     rotary: RotaryConfig | None = None
     more_rotary: tuple[RotaryConfig, ...] = ()
+    relative: RelativeConfig | None = None
     segments: int = 0
     norm: NormConfig | None = None
+    inner: int = 0
     scale: float = 1.0
     lookup: str = "gather"
     dropout: float = 0.0
@@ -67,7 +73,13 @@ class EmbeddingConfig:
         require(self, "rotary", "a RotaryConfig exactly for rotary positions", ok=with_rotary)
         extra = self.rotary is not None or not self.more_rotary
         require(self, "more_rotary", "none without rotary", ok=extra)
+        require(self, "inner", "0 or more", ok=self.inner >= 0)
         require(self, "dropout", "a rate in [0, 1)", ok=0 <= self.dropout < 1)
+
+    @property
+    def table_width(self) -> int:
+        """Size of the vectors in its tables."""
+        return self.inner or self.width
 
     @property
     def rotaries(self) -> tuple[RotaryConfig, ...]:

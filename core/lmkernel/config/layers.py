@@ -9,7 +9,7 @@ from lmkernel.config.check import frozen_options, one_of, positive, require
 from lmkernel.config.norm import NormConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lmkernel.config.attention import AttentionConfig
     from lmkernel.config.experts import ExpertsConfig
@@ -80,6 +80,8 @@ class TransformerConfig:
         attention: self-attention of each layer.
         mlp: feed-forward network of each layer.
         different: what each layer has of its own, one for each; or none, where all are alike.
+        sets: number of sets of weights, each of which as many layers in a row share
+            (arXiv:1909.11942, §3.1); 0 for a set of each layer's own.
         norm: normalisation inside the layers.
         pre_norm: whether each sublayer's input is normalised.
         first_norm: whether, in pre-norm, the first layer's attention normalises its input too; not
@@ -104,6 +106,7 @@ class TransformerConfig:
     attention: AttentionConfig
     mlp: MlpConfig
     different: tuple[LayerConfig, ...] = ()
+    sets: int = 0
     norm: NormConfig = field(default_factory=NormConfig)
     pre_norm: bool = True
     first_norm: bool = True
@@ -123,6 +126,8 @@ class TransformerConfig:
         positive(self, "width", "layers")
         each = len(self.different) in (0, self.layers)
         require(self, "different", f"none, or one of {self.layers} layers", ok=each)
+        shared = not self.sets or (self.layers % self.sets == 0 and not self.different)
+        require(self, "sets", f"0, or a divisor of layers={self.layers}, all alike", ok=shared)
         own = (layer.attention for layer in self.different if layer.attention is not None)
         for attention in (self.attention, *own):
             same = attention.width == self.width
@@ -142,7 +147,15 @@ class TransformerConfig:
         own = self.different[index] if self.different else LayerConfig()
         attention, mlp = own.attention or self.attention, own.mlp or self.mlp
         first = self.first_norm or index > 0
-        return replace(self, layers=1, different=(), attention=attention, mlp=mlp, first_norm=first)
+        return replace(
+            self, layers=1, sets=0, different=(), attention=attention, mlp=mlp, first_norm=first
+        )
+
+    def own(self, sets: Sequence[Any]) -> list[Any]:
+        """What each layer has of its own or shares, of as many as there are sets of weights."""
+        if not self.sets:
+            return [*sets]
+        return [sets[i * self.sets // self.layers] for i in range(self.layers)]
 
 
 @final

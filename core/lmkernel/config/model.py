@@ -92,8 +92,11 @@ class ModelConfig:
             self._require_width("head", self.head.width, width)
             tied_to = self.target_embedding or self.embedding
             vocab = tied_to.vocab or self.head.size
-            fits = not self.head.tied or (vocab, tied_to.width) == (self.head.size, width)
-            require(self, "head", f"a tied head of ({vocab}, {tied_to.width})", ok=fits)
+            fits = not self.head.tied or (vocab, tied_to.table_width) == (
+                self.head.size,
+                self.head.inner,
+            )
+            require(self, "head", f"a tied head of ({vocab}, {tied_to.table_width})", ok=fits)
 
     def _decoder_width(self, decoder: StackConfig, memory: int) -> int:
         if isinstance(decoder, FeedForwardConfig) or self.encoder is None:

@@ -29,6 +29,7 @@ _AXES: Mapping[str, str] = MappingProxyType(
         "vocab": "vocab_size",
         "embed": "hidden_size",
         "mlp": "intermediate_size",
+        "inner": "embedding_size",
         "position": "max_position_embeddings",
         "segment": "type_vocab_size",
         "heads": "num_attention_heads × head_dim",
@@ -69,10 +70,12 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
         raise CheckpointError(f"{described.where}: {named}") from error
     rules = family.rules(config)
     for part in ("encoder", "decoder"):
-        claimed = getattr(getattr(config, part), "layers", 0)
+        stack = getattr(config, part)
+        shared = getattr(stack, "sets", 0)
+        claimed = shared or getattr(stack, "layers", 0)
         layered = [rule for rule in rules if rule.layered and _ours(rule)[0].startswith(part)]
         if claimed and layered:
-            key = _key(family, "num_hidden_layers")
+            key = _key(family, "num_hidden_groups" if shared else "num_hidden_layers")
             _check_layers(described, key, claimed, layered, tensors.names())
     return _tie_as_stored(config, rules, described.where, tensors)
 

@@ -94,6 +94,7 @@ class EncoderFamily(Family):
         products: the names of a layer's products, each with ours, or with several of ours whose
             rows it holds one after the other.
         norms: the names of a layer's normalisations, each with ours.
+        projection: the name of what makes hidden vectors of those in its tables, if any.
         first, last: the names of the normalisations before and after the layers, if any.
         own: what BERT's keys are called, where they have other names.
         fixed: BERT's keys that it does not have, each with what its models do.
@@ -129,6 +130,7 @@ class EncoderFamily(Family):
     )
     first: ClassVar[str] = "embeddings.LayerNorm"
     last: ClassVar[str] = ""
+    projection: ClassVar[str] = ""
     own: ClassVar[Mapping[str, str]] = _NOTHING
     fixed: ClassVar[Mapping[str, Any]] = _NOTHING
     padded: ClassVar[bool] = False
@@ -164,8 +166,14 @@ class EncoderFamily(Family):
             offset=self._offset(config),
             segments=0 if none else config.whole(_SEGMENTS),
             norm=norm_of(config),
+            inner=self.inner(config),
             dropout=config.rate("hidden_dropout_prob", 0.1),
         )
+
+    def inner(self, config: HfConfig) -> int:
+        """Size of the vectors in its tables, where a product makes hidden ones of them."""
+        size = config.whole("embedding_size", config.whole("hidden_size"))
+        return size if size != config.whole("hidden_size") else 0
 
     def stack(self, config: HfConfig) -> TransformerConfig:
         """The layers, of a completed configuration."""
@@ -228,6 +236,8 @@ class EncoderFamily(Family):
             "tie_word_embeddings": head is None or head.tied or kind_of(head) != "masked",
             "initializer_range": config.init.scale if config.init else 0.02,
         }
+        if self.projection:
+            written["embedding_size"] = embedding.table_width
         if self.padded:
             written[_PADDING] = embedding.offset - 1
         named = {self.own.get(k, k): v for k, v in written.items() if k not in self.fixed}
@@ -283,6 +293,8 @@ class EncoderFamily(Family):
             yield from norm_rules(prefix + self.layer + theirs, _LAYER + part)
         if self.last:
             yield from norm_rules(prefix + self.last, "encoder.norm")
+        if self.projection:
+            yield from leaf_rules(prefix + self.projection, "embedding.project")
 
     def ignored(self, config: ModelConfig) -> tuple[str, ...]:
         return (*self.unused, *head_patterns(config.head, self.kinds))

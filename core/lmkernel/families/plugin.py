@@ -41,6 +41,9 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "xlm-roberta": "lmkernel.families.roberta:XlmRoberta",
         "camembert": "lmkernel.families.roberta:Camembert",
         "distilbert": "lmkernel.families.distilbert:DistilBert",
+        "electra": "lmkernel.families.electra:Electra",
+        "mpnet": "lmkernel.families.mpnet:MpNet",
+        "albert": "lmkernel.families.albert:Albert",
         "modernbert": "lmkernel.families.modernbert:ModernBert",
     }
 )

@@ -199,6 +199,8 @@ def _layers(config: StackConfig, params: Tree) -> Iterator[tuple[StackConfig, Tr
     """Each layer as a stack of its own, with its parameters."""
     layers = split_layers(config)
     own = params.get("layers") if isinstance(params, dict) else None
+    if isinstance(config, TransformerConfig) and config.sets and isinstance(own, list):
+        own = config.own(own)
     # a plugin's kind may have one of our configurations and other parameters
     if not isinstance(own, list) or len(own) != len(layers):
         raise _without_layers(config)

@@ -38,12 +38,14 @@ class Embedded:
         positions: int32 ``(batch, time)``; -1 is padding.
         rotation: RoPE's cosines and sines of the positions, each ``(batch, 1, time, dim / 2)``.
         more_rotations: the same of further RoPEs.
+        relative: the table of learned biases by distance, ``(buckets, heads)``, or None.
     """
 
     hidden: Array
     positions: Array
     rotation: tuple[Array, Array] | None = None
     more_rotations: tuple[tuple[Array, Array], ...] = ()
+    relative: Array | None = None
 
     def rotation_of(self, index: int | None) -> tuple[Array, Array] | None:
         """The cosines and sines of a RoPE by its number from 0; None for None."""

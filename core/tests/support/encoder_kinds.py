@@ -57,6 +57,9 @@ BIASED = {
         "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
     },
 }
+NARROW = {"embedding_size": 16}
+ALBERT = {**BERT, **NARROW, "num_hidden_layers": 4, "num_hidden_groups": 2, "hidden_act": "gelu"}
+MPNET = {**SMALL, "layer_norm_eps": 1e-5}
 AUTO: Mapping[str, str] = {
     "Model": "AutoModel",
     "ForMaskedLM": "AutoModelForMaskedLM",
@@ -99,6 +102,10 @@ ENCODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     **_kinds("camembert", "Camembert", ROBERTA, ALL[1:2]),
     **_kinds("distilbert", "DistilBert", DISTIL, ALL),
     "distilbert untied": ("DistilBertConfig", "DistilBertForMaskedLM", {**DISTIL, **UNTIED}),
+    **_kinds("electra", "Electra", {**BERT, **NARROW, "hidden_act": "relu"}, tuple(AUTO)),
+    **_kinds("electra wide", "Electra", {**BERT, "embedding_size": 48, **UNTIED}, ALL[1:2]),
+    **_kinds("mpnet", "MPNet", MPNET, ALL),
+    **_kinds("albert", "Albert", ALBERT, ALL),
     **_kinds("modernbert", "ModernBert", MODERN, ALL[:5]),
     **_kinds("modernbert biased", "ModernBert", BIASED, ALL[1:3]),
 }
