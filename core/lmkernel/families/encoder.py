@@ -286,8 +286,8 @@ class EncoderFamily(Family):
         for theirs, ours in self.tables.items():
             yield leaf_rules(prefix + theirs, f"embedding.{ours}")[0]
         yield from norm_rules(prefix + self.first, "embedding.norm")
-        for theirs, ours in self.products.items():
-            parts = (ours,) if isinstance(ours, str) else ours
+        for theirs, product in self.products.items():
+            parts = (product,) if isinstance(product, str) else product
             yield from leaf_rules(prefix + self.layer + theirs, *(_LAYER + part for part in parts))
         for theirs, part in self.norms.items():
             yield from norm_rules(prefix + self.layer + theirs, _LAYER + part)
