@@ -46,8 +46,9 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
         if c.inner:
             tree["project"] = declare_linear(c.width, c.inner, ("embed", "inner"), bias=True)
         if (r := c.relative) is not None:
-            shape = (r.buckets, r.heads)
-            tree["relative"] = {"weight": Param(shape, _NORMAL, ("bucket", "heads"))}
+            tree["relative"] = {"weight": Param(r.shape, _NORMAL, ("bucket", "embed"))}
+            if r.norm is not None:
+                tree["relative_norm"] = declare_norm(r.shape[1], r.norm)
         return tree
 
     def __call__(
@@ -79,8 +80,17 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
         if c.inner:
             hidden = project(ops, hidden, params["project"])
         first, more = angles[0] if angles else None, tuple(angles[1:])
-        relative = params["relative"]["weight"] if c.relative is not None else None
-        return Embedded(hidden, positions, first, more, relative)
+        return Embedded(hidden, positions, first, more, self._distances(params))
+
+    def _distances(self, params: dict[str, Any]) -> Array | None:
+        """The table of distances, normalised where it is."""
+        relative = self._config.relative
+        if relative is None:
+            return None
+        table = params["relative"]["weight"]
+        if relative.norm is None:
+            return table
+        return normalize(self._ops, table, params["relative_norm"], relative.norm)
 
     def weight(self, params: dict[str, Any]) -> Array:
         return params["tokens"]["weight"]

@@ -8,6 +8,7 @@ _KINDS = (
     ("embedding", "token", "components.embedding:TokenEmbedding"),
     ("embedding", "vectors", "components.embedding:VectorEmbedding"),
     ("attention", "multi_head", "components.attention:MultiHeadAttention"),
+    ("attention", "disentangled", "components.disentangled:DisentangledAttention"),
     ("attention", "single_vector", "components.single_vector:SingleVectorAttention"),
     ("encoder", "transformer", "components.transformer:TransformerEncoder"),
     ("encoder", "recurrent", "components.recurrent:RecurrentEncoder"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 from lmkernel.components.layer import TransformerLayer
 from lmkernel.components.positions import linear_biases, relative_biases, visible
 from lmkernel.components.primitives import declare_norm, normalize
+from lmkernel.config import DisentangledConfig, RelativeConfig
 from lmkernel.contract.capabilities import WIDE
 from lmkernel.interfaces import Component, Decoder, Encoder, Memory, ParamTree, View
 
@@ -36,12 +37,14 @@ def _view(
     mask = visible(ops, queries, keys, causal=causal, window=c.window)
     bias, narrow = None, ops.dtype(inputs.hidden)
     wide = WIDE.get(narrow, narrow)
-    if c.relative is not None:
+    distances = inputs.relative if isinstance(c.relative, DisentangledConfig) else None
+    if isinstance(c.relative, RelativeConfig):
         table = ops.astype(inputs.relative, wide)
         bias = relative_biases(ops, queries, keys, table, c.relative, causal=causal)
     if c.alibi:
         bias = linear_biases(ops, queries, keys, c.heads, c.alibi, wide)
-    return View(queries, keys, mask, inputs.rotation_of(c.rotary), bias=bias, **slots)
+    rotation = inputs.rotation_of(c.rotary)
+    return View(queries, keys, mask, rotation, bias=bias, distances=distances, **slots)
 
 
 @final
@@ -107,16 +110,16 @@ class _Transformer(Component, ABC):
                 weights: Tree,
                 x: Array,
                 source: Array | None,
-                bias: Array | None,
+                given: tuple[Array | None, Array | None],
                 layer: TransformerLayer = layer,
                 view: View = view,
             ) -> Array:
                 keys_values = None if source is None else layer.remember(weights, source)
-                view = replace(view, bias=bias)
+                view = replace(view, bias=given[0], distances=given[1])
                 return layer(weights, x, view, memory=keys_values, across=across, key=key)[0]
 
             x = (self._ops.remat(apply) if self._config.remat else apply)(
-                weights, x, source, view.bias
+                weights, x, source, (view.bias, view.distances)
             )
         return self._finish(params, x)
 

@@ -1,6 +1,6 @@
 """A model, described: frozen, validated, free of arrays and of frameworks."""
 
-from lmkernel.config.attention import AttentionConfig, RelativeConfig
+from lmkernel.config.attention import AttentionConfig, DisentangledConfig, RelativeConfig
 from lmkernel.config.embedding import EmbeddingConfig
 from lmkernel.config.experts import ExpertsConfig
 from lmkernel.config.head import HeadConfig, HeadTransformConfig
@@ -20,6 +20,7 @@ from lmkernel.config.rotary import RotaryConfig
 __all__ = [
     "ACTIVATIONS",
     "AttentionConfig",
+    "DisentangledConfig",
     "EmbeddingConfig",
     "ExpertsConfig",
     "FeedForwardConfig",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from lmkernel.config.norm import NormConfig
 
-__all__ = ["AttentionConfig", "RelativeConfig"]
+__all__ = ["AttentionConfig", "DisentangledConfig", "RelativeConfig"]
 
 
 @final
@@ -35,11 +35,57 @@ class RelativeConfig:
         require(self, "buckets", "at least 4", ok=self.buckets >= 4)  # noqa: PLR2004 - two a way
         require(self, "distance", "more than buckets", ok=self.distance > self.buckets)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of its table."""
+        return self.buckets, self.heads
+
+    @property
+    def norm(self) -> None:
+        """Its table is not normalised."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DisentangledConfig:
+    """Scores between contents and distances, beside those of contents (arXiv:2006.03654, §3).
+
+    Args:
+        width: hidden size, of the vectors of distances.
+        span: number of distances each way that have a vector; those beyond have the last one's.
+        context: where distances beyond half of ``span`` share vectors, in buckets that grow with
+            them, the number of positions; 0 where none share.
+        queries: whether queries score distances.
+        keys: whether keys do.
+        own: whether distances have products of their own, and not those of queries and keys.
+        norm: normalisation of the vectors, or None.
+    """
+
+    width: int
+    span: int
+    context: int = 0
+    queries: bool = True
+    keys: bool = True
+    own: bool = False
+    norm: NormConfig | None = None
+
+    def __post_init__(self) -> None:
+        positive(self, "width", "span")
+        some = self.queries or self.keys
+        require(self, "queries", "queries or keys that score distances", ok=some)
+        far = not self.context or (self.span > 3 and self.context > self.span // 2 + 1)  # noqa: PLR2004 - a logarithm of more than 1
+        require(self, "context", f"0, or more than half of span={self.span}", ok=far)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of its table."""
+        return 2 * self.span, self.width
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class AttentionConfig:
-    """Attention of some kind, ``"multi_head"`` or one that a plugin registers.
+    """Attention of some kind: ``"multi_head"``, ``"disentangled"`` or one that a plugin registers.
 
     Args:
         width: hidden size.
@@ -57,8 +103,8 @@ class AttentionConfig:
         qk_norm_whole: whether ``qk_norm`` runs over all heads together (OLMo 2) and not over each.
         alibi: factor of linear biases, each head's slope times the distance (arXiv:2108.12409, §3),
             which are added to the scores; 0 for none.
-        relative: the learned biases by distance that are added to the scores, whose table is the
-            embedding's; or None.
+        relative: the biases by distance that are added to the scores, or for ``"disentangled"``
+            the scores of distances; their table is the embedding's. None for none.
         rotary: which of the embedding's RoPEs turns queries and keys, from 0; None for none.
         interleaved: number of elements of a head, from the first, in which RoPE turns neighbours,
             2i with 2i + 1, and not i with i + half; 0 for none.
@@ -79,7 +125,7 @@ class AttentionConfig:
     qk_norm: NormConfig | None = None
     qk_norm_whole: bool = False
     alibi: float = 0.0
-    relative: RelativeConfig | None = None
+    relative: RelativeConfig | DisentangledConfig | None = None
     rotary: int | None = 0
     interleaved: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -99,6 +145,8 @@ class AttentionConfig:
         divides = self.heads % self.kv_heads == 0
         require(self, "kv_heads", f"a divisor of heads={self.heads}", ok=divides)
         require(self, "window", "None or at least 1", ok=self.window is None or self.window > 0)
+        fits = isinstance(self.relative, DisentangledConfig) == (self.kind == "disentangled")
+        require(self, "relative", "a DisentangledConfig exactly for its kind", ok=fits)
         require(self, "rotary", "None or 0 or more", ok=self.rotary is None or self.rotary >= 0)
 
     def _remainder(self) -> int:

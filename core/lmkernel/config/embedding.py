@@ -10,7 +10,7 @@ from lmkernel.config.check import frozen_options, one_of, positive, require
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lmkernel.config.attention import RelativeConfig
+    from lmkernel.config.attention import DisentangledConfig, RelativeConfig
     from lmkernel.config.norm import NormConfig
     from lmkernel.config.rotary import RotaryConfig
 
@@ -30,7 +30,7 @@ class EmbeddingConfig:
         offset: number added to a learned position before it is looked up.
         rotary: RoPE's settings, for ``"rotary"``.
         more_rotary: settings of further RoPEs, for layers that turn by them (Gemma 3).
-        relative: the biases by distance whose table it holds for attention, or None.
+        relative: the distances whose table it holds for attention, or None.
         segments: number of segments, or 0.
         norm: normalisation of the sum, or None.
         inner: size of the vectors in its tables, whose normalised sum a product makes as wide as
@@ -49,7 +49,7 @@ class EmbeddingConfig:
     offset: int = 0
     rotary: RotaryConfig | None = None
     more_rotary: tuple[RotaryConfig, ...] = ()
-    relative: RelativeConfig | None = None
+    relative: RelativeConfig | DisentangledConfig | None = None
     segments: int = 0
     norm: NormConfig | None = None
     inner: int = 0

@@ -98,6 +98,7 @@ class EncoderFamily(Family):
         first, last: the names of the normalisations before and after the layers, if any.
         own: what BERT's keys are called, where they have other names.
         fixed: BERT's keys that it does not have, each with what its models do.
+        fewest_segments: the smallest ``type_vocab_size``.
         padded: whether positions are counted from the one after ``pad_token_id``.
         unused: patterns of further tensors that mean nothing here.
         specials: the special token of each role.
@@ -133,6 +134,7 @@ class EncoderFamily(Family):
     projection: ClassVar[str] = ""
     own: ClassVar[Mapping[str, str]] = _NOTHING
     fixed: ClassVar[Mapping[str, Any]] = _NOTHING
+    fewest_segments: ClassVar[int] = 1
     padded: ClassVar[bool] = False
     unused: ClassVar[tuple[str, ...]] = ("*embeddings.position_ids",)
     specials: ClassVar[Mapping[str, str]] = MappingProxyType(
@@ -164,7 +166,7 @@ class EncoderFamily(Family):
             positions="learned",
             context=self._context(config),
             offset=self._offset(config),
-            segments=0 if none else config.whole(_SEGMENTS),
+            segments=0 if none else config.whole(_SEGMENTS, least=self.fewest_segments),
             norm=norm_of(config),
             inner=self.inner(config),
             dropout=config.rate("hidden_dropout_prob", 0.1),

@@ -44,6 +44,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "electra": "lmkernel.families.electra:Electra",
         "mpnet": "lmkernel.families.mpnet:MpNet",
         "albert": "lmkernel.families.albert:Albert",
+        "deberta-v2": "lmkernel.families.deberta:Deberta",
         "modernbert": "lmkernel.families.modernbert:ModernBert",
     }
 )

@@ -84,7 +84,7 @@ def _weights(ops: Ops, activation: Activation) -> Array:
     if inputs is None or not isinstance(layer, TransformerConfig):
         raise TypeError(f"expected the end of a transformer layer, got {activation.name}")
     view, c, x = whole_view(ops, layer, inputs), layer.attention, inputs.hidden
-    if layer.pre_norm:
+    if layer.pre_norm and layer.first_norm:
         x = normalize(ops, x, own["attention_norm"], layer.norm)
     queries, keys, _ = project_qkv(ops, x, own["attention"], c, view.rotation)
     # attention mixes values by its weights; of the identity's rows, the mixtures are the weights

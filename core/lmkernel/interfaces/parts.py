@@ -38,7 +38,8 @@ class Embedded:
         positions: int32 ``(batch, time)``; -1 is padding.
         rotation: RoPE's cosines and sines of the positions, each ``(batch, 1, time, dim / 2)``.
         more_rotations: the same of further RoPEs.
-        relative: the table of learned biases by distance, ``(buckets, heads)``, or None.
+        relative: the table of distances: of biases, ``(buckets, heads)``, or of vectors,
+            ``(buckets, width)``; or None.
     """
 
     hidden: Array
@@ -181,6 +182,7 @@ class View:
         extent: number of slots of the KV cache to look at; equals ``slots``.
         bias: term added to the scores, broadcasting to ``(batch, heads, time, slots)``, float32 or
             wider.
+        distances: vectors of distances, ``(buckets, width)``, that are scored as keys are; or None.
     """
 
     query_positions: Array
@@ -190,6 +192,7 @@ class View:
     start: Array | None = None
     extent: int = 0
     bias: Array | None = None
+    distances: Array | None = None
 
 
 class Attention(Component):

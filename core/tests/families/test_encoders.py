@@ -15,6 +15,7 @@ from lmkernel.config import HeadConfig, TransformerConfig
 from lmkernel.errors import CheckpointError
 from lmkernel.families.agreement import agreed_config
 from lmkernel.families.albert import Albert
+from lmkernel.families.deberta import Deberta
 from lmkernel.families.distilbert import DistilBert
 from lmkernel.families.electra import Electra
 from lmkernel.families.encoder_heads import kind_of
@@ -41,6 +42,7 @@ FAMILIES: dict[str, EncoderFamily] = {
     "MPNet": MpNet(),
     "Albert": Albert(),
     "ModernBert": ModernBert(),
+    "DebertaV2": Deberta(),
 }
 KINDS = {
     name: (FAMILIES[config.removesuffix("Config")], model, options)
@@ -174,7 +176,9 @@ def test_a_head_says_what_it_is_for(head: str) -> None:
 
 def test_a_head_that_a_family_lacks_is_refused() -> None:
     config = read("electra PreTraining")
-    with pytest.raises(CheckpointError, match="expected a head among pooled, masked, .* detection"):
+    with pytest.raises(
+        CheckpointError, match=r"expected a head among pooled, masked, .* detection"
+    ):
         hf_configuration(config, Roberta())
 
 

@@ -60,6 +60,26 @@ BIASED = {
 NARROW = {"embedding_size": 16}
 ALBERT = {**BERT, **NARROW, "num_hidden_layers": 4, "num_hidden_groups": 2, "hidden_act": "gelu"}
 MPNET = {**SMALL, "layer_norm_eps": 1e-5}
+DEBERTA = {
+    **SMALL,
+    "layer_norm_eps": 1e-5,
+    "relative_attention": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_buckets": 6,
+    "share_att_key": True,
+    "norm_rel_ebd": "layer_norm",
+    "position_biased_input": False,
+}
+APART = {
+    **DEBERTA,
+    "share_att_key": False,
+    "position_buckets": -1,
+    "norm_rel_ebd": "none",
+    "max_relative_positions": 5,
+    "position_biased_input": True,
+    "type_vocab_size": 2,
+    "pooler_hidden_act": "relu",
+}
 AUTO: Mapping[str, str] = {
     "Model": "AutoModel",
     "ForMaskedLM": "AutoModelForMaskedLM",
@@ -106,6 +126,10 @@ ENCODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     **_kinds("electra wide", "Electra", {**BERT, "embedding_size": 48, **UNTIED}, ALL[1:2]),
     **_kinds("mpnet", "MPNet", MPNET, ALL),
     **_kinds("albert", "Albert", ALBERT, ALL),
+    **_kinds("deberta-v2", "DebertaV2", DEBERTA, ALL),
+    **_kinds("deberta-v2 apart", "DebertaV2", APART, (ALL[1], ALL[5])),
+    **_kinds("deberta-v2 queries", "DebertaV2", {**APART, "pos_att_type": "c2p"}, ALL[:1]),
+    **_kinds("deberta-v2 plain", "DebertaV2", {**APART, "relative_attention": False}, ALL[:1]),
     **_kinds("modernbert", "ModernBert", MODERN, ALL[:5]),
     **_kinds("modernbert biased", "ModernBert", BIASED, ALL[1:3]),
 }
