@@ -11,11 +11,11 @@ from lmkernel.families.encoder_heads import BODY, HeadKind, dense, dense_and_nor
 if TYPE_CHECKING:
     from lmkernel.families.encoder_heads import Heads
 
-__all__ = ["BERT_HEADS", "Bert"]
+__all__ = ["Bert"]
 
 _POOLER = f"{BODY}pooler.dense"
 _POOLED = MappingProxyType({_POOLER: "head.transform", "classifier": "head"})
-BERT_HEADS: Heads = MappingProxyType(
+_HEADS: Heads = MappingProxyType(
     {
         "pooled": HeadKind(architecture="BertModel", parts={_POOLER: "head"}),
         "masked": HeadKind(
@@ -48,5 +48,5 @@ class Bert(EncoderFamily):
 
     model_type = "bert"
     prefix = "bert."
-    kinds = BERT_HEADS
+    kinds = _HEADS
     unused = ("*embeddings.position_ids", "cls.seq_relationship.*")

@@ -258,19 +258,21 @@ class EncoderFamily(Family):
         return make
 
     def new(self, sizes: Sizes) -> dict[str, Any]:
-        if self.padded:  # positions depend on the id of padding, which a tokenizer gives
-            return super().new(sizes)
-        described = {
+        # a tokenizer that is trained gives special tokens the first ids, in their order
+        padding = [*self.specials].index("pad")
+        described: dict[str, Any] = {
             "hidden_size": sizes.width,
             "num_hidden_layers": sizes.layers,
             "num_attention_heads": sizes.heads,
             "intermediate_size": sizes.inner,
-            _CONTEXT: sizes.context,
+            _CONTEXT: sizes.context + padding + 1 if self.padded else sizes.context,
             "vocab_size": sizes.vocab,
             _SEGMENTS: 2,
             "hidden_dropout_prob": sizes.dropout,
             "attention_probs_dropout_prob": 0.0,
         }
+        if self.padded:
+            described[_PADDING] = padding
         named = {self.own.get(k, k): v for k, v in described.items() if k not in self.fixed}
         return {**named, "architectures": [self.kinds["masked"].architecture]}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from encoder_kinds import ENCODERS
 from small import values_of
@@ -23,10 +22,11 @@ from lmkernel.families.family import HfConfig
 from lmkernel.families.files import hf_configuration
 from lmkernel.families.modernbert import ModernBert
 from lmkernel.families.mpnet import MpNet
-from lmkernel.families.names import Rule, from_ours, to_ours
+from lmkernel.families.names import from_ours, to_ours
 from lmkernel.families.roberta import Roberta, XlmRoberta
-from lmkernel.interfaces import Init, Param
+from lmkernel.families.sizes import Sizes
 from lmkernel.model import Model
+from lmkernel.training.data.vocabulary import train_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,11 +182,12 @@ def test_a_head_that_a_family_lacks_is_refused() -> None:
         hf_configuration(config, Roberta())
 
 
-@pytest.mark.parametrize(("there", "found"), [("ab", "a"), ("b", "b")])
-def test_a_name_that_stands_in_for_another(there: str, found: str, tmp_path: Path) -> None:
-    values = {name: np.full(2, ord(name), np.float32) for name in there}
-    write_directory(tmp_path / "m", config={}, tensors=values.items())
-    declared: Any = {"x": Param((2,), Init("zeros"), ("embed",))}
-    tensors = read_directory(tmp_path / "m").tensors
-    got = to_ours(tensors, [Rule("a", "x", instead=("b",))], declared, where="m")
-    assert got["x"][0] == ord(found)
+@pytest.mark.parametrize("name", ["roberta MaskedLM", "mpnet MaskedLM"])
+def test_a_new_tokenizer_pads_with_the_id_that_positions_begin_after(name: str) -> None:
+    family = KINDS[name][0]
+    sizes = Sizes(width=24, layers=1, heads=2, inner=24, context=30, vocab=300)
+    made = family.read(HfConfig({"model_type": family.model_type, **family.new(sizes)}))
+    own = train_tokenizer(["abc"], 300, family.special_tokens())
+    assert own.pad_id is not None
+    assert made.embedding.offset == own.pad_id + 1
+    assert made.context == 30
