@@ -406,6 +406,10 @@ REPRESENTATIVES = (
     "qwen2 moe",
     "falcon serial",
     "gpt neox",
+    "modernbert biased SequenceClassification",
+    "albert MaskedLM",
+    "mpnet MaskedLM",
+    "deberta-v2 MaskedLM",
 )
 """Together they have every way in which layers differ; each is tried on every backend."""
 EVERYWHERE = sorted(KINDS) if os.environ.get("LMKERNEL_FAMILIES") == "all" else REPRESENTATIVES

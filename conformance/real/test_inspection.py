@@ -180,6 +180,24 @@ def sentence_transformer(way: str) -> Any:
     return SentenceTransformer(str(minilm()), device="cpu", model_kwargs=options)
 
 
+@pytest.mark.parametrize("mode", ["weightedmean", "mean_sqrt_len_tokens", "cls", "max"])
+def test_folders_with_prompts_and_dense_layers(mode: str, tmp_path: Path) -> None:
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
+
+    torch.manual_seed(3)
+    first = sentence_transformer("eager")[0]
+    parts = [first, Pooling(384, pooling_mode=mode), Dense(384, 24), Normalize()]
+    made = SentenceTransformer(modules=parts, device="cpu", prompts={"q": "query: "})
+    made.save(str(tmp_path / "m"))
+    honest, exact = (m.encode(list(TEXTS), prompt_name="q") for m in (made, made.double()))
+    limit = Limit(exact[None])
+    limit.add(honest[None])
+    model = open_language_model(tmp_path / "m", load_backend("numpy"))
+    limit.judge(embed(model, TEXTS, prompt="q")[None])
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_sentence_embeddings_equal(sentences: Limit, backend: str) -> None:
     model = open_language_model(minilm(), load_backend(backend))

@@ -23,6 +23,7 @@ _HELP: Mapping[str, str] = MappingProxyType(
         "finetune:Finetune": "go on training a model on instructions, labels or text",
         "evaluate:Evaluate": "measure a model on data: loss, perplexity, accuracy",
         "classify:Classify": "tell the classes of texts, with a model fine-tuned for that",
+        "embed:Embed": "make a vector of each text, or find the texts that are nearest to each",
         "compare:Compare": "run one prompt on several backends and compare what comes out",
         "new:New": (
             "begin a backend or another plugin: a distribution that installs and runs at once"

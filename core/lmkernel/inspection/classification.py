@@ -136,7 +136,7 @@ def classify(
 def _classifier(model: LanguageModel) -> HeadConfig:
     """The head that tells classes apart."""
     head, kind = model.config.head, model.origin.described.values.get("problem_type")
-    if head is None or head.pooling == "none" or head.activation != "none":
+    if head is None or head.pooling == "none" or head.task or head.activation != "none":
         raise InputError(
             "expected a model that was fine-tuned by the objective classification, got a "
             f"{model.origin.model_type} model that is not"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Pool = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-__all__ = ["embed"]
+__all__ = ["embed", "most_similar"]
 
 POOLINGS: Mapping[str, Pool] = MappingProxyType(
     {
@@ -29,6 +29,8 @@ POOLINGS: Mapping[str, Pool] = MappingProxyType(
         "first": lambda hidden: hidden[0],
         "last": lambda hidden: hidden[-1],
         "max": lambda hidden: hidden.max(0),
+        "mean_sqrt_len_tokens": lambda hidden: hidden.sum(0) / np.sqrt(len(hidden)),
+        "weightedmean": lambda hidden: np.average(hidden, 0, np.arange(len(hidden)) + 1),
     }
 )
 """From the hidden states of a text's tokens, ``(time, width)``, to its vector, ``(width,)``."""
@@ -42,6 +44,7 @@ def embed(
     pooling: str | None = None,
     normalize: bool | None = None,
     batch: int = 32,
+    prompt: str | None = None,
 ) -> NDArray[np.float32]:
     """One vector for each text, as sentence-transformers makes them (arXiv:1908.10084, §3).
 
@@ -49,11 +52,15 @@ def embed(
         model: with an encoder or a decoder, on any backend.
         texts: tokenised with special tokens. A text that is longer than the folder's
             ``sentence_bert_config.json`` allows is truncated.
-        pooling: ``"mean"``, ``"first"`` (the token ``[CLS]`` of an encoder), ``"last"`` or
-            ``"max"`` over a text's tokens. By default what the model's folder says, else
-            ``"mean"`` for an encoder and ``"last"`` for a decoder.
+        pooling: ``"mean"``, ``"first"`` (the token ``[CLS]`` of an encoder), ``"last"``,
+            ``"max"``, ``"weightedmean"`` (by the number of the token, from 1) or
+            ``"mean_sqrt_len_tokens"`` (the sum over the root of the number of tokens). By default
+            what the model's folder says, else ``"mean"`` for an encoder and ``"last"`` for a
+            decoder.
         normalize: whether vectors have length 1; by default what the folder says, else not.
         batch: how many texts are computed at once.
+        prompt: the name of one of the folder's prompts, which is put before each text; by default
+            the one that the folder says, if any.
 
     Returns:
         ``(texts, width)``; ``(width,)`` for a lone text.
@@ -61,18 +68,19 @@ def embed(
     Raises:
         InputError: no text, one without tokens or longer than the context, or a model with an
             encoder and a decoder.
-        UnknownNameError: a pooling that there is not.
+        UnknownNameError: a pooling or a prompt that there is not.
         CheckpointError: the folder's settings are damaged, or ask for what is not done here.
     """
     if isinstance(texts, str):
-        [vector] = embed(model, [texts], pooling, normalize, batch)
+        [vector] = embed(model, [texts], pooling, normalize, batch, prompt)
         return np.asarray(vector)
     single_stack(model.model.config)
     _check(texts, batch)
     settings = read_sentence_settings(model.files.path)
     usual = "last" if model.model.encoder is None else "mean"
     pool = _pool(pooling or settings.pooling or usual)
-    rows = [_ids(model, text, settings.limit) for text in texts]
+    before = settings.prompt(prompt)
+    rows = [_ids(model, before + text, settings.limit) for text in texts]
     vectors: list[NDArray[np.float64]] = [np.empty(0)] * len(rows)
     # texts of similar length share a batch, so that little of it is padding
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
@@ -83,6 +91,8 @@ def embed(
         ):
             vectors[i] = pool(hidden)
     whole = np.stack(vectors)
+    for layer in settings.dense:
+        whole = layer.apply(whole)
     if settings.normalize if normalize is None else normalize:
         whole /= np.maximum(np.linalg.norm(whole, axis=1, keepdims=True), _SHORTEST)
     return whole.astype(np.float32)
@@ -122,3 +132,23 @@ def _hidden_vectors(model: LanguageModel, rows: list[list[int]]) -> list[NDArray
         embedded = own.embed(model.params, *inputs)
         hidden: NDArray[Any] = backend.ops.to_numpy(last_hidden_states(own, model.params, embedded))
     return [x[: len(row)].astype(np.float64) for x, row in zip(hidden, rows, strict=True)]
+
+
+def most_similar(vectors: NDArray[Any], count: int) -> list[list[tuple[int, float]]]:
+    """For each vector, the others that are nearest to it by the cosine, the nearest first.
+
+    Args:
+        vectors: ``(texts, width)``.
+        count: how many for each, at most.
+
+    Returns:
+        For each, the numbers of the others from 0, each with its cosine.
+    """
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    unit = vectors / np.maximum(lengths, _SHORTEST)
+    found = []
+    for i, vector in enumerate(unit):  # a row at a time: all cosines might not fit in memory
+        cosines = unit @ vector
+        order = [int(j) for j in np.argsort(-cosines, kind="stable") if j != i]
+        found.append([(j, float(cosines[j])) for j in order[:count]])
+    return found

@@ -1,18 +1,20 @@
 """How a folder says that sentences become vectors, in the files of sentence-transformers.
 
-``modules.json`` lists what follows the model (a pooling, maybe a normalisation),
-``1_Pooling/config.json`` how it pools, ``sentence_bert_config.json`` how long a text may be.
+``modules.json`` lists what follows the model (a pooling, maybe dense layers and a normalisation),
+``1_Pooling/config.json`` how it pools, ``sentence_bert_config.json`` how long a text may be, and
+``config_sentence_transformers.json`` what may be put before a text.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.checkpoints.json_files import read_object
-from lmkernel.errors import CheckpointError
+from lmkernel.errors import CheckpointError, UnknownNameError
+from lmkernel.inspection.dense import Dense, read_dense
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["SentenceSettings", "read_sentence_settings"]
 
 _MODULES = "modules.json"
+_ORDER = ("Transformer", "Pooling", "Dense", "Normalize")
 _POOLINGS: Mapping[str, str] = MappingProxyType(
-    {"mean": "mean", "cls": "first", "lasttoken": "last", "max": "max"}
+    {
+        "mean": "mean",
+        "cls": "first",
+        "lasttoken": "last",
+        "max": "max",
+        "mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+        "weightedmean": "weightedmean",
+    }
 )
 _FLAGS: Mapping[str, str] = MappingProxyType(
     {
@@ -43,15 +53,40 @@ class SentenceSettings:
     """What a folder says.
 
     Args:
-        pooling: ``"mean"``, ``"first"``, ``"last"`` or ``"max"``; None if it does not say.
+        pooling: one of `lmkernel.inspection.embeddings.POOLINGS`; None if it does not say.
         normalize: whether vectors have length 1; None if it does not say.
         limit: the largest number of tokens, special ones included; longer texts are truncated.
             None if it does not say.
+        dense: layers after the pooling, in their order.
+        prompts: texts that may be put before a text, by name.
+        usual_prompt: the name of the one that is, unless another is asked for; None for none.
+        pools_prompt: whether the tokens of a prompt are pooled with those of the text.
     """
 
     pooling: str | None = None
     normalize: bool | None = None
     limit: int | None = None
+    dense: tuple[Dense, ...] = ()
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    usual_prompt: str | None = None
+    pools_prompt: bool = True
+
+    def prompt(self, name: str | None) -> str:
+        """What to put before a text.
+
+        Raises:
+            UnknownNameError: there is no prompt of that name.
+            CheckpointError: its tokens would have to be left out of the pooling.
+        """
+        wanted = self.usual_prompt if name is None else name
+        if wanted is None:
+            return ""
+        if wanted not in self.prompts:
+            raise UnknownNameError("prompt", wanted, self.prompts)
+        text = self.prompts[wanted]
+        if text and not self.pools_prompt:
+            raise CheckpointError(f"prompt {wanted!r}: include_prompt=false is not supported")
+        return text
 
 
 def read_sentence_settings(folder: Path) -> SentenceSettings:
@@ -63,28 +98,36 @@ def read_sentence_settings(folder: Path) -> SentenceSettings:
     if not (folder / _MODULES).is_file():
         return SentenceSettings()
     modules = _modules(folder / _MODULES)
-    pooling = modules.get("Pooling")
+    pooling = dict(modules).get("Pooling")
+    prompts, usual = _prompts(folder / "config_sentence_transformers.json")
     return SentenceSettings(
         pooling=None if pooling is None else _pooling(folder / pooling / "config.json"),
-        normalize="Normalize" in modules,
+        normalize="Normalize" in dict(modules),
+        dense=tuple(read_dense(folder / place) for name, place in modules if name == "Dense"),
+        prompts=prompts,
+        usual_prompt=usual,
+        pools_prompt=pooling is None or _pools_prompts(folder / pooling / "config.json"),
         limit=_limit(folder / "sentence_bert_config.json"),
     )
 
 
-def _modules(path: Path) -> dict[str, str]:
-    """The folder of each module by the name of its class."""
+def _modules(path: Path) -> list[tuple[str, str]]:
+    """The name of the class of each module and its folder, in their order."""
     try:
         listed = json.loads(path.read_text("utf-8"))
-        modules = {str(m["type"]).rpartition(".")[2]: str(m["path"]) for m in listed}
+        modules = [(str(m["type"]).rpartition(".")[2], str(m["path"])) for m in listed]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path}: expected a list of modules: {error!r}") from error
-    known = {"Transformer": "", "Pooling": None, "Normalize": None}
-    for name, place in modules.items():
-        if name not in known or known[name] not in (None, place):
+    order = -1
+    for name, place in modules:
+        # a dense layer may follow another; everything else is there once
+        now = _ORDER.index(name) if name in _ORDER else -1
+        if now < order or (now == order and name != "Dense") or (place == "") != (now == 0):
             raise CheckpointError(
-                f"{path}: expected the folder's own Transformer, a Pooling and a Normalize, "
-                f"got {name!r} in {place!r}"
+                f"{path}: expected the folder's own Transformer, a Pooling, Dense layers and a "
+                f"Normalize, in this order, got {name!r} in {place!r}"
             )
+        order = now
     return modules
 
 
@@ -106,3 +149,20 @@ def _limit(path: Path) -> int | None:
     if limit is not None and (type(limit) is not int or limit < 1):
         raise CheckpointError(f"{path}: max_seq_length: expected 1 or more, got {limit!r}")
     return limit
+
+
+def _prompts(path: Path) -> tuple[dict[str, str], str | None]:
+    """The prompts by name, and the name of the usual one."""
+    config = read_object(path, required=False)
+    prompts, usual = config.get("prompts") or {}, config.get("default_prompt_name")
+    texts = isinstance(prompts, dict) and all(isinstance(text, str) for text in prompts.values())
+    if not texts:
+        raise CheckpointError(f"{path}: prompts: expected texts by name, got {prompts!r:.80}")
+    if usual is not None and usual not in prompts:
+        expected = f"one of {', '.join(prompts) or 'no prompts'}"
+        raise CheckpointError(f"{path}: default_prompt_name: expected {expected}, got {usual!r}")
+    return prompts, usual
+
+
+def _pools_prompts(path: Path) -> bool:
+    return read_object(path, required=True).get("include_prompt") is not False

@@ -11,8 +11,11 @@ import tokenizers
 from inspected import small_encoder, small_llama
 from letters import letters
 
+from lmkernel.checkpoints.directory import write_directory
 from lmkernel.errors import CheckpointError, InputError, UnknownNameError
 from lmkernel.inspection import embed, hidden_states
+from lmkernel.inspection.dense import read_dense
+from lmkernel.inspection.embeddings import most_similar
 from lmkernel.inspection.sentence_settings import SentenceSettings, read_sentence_settings
 
 if TYPE_CHECKING:
@@ -23,7 +26,16 @@ if TYPE_CHECKING:
 
 TEXTS = ["abcdef", "x", "hello there", "it's", "abcdeg"]
 MODULES = ("", "1_Pooling", "2_Normalize")
-POOLED = {"mean": np.mean, "max": np.max, "first": lambda x, _: x[0], "last": lambda x, _: x[-1]}
+POOLED = {
+    "mean": np.mean,
+    "max": np.max,
+    "first": lambda x, _: x[0],
+    "last": lambda x, _: x[-1],
+    "mean_sqrt_len_tokens": lambda x, _: x.sum(0) / len(x) ** 0.5,
+    "weightedmean": lambda x, _: (
+        sum((i + 1) * row for i, row in enumerate(x)) / sum(range(1, len(x) + 1))
+    ),
+}
 ULP = 2.0**-23
 
 
@@ -141,7 +153,7 @@ def test_a_folder_without_modules_says_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"pooling_mode": "weightedmean"}, "one of mean, cls, lasttoken, max, got 'weightedmean'"),
+        ({"pooling_mode": "mode"}, "one of mean, cls, lasttoken, max, .* got 'mode'"),
         ({"pooling_mode": ["cls", "max"]}, r"got \['cls', 'max'\]"),
         ({"pooling_mode_cls_token": 1, "pooling_mode_max_tokens": 1}, r"got \['cls', 'max'\]"),
     ],
@@ -155,9 +167,84 @@ def test_poolings_that_are_not_done_here_are_named(
 
 
 def test_modules_that_are_not_done_here_are_named(tmp_path: Path) -> None:
-    write_settings(tmp_path, {}, ("", "1_Pooling", "2_Dense"))
-    with pytest.raises(CheckpointError, match=r"modules\.json: .* got 'Dense' in '2_Dense'"):
-        read_sentence_settings(tmp_path)
+    for modules, got in (
+        (("", "1_Pooling", "2_WordWeights"), "'WordWeights' in '2_WordWeights'"),
+        (("", "2_Normalize", "1_Pooling"), "'Pooling' in '1_Pooling'"),
+        (("", "1_Pooling", "1_Pooling"), "'Pooling' in '1_Pooling'"),
+    ):
+        write_settings(tmp_path, {}, modules)
+        with pytest.raises(CheckpointError, match=rf"modules\.json: .* got {got}"):
+            read_sentence_settings(tmp_path)
+
+
+def write_dense(folder: Path, weight: Any, **changes: Any) -> None:
+    """A dense layer without a bias."""
+    made = {"in_features": 24, "out_features": 3, "bias": False, **changes}
+    write_directory(folder, config=made, tensors={"linear.weight": weight}.items())
+
+
+WEIGHT = np.linspace(-1, 1, 72, dtype=np.float32).reshape(3, 24)
+
+
+@pytest.mark.parametrize(("activation", "f"), [("Tanh", np.tanh), ("Identity", lambda x: x)])
+def test_dense_layers_follow_the_pooling(activation: str, f: Any, tmp_path: Path) -> None:
+    model = small_encoder(tmp_path / "bert")
+    pooled = embed(model, TEXTS, "weightedmean")
+    write_settings(model.files.path, {"pooling_mode": "weightedmean"}, ("", "1_Pooling", "2_Dense"))
+    where = model.files.path / "2_Dense"
+    write_dense(where, WEIGHT, activation_function=f"torch.nn.modules.{activation}")
+    np.testing.assert_allclose(embed(model, TEXTS), f(pooled @ WEIGHT.T), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"activation_function": "torch.nn.GELU"}, "activation_function: expected Identity, Tanh"),
+        ({"out_features": 4}, r"expected a linear.weight of \(4, 24\), by config.json, got"),
+        ({"bias": True}, "expected a linear.bias where config.json says so alone"),
+        ({"use_residual": True}, "use_residual: expected False, got True"),
+    ],
+)
+def test_a_dense_layer_that_cannot_be_is_named(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    write_dense(tmp_path / "d", WEIGHT, **changes)
+    with pytest.raises(CheckpointError, match=message):
+        read_dense(tmp_path / "d")
+    (tmp_path / "d" / "model.safetensors").unlink()
+
+
+def test_prompts_stand_before_a_text(tmp_path: Path) -> None:
+    model = small_encoder(tmp_path / "bert")
+    plain = embed(model, ["xy" + text[:4] for text in TEXTS])
+    write_settings(model.files.path, {"pooling_mode": "mean"}, MODULES[:2])
+    path = model.files.path / "config_sentence_transformers.json"
+    path.write_text(json.dumps({"prompts": {"q": "xy", "d": ""}}), "utf-8")
+    short = [text[:4] for text in TEXTS]
+    np.testing.assert_array_equal(embed(model, short, prompt="q"), plain)
+    np.testing.assert_array_equal(embed(model, short, prompt="d"), embed(model, short))
+    with pytest.raises(UnknownNameError, match="unknown prompt 'p'"):
+        embed(model, short, prompt="p")
+    path.write_text(json.dumps({"prompts": {"q": "xy"}, "default_prompt_name": "q"}), "utf-8")
+    np.testing.assert_array_equal(embed(model, short), plain)
+    write_settings(model.files.path, {"pooling_mode": "mean", "include_prompt": False}, MODULES[:2])
+    with pytest.raises(CheckpointError, match="prompt 'q': include_prompt=false is not supp"):
+        embed(model, short)
+    for config, message in (
+        ({"prompts": {"q": 1}}, "prompts: expected texts by name"),
+        ({"default_prompt_name": "q"}, "default_prompt_name: expected one of no prompts, got 'q'"),
+    ):
+        path.write_text(json.dumps(config), "utf-8")
+        with pytest.raises(CheckpointError, match=message):
+            embed(model, short)
+
+
+def test_the_nearest_are_by_the_cosine() -> None:
+    vectors = np.array([[1, 0], [0, 2], [3, 1], [-1, 0], [0, 0]], np.float32)
+    found = most_similar(vectors, 2)
+    assert [[i for i, _ in near] for near in found] == [[2, 1], [2, 0], [0, 1], [1, 4], [0, 1]]
+    assert found[0][0][1] == pytest.approx(3 / 10**0.5)
+    assert len(most_similar(vectors, 9)[0]) == 4
 
 
 @pytest.mark.parametrize("limit", ["9", 0, True])

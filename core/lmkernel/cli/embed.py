@@ -1,0 +1,138 @@
+"""``lmkernel embed``: a vector for each text, or the texts that are nearest to each."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.cli.command import Command
+from lmkernel.cli.options import add_backend_options, load
+from lmkernel.cli.texts import add_text_arguments, read_texts
+from lmkernel.errors import InputError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lmkernel.language_model import LanguageModel
+
+__all__ = ["Embed"]
+
+_FILES = (".npy", ".npz")
+_NEAREST = 5
+
+
+@final
+class Embed(Command):
+    """A JSON object a text, as they are computed; or all vectors in a file of NumPy."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """The model, the texts, and what becomes of the vectors."""
+        parser.add_argument("model", metavar="MODEL", help="a name, a folder or a GGUF file")
+        add_text_arguments(parser)
+        parser.add_argument(
+            "--pooling",
+            metavar="NAME",
+            help="mean, first, last, max, …; default: what the model's folder says",
+        )
+        parser.add_argument(
+            "--prompt", metavar="NAME", help="one of the folder's prompts, put before each text"
+        )
+        parser.add_argument("--normalize", action="store_true", default=None, help="to length 1")
+        parser.add_argument(
+            "--out",
+            metavar="FILE",
+            help=".npy: the vectors, a row a text; .npz: `vectors` and `texts`",
+        )
+        parser.add_argument(
+            "--similar",
+            type=int,
+            nargs="?",
+            const=_NEAREST,
+            metavar="N",
+            help=f"print the N others that are nearest to each text instead; default {_NEAREST}",
+        )
+        add_backend_options(parser)
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Embed."""
+        _check(args)
+        texts, model = read_texts(args), load(args)
+        if args.out is None and args.similar is None:
+            while several := _next(texts, args.batch):
+                _print_vectors(several, _vectors(model, several, args))
+            return 0
+        every = list(texts)
+        vectors = _vectors(model, every, args)
+        if args.out is not None:
+            _write(Path(args.out), every, vectors)
+        if args.similar is not None:
+            _print_similar(every, vectors, args.similar)
+        return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.out is not None and Path(args.out).suffix not in _FILES:
+        raise InputError(f"--out: expected a name that ends in .npy or .npz, got {args.out!r}")
+    if args.similar is not None and args.similar < 1:
+        raise InputError(f"--similar: expected 1 or more, got {args.similar}")
+    if args.truncate:
+        raise InputError("--truncate: the model's folder says where longer texts are cut")
+
+
+def _next(texts: Any, batch: int) -> list[str]:
+    return list(itertools.islice(texts, batch))
+
+
+def _vectors(
+    model: LanguageModel, texts: Sequence[Any], args: argparse.Namespace
+) -> NDArray[np.float32]:
+    from lmkernel.inspection import embed
+
+    if any(not isinstance(text, str) for text in texts):
+        raise InputError("expected lone texts to embed, got pairs: leave the column second out")
+    return embed(
+        model,
+        texts,
+        args.pooling,
+        normalize=args.normalize,
+        batch=args.batch,
+        prompt=args.prompt,
+    )
+
+
+def _print_vectors(texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
+    for text, vector in zip(texts, vectors, strict=True):
+        # nine digits tell any two float32 apart
+        numbers = [float(f"{number:.9g}") for number in vector]
+        print(json.dumps({"text": text, "vector": numbers}, ensure_ascii=False))
+    sys.stdout.flush()
+
+
+def _print_similar(texts: Sequence[str], vectors: NDArray[np.float32], count: int) -> None:
+    from lmkernel.inspection.embeddings import most_similar
+
+    for text, near in zip(texts, most_similar(vectors, count), strict=True):
+        found = [{"text": texts[i], "score": round(score, 6)} for i, score in near]
+        print(json.dumps({"text": text, "similar": found}, ensure_ascii=False))
+
+
+def _write(path: Path, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
+    import io
+
+    import numpy as np
+
+    from lmkernel.atomic import write_whole
+
+    made = io.BytesIO()
+    if path.suffix == ".npy":
+        np.save(made, vectors)
+    else:
+        np.savez(made, vectors=vectors, texts=np.array(texts))
+    write_whole(path, made.getvalue(), InputError)
