@@ -191,7 +191,8 @@ def test_folders_with_prompts_and_dense_layers(mode: str, tmp_path: Path) -> Non
     parts = [first, Pooling(384, pooling_mode=mode), Dense(384, 24), Normalize()]
     made = SentenceTransformer(modules=parts, device="cpu", prompts={"q": "query: "})
     made.save(str(tmp_path / "m"))
-    honest, exact = (m.encode(list(TEXTS), prompt_name="q") for m in (made, made.double()))
+    honest = made.encode(list(TEXTS), prompt_name="q")
+    exact = made.double().encode(list(TEXTS), prompt_name="q")
     limit = Limit(exact[None])
     limit.add(honest[None])
     model = open_language_model(tmp_path / "m", load_backend("numpy"))

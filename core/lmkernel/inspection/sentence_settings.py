@@ -107,7 +107,7 @@ def read_sentence_settings(folder: Path) -> SentenceSettings:
         prompts=prompts,
         usual_prompt=usual,
         pools_prompt=pooling is None or _pools_prompts(folder / pooling / "config.json"),
-        limit=_limit(folder / "sentence_bert_config.json"),
+        limit=_limit(folder),
     )
 
 
@@ -144,11 +144,18 @@ def _pooling(path: Path) -> str:
     return _POOLINGS[mode]
 
 
-def _limit(path: Path) -> int | None:
+def _limit(folder: Path) -> int | None:
+    """The most tokens of a text: older folders say so in a file, newer ones by the tokenizer."""
+    path = folder / "sentence_bert_config.json"
     limit = read_object(path, required=False).get("max_seq_length")
     if limit is not None and (type(limit) is not int or limit < 1):
         raise CheckpointError(f"{path}: max_seq_length: expected 1 or more, got {limit!r}")
-    return limit
+    if limit is not None:
+        return limit
+    most = read_object(folder / "tokenizer_config.json", required=False).get("model_max_length")
+    rows = read_object(folder / "config.json", required=False).get("max_position_embeddings")
+    found = [n for n in (most, rows) if type(n) is int and n > 0]
+    return min(found) if type(most) is int and most > 0 else None
 
 
 def _prompts(path: Path) -> tuple[dict[str, str], str | None]:

@@ -146,6 +146,16 @@ def test_modules_and_limit(
     assert read_sentence_settings(tmp_path) == expected
 
 
+@pytest.mark.parametrize(("most", "limit"), [(9, 9), (99, 16), (10**30, 16), (None, None)])
+def test_newer_folders_have_the_limit_with_the_tokenizer(
+    most: int | None, limit: int | None, tmp_path: Path
+) -> None:
+    write_settings(tmp_path, {})
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"model_max_length": most}))
+    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": 16}))
+    assert read_sentence_settings(tmp_path).limit == limit
+
+
 def test_a_folder_without_modules_says_nothing(tmp_path: Path) -> None:
     assert read_sentence_settings(tmp_path) == SentenceSettings()
 
