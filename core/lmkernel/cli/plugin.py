@@ -24,6 +24,10 @@ _HELP: Mapping[str, str] = MappingProxyType(
         "evaluate:Evaluate": "measure a model on data: loss, perplexity, accuracy",
         "classify:Classify": "tell the classes of texts, with a model fine-tuned for that",
         "compare:Compare": "run one prompt on several backends and compare what comes out",
+        "verify:Verify": (
+            "is somebody else's implementation of a checkpoint right, and where does it part"
+        ),
+        "twin:Twin": "write a small random checkpoint of the same structure as a model",
         "new:New": (
             "begin a backend or another plugin: a distribution that installs and runs at once"
         ),

@@ -134,6 +134,7 @@ def to_ours(
     ignored: Sequence[str] = (),
     optional: Collection[str] = (),
     keys: Mapping[str, str] = MappingProxyType({}),
+    only: Collection[str] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Every declared parameter from a checkpoint, as views of it wherever that is possible.
@@ -150,6 +151,7 @@ def to_ours(
         optional: dotted names of parameters that the checkpoint may lack or hold in another shape,
             such as those of a new head; the result lacks them then.
         keys: what a configuration calls the extent of an axis, by the axis's name, for messages.
+        only: the dotted names of those that are read, by default all.
         progress: a function called with the number of bytes of each tensor read.
 
     Raises:
@@ -168,6 +170,8 @@ def to_ours(
         params = {name: known[name] for name in ours}
         unread -= {*there}
         there = there[:1] + [name for name in there[1:] if not _is_any(name, ignored)]
+        if only is not None and not all(name in only for name in ours):
+            continue
         # a new head has another number of classes than the checkpoint's: a shape that does not fit
         # is an error only where the parameter must be there
         fits = bool(there) and tensors.shape(there[0]) == _stored_shape(rule, params)
@@ -189,7 +193,8 @@ def to_ours(
             f"{where}: {len(surplus)} tensor(s) that the configuration has no place for, "
             f"such as {surplus[0]!r}"
         )
-    missing = known.keys() - {name for *_, params in found for name in params}
+    wanted = known.keys() if only is None else set(only)
+    missing = wanted - {name for *_, params in found for name in params}
     if missing:
         raise CheckpointError(f"{where}: no tensor maps to {min(missing)!r}")
     values: dict[str, NDArray[Any]] = {}

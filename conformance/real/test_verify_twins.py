@@ -1,0 +1,39 @@
+"""A twin of each family opens in transformers, and both compute the same."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import lmkernel as lk
+from lmkernel.families.sizes import Sizes
+from lmkernel.plugins import FamilySpec, default_registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZES = Sizes(width=256, layers=6, heads=8, inner=700, context=2048, vocab=3000)
+
+
+@pytest.mark.parametrize("name", sorted(default_registry().all(FamilySpec)))
+def test_transformers_opens_a_twin(name: str, tmp_path: Path) -> None:
+    import torch
+    import transformers
+
+    described = default_registry().get(FamilySpec, name).create().new(SIZES)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"model_type": name, **described}))
+    made = lk.twin(config, tmp_path / "twin")
+    written = json.loads((made.path / "config.json").read_text())
+    kind: Any = getattr(transformers, written["architectures"][0])
+    model, report = kind.from_pretrained(made.path, dtype=torch.float64, output_loading_info=True)
+    assert not report["missing_keys"]
+    ids = np.arange(40)[None] * 3
+    with torch.inference_mode():
+        theirs = model.eval()(torch.tensor(ids)).logits.numpy()
+    ours = lk.load(made.path, dtype="float64").logits(ids)
+    # transformers computes RMSNorm and RoPE in float32 whatever the model's dtype
+    assert np.abs(ours - theirs).max() < 1e-5
