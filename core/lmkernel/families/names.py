@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lmkernel.checkpoints.tensors import Tensors
     from lmkernel.interfaces import Param, ParamTree
 
+    _Found = tuple["Rule", list[str], dict[str, Param]]
+
 __all__ = [
     "Rule",
     "from_ours",
@@ -162,7 +164,7 @@ def to_ours(
     if any("{e}" in rule.theirs for rule in rules):
         tensors = StackedExperts(tensors)
     unread = set(tensors.names())
-    found: list[tuple[Rule, list[str], dict[str, Param]]] = []
+    found: list[_Found] = []
     # The declared parameters lead, not the file: a rule for what this model lacks (a bias, an
     # untied head) yields no pair, so one table serves a whole family.
     for rule, written, ours in rule_pairs(rules, known):
@@ -170,8 +172,6 @@ def to_ours(
         params = {name: known[name] for name in ours}
         unread -= {*there}
         there = there[:1] + [name for name in there[1:] if not _is_any(name, ignored)]
-        if only is not None and not all(name in only for name in ours):
-            continue
         # a new head has another number of classes than the checkpoint's: a shape that does not fit
         # is an error only where the parameter must be there
         fits = bool(there) and tensors.shape(there[0]) == _stored_shape(rule, params)
@@ -193,17 +193,21 @@ def to_ours(
             f"{where}: {len(surplus)} tensor(s) that the configuration has no place for, "
             f"such as {surplus[0]!r}"
         )
-    wanted = known.keys() if only is None else set(only)
-    missing = wanted - {name for *_, params in found for name in params}
+    missing = known.keys() - {name for *_, params in found for name in params}
     if missing:
         raise CheckpointError(f"{where}: no tensor maps to {min(missing)!r}")
     values: dict[str, NDArray[Any]] = {}
-    for rule, there, params in found:
+    for rule, there, params in _wanted(found, only):
         whole = _read_once(tensors, there, where)
         values.update(_parts(whole.T if rule.transpose else whole, params, rule.groups))
         if progress is not None:
             progress(whole.nbytes)
     return values
+
+
+def _wanted(found: list[_Found], only: Collection[str] | None) -> list[_Found]:
+    """Those whose parameters are asked for."""
+    return found if only is None else [one for one in found if set(one[2]) <= set(only)]
 
 
 def _is_any(name: str, patterns: Sequence[str]) -> bool:

@@ -14,7 +14,7 @@ from lmkernel.config import AttentionConfig, LayerConfig, MlpConfig
 from lmkernel.verification.structure import change_every, single_transformer, with_layers
 
 if TYPE_CHECKING:
-    from lmkernel.config import ModelConfig, RotaryConfig, TransformerConfig
+    from lmkernel.config import ExpertsConfig, ModelConfig, RotaryConfig, TransformerConfig
 
 __all__ = ["LAYERS", "with_every_kind_of_layer", "with_small_widths"]
 
@@ -22,6 +22,7 @@ LAYERS = 4
 """The most layers of a twin, unless its layers are of more kinds or it is told otherwise."""
 _MOST_LAYERS = 8
 _HEAD_DIM, _KV_HEADS, _MOST_HEADS = 16, 2, 6
+_EXPERTS = 8
 _WINDOW, _CONTEXT, _ORIGINAL, _VOCAB = 24, 256, 64, 211
 
 
@@ -60,6 +61,8 @@ def with_small_widths(config: ModelConfig, *, vocab: int | None = None) -> Model
         rotary=rotary,
         more_rotary=tuple(_rotary(one, before, attention) for one in embedding.more_rotary),
         context=min(context, embedding.context) if embedding.context else 0,
+        # a scale that is the root of the width stays that
+        scale=width**0.5 if embedding.scale == embedding.width**0.5 else embedding.scale,
     )
     head: Any = config.head
     size = tokens if head.size == embedding.vocab else head.size
@@ -74,12 +77,12 @@ def with_small_widths(config: ModelConfig, *, vocab: int | None = None) -> Model
 def _stack(stack: TransformerConfig, width: int) -> TransformerConfig:
     """With every layer small; widths are checked together, so all change at once."""
     different = change_every(stack.different, AttentionConfig, _attention)
-    different = change_every(different, MlpConfig, lambda mlp: _mlp(mlp, width))
+    different = change_every(different, MlpConfig, lambda mlp: _mlp(mlp, stack.width, width))
     return replace(
         stack,
         width=width,
         attention=_attention(stack.attention),
-        mlp=_mlp(stack.mlp, width),
+        mlp=_mlp(stack.mlp, stack.width, width),
         different=different,
     )
 
@@ -111,9 +114,25 @@ def _even_part(count: int, head_dim: int) -> int:
     return count and max(2, count * _HEAD_DIM // head_dim // 2 * 2)
 
 
-def _mlp(own: MlpConfig, width: int) -> MlpConfig:
-    # a multiple of 8, since some libraries ask for it, and of no other extent
-    return replace(own, hidden=2 * width + 24)
+def _mlp(own: MlpConfig, before: int, width: int) -> MlpConfig:
+    # a multiple of 8, since some libraries ask for it, and of no other extent; four times the width
+    # is all that some families have
+    hidden = 4 * width if own.hidden == 4 * before else 2 * width + 24
+    return replace(own, hidden=hidden, experts=own.experts and _experts(own, hidden, width))
+
+
+def _experts(own: MlpConfig, hidden: int, width: int) -> ExpertsConfig:
+    """Small experts, and few where they are not in groups."""
+    experts = own.experts
+    if experts is None:
+        raise AssertionError("expected experts, which the caller has looked for")
+    count, chosen = experts.count, experts.chosen
+    if experts.groups == 1 and count > _EXPERTS:
+        count, chosen = _EXPERTS, min(chosen, _EXPERTS // 2 - 1)
+    inner = hidden if experts.hidden == own.hidden else width + 8
+    return replace(
+        experts, count=count, chosen=chosen, hidden=inner, shared=experts.shared and width + 40
+    )
 
 
 def _rotary(own: RotaryConfig, before: AttentionConfig, after: AttentionConfig) -> RotaryConfig:

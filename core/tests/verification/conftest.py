@@ -25,7 +25,13 @@ GATED: dict[str, Any] = {
     "rms_norm_eps": 1e-5,
     "rope_theta": 2e4,
 }
-LLAMA3 = {"rope_type": "llama3", "factor": 3.0, "original_max_position_embeddings": 32}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 3.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
 CONFIGS: dict[str, dict[str, Any]] = {
     "llama": {**GATED, "model_type": "llama", "rope_scaling": LLAMA3},
     "mistral": {**GATED, "model_type": "mistral", "sliding_window": 20, "num_hidden_layers": 2},
