@@ -106,7 +106,7 @@ class LayerWeights:
         table = self._table() if config.tied else values.pop("head.weight")
         rest = {n: x for n, x in self._declared["head"].items() if n not in ("weight", "bias")}
         own = {n.removeprefix("head."): x for n, x in values.items()}
-        bias, size = own.get("bias"), size or max(1, _PART // config.width)
+        bias, size = own.pop("bias", None), size or max(1, _PART // config.width)
         for begin in range(0, config.size, size):
             rows = slice(begin, min(begin + size, config.size))
             params = pack(ops, rest, own, policy.compute)
@@ -126,7 +126,9 @@ class LayerWeights:
         declared = self._declared["embedding"]
         values = self._values("embedding", declared)
         if _TABLE in values:
-            values[_TABLE] = values[_TABLE][self._used]
+            rows = values[_TABLE] = values[_TABLE][self._used]
+            tokens = {"weight": replace(declared["tokens"]["weight"], shape=rows.shape)}
+            declared = {**declared, "tokens": tokens}
         own = {n.removeprefix("embedding."): x for n, x in values.items()}
         return pack(self._model.backend.ops, declared, own, self._model.policy.compute)
 
