@@ -51,9 +51,12 @@ def _layers(model: Any) -> Any:
 def _hook_layer(hooks: ExitStack, kept: dict[str, Any], layer: Any, name: str) -> None:
     made = layer.register_forward_hook(_made(kept, f"{name} (feed-forward)"))
     hooks.callback(made.remove)
+    if getattr(layer, "use_parallel_residual", False):
+        return  # attention and the MLP are added together, so nothing is between them
     for part in _BEFORE_MLP:
         norm = getattr(layer, part, None)
-        if norm is not None:
+        # without a norm before attention the others stand after their sublayers, as in OLMo 2
+        if norm is not None and (hasattr(layer, "input_layernorm") or part == "ln_2"):
             given = _given(kept, f"{name} (attention)")
             hooks.callback(norm.register_forward_pre_hook(given, with_kwargs=True).remove)
             return
