@@ -65,6 +65,8 @@ SURFACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "lmkernel.training.data": ("Batch", "Batches"),
         "lmkernel.training.optimizers": ("Optimizer", "decayed"),
         "lmkernel.training.trackers": (),
+        "lmkernel.verification.sequences": (),
+        "lmkernel.verification.subject": (),
         "lmkernel_conformance.next_steps": ("Step", "describe_steps", "next_steps"),
     }
 )

@@ -1,5 +1,7 @@
 """The suite under pytest: its options, the collection of cases, and the fixture ``subject``.
 
+Besides it has a fixture for authors of ports of checkpoints, ``lmkernel_verify``.
+
 Constraints: loading the plugin imports neither NumPy nor a framework, since pytest loads it
 wherever lmkernel is installed. A backend whose framework is missing fails every case. Nothing is
 skipped; cases outside the profile are not collected.
@@ -16,7 +18,7 @@ import pytest
 from lmkernel_conformance.levels import PROFILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lmkernel.backend import Backend
     from lmkernel_conformance.cases import Item
@@ -47,6 +49,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="only this level; may be repeated",
     )
     group.addoption("--lmkernel-report", metavar="FILE", help="write results as JSON lines here")
+
+
+@pytest.fixture
+def lmkernel_verify() -> Callable[..., Any]:
+    """Verify a port of a checkpoint: ``lmkernel_verify(checkpoint, subject=…)``.
+
+    The arguments are those of `lmkernel.verify`. The test fails with the whole table if the subject
+    is wrong; otherwise what was found is returned.
+    """
+
+    def verify(checkpoint: Any, *, subject: Any, **options: Any) -> Any:
+        from lmkernel.verification.verb import verify as verb
+
+        found = verb(checkpoint, subject=subject, **{"progress": False, **options})
+        if not found.passed:
+            pytest.fail(str(found), pytrace=False)
+        return found
+
+    return verify
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

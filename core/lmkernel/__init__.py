@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from lmkernel.training.outcome import Evaluation, TrainingRun
     from lmkernel.training.verbs import evaluate, finetune, pretrain, resume
     from lmkernel.verbs import certify, classify, pull
+    from lmkernel.verification.outcome import Verification
+    from lmkernel.verification.twin import Twin, twin
+    from lmkernel.verification.verb import verify
 
 __all__ = [
     "Backend",
@@ -41,6 +44,8 @@ __all__ = [
     "ModelList",
     "TextGeneration",
     "TrainingRun",
+    "Twin",
+    "Verification",
     "backends",
     "certify",
     "classify",
@@ -55,6 +60,8 @@ __all__ = [
     "pretrain",
     "pull",
     "resume",
+    "twin",
+    "verify",
 ]
 
 _HOMES = {
@@ -74,6 +81,8 @@ _HOMES = {
     "ModelList": "lmkernel.listing.models",
     "TextGeneration": "lmkernel.generation",
     "TrainingRun": "lmkernel.training.outcome",
+    "Twin": "lmkernel.verification.twin",
+    "Verification": "lmkernel.verification.outcome",
     "backends": "lmkernel.listing.backends",
     "certify": "lmkernel.verbs",
     "classify": "lmkernel.verbs",
@@ -88,6 +97,8 @@ _HOMES = {
     "pretrain": "lmkernel.training.verbs",
     "pull": "lmkernel.verbs",
     "resume": "lmkernel.training.verbs",
+    "twin": "lmkernel.verification.twin",
+    "verify": "lmkernel.verification.verb",
 }
 
 

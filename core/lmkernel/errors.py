@@ -7,7 +7,7 @@ without a traceback. Programming errors inside the library stay ordinary Python 
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,7 @@ __all__ = [
     "PluginError",
     "PullError",
     "RunError",
+    "SubjectError",
     "TemplateError",
     "TrackerError",
     "UnknownNameError",
@@ -34,7 +35,9 @@ __all__ = [
 
 
 class LmkernelError(Exception):
-    """Base of all errors that lmkernel raises on purpose."""
+    """Base of all errors that lmkernel raises on purpose; `exit_code` is what a command ends in."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class UnknownNameError(LmkernelError):
@@ -122,6 +125,12 @@ class PullError(LmkernelError):
 
 class RunError(LmkernelError):
     """A training run that cannot begin or go on; what it had written is untouched."""
+
+
+class SubjectError(LmkernelError):
+    """A subject of `lmkernel verify` that cannot be asked, or whose answer cannot be compared."""
+
+    exit_code = 3
 
 
 class TrackerError(LmkernelError):

@@ -164,6 +164,7 @@ class Origin:
         declared: ParamTree,
         *,
         optional: Collection[str] = (),
+        only: Collection[str] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Every declared parameter from its files by dotted name, as views where possible.
@@ -172,6 +173,7 @@ class Origin:
             declared: the parameters wanted.
             optional: those that the files may lack or hold in another shape, such as a new head's;
                 the result lacks them then.
+            only: the dotted names of those that are read, by default all.
             progress: called with the number of bytes of each tensor read.
 
         Raises:
@@ -185,6 +187,7 @@ class Origin:
             ignored=self.family.ignored(self.config),
             optional=optional,
             keys=axis_keys(self.family),
+            only=only,
             progress=progress,
         )
 

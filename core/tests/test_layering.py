@@ -73,7 +73,7 @@ ORDER = (
     *("plugins", "config", "interfaces", "composed", "parameters", "components", "factory"),
     *("backend", "checkpoints", "tokenizers", "families", "gguf", "sources", "model", "generation"),
     *("origin", "inspection", "native", "description", "language_model", "loading", "comparison"),
-    *("listing", "training", "verbs", "scaffolds", "cli"),
+    *("verification", "listing", "training", "verbs", "scaffolds", "cli"),
 )
 
 

@@ -16,6 +16,7 @@ from lmkernel.checkpoints.memory_map import map_file
 from lmkernel.checkpoints.safetensors_header import Entry, read_header
 from lmkernel.checkpoints.tensors import Tensors, unknown_tensor
 from lmkernel.errors import CheckpointError
+from lmkernel.parameters.packing import release
 
 if TYPE_CHECKING:
     import os
@@ -67,7 +68,10 @@ class SafetensorsFile(Tensors):
         raw = self._data[entry.start : entry.stop].view(STORED_DTYPES[entry.dtype])
         if not raw.flags.aligned:  # a neighbour of odd size before it: few programs take that
             raw = raw.copy()
-        values = widen(raw) if entry.dtype == "bfloat16" else raw
+        values = raw
+        if entry.dtype == "bfloat16":
+            values = widen(raw)
+            release(raw)  # what was widened is a copy, and nobody looks at the map again
         return to_dtype(values.reshape(entry.shape), dtype, f"{self.path}: tensor {name!r}")
 
     def _entry(self, name: str) -> Entry:

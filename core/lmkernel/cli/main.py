@@ -2,7 +2,8 @@
 
 Constraints: help lists every command without importing one, and imports neither NumPy nor a
 framework; an error raised on purpose is one line without a traceback; exit codes are 0, 1 for an
-error, 2 for wrong usage, 130 for an interrupt, 141 for a closed pipe.
+error, 2 for wrong usage, 3 for a subject of ``verify`` that cannot be asked, 130 for an interrupt,
+141 for a closed pipe.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 DEBUG_VARIABLE = "LMKERNEL_DEBUG"
-ERROR, USAGE, INTERRUPTED, CLOSED_PIPE = 1, 2, 130, 141
+USAGE, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
 
 
 def main(argv: Sequence[str] | None = None, *, registry: Registry | None = None) -> int:
@@ -174,7 +175,7 @@ def _report(error: LmkernelError, *, debug: bool) -> int:
         traceback.print_exception(error)
     label = paint("error:", "red", sys.stderr)
     print(f"lmkernel: {label} {' '.join(str(error).split())}", file=sys.stderr)
-    return ERROR
+    return error.exit_code
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:

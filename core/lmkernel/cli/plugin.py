@@ -25,6 +25,10 @@ _HELP: Mapping[str, str] = MappingProxyType(
         "classify:Classify": "tell the classes of texts, with a model fine-tuned for that",
         "embed:Embed": "make a vector of each text, or find the texts that are nearest to each",
         "compare:Compare": "run one prompt on several backends and compare what comes out",
+        "verify:Verify": (
+            "is somebody else's implementation of a checkpoint right, and where does it part"
+        ),
+        "twin:Twin": "write a small random checkpoint of the same structure as a model",
         "new:New": (
             "begin a backend or another plugin: a distribution that installs and runs at once"
         ),

@@ -36,6 +36,7 @@ __all__ = [
     "Limit",
     "deviations",
     "limits",
+    "move_by_ulps",
     "parting_sentences",
     "trace",
 ]
@@ -113,7 +114,7 @@ def trace(
     def perturb(name: str, x: Array) -> Array:
         if not order:
             return x
-        return ops.asarray(_moved_by_ulps(ops.to_numpy(x), order, name), ops.dtype(x))
+        return ops.asarray(move_by_ulps(ops.to_numpy(x), order, name), ops.dtype(x))
 
     with backend.scope(), backend.inference():
         run = activations(model, params, ops.asarray(ids, "int32"), perturb=perturb)
@@ -204,7 +205,13 @@ def _units(name: str, reference: Sequence[Mapping[str, Host]]) -> NDArray[np.flo
     return np.maximum(np.spacing(largest), np.finfo(np.float32).tiny).astype(np.float64)
 
 
-def _moved_by_ulps(x: Host, order: int, name: str) -> Host:
-    """Each element by -1, 0 or 1 unit in the last place."""
+def move_by_ulps(x: Host, order: int, name: str) -> Host:
+    """An array with each element moved by -1, 0 or 1 unit in the last place.
+
+    Args:
+        x: floating, of any shape.
+        order: the number of the run; another one moves other elements.
+        name: the activation's name.
+    """
     words = raw_words(order, f"compare.{name}", x.size).reshape(x.shape)
     return x + np.spacing(x) * ((words % np.uint64(3)).astype(x.dtype) - 1)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lmkernel.checkpoints.tensors import Tensors
     from lmkernel.interfaces import Param, ParamTree
 
+    _Found = tuple["Rule", list[str], dict[str, Param]]
+
 __all__ = [
     "Rule",
     "from_ours",
@@ -134,6 +136,7 @@ def to_ours(
     ignored: Sequence[str] = (),
     optional: Collection[str] = (),
     keys: Mapping[str, str] = MappingProxyType({}),
+    only: Collection[str] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Every declared parameter from a checkpoint, as views of it wherever that is possible.
@@ -150,6 +153,7 @@ def to_ours(
         optional: dotted names of parameters that the checkpoint may lack or hold in another shape,
             such as those of a new head; the result lacks them then.
         keys: what a configuration calls the extent of an axis, by the axis's name, for messages.
+        only: the dotted names of those that are read, by default all.
         progress: a function called with the number of bytes of each tensor read.
 
     Raises:
@@ -160,7 +164,7 @@ def to_ours(
     if any("{e}" in rule.theirs for rule in rules):
         tensors = StackedExperts(tensors)
     unread = set(tensors.names())
-    found: list[tuple[Rule, list[str], dict[str, Param]]] = []
+    found: list[_Found] = []
     # The declared parameters lead, not the file: a rule for what this model lacks (a bias, an
     # untied head) yields no pair, so one table serves a whole family.
     for rule, written, ours in rule_pairs(rules, known):
@@ -193,12 +197,17 @@ def to_ours(
     if missing:
         raise CheckpointError(f"{where}: no tensor maps to {min(missing)!r}")
     values: dict[str, NDArray[Any]] = {}
-    for rule, there, params in found:
+    for rule, there, params in _wanted(found, only):
         whole = _read_once(tensors, there, where)
         values.update(_parts(whole.T if rule.transpose else whole, params, rule.groups))
         if progress is not None:
             progress(whole.nbytes)
     return values
+
+
+def _wanted(found: list[_Found], only: Collection[str] | None) -> list[_Found]:
+    """Those whose parameters are asked for."""
+    return found if only is None else [one for one in found if set(one[2]) <= set(only)]
 
 
 def _is_any(name: str, patterns: Sequence[str]) -> bool:

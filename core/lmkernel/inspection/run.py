@@ -9,6 +9,7 @@ without a cache.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -61,6 +62,7 @@ def activations(
     params: Tree,
     inputs: Array,
     *,
+    positions: Array | None = None,
     target: Array | None = None,
     parts: bool = True,
     perturb: Perturb = lambda _, x: x,
@@ -74,7 +76,8 @@ def activations(
     Args:
         model: any composition of stacks.
         params: from `Model.pack` or `Model.place`.
-        inputs: int32 ``(batch, time)``, or vectors ``(batch, time, width)``; nothing is padding.
+        inputs: int32 ``(batch, time)``, or vectors ``(batch, time, width)``.
+        positions: int32 ``(batch, time)``, -1 for padding; by default 0, 1, 2, …
         target: what an encoder-decoder's decoder is fed.
         parts: whether what stands inside a layer is computed too.
         perturb: called with the name and the value of each activation that the next one is
@@ -84,12 +87,12 @@ def activations(
         InputError: a stack that is not made of layers.
     """
     run = _Run(model, params, perturb, parts=parts)
-    yield from run.embed("embedding", inputs, target=False)
+    yield from run.embed("embedding", inputs, positions, target=False)
     both = model.encoder is not None and model.decoder is not None
     if model.config.encoder is not None:
         yield from run.encode(model.config.encoder, "encoder " if both else "")
     if both and target is not None:
-        yield from run.embed("decoder embedding", target, target=True)
+        yield from run.embed("decoder embedding", target, None, target=True)
     if model.config.decoder is not None:
         yield from run.decode(model.config.decoder, "decoder " if both else "")
     if model.config.head is not None:
@@ -129,10 +132,12 @@ class _Run:
         self._source: Embedded
         self._memory: Memory | None = None
 
-    def embed(self, name: str, inputs: Array, *, target: bool) -> Iterator[Activation]:
+    def embed(
+        self, name: str, inputs: Array, positions: Array | None, *, target: bool
+    ) -> Iterator[Activation]:
         """The vectors of the inputs, or of the target."""
         embed = self._model.embed_target if target else self._model.embed
-        self._now = embed(self._params, inputs)
+        self._now = embed(self._params, inputs, positions)
         yield self._go_on(Activation(name, "embedding", self._now.hidden))
         self._source = self._now
 
@@ -199,10 +204,11 @@ def _layers(config: StackConfig, params: Tree) -> Iterator[tuple[StackConfig, Tr
     """Each layer as a stack of its own, with its parameters."""
     layers = split_layers(config)
     own = params.get("layers") if isinstance(params, dict) else None
-    if isinstance(config, TransformerConfig) and config.sets and isinstance(own, list):
+    if isinstance(config, TransformerConfig) and config.sets and isinstance(own, Sequence):
         own = config.own(own)
-    # a plugin's kind may have one of our configurations and other parameters
-    if not isinstance(own, list) or len(own) != len(layers):
+    # a plugin's kind may have one of our configurations and other parameters; layers that are read
+    # when they are asked for are a sequence too
+    if not isinstance(own, Sequence) or len(own) != len(layers):
         raise _without_layers(config)
     yield from zip(layers, own, strict=True)
 

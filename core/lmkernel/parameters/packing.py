@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Tree
     from lmkernel.contract.optional import Ops
 
-__all__ = ["fuse_rows", "pack", "place"]
+__all__ = ["fuse_rows", "pack", "place", "release"]
 
 Host = Any
 """A NumPy array."""
@@ -63,7 +63,7 @@ def _pack_tree(ops: Ops, declared: ParamTree, values: Tree, dtype: DType) -> Tre
         packed = ops.pack_linear(native) if declared.linear else native
         # one parameter at a time: if all were released at the end, the file and the copies would
         # be in memory together
-        _release(values)
+        release(values)
         return packed
     tree = {}
     for word, names in _groups(declared).items():
@@ -103,7 +103,7 @@ def _follows(a: NDArray[Any], b: NDArray[Any]) -> bool:
     return alike and same and a.ctypes.data + a.nbytes == b.ctypes.data
 
 
-def _release(x: NDArray[Any]) -> None:
+def release(x: NDArray[Any]) -> None:
     """Give the pages of a memory map back; a later read gets them from the file again."""
     owner = _owner(x)
     if not (isinstance(owner, mmap.mmap) and x.flags.c_contiguous and hasattr(owner, "madvise")):

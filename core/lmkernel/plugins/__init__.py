@@ -10,6 +10,7 @@ from lmkernel.plugins.specs import (
     OptimizerSpec,
     SourceSpec,
     Spec,
+    SubjectSpec,
     TrackerSpec,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "Registry",
     "SourceSpec",
     "Spec",
+    "SubjectSpec",
     "TrackerSpec",
     "default_registry",
     "hookimpl",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         FamilySpec,
         OptimizerSpec,
         SourceSpec,
+        SubjectSpec,
         TrackerSpec,
     )
 
@@ -68,4 +69,10 @@ def lmkernel_register_optimizers() -> Sequence[OptimizerSpec]:
 @hookspec
 def lmkernel_register_trackers() -> Sequence[TrackerSpec]:
     """Trackers: where the numbers of a training run are recorded besides its own folder."""
+    raise AssertionError
+
+
+@hookspec
+def lmkernel_register_subjects() -> Sequence[SubjectSpec]:
+    """Subjects: implementations of checkpoints that ``lmkernel verify`` compares with ours."""
     raise AssertionError

@@ -39,6 +39,7 @@ from lmkernel.plugins.specs import (
     OptimizerSpec,
     SourceSpec,
     Spec,
+    SubjectSpec,
     TrackerSpec,
 )
 
@@ -62,6 +63,7 @@ HOOKS: Mapping[type[Spec], str] = MappingProxyType(
         CommandSpec: "lmkernel_register_commands",
         OptimizerSpec: "lmkernel_register_optimizers",
         TrackerSpec: "lmkernel_register_trackers",
+        SubjectSpec: "lmkernel_register_subjects",
     }
 )
 """The hook that registers each kind of specification."""

@@ -26,6 +26,7 @@ __all__ = [
     "OptimizerSpec",
     "SourceSpec",
     "Spec",
+    "SubjectSpec",
     "TrackerSpec",
 ]
 
@@ -140,7 +141,11 @@ class BackendSpec(Spec):
 
     def missing(self) -> tuple[str, ...]:
         """Those of the modules that it requires which are not installed."""
-        return tuple(module for module in self.requires if not _is_installed(module))
+        return _missing(self.requires)
+
+
+def _missing(requires: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(module for module in requires if not _is_installed(module))
 
 
 def _is_installed(module: str) -> bool:
@@ -231,3 +236,26 @@ class TrackerSpec(Spec):
     """A tracker of runs: ``load`` names a `lmkernel.training.trackers.Tracker`."""
 
     what: ClassVar[str] = "tracker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectSpec(Spec):
+    """A subject of ``lmkernel verify``: ``load`` names what makes a `Subject` of an `Opening`.
+
+    Args:
+        help: one line, for lists.
+        capabilities: what it may be able to do, among `lmkernel.verification.CAPABILITIES`.
+        requires: modules that must be importable.
+        install: the command that installs what is missing.
+    """
+
+    what: ClassVar[str] = "subject"
+
+    help: str
+    capabilities: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    install: str = ""
+
+    def missing(self) -> tuple[str, ...]:
+        """Those of the modules that it requires which are not installed."""
+        return _missing(self.requires)

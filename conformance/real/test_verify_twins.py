@@ -1,0 +1,36 @@
+"""A twin of each family opens in transformers, and is verified there."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import lmkernel as lk
+from lmkernel.families.sizes import Sizes
+from lmkernel.plugins import FamilySpec, default_registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZES = Sizes(width=256, layers=6, heads=8, inner=700, context=2048, vocab=3000)
+
+
+@pytest.mark.parametrize("name", sorted(default_registry().all(FamilySpec)))
+def test_transformers_opens_a_twin_and_is_right(name: str, tmp_path: Path) -> None:
+    import transformers
+
+    family = default_registry().get(FamilySpec, name).create()
+    # ALiBi has no context, so sizes do not describe a BLOOM
+    bloom = {"hidden_size": 256, "n_layer": 6, "n_head": 8, "vocab_size": 3000}
+    described = bloom if name == "bloom" else family.new(SIZES)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"model_type": name, **described}))
+    made = lk.twin(config, tmp_path / "twin")
+    written = json.loads((made.path / "config.json").read_text())
+    kind: Any = getattr(transformers, written["architectures"][0])
+    _, report = kind.from_pretrained(made.path, output_loading_info=True)
+    assert not report["missing_keys"]
+    found = lk.verify(made.path, subject="transformers", level="quick", progress=False)
+    assert found.passed, found

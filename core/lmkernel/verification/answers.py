@@ -1,0 +1,120 @@
+"""What a subject says, checked and taken apart into rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final, get_args
+
+import numpy as np
+
+from lmkernel.errors import SubjectError
+from lmkernel.verification.subject import Answer, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from lmkernel.config import ModelConfig
+    from lmkernel.verification.sequences import Question
+
+__all__ = ["KINDS", "RowAnswer", "read_answer", "take_apart"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_BATCHED = 3
+
+
+@final
+@dataclass(frozen=True)
+class RowAnswer:
+    """What a subject says to one row.
+
+    Args:
+        values: ``(time, channels)``, or ``(1, size)`` where the head pools.
+        kind: what they are.
+        activations: each ``(time, width)``.
+        first: the first position that was answered: in decoding those before are not.
+    """
+
+    values: NDArray[Any]
+    kind: Kind
+    activations: Mapping[str, NDArray[Any]]
+    first: int = 0
+
+
+def read_answer(named: Mapping[str, Any], where: str) -> Answer:
+    """An answer of arrays by name: one of `KINDS`, and activations.
+
+    Raises:
+        SubjectError: none of them or several, or something that is no array of numbers.
+    """
+    arrays = {name: _array(x, f"{where}: {name}") for name, x in named.items()}
+    given: list[Kind] = [kind for kind in KINDS if kind in arrays]
+    if len(given) != 1:
+        got = ", ".join(sorted(arrays)) or "nothing"
+        raise SubjectError(f"{where}: expected one of {', '.join(KINDS)}, got {got}")
+    values = arrays.pop(given[0])
+    return Answer(values, given[0], arrays)
+
+
+def _array(value: Any, where: str) -> NDArray[Any]:
+    try:
+        made = np.asarray(value)
+        return made if made.dtype.kind == "f" else made.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise SubjectError(f"{where}: expected an array of numbers, got {value!r:.60}") from error
+
+
+def take_apart(question: Question, answer: Answer, config: ModelConfig) -> list[RowAnswer]:
+    """The answer to each row of a question.
+
+    Raises:
+        SubjectError: another shape than the question's, or a number that is not finite.
+    """
+    values, batch = np.asarray(answer.values), len(question.rows)
+    pooled = config.head is not None and config.head.pooling != "none"
+    size = 0 if config.head is None else config.head.size
+    where = f"question {question.name!r}"
+    if answer.kind not in KINDS:
+        raise SubjectError(f"{where}: expected one of {', '.join(KINDS)}, got {answer.kind!r}")
+    if values.ndim == _BATCHED - 1 and batch == 1 and not pooled and answer.kind == KINDS[0]:
+        values = values[None]  # of one row the batch may be left out
+    expected: tuple[int, ...] = (batch, size) if pooled else (batch, question.time, size)
+    if answer.kind == "token_log_probs":
+        expected = (batch, question.time)
+    fits = values.ndim == len(expected) and values.shape[: len(expected) - 1] == expected[:-1]
+    # more columns than tokens are padding of the vocabulary, which a guard looks at
+    if not fits or values.shape[-1] < expected[-1]:
+        raise SubjectError(
+            f"{where}: expected {answer.kind} of shape {expected}, got {values.shape}"
+        )
+    return [_row(question, number, values, answer, pooled=pooled) for number in range(batch)]
+
+
+def _row(
+    question: Question, number: int, values: NDArray[Any], answer: Answer, *, pooled: bool
+) -> RowAnswer:
+    columns, first = question.columns(number), max(question.prefill - 1, 0)
+    own = values[number : number + 1] if pooled else values[number, columns]
+    if answer.kind == "token_log_probs":
+        own = own[: len(question.rows[number].ids) - 1, None]  # nothing comes after the last
+    bad = ~np.isfinite(own[first:])
+    # a log-probability may be -∞ where there is none
+    if answer.kind != "logits":
+        bad &= own[first:] != -np.inf
+    if bad.any():
+        at = first + int(np.argwhere(bad)[0][0])
+        got = own[at][~np.isfinite(own[at])][0]
+        raise SubjectError(
+            f"question {question.name!r}: expected finite {answer.kind}, got {got} "
+            f"at token {at + 1} of row {question.rows[number].name!r}"
+        )
+    kept = {}
+    for name, x in answer.activations.items():
+        if x.ndim != _BATCHED or x.shape[:2] != (len(question.rows), question.time):
+            shape = f"({len(question.rows)}, {question.time}, width)"
+            raise SubjectError(
+                f"question {question.name!r}: {name}: expected the shape {shape}, got {x.shape}"
+            )
+        kept[name] = x[number, columns]
+    return RowAnswer(own, answer.kind, kept, first)

@@ -1,0 +1,150 @@
+"""What a difference looks like: the defect that explains it down to the budget, or none.
+
+Each candidate is run in float64 on the same questions, and the subject is compared with it in place
+of the reference. The nearest that leaves no more than the budget is named. A candidate that comes
+close is given a budget of its own, from its own honest runs, since a defect changes those as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from lmkernel.comparison.layers import deviations
+from lmkernel.verification.defects import candidates
+from lmkernel.verification.judging import as_input, judge, view_of
+from lmkernel.verification.running import LOGITS, variant_logits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from lmkernel.origin import Origin
+    from lmkernel.verification.defects import Candidate
+    from lmkernel.verification.guards import Answers
+    from lmkernel.verification.judging import Cell, Judgement
+    from lmkernel.verification.prompts import Prompts
+    from lmkernel.verification.sequences import Question
+
+__all__ = ["Diagnosis", "diagnose", "shares_of"]
+
+_CLOSE, _NEAR = 50.0, 0.2
+"""A candidate is judged with its own budget if so many of the reference's are left, or if so small
+a share of the difference is."""
+_ROWS = 3
+"""A candidate is first run on so many rows, those that are furthest off."""
+_MOST = 4
+"""So many are judged with a budget of their own."""
+
+
+@final
+@dataclass(frozen=True)
+class Diagnosis:
+    """A defect that explains the difference.
+
+    Args:
+        id: the candidate's name.
+        words: what it is, after "as if".
+        before: how many budgets the subject is off from the reference.
+        after: how many it is off from the candidate: at most 1.
+    """
+
+    id: str
+    words: str
+    before: float
+    after: float
+
+    def sentence(self) -> str:
+        """In words."""
+        return f"as if {self.words}: {self.before:.3g} budgets become {self.after:.2g}"
+
+
+def diagnose(
+    origin: Origin,
+    prompts: Prompts,
+    answers: Answers,
+    found: Judgement,
+    dtype: str,
+    *,
+    advance: Callable[[int], None] = lambda _: None,
+) -> tuple[Diagnosis, ...]:
+    """Every defect of the table that explains the difference, the nearest first.
+
+    Several are named only where no question tells them apart.
+
+    Args:
+        origin: the checkpoint.
+        prompts: what was asked.
+        answers: what was said.
+        found: how they compare with the reference.
+        dtype: of the subject's computation.
+        advance: called with 1 after each candidate.
+    """
+    asked = [q for q in prompts.questions if q.name in answers and len(q.rows) == 1]
+    worst = {c.question: c.share for c in found.cells if c.activation == LOGITS}
+    asked = sorted((q for q in asked if not q.prefill), key=lambda q: -worst[q.name])[:_ROWS]
+    shares = [c.share for c in found.cells if c.activation == LOGITS]
+    before, close = max(shares, default=0.0), []
+    for one in candidates(origin.config):
+        left = _left(origin, asked, answers, found, dtype, one)
+        if left < _CLOSE or left < _NEAR * before:
+            close.append((left, one))
+        advance(1)
+    close.sort(key=lambda pair: pair[0])
+    named = []
+    for _, one in close[:_MOST]:
+        # with its own budget, over all questions and all activations that the subject gave
+        again = judge(origin, prompts, answers, found.kind, dtype, variant=one.variant)
+        after, alone = (max(c.share for c in cells) for cells in (again.cells, _alone(again)))
+        if after <= 1:
+            named.append(Diagnosis(one.id, one.words, before, after))
+        elif alone <= 1:
+            words = f"{one.words} (and something is wrong besides where rows are padded or cached)"
+            named.append(Diagnosis(one.id, words, before, alone))
+    named.sort(key=lambda d: d.after)
+    return tuple(named)
+
+
+def _alone(found: Judgement) -> list[Cell]:
+    """The rows by themselves, all at once: of their questions they have the name."""
+    return [c for c in found.cells if c.question == c.row]
+
+
+def _left(
+    origin: Origin,
+    asked: Sequence[Question],
+    answers: Answers,
+    found: Judgement,
+    dtype: str,
+    one: Candidate,
+) -> float:
+    """How many of the reference's budgets the subject is off from a candidate."""
+    rows = {row.name: row for q in asked for row in q.rows}
+    made = variant_logits(origin, [as_input(row) for row in rows.values()], one.variant)
+    view = view_of(found.kind, list(rows.values()))
+    seen = {name: view(i, x) for i, (name, x) in enumerate(zip(rows, made, strict=True))}
+    return max(shares_of(asked, answers, seen, found, dtype), default=np.inf)
+
+
+def shares_of(
+    asked: Sequence[Question],
+    answers: Answers,
+    seen: Mapping[str, NDArray[np.float64]],
+    found: Judgement,
+    dtype: str,
+) -> list[float]:
+    """The share of the reference's budget of each row, beside other values than the reference's."""
+    made = []
+    for question in asked:
+        for row, answer in zip(question.rows, answers[question.name], strict=True):
+            want, got = seen[row.name], answer.values[None].astype(np.float64)
+            if want.shape != got.shape:
+                return [np.inf]
+            want, got = want[:, answer.first :], got[:, answer.first :]
+            limit = found.limits[row.name]
+            [one] = deviations([{LOGITS: got}], [{LOGITS: want}], [limit], dtype)
+            made.append(one.share)
+    return made

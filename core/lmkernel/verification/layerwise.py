@@ -1,0 +1,166 @@
+"""A checkpoint's parameters, one layer at a time from the memory map.
+
+Constraint: what is in memory is a layer, however large the model: the table of the embedding is
+read for the rows that are used, a layer when a run comes to it, and the head's product in parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.model import Model
+from lmkernel.model.head import head
+from lmkernel.parameters import flatten, pack
+from lmkernel.verification.structure import single_transformer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lmkernel.config import HeadConfig
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.interfaces import ParamTree
+    from lmkernel.origin import Origin
+
+    Values = dict[str, NDArray[Any]]
+
+__all__ = ["ChangeValues", "LayerWeights"]
+
+_TABLE = "embedding.tokens.weight"
+_PART = 1 << 23
+"""So many elements of the head's weight are in memory at once in float64."""
+
+ChangeValues = Callable[["Values"], "Values"]
+"""Gives other host values for those of a group of parameters: of a layer, or of all the others."""
+
+
+def _unchanged(values: Values) -> Values:
+    return values
+
+
+@final
+class LayerWeights:
+    """The parameters of one model, in its compute dtype.
+
+    Args:
+        origin: where they come from.
+        model: on its backend; its configuration may be another than the origin's.
+        used: the token ids that occur, sorted.
+        change: what is done to host values before they are packed.
+        layer_of: which layer of the files is a layer of the model.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        model: Model,
+        used: NDArray[np.int64],
+        change: ChangeValues = _unchanged,
+        layer_of: Callable[[int], int] = lambda i: i,
+    ) -> None:
+        self._origin, self._model, self._used = origin, model, used
+        self._change, self._layer_of = change, layer_of
+        self.stack, _ = single_transformer(model.config)
+        self._declared: dict[str, ParamTree] = model.declare()
+        self._in_files = Model(model.backend, origin.config).declare()
+
+    def tree(self) -> Tree:
+        """The parameters of all but the head, layers as a sequence that reads when it is asked."""
+        stack = self._declared[self.stack]
+        made: dict[str, Any] = {"layers": _Layers(len(stack["layers"]), self._layer)}
+        if "norm" in stack:
+            made["norm"] = self._packed(f"{self.stack}.norm", stack["norm"])
+        return {"embedding": self._embedding(), self.stack: made}
+
+    def logits(self, hidden: Sequence[Array], positions: Sequence[Array]) -> list[NDArray[Any]]:
+        """The head's output for hidden vectors of several inputs, each ``(batch, time, size)``."""
+        made: list[list[NDArray[Any]]] = [[] for _ in hidden]
+        for config, params, weight in self.head_parts():
+            for out, x, where in zip(made, hidden, positions, strict=True):
+                out.append(self.apply_head(config, params, weight, x, where))
+        return [np.concatenate(parts, -1) for parts in made]
+
+    def apply_head(
+        self, config: HeadConfig, params: Tree, weight: Array, hidden: Array, positions: Array
+    ) -> NDArray[Any]:
+        """One part's output on the host."""
+        ops = self._model.backend.ops
+        return np.asarray(
+            ops.to_numpy(head(ops, hidden, params, config, weight, positions=positions))
+        )
+
+    def head_parts(self, size: int = 0) -> Iterator[tuple[HeadConfig, Tree, Array]]:
+        """The head as heads of some rows each.
+
+        Args:
+            size: the rows of a part; by default as many as `_PART` elements are.
+        """
+        config = self._model.config.head
+        if config is None:
+            raise AssertionError("expected a head, which `single_transformer` asks for")
+        ops, policy = self._model.backend.ops, self._model.policy
+        values = self._values("head", self._declared["head"])
+        table = self._table() if config.tied else values.pop("head.weight")
+        rest = {n: x for n, x in self._declared["head"].items() if n not in ("weight", "bias")}
+        own = {n.removeprefix("head."): x for n, x in values.items()}
+        bias, size = own.pop("bias", None), size or max(1, _PART // config.width)
+        for begin in range(0, config.size, size):
+            rows = slice(begin, min(begin + size, config.size))
+            params = pack(ops, rest, own, policy.compute)
+            if bias is not None:
+                params["bias"] = ops.asarray(bias[rows], policy.compute)
+            part = ops.asarray(table[rows], policy.compute, copy=False)
+            weight = ops.pack_linear(part)
+            yield replace(config, size=rows.stop - rows.start, labels=()), params, weight
+
+    def _layer(self, index: int) -> Tree:
+        # the files' own number is in the names, the model's in what is declared
+        one = self._declared[self.stack]["layers"][index]
+        return self._packed(f"{self.stack}.layers.{self._layer_of(index)}", one)
+
+    def _embedding(self) -> Tree:
+        """With the table's rows that are used alone, where it is a table."""
+        declared = self._declared["embedding"]
+        values = self._values("embedding", declared)
+        if _TABLE in values:
+            rows = values[_TABLE] = values[_TABLE][self._used]
+            tokens = {"weight": replace(declared["tokens"]["weight"], shape=rows.shape)}
+            declared = {**declared, "tokens": tokens}
+        own = {n.removeprefix("embedding."): x for n, x in values.items()}
+        return pack(self._model.backend.ops, declared, own, self._model.policy.compute)
+
+    def _table(self) -> NDArray[Any]:
+        return self._values("embedding", self._declared["embedding"])[_TABLE]
+
+    def _packed(self, prefix: str, declared: ParamTree) -> Tree:
+        values = self._values(prefix, declared)
+        own = {name.removeprefix(f"{prefix}."): x for name, x in values.items()}
+        return pack(self._model.backend.ops, declared, own, self._model.policy.compute)
+
+    def _values(self, prefix: str, declared: ParamTree) -> Values:
+        """Host values under their dotted names, changed as asked."""
+        names = frozenset(f"{prefix}.{name}" for name in flatten(declared))
+        return self._change(self._origin.weights(self._in_files, only=names))
+
+
+@final
+class _Layers(Sequence[Any]):
+    """Layers that are read when they are asked for; only the last one is kept."""
+
+    def __init__(self, count: int, read: Callable[[int], Tree]) -> None:
+        self._count, self._read = count, read
+        self._last: tuple[int, Tree] = (-1, None)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Tree:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        if self._last[0] != index:
+            self._last = (-1, None)  # so that the old one is gone before the new one is read
+            self._last = (index, self._read(index))
+        return self._last[1]

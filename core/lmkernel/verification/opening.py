@@ -1,0 +1,143 @@
+"""A subject by name: found in the registry, opened, and asked with its faults reported."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.errors import (
+    LmkernelError,
+    MissingDependencyError,
+    SubjectError,
+    UnknownNameError,
+)
+from lmkernel.plugins import BackendSpec, SubjectSpec, default_registry
+from lmkernel.verification.answers import RowAnswer, take_apart
+from lmkernel.verification.subject import Opening, Subject
+from lmkernel.verification.subjects.python import FunctionSubject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from lmkernel.config import ModelConfig
+    from lmkernel.verification.sequences import Question
+
+__all__ = ["OpenSubject", "find_subject"]
+
+OURS = "backend"
+"""The subject that our own backends are."""
+
+
+@final
+@dataclass(frozen=True)
+class SubjectName:
+    """What was asked for.
+
+    Args:
+        text: what it is called.
+        argument: what stands after a name and a colon.
+        create: makes the subject.
+    """
+
+    text: str
+    argument: str
+    create: Callable[[Opening], Any]
+
+
+def find_subject(asked: str | Callable[..., Any]) -> SubjectName:
+    """The subject of a name, or of a function of ids.
+
+    Args:
+        asked: ``NAME`` or ``NAME:ARGUMENT``; a backend's name stands for ``backend:NAME``.
+
+    Raises:
+        UnknownNameError: nothing registers it; the closest name is suggested.
+        MissingDependencyError: it needs what is not installed; the message says what to run.
+    """
+    if callable(asked):
+        name = getattr(asked, "__qualname__", type(asked).__name__)
+        return SubjectName(name, "", lambda opening: FunctionSubject(opening, asked, name))
+    registry = default_registry()
+    name, _, argument = asked.partition(":")
+    backends, known = registry.all(BackendSpec), registry.all(SubjectSpec)
+    if name not in known and asked in backends:
+        name, argument = OURS, asked
+    if name not in known:
+        raise UnknownNameError("subject", name, {*known, *backends})
+    spec = registry.get(SubjectSpec, name)
+    if missing := spec.missing():
+        raise MissingDependencyError(
+            f"subject {name!r} needs {', '.join(missing)}, which is not installed; "
+            f"run: {spec.install or 'see the documentation of its plugin'}"
+        )
+    return SubjectName(asked, argument, spec.create)
+
+
+@final
+class OpenSubject:
+    """A subject on one checkpoint; a context manager, which closes it.
+
+    Args:
+        name: which.
+        checkpoint: the folder or file.
+        config: the checkpoint's model.
+        dtype: of the subject's computation.
+        options: the subject's own.
+        limit: seconds for one answer.
+    """
+
+    def __init__(
+        self,
+        name: SubjectName,
+        checkpoint: Path,
+        config: ModelConfig,
+        *,
+        dtype: str,
+        options: Mapping[str, str],
+        limit: float,
+    ) -> None:
+        self.name, self._config = name, config
+        opening = Opening(checkpoint, name.argument, dtype, options, limit)
+        with self._faults():
+            self._subject: Subject = name.create(opening)
+            self.capabilities = frozenset(self._subject.capabilities)
+
+    def __enter__(self) -> OpenSubject:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._faults():
+            self._subject.close()
+
+    def ask(self, question: Question, *, activations: bool) -> list[RowAnswer]:
+        """The answer to each row of a question.
+
+        Raises:
+            SubjectError: whatever the subject raises, or an answer that cannot be compared.
+        """
+        with self._faults(f", question {question.name!r}"):
+            answer = self._subject.answer(question, activations=activations)
+            return take_apart(question, answer, self._config)
+
+    def token_ids(self, text: str) -> Sequence[int] | None:
+        """What it makes of a text, or None."""
+        with self._faults():
+            made = self._subject.token_ids(text)
+            return None if made is None else [int(i) for i in made]
+
+    def versions(self) -> dict[str, str]:
+        """The versions of what takes part."""
+        with self._faults():
+            return dict(self._subject.versions())
+
+    @contextmanager
+    def _faults(self, where: str = "") -> Iterator[None]:
+        try:
+            yield
+        except LmkernelError:
+            raise
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            raise SubjectError(f"subject {self.name.text!r}{where}: {what}") from error

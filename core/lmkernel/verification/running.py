@@ -1,0 +1,229 @@
+"""Runs of a model over rows of ids, all at the same layer at any time.
+
+Constraint: the runs share the parameters of the layer that they have come to, so that a model is
+read once however many there are, and no more than a layer of it is in memory.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.backend import load_backend
+from lmkernel.comparison.layers import HONEST_RUNS, limits, move_by_ulps
+from lmkernel.composed import assemble
+from lmkernel.config import PrecisionPolicy
+from lmkernel.inspection.run import activations
+from lmkernel.model import Model
+from lmkernel.plugins.registry import DEFAULT_BACKEND
+from lmkernel.verification.angles import MultipliedAngles
+from lmkernel.verification.layerwise import LayerWeights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from lmkernel.comparison.layers import Limit
+    from lmkernel.config import ModelConfig
+    from lmkernel.contract.capabilities import DType
+    from lmkernel.contract.mandatory import Array
+    from lmkernel.inspection.run import Activation
+    from lmkernel.origin import Origin
+    from lmkernel.verification.layerwise import ChangeValues
+
+    View = Callable[[int, NDArray[Any]], NDArray[np.float64]]
+
+__all__ = ["LOGITS", "Input", "Place", "Variant", "reference_places", "variant_logits"]
+
+LOGITS = "logits"
+
+
+@final
+@dataclass(frozen=True)
+class Input:
+    """What a model is fed.
+
+    Args:
+        ids: int32 ``(batch, time)``.
+        positions: int32 ``(batch, time)``, -1 at padding.
+    """
+
+    ids: NDArray[np.int32]
+    positions: NDArray[np.int32]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """The model of a checkpoint with something changed; by default nothing is.
+
+    Args:
+        config: the changed configuration, or None for its own.
+        operations: operations that replace the backend's, by name; each is given the backend's
+            operations first.
+        change: what is done to host values.
+        layer_of: which layer of the files each layer is.
+    """
+
+    config: ModelConfig | None = None
+    operations: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    change: ChangeValues | None = None
+    layer_of: Callable[[int], int] | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Place:
+    """One activation of every input.
+
+    Args:
+        name: the activation's.
+        reference: of each input in float64, ``(1, time, channels)``.
+        limits: how far each may be off.
+    """
+
+    name: str
+    reference: Sequence[NDArray[np.float64]]
+    limits: Sequence[Limit]
+
+
+def reference_places(
+    origin: Origin,
+    inputs: Sequence[Input],
+    view: View = lambda _, logits: logits,
+    variant: Variant | None = None,
+    runs: int = HONEST_RUNS,
+) -> Iterator[Place]:
+    """Every activation in float64 with its budget, in the order of the run; the logits last.
+
+    Args:
+        origin: the checkpoint.
+        inputs: each of one row and without padding.
+        view: what is compared of the logits ``(1, time, size)`` of the input with this number.
+        variant: the model with something changed.
+        runs: how many honest runs there are.
+    """
+    exact = _Model(origin, inputs, "float64", variant or Variant())
+    rough = _Model(origin, inputs, "float32", variant or Variant())
+    exact_runs = [_Run(exact, one) for one in inputs]
+    honest_runs = [_Run(rough, one, order) for order in range(runs) for one in inputs]
+    count = len(inputs)
+    with exact.model.backend.scope(), exact.model.backend.inference():
+        for made in zip(*(run.go() for run in (*exact_runs, *honest_runs)), strict=True):
+            values = [np.asarray(x, np.float64) for _, x in made]
+            yield _place(made[0][0], values[:count], values[count:])
+        yield from _logits_place(exact, rough, exact_runs, honest_runs, view)
+
+
+def variant_logits(
+    origin: Origin, inputs: Sequence[Input], variant: Variant
+) -> list[NDArray[np.float64]]:
+    """The logits of a changed model in float64, ``(batch, time, size)`` for each input."""
+    model = _Model(origin, inputs, "float64", variant)
+    runs = [_Run(model, one, parts=False) for one in inputs]
+    with model.model.backend.scope(), model.model.backend.inference():
+        for _ in zip(*(run.go() for run in runs), strict=True):
+            pass
+        return model.weights.logits([r.last for r in runs], [r.positions for r in runs])
+
+
+def _place(name: str, reference: Sequence[NDArray[Any]], honest: Sequence[NDArray[Any]]) -> Place:
+    count = len(reference)
+    budgets = []
+    for i, want in enumerate(reference):
+        [limit] = limits([{name: want}], ([{name: x}] for x in honest[i::count]))
+        budgets.append(limit)
+    return Place(name, reference, budgets)
+
+
+def _logits_place(
+    exact: _Model, rough: _Model, runs: Sequence[_Run], honest: Sequence[_Run], view: View
+) -> Iterator[Place]:
+    # a head may be as large as all layers together: in float64 it is used part by part, in float32
+    # it is kept, for as many runs as there are
+    logits = exact.weights.logits([r.last for r in runs], [r.positions for r in runs])
+    reference = [view(i, x) for i, x in enumerate(logits)]
+    [whole] = rough.weights.head_parts(exact.head_size)
+    budgets = []
+    for i, want in enumerate(reference):
+        made = (
+            [{LOGITS: view(i, rough.weights.apply_head(*whole, run.last, run.positions))}]
+            for run in honest[i :: len(runs)]
+        )
+        [limit] = limits([{LOGITS: want}], made)
+        budgets.append(limit)
+    yield Place(LOGITS, reference, budgets)
+
+
+@final
+class _Model:
+    """A model without its head, and its parameters by layers."""
+
+    def __init__(
+        self, origin: Origin, inputs: Sequence[Input], dtype: DType, variant: Variant
+    ) -> None:
+        config = variant.config or origin.config
+        backend = load_backend(DEFAULT_BACKEND)
+        if variant.operations:
+            own = {n: _bind(f, backend.ops) for n, f in variant.operations.items()}
+            whole: Any = {**backend.ops.overridden, **own}
+            backend = replace(backend, ops=assemble(backend.ops, whole))
+        self.used = np.unique(np.concatenate([one.ids.ravel() for one in inputs])).astype(np.int64)
+        policy = PrecisionPolicy(params=dtype, compute=dtype, output=dtype)
+        options = {"change": variant.change, "layer_of": variant.layer_of}
+        given: Any = {name: f for name, f in options.items() if f is not None}
+        full = Model(backend, config, policy)
+        self.weights = LayerWeights(origin, full, self.used, **given)
+        self.model = Model(backend, replace(config, head=None), policy)
+        self.head_size = 0 if config.head is None else config.head.size
+        self.params = self.weights.tree()
+
+
+def _bind(operation: Callable[..., Any], ops: Any) -> Callable[..., Any]:
+    return lambda *args, **options: operation(ops, *args, **options)
+
+
+@final
+class _Run:
+    """One input on one model, in one order of rounding."""
+
+    def __init__(self, model: _Model, given: Input, order: int = 0, *, parts: bool = True) -> None:
+        self._model, self._order, self._parts = model, order, parts
+        ops = model.model.backend.ops
+        self.positions: Array = ops.asarray(given.positions, "int32")
+        self._ids = ops.asarray(np.searchsorted(model.used, given.ids), "int32")
+        self.last: Array = None
+
+    def go(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """The activations by name on the host."""
+        model, to_numpy = self._own_model(), self._model.model.backend.ops.to_numpy
+        made: Iterator[Activation] = activations(
+            model,
+            self._model.params,
+            self._ids,
+            positions=self.positions,
+            parts=self._parts,
+            perturb=self._perturb,
+        )
+        for one in made:
+            yield one.name, to_numpy(one.value)
+
+    def _own_model(self) -> Model:
+        """In float32 with angles that are multiplied, which is what others do."""
+        model = self._model.model
+        if model.policy.compute != "float32":
+            return model
+        own, rotaries = copy.copy(model), model.config.embedding.rotaries
+        own.embedding = MultipliedAngles(model.embedding, model.backend.ops, rotaries, self._order)
+        return own
+
+    def _perturb(self, name: str, x: Array) -> Array:
+        if self._order:
+            ops = self._model.model.backend.ops
+            x = ops.asarray(move_by_ulps(ops.to_numpy(x), self._order, name), ops.dtype(x))
+        self.last = x
+        return x

@@ -1,0 +1,161 @@
+"""A model's configuration, made small: the structure stays, and no two extents are alike.
+
+Few heads keep the number of queries for each key head as far as that goes, what was equal stays
+equal (such as ``heads · head_dim`` and the width), and the window and the context shrink so far
+that a prompt of some hundred tokens is beyond them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.config import AttentionConfig, LayerConfig, MlpConfig
+from lmkernel.verification.structure import change_every, single_transformer, with_layers
+
+if TYPE_CHECKING:
+    from lmkernel.config import ExpertsConfig, ModelConfig, RotaryConfig, TransformerConfig
+
+__all__ = ["LAYERS", "with_every_kind_of_layer", "with_small_widths"]
+
+LAYERS = 4
+"""The most layers of a twin, unless its layers are of more kinds or it is told otherwise."""
+_MOST_LAYERS = 8
+_HEAD_DIM, _KV_HEADS, _MOST_HEADS = 16, 2, 6
+_EXPERTS = 8
+_WINDOW, _CONTEXT, _ORIGINAL, _VOCAB = 24, 256, 64, 211
+
+
+def with_every_kind_of_layer(config: ModelConfig) -> ModelConfig:
+    """The same with few layers, of which each kind is one at least.
+
+    They are the first ones, unless a kind comes late: then they are the first of each kind.
+    """
+    _, stack = single_transformer(config)
+    kinds = stack.different or (LayerConfig(),) * stack.layers
+    first = [i for i, kind in enumerate(kinds) if kind not in kinds[:i]]
+    count = min(max(LAYERS, first[-1] + 1), stack.layers)
+    if count <= _MOST_LAYERS:
+        return with_layers(config, range(count))
+    others = [i for i in range(stack.layers) if i not in first]
+    return with_layers(config, sorted([*first, *others[: max(LAYERS - len(first), 0)]]))
+
+
+def with_small_widths(config: ModelConfig, *, vocab: int | None = None) -> ModelConfig:
+    """The same with small extents.
+
+    Args:
+        config: a model of one stack of transformer layers.
+        vocab: the number of tokens, where it must stay as it is.
+    """
+    name, stack = single_transformer(config)
+    attention, embedding = _attention(stack.attention), config.embedding
+    width, before = attention.width, stack.attention
+    tokens = vocab or min(_VOCAB, embedding.vocab)
+    rotary = embedding.rotary and _rotary(embedding.rotary, before, attention)
+    context = _context(config.context, embedding.rotary, rotary)
+    small: Any = replace(
+        embedding,
+        width=width,
+        vocab=tokens,
+        rotary=rotary,
+        more_rotary=tuple(_rotary(one, before, attention) for one in embedding.more_rotary),
+        context=min(context, embedding.context) if embedding.context else 0,
+        # a scale that is the root of the width stays that
+        scale=width**0.5 if embedding.scale == embedding.width**0.5 else embedding.scale,
+    )
+    head: Any = config.head
+    size = tokens if head.size == embedding.vocab else head.size
+    parts: dict[str, Any] = {
+        name: _stack(stack, width),
+        "embedding": small,
+        "head": replace(head, width=width, size=size),
+    }
+    return replace(config, **parts, context=context)
+
+
+def _stack(stack: TransformerConfig, width: int) -> TransformerConfig:
+    """With every layer small; widths are checked together, so all change at once."""
+    different = change_every(stack.different, AttentionConfig, _attention)
+    different = change_every(different, MlpConfig, lambda mlp: _mlp(mlp, stack.width, width))
+    return replace(
+        stack,
+        width=width,
+        attention=_attention(stack.attention),
+        mlp=_mlp(stack.mlp, stack.width, width),
+        different=different,
+    )
+
+
+def _attention(own: AttentionConfig) -> AttentionConfig:
+    """Few heads: 6 for 2 where they are grouped, else 4 for 4 or 6 for 1."""
+    grouped = 1 < own.kv_heads < own.heads
+    kv = _KV_HEADS if grouped else 1 if own.kv_heads == 1 else 4
+    heads = kv * min(own.heads // own.kv_heads, _MOST_HEADS // kv) if kv < own.heads else own.heads
+    kv = min(kv, heads)
+    width = heads * _HEAD_DIM
+    if own.heads * own.head_dim != own.width:
+        width -= _HEAD_DIM // 2 if own.heads * own.head_dim > own.width else -_HEAD_DIM // 2
+    usual = own.scale == own.head_dim**-0.5
+    return replace(
+        own,
+        width=width,
+        heads=heads,
+        kv_heads=kv,
+        head_dim=_HEAD_DIM,
+        scale=0.0 if usual else own.scale,
+        window=own.window and min(own.window, _WINDOW),
+        interleaved=_even_part(own.interleaved, own.head_dim),
+    )
+
+
+def _even_part(count: int, head_dim: int) -> int:
+    """As large a part of a small head, an even number; none stays none."""
+    return count and max(2, count * _HEAD_DIM // head_dim // 2 * 2)
+
+
+def _mlp(own: MlpConfig, before: int, width: int) -> MlpConfig:
+    # a multiple of 8, since some libraries ask for it, and of no other extent; four times the width
+    # is all that some families have
+    hidden = 4 * width if own.hidden == 4 * before else 2 * width + 24
+    return replace(own, hidden=hidden, experts=own.experts and _experts(own, hidden, width))
+
+
+def _experts(own: MlpConfig, hidden: int, width: int) -> ExpertsConfig:
+    """Small experts, and few where they are not in groups."""
+    experts = own.experts
+    if experts is None:
+        raise AssertionError("expected experts, which the caller has looked for")
+    count, chosen = experts.count, experts.chosen
+    if experts.groups == 1 and count > _EXPERTS:
+        count, chosen = _EXPERTS, min(chosen, _EXPERTS // 2 - 1)
+    inner = hidden if experts.hidden == own.hidden else width + 8
+    return replace(
+        experts, count=count, chosen=chosen, hidden=inner, shared=experts.shared and width + 40
+    )
+
+
+def _rotary(own: RotaryConfig, before: AttentionConfig, after: AttentionConfig) -> RotaryConfig:
+    dim = _even_part(own.dim, before.head_dim) if after.head_dim == _HEAD_DIM else own.dim
+    half, old = dim // 2, own.dim // 2
+
+    def pick(factors: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(factors[i * old // half] for i in range(half)) if factors else ()
+
+    scaled = own.scaling != "none"
+    return replace(
+        own,
+        dim=dim,
+        original_context=min(own.original_context, _ORIGINAL) if scaled else own.original_context,
+        short_factors=pick(own.short_factors),
+        long_factors=pick(own.long_factors),
+        still=own.still * half // old,
+    )
+
+
+def _context(own: int, before: RotaryConfig | None, after: RotaryConfig | None) -> int:
+    """Small, and as many times the original context as it was."""
+    if before is None or after is None or before.scaling == "none":
+        return min(own, _CONTEXT)
+    times = max(own / before.original_context, before.factor)
+    return min(own, max(_CONTEXT, int(times * after.original_context)))

@@ -1,0 +1,1 @@
+"""The subjects that are built in."""

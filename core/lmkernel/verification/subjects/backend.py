@@ -1,0 +1,88 @@
+"""One of our own backends as a subject."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.backend import load_backend
+from lmkernel.errors import InputError
+from lmkernel.inspection.run import activations
+from lmkernel.loading import open_language_model
+from lmkernel.verification.subject import Answer, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from lmkernel.contract.capabilities import DType
+    from lmkernel.verification.sequences import Question
+    from lmkernel.verification.subject import Opening
+
+__all__ = ["BackendSubject"]
+
+
+@final
+class BackendSubject(Subject):
+    """A checkpoint on the backend that the argument names.
+
+    The option ``device`` says where it computes.
+    """
+
+    def __init__(self, opening: Opening) -> None:
+        if not opening.argument:
+            raise InputError("subject 'backend': expected backend:NAME")
+        backend = load_backend(opening.argument, device=opening.options.get("device"))
+        self._loaded = open_language_model(opening.checkpoint, backend, dtype=opening.dtype)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """All but the tokenizer, which would be compared with itself."""
+        told = {"activations", "batch", "left-padding", "positions", "checkpoints"}
+        return frozenset(told | ({"decoding"} if self._loaded.config.decoder else set()))
+
+    def answer(self, question: Question, *, activations: bool) -> Answer:
+        if question.prefill:
+            return Answer(self._decode(question))
+        model, params = self._loaded.model, self._loaded.params
+        with model.backend.scope(), model.backend.inference():
+            ops = model.backend.ops
+            ids, where = (ops.asarray(x, "int32") for x in (question.ids, question.positions))
+            values = ops.to_numpy(model.forward(params, ids, positions=where))
+        return Answer(values, activations=self._activations(question) if activations else {})
+
+    def _activations(self, question: Question) -> dict[str, NDArray[Any]]:
+        model, params = self._loaded.model, self._loaded.params
+        with model.backend.scope(), model.backend.inference():
+            ops = model.backend.ops
+            ids, where = (ops.asarray(x, "int32") for x in (question.ids, question.positions))
+            made = activations(model, params, ids, positions=where)
+            wide: DType = "float64" if model.policy.compute == "float64" else "float32"
+            host = {a.name: ops.to_numpy(ops.astype(a.value, wide)) for a in made}
+        del host["logits"]
+        return host
+
+    def _decode(self, question: Question) -> NDArray[Any]:
+        """The logits of each position from ``prefill - 1`` on; those before are NaN."""
+        model, params = self._loaded.model, self._loaded.params
+        ids, where, first = question.ids, question.positions, question.prefill
+        state = model.begin(params, len(ids), ids.shape[1])
+        steps = [slice(0, first), *(slice(t, t + 1) for t in range(first, ids.shape[1]))]
+        made: list[NDArray[Any]] = []
+        for step in steps:
+            logits, state = model.step(params, ids[:, step], where[:, step], state)
+            made.append(logits)
+        before = np.full((len(ids), first - 1, made[0].shape[-1]), np.nan, made[0].dtype)
+        return np.concatenate([before, np.stack(made, 1)], 1)
+
+    def versions(self) -> Mapping[str, str]:
+        from importlib.metadata import version
+
+        from lmkernel.plugins.specs import BackendSpec
+
+        backend = self._loaded.backend
+        spec = backend.registry.get(BackendSpec, backend.name)
+        names: Sequence[str] = spec.distributions
+        return {"lmkernel": version("lmkernel"), **{name: version(name) for name in names}}

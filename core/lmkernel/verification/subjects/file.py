@@ -1,0 +1,92 @@
+"""Answers that were written to a file, by whatever computed them.
+
+``--write-prompts`` writes the rows to answer, a line of JSON each with ``name``, ``ids`` and
+``positions``. The answers are
+
+- ``.npz`` or ``.safetensors``: for each row an array under its name, ``(time, vocab)``; activations
+  under ``NAME/activation``, ids under ``NAME/ids`` if they are to be checked. A key
+  ``NAME/log_probs`` or ``NAME/token_log_probs`` holds what it says in place of logits.
+- ``.jsonl``: a line for each row with ``name`` and ``logits``, ``log_probs`` or
+  ``token_log_probs``, and ``ids`` if they are to be checked.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.checkpoints.safetensors import SafetensorsFile
+from lmkernel.errors import CheckpointError, InputError, SubjectError
+from lmkernel.verification.answers import KINDS, read_answer
+from lmkernel.verification.subject import Answer, Subject
+
+if TYPE_CHECKING:
+    from lmkernel.verification.sequences import Question
+    from lmkernel.verification.subject import Opening
+
+__all__ = ["FileSubject"]
+
+
+@final
+class FileSubject(Subject):
+    """``file:PATH``."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._path = Path(opening.argument).expanduser()
+        if not self._path.is_file():
+            raise InputError(f"subject 'file': expected file:PATH of a file, got {self._path}")
+        self._rows = _read(self._path)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Whoever wrote the file was given the positions."""
+        return frozenset({"activations", "positions"})
+
+    def answer(self, question: Question, *, activations: bool) -> Answer:
+        del activations
+        [row] = question.rows
+        found = dict(self._rows.get(row.name, {}))
+        if not found:
+            there = ", ".join(sorted(self._rows)) or "none"
+            raise SubjectError(f"{self._path}: no answer to the row {row.name!r}; there: {there}")
+        ids = found.pop("ids", None)
+        if ids is not None and [int(i) for i in np.asarray(ids).ravel()] != list(row.ids):
+            raise SubjectError(f"{self._path}: row {row.name!r}: the ids are not those asked for")
+        batched = {name: np.asarray(x)[None] for name, x in found.items()}
+        return read_answer(batched, f"{self._path}, row {row.name!r}")
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    """What is there of each row, by name."""
+    if path.suffix == ".jsonl":
+        return _read_lines(path)
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        elif path.suffix == ".safetensors":
+            tensors = SafetensorsFile(path)
+            arrays = {name: tensors.read(name) for name in tensors.names()}
+        else:
+            raise InputError(f"{path}: expected .npz, .safetensors or .jsonl")
+    except (OSError, ValueError, CheckpointError) as error:
+        raise SubjectError(f"{path}: {error}") from error
+    rows: dict[str, dict[str, Any]] = {}
+    for key, array in arrays.items():
+        name, _, part = key.partition("/")
+        rows.setdefault(name, {})[part or "logits"] = array
+    return rows
+
+
+def _read_lines(path: Path) -> dict[str, dict[str, Any]]:
+    rows = {}
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        try:
+            values = json.loads(line)
+            rows[str(values["name"])] = {k: values[k] for k in (*KINDS, "ids") if k in values}
+        except (ValueError, KeyError, TypeError) as error:
+            raise SubjectError(f"{path}, line {number}: expected an object with a name") from error
+    return rows

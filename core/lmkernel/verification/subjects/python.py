@@ -1,0 +1,95 @@
+"""A function of token ids as a subject.
+
+It is called with an array of ids, int64 ``(batch, time)``, and returns logits
+``(batch, time, vocab)``, as a NumPy array or whatever ``numpy.asarray`` takes, or a dictionary with
+them under ``"logits"`` (or ``"log_probs"``, or ``"token_log_probs"``) and activations under their
+names. What it also wants it names as arguments: ``checkpoint``, the folder; ``dtype``;
+``attention_mask``, 1 at tokens and 0 at padding; ``positions``, -1 at padding. Without a mask or
+positions it is given one row at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.errors import InputError, SubjectError
+from lmkernel.verification.answers import read_answer
+from lmkernel.verification.subject import Answer, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lmkernel.verification.sequences import Question
+    from lmkernel.verification.subject import Opening
+
+__all__ = ["FunctionSubject", "open_function"]
+
+
+@final
+class FunctionSubject(Subject):
+    """A function; the arguments that it names say what it can do.
+
+    Args:
+        opening: the checkpoint.
+        function: as above.
+        name: what it is called in messages.
+    """
+
+    def __init__(self, opening: Opening, function: Callable[..., Any], name: str) -> None:
+        self._opening, self._function, self._name = opening, function, name
+        self._wants = frozenset(inspect.signature(function).parameters)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What follows from the arguments that it names."""
+        there = {"activations"}
+        if self._wants & {"attention_mask", "positions"}:
+            there |= {"batch", "left-padding"}
+        if "positions" in self._wants:
+            there.add("positions")
+        if "checkpoint" in self._wants:
+            there.add("checkpoints")
+        return frozenset(there)
+
+    def answer(self, question: Question, *, activations: bool) -> Answer:
+        del activations
+        offered = {
+            "checkpoint": self._opening.checkpoint,
+            "dtype": self._opening.dtype,
+            "attention_mask": (question.positions >= 0).astype(np.int64),
+            "positions": question.positions.astype(np.int64),
+        }
+        given = {name: x for name, x in offered.items() if name in self._wants}
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is the result's
+            made = self._function(question.ids.astype(np.int64), **given)
+        named = made if isinstance(made, dict) else {"logits": made}
+        return read_answer(named, self._name)
+
+
+def open_function(opening: Opening) -> FunctionSubject:
+    """The subject ``python:MODULE:FUNCTION``; the module may lie in the current folder."""
+    return FunctionSubject(opening, _find(opening.argument), f"python:{opening.argument}")
+
+
+def _find(argument: str) -> Callable[..., Any]:
+    module, _, name = argument.partition(":")
+    if not module or not name:
+        raise InputError(f"subject 'python': expected python:MODULE:FUNCTION, got {argument!r}")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise SubjectError(f"subject python:{argument}: {error}") from error
+    except AttributeError as error:
+        raise SubjectError(f"subject python:{argument}: {module} has no {name!r}") from error
+    if not callable(found):
+        raise SubjectError(f"subject python:{argument}: expected a function, got {found!r:.60}")
+    return found  # type: ignore[no-any-return]  # as just tested

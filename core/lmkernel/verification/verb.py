@@ -1,0 +1,236 @@
+"""Verify: is somebody else's implementation of a checkpoint right, and where does it part?"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.comparison.layers import HONEST_RUNS
+from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.numerics import FACTOR, FORMATS
+from lmkernel.origin import open_origin
+from lmkernel.plugins.registry import DEFAULT_BACKEND
+from lmkernel.progress import as_progress
+from lmkernel.verification.defects import candidates
+from lmkernel.verification.diagnosing import diagnose
+from lmkernel.verification.document import FORMAT, finite, with_verdict
+from lmkernel.verification.guards import check_token_ids, check_values
+from lmkernel.verification.judging import judge, with_shift_taken_out
+from lmkernel.verification.layouts import check_layouts, diagnose_layouts, is_right
+from lmkernel.verification.opening import OpenSubject, find_subject
+from lmkernel.verification.outcome import Verification
+from lmkernel.verification.parting import first_place, layer_by_truncation
+from lmkernel.verification.prompts import LEVELS, choose_prompts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lmkernel.origin import Origin
+    from lmkernel.progress import Progress, ProgressLike
+    from lmkernel.tokenizers.tokenizer import Tokenizer
+    from lmkernel.verification.diagnosing import Diagnosis
+    from lmkernel.verification.guards import Answers, Guard
+    from lmkernel.verification.judging import Judgement
+    from lmkernel.verification.parting import Parting
+    from lmkernel.verification.prompts import Prompts
+
+__all__ = ["verify", "write_prompts"]
+
+
+def verify(
+    checkpoint: str | os.PathLike[str],
+    *,
+    subject: str | Callable[..., Any],
+    dtype: str = "float32",
+    level: str = "usual",
+    prompts: Sequence[str] = (),
+    ids: Sequence[Sequence[int]] = (),
+    options: Mapping[str, str] = MappingProxyType({}),
+    limit: float = 300.0,
+    diagnosing: bool = True,
+    progress: ProgressLike = True,
+) -> Verification:
+    """Compare somebody else's implementation of a checkpoint with float64, place by place.
+
+    Args:
+        checkpoint: a name, a folder or a GGUF file.
+        subject: ``NAME`` or ``NAME:ARGUMENT``, such as ``"transformers"``, ``"torch"`` (one of our
+            backends), ``"python:module:function"``, ``"file:logits.npz"`` or ``"stdio:COMMAND"``;
+            or a function itself, of ids, as `lmkernel.verification.subjects.python` says.
+        dtype: of the subject's computation: float32, bfloat16 or float16.
+        level: ``"quick"``, ``"usual"`` or ``"thorough"``: how many prompts, and how long.
+        prompts: texts that are asked besides.
+        ids: prompts as token ids, which are asked besides.
+        options: the subject's own, by name.
+        limit: the seconds that one answer may take, where that can be enforced.
+        diagnosing: whether a difference is looked into: at which layer, and like which defect.
+        progress: True reports on standard error, False not at all; or a function to be called.
+
+    Returns:
+        The verdict and all that it follows from; ``passed`` says whether the subject is right.
+
+    Raises:
+        UnknownNameError, MissingDependencyError: the checkpoint or the subject is not there.
+        SubjectError: the subject cannot be asked, or its answer cannot be compared.
+        InputError: prompts that the model does not take, or a model of another structure.
+    """
+    for what, given, known in (("level", level, LEVELS), ("dtype", dtype, FORMATS)):
+        if given not in known:
+            raise UnknownNameError(what, given, known)
+    name, report = find_subject(subject), as_progress(progress)
+    origin = open_origin(checkpoint, progress=report)
+    tokenizer = _tokenizer(origin)
+    asked = choose_prompts(origin.config, tokenizer, level, texts=prompts, ids=ids)
+
+    def open_subject(path: Path, of: Origin) -> OpenSubject:
+        return OpenSubject(name, path, of.config, dtype=dtype, options=options, limit=limit)
+
+    with open_subject(origin.own_files.path, origin) as opened:
+        versions, able = opened.versions(), opened.capabilities
+        first = check_token_ids(opened, tokenizer, asked.texts)
+        answers: Answers = {}
+        todo = [q for q in asked.questions if q.needs <= able]
+        with report.bar(f"asking {name.text}", len(todo), "question") as advance:
+            for question in todo:
+                wanted = not question.prefill
+                answers = {**answers, question.name: opened.ask(question, activations=wanted)}
+                advance(1)
+    size = 0 if origin.config.head is None else origin.config.head.size
+    answers, kind, guards = check_values(answers, size, dtype)
+    found = judge(origin, asked, answers, kind, dtype)
+    found, answers, shift = with_shift_taken_out(origin, asked, answers, found, dtype)
+    guards = [first, *guards, *found.guards, shift, *check_layouts(asked, answers, found.cells)]
+    parting = first_place(found.cells)
+    looks: tuple[Diagnosis, ...] = ()
+    if parting is not None and diagnosing:
+        looks = _diagnose(origin, asked, answers, found, dtype, report)
+        if parting.how == "logits" and "checkpoints" in able and _is_wrong_alone(asked, found):
+            parting = layer_by_truncation(origin, asked, open_subject, dtype) or parting
+    about = {"name": name.text, "dtype": dtype, "versions": versions, "options": dict(options)}
+    return Verification(
+        _document(origin, about, level, asked, answers, found, guards, parting, looks)
+    )
+
+
+def write_prompts(
+    checkpoint: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    level: str = "usual",
+    prompts: Sequence[str] = (),
+    ids: Sequence[Sequence[int]] = (),
+) -> int:
+    """Write the rows that a subject ``file:`` is to answer, a line of JSON each.
+
+    Arguments are those of `verify`.
+
+    Returns:
+        The number of rows.
+    """
+    origin = open_origin(checkpoint)
+    asked = choose_prompts(origin.config, _tokenizer(origin), level, texts=prompts, ids=ids)
+    lines = [
+        json.dumps({"name": r.name, "ids": list(r.ids), "positions": list(r.positions)})
+        for r in asked.rows
+    ]
+    try:
+        Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{os.fspath(path)}: {error.strerror or error}") from error
+    return len(lines)
+
+
+def _tokenizer(origin: Origin) -> Tokenizer | None:
+    """The checkpoint's tokenizer, or None where there is none."""
+    path = origin.own_files.path
+    if path.is_dir() and not (path / "tokenizer.json").exists():
+        return None
+    return origin.tokenizer
+
+
+def _is_wrong_alone(prompts: Prompts, found: Judgement) -> bool:
+    """Whether some row is wrong by itself, all at once: a cache or a mask has no layer."""
+    return any(
+        not is_right(found.cells, row.name)
+        for row in prompts.rows
+        if any(c.question == row.name for c in found.cells)
+    )
+
+
+def _diagnose(
+    origin: Origin,
+    prompts: Prompts,
+    answers: Answers,
+    found: Judgement,
+    dtype: str,
+    progress: Progress,
+) -> tuple[Diagnosis, ...]:
+    if not _is_wrong_alone(prompts, found):
+        return tuple(diagnose_layouts(origin, prompts, answers, found, dtype))
+    count = len(candidates(origin.config))
+    with progress.bar("what it looks like", count, "defect") as advance:
+        looks = diagnose(origin, prompts, answers, found, dtype, advance=advance)
+    return looks or tuple(diagnose_layouts(origin, prompts, answers, found, dtype))
+
+
+def _document(
+    origin: Origin,
+    about: Mapping[str, Any],
+    level: str,
+    prompts: Prompts,
+    answers: Answers,
+    found: Judgement,
+    guards: Sequence[Guard],
+    parting: Parting | None,
+    looks: Sequence[Diagnosis],
+) -> dict[str, Any]:
+    places = [
+        {**dataclasses.asdict(c), "share": finite(c.share), "error": finite(c.error)}
+        for c in found.cells
+    ]
+    metrics = {
+        name: finite(value) if isinstance(value, float) else value
+        for name, value in dataclasses.asdict(found.metrics).items()
+    }
+    checkpoint = {"name": origin.name, "model_type": origin.model_type}
+    reference = {
+        "backend": DEFAULT_BACKEND,
+        "versions": {name: version(name) for name in ("lmkernel", "numpy")},
+        "honest_runs": HONEST_RUNS,
+        "factor": FACTOR,
+    }
+    document = {
+        "format": FORMAT,
+        "checkpoint": checkpoint,
+        "subject": dict(about),
+        "reference": reference,
+        "level": level,
+        "compared": found.kind,
+        "rows": [{"name": r.name, "ids": list(r.ids), "start": r.start} for r in prompts.rows],
+        "questions": [
+            {
+                "name": q.name,
+                "rows": [r.name for r in q.rows],
+                "prefill": q.prefill,
+                "asked": q.name in answers,
+            }
+            for q in prompts.questions
+        ],
+        "guards": [dataclasses.asdict(g) for g in guards],
+        "places": places,
+        "metrics": metrics,
+        "parting": None if parting is None else _parting(parting),
+        "diagnoses": [dataclasses.asdict(d) for d in looks],
+        "unseen": list(prompts.unseen),
+    }
+    # through JSON once, so that the document is the same whether it was written and read or not
+    return with_verdict(json.loads(json.dumps(document)))
+
+
+def _parting(parting: Parting) -> dict[str, Any]:
+    return {**dataclasses.asdict(parting), "share": finite(parting.share)}

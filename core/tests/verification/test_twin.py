@@ -1,0 +1,142 @@
+"""A twin of every family: small, of the same structure, the same bits for a seed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import lmkernel as lk
+from lmkernel.cli.main import main
+from lmkernel.errors import CheckpointError, InputError
+from lmkernel.families.sizes import Sizes
+from lmkernel.plugins import FamilySpec, default_registry
+from lmkernel.verification.twin import truncate, twin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZES = Sizes(width=512, layers=9, heads=8, inner=1400, context=4096, vocab=30000)
+FAMILIES = sorted(default_registry().all(FamilySpec))
+LLAMA: dict[str, Any] = {
+    "model_type": "llama",
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "vocab_size": 49152,
+    "max_position_embeddings": 8192,
+    "rope_scaling": {
+        "rope_type": "llama3",
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192,
+    },
+}
+
+
+BLOOM = {"hidden_size": 512, "n_layer": 9, "n_head": 8, "vocab_size": 30000}
+
+
+def described(name: str) -> dict[str, Any]:
+    """A model of a family; ALiBi has no context, so sizes do not describe a BLOOM."""
+    family = default_registry().get(FamilySpec, name).create()
+    return BLOOM if name == "bloom" else family.new(SIZES)
+
+
+def write_config(folder: Path, values: dict[str, Any]) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(values))
+    return folder / "config.json"
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_has_a_twin_that_opens(name: str, tmp_path: Path) -> None:
+    values = described(name)
+    config = write_config(tmp_path / "described", {"model_type": name, **values})
+    made = twin(config, tmp_path / "twin")
+    model = lk.load(made.path)
+    assert model.config.embedding.width < 128
+    assert made.json()["twin"]["layers"] >= 4
+    logits = model.logits([[5, 7, 9]])
+    assert np.isfinite(logits).all()
+    assert 0.02 < logits.std() < 10
+
+
+def test_a_twin_keeps_what_makes_a_model_what_it_is(tmp_path: Path) -> None:
+    made = twin(write_config(tmp_path / "a", LLAMA), tmp_path / "twin")
+    stack, rotary = made.config.decoder, made.config.embedding.rotary
+    assert stack is not None
+    assert (stack.attention.heads, stack.attention.kv_heads) == (6, 2)  # type: ignore[union-attr]  # a Llama's
+    assert rotary is not None
+    assert (rotary.scaling, rotary.factor) == ("llama3", 8.0)
+    assert rotary.original_context < made.config.context
+    sizes = {k: v for k, v in made.json()["twin"].items() if v is not None}
+    assert len(set(sizes.values())) == len(sizes), sizes
+
+
+def test_a_seed_gives_the_same_bits_and_another_others(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "a", LLAMA)
+    files = [
+        (twin(config, tmp_path / name, seed=seed).path / "model.safetensors").read_bytes()
+        for name, seed in (("one", 3), ("two", 3), ("three", 4))
+    ]
+    assert files[0] == files[1] != files[2]
+
+
+def test_like_keeps_the_widths_and_layers_are_asked_for(tmp_path: Path) -> None:
+    values = {**LLAMA, "vocab_size": 300, "hidden_size": 72}
+    made = twin(write_config(tmp_path / "a", values), tmp_path / "t", like=True, layers=2)
+    sizes = made.json()["twin"]
+    assert (sizes["layers"], sizes["width"], sizes["context"]) == (2, 72, 8192)
+
+
+def test_a_window_shrinks_so_that_a_prompt_is_beyond_it(tmp_path: Path) -> None:
+    values = {**LLAMA, "model_type": "mistral", "sliding_window": 4096, "rope_scaling": None}
+    made = twin(write_config(tmp_path / "a", values), tmp_path / "t")
+    assert made.json()["twin"]["window"] == 24
+
+
+def test_truncating_keeps_the_first_layers(tmp_path: Path) -> None:
+    made = twin(write_config(tmp_path / "a", LLAMA), tmp_path / "t")
+    short = lk.load(truncate(made.path, 2, tmp_path / "short")).parameters()
+    whole = lk.load(made.path).parameters()
+    assert {n.split(".")[2] for n in short if ".layers." in n} == {"0", "1"}
+    assert all(np.array_equal(short[n], whole[n]) for n in short)
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "error", "words"),
+    [
+        ({"model_type": "dinosaur"}, {}, CheckpointError, "unsupported model_type"),
+        ({}, {"layers": 31}, InputError, "expected 1 … 30"),
+        ({}, {"layers": 0}, InputError, "expected 1 … 30"),
+        ({}, {"seed": -1}, InputError, "seed: expected"),
+        ({"hidden_size": "many"}, {}, CheckpointError, "hidden_size"),
+    ],
+)
+def test_what_cannot_be_made_is_said(
+    changes: dict[str, Any],
+    options: dict[str, Any],
+    error: type[Exception],
+    words: str,
+    tmp_path: Path,
+) -> None:
+    config = write_config(tmp_path / "a", {**LLAMA, **changes})
+    with pytest.raises(error, match=words):
+        twin(config, tmp_path / "t", **options)
+    assert not (tmp_path / "t").exists()
+
+
+def test_the_command_says_what_became_of_each_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path / "a", LLAMA)
+    assert main(["twin", str(config), str(tmp_path / "t")]) == 0
+    assert "49152     211" in capsys.readouterr().out
+    assert main(["twin", str(config), str(tmp_path / "t")]) == 1
+    assert "overwrite" in capsys.readouterr().err

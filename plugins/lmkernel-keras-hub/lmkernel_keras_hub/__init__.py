@@ -1,0 +1,1 @@
+"""KerasHub as a subject of ``lmkernel verify``."""

@@ -1,0 +1,134 @@
+"""A checkpoint in transformers, as a subject."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.errors import InputError
+from lmkernel.verification.subject import Answer, Subject
+from lmkernel_transformers.hooks import record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lmkernel.verification.sequences import Question
+    from lmkernel.verification.subject import Opening
+
+__all__ = ["TransformersSubject"]
+
+_OPTIONS = ("attn", "compile", "device")
+
+
+@final
+class TransformersSubject(Subject):
+    """The class that ``config.json`` names first, on PyTorch."""
+
+    def __init__(self, opening: Opening) -> None:
+        import torch
+        from transformers.utils import logging
+
+        if strange := set(opening.options) - set(_OPTIONS):
+            raise InputError(
+                f"subject 'transformers': expected options among {', '.join(_OPTIONS)}, "
+                f"got {min(strange)!r}"
+            )
+        logging.disable_progress_bar()
+        self._options, self._place = opening.options, opening.checkpoint
+        self._device = opening.options.get("device", "cpu")
+        dtype = getattr(torch, opening.dtype)
+        self._model = _load(opening.checkpoint, dtype, opening.options.get("attn"))
+        self._model.eval().to(self._device)
+        # transformers 5.2x renames the argument, and warns of the old name
+        named = inspect.signature(self._model.forward).parameters
+        self._cache = "cache" if "cache" in named else "past_key_values"
+        self._compiled = opening.options.get("compile", "0") not in ("", "0")
+        self._call: Any = torch.compile(self._model) if self._compiled else self._model
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """No activations where it is compiled, no decoding in an encoder."""
+        can = {"batch", "left-padding", "positions", "checkpoints"}
+        can |= set() if self._compiled else {"activations"}
+        can |= {"decoding"} if self._model.can_generate() else set()
+        can |= {"tokenizer"} if (self._place / "tokenizer.json").exists() else set()
+        return frozenset(can)
+
+    def answer(self, question: Question, *, activations: bool) -> Answer:
+        import torch
+
+        with torch.inference_mode():
+            if question.prefill:
+                return Answer(self._decode(question))
+            if not activations or self._compiled:
+                return Answer(_host(self._call(**self._inputs(question)).logits))
+            with record(self._model) as kept:
+                made = self._model(**self._inputs(question))
+            return Answer(_host(made.logits), activations={n: _host(x) for n, x in kept.items()})
+
+    def token_ids(self, text: str) -> Sequence[int] | None:
+        if not (self._place / "tokenizer.json").exists():
+            return None
+        from transformers import AutoTokenizer
+
+        ids: list[int] = AutoTokenizer.from_pretrained(self._place)(text)["input_ids"]
+        return ids
+
+    def versions(self) -> Mapping[str, str]:
+        from importlib.metadata import version
+
+        return {name: version(name) for name in ("transformers", "torch")}
+
+    def _inputs(self, question: Question) -> dict[str, Any]:
+        import torch
+
+        positions = torch.tensor(question.positions, device=self._device, dtype=torch.long)
+        return {
+            "input_ids": torch.tensor(question.ids, device=self._device, dtype=torch.long),
+            "attention_mask": (positions >= 0).long(),
+            "position_ids": positions.clamp(min=0),
+        }
+
+    def _decode(self, question: Question) -> NDArray[Any]:
+        """Through the cache: the first tokens at once, each other by itself."""
+        from transformers import DynamicCache
+
+        whole, first = self._inputs(question), question.prefill
+        cache = {self._cache: DynamicCache(config=self._model.config)}
+        steps = [(0, first), *((t, t + 1) for t in range(first, question.time))]
+        made = []
+        for begin, end in steps:
+            out = self._call(
+                input_ids=whole["input_ids"][:, begin:end],
+                attention_mask=whole["attention_mask"][:, :end],
+                position_ids=whole["position_ids"][:, begin:end],
+                use_cache=True,
+                **cache,
+            )
+            made.append(_host(out.logits))
+        return np.concatenate(made, 1)
+
+
+def _load(checkpoint: Path, dtype: Any, attention: str | None) -> Any:
+    import transformers
+
+    more = {} if attention is None else {"attn_implementation": attention}
+    if checkpoint.is_file():
+        more["gguf_file"] = checkpoint.name
+        checkpoint = checkpoint.parent
+        kind: Any = transformers.AutoModelForCausalLM
+    else:
+        config = transformers.AutoConfig.from_pretrained(checkpoint)
+        names = config.architectures or []
+        kind = getattr(transformers, names[0]) if names else transformers.AutoModelForCausalLM
+    return kind.from_pretrained(checkpoint, dtype=dtype, **more)
+
+
+def _host(x: Any) -> NDArray[Any]:
+    made: NDArray[Any] = x.detach().float().cpu().numpy()
+    return made
