@@ -33,8 +33,21 @@ __all__ = [
 ]
 
 
+_LONGEST = 2000
+
+
 class LmkernelError(Exception):
-    """Base of all errors that lmkernel raises on purpose."""
+    """Base of all errors that lmkernel raises on purpose.
+
+    What a file holds gets into messages, so one of kilobytes is cut in the middle, and what no
+    terminal can print is written as escapes; ``args`` keep the whole.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST * 3 // 4]} […] {text[-_LONGEST // 4 :]}"
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 class UnknownNameError(LmkernelError):
@@ -113,7 +126,7 @@ class TemplateError(LmkernelError):
 
 
 class NotFiniteError(LmkernelError):
-    """A loss or gradient that is NaN or infinite; the message says at which step and batches."""
+    """A loss, a gradient or a result that is NaN or infinite; the message says which, and where."""
 
 
 class PullError(LmkernelError):

@@ -9,7 +9,7 @@ import numpy as np
 
 from lmkernel.errors import InputError, UnknownNameError
 from lmkernel.inspection.inputs import check_ids, single_stack
-from lmkernel.inspection.outputs import last_hidden_states
+from lmkernel.inspection.outputs import check_finite, last_hidden_states
 from lmkernel.inspection.sentence_settings import read_sentence_settings
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def embed(
             encoder and a decoder.
         UnknownNameError: a pooling or a prompt that there is not.
         CheckpointError: the folder's settings are damaged, or ask for what is not done here.
+        NotFiniteError: the model's hidden states are NaN or infinite.
     """
     if isinstance(texts, str):
         [vector] = embed(model, [texts], pooling, normalize, batch, prompt)
@@ -93,6 +94,7 @@ def embed(
     whole = np.stack(vectors)
     for layer in settings.dense:
         whole = layer.apply(whole)
+    check_finite(model, whole, "hidden states")
     if settings.normalize if normalize is None else normalize:
         whole /= np.maximum(np.linalg.norm(whole, axis=1, keepdims=True), _SHORTEST)
     return whole.astype(np.float32)

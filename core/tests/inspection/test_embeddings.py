@@ -267,7 +267,7 @@ def test_a_limit_that_is_none_is_named(limit: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["{", "[1]", "[{}]", "7"])
 def test_a_damaged_list_of_modules_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "modules.json").write_text(text, "utf-8")
-    with pytest.raises(CheckpointError, match=r"modules\.json: expected a list of modules"):
+    with pytest.raises(CheckpointError, match=r"modules\.json: expected (a JSON list|modules)"):
         read_sentence_settings(tmp_path)
 
 
