@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from lmkernel.inspection.outputs import check_finite, last_hidden_states
 from lmkernel.inspection.sentence_settings import read_sentence_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -100,16 +101,16 @@ def embed(
     return whole.astype(np.float32)
 
 
-def _check(texts: Sequence[str], batch: int) -> None:
-    if not len(texts):
+def _check(texts: object, batch: object) -> None:
+    if not isinstance(texts, Sequence) or not len(texts):
         raise InputError(f"expected one text or more, got {texts!r:.60}")
-    if batch < 1:
-        raise InputError(f"expected batches of 1 or more, got {batch}")
+    if not isinstance(batch, int) or batch < 1:
+        raise InputError(f"expected batches of 1 or more, got {batch!r:.60}")
 
 
-def _pool(name: str) -> Pool:
-    if name not in POOLINGS:
-        raise UnknownNameError("pooling", name, POOLINGS)
+def _pool(name: object) -> Pool:
+    if not isinstance(name, str) or name not in POOLINGS:
+        raise UnknownNameError("pooling", str(name), POOLINGS)
     return POOLINGS[name]
 
 

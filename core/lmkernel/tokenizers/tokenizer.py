@@ -231,8 +231,9 @@ class Tokenizer:
         _check_messages(messages)
         name = _TOOLS if tools and _TOOLS in self._templates else _DEFAULT
         if name not in self._templates:
+            whose = f"{self._name}: the model" if self._name else "the model"
             raise TemplateError(
-                "the model has no chat template; use generate with plain text, or fine-tune it "
+                f"{whose} has no chat template; use generate with plain text, or fine-tune it "
                 "on conversations (or with --chat-template) to chat with it"
             )
         text = self._renderer(name)(
