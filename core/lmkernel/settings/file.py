@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lmkernel.errors import ConfigError
-from lmkernel.files import DEEPEST, is_deep, read_file
+from lmkernel.files import DEEPEST, MOST_DIGITS, is_deep, read_file
 from lmkernel.settings.locations import Locations, dotted_key, key_lines
 from lmkernel.settings.reader import Reader
 from lmkernel.settings.text import toml_text
@@ -153,7 +153,17 @@ def _parse(text: str) -> dict[str, Any]:
     values = tomllib.loads(text)
     if is_deep(values):
         raise RecursionError
+    _check_numbers(values)
     return values
+
+
+def _check_numbers(value: Any) -> None:
+    """One of thousands of digits, in hexadecimal, is read and cannot be written."""
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_numbers(inner)
+    elif isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
+        raise ValueError(f"got a number of more than {MOST_DIGITS} digits")
 
 
 def _key_path(key: str) -> tuple[str, ...]:

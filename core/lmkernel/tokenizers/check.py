@@ -33,6 +33,7 @@ def check_document(document: Mapping[str, Any], where: str) -> None:
     if not isinstance(model, dict):
         raise CheckpointError(f"{where}: model: expected an object, got {type(model).__name__}")
     _check_ids(_vocabulary(model), f"{where}: model.vocab")
+    _check_distinct(_vocabulary(model), f"{where}: model.vocab")
     _check_ids(_added(document), f"{where}: added_tokens")
     _check_merges(model, f"{where}: model.merges")
 
@@ -54,6 +55,17 @@ def _check_ids(pairs: Iterable[tuple[Any, Any]], where: str) -> None:
         if type(number) is not int or not 0 <= number < _MOST_IDS:
             raise CheckpointError(
                 f"{where}: token {token!r:.80}: expected an id below {_MOST_IDS}, got {number!r}"
+            )
+
+
+def _check_distinct(pairs: Iterable[tuple[Any, Any]], where: str) -> None:
+    """Of two tokens with one id the library forgets one when it writes."""
+    owners: dict[int, str] = {}
+    for token, number in pairs:
+        if owners.setdefault(number, token) != token:
+            raise CheckpointError(
+                f"{where}: expected an id of its own for each token, got {number} for "
+                f"{owners[number]!r:.80} and {token!r:.80}"
             )
 
 

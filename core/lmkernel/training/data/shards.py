@@ -107,13 +107,15 @@ def open_shards(folder: Path) -> Shards:
 
 def _is_index(index: Mapping[str, Any]) -> bool:
     """Whether all that is read of an index is there and of its type."""
-    shards, receipts = index.get("shards"), [index.get("documents")]
-    receipts += shards.values() if isinstance(shards, dict) else [None]
+    shards = index.get("shards")
+    if not isinstance(shards, dict) or not shards:
+        return False
+    receipts = [index.get("documents"), *shards.values()]
     return (
         index.get("dtype") in _DTYPES
         and isinstance(index.get("digest"), str)
         and type(index.get("highest")) is int
-        and all(_SHARD.fullmatch(name) for name in shards or ())
+        and all(_SHARD.fullmatch(name) for name in shards)
         and all(
             isinstance(one, dict) and type(one.get("bytes")) is int and one["bytes"] > 0
             for one in receipts

@@ -44,6 +44,8 @@ class Session:
             found: dict[str, Any] = json.loads(line)
             return found
         self._child = None
+        child.stdout.close()
+        child.stdin.close()
         return {"end": "fault", "words": f"the process died with {child.wait()}"}
 
     def faults(self, name: str, numbers: range) -> Iterator[dict[str, Any]]:
