@@ -20,7 +20,7 @@ from lmkernel.checkpoints.quantised import refuse_quantised_config
 from lmkernel.checkpoints.safetensors import open_safetensors
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
 from lmkernel.errors import CheckpointError, InputError, PullError, UnknownNameError
-from lmkernel.files import is_folder, is_there
+from lmkernel.files import is_file, is_folder, is_there
 
 if TYPE_CHECKING:
     import os
@@ -242,6 +242,8 @@ def _open_adapters(
         found, above = find(adapters.base), (*above, folder.resolve())
     except (InputError, PullError, UnknownNameError) as error:
         raise CheckpointError(f"{where}: {error}") from error
+    if not is_folder(found) and not is_file(found):
+        raise CheckpointError(f"{where}: {found}: no such directory or file")
     if found.resolve() in above:
         raise CheckpointError(
             f"{where}: expected the model that the adapters are of, got {adapters.base!r}, "

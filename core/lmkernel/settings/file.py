@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lmkernel.errors import ConfigError
-from lmkernel.files import DEEPEST, MOST_DIGITS, is_deep, read_file
+from lmkernel.files import DEEPEST, is_deep, read_file
 from lmkernel.settings.locations import Locations, dotted_key, key_lines
 from lmkernel.settings.reader import Reader
 from lmkernel.settings.text import toml_text
@@ -38,7 +38,7 @@ __all__ = [
 
 _T = TypeVar("_T")
 _AT = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
-_MOST_BYTES = 2**20
+_MOST_BYTES, _MOST_DIGITS = 2**20, 1000
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -162,8 +162,8 @@ def _check_numbers(value: Any) -> None:
     if isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
             _check_numbers(inner)
-    elif isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
-        raise ValueError(f"got a number of more than {MOST_DIGITS} digits")
+    elif isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
+        raise ValueError(f"got a number of more than {_MOST_DIGITS} digits")
 
 
 def _key_path(key: str) -> tuple[str, ...]:
