@@ -20,7 +20,7 @@ import numpy as np
 
 from lmkernel.checkpoints.cursor import Cursor
 from lmkernel.checkpoints.memory_map import is_pickle, map_file, refuse_pickle
-from lmkernel.errors import MissingDependencyError
+from lmkernel.errors import CheckpointError, MissingDependencyError
 
 if TYPE_CHECKING:
     import os

@@ -103,7 +103,7 @@ def read_vocabulary(file: GgufFile) -> Vocabulary:
     more = [
         _check_id(file, f"tokenizer.ggml.{name}", number, len(tokens))
         for name in _END_LISTS
-        for number in field(file, name, int, [])
+        for number in field(file, f"tokenizer.ggml.{name}", int, [])
     ]
     return Vocabulary(tuple(tokens), tuple(kinds), ids, tuple(more))
 
