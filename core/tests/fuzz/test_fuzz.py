@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIRST = int(os.environ.get("LMKERNEL_FUZZ_FIRST", "0"))
-INPUTS = int(os.environ.get("LMKERNEL_FUZZ_INPUTS", "300"))
+INPUTS = int(os.environ.get("LMKERNEL_FUZZ_INPUTS", "150"))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from fuzzing.configs import CONFIGS
 from fuzzing.models import load, write_model, write_tokenizer
 from gguf_samples import write_gguf
 
@@ -221,3 +222,19 @@ def test_values_that_bfloat16_rounds_to_infinity_are_refused(model: Path, tmp_pa
     with_weights(model, lambda x: np.full_like(x, np.finfo(np.float32).max))
     with pytest.raises(CheckpointError, match="too large for bfloat16"):
         load(model).save(tmp_path / "again", dtype="bfloat16")
+
+
+@pytest.mark.parametrize("layers", [10**9, 10**6])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_m6_a_number_of_layers_that_the_file_does_not_hold_is_refused(
+    tmp_path: Path, name: str, layers: int
+) -> None:
+    write_model(tmp_path / "model", name)
+    path = tmp_path / "model" / "config.json"
+    config = json.loads(path.read_text())
+    lists = ("layer_types", "no_rope_layers", "mlp_only_layers")
+    key = "num_hidden_layers" if "num_hidden_layers" in config else "n_layer"
+    kept = {name: value for name, value in config.items() if name not in lists}
+    path.write_text(json.dumps({**kept, key: layers}))
+    with pytest.raises(CheckpointError, match=rf"config\.json: {key}: expected .* {layers}"):
+        load(tmp_path / "model")

@@ -7,17 +7,14 @@ import functools
 import json
 import tempfile
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from gguf_samples import write_gguf
 from letters import letters
-from small import HF_CONFIG
-from small_bert import BERT
-from training_samples import GPT2
 from vocabulary_samples import SPECIAL, TEMPLATE, byte_level, sentencepiece
 
+from fuzzing.configs import CONFIGS
 from fuzzing.formats import Format
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import open_model
@@ -34,38 +31,10 @@ from lmkernel.training.run.peft import write_adapters
 from lmkernel.training.step.trainable import Adapters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lmkernel.language_model import LanguageModel
 
 __all__ = ["FORMATS", "load", "write_model"]
 
-SMALLER = {"num_hidden_layers": 1, "eos_token_id": 2}
-CONFIGS: Mapping[str, dict[str, Any]] = MappingProxyType(
-    {
-        "llama": {
-            **HF_CONFIG,
-            **SMALLER,
-            "rope_scaling": {
-                "rope_type": "llama3",
-                "factor": 8.0,
-                "low_freq_factor": 1.0,
-                "high_freq_factor": 4.0,
-                "original_max_position_embeddings": 32,
-            },
-        },
-        "mistral": {**HF_CONFIG, **SMALLER, "model_type": "mistral", "sliding_window": 4},
-        "qwen2": {**HF_CONFIG, **SMALLER, "model_type": "qwen2", "use_sliding_window": False},
-        "qwen3": {**HF_CONFIG, **SMALLER, "model_type": "qwen3", "attention_bias": False},
-        "gpt2": {**GPT2, "n_layer": 1, "activation_function": "gelu_new"},
-        "bert": {
-            **BERT,
-            "num_hidden_layers": 1,
-            "architectures": ["BertForSequenceClassification"],
-            "id2label": {"0": "a", "1": "b"},
-        },
-    }
-)
 MESSAGES = ({"role": "user", "content": "a b"}, {"role": "assistant", "content": "c"})
 
 

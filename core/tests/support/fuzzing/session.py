@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from lmkernel.families.plugin import FAMILIES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,7 +19,7 @@ __all__ = ["NAMES", "Session"]
 SUPPORT = Path(__file__).parents[1]
 NAMES = (
     *("safetensors", "index", "weights", "adapters", "sentences", "gguf", "gguf scored"),
-    *(f"config {name}" for name in ("llama", "mistral", "qwen2", "qwen3", "gpt2", "bert")),
+    *(f"config {name}" for name in FAMILIES),
     *("chat files", "tokenizer bytes", "tokenizer sentencepiece", "templates", "requests"),
     *("settings", "data a.jsonl", "data a.csv", "data a.txt", "data parquet", "token shards"),
     *("run", "certificate"),
