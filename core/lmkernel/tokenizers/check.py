@@ -34,7 +34,7 @@ def check_document(document: Mapping[str, Any], where: str) -> None:
         raise CheckpointError(f"{where}: model: expected an object, got {type(model).__name__}")
     _check_ids(_vocabulary(model), f"{where}: model.vocab")
     _check_distinct(_vocabulary(model), f"{where}: model.vocab")
-    _check_ids(_added(document), f"{where}: added_tokens")
+    _check_ids(_added_tokens(document), f"{where}: added_tokens")
     _check_merges(model, f"{where}: model.merges")
 
 
@@ -44,7 +44,7 @@ def _vocabulary(model: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
     return vocabulary.items() if isinstance(vocabulary, dict) else ()
 
 
-def _added(document: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
+def _added_tokens(document: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
     added = document.get("added_tokens")
     listed = added if isinstance(added, list) else []
     return ((t.get("content"), t.get("id")) for t in listed if isinstance(t, dict))

@@ -100,15 +100,15 @@ def _tokenizer(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
     path.write_text(json.dumps(document))
 
 
-def _added(number: object) -> Callable[[dict[str, Any]], None]:
+def _with_added_id(number: object) -> Callable[[dict[str, Any]], None]:
     return lambda document: document["added_tokens"][0].update(id=number)
 
 
-def _id(number: object) -> Callable[[dict[str, Any]], None]:
+def _with_id(number: object) -> Callable[[dict[str, Any]], None]:
     return lambda document: document["model"]["vocab"].update(a=number)
 
 
-def _merges(prefix: str, merge: object) -> Callable[[dict[str, Any]], None]:
+def _with_merges(prefix: str, merge: object) -> Callable[[dict[str, Any]], None]:
     def edit(document: dict[str, Any]) -> None:
         document["model"]["continuing_subword_prefix"] = prefix
         document["model"]["merges"] = [merge]
@@ -117,15 +117,15 @@ def _merges(prefix: str, merge: object) -> Callable[[dict[str, Any]], None]:
 
 
 TOKENIZERS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "the largest id": (_id(4294967295), "expected an id below"),
-    "an id of 33 bits": (_id(2**32), "expected an id below"),
-    "an id below 0": (_id(-1), "expected an id below"),
-    "an id that is no whole number": (_id(1.5), "expected an id below"),
-    "the largest added id": (_added(4294967295), "added_tokens: token .*: expected an id below"),
-    "two tokens of one id": (_id(3), "expected an id of its own for each token, got 3"),
-    "a prefix amid a character": (_merges("x", ["a", "é"]), "begin with the prefix 'x'"),
-    "a prefix longer than a token": (_merges("#" * 50, "a b"), "begin with the prefix"),
-    "a merge of one": (_merges("", ["a"]), ""),
+    "the largest id": (_with_id(4294967295), "expected an id below"),
+    "an id of 33 bits": (_with_id(2**32), "expected an id below"),
+    "an id below 0": (_with_id(-1), "expected an id below"),
+    "an id that is no whole number": (_with_id(1.5), "expected an id below"),
+    "the largest added id": (_with_added_id(4294967295), "added_tokens: token .*: expected an id below"),
+    "two tokens of one id": (_with_id(3), "expected an id of its own for each token, got 3"),
+    "a prefix amid a character": (_with_merges("x", ["a", "é"]), "begin with the prefix 'x'"),
+    "a prefix longer than a token": (_with_merges("#" * 50, "a b"), "begin with the prefix"),
+    "a merge of one": (_with_merges("", ["a"]), ""),
     "no model": (lambda document: document.pop("model"), "model: expected an object"),
     "a splitter of length 0": (
         lambda d: d.update(pre_tokenizer={"type": "FixedLength", "length": 0}),

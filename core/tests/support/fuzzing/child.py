@@ -108,7 +108,7 @@ def answer(asked: dict[str, Any], place: Place) -> dict[str, Any]:
     """Make the input, or take it as given, and use it."""
     if "number" in asked:
         draw = random.Random(f"{asked['format']} {asked['number']}")  # noqa: S311 - a test's seed
-        name, data = place.kind.changed(draw, place.folder)
+        name, data = place.kind.make_input(draw, place.folder)
     else:
         name, data = asked["file"], base64.b64decode(asked["data"])
     place.put(name, data)

@@ -39,7 +39,7 @@ class Format:
     change: Change | None = None
     named: bool = True
 
-    def changed(self, draw: random.Random, folder: Path) -> tuple[str, bytes]:
+    def make_input(self, draw: random.Random, folder: Path) -> tuple[str, bytes]:
         """The file that is to be changed in a sound folder, and its new content."""
         name = draw.choice(self.files)
         change = self.change or by_suffix

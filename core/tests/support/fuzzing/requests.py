@@ -77,7 +77,7 @@ def use_request(folder: Path) -> object:
     """Call the method; what is not JSON after all is no request."""
     try:
         method, (arguments, named) = json.loads((folder / "request.json").read_bytes())
-        arguments, named = revived(arguments), revived(named)
+        arguments, named = revive(arguments), revive(named)
     except (ValueError, TypeError, OverflowError, AttributeError, RecursionError):
         return None
     if not isinstance(arguments, list) or not isinstance(named, dict):
@@ -96,13 +96,13 @@ def use_request(folder: Path) -> object:
     return list(result) if method == "generate_tokens" else str(result)
 
 
-def revived(value: Any) -> Any:
+def revive(value: Any) -> Any:
     """Arrays and bytes in place of the objects that describe them."""
     if isinstance(value, dict) and "@array" in value:
         return np.array(value["@array"], value.get("dtype"))
     if isinstance(value, dict):
-        return {key: revived(one) for key, one in value.items()}
-    return [revived(one) for one in value] if isinstance(value, list) else value
+        return {key: revive(one) for key, one in value.items()}
+    return [revive(one) for one in value] if isinstance(value, list) else value
 
 
 def write_templates(folder: Path) -> None:
