@@ -1,7 +1,8 @@
 """Chat templates render here as transformers renders them, character by character.
 
 The templates of ``chat_templates/`` have the shapes of published models' templates, in our words.
-Further ones are put together from parts by a seeded generator.
+Further ones are put together from parts by seeded generators: whole templates by a grammar of what
+published ones do, and statements by the dozen. Together there are more than a thousand.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from template_grammar import whole_template
 
 from lmkernel.errors import TemplateError
 from lmkernel.tokenizers.template import compile_template
 
 SHAPES = sorted((Path(__file__).parent / "chat_templates").glob("*.jinja"))
 GENERATED = 200
+WHOLE = 800
 
 SYSTEM = {"role": "system", "content": " Be brief. "}
 USER = {"role": "user", "content": "What is <b>2 + 2</b> & why?\n"}
@@ -293,6 +296,25 @@ def test_generated_templates_render_as_in_transformers(seed: int) -> None:
         theirs = by_transformers(source, CONVERSATIONS[name], **variables)
         ours = by_us(source, CONVERSATIONS[name], **variables)
         assert ours == theirs or is_beyond_us(source, theirs), source
+
+
+@pytest.mark.parametrize("seed", range(WHOLE))
+def test_whole_templates_render_as_in_transformers(seed: int) -> None:
+    source = whole_template(seed)
+    for number, messages in enumerate(CONVERSATIONS.values()):
+        variables = given(seed + number)
+        theirs = by_transformers(source, messages, **variables)
+        assert by_us(source, messages, **variables) == theirs, source
+
+
+def test_whole_templates_render_something() -> None:
+    rendered = [
+        by_us(whole_template(seed), messages, **given(seed))
+        for seed in range(0, WHOLE, 8)
+        for messages in CONVERSATIONS.values()
+    ]
+    assert sum(bool(text) for text in rendered) >= len(rendered) // 2
+    assert len({whole_template(seed) for seed in range(WHOLE)}) == WHOLE
 
 
 def test_generated_templates_render_something() -> None:

@@ -7,10 +7,11 @@ without a traceback. Programming errors inside the library stay ordinary Python 
 from __future__ import annotations
 
 import difflib
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "CacheError",
@@ -34,10 +35,25 @@ __all__ = [
 ]
 
 
+_LONGEST = 2000
+_CONTROLS = [code for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"]
+_ESCAPES: Mapping[int, str] = MappingProxyType({code: f"\\x{code:02x}" for code in _CONTROLS})
+
+
 class LmkernelError(Exception):
-    """Base of all errors that lmkernel raises on purpose; `exit_code` is what a command ends in."""
+    """Base of all errors that lmkernel raises on purpose; `exit_code` is what a command ends in.
+
+    What a file holds gets into messages, so one of kilobytes is cut in the middle, and what would
+    move a terminal's cursor, or cannot be printed, is written as escapes; ``args`` keep the whole.
+    """
 
     exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST * 3 // 4]} […] {text[-_LONGEST // 4 :]}"
+        return text.translate(_ESCAPES).encode("utf-8", "backslashreplace").decode()
 
 
 class UnknownNameError(LmkernelError):
@@ -116,7 +132,7 @@ class TemplateError(LmkernelError):
 
 
 class NotFiniteError(LmkernelError):
-    """A loss or gradient that is NaN or infinite; the message says at which step and batches."""
+    """A loss, a gradient or a result that is NaN or infinite; the message says which, and where."""
 
 
 class PullError(LmkernelError):

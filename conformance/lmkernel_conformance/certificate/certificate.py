@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.checkpoints.json_files import read_object
@@ -17,6 +18,7 @@ from lmkernel.errors import CheckpointError
 from lmkernel.plugins.installed import ENTRY_POINT_GROUP
 from lmkernel_conformance.budget import FACTOR, FLOOR_ULPS, ORDERS
 from lmkernel_conformance.canonical import HASH, fingerprint, with_hash
+from lmkernel_conformance.certificate.known_failures import KnownFailure
 from lmkernel_conformance.certificate.verdict import CERTIFIED, reasons, verdict
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lmkernel.plugins import BackendSpec
-    from lmkernel_conformance.certificate.known_failures import KnownFailure
     from lmkernel_conformance.manifest import Manifest
 
 __all__ = ["about_backend", "complete", "verify"]
@@ -50,6 +51,16 @@ _MEMBERS = {
     "reasons": list,
     HASH: str,
 }
+
+_SHAPES: Mapping[str, Mapping[str, type]] = MappingProxyType(
+    {
+        "cases": {"case": str, "dtype": str, "state": str, "share": object},
+        "backend": {"dtypes": list, "unsupported": dict, "device": str, "default_device": str},
+        "fresh": {"seed": object, "cases": object, "failures": list},
+        "known_failures": {field.name: str for field in dataclasses.fields(KnownFailure)},
+    }
+)
+"""What is read of the members that have some of their own."""
 
 Certificate = dict[str, Any]
 
@@ -130,7 +141,7 @@ def verify(path: Path, manifest: Manifest) -> list[str]:
     certificate = read_object(path, required=True)
     _check_members(path, certificate)
     found = []
-    if certificate[HASH] != fingerprint(certificate):
+    if certificate[HASH] != _fingerprint(path, certificate):
         found.append("it was edited: the content does not fit its hash")
     if certificate["budget"] != {"factor": FACTOR, "floor_ulps": FLOOR_ULPS, "orders": ORDERS}:
         found.append(f"its budgets are not the suite's: {certificate['budget']}")
@@ -150,7 +161,23 @@ def _check_members(path: Path, certificate: Mapping[str, Any]) -> None:
         raise CheckpointError(
             f"{path}: expected a certificate of format {FORMAT}, got {certificate['format']}"
         )
-    rows = certificate["cases"]
-    for i, row in enumerate(rows):
-        if not isinstance(row, dict) or {"case", "dtype", "state", "share"} - set(row):
-            raise CheckpointError(f"{path}: cases, entry {i}: expected case, dtype, state, share")
+    for name, shape in _SHAPES.items():
+        parts = certificate[name] if isinstance(certificate[name], list) else [certificate[name]]
+        for i, part in enumerate(parts):
+            wrong = [key for key, kind in shape.items() if not _has(part, key, kind)]
+            if wrong:
+                raise CheckpointError(f"{path}: {name}, entry {i}: expected {', '.join(wrong)}")
+    texts = (*certificate["problems"], *certificate["backend"]["dtypes"])
+    if not all(isinstance(text, str) for text in texts):
+        raise CheckpointError(f"{path}: expected texts as problems and as dtypes")
+
+
+def _has(part: object, key: str, kind: type) -> bool:
+    return isinstance(part, dict) and key in part and isinstance(part[key], kind)
+
+
+def _fingerprint(path: Path, certificate: Mapping[str, Any]) -> str:
+    try:
+        return fingerprint(certificate)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: expected a certificate, which has no NaN") from error

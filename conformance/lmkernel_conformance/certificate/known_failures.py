@@ -17,15 +17,15 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.util
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import PluginError
+from lmkernel.errors import ConfigError, PluginError
+from lmkernel.settings.file import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from lmkernel.plugins import BackendSpec
     from lmkernel_conformance.manifest import Key
@@ -88,16 +88,18 @@ def read_known_failures(path: Path) -> list[KnownFailure]:
         PluginError: the file is not TOML, or an entry lacks a member or has an unknown one.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise PluginError(f"{path}: expected TOML: {error}") from error
+        table, _ = load_settings(path)
+    except ConfigError as error:
+        raise PluginError(str(error)) from error
     entries = table.get("failure", [])
     if set(table) - {"failure"} or not isinstance(entries, list):
         raise PluginError(f"{path}: expected [[failure]] and nothing else")
     return [_entry(f"{path}, failure {i}", entry) for i, entry in enumerate(entries, 1)]
 
 
-def _entry(where: str, entry: Mapping[str, Any]) -> KnownFailure:
+def _entry(where: str, entry: Any) -> KnownFailure:
+    if not isinstance(entry, dict):
+        raise PluginError(f"{where}: expected a table, got {entry!r}")
     wanted = {*_TEXTS, "expires"}
     missing, unknown = wanted - set(entry), set(entry) - wanted - {"dtype"}
     if missing or unknown:

@@ -6,6 +6,7 @@ own verdict is not read.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -108,7 +109,7 @@ def _check_share(share: object) -> Iterator[str]:
 
 
 def _check_unsupported_case(row: Mapping[str, Any], declared: Mapping[str, str]) -> Iterator[str]:
-    operation = row.get("operation")
+    operation = str(row.get("operation"))
     if operation not in declared:
         yield f"unsupported: {operation} is not declared"
     if operation in INDISPENSABLE:
@@ -118,7 +119,9 @@ def _check_unsupported_case(row: Mapping[str, Any], declared: Mapping[str, str])
 def _check_known_failure(
     row: Mapping[str, Any], certificate: Mapping[str, Any], manifest: Manifest
 ) -> Iterator[str]:
-    entries = [KnownFailure(**entry) for entry in certificate["known_failures"]]
+    fields = [field.name for field in dataclasses.fields(KnownFailure)]
+    rows = certificate["known_failures"]
+    entries = [KnownFailure(**{name: entry[name] for name in fields}) for entry in rows]
     matching = [entry for entry in entries if entry.matches(row["case"], row["dtype"])]
     if not matching:
         yield "known failure: no entry matches it"

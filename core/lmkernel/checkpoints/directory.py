@@ -20,6 +20,7 @@ from lmkernel.checkpoints.quantised import refuse_quantised_config
 from lmkernel.checkpoints.safetensors import open_safetensors
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
 from lmkernel.errors import CheckpointError, InputError, PullError, UnknownNameError
+from lmkernel.files import is_file, is_folder, is_there
 
 if TYPE_CHECKING:
     import os
@@ -88,9 +89,9 @@ def open_model(
     location = Path(path)
     if _holds_adapters(location):
         return _open_adapters(location, find or Path, above)
-    if location.is_dir():
+    if is_folder(location):
         return read_directory(location)
-    if not location.exists():
+    if not is_there(location):
         raise CheckpointError(f"{location}: no such directory or file")
     if location.suffix.lower() == ".safetensors":
         raise CheckpointError(
@@ -221,11 +222,11 @@ def _open_tensors(folder: Path) -> Tensors:
 
 def _holds_adapters(folder: Path) -> bool:
     """Whether it is adapters that a folder holds; the files of a model may lie beside them."""
-    if not (folder / ADAPTER_CONFIG).is_file():
+    if not is_there(folder / ADAPTER_CONFIG):
         return False
     weights = ("model.safetensors", "model.safetensors.index.json")
-    whole = (folder / "config.json").exists() and any((folder / w).exists() for w in weights)
-    return not whole or (folder / ADAPTER_TENSORS).exists()
+    whole = is_there(folder / "config.json") and any(is_there(folder / w) for w in weights)
+    return not whole or is_there(folder / ADAPTER_TENSORS)
 
 
 def _open_adapters(
@@ -241,6 +242,8 @@ def _open_adapters(
         found, above = find(adapters.base), (*above, folder.resolve())
     except (InputError, PullError, UnknownNameError) as error:
         raise CheckpointError(f"{where}: {error}") from error
+    if not is_folder(found) and not is_file(found):
+        raise CheckpointError(f"{where}: {found}: no such directory or file")
     if found.resolve() in above:
         raise CheckpointError(
             f"{where}: expected the model that the adapters are of, got {adapters.base!r}, "
@@ -272,6 +275,6 @@ def _directory_tokenizer(folder: Path) -> Tokenizer:
 def _adapters_tokenizer(folder: Path, base: ModelFiles) -> Tokenizer:
     from lmkernel.tokenizers.load import load_templates, load_tokenizer
 
-    if (folder / "tokenizer.json").is_file():
+    if is_there(folder / "tokenizer.json"):
         return load_tokenizer(folder)
     return base.tokenizer().with_templates(load_templates(folder))

@@ -1,49 +1,105 @@
-"""JSON files of a checkpoint: read with exact errors, written as the ecosystem writes them."""
+"""JSON that a stranger may have written: read with bounds and exact errors, and written.
+
+Constraints: every JSON of a model, an adapter, a tokenizer or a run is read here. Refused, though
+`json` takes it: a name that is there twice, a lone surrogate, which no file can hold, a number that
+no float can hold, and more or deeper content than any published file has. NaN and Infinity are
+taken, as the ecosystem takes them; whoever needs a finite number says so.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.checkpoints.memory_map import refuse_pointer
 from lmkernel.errors import CheckpointError
+from lmkernel.files import DEEPEST, MOST_DIGITS, is_deep, is_there, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["parse_object", "parse_values", "read_object", "write_object"]
+__all__ = [
+    "MOST_BYTES",
+    "parse_object",
+    "parse_values",
+    "read_list",
+    "read_object",
+    "write_object",
+]
 
-
+MOST_BYTES = 256 * 2**20
+"""The largest JSON file that is read."""
+_MOST_VALUES = 10_000_000  # a tokenizer of a million tokens has half of them
+_NAMES: Mapping[type, str] = MappingProxyType({dict: "object", list: "list"})
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SPACES = frozenset(" \t\r\n")
 
 
-def read_object(path: Path, *, required: bool) -> dict[str, Any]:
+def read_object(path: Path, *, required: bool, surrogates: bool = False) -> dict[str, Any]:
     """The JSON object in a file; empty when the file is absent and not required.
+
+    Args:
+        path: of the file.
+        required: whether it must be there.
+        surrogates: whether lone ones are taken: as such Python keeps bytes that are no UTF-8.
 
     Raises:
         CheckpointError: missing though required, unreadable, not UTF-8, not JSON, not an object.
     """
-    if not required and not path.exists():
+    if not required and not is_there(path):
         return {}
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror or error}") from error
-    return parse_object(data, str(path))
+    data = read_file(path, MOST_BYTES)
+    found: dict[str, Any] = _parse(data, str(path), dict, surrogates=surrogates)
+    return found
+
+
+def read_list(path: Path) -> list[Any]:
+    """The JSON list in a file.
+
+    Raises:
+        CheckpointError: missing, unreadable, not UTF-8, not JSON, not a list.
+    """
+    found: list[Any] = _parse(read_file(path, MOST_BYTES), str(path), list)
+    return found
 
 
 def parse_object(data: bytes, what: str) -> dict[str, Any]:
-    """Parse a JSON object in which no name is repeated; ``what`` names its place in errors."""
+    """Parse a JSON object; ``what`` names its place in errors.
+
+    Raises:
+        CheckpointError: not UTF-8, not JSON, not an object, or refused as the module says.
+    """
+    found: dict[str, Any] = _parse(data, what, dict)
+    return found
+
+
+def _parse(data: bytes, what: str, kind: type, *, surrogates: bool = False) -> Any:
     refuse_pointer(what, data)
+    # each value but the first follows one of these, so this bounds the memory that parsing takes
+    if sum(map(data.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise CheckpointError(f"{what}: expected at most {_MOST_VALUES} values, got more")
+    expected = f"{what}: expected a JSON {_NAMES[kind]}"
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_without_repeats)
+        value = json.loads(data.decode("utf-8"), **_HOOKS)
+        if is_deep(value):
+            raise RecursionError  # noqa: TRY301 - what Python itself raises of deeper ones
+        if not surrogates and _SURROGATE.search(data):  # the halves of a pair become one character
+            json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise CheckpointError(f"{what}: expected UTF-8, {error.reason}") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{what}: expected a JSON object, {_complaint(error)}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{what}: expected a JSON object, got {type(value).__name__}")
+    except UnicodeEncodeError as error:
+        code = ord(error.object[error.start])
+        raise CheckpointError(f"{expected}, got the lone surrogate U+{code:04X} in it") from error
+    except RecursionError as error:
+        raise CheckpointError(f"{expected}, got values nested over {DEEPEST} deep") from error
+    except ValueError as error:
+        raise CheckpointError(f"{expected}, {_complaint(error)}") from error
+    if not isinstance(value, kind):
+        raise CheckpointError(f"{expected}, got {type(value).__name__}")
     return value
 
 
@@ -57,7 +113,7 @@ def parse_values(text: str, what: str) -> Iterator[tuple[int, Any]]:
     Raises:
         CheckpointError: names the line that is not JSON.
     """
-    decoder = json.JSONDecoder(object_pairs_hook=_without_repeats)
+    decoder = json.JSONDecoder(**_HOOKS)
     at, line, counted = _past_spaces(text, 0), 1, 0
     listed = text.startswith("[", at)
     at = _past_spaces(text, at + 1) if listed else at
@@ -66,6 +122,8 @@ def parse_values(text: str, what: str) -> Iterator[tuple[int, Any]]:
         line, counted = line + text.count("\n", counted, at), at
         try:
             value, end = decoder.raw_decode(text, at)
+            if is_deep(value):
+                raise RecursionError(f"got values nested over {DEEPEST} deep")  # noqa: TRY301 - what Python itself raises of deeper ones
         except (ValueError, RecursionError) as error:
             line += text.count("\n", at, getattr(error, "pos", at))
             why = getattr(error, "msg", error)
@@ -107,3 +165,21 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         repeated = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]  # add returns None, which is false
         raise ValueError(f"the name {repeated!r} is there twice")
     return table
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"got a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _fraction(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"got the number {digits:.40}, larger than any float")
+    return value
+
+
+_HOOKS: Mapping[str, Any] = MappingProxyType(
+    {"object_pairs_hook": _without_repeats, "parse_int": _whole, "parse_float": _fraction}
+)

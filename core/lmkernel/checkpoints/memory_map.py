@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lmkernel.errors import CheckpointError
+from lmkernel.files import open_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ def map_file(path: Path) -> NDArray[np.uint8]:
             stands for another.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except ValueError as error:  # what mmap raises for an empty file
         raise CheckpointError(f"{path}: the file is empty") from error

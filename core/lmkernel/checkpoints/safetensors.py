@@ -16,6 +16,7 @@ from lmkernel.checkpoints.memory_map import map_file
 from lmkernel.checkpoints.safetensors_header import Entry, read_header
 from lmkernel.checkpoints.tensors import Tensors, unknown_tensor
 from lmkernel.errors import CheckpointError
+from lmkernel.files import is_file, is_there
 from lmkernel.parameters.packing import release
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ __all__ = ["SafetensorsFile", "SafetensorsShards", "open_safetensors"]
 def open_safetensors(folder: Path, stem: str = "model") -> Tensors | None:
     """``STEM.safetensors``, or its shards, or None where there is neither."""
     single, index = folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"
-    if single.exists():
+    if is_there(single):
         return SafetensorsFile(single)
-    return SafetensorsShards(index) if index.exists() else None
+    return SafetensorsShards(index) if is_there(index) else None
 
 
 @final
@@ -97,8 +98,9 @@ class SafetensorsShards(Tensors):
         if not isinstance(table, dict) or not all(isinstance(s, str) for s in table.values()):
             raise CheckpointError(f"{self.path}: expected weight_map, tensor names to file names")
         files = {s: SafetensorsFile(_inside(self.path, s)) for s in dict.fromkeys(table.values())}
+        there = {shard: set(file.names()) for shard, file in files.items()}
         for name, shard in table.items():
-            if name not in files[shard].names():
+            if name not in there[shard]:
                 raise CheckpointError(f"{self.path}: tensor {name!r} is not in its shard {shard!r}")
         self._files = {
             name: file
@@ -138,14 +140,17 @@ def _inside(index: Path, shard: str) -> Path:
     """
     parts = {*PurePosixPath(shard).parts, *PureWindowsPath(shard).parts}
     absolute = PurePosixPath(shard).is_absolute() or PureWindowsPath(shard).anchor
-    folder = index.parent.resolve()
-    target = (folder / shard).resolve()
+    try:
+        folder = index.parent.resolve()
+        target = (folder / shard).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop, a long name, a zero byte
+        raise CheckpointError(f"{index}: shard {shard!r:.200} is missing: {error}") from error
     homes = [folder]
     if folder.parent.name == "snapshots":
         homes += [folder.parents[1] / "blobs"]
         homes += [folder.parents[2] / "blobs"] if "--" in folder.parents[1].name else []
     if absolute or ".." in parts or not any(target.is_relative_to(home) for home in homes):
         raise CheckpointError(f"{index}: shard {shard!r} lies outside the checkpoint's folder")
-    if not target.is_file():
+    if not is_file(target):
         raise CheckpointError(f"{index}: shard {shard!r} is missing")
     return index.parent / shard

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.checkpoints.cursor import Cursor
 from lmkernel.checkpoints.dtypes import STORED_DTYPES
 from lmkernel.checkpoints.json_files import parse_object
 from lmkernel.checkpoints.memory_map import is_pickle, refuse_pickle
@@ -29,6 +30,8 @@ __all__ = ["DTYPE_CODES", "LENGTH_BYTES", "Entry", "read_header"]
 LENGTH_BYTES = 8
 _QUANTISED = ("F4", "F6", "F8")  # the beginnings of codes, as in F8_E4M3
 _LIMIT = 100_000_000  # the format's own limit to a header
+_MOST_AXES = 64  # NumPy's
+_MOST_ELEMENTS = 2**59  # the bytes of as many elements can be counted in 64 bits
 
 DTYPE_CODES: Mapping[str, str] = MappingProxyType(
     {
@@ -67,9 +70,9 @@ def read_header(path: Path, data: NDArray[np.uint8]) -> dict[str, Entry]:
     Raises:
         CheckpointError: whatever is wrong, with the file and the tensor.
     """
-    length = _length(path, data)
-    start = LENGTH_BYTES + length
-    header = parse_object(data[LENGTH_BYTES:start].tobytes(), f"{path}: the header")
+    cursor = Cursor(path, data)
+    header = parse_object(bytes(_header(cursor)), f"{path}: the header")
+    start = cursor.at
     header.pop("__metadata__", None)
     entries = {name: _entry(path, name, value, start) for name, value in header.items()}
     ordered = sorted(entries.items(), key=lambda item: (item[1].start, item[1].stop))
@@ -77,22 +80,18 @@ def read_header(path: Path, data: NDArray[np.uint8]) -> dict[str, Entry]:
     return dict(ordered)
 
 
-def _length(path: Path, data: NDArray[np.uint8]) -> int:
-    """The header's length, once the file is known to be able to hold it."""
-    first = data[LENGTH_BYTES : LENGTH_BYTES + 1].tobytes()
-    length = int.from_bytes(data[:LENGTH_BYTES].tobytes(), "little")
+def _header(cursor: Cursor) -> memoryview:
+    """The bytes of the header, once the file is known to have one and to be able to hold it."""
+    start, first = bytes(cursor.peek(4)), bytes(cursor.peek(LENGTH_BYTES + 1)[LENGTH_BYTES:])
     if first != b"{":
-        if is_pickle(path, data[:4].tobytes()):
-            raise refuse_pickle(path)
-        raise CheckpointError(f"{path}: not a safetensors file, for it has no JSON header")
-    if length > len(data) - LENGTH_BYTES:
-        raise CheckpointError(
-            f"{path}: the header should be {length} bytes long and the file ends after "
-            f"{len(data) - LENGTH_BYTES}; it is truncated or corrupt"
-        )
+        if is_pickle(cursor.path, start):
+            raise refuse_pickle(cursor.path)
+        raise cursor.error("not a safetensors file, for it has no JSON header")
+    length: int = cursor.number("Q", "the length of the header")
+    header = cursor.take(length, "the header")
     if length > _LIMIT:
-        raise CheckpointError(f"{path}: a header of {length} bytes is over the limit of {_LIMIT}")
-    return length
+        raise cursor.error(f"a header of {length} bytes is over the limit of {_LIMIT}")
+    return header
 
 
 def _entry(path: Path, name: str, value: Any, start: int) -> Entry:
@@ -105,11 +104,14 @@ def _entry(path: Path, name: str, value: Any, start: int) -> Entry:
         raise CheckpointError(
             f"{where}: expected dtype, shape and two data_offsets, got {str(value)[:200]}"
         )
-    if dtype not in _NAMES:
+    if not isinstance(dtype, str) or dtype not in _NAMES:
         known = ", ".join(_NAMES)
         hint = ", of weights that are quantised" if str(dtype).startswith(_QUANTISED) else ""
-        raise CheckpointError(f"{where}: expected a dtype among {known}, got {dtype!r}{hint}")
+        raise CheckpointError(f"{where}: expected a dtype among {known}, got {dtype!r:.200}{hint}")
     entry = Entry(_NAMES[dtype], tuple(shape), start + offsets[0], start + offsets[1])
+    # NumPy strides over the extents that are not 0, so their product counts where one is 0 too
+    if len(shape) > _MOST_AXES or math.prod(max(n, 1) for n in shape) > _MOST_ELEMENTS:
+        raise CheckpointError(f"{where}: shape {shape!s:.200} is that of no array")
     need = math.prod(shape) * STORED_DTYPES[entry.dtype].itemsize
     if entry.stop - entry.start != need:
         raise CheckpointError(

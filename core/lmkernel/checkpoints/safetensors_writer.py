@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.checkpoints.dtypes import STORED_DTYPES, narrow
+from lmkernel.checkpoints.dtypes import STORED_DTYPES, narrow, widen
 from lmkernel.checkpoints.json_files import write_object
 from lmkernel.checkpoints.safetensors_header import DTYPE_CODES, LENGTH_BYTES
 from lmkernel.errors import CheckpointError
@@ -133,13 +133,21 @@ def _text_size(name: str, entry: dict[str, Any]) -> int:
 
 
 def _encode(values: NDArray[Any], stored: str, what: str) -> NDArray[Any]:
-    if stored == "bfloat16":
-        return narrow(values.astype(np.float32, copy=False))
     try:
         with np.errstate(over="raise"):
+            if stored == "bfloat16":
+                return _narrow(values.astype(np.float32, copy=False))
             return np.ascontiguousarray(values, STORED_DTYPES[stored])
     except FloatingPointError as error:
         raise CheckpointError(f"{what}: a value is too large for {stored}") from error
+
+
+def _narrow(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """`narrow`, which rounds the largest values to infinity; as NumPy does, it says so."""
+    bits = narrow(values)
+    if np.isinf(widen(bits)).any() and np.isfinite(values).all():
+        raise FloatingPointError
+    return bits
 
 
 def _finish(folder: Path, shards: list[_Shard], stem: str) -> None:

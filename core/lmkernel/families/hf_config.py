@@ -29,6 +29,7 @@ ACTIVATIONS: Mapping[str, str] = MappingProxyType(
 _TOO_MANY = 2**31  # ids and positions are 32-bit integers
 _LARGEST = 3.4028234663852886e38  # what float32 holds
 _LONGEST = 120
+_MOST_LISTED = 10_000
 
 
 @final
@@ -63,6 +64,17 @@ class HfConfig:
         if value >= _TOO_MANY:
             raise self.error(key, f"an integer below {_TOO_MANY}", value)
         return value
+
+    def listed_layers(self) -> int:
+        """The number of layers, where something is made for each.
+
+        Nobody has compared it with the tensors when a configuration is read.
+        """
+        layers = self.whole("num_hidden_layers")
+        if layers > _MOST_LISTED:
+            expected = f"at most {_MOST_LISTED} layers that differ"
+            raise self.error("num_hidden_layers", expected, layers)
+        return layers
 
     def number(self, key: str, default: float | None = None) -> float:
         """A finite number."""

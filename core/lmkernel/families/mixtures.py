@@ -59,11 +59,12 @@ def with_experts(
 
 def sparse_layers(config: HfConfig) -> list[bool]:
     """Which layers have experts, by ``decoder_sparse_step`` and ``mlp_only_layers``."""
-    layers, every = config.whole("num_hidden_layers"), config.whole("decoder_sparse_step")
+    layers, every = config.listed_layers(), config.whole("decoder_sparse_step")
     dense = config.values.get("mlp_only_layers") or []
     if not isinstance(dense, list) or not all(isinstance(n, int) for n in dense):
         raise config.error("mlp_only_layers", "a list of numbers of layers", dense)
-    return [layer not in dense and (layer + 1) % every == 0 for layer in range(layers)]
+    without = frozenset(dense)
+    return [layer not in without and (layer + 1) % every == 0 for layer in range(layers)]
 
 
 def experts_of(model: ModelConfig) -> tuple[ExpertsConfig, list[int]]:

@@ -183,6 +183,7 @@ def to_ours(
             raise CheckpointError(f"{where}: the tensor {written!r} is missing")
         for name in there:
             _check_shape(tensors.shape(name), rule, params, f"{where}: tensor {name!r}", keys)
+            _check_floating(tensors.dtype(name), f"{where}: tensor {name!r}")
         found.append((rule, there, params))
     # A tensor that is left unread means that the model is not what its configuration says; without
     # it, the numbers would be plausible and wrong.
@@ -237,6 +238,14 @@ def _check_shape(
     )
 
 
+def _check_floating(dtype: str, what: str) -> None:
+    if "float" not in dtype:
+        raise CheckpointError(
+            f"{what}: expected floating-point values, got {dtype}; weights quantised to integers "
+            "are read from GGUF alone"
+        )
+
+
 def _read_once(tensors: Tensors, names: Sequence[str], where: str) -> NDArray[Any]:
     """The values of a tensor that may be there under several names, each with the same values."""
     first, *others = names
@@ -279,7 +288,7 @@ def from_ours(
     Raises:
         CheckpointError: a parameter that no rule writes, or whose value is missing, of another
             shape than declared or not floating; or a value of no parameter. Raised before the first
-            tensor.
+            tensor. One with a NaN or an infinity is refused when it is reached.
     """
     known: dict[str, Param] = flatten(declared)
     pairs = list(rule_pairs(rules, known))
@@ -296,6 +305,8 @@ def from_ours(
     for rule, theirs, ours in pairs:
         parts = [values[name] for name in ours]
         whole = _joined(parts, rule.groups) if len(parts) > 1 else parts[0]
+        if not np.isfinite(whole).all():
+            raise CheckpointError(f"parameter {ours[0]!r}: expected finite values to write")
         if "{e}" in theirs:
             yield from ((theirs.replace("{e}", str(e)), one) for e, one in enumerate(whole))
         else:

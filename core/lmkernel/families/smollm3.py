@@ -62,13 +62,15 @@ class SmolLm3(GatedFamily):
     @staticmethod
     def _turning(config: HfConfig) -> list[bool]:
         """Which layers have RoPE."""
-        layers, every = config.whole("num_hidden_layers"), config.whole("no_rope_layer_interval")
+        layers, every = config.listed_layers(), config.whole("no_rope_layer_interval")
         given = config.values.get("no_rope_layers")
         if given is None:
             return [bool((layer + 1) % every) for layer in range(layers)]
-        if not isinstance(given, list) or len(given) != layers or not {*given} <= {0, 1}:
+        turns = given if isinstance(given, list) else []
+        marks = [mark for mark in turns if isinstance(mark, int) and mark in {0, 1}]
+        if not len(marks) == len(turns) == layers:
             raise config.error("no_rope_layers", f"a list of {layers} times 0 or 1", given)
-        return [bool(turns) for turns in given]
+        return [bool(mark) for mark in marks]
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
         stack = decoder_of(config)

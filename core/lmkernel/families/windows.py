@@ -31,7 +31,6 @@ __all__ = [
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 _OLD: Mapping[str, str] = MappingProxyType({"attention": FULL})
-_MOST = 10_000  # layers, which nobody has compared with the tensors yet
 WINDOW_KEYS: Mapping[str, Any] = MappingProxyType(
     {
         "use_sliding_window": False,
@@ -57,9 +56,7 @@ def layer_kinds(config: HfConfig, usual: Callable[[int], str]) -> tuple[str, ...
     if kinds and len(kinds) != layers:
         expected = f"num_hidden_layers={layers} kinds, one for each layer"
         raise config.error("layer_types", expected, f"{len(kinds)} of them")
-    if not kinds and layers > _MOST:
-        raise config.error("num_hidden_layers", f"at most {_MOST} layers that differ", layers)
-    return kinds or tuple(map(usual, range(layers)))
+    return kinds or tuple(map(usual, range(config.listed_layers())))
 
 
 def with_kinds(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.errors import CheckpointError
 from lmkernel.gguf.pre_tokenizers import pre_tokenizer_of
 from lmkernel.gguf.vocabulary import TokenKind, Vocabulary, field
-from lmkernel.tokenizers.load import tokenizers_package
+from lmkernel.tokenizers.library import library_code, tokenizers_package
 
 if TYPE_CHECKING:
     import tokenizers
@@ -27,7 +27,7 @@ def byte_level(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenizer:
     """
     library = tokenizers_package()
     pre = pre_tokenizer_of(file)
-    merges = [tuple(merge.split(" ")) for merge in field(file, "merges", str)]
+    merges = [tuple(merge.split(" ")) for merge in field(file, "tokenizer.ggml.merges", str)]
     model = _bpe(file, vocabulary, merges, ignore_merges=pre.ignore_merges)
     backend: tokenizers.Tokenizer = library.Tokenizer(model)
     backend.pre_tokenizer = pre.split()
@@ -60,15 +60,13 @@ def sentencepiece(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenize
 def _bpe(
     file: GgufFile, vocabulary: Vocabulary, merges: list[tuple[str, ...]], **options: Any
 ) -> Any:
-    try:
+    with library_code(f"{file.path}: tokenizer.ggml.merges"):
         return tokenizers_package().models.BPE(vocab=vocabulary.table(), merges=merges, **options)
-    except Exception as error:  # the library raises Exception itself
-        raise CheckpointError(f"{file.path}: tokenizer.ggml.merges: {error}") from error
 
 
 def _merges_of_scores(file: GgufFile, vocabulary: Vocabulary) -> list[tuple[str, ...]]:
     """Every way to make a token of two others, the best token first."""
-    scores = field(file, "scores", float)
+    scores = field(file, "tokenizer.ggml.scores", float)
     if len(scores) != len(vocabulary.tokens):
         raise CheckpointError(
             f"{file.path}: tokenizer.ggml.scores: expected {len(vocabulary.tokens)} scores, one "

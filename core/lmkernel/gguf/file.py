@@ -9,8 +9,8 @@ quantised types; its reader is not used, for it takes seconds over a vocabulary 
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.checkpoints.cursor import Cursor
 from lmkernel.checkpoints.memory_map import is_pickle, map_file, refuse_pickle
 from lmkernel.errors import CheckpointError, MissingDependencyError
 
@@ -39,6 +40,7 @@ _SCALARS: Mapping[int, str] = MappingProxyType(
 _SMALLEST_PAIR = 8 + 4 + 1  # the length of a name, a type, a value of one byte
 _SMALLEST_TENSOR = 8 + 4 + 4 + 8
 _MOST_AXES = 4  # GGML_MAX_DIMS
+_MOST_ITEMS = 10_000_000  # of an array; a tokenizer's longest has an item for each token or merge
 
 
 @final
@@ -67,7 +69,7 @@ class GgufFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._data = map_file(self.path)
-        cursor = _Cursor(self.path, self._data)
+        cursor = Cursor(self.path, self._data)
         tensors, pairs = _preamble(cursor)
         self.metadata: Mapping[str, Any] = MappingProxyType(_metadata(cursor, pairs))
         self.tensors: Mapping[str, GgufTensor] = MappingProxyType(
@@ -109,48 +111,7 @@ def gguf_package() -> ModuleType:
         ) from error
 
 
-@final
-class _Cursor:
-    """A position in the file that never moves past its end."""
-
-    def __init__(self, path: Path, data: NDArray[np.uint8]) -> None:
-        self.path = path
-        self.at = 0
-        self.size = len(data)
-        self._bytes = data.data
-
-    def take(self, count: int, what: str) -> memoryview:
-        """The next ``count`` bytes."""
-        self.expect(count, what)
-        self.at += count
-        return self._bytes[self.at - count : self.at]
-
-    def expect(self, count: int, what: str) -> None:
-        """Refuse a claim of more bytes than are left."""
-        if count > self.size - self.at:
-            raise self.error(
-                f"{what} needs {count} bytes at byte {self.at} and the file ends at {self.size}; "
-                "it is truncated or corrupt"
-            )
-
-    def number(self, code: str, what: str) -> Any:
-        """The next scalar, little endian."""
-        return struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}"), what))[0]
-
-    def string(self, what: str) -> str:
-        """The next string: its length in 8 bytes, then UTF-8."""
-        raw = self.take(self.number("Q", what), what)
-        try:
-            return str(raw, "utf-8")
-        except UnicodeDecodeError as error:
-            raise self.error(f"{what} is not UTF-8: {error.reason}") from error
-
-    def error(self, text: str) -> CheckpointError:
-        """An error that names the file."""
-        return CheckpointError(f"{self.path}: {text}")
-
-
-def _preamble(cursor: _Cursor) -> tuple[int, int]:
+def _preamble(cursor: Cursor) -> tuple[int, int]:
     """Magic, version, and how many tensors and metadata pairs there are."""
     magic = bytes(cursor.take(4, "the magic"))
     if magic != GGUF_MAGIC:
@@ -168,7 +129,7 @@ def _preamble(cursor: _Cursor) -> tuple[int, int]:
     return tensors, pairs
 
 
-def _metadata(cursor: _Cursor, pairs: int) -> dict[str, Any]:
+def _metadata(cursor: Cursor, pairs: int) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for _ in range(pairs):
         key = cursor.string("a metadata key")
@@ -178,7 +139,7 @@ def _metadata(cursor: _Cursor, pairs: int) -> dict[str, Any]:
     return table
 
 
-def _value(cursor: _Cursor, kind: int, what: str) -> Any:
+def _value(cursor: Cursor, kind: int, what: str) -> Any:
     if kind == _STRING:
         return cursor.string(what)
     if kind == _ARRAY:
@@ -189,9 +150,11 @@ def _value(cursor: _Cursor, kind: int, what: str) -> Any:
     return float(str(np.float32(value))) if kind == _FLOAT32 else value
 
 
-def _array(cursor: _Cursor, what: str) -> list[Any]:
+def _array(cursor: Cursor, what: str) -> list[Any]:
     kind = cursor.number("I", what)
     count = cursor.number("Q", what)
+    if _MOST_ITEMS < count <= cursor.size:
+        raise cursor.error(f"{what}: expected at most {_MOST_ITEMS} items, got {count}")
     if kind == _STRING:
         cursor.expect(count * 8, f"{what}, {count} strings,")
         return [cursor.string(what) for _ in range(count)]
@@ -203,7 +166,7 @@ def _array(cursor: _Cursor, what: str) -> list[Any]:
     return values
 
 
-def _tensors(cursor: _Cursor, count: int, alignment: Any) -> dict[str, GgufTensor]:
+def _tensors(cursor: Cursor, count: int, alignment: Any) -> dict[str, GgufTensor]:
     if not (type(alignment) is int and alignment > 0 and alignment & (alignment - 1) == 0):
         raise cursor.error(f"general.alignment: expected a power of two, got {alignment!r}")
     found = [_tensor_info(cursor) for _ in range(count)]
@@ -212,23 +175,37 @@ def _tensors(cursor: _Cursor, count: int, alignment: Any) -> dict[str, GgufTenso
     for name, shape, kind, offset in found:
         if name in table:
             raise cursor.error(f"tensor {name!r} is there twice")
+        if offset % alignment:
+            raise cursor.error(
+                f"tensor {name!r}: expected an offset that is a multiple of {alignment}, "
+                f"got {offset}"
+            )
         table[name] = _locate(cursor, name, shape, kind, data_start + offset)
+    _refuse_overlaps(cursor, table)
     return table
 
 
-def _tensor_info(cursor: _Cursor) -> tuple[str, tuple[int, ...], int, int]:
+def _refuse_overlaps(cursor: Cursor, tensors: Mapping[str, GgufTensor]) -> None:
+    """Else a small file could hold any number of large tensors."""
+    ordered = sorted(tensors.items(), key=lambda item: (item[1].start, item[1].stop))
+    for (_, before), (name, tensor) in itertools.pairwise(ordered):
+        if tensor.start < before.stop:
+            raise cursor.error(f"tensor {name!r} overlaps the one before it")
+
+
+def _tensor_info(cursor: Cursor) -> tuple[str, tuple[int, ...], int, int]:
     name = cursor.string("a tensor's name")
     what = f"tensor {name!r}"
     axes = cursor.number("I", what)
     if axes > _MOST_AXES:
         raise cursor.error(f"{what}: expected at most {_MOST_AXES} axes, got {axes}")
     shape = tuple(cursor.number("Q", what) for _ in range(axes))[::-1]
+    if 0 in shape:
+        raise cursor.error(f"{what}: expected extents of 1 or more, got {shape}")
     return name, shape, cursor.number("I", what), cursor.number("Q", what)
 
 
-def _locate(
-    cursor: _Cursor, name: str, shape: tuple[int, ...], kind: int, start: int
-) -> GgufTensor:
+def _locate(cursor: Cursor, name: str, shape: tuple[int, ...], kind: int, start: int) -> GgufTensor:
     """A tensor with the bytes that it takes, if they are in the file."""
     gguf = gguf_package()
     try:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import CheckpointError
-from lmkernel.tokenizers.load import tokenizers_package
+from lmkernel.tokenizers.library import tokenizers_package
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,9 +75,9 @@ def pre_tokenizer_of(file: GgufFile) -> PreTokenizer:
         CheckpointError: a name that is not known here.
     """
     name = file.metadata.get("tokenizer.ggml.pre", "default")
-    if name not in _BY_NAME:
+    if not isinstance(name, str) or name not in _BY_NAME:
         known = ", ".join(_BY_NAME)
         raise CheckpointError(
-            f"{file.path}: tokenizer.ggml.pre: expected one of {known}, got {name!r}"
+            f"{file.path}: tokenizer.ggml.pre: expected one of {known}, got {name!r:.200}"
         )
     return _BY_NAME[name]

@@ -8,13 +8,13 @@ score is merged first (Kudo and Richardson 2018, arXiv:1808.06226).
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from lmkernel.errors import CheckpointError
 from lmkernel.gguf.bpe import byte_level, sentencepiece
 from lmkernel.gguf.pre_tokenizers import pre_tokenizer_of
-from lmkernel.gguf.vocabulary import TokenKind, Vocabulary, read_vocabulary
-from lmkernel.tokenizers.load import tokenizers_package
+from lmkernel.gguf.vocabulary import TokenKind, Vocabulary, field, read_vocabulary
+from lmkernel.tokenizers.library import tokenizers_package
 from lmkernel.tokenizers.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _model(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenizer:
     model = file.metadata.get(_MODEL)
     if not isinstance(model, str) or model not in _BUILDERS:
         known = ", ".join(_BUILDERS)
-        raise CheckpointError(f"{file.path}: {_MODEL}: expected one of {known}, got {model!r}")
+        raise CheckpointError(f"{file.path}: {_MODEL}: expected one of {known}, got {model!r:.200}")
     return _BUILDERS[model](file, vocabulary)
 
 
@@ -105,7 +105,7 @@ def _add_ends(
 
 def _templates(file: GgufFile) -> dict[str, str]:
     key = "tokenizer.chat_template"
-    names: list[Any] = file.metadata.get("tokenizer.chat_templates", [])
+    names = field(file, "tokenizer.chat_templates", str, [])
     found = {"default": file.metadata.get(key)}
-    found |= {str(name): file.metadata.get(f"{key}.{name}") for name in names}
+    found |= {name: file.metadata.get(f"{key}.{name}") for name in names}
     return {name: source for name, source in found.items() if isinstance(source, str)}

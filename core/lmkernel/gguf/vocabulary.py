@@ -88,8 +88,8 @@ def read_vocabulary(file: GgufFile) -> Vocabulary:
     Raises:
         CheckpointError: a field is missing, of a wrong type or length, or an id has no token.
     """
-    tokens = field(file, "tokens", str)
-    kinds = field(file, "token_type", int, [TokenKind.NORMAL] * len(tokens))
+    tokens = field(file, "tokenizer.ggml.tokens", str)
+    kinds = field(file, "tokenizer.ggml.token_type", int, [TokenKind.NORMAL] * len(tokens))
     if len(kinds) != len(tokens):
         raise CheckpointError(
             f"{file.path}: tokenizer.ggml.token_type: expected {len(tokens)} kinds, one for each "
@@ -103,7 +103,7 @@ def read_vocabulary(file: GgufFile) -> Vocabulary:
     more = [
         _check_id(file, f"tokenizer.ggml.{name}", number, len(tokens))
         for name in _END_LISTS
-        for number in field(file, name, int, [])
+        for number in field(file, f"tokenizer.ggml.{name}", int, [])
     ]
     return Vocabulary(tuple(tokens), tuple(kinds), ids, tuple(more))
 
@@ -113,9 +113,8 @@ def end_ids(file: GgufFile) -> tuple[int, ...]:
     return read_vocabulary(file).ends() if "tokenizer.ggml.tokens" in file.metadata else ()
 
 
-def field(file: GgufFile, name: str, kind: type, default: list[Any] | None = None) -> list[Any]:
-    """A list of the tokenizer's metadata, with items of one type."""
-    key = f"tokenizer.ggml.{name}"
+def field(file: GgufFile, key: str, kind: type, default: list[Any] | None = None) -> list[Any]:
+    """A list among the metadata, with items of one type."""
     value = file.metadata.get(key, default)
     if not (isinstance(value, list) and all(isinstance(item, kind) for item in value)):
         what = "nothing" if value is None else f"{str(value)[:60]}"
@@ -125,5 +124,7 @@ def field(file: GgufFile, name: str, kind: type, default: list[Any] | None = Non
 
 def _check_id(file: GgufFile, key: str, number: Any, size: int) -> int:
     if not (type(number) is int and 0 <= number < size):
-        raise CheckpointError(f"{file.path}: {key}: expected an id below {size}, got {number!r}")
+        raise CheckpointError(
+            f"{file.path}: {key}: expected an id below {size}, got {number!r:.200}"
+        )
     return number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,11 @@ import numpy as np
 
 from lmkernel.errors import InputError, UnknownNameError
 from lmkernel.inspection.inputs import check_ids, single_stack
-from lmkernel.inspection.outputs import last_hidden_states
+from lmkernel.inspection.outputs import check_finite, last_hidden_states
 from lmkernel.inspection.sentence_settings import read_sentence_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -70,6 +71,7 @@ def embed(
             encoder and a decoder.
         UnknownNameError: a pooling or a prompt that there is not.
         CheckpointError: the folder's settings are damaged, or ask for what is not done here.
+        NotFiniteError: the model's hidden states are NaN or infinite.
     """
     if isinstance(texts, str):
         [vector] = embed(model, [texts], pooling, normalize, batch, prompt)
@@ -93,21 +95,22 @@ def embed(
     whole = np.stack(vectors)
     for layer in settings.dense:
         whole = layer.apply(whole)
+    check_finite(model, whole, "hidden states")
     if settings.normalize if normalize is None else normalize:
         whole /= np.maximum(np.linalg.norm(whole, axis=1, keepdims=True), _SHORTEST)
     return whole.astype(np.float32)
 
 
-def _check(texts: Sequence[str], batch: int) -> None:
-    if not len(texts):
+def _check(texts: object, batch: object) -> None:
+    if not isinstance(texts, Sequence) or not len(texts):
         raise InputError(f"expected one text or more, got {texts!r:.60}")
-    if batch < 1:
-        raise InputError(f"expected batches of 1 or more, got {batch}")
+    if not isinstance(batch, int) or batch < 1:
+        raise InputError(f"expected batches of 1 or more, got {batch!r:.60}")
 
 
-def _pool(name: str) -> Pool:
-    if name not in POOLINGS:
-        raise UnknownNameError("pooling", name, POOLINGS)
+def _pool(name: object) -> Pool:
+    if not isinstance(name, str) or name not in POOLINGS:
+        raise UnknownNameError("pooling", str(name), POOLINGS)
     return POOLINGS[name]
 
 

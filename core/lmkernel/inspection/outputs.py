@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.errors import InputError
+import numpy as np
+
+from lmkernel.errors import InputError, NotFiniteError
 from lmkernel.inspection.inputs import single_stack, token_rows
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from lmkernel.language_model import LanguageModel
     from lmkernel.model import Model
 
-__all__ = ["last_hidden_states", "logits"]
+__all__ = ["check_finite", "last_hidden_states", "logits"]
 
 
 def logits(model: LanguageModel, inputs: Any) -> NDArray[Any]:
@@ -31,13 +33,31 @@ def logits(model: LanguageModel, inputs: Any) -> NDArray[Any]:
 
     Raises:
         InputError: what was given cannot be used, or the model has an encoder and a decoder.
+        NotFiniteError: a logit is NaN or infinite.
     """
     single_stack(model.model.config)
     rows, backend = token_rows(model, inputs), model.model.backend
     with backend.scope(), backend.inference():
         inputs = backend.ops.asarray(rows.ids, "int32")
         output = backend.ops.to_numpy(model.model.forward(model.params, inputs))
+    check_finite(model, output, "logits")
     return rows.drop_batch(output)
+
+
+def check_finite(model: LanguageModel, values: NDArray[Any], what: str) -> None:
+    """Refuse results that are no numbers, as those of a model with damaged weights.
+
+    What is inside a model, its hidden states and attention weights, is not checked, as there one
+    looks for the place where they cease to be numbers.
+
+    Raises:
+        NotFiniteError: one of them is NaN or infinite.
+    """
+    if not np.isfinite(values).all():
+        raise NotFiniteError(
+            f"{model.origin.where}: expected finite {what}, got NaN or infinity; "
+            "`hidden_states` shows after which layer they begin"
+        )
 
 
 def last_hidden_states(model: Model, params: Tree, embedded: Embedded) -> Array:

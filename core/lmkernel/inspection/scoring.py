@@ -11,7 +11,7 @@ import numpy as np
 from lmkernel.errors import InputError
 from lmkernel.generation.likelihood import log_prob
 from lmkernel.inspection.inputs import check_ids, prompt_ids
-from lmkernel.inspection.outputs import last_hidden_states
+from lmkernel.inspection.outputs import check_finite, last_hidden_states
 from lmkernel.results import counted
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def log_probs(model: LanguageModel, inputs: Prompt, continuation: Prompt | None 
     Raises:
         InputError: what was given cannot be used, nothing is left to score, or the model does not
             predict each token from those before.
+        NotFiniteError: a logit is NaN or infinite.
     """
     _check_model(model)
     ids, first = _join_ids(model, inputs, continuation)
@@ -139,4 +140,5 @@ def _logits(model: LanguageModel, ids: NDArray[np.int32], first: int) -> Iterato
         with backend.scope(), backend.inference():
             output = own.output(params, hidden[:, part], embedded.positions[:, part])
             host = backend.ops.to_numpy(output)
+        check_finite(model, host, "logits")
         yield from host[0]

@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.checkpoints.json_files import read_object
+from lmkernel.checkpoints.json_files import read_list, read_object
 from lmkernel.errors import CheckpointError, UnknownNameError
+from lmkernel.files import is_there
 from lmkernel.inspection.dense import Dense, read_dense
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def read_sentence_settings(folder: Path) -> SentenceSettings:
     Raises:
         CheckpointError: a file is damaged, or asks for what is not done here.
     """
-    if not (folder / _MODULES).is_file():
+    if not is_there(folder / _MODULES):
         return SentenceSettings()
     modules = _modules(folder / _MODULES)
     pooling = dict(modules).get("Pooling")
@@ -113,11 +114,7 @@ def read_sentence_settings(folder: Path) -> SentenceSettings:
 
 def _modules(path: Path) -> list[tuple[str, str]]:
     """The name of the class of each module and its folder, in their order."""
-    try:
-        listed = json.loads(path.read_text("utf-8"))
-        modules = [(str(m["type"]).rpartition(".")[2], str(m["path"])) for m in listed]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path}: expected a list of modules: {error!r}") from error
+    modules = [_module(path, entry) for entry in read_list(path)]
     order = -1
     for name, place in modules:
         # a dense layer may follow another; everything else is there once
@@ -129,6 +126,16 @@ def _modules(path: Path) -> list[tuple[str, str]]:
             )
         order = now
     return modules
+
+
+def _module(path: Path, entry: object) -> tuple[str, str]:
+    kind, place = (entry.get("type"), entry.get("path")) if isinstance(entry, dict) else (0, 0)
+    if not isinstance(kind, str) or not isinstance(place, str):
+        raise CheckpointError(f"{path}: expected modules with type and path, got {entry!r}")
+    beside = PurePath(place)
+    if beside.parts and (len(beside.parts) > 1 or beside.name in ("", "..") or "\0" in place):
+        raise CheckpointError(f"{path}: expected a folder beside this file, got {place!r}")
+    return kind.rpartition(".")[2], place
 
 
 def _pooling(path: Path) -> str:
@@ -165,7 +172,7 @@ def _prompts(path: Path) -> tuple[dict[str, str], str | None]:
     texts = isinstance(prompts, dict) and all(isinstance(text, str) for text in prompts.values())
     if not texts:
         raise CheckpointError(f"{path}: prompts: expected texts by name, got {prompts!r:.80}")
-    if usual is not None and usual not in prompts:
+    if not isinstance(usual, str | None) or (usual is not None and usual not in prompts):
         expected = f"one of {', '.join(prompts) or 'no prompts'}"
         raise CheckpointError(f"{path}: default_prompt_name: expected {expected}, got {usual!r}")
     return prompts, usual

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lmkernel.errors import ConfigError
+from lmkernel.files import DEEPEST, is_deep, read_file
 from lmkernel.settings.locations import Locations, dotted_key, key_lines
 from lmkernel.settings.reader import Reader
 from lmkernel.settings.text import toml_text
@@ -37,6 +38,7 @@ __all__ = [
 
 _T = TypeVar("_T")
 _AT = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
+_MOST_BYTES, _MOST_DIGITS = 2**20, 1000
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -66,20 +68,19 @@ def load_settings(path: str | PathLike[str]) -> tuple[dict[str, Any], Locations]
     Raises:
         ConfigError: the file cannot be read, is not UTF-8, or is malformed.
     """
-    try:
-        data = Path(path).read_bytes().removeprefix(_BOM)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    data = read_file(Path(path), _MOST_BYTES, ConfigError).removeprefix(_BOM)
     try:
         text = data.decode()
-        return tomllib.loads(text), Locations(str(path), key_lines(text))
+        return _parse(text), Locations(str(path), key_lines(text))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}, line {line}: expected UTF-8, {error.reason}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}, {_toml_complaint(str(error), text)}") from error
     except RecursionError as error:
-        raise ConfigError(f"{path}: expected TOML, got lists nested too deeply") from error
+        raise ConfigError(
+            f"{path}: expected TOML, got values nested over {DEEPEST} deep"
+        ) from error
+    except ValueError as error:  # of tomllib, or of Python for a number of thousands of digits
+        raise ConfigError(f"{path}, {_toml_complaint(str(error), text)}") from error
 
 
 def settings_from(values: Mapping[str, Any], cls: type[_T], where: Locations | str) -> _T:
@@ -146,6 +147,23 @@ def to_toml(settings: object) -> str:
 def flat(settings: object) -> dict[str, Any]:
     """All values of a dataclass by dotted key, lists as text; for trackers."""
     return dict(_leaves(_plain(settings), ()))
+
+
+def _parse(text: str) -> dict[str, Any]:
+    values = tomllib.loads(text)
+    if is_deep(values):
+        raise RecursionError
+    _check_numbers(values)
+    return values
+
+
+def _check_numbers(value: Any) -> None:
+    """One of thousands of digits, in hexadecimal, is read and cannot be written."""
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_numbers(inner)
+    elif isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
+        raise ValueError(f"got a number of more than {_MOST_DIGITS} digits")
 
 
 def _key_path(key: str) -> tuple[str, ...]:

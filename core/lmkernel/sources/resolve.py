@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError, PluginError, PullError, UnknownNameError
+from lmkernel.files import is_file, is_folder
 from lmkernel.plugins import SourceSpec, default_registry
 from lmkernel.progress import Progress
 from lmkernel.sources.home import HOME_VARIABLE
@@ -48,11 +49,11 @@ def find_model(
     """
     name = str(name_or_path)
     path = Path(name_or_path).expanduser()
-    if (path / _RUN).is_file():
+    if is_file(path / _RUN):
         return _model_of_run(path, progress or Progress())
-    if name and (path.is_dir() or (path.is_file() and path.suffix == ".gguf")):
+    if name and (is_folder(path) or (is_file(path) and path.suffix == ".gguf")):
         return path
-    if path.is_file():
+    if is_file(path):
         raise InputError(f"expected a model's folder or a .gguf file, got the file {path}")
     with (registry or default_registry()).use():
         there = _pulled(name)

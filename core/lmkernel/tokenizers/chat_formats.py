@@ -6,7 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from lmkernel.errors import InputError, TemplateError
+from lmkernel.errors import CheckpointError, InputError, TemplateError
+from lmkernel.files import read_file
 
 if TYPE_CHECKING:
     import os
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["PLAIN", "with_chat_template"]
 
 PLAIN = "plain"
+_MOST_BYTES = 2**20
 _FORMATS: Mapping[str, str] = MappingProxyType(
     {
         # Zephyr's: roles are text, and the token that ends a text ends a turn, so that any
@@ -73,9 +75,9 @@ def with_chat_template(tokenizer: Tokenizer, asked: str | os.PathLike[str]) -> T
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
+        return read_file(path, _MOST_BYTES).decode()
+    except (CheckpointError, UnicodeDecodeError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
         raise InputError(
             f"chat template: expected {', '.join(_FORMATS)} or a file, got {path}: {reason}"
         ) from error

@@ -6,21 +6,24 @@ a text, and the chat template, each of which may lie in more than one place.
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.checkpoints.json_files import read_object
-from lmkernel.errors import CheckpointError, InputError, MissingDependencyError
+from lmkernel.checkpoints.json_files import MOST_BYTES, parse_object, read_object
+from lmkernel.errors import CheckpointError, InputError
+from lmkernel.files import is_there, read_file
+from lmkernel.tokenizers.check import check_document
+from lmkernel.tokenizers.library import library_code, tokenizers_package
 from lmkernel.tokenizers.tokenizer import SPECIAL_ROLES, Tokenizer
 
 if TYPE_CHECKING:
     import os
-    from types import ModuleType
 
     import tokenizers
 
-__all__ = ["load_templates", "load_tokenizer", "tokenizers_package"]
+__all__ = ["load_templates", "load_tokenizer"]
+
+_MOST_TEMPLATE = 2**20
 
 
 def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
@@ -57,52 +60,45 @@ def load_templates(directory: str | os.PathLike[str]) -> dict[str, str]:
     return _templates(folder, config.get("chat_template"))
 
 
-def tokenizers_package() -> ModuleType:
-    """The ``tokenizers`` library, or the command that installs it."""
-    try:
-        return importlib.import_module("tokenizers")
-    except ImportError as error:
-        raise MissingDependencyError(
-            "tokenizers is not installed; run: pip install tokenizers"
-        ) from error
-
-
 def _backend(path: Path) -> tokenizers.Tokenizer:
     """The library's tokenizer, without the truncation and padding that a file may ask for."""
-    if not path.is_file():
+    if not is_there(path):
         raise CheckpointError(f"{path}: the model has no tokenizer.json, so no tokenizer")
-    library = tokenizers_package()
-    try:
-        backend: tokenizers.Tokenizer = library.Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises Exception itself
-        raise CheckpointError(f"{path}: {error}") from error
-    backend.no_truncation()
-    backend.no_padding()
+    data = read_file(path, MOST_BYTES)
+    check_document(parse_object(data, str(path)), str(path))
+    with library_code(str(path)):
+        backend: tokenizers.Tokenizer = tokenizers_package().Tokenizer.from_buffer(data)
+        backend.no_truncation()
+        backend.no_padding()
     return backend
 
 
 def _templates(folder: Path, configured: Any) -> dict[str, str]:
     """Chat templates by name; a file of its own goes before the configuration."""
     where = f"{folder / 'tokenizer_config.json'}: chat_template"
-    found = _templates_by_name(configured, where) if isinstance(configured, list) else {}
-    if isinstance(configured, str):
-        found["default"] = configured
+    listed = [{"name": "default", "template": configured}] if configured else []
+    found = _templates_by_name(configured if isinstance(configured, list) else listed, where)
     files = {"default": folder / "chat_template.jinja"}
     files |= {f.stem: f for f in sorted((folder / "additional_chat_templates").glob("*.jinja"))}
-    return found | {name: _text(path) for name, path in files.items() if path.is_file()}
+    return found | {name: _text(path) for name, path in files.items() if is_there(path)}
 
 
 def _templates_by_name(configured: list[Any], where: str) -> dict[str, str]:
-    try:
-        return {str(item["name"]): str(item["template"]) for item in configured}
-    except (TypeError, KeyError) as error:
-        raise CheckpointError(f"{where}: expected objects with name and template") from error
+    found: dict[str, str] = {}
+    for item in configured:
+        name, text = (item.get("name"), item.get("template")) if isinstance(item, dict) else (0, 0)
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise CheckpointError(
+                f"{where}: expected a text, or objects with name and template, got {item!r}"
+            )
+        found[name] = text
+    return found
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_file(path, _MOST_TEMPLATE).decode()
+    except UnicodeDecodeError as error:
         raise CheckpointError(f"{path}: {error}") from error
 
 

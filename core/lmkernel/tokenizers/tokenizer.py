@@ -11,6 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError, TemplateError
+from lmkernel.tokenizers.library import library_code
 from lmkernel.tokenizers.stream import TextStream
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ SPECIAL_ROLES = (
     "cls_token",
     "mask_token",
 )
+_IDS = 2**32  # the library counts in so many
 _DEFAULT, _TOOLS = "default", "tool_use"
 
 
@@ -62,6 +64,7 @@ class Tokenizer:
         self._config = dict(config)
         self._templates = dict(templates or {})
         self._name = name
+        self._where = name or "the tokenizer"
         self._special = {role: _content(config.get(role)) for role in SPECIAL_ROLES}
         own = self._id("eos_token")
         if own is None and self._special["eos_token"] is not None:
@@ -123,7 +126,8 @@ class Tokenizer:
     @property
     def digest(self) -> str:
         """Hexadecimal hash of how text becomes ids."""
-        return hashlib.blake2b(self._backend.to_str().encode(), digest_size=16).hexdigest()
+        with library_code(self._where):
+            return hashlib.blake2b(self._backend.to_str().encode(), digest_size=16).hexdigest()
 
     @property
     def vocab_size(self) -> int:
@@ -155,13 +159,15 @@ class Tokenizer:
             InputError: the text holds a lone surrogate, which UTF-8 cannot express.
         """
         _check_text(text)
-        encoding = self._backend.encode(text, add_special_tokens=special_tokens)
-        if limit is not None and len(encoding.ids) > limit:
-            encoding = self._backend.encode(text, add_special_tokens=False)
-            added = self._backend.num_special_tokens_to_add(is_pair=False) if special_tokens else 0
-            encoding.truncate(max(limit - added, 0))
-            encoding = self._backend.post_process(encoding, add_special_tokens=special_tokens)
-        return list(encoding.ids)
+        backend = self._backend
+        with library_code(self._where):
+            encoding = backend.encode(text, add_special_tokens=special_tokens)
+            if limit is not None and len(encoding.ids) > limit:
+                encoding = backend.encode(text, add_special_tokens=False)
+                added = backend.num_special_tokens_to_add(is_pair=False) if special_tokens else 0
+                encoding.truncate(max(limit - added, 0))
+                encoding = backend.post_process(encoding, add_special_tokens=special_tokens)
+            return list(encoding.ids)
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of texts, on all cores, with no special tokens around them.
@@ -171,7 +177,9 @@ class Tokenizer:
         """
         for text in texts:
             _check_text(text)
-        return [e.ids for e in self._backend.encode_batch_fast(texts, add_special_tokens=False)]
+        with library_code(self._where):
+            encoded = self._backend.encode_batch_fast(texts, add_special_tokens=False)
+        return [encoding.ids for encoding in encoded]
 
     def encode_with_ends(self, text: str) -> tuple[list[int], list[int]]:
         """The ids of a rendered chat, and for each the character of the text that it ends before.
@@ -180,19 +188,22 @@ class Tokenizer:
             InputError: the text holds a lone surrogate.
         """
         _check_text(text)
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        with library_code(self._where):
+            encoding = self._backend.encode(text, add_special_tokens=False)
         return encoding.ids, [end for _, end in encoding.offsets]
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
         """The text of ids; those that no token has (a padded vocabulary's) add nothing.
 
         Raises:
-            InputError: an id is negative.
+            InputError: an id is negative, or of more than 32 bits.
         """
         numbers = [int(item) for item in ids]
-        if numbers and min(numbers) < 0:
-            raise InputError(f"expected token ids of 0 or more, got {min(numbers)}")
-        return self._backend.decode(numbers, skip_special_tokens=skip_special)
+        if numbers and not 0 <= min(numbers) <= max(numbers) < _IDS:
+            worst = min(numbers) if min(numbers) < 0 else max(numbers)
+            raise InputError(f"expected token ids in 0 … {_IDS - 1}, got {worst}")
+        with library_code(self._where):
+            return self._backend.decode(numbers, skip_special_tokens=skip_special)
 
     def stream(self, *, skip_special: bool = True, before: Sequence[int] = ()) -> TextStream:
         """A decoder of ids that come one at a time, after others whose text is there already."""
@@ -220,8 +231,9 @@ class Tokenizer:
         _check_messages(messages)
         name = _TOOLS if tools and _TOOLS in self._templates else _DEFAULT
         if name not in self._templates:
+            whose = f"{self._name}: the model" if self._name else "the model"
             raise TemplateError(
-                "the model has no chat template; use generate with plain text, or fine-tune it "
+                f"{whose} has no chat template; use generate with plain text, or fine-tune it "
                 "on conversations (or with --chat-template) to chat with it"
             )
         text = self._renderer(name)(
@@ -241,7 +253,8 @@ class Tokenizer:
         """Write ``tokenizer.json``, ``tokenizer_config.json`` and ``special_tokens_map.json``."""
         from lmkernel.checkpoints.json_files import write_object
 
-        self._backend.save(str(directory / "tokenizer.json"))
+        with library_code(self._where):
+            self._backend.save(str(directory / "tokenizer.json"))
         write_object(
             directory / "tokenizer_config.json", {**self._config, **self._saved_template()}
         )
@@ -275,7 +288,9 @@ def _content(token: Any) -> str | None:
     return token if isinstance(token, str) else None
 
 
-def _check_text(text: str) -> None:
+def _check_text(text: object) -> None:
+    if not isinstance(text, str):
+        raise InputError(f"expected a text, got {text!r:.80}")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

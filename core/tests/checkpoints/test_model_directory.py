@@ -128,7 +128,7 @@ def test_place_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, r"config\.json: No such file"),
+        ({}, r"config\.json: cannot be read: No such file"),
         ({"config.json": "[1]"}, r"config\.json: expected a JSON object, got list"),
         ({"config.json": "{,}"}, r"config\.json: expected a JSON object"),
         ({"config.json": "{}"}, r"expected model\.safetensors"),

@@ -107,8 +107,8 @@ DAMAGED = {
     "text": (b"this is no checkpoint at all", "not a safetensors file"),
     "zip": (b"PK\x03\x04" + bytes(100), "pickle"),
     "pickle": (b"\x80\x02\x8a\x0al\xfc\x9c\x46\xf9 j\xa8P\x19.", "pickle"),
-    "header too long": ((10**6).to_bytes(8, "little") + b"{}", "header should be 1000000 bytes"),
-    "header absurd": (b"\xff" * 8 + b"{}", "header should be"),
+    "header too long": ((10**6).to_bytes(8, "little") + b"{}", "the header needs 1000000 bytes"),
+    "header absurd": (b"\xff" * 8 + b"{}", "the header needs"),
     "header not JSON": (raw(b"{nonsense}", b""), "header: expected a JSON object"),
     "header not UTF-8": (raw(b'{"\xff": 1}', b""), "header: expected UTF-8"),
     "header nested": (raw(b'{"a":' + b"[" * 100_000, b""), "header: expected a JSON object"),
@@ -151,7 +151,7 @@ def test_damaged_file_is_refused_by_name(tmp_path: Path, damage: str) -> None:
 
 
 def test_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"gone\.safetensors: No such file"):
+    with pytest.raises(CheckpointError, match=r"gone\.safetensors: cannot be read: No such file"):
         SafetensorsFile(tmp_path / "gone.safetensors")
     with pytest.raises(CheckpointError, match=str(tmp_path)):
         SafetensorsFile(tmp_path)

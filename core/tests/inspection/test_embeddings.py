@@ -176,6 +176,14 @@ def test_poolings_that_are_not_done_here_are_named(
         read_sentence_settings(tmp_path)
 
 
+@pytest.mark.parametrize("place", ["/dev", "../1_Pooling", "a/b", "..", "a\\0b"])
+def test_modules_elsewhere_are_refused(place: str, tmp_path: Path) -> None:
+    listed = [{"type": "models.Pooling", "path": place.replace("\\0", "\0")}]
+    (tmp_path / "modules.json").write_text(json.dumps(listed), "utf-8")
+    with pytest.raises(CheckpointError, match=r"modules\.json: expected a folder beside"):
+        read_sentence_settings(tmp_path)
+
+
 def test_modules_that_are_not_done_here_are_named(tmp_path: Path) -> None:
     for modules, got in (
         (("", "1_Pooling", "2_WordWeights"), "'WordWeights' in '2_WordWeights'"),
@@ -267,7 +275,7 @@ def test_a_limit_that_is_none_is_named(limit: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["{", "[1]", "[{}]", "7"])
 def test_a_damaged_list_of_modules_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "modules.json").write_text(text, "utf-8")
-    with pytest.raises(CheckpointError, match=r"modules\.json: expected a list of modules"):
+    with pytest.raises(CheckpointError, match=r"modules\.json: expected (a JSON list|modules)"):
         read_sentence_settings(tmp_path)
 
 

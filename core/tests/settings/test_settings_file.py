@@ -174,7 +174,7 @@ def test_wrong_setting_is_named_with_its_line(tmp_path: Path, text: str, said: s
         ("a = '''\n\n\nb", "run.toml, line 4: expected TOML: "),
         ("a = 1\n[b\n", "run.toml, line 2: expected TOML: Expected ']'"),
         (b"a = 1\nb = '\xff'\n", "run.toml, line 2: expected UTF-8, invalid start byte"),
-        ("a = " + "[" * 100_000, "run.toml: expected TOML, got lists nested too deeply"),
+        ("a = " + "[" * 100_000, "run.toml: expected TOML, got values nested over 100 deep"),
     ],
 )
 def test_malformed_file_is_named_with_its_line(

@@ -96,7 +96,7 @@ def test_missing_tokenizer_is_named(tmp_path: Path) -> None:
         ("tokenizer.json", b"{", r"tokenizer\.json: "),
         ("tokenizer.json", b"\xff\xfe", r"tokenizer\.json: "),
         ("tokenizer_config.json", b"[]", r"tokenizer_config\.json: expected a JSON object"),
-        ("tokenizer_config.json", b'{"chat_template": [1]}', "expected objects with name and temp"),
+        ("tokenizer_config.json", b'{"chat_template": [1]}', "or objects with name and template"),
         ("special_tokens_map.json", b"x", r"special_tokens_map\.json: expected a JSON object"),
         ("generation_config.json", b'{"eos_token_id": "2"}', "eos_token_id: expected ids, got '2'"),
         ("generation_config.json", b'{"eos_token_id": [-1]}', "eos_token_id: expected ids"),

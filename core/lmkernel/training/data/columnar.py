@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import InputError, MissingDependencyError
+from lmkernel.files import open_regular
 from lmkernel.training.data.rows import Row
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def parquet_rows(path: Path) -> Iterator[Row]:
     """
     arrow = _library("pyarrow", "parquet", str(path))
     parquet = importlib.import_module("pyarrow.parquet")
+    open_regular(path, InputError).close()  # a pipe, which pyarrow would wait for, is refused
     try:
         with parquet.ParquetFile(path) as file:
             number = 0
@@ -35,7 +37,8 @@ def parquet_rows(path: Path) -> Iterator[Row]:
                 for values in _all_values(batch, path, number):
                     number += 1
                     yield Row(values, f"{path}: row {number}")
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        # text that is no UTF-8 and dates that Python has no word for are seen row by row
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: expected a Parquet file that can be read: {reason}") from error
 

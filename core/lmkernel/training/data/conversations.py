@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError
+from lmkernel.files import is_deep
 
 if TYPE_CHECKING:
     from lmkernel.training.data.rows import Row
@@ -179,9 +180,10 @@ def _parsed(value: Any) -> Any:
     """What a table without lists holds as JSON."""
     if isinstance(value, str):
         try:
-            return json.loads(value)
+            found = json.loads(value)
         except (ValueError, RecursionError):
             return value
+        return value if is_deep(found) else found
     return value
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError
+from lmkernel.files import is_folder, is_there
 from lmkernel.training.data.columnar import (
     DATASETS_PREFIX,
     dataset_rows,
@@ -80,7 +81,7 @@ def open_rows(source: str | os.PathLike[str], *, blank_lines: bool = False) -> R
     if name.startswith(DATASETS_PREFIX):
         return Rows(functools.partial(dataset_rows, name), name)
     path = Path(source)
-    if path.is_dir() and is_saved_dataset(path):
+    if is_folder(path) and is_saved_dataset(path):
         return Rows(functools.partial(dataset_rows, name), name)
     files, others = _files(path)
     notes = (f"{name}: not read: {_some(others)}",) if others else ()
@@ -95,10 +96,10 @@ def _read_files(files: list[Path], blank_lines: bool) -> Iterator[Row]:
 
 def _files(path: Path) -> tuple[list[Path], list[str]]:
     """The files to read, in order, and the names of those of other kinds."""
-    if not path.exists():
+    if not is_there(path):
         known = ", ".join((*_BUILT_IN, f"{DATASETS_PREFIX}NAME"))
         raise InputError(f"{path}: no such file; expected a file, a folder or one of {known}")
-    if not path.is_dir():
+    if not is_folder(path):
         return [path], []
     kinds = {*_TABLES, *_TEXTS}
     names = {file: file.relative_to(path) for file in sorted(path.rglob("*")) if file.is_file()}

@@ -11,13 +11,17 @@ little-endian.
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from lmkernel.checkpoints.json_files import read_object
+from lmkernel.checkpoints.memory_map import map_file
 from lmkernel.errors import CheckpointError
+from lmkernel.files import open_regular
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.tokens import Tokens
 
@@ -33,6 +37,9 @@ FORMAT = 1
 INDEX = "index.json"
 DOCUMENTS = "documents.bin"
 _CHUNK = 1 << 20
+_DTYPES = ("<u2", "<u4")
+_SHARD = re.compile(r"tokens-\d{5,}\.bin")
+_RECORD = 16  # bytes of a document's two numbers
 
 
 @final
@@ -91,23 +98,59 @@ def open_shards(folder: Path) -> Shards:
         raise CheckpointError(
             f"{folder / INDEX}: expected format {FORMAT}, got {index.get('format')!r}"
         )
-    try:
-        return _map_files(folder, index)
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder / INDEX}: expected an index, missing {error}") from error
+    if not _is_index(index):
+        raise CheckpointError(f"{folder / INDEX}: expected an index of shards")
+    for name, written in {DOCUMENTS: index["documents"], **index["shards"]}.items():
+        _check(folder / name, written)
+    return _map_files(folder, index)
+
+
+def _is_index(index: Mapping[str, Any]) -> bool:
+    """Whether all that is read of an index is there and of its type."""
+    shards = index.get("shards")
+    if not isinstance(shards, dict) or not shards:
+        return False
+    receipts = [index.get("documents"), *shards.values()]
+    return (
+        index.get("dtype") in _DTYPES
+        and isinstance(index.get("digest"), str)
+        and type(index.get("highest")) is int
+        and all(_SHARD.fullmatch(name) for name in shards)
+        and all(
+            isinstance(one, dict) and type(one.get("bytes")) is int and one["bytes"] > 0
+            for one in receipts
+        )
+    )
 
 
 def _map_files(folder: Path, index: Mapping[str, Any]) -> Shards:
-    for name, expected in {DOCUMENTS: index["documents"], **index["shards"]}.items():
-        _check(folder / name, expected)
-    lengths, sizes = np.fromfile(folder / DOCUMENTS, "<i8").reshape(-1, 2).T
-    arrays = [np.asarray(np.memmap(folder / n, index["dtype"], "r")) for n in index["shards"]]
+    documents = map_file(folder / DOCUMENTS)
+    raw = [map_file(folder / name) for name in index["shards"]]
+    size = np.dtype(index["dtype"]).itemsize
+    if len(documents) % _RECORD or any(len(data) % size for data in raw):
+        raise CheckpointError(f"{folder / INDEX}: expected files of whole records, got others")
+    lengths, sizes = documents.view("<i8").reshape(-1, 2).T
+    arrays = [data.view(index["dtype"]) for data in raw]
+    _check_lengths(folder, lengths, sizes, arrays)
+    if max(int(array.max()) for array in arrays) > index["highest"]:
+        raise CheckpointError(f"{folder / INDEX}: expected no token above {index['highest']}")
     spans = _locate(lengths, arrays)
     return Shards(tuple(arrays), spans, sizes, index["digest"], index["highest"])
 
 
+def _check_lengths(
+    folder: Path, lengths: NDArray[Any], sizes: NDArray[Any], arrays: list[NDArray[Any]]
+) -> None:
+    """Documents have tokens, and shards end where documents end."""
+    limits = np.cumsum([array.size for array in arrays])
+    sound = lengths.min() > 0 and sizes.min() >= 0 and lengths.max() <= limits[-1]
+    ends = np.cumsum(lengths) if sound else lengths
+    if not sound or ends[-1] != limits[-1] or not np.isin(limits, ends).all():
+        raise CheckpointError(f"{folder / DOCUMENTS}: expected the shards' documents")
+
+
 def _locate(lengths: NDArray[np.int64], arrays: list[NDArray[Any]]) -> NDArray[np.int64]:
-    """Where each document lies; shards end where documents end."""
+    """Where each document lies."""
     ends = np.cumsum(lengths)
     limits = np.cumsum([array.size for array in arrays])
     shard = np.searchsorted(limits, ends)
@@ -117,12 +160,9 @@ def _locate(lengths: NDArray[np.int64], arrays: list[NDArray[Any]]) -> NDArray[n
 
 def _check(path: Path, expected: Mapping[str, Any]) -> None:
     """Size first: a file cut short is the likeliest damage, and is seen without reading it."""
-    try:
-        size = path.stat().st_size
-        whole = size == expected["bytes"] and file_hash(path) == expected["blake2b"]
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror or error}") from error
-    if not whole:
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+    if size != expected["bytes"] or file_hash(path) != expected.get("blake2b"):
         what = f"{size} bytes" if size != expected["bytes"] else "other content"
         raise CheckpointError(
             f"{path}: expected the {expected['bytes']} bytes that were written, got {what}"
@@ -132,7 +172,7 @@ def _check(path: Path, expected: Mapping[str, Any]) -> None:
 def file_hash(path: Path) -> str:
     """Hexadecimal BLAKE2b-128 of a file."""
     state = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(_CHUNK):
             state.update(chunk)
     return state.hexdigest()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lmkernel.checkpoints.json_files import parse_object, parse_values
 from lmkernel.errors import CheckpointError, InputError
+from lmkernel.files import open_regular
 from lmkernel.training.data.rows import Row
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     offset = 0
     try:
-        with path.open("rb") as file:
+        with open_regular(path, InputError) as file:
             for number, data in enumerate(file, 1):
                 yield number, _decode(data, path, offset)
                 offset += len(data)

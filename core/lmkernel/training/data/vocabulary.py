@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import InputError
-from lmkernel.tokenizers.load import tokenizers_package
+from lmkernel.tokenizers.library import tokenizers_package
 from lmkernel.tokenizers.tokenizer import Tokenizer
 
 if TYPE_CHECKING:

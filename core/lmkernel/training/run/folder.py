@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.atomic import unwritable, write_whole
 from lmkernel.checkpoints.json_files import read_object
 from lmkernel.errors import RunError
+from lmkernel.files import is_file, is_there, read_file
 from lmkernel.training.run.metrics_log import MetricsLog
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["RunFolder", "has_run", "open_run", "steps"]
 
 LOCK = ".lock"
+_MOST_SETTINGS = 2**20
 SETTINGS = "run.toml"
 CHECKPOINTS = "checkpoints"
 _CHECKPOINT = re.compile(r"step-(\d{6,})")
@@ -64,7 +66,8 @@ class RunFolder:
         Raises:
             RunError: the disk refuses.
         """
-        before = self.settings.read_bytes() if self.settings.exists() else b""
+        settings = self.settings
+        before = read_file(settings, _MOST_SETTINGS, RunError) if is_there(settings) else b""
         beside = self.path / f"run-until-{step:06d}.toml"
         if before and before != text.encode() and not beside.exists():  # else no step was kept
             write_whole(beside, before, RunError)
@@ -77,7 +80,10 @@ class RunFolder:
             RunError: the disk refuses.
             CheckpointError: the file that is there is malformed.
         """
-        before = read_object(self.environment, required=False).get("sessions", [])
+        there = read_object(self.environment, required=False, surrogates=True)
+        before = there.get("sessions", [])
+        if not isinstance(before, list):
+            raise RunError(f"{self.environment}: sessions: expected a list, got {before!r}")
         sessions = {"sessions": [*before, {"step": step, **environment}]}
         text = json.dumps(sessions, indent=2, ensure_ascii=False) + "\n"
         write_whole(self.environment, text.encode(errors="backslashreplace"), RunError)
@@ -119,7 +125,7 @@ def steps(folder: Path) -> list[int]:
 
 def has_run(path: str | PathLike[str]) -> bool:
     """Whether a run began in a folder, so that it can be resumed."""
-    return (Path(path) / SETTINGS).is_file()
+    return is_file(Path(path) / SETTINGS)
 
 
 @contextmanager

@@ -12,7 +12,9 @@ import math
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, final
 
 from lmkernel.atomic import unwritable, write_whole
-from lmkernel.errors import RunError
+from lmkernel.checkpoints.json_files import parse_object
+from lmkernel.errors import CheckpointError, RunError
+from lmkernel.files import is_there, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,12 +30,15 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
 
     A line that is not whole, such as the last one of a process that died of a full disk, is left
     out. A missing file has no lines.
+
+    Raises:
+        RunError: it cannot be read, or a whole line holds anything else; names the line.
     """
-    if not path.exists():
+    if not is_there(path):
         return
-    with path.open("rb") as file:
-        for line in file:
-            values = _parse(line)
+    with open_regular(path, RunError) as file:
+        for number, line in enumerate(file, 1):
+            values = _parse(line, f"{path}: line {number}")
             if values is not None:
                 yield values
 
@@ -93,11 +98,15 @@ def _plain(value: float) -> int | float | str:
     return number if math.isfinite(number) else ("Infinity" if number > 0 else "-Infinity")
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def _parse(line: bytes, where: str) -> dict[str, Any] | None:
     try:
-        values = json.loads(line)
-    except ValueError:
+        values = parse_object(line, where)
+    except CheckpointError:
         return None
-    if not isinstance(values, dict) or not isinstance(values.get("step"), int):
-        return None
-    return {name: float(v) if v in _NOT_FINITE else v for name, v in values.items()}
+    numbers = {name: float(v) if v in _NOT_FINITE else v for name, v in values.items()}
+    for name, value in numbers.items():
+        if type(value) not in (int, float):
+            raise RunError(f"{where}: {name}: expected a number, got {value!r}")
+    if type(numbers.get("step")) is not int:
+        raise RunError(f"{where}: step: expected a whole number, got {numbers.get('step')!r}")
+    return numbers

@@ -25,6 +25,7 @@ __all__ = ["SavedState", "read_state", "write_state"]
 
 FOLDER = "trainer"
 _UNSPLIT = 2**62
+_STEPS = 2**31
 
 
 @final
@@ -68,10 +69,20 @@ def read_state(folder: Path) -> SavedState:
     """
     inner = folder / FOLDER
     facts = read_object(inner / "state.json", required=True)
-    step = facts.get("step")
-    if not isinstance(step, int) or step < 0:
-        raise CheckpointError(f"{inner / 'state.json'}: expected a step, got {step!r}")
+    _check_facts(facts, inner / "state.json")
     return SavedState(facts, _values(inner, "optimizer"), _values(inner, "trained"))
+
+
+def _check_facts(facts: Mapping[str, Any], path: Path) -> None:
+    step, best = facts.get("step"), facts.get("best", {})
+    if type(step) is not int or not 0 <= step < _STEPS:
+        raise CheckpointError(f"{path}: expected a step, got {step!r}")
+    kinds = {"step": (int,), "loss": (int, float), "worse": (int,)}
+    sound = isinstance(best, dict) and all(
+        type(best[key]) in kinds[key] for key in kinds.keys() & best.keys()
+    )
+    if not sound:
+        raise CheckpointError(f"{path}: best: expected step, loss and worse, got {best!r}")
 
 
 def _values(folder: Path, stem: str) -> dict[str, NDArray[Any]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lmkernel.errors import InputError, MissingDependencyError
 from lmkernel.training.data.readers import open_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
 from lmkernel.training.data.rows import Documents, Row
 
 
@@ -126,7 +129,7 @@ def test_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(InputError, match=r"a\.txt: cannot be read: Permission denied"):
         list(open_rows(path))
 

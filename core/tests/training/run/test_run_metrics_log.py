@@ -91,13 +91,27 @@ def test_killed_process_leaves_its_whole_lines(tmp_path: Path) -> None:
     assert strict(path)[-2:] == [{"step": 5, "train/loss": 2.5}, {"step": 6, "train/loss": 3.0}]
 
 
-@pytest.mark.parametrize(
-    "line", [b"", b"\x00\x00", b"[1]", b'"x"', b'{"loss": 1}', b'{"step": "x"}']
-)
-def test_line_that_is_no_record_is_left_out(tmp_path: Path, line: bytes) -> None:
+@pytest.mark.parametrize("line", [b"", b"\x00\x00", b"[1]", b'"x"', b'{"loss": 1'])
+def test_line_that_is_not_whole_is_left_out(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "m.jsonl"
     path.write_bytes(b'{"step": 1}\n' + line + b'\n{"step": 2}\n')
     assert [values["step"] for values in read_metrics(path)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b'{"loss": 1}', "line 2: step: expected a whole number, got None"),
+        (b'{"step": "x"}', "line 2: step: expected a number, got 'x'"),
+        (b'{"step": true}', "line 2: step: expected a number, got True"),
+        (b'{"step": 1, "train/loss": [1]}', r"line 2: train/loss: expected a number, got \[1\]"),
+    ],
+)
+def test_whole_line_that_is_no_record_is_named(tmp_path: Path, line: bytes, complaint: str) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(b'{"step": 1}\n' + line + b'\n{"step": 2}\n')
+    with pytest.raises(RunError, match=rf"m\.jsonl: {complaint}"):
+        list(read_metrics(path))
 
 
 def test_missing_file_has_no_lines(tmp_path: Path) -> None:
