@@ -121,7 +121,10 @@ TOKENIZERS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "an id of 33 bits": (_with_id(2**32), "expected an id below"),
     "an id below 0": (_with_id(-1), "expected an id below"),
     "an id that is no whole number": (_with_id(1.5), "expected an id below"),
-    "the largest added id": (_with_added_id(4294967295), "added_tokens: token .*: expected an id below"),
+    "the largest added id": (
+        _with_added_id(4294967295),
+        "added_tokens: token .*: expected an id below",
+    ),
     "two tokens of one id": (_with_id(3), "expected an id of its own for each token, got 3"),
     "a prefix amid a character": (_with_merges("x", ["a", "é"]), "begin with the prefix 'x'"),
     "a prefix longer than a token": (_with_merges("#" * 50, "a b"), "begin with the prefix"),
