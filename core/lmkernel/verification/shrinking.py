@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.config import AttentionConfig, LayerConfig, MlpConfig
+from lmkernel.config import AttentionConfig, LayerConfig, MlpConfig, RelativeConfig
 from lmkernel.verification.structure import change_every, single_transformer, with_layers
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def with_small_widths(config: ModelConfig, *, vocab: int | None = None) -> Model
         width=width,
         vocab=tokens,
         rotary=rotary,
+        relative=_relative(embedding.relative, attention.heads, width),
         more_rotary=tuple(_rotary(one, before, attention) for one in embedding.more_rotary),
         context=min(context, embedding.context) if embedding.context else 0,
         # a scale that is the root of the width stays that
@@ -104,9 +105,18 @@ def _attention(own: AttentionConfig) -> AttentionConfig:
         kv_heads=kv,
         head_dim=_HEAD_DIM,
         scale=0.0 if usual else own.scale,
+        relative=_relative(own.relative, heads, width),
         window=own.window and min(own.window, _WINDOW),
         interleaved=_even_part(own.interleaved, own.head_dim),
     )
+
+
+def _relative(own: Any, heads: int, width: int) -> Any:
+    """Biases or vectors of distances, for so many heads or of such a width."""
+    if own is None:
+        return None
+    fits = {"heads": heads} if isinstance(own, RelativeConfig) else {"width": width}
+    return replace(own, **fits)
 
 
 def _even_part(count: int, head_dim: int) -> int:
