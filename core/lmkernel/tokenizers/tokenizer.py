@@ -181,6 +181,19 @@ class Tokenizer:
             encoded = self._backend.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in encoded]
 
+    def framed(self, texts: Sequence[str]) -> list[tuple[int, int, int | None]]:
+        """One text or two with special tokens: of each token its id, segment and text.
+
+        A token's text is its number, or None for a special token that stands around them.
+
+        Raises:
+            InputError: a text holds a lone surrogate.
+        """
+        for text in texts:
+            _check_text(text)
+        encoding = self._backend.encode(texts[0], texts[1] if len(texts) > 1 else None)
+        return list(zip(encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True))
+
     def encode_with_ends(self, text: str) -> tuple[list[int], list[int]]:
         """The ids of a rendered chat, and for each the character of the text that it ends before.
 
