@@ -68,6 +68,12 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "lmkernel_conformance.verb:certify",
             "lmkernel_conformance.verb:Certificate",
         ),
+        "Verify what others wrote": (
+            "lmkernel:verify",
+            "lmkernel:Verification",
+            "lmkernel:twin",
+            "lmkernel:Twin",
+        ),
         "Train and evaluate": (
             "lmkernel:pretrain",
             "lmkernel:finetune",
