@@ -19,6 +19,7 @@ from fuzzing.formats import Format
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import open_model
 from lmkernel.checkpoints.safetensors import open_safetensors
+from lmkernel.checkpoints.safetensors_writer import write_safetensors
 from lmkernel.errors import InputError
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.files import save_model
@@ -118,13 +119,24 @@ def write_adapted(folder: Path) -> None:
 
 
 def write_sentences(folder: Path) -> None:
-    kinds = ("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize")
+    """Everything that sentence-transformers puts beside a model."""
+    kinds = ("Transformer", ""), ("Pooling", "1_Pooling"), ("Dense", "2_Dense"), ("Normalize", "3")
     listed = [{"idx": i, "type": f"models.{kind}", "path": p} for i, (kind, p) in enumerate(kinds)]
-    (folder / "modules.json").write_text(json.dumps(listed))
-    (folder / "1_Pooling").mkdir()
-    pooling = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
-    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 8}))
+    documents: dict[str, object] = {
+        "modules.json": listed,
+        "1_Pooling/config.json": {"pooling_mode_mean_tokens": True, "include_prompt": True},
+        "2_Dense/config.json": {"in_features": 4, "out_features": 2, "bias": True},
+        "sentence_bert_config.json": {"max_seq_length": 8},
+        "config_sentence_transformers.json": {
+            "prompts": {"query": "q: "},
+            "default_prompt_name": "query",
+        },
+    }
+    for name, document in documents.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(json.dumps(document))
+    dense = {"linear.weight": np.ones((2, 4), np.float32), "linear.bias": np.ones(2, np.float32)}
+    write_safetensors(folder / "2_Dense", dense.items(), dtype="float32", shard_bytes=2**40)
 
 
 def use_gguf(path: Path) -> object:
@@ -160,8 +172,6 @@ def read_all(folder: Path) -> object:
 
 def write_tensors(folder: Path) -> None:
     """One file with tensors of several types."""
-    from lmkernel.checkpoints.safetensors_writer import write_safetensors
-
     named = {
         "a.weight": np.ones((2, 3), np.float32),
         "b": np.zeros(5, np.int64),
@@ -227,7 +237,11 @@ FORMATS = (
     Format(
         "sentences",
         write_sentences,
-        ("modules.json", "1_Pooling/config.json", "sentence_bert_config.json"),
+        (
+            *("modules.json", "1_Pooling/config.json", "sentence_bert_config.json"),
+            *("2_Dense/config.json", "2_Dense/model.safetensors"),
+            "config_sentence_transformers.json",
+        ),
         read_sentence_settings,
     ),
     Format("gguf", write_merged, ("x.gguf",), use_gguf),
