@@ -9,13 +9,20 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from fuzzing.configs import CONFIGS
 from fuzzing.session import NAMES, Session
+
+from lmkernel.families.plugin import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIRST = int(os.environ.get("LMKERNEL_FUZZ_FIRST", "0"))
-INPUTS = int(os.environ.get("LMKERNEL_FUZZ_INPUTS", "150"))
+INPUTS = int(os.environ.get("LMKERNEL_FUZZ_INPUTS", "120"))
+
+
+def test_every_family_has_a_configuration_to_change() -> None:
+    assert CONFIGS.keys() == FAMILIES.keys()
 
 
 @pytest.fixture(scope="module")

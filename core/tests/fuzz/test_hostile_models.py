@@ -236,7 +236,7 @@ def test_m6_a_number_of_layers_that_the_file_does_not_hold_is_refused(
     path = tmp_path / "model" / "config.json"
     config = json.loads(path.read_text())
     lists = ("layer_types", "no_rope_layers", "mlp_only_layers")
-    key = "num_hidden_layers" if "num_hidden_layers" in config else "n_layer"
+    key = next(k for k in ("num_hidden_layers", "n_layer", "n_layers") if k in config)
     kept = {name: value for name, value in config.items() if name not in lists}
     path.write_text(json.dumps({**kept, key: layers}))
     with pytest.raises(CheckpointError, match=rf"config\.json: {key}: expected .* {layers}"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from encoder_kinds import ENCODERS
 from small import HF_CONFIG
 from small_bert import BERT
 from training_samples import GPT2
@@ -98,8 +100,31 @@ def _gated(name: str) -> dict[str, Any]:
     return config
 
 
+_ENCODERS: Mapping[str, str] = MappingProxyType(
+    {
+        "roberta": "roberta SequenceClassification",
+        "xlm-roberta": "xlm-roberta MaskedLM",
+        "camembert": "camembert MaskedLM",
+        "distilbert": "distilbert TokenClassification",
+        "electra": "electra MaskedLM",
+        "mpnet": "mpnet MaskedLM",
+        "albert": "albert SequenceClassification",
+        "deberta-v2": "deberta-v2 MaskedLM",
+        "modernbert": "modernbert biased SequenceClassification",
+    }
+)
+"""One of `encoder_kinds` for each."""
+
+
+def _encoder(name: str) -> dict[str, Any]:
+    _, architecture, options = ENCODERS[_ENCODERS[name]]
+    written: dict[str, Any] = json.loads(json.dumps(options))  # with keys that are texts
+    return {**written, "model_type": name, "architectures": [architecture]}
+
+
 CONFIGS: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
+        **{name: _encoder(name) for name in _ENCODERS},
         **{name: _gated(name) for name in _GATED},
         **{name: {**config, "model_type": name} for name, config in _OTHERS.items()},
     }
