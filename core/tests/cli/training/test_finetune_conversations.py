@@ -69,7 +69,7 @@ def test_prompts_are_put_together_and_chat_says_what_to_do(
     assert heard(capsys, "finetune", model, "--data", data, *FEW, "--out", tmp_path / "t") == ""
     assert template_of(tmp_path / "t") is None
     got = said(capsys, "chat", "hi", "--model", tmp_path / "t")
-    assert got.startswith("the model has no chat template; use generate with plain text, or fine")
+    assert "the model has no chat template; use generate with plain text, or fine" in got
 
 
 def test_a_template_in_a_file_is_kept_whatever_the_model_had(tmp_path: Path, model: Path) -> None:
@@ -89,7 +89,10 @@ def test_a_template_in_a_file_is_kept_whatever_the_model_had(tmp_path: Path, mod
     ("asked", "complaint"),
     [
         ("chatml", "chat template chatml: expected the tokenizer to have a special token that"),
-        ("nowhere", "chat template: expected plain, chatml or a file, got nowhere: No such"),
+        (
+            "nowhere",
+            "chat template: expected plain, chatml or a file, got nowhere: cannot be read: No such",
+        ),
     ],
 )
 def test_a_template_that_cannot_end_an_answer_is_refused(
@@ -157,6 +160,5 @@ def test_an_objective_that_a_family_lacks_names_those_that_have_it(
     data = rows(tmp_path / "a.jsonl", PAIRS)
     more = ("--objective", "classification", "--out", tmp_path / "t")
     got = said(capsys, "finetune", model, "--data", data, *more)
-    assert got.endswith(
-        "a llama model is trained by causal or instruction; classification is for bert"
-    )
+    allowed = "a llama model is trained by causal or instruction; classification is for bert, "
+    assert allowed in got
