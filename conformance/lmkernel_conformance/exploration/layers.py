@@ -120,7 +120,7 @@ def _draw_experts(d: Draw) -> Example:
 
 
 def _experts(drawn: Example) -> Trial:
-    inputs = {n: host(n, x) for n, x in drawn.items()}
+    inputs = {n: host(n, x) for n, x in drawn.items() if n != "way"}
     rows, count = len(inputs["x"]), len(inputs["weight"])
     chosen = np.arange(rows) * 5 % count
     return Trial(
