@@ -51,7 +51,7 @@ SURFACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "RULES",
             "GatedFamily",
             "Traits",
-            "changed",
+            "with_changes",
             "read_gated",
             "write_gated",
         ),

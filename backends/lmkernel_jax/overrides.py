@@ -90,16 +90,18 @@ def expert_linear(x: Array, weight: Array, experts: Array) -> Array:
     sizes = jnp.bincount(experts, length=weight.shape[0]).astype(jnp.int32)
     rows = x[order]
     # on the CPU, XLA expands a ragged product to one of all rows with all matrices
-    y = lax.platform_dependent(rows, weight, experts[order], sizes, cpu=_blocked, default=_ragged)
+    y = lax.platform_dependent(
+        rows, weight, experts[order], sizes, cpu=_multiply_in_blocks, default=_multiply_ragged
+    )
     return jnp.zeros_like(y).at[order].set(y)
 
 
-def _ragged(rows: Array, weight: Array, experts: Array, sizes: Array) -> Array:
+def _multiply_ragged(rows: Array, weight: Array, experts: Array, sizes: Array) -> Array:
     del experts
     return lax.ragged_dot(rows, jnp.swapaxes(weight, 1, 2), sizes)
 
 
-def _blocked(rows: Array, weight: Array, experts: Array, sizes: Array) -> Array:
+def _multiply_in_blocks(rows: Array, weight: Array, experts: Array, sizes: Array) -> Array:
     """Sorted rows, an expert's padded to whole blocks, and each block by its one matrix."""
     block = 1 if len(rows) <= len(weight) else _BLOCK
     ends = jnp.cumsum(-(-sizes // block))  # in blocks

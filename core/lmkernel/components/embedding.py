@@ -11,7 +11,7 @@ from lmkernel.components.primitives import (
     declare_linear,
     declare_norm,
     normalize,
-    scaled,
+    scale,
 )
 from lmkernel.components.rotary import rotation
 from lmkernel.config import EmbeddingConfig
@@ -61,7 +61,7 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
         key: Array | None = None,
     ) -> Embedded:
         ops, c = self._ops, self._config
-        hidden = scaled(ops, self._rows(params["tokens"]["weight"], inputs), c.scale)
+        hidden = scale(ops, self._rows(params["tokens"]["weight"], inputs), c.scale)
         # padding has position -1, which is no row of a table; what it gets is masked everywhere
         real = ops.maximum(positions, ops.full((), 0, "int32"))
         if c.positions == "learned":

@@ -32,12 +32,18 @@ def declare_experts(width: int, mlp: MlpConfig, config: ExpertsConfig) -> ParamT
         router["choice_bias"] = Param((config.count,), Init("zeros"), ("expert",))
     tree: dict[str, Any] = {}
     for name in ("gate", "up") if mlp.gated else ("up",):
-        tree[name] = _stacked(config.count, config.hidden, width, ("mlp", "embed"), bias=mlp.bias)
-    tree["down"] = _stacked(config.count, width, config.hidden, ("embed", "mlp"), bias=mlp.bias)
+        tree[name] = _declare_stack(
+            config.count, config.hidden, width, ("mlp", "embed"), bias=mlp.bias
+        )
+    tree["down"] = _declare_stack(
+        config.count, width, config.hidden, ("embed", "mlp"), bias=mlp.bias
+    )
     return {"router": router, "experts": tree}
 
 
-def _stacked(count: int, out: int, into: int, axes: tuple[str, str], *, bias: bool) -> ParamTree:
+def _declare_stack(
+    count: int, out: int, into: int, axes: tuple[str, str], *, bias: bool
+) -> ParamTree:
     weight = Param((count, out, into), Init("normal", into**-0.5), ("expert", *axes))
     tree = {"weight": weight}
     if bias:

@@ -16,7 +16,7 @@ from lmkernel.components.primitives import (
     declare_linear,
     declare_norm,
     normalize,
-    scaled,
+    scale,
 )
 from lmkernel.interfaces import ParamTree, View, project
 
@@ -149,7 +149,7 @@ class TransformerLayer:
         if c.output_norm:
             y = normalize(ops, y, params[f"{name}_output_norm"], c.norm)
         y = apply_dropout(ops, y, c.dropout, key, self._site + site)
-        x = x + scaled(ops, y, c.residual_scale)
+        x = x + scale(ops, y, c.residual_scale)
         return x if c.pre_norm or c.output_norm else normalize(ops, x, norm, c.norm)
 
 
@@ -158,7 +158,7 @@ def declare_mlp(width: int, config: MlpConfig) -> ParamTree:
     if config.experts is not None:
         tree = declare_experts(width, config, config.experts)
         if config.experts.shared:
-            tree["shared"] = declare_mlp(width, _shared(config, config.experts))
+            tree["shared"] = declare_mlp(width, _shared_network(config, config.experts))
         if config.experts.shared_gate:
             tree["shared_gate"] = declare_linear(1, width, ("shared", "embed"), bias=False)
         return tree
@@ -174,7 +174,7 @@ def mlp(ops: Ops, x: Array, params: dict[str, Any], config: MlpConfig) -> Array:
         mixed = mix_experts(ops, x, params, config)
         if not config.experts.shared:
             return mixed
-        shared = mlp(ops, x, params["shared"], _shared(config, config.experts))
+        shared = mlp(ops, x, params["shared"], _shared_network(config, config.experts))
         if config.experts.shared_gate:
             shared = ops.sigmoid(project(ops, x, params["shared_gate"])) * shared
         return mixed + shared
@@ -188,7 +188,7 @@ def mlp(ops: Ops, x: Array, params: dict[str, Any], config: MlpConfig) -> Array:
     return project(ops, inner, params["down"])
 
 
-def _shared(config: MlpConfig, experts: ExpertsConfig) -> MlpConfig:
+def _shared_network(config: MlpConfig, experts: ExpertsConfig) -> MlpConfig:
     """The network that every position uses beside the experts that it chooses."""
     return replace(config, hidden=experts.shared, experts=None)
 

@@ -18,7 +18,7 @@ __all__ = [
     "declare_linear",
     "declare_norm",
     "normalize",
-    "scaled",
+    "scale",
 ]
 
 _GLOROT = Init("glorot_uniform")
@@ -59,7 +59,7 @@ def normalize(ops: Ops, x: Array, params: dict[str, Any], config: NormConfig) ->
     return ops.layer_norm(x, weight, params.get("bias"), config.eps)
 
 
-def scaled(ops: Ops, x: Array, factor: float) -> Array:
+def scale(ops: Ops, x: Array, factor: float) -> Array:
     """``x`` times a factor, in float32 or wider: 16 bits would round the factor first."""
     if factor == 1:
         return x

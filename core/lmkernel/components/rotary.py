@@ -87,12 +87,12 @@ def rotation(ops: Ops, positions: Array, config: RotaryConfig, dtype: DType) -> 
     """
     wide = WIDE.get(dtype, dtype)
     if config.scaling == "dynamic":
-        cos, sin = _growing(ops, positions, config, wide)
+        cos, sin = _angles_of_length(ops, positions, config, wide)
     else:
-        cos, sin = _tabled(ops, positions, config, wide, long=False)
+        cos, sin = _angles_by_digits(ops, positions, config, wide, long=False)
     if config.scaling == "longrope":
         beyond = _length(ops, positions) > ops.full((), config.original_context, "int32")
-        long_cos, long_sin = _tabled(ops, positions, config, wide, long=True)
+        long_cos, long_sin = _angles_by_digits(ops, positions, config, wide, long=True)
         cos, sin = ops.where(beyond, long_cos, cos), ops.where(beyond, long_sin, sin)
     if config.attention_factor != 1:
         factor = ops.full((), config.attention_factor, wide)
@@ -114,7 +114,7 @@ def _tables(config: RotaryConfig, *, long: bool) -> list[tuple[Any, Any]]:
     return [(np.cos(angles), np.sin(angles)) for angles in places]
 
 
-def _tabled(
+def _angles_by_digits(
     ops: Ops, positions: Array, config: RotaryConfig, dtype: DType, *, long: bool
 ) -> tuple[Array, Array]:
     batch, time = positions.shape
@@ -133,7 +133,9 @@ def _tabled(
     return ops.reshape(cos, shape), ops.reshape(sin, shape)
 
 
-def _growing(ops: Ops, positions: Array, config: RotaryConfig, dtype: DType) -> tuple[Array, Array]:
+def _angles_of_length(
+    ops: Ops, positions: Array, config: RotaryConfig, dtype: DType
+) -> tuple[Array, Array]:
     """Dynamic NTK: theta grows with the row, theta · g^(dim / (dim - 2)), so no table holds it.
 
     g is factor · length / original_context - (factor - 1), and 1 in rows within that context.

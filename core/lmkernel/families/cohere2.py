@@ -12,9 +12,9 @@ from lmkernel.families.gated import (
     LAYER,
     GatedFamily,
     Traits,
-    changed,
     decoder_of,
     read_gated,
+    with_changes,
     write_gated,
 )
 from lmkernel.families.windows import FULL, SLIDING, kinds_of, layer_kinds, with_kinds
@@ -66,7 +66,7 @@ class Cohere2(GatedFamily):
         bias = config.flag("attention_bias", default=False)
         model = read_gated(config, Traits(bias=bias, out_bias=bias, context=8192))
         norm = NormConfig(kind="layer", eps=config.number("layer_norm_eps"), bias=False)
-        model = changed(
+        model = with_changes(
             model,
             stack={"norm": norm, "parallel": True, "shared_norm": True},
             attention={"interleaved": decoder_of(model).attention.head_dim},

@@ -112,8 +112,8 @@ class Deberta(EncoderFamily):
         inert=("classifier_dropout", "pooler_dropout", "conv_act", "conv_groups"),
     )
 
-    def completed(self, config: HfConfig) -> HfConfig:
-        config = super().completed(config)
+    def complete(self, config: HfConfig) -> HfConfig:
+        config = super().complete(config)
         width = config.whole("hidden_size")
         for key in ("pooler_hidden_size", "embedding_size"):
             if config.whole(key, width) != width:

@@ -143,7 +143,7 @@ class EncoderFamily(Family):
     keys: ClassVar[ConfigKeys] = ENCODER_KEYS
 
     def read(self, config: HfConfig) -> ModelConfig:
-        config = self.completed(config)
+        config = self.complete(config)
         return ModelConfig(
             embedding=self.embedding(config),
             encoder=self.stack(config),
@@ -152,13 +152,13 @@ class EncoderFamily(Family):
             init=InitConfig(scale=config.number("initializer_range")),
         )
 
-    def completed(self, config: HfConfig) -> HfConfig:
+    def complete(self, config: HfConfig) -> HfConfig:
         """A configuration with all keys, which answers to BERT's names of them."""
         whole = self.keys.complete(config)
         return HfConfig({**whole.values, **self.fixed}, whole.where, self.own)
 
     def embedding(self, config: HfConfig) -> EmbeddingConfig:
-        """The embedding, of a completed configuration."""
+        """The embedding, of a complete configuration."""
         none = self.fixed.get(_SEGMENTS) == 0
         return EmbeddingConfig(
             width=config.whole("hidden_size"),
@@ -178,7 +178,7 @@ class EncoderFamily(Family):
         return size if size != config.whole("hidden_size") else 0
 
     def stack(self, config: HfConfig) -> TransformerConfig:
-        """The layers, of a completed configuration."""
+        """The layers, of a complete configuration."""
         width, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
         return TransformerConfig(
             width=width,
@@ -205,7 +205,7 @@ class EncoderFamily(Family):
         return self.make_head(config, named[name], config.labels())
 
     def make_head(self, config: HfConfig, name: str, labels: tuple[str, ...]) -> HeadConfig | None:
-        """A head by its name, for a completed configuration."""
+        """A head by its name, for a complete configuration."""
         return make_head(config, self.kinds, name, labels)
 
     def _context(self, config: HfConfig) -> int:
@@ -250,7 +250,7 @@ class EncoderFamily(Family):
 
     def _maker(self, name: str) -> MakeHead:
         def make(config: HfConfig, labels: tuple[str, ...]) -> HeadConfig:
-            head = self.make_head(self.completed(config), name, labels)
+            head = self.make_head(self.complete(config), name, labels)
             if head is None:
                 raise CheckpointError(f"expected a head for {name}")
             return head

@@ -38,9 +38,9 @@ __all__ = [
     "RULES",
     "GatedFamily",
     "Traits",
-    "changed",
     "decoder_of",
     "read_gated",
+    "with_changes",
     "write_gated",
     "write_partial",
 ]
@@ -181,7 +181,7 @@ def decoder_of(config: ModelConfig) -> TransformerConfig:
     return stack
 
 
-def changed(
+def with_changes(
     model: ModelConfig,
     *,
     embedding: Mapping[str, Any] = MappingProxyType({}),

@@ -16,9 +16,9 @@ from lmkernel.families.gated import (
     LAYER,
     GatedFamily,
     Traits,
-    changed,
     decoder_of,
     read_gated,
+    with_changes,
     write_gated,
 )
 from lmkernel.families.windows import FULL, SLIDING, kinds_of, layer_kinds, with_kinds
@@ -67,7 +67,7 @@ def _read(config: HfConfig, activation: str) -> ModelConfig:
     bias = config.flag("attention_bias", default=False)
     model = read_gated(config, Traits(bias=bias, out_bias=bias, head_dim=256, context=8192))
     norm = replace(decoder_of(model).norm, offset=1.0)
-    return changed(
+    return with_changes(
         model,
         embedding={"scale": float(model.embedding.width) ** 0.5},
         stack={"norm": norm},
@@ -109,7 +109,7 @@ def read_bounded(config: HfConfig) -> ModelConfig:
     def bound(key: str) -> float | None:
         return config.number(key) if config.has(key) else None
 
-    return changed(
+    return with_changes(
         _read(config, "hidden_activation"),
         stack={"output_norm": True},
         attention={

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import CheckpointError
-from lmkernel.families.gated import GatedFamily, changed, decoder_of
+from lmkernel.families.gated import GatedFamily, decoder_of, with_changes
 from lmkernel.families.gemma import KEYS_2, LAYER_2, read_bounded, write_bounded
 from lmkernel.families.hf_config import HfConfig
 from lmkernel.families.rope import read_rope, write_rope
@@ -53,7 +53,7 @@ class Gemma3(GatedFamily):
         )
         every = config.whole("sliding_window_pattern", 6)
         kinds = layer_kinds(config, lambda layer: SLIDING if (layer + 1) % every else FULL)
-        model = changed(
+        model = with_changes(
             model, embedding={"more_rotary": (local,)}, attention={"qk_norm": stack.norm}
         )
         window = config.whole("sliding_window", 4096)

@@ -9,9 +9,9 @@ from lmkernel.families.gated import (
     GATED_KEYS,
     GatedFamily,
     Traits,
-    changed,
     decoder_of,
     read_gated,
+    with_changes,
     write_gated,
 )
 
@@ -40,7 +40,7 @@ class Granite(GatedFamily):
         bias = config.flag("attention_bias", default=False)
         mlp_bias = config.flag("mlp_bias", default=False)
         traits = Traits(bias=bias, out_bias=bias, mlp_bias=mlp_bias, context=2048)
-        return changed(
+        return with_changes(
             read_gated(config, traits),
             embedding={"scale": config.number("embedding_multiplier")},
             stack={"residual_scale": config.number("residual_multiplier")},

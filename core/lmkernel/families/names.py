@@ -198,7 +198,7 @@ def to_ours(
     if missing:
         raise CheckpointError(f"{where}: no tensor maps to {min(missing)!r}")
     values: dict[str, NDArray[Any]] = {}
-    for rule, there, params in _wanted(found, only):
+    for rule, there, params in _selection(found, only):
         whole = _read_once(tensors, there, where)
         values.update(_parts(whole.T if rule.transpose else whole, params, rule.groups))
         if progress is not None:
@@ -206,7 +206,7 @@ def to_ours(
     return values
 
 
-def _wanted(found: list[_Found], only: Collection[str] | None) -> list[_Found]:
+def _selection(found: list[_Found], only: Collection[str] | None) -> list[_Found]:
     """Those whose parameters are asked for."""
     return found if only is None else [one for one in found if set(one[2]) <= set(only)]
 
@@ -304,7 +304,7 @@ def from_ours(
     # one tensor at a time, so that fused copies of a large model are never in memory together
     for rule, theirs, ours in pairs:
         parts = [values[name] for name in ours]
-        whole = _joined(parts, rule.groups) if len(parts) > 1 else parts[0]
+        whole = _join_groups(parts, rule.groups) if len(parts) > 1 else parts[0]
         if not np.isfinite(whole).all():
             raise CheckpointError(f"parameter {ours[0]!r}: expected finite values to write")
         if "{e}" in theirs:
@@ -313,7 +313,7 @@ def from_ours(
             yield theirs, whole.T if rule.transpose else whole
 
 
-def _joined(parts: Sequence[NDArray[Any]], groups: int) -> NDArray[Any]:
+def _join_groups(parts: Sequence[NDArray[Any]], groups: int) -> NDArray[Any]:
     shares = [part.reshape(groups, -1, *part.shape[1:]) for part in parts]
     return np.concatenate(shares, 1).reshape(-1, *parts[0].shape[1:])
 

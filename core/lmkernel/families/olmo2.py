@@ -10,9 +10,9 @@ from lmkernel.families.gated import (
     LAYER,
     GatedFamily,
     Traits,
-    changed,
     decoder_of,
     read_gated,
+    with_changes,
     write_gated,
 )
 
@@ -43,7 +43,7 @@ class Olmo2(GatedFamily):
         config = self.keys.complete(config)
         bias = config.flag("attention_bias", default=False)
         model = read_gated(config, Traits(bias=bias, out_bias=bias, context=2048))
-        return changed(
+        return with_changes(
             model,
             stack={"pre_norm": False, "output_norm": True},
             attention={"qk_norm": decoder_of(model).norm, "qk_norm_whole": True},

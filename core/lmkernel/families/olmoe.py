@@ -9,9 +9,9 @@ from lmkernel.families.gated import (
     GATED_KEYS,
     GatedFamily,
     Traits,
-    changed,
     decoder_of,
     read_gated,
+    with_changes,
     write_gated,
 )
 from lmkernel.families.mixtures import INERT, expert_rules, experts_of, with_experts
@@ -62,7 +62,7 @@ class Olmoe(GatedFamily):
         )
         model = read_gated(config, Traits(bias=bias, out_bias=bias, context=4096))
         norm = decoder_of(model).norm
-        return changed(
+        return with_changes(
             with_experts(model, experts), attention={"qk_norm": norm, "qk_norm_whole": True}
         )
 

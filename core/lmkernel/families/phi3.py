@@ -10,9 +10,9 @@ from lmkernel.families.gated import (
     LAYER,
     GatedFamily,
     Traits,
-    changed,
     decoder_of,
     read_gated,
+    with_changes,
     write_partial,
 )
 
@@ -55,7 +55,7 @@ class Phi3(GatedFamily):
     def read(self, config: HfConfig) -> ModelConfig:
         config = self.keys.complete(config)
         window = config.whole("sliding_window") if config.has("sliding_window") else None
-        return changed(
+        return with_changes(
             read_gated(config, Traits(window=window, context=4096, partial=1.0)),
             embedding={"dropout": config.rate("embd_pdrop", 0.0)},
             stack={"dropout": config.rate("resid_pdrop", 0.0)},

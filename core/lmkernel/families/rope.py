@@ -69,7 +69,7 @@ def read_rope(
     """
     theta = _base(config, 10000.0)
     table = config.part(*_TABLES)
-    dim = _turned(config, table, head_dim, partial)
+    dim = _turned_size(config, table, head_dim, partial)
     if table is None:
         return RotaryConfig(dim=dim, theta=theta)
     for key, value in table.values.items():
@@ -98,7 +98,9 @@ def read_rope(
     return RotaryConfig(dim=dim, theta=_base(table, theta), scaling=kind, **found)
 
 
-def _turned(config: HfConfig, table: HfConfig | None, head_dim: int, partial: float | None) -> int:
+def _turned_size(
+    config: HfConfig, table: HfConfig | None, head_dim: int, partial: float | None
+) -> int:
     """How many elements of a head are turned."""
     if partial is None:
         if table is not None:

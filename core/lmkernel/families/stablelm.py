@@ -9,9 +9,9 @@ from lmkernel.families.gated import (
     GATED_KEYS,
     GatedFamily,
     Traits,
-    changed,
     decoder_of,
     read_gated,
+    with_changes,
     write_partial,
 )
 
@@ -48,7 +48,7 @@ class StableLm(GatedFamily):
         parallel = config.flag("use_parallel_residual", default=False)
         norm = NormConfig(kind="layer", eps=config.number("layer_norm_eps"))
         dropout = config.rate("hidden_dropout", 0.0)
-        return changed(
+        return with_changes(
             read_gated(config, Traits(bias=bias, context=4096, partial=0.25)),
             stack={
                 "norm": norm,

@@ -14,7 +14,7 @@ from lmkernel.components.primitives import (
     declare_linear,
     declare_norm,
     normalize,
-    scaled,
+    scale,
 )
 from lmkernel.interfaces import Init, ParamTree, project
 
@@ -82,7 +82,7 @@ def head(
         x = activate(ops, project(ops, x, params["transform"]), t.activation)
         x = x if t.norm is None else normalize(ops, x, params["norm"], t.norm)
     y = ops.linear(apply_dropout(ops, x, config.dropout, key, _SITE), weight, params.get("bias"))
-    y = scaled(ops, y, config.scale)
+    y = scale(ops, y, config.scale)
     if config.softcap is not None:
         cap = ops.full((), config.softcap, ops.dtype(y))
         y = ops.tanh(y / cap) * cap

@@ -138,6 +138,6 @@ class OpenSubject:
             yield
         except LmkernelError:
             raise
-        except Exception as error:
+        except Exception as error:  # a stranger's code may raise anything
             what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise SubjectError(f"subject {self.name.text!r}{where}: {what}") from error

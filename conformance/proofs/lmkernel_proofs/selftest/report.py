@@ -115,7 +115,7 @@ class Report:
         written = Counter(judgement.verdict.state for judgement in self.handwritten)
         lines = [
             f"handwritten: {len(self.handwritten)} mutants, {_count_states(written)}",
-            f"mechanical:  {len(self.mechanical)} mutants{self._sampled}, {_count_states(states)}",
+            f"mechanical:  {len(self.mechanical)} mutants{self._share}, {_count_states(states)}",
             *self._levels(),
             f"{self.seconds:.0f} seconds of the processor in {self.elapsed:.0f} seconds",
             *(f"problem: {line}" for line in self.problems),
@@ -126,7 +126,7 @@ class Report:
         return "\n".join(lines)
 
     @property
-    def _sampled(self) -> str:
+    def _share(self) -> str:
         return "" if self.every == 1 else f" (one in {self.every})"
 
     def _levels(self) -> list[str]:
