@@ -85,6 +85,7 @@ def test_interrupted_answer_stays_and_can_go_on(tmp_path: Path) -> None:
         chat.send("next\r")
         chat.until("you said next\n")
         assert asked(tmp_path)[1]["content"] == "you said first  and more"
+        chat.until(">")  # before the prompt is there, what is typed is kept for it
         chat.send(f"half{CTRL_C}/quit\r")
         assert chat.end() == 0
 
