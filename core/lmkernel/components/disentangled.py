@@ -6,7 +6,6 @@ j to i, and K and Q are the keys and queries of the vectors that distances have.
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
@@ -125,7 +124,6 @@ class DisentangledAttention(Attention):
         return ops.take(ops.asarray(table, "int32"), shifted, 0)
 
 
-@functools.cache
 def _table(span: int, context: int) -> NDArray[np.int32]:
     """The row of each distance, from the farthest key after the query to the farthest before."""
     most = max(span, context)

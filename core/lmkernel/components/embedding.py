@@ -13,12 +13,13 @@ from lmkernel.components.primitives import (
     normalize,
     scale,
 )
-from lmkernel.components.rotary import rotation
+from lmkernel.components.rotary import Rotation
 from lmkernel.config import EmbeddingConfig
 from lmkernel.interfaces import Embedded, Embedding, Init, Param, ParamTree, project
 
 if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
+    from lmkernel.contract.optional import Ops
     from lmkernel.interfaces import Factory
 
 __all__ = ["TokenEmbedding", "VectorEmbedding"]
@@ -29,6 +30,10 @@ _NORMAL = Init("normal", 0.02)
 @final
 class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
     """Row ``token`` of a table ``(vocab, width)``, plus what tells positions and segments apart."""
+
+    def __init__(self, ops: Ops, config: EmbeddingConfig) -> None:
+        super().__init__(ops, config)
+        self._rotations = [Rotation(ops, rotary) for rotary in config.rotaries]
 
     def declare(self) -> ParamTree:
         c = self._config
@@ -75,7 +80,7 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
         if c.norm is not None:
             hidden = normalize(ops, hidden, params["norm"], c.norm)
         # RoPE's angles are made here, once for all layers, which only turn by them
-        angles = [rotation(ops, real, rotary, ops.dtype(hidden)) for rotary in c.rotaries]
+        angles = [turn(real, ops.dtype(hidden)) for turn in self._rotations]
         hidden = apply_dropout(ops, hidden, c.dropout, key, 0)
         if c.inner:
             hidden = project(ops, hidden, params["project"])

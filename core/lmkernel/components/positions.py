@@ -5,7 +5,6 @@ Constraint: padding is position -1 everywhere, so that every mask follows from p
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +102,6 @@ def relative_biases(
     return ops.permute_dims(ops.take(table, which, 0), (0, 3, 1, 2))
 
 
-@functools.cache
 def _buckets(buckets: int, distance: int, causal: bool) -> np.ndarray[Any, np.dtype[np.int32]]:
     """The bucket of each key from ``distance`` positions before the query to as many after it."""
     ahead = np.arange(-distance, distance + 1)

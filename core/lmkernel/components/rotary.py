@@ -7,9 +7,8 @@ and sines of a position are put together from those of its digits, which come fr
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
@@ -21,12 +20,17 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
 
-__all__ = ["frequencies", "rotation"]
+__all__ = ["Rotation", "frequencies"]
 
 _BASE, _DIGITS = 256, 3
 """Positions are written in this base with so many digits: up to 16,777,215."""
 
 Frequencies = np.ndarray[tuple[int], np.dtype[np.float64]]
+Table = tuple[
+    np.ndarray[tuple[int, int], np.dtype[np.float64]],
+    np.ndarray[tuple[int, int], np.dtype[np.float64]],
+]
+"""Cosines and sines of the values of one digit, each ``(base, dim / 2)``."""
 
 
 def frequencies(config: RotaryConfig, *, long: bool = False) -> Frequencies:
@@ -73,31 +77,44 @@ def _ramp(config: RotaryConfig) -> Frequencies:
     return 1 - np.clip((index - low) / (high - low), 0, 1)
 
 
-def rotation(ops: Ops, positions: Array, config: RotaryConfig, dtype: DType) -> tuple[Array, Array]:
-    """Cosines and sines of position · frequency, ``(batch, time) -> (batch, 1, time, dim / 2)``.
-
-    Where angles depend on the length of a row, it is the row's own, so that an answer does not
-    depend on what else is in the batch.
+@final
+class Rotation:
+    """The turns of one RoPE, whose tables are made once.
 
     Args:
         ops: the backend's operations.
-        positions: int32 ``(batch, time)``, 0 or more.
         config: which RoPE.
-        dtype: of the result; all is computed in float32 or wider.
     """
-    wide = WIDE.get(dtype, dtype)
-    if config.scaling == "dynamic":
-        cos, sin = _angles_of_length(ops, positions, config, wide)
-    else:
-        cos, sin = _angles_by_digits(ops, positions, config, wide, long=False)
-    if config.scaling == "longrope":
-        beyond = _length(ops, positions) > ops.full((), config.original_context, "int32")
-        long_cos, long_sin = _angles_by_digits(ops, positions, config, wide, long=True)
-        cos, sin = ops.where(beyond, long_cos, cos), ops.where(beyond, long_sin, sin)
-    if config.attention_factor != 1:
-        factor = ops.full((), config.attention_factor, wide)
-        cos, sin = cos * factor, sin * factor
-    return ops.astype(cos, dtype), ops.astype(sin, dtype)
+
+    def __init__(self, ops: Ops, config: RotaryConfig) -> None:
+        self._ops, self._config = ops, config
+        self._tables = _tables(config, long=False)
+        self._long_tables = _tables(config, long=True) if config.scaling == "longrope" else []
+
+    def __call__(self, positions: Array, dtype: DType) -> tuple[Array, Array]:
+        """Cosines and sines of position · frequency, each ``(batch, 1, time, dim / 2)``.
+
+        Where angles depend on the length of a row, it is the row's own, so that an answer does not
+        depend on what else is in the batch.
+
+        Args:
+            positions: int32 ``(batch, time)``, 0 or more.
+            dtype: of the result; all is computed in float32 or wider.
+        """
+        ops, config = self._ops, self._config
+        wide = WIDE.get(dtype, dtype)
+        if config.scaling == "dynamic":
+            cos, sin = _angles_of_length(ops, positions, config, wide)
+        else:
+            cos, sin = _angles_by_digits(ops, positions, self._tables, wide)
+        if config.scaling == "longrope":
+            beyond = _length(ops, positions) > ops.full((), config.original_context, "int32")
+            long_cos, long_sin = _angles_by_digits(ops, positions, self._long_tables, wide)
+            cos, sin = ops.where(beyond, long_cos, cos), ops.where(beyond, long_sin, sin)
+        if config.attention_factor != 1:
+            factor = ops.full((), config.attention_factor, wide)
+            cos, sin = cos * factor, sin * factor
+        return ops.astype(cos, dtype), ops.astype(sin, dtype)
 
 
 def _length(ops: Ops, positions: Array) -> Array:
@@ -106,8 +123,7 @@ def _length(ops: Ops, positions: Array) -> Array:
     return ops.reshape(last + ops.full((), 1, "int32"), (positions.shape[0], 1, 1, 1))
 
 
-@functools.cache
-def _tables(config: RotaryConfig, *, long: bool) -> list[tuple[Any, Any]]:
+def _tables(config: RotaryConfig, *, long: bool) -> list[Table]:
     """For each digit, the last first, cosines and sines of its values, ``(base, dim / 2)``."""
     digits = np.arange(_BASE, dtype=np.float64)[:, None]
     places = [digits * float(_BASE**k) * frequencies(config, long=long) for k in range(_DIGITS)]
@@ -115,12 +131,12 @@ def _tables(config: RotaryConfig, *, long: bool) -> list[tuple[Any, Any]]:
 
 
 def _angles_by_digits(
-    ops: Ops, positions: Array, config: RotaryConfig, dtype: DType, *, long: bool
+    ops: Ops, positions: Array, tables: list[Table], dtype: DType
 ) -> tuple[Array, Array]:
-    batch, time = positions.shape
+    (batch, time), half = positions.shape, tables[0][0].shape[1]
     rest, base = positions, ops.full((), _BASE, "int32")
     cos, sin = ops.full((), 1.0, dtype), ops.full((), 0.0, dtype)
-    for cosines, sines in _tables(config, long=long):
+    for cosines, sines in tables:
         # dividing by a power of two is exact, and the conversion to integers cuts what is behind
         # the point
         quotient = ops.astype(ops.astype(rest, "float32") / ops.full((), _BASE, "float32"), "int32")
@@ -129,7 +145,7 @@ def _angles_by_digits(
         s = ops.take(ops.asarray(sines, dtype), digit, 0)
         # the angles of the digits add up
         cos, sin = cos * c - sin * s, sin * c + cos * s
-    shape = (batch, 1, time, config.dim // 2)
+    shape = (batch, 1, time, half)
     return ops.reshape(cos, shape), ops.reshape(sin, shape)
 
 

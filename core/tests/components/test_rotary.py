@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lmkernel.backend import load_backend
-from lmkernel.components.rotary import frequencies, rotation
+from lmkernel.components.rotary import Rotation, frequencies
 from lmkernel.config import RotaryConfig
 from lmkernel.errors import ConfigError
 
@@ -21,7 +21,7 @@ def _angles(config: RotaryConfig, positions: Any, dtype: Any) -> Any:
     backend = load_backend()
     with backend:
         ops = backend.ops
-        turned = rotation(ops, ops.asarray(np.array(positions), "int32"), config, dtype)
+        turned = Rotation(ops, config)(ops.asarray(np.array(positions), "int32"), dtype)
         return [ops.to_numpy(part)[:, 0] for part in turned]
 
 
