@@ -1,11 +1,10 @@
 """Where backends part: the first activation of a model at which one leaves its budget.
 
 For each activation the reference is the default backend in float64. An honest error is the largest,
-for each channel, that the default backend makes in float32 over 16 runs: one plain, and 15 in which
+for each element, that the default backend makes in float32 over 16 runs: one plain, and 15 in which
 every element of what the next activation is computed from is moved by -1, 0 or 1 unit in the last
-place, as another order of rounding would move it; and no less than that of the median channel,
-since few numbers may all be lucky. A channel may be off by four times its honest error and four
-units in the last place of its largest value: each by its own, so that one that is large does not
+place, as another order of rounding would move it. An element may be off by four times its honest
+error and four of its units in the last place: each by its own, so that one that is large does not
 hide what happens in the others. Errors grow from layer to layer, and the budget with them.
 """
 
@@ -53,8 +52,8 @@ class Limit:
 
     Args:
         activation: the activation's name.
-        honest: the largest honest error of each channel, ``(channels,)``.
-        floor: a unit in the last place of the largest value of each channel, ``(channels,)``.
+        honest: the largest honest error of each element of all prompts, ``(elements,)``.
+        floor: a unit in the last place of each, ``(elements,)``.
     """
 
     activation: str
@@ -62,7 +61,7 @@ class Limit:
     floor: NDArray[np.float64]
 
     def judge(self, errors: NDArray[np.float64], dtype: str) -> Deviation:
-        """What the largest error of each channel, ``(channels,)``, comes to in a dtype."""
+        """What the errors of all elements, ``(elements,)``, come to in a dtype."""
         allowed = float32_ulps(dtype) * FACTOR * (self.honest + self.floor)
         worst, honest = float(errors.max()), float(self.honest.max())
         times = worst / honest if honest else float(np.inf if worst else 0.0)
@@ -78,7 +77,7 @@ class Deviation:
         activation: the activation's name.
         error: the largest absolute difference from the reference.
         honest: the error as a multiple of the largest honest error in float32.
-        share: the share of its budget that the worst channel uses; above 1 the backend parts.
+        share: the share of its budget that the worst element uses; above 1 the backend parts.
     """
 
     activation: str
@@ -130,14 +129,11 @@ def limits(
         reference: the traces of all prompts in float64.
         honest: those of the default backend in float32, run by run.
     """
-    worst = {name: np.zeros(x.shape[-1]) for name, x in reference[0].items()}
+    worst: dict[str, NDArray[np.float64]] = {}
     for traces in honest:
         for name, errors in _errors(traces, reference).items():
-            worst[name] = np.maximum(worst[name], errors)
-    return [
-        Limit(name, np.maximum(errors, np.median(errors)), _units(name, reference))
-        for name, errors in worst.items()
-    ]
+            worst[name] = np.maximum(worst.get(name, 0.0), errors)
+    return [Limit(name, errors, _units(name, reference)) for name, errors in worst.items()]
 
 
 def deviations(
@@ -185,24 +181,22 @@ def _sentence(name: str, row: Deviation, others: Sequence[str]) -> str:
 def _errors(
     traces: Iterable[Mapping[str, Host]], reference: Sequence[Mapping[str, Host]]
 ) -> dict[str, NDArray[np.float64]]:
-    """The largest error of each channel over all prompts, by activation; NaN counts as infinite."""
-    worst: dict[str, NDArray[np.float64]] = {}
+    """The error of each element of all prompts, by activation; NaN counts as infinite."""
+    found: dict[str, list[NDArray[np.float64]]] = {}
     for got, expected in zip(traces, reference, strict=True):
         for name, want in expected.items():
             if got[name].shape != want.shape:
                 shapes = f"{want.shape}, got {got[name].shape}"
                 raise InputError(f"{name}: expected the shape {shapes}")
-            gap = np.abs(got[name] - want).reshape(-1, want.shape[-1]).max(0)
-            gap = np.where(np.isnan(gap), np.inf, gap)
-            worst[name] = np.maximum(worst.get(name, 0.0), gap)
-    return worst
+            gap = np.abs(got[name] - want).ravel()
+            found.setdefault(name, []).append(np.where(np.isnan(gap), np.inf, gap))
+    return {name: np.concatenate(gaps) for name, gaps in found.items()}
 
 
 def _units(name: str, reference: Sequence[Mapping[str, Host]]) -> NDArray[np.float64]:
-    """A unit in float32's last place of each channel's largest value, or the smallest normal."""
-    flat = [np.abs(x[name]).reshape(-1, x[name].shape[-1]).max(0) for x in reference]
-    largest: NDArray[np.float32] = np.max(flat, 0).astype(np.float32)
-    return np.maximum(np.spacing(largest), np.finfo(np.float32).tiny).astype(np.float64)
+    """A unit in float32's last place of each element, or the smallest normal number."""
+    flat = np.concatenate([np.abs(x[name]).ravel() for x in reference]).astype(np.float32)
+    return np.maximum(np.spacing(flat), np.finfo(np.float32).tiny).astype(np.float64)
 
 
 def move_by_ulps(x: Host, order: int, name: str) -> Host:

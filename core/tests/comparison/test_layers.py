@@ -128,7 +128,7 @@ def test_the_largest_share_is_said_where_none_parts() -> None:
     assert parting_sentences(found) == [expected]
 
 
-def test_a_large_channel_hides_nothing_in_the_others() -> None:
+def test_a_large_element_hides_nothing_in_the_others() -> None:
     limit = Limit("here", honest=np.array([1e-3, 1e-7]), floor=np.array([1e-4, 1e-8]))
     found = limit.judge(np.array([1e-3, 1e-6]), "float32")
     assert found.error == 1e-3
@@ -140,6 +140,17 @@ def test_budget_of_a_16_bit_format_is_wider_by_its_bits() -> None:
     limit = Limit("here", honest=np.array([1e-6]), floor=np.array([1e-7]))
     narrow = limit.judge(np.array([1e-3]), "bfloat16")
     assert narrow.share == pytest.approx(limit.judge(np.array([1e-3]), "float32").share / 2**16)
+
+
+@pytest.mark.parametrize("factor", [0.0, 2.0])
+def test_a_single_element_that_is_wrong_parts(factor: float) -> None:
+    """The smallest element of the embedding of one token is zeroed or doubled."""
+    values = values_of(Model(load_backend(), CONFIG))
+    table = values["embedding.tokens.weight"].copy()
+    at = int(np.abs(table[44]).argmin())
+    table[44, at] *= factor
+    rows = read(load_backend(), {"embedding.tokens.weight": table})
+    assert next(r.activation for r in rows if not r.share <= 1) == "embedding"
 
 
 def test_nan_parts() -> None:
