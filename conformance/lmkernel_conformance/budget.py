@@ -1,16 +1,21 @@
-"""How far a result may be from its reference: measured on honest implementations, never guessed.
+"""How far each element of a result may be from its reference: measured, never guessed.
 
-An honest implementation is NumPy evaluating the same formula in the precision under test. It is run
-in 16 orders of summation; a backend may be off by four times the largest error seen, plus a floor
-of four units in the last place.
+An honest implementation is NumPy evaluating the same formula in the precision under test. It runs
+16 times: summands come in another order, every operation rounds another way, and where libraries
+use two formulas it takes one or the other (`lmkernel_conformance.oracle.arithmetic`). A backend may
+be off, at each element, by four times the largest error seen at that element, plus a floor of four
+of its units in the last place. So an element is allowed much only where an honest error is large:
+where terms cancel, or a function is steep.
 
 Constraints: the budget belongs to the case. No backend has a say in it, and it does not grow with
-the size of an array. NaN and infinity must stand exactly where the reference has them.
+the size of an array, nor with the other elements. NaN and infinity must stand exactly where the
+reference has them. Below the smallest normal number hardware may flush to zero, so as much is
+allowed everywhere: a zero must be zero or subnormal.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -20,16 +25,37 @@ from lmkernel_conformance.discrepancy import Discrepancy
 from lmkernel_conformance.oracle.arithmetic import Arithmetic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from lmkernel_conformance.precision import Precision
 
-__all__ = ["FACTOR", "FLOOR_ULPS", "ORDERS", "Budget", "Measurement", "budgets"]
+__all__ = [
+    "CLASSES",
+    "FACTOR",
+    "FLOOR_ULPS",
+    "ORDERS",
+    "Budget",
+    "Measurement",
+    "budgets",
+    "honest_arithmetic",
+    "largest_shares",
+    "measure_errors",
+]
 
 Host = Any
 
 ORDERS = 16
-"""How many orders of summation are tried: half sum one by one, half pairwise as NumPy does."""
+"""How many honest runs are made: half sum one by one, half pairwise as NumPy does."""
+
+
+CLASSES = ("large", "small", "sensitive", "zero")
+"""The classes of elements, each of which is judged as strictly as the others.
+
+Sensitive: an honest error is more than 64 units in the last place, since terms cancel or a function
+is steep. Zero: below the smallest normal number. Large: within a thousandth of the array's largest.
+Small: the rest.
+"""
+_SENSITIVE_ULPS, _SMALL = 64.0, 1e-3
 
 
 @final
@@ -39,68 +65,110 @@ class Measurement:
 
     Args:
         ulps: the error, in units in the last place of the reference.
-        share: the part of the budget that it uses; above 1 it is a discrepancy.
+        share: the part of the element's budget that it uses; above 1 it is a discrepancy.
+        shares: the largest share among the elements of each of `CLASSES` that the result has.
     """
 
     ulps: float
     share: float
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @final
 @dataclass(frozen=True)
 class Budget:
-    """The correct result, and the error that is allowed.
+    """The correct result, and the error that is allowed at each of its elements.
 
     Args:
         reference: the correct result, in float64.
-        honest: the largest absolute error of an honest implementation.
+        honest: the largest absolute error of honest implementations at each element; one number
+            stands for all.
         precision: the format of the result.
-        floor: the units in the last place that are allowed whatever was measured.
+        floor: the units in the last place of an element that are allowed whatever was measured.
     """
 
     reference: Host
-    honest: float
+    honest: Host
     precision: Precision
     floor: float = FLOOR_ULPS
+
+    @property
+    def allowed(self) -> Host:
+        """The error that is allowed at each element."""
+        # The floor is never below the smallest normal number: hardware may flush what is smaller
+        # to zero, and that is no mistake of a backend.
+        units = self.floor * self.precision.ulp(_finite(self.reference))
+        return FACTOR * np.asarray(self.honest) + np.maximum(units, self.precision.tiny)
+
+    def at(self, index: Any) -> Budget:
+        """The budget of some of the elements, chosen as NumPy does."""
+        want = np.asarray(self.reference)
+        honest = np.broadcast_to(self.honest, want.shape)
+        return replace(self, reference=want[index], honest=honest[index])
 
     def judge(self, what: str, got: Host) -> Measurement:
         """Measure ``got``; raise `Discrepancy` where it is outside the budget."""
         want = np.asarray(self.reference)
         if np.shape(got) != want.shape:
             raise Discrepancy(f"{what}: expected the shape {want.shape}, got {np.shape(got)}")
-        # Compare in float64: subtracting in the format under test would round the error itself.
-        got = np.asarray(got, np.float64)
-        error = self._errors(got, want)
-        ulp = self.precision.ulp(np.where(np.isfinite(want), want, 0.0))
-        # The honest error is one number for the whole array, its largest. Measured element by
-        # element it would be zero wherever the honest runs happened to round correctly. The floor
-        # is taken per element, and never below the smallest normal number: hardware may flush what
-        # is smaller to zero, and that is no mistake of a backend.
-        allowed = FACTOR * self.honest + np.maximum(self.floor * ulp, self.precision.tiny)
-        with np.errstate(over="ignore"):  # where next to nothing is allowed
-            shares, units = error / allowed, error / ulp
         if not want.size:
             return Measurement(0.0, 0.0)
+        # Compare in float64: subtracting in the format under test would round the error itself.
+        got = np.asarray(got, np.float64)
+        error, ulp = _errors(got, want), self.precision.ulp(_finite(want))
+        with np.errstate(over="ignore"):  # where next to nothing is allowed
+            shares, units = error / self.allowed, error / ulp
         worst = np.unravel_index(int(np.argmax(shares)), want.shape)
-        measurement = Measurement(float(units[worst]), float(shares[worst]))
+        by_class = {
+            name: float(np.max(shares[chosen])) for name, chosen in self._classes(ulp).items()
+        }
+        measurement = Measurement(float(units[worst]), float(shares[worst]), by_class)
         # "not <=" rather than ">": a NaN share compares false with everything, and must fail.
         if not measurement.share <= 1:
-            exact = self.honest == self.floor == 0
+            exact = self.floor == 0 and not np.any(self.honest)
             raise Discrepancy(
                 _sentence(what, got[worst], want[worst], worst, None if exact else measurement),
                 measurement,
             )
         return measurement
 
-    @staticmethod
-    def _errors(got: Host, want: Host) -> Host:
-        """Absolute errors; infinite where only one side is NaN, or infinities differ."""
-        # Equal infinities and paired NaNs are agreement, though their difference is NaN.
-        same = (got == want) | (np.isnan(got) & np.isnan(want))
-        with np.errstate(invalid="ignore"):
-            error = np.abs(got - want)
-        error = np.where(np.isfinite(error), error, np.inf)
-        return np.where(same, 0.0, error)
+    def _classes(self, ulp: Host) -> dict[str, Host]:
+        """Which elements belong to each of `CLASSES`; a class without elements is left out."""
+        size = np.abs(_finite(self.reference))
+        zero = size < self.precision.tiny
+        sensitive = ~zero & (np.asarray(self.honest) > _SENSITIVE_ULPS * ulp)
+        large = ~zero & ~sensitive & (size >= _SMALL * size.max())
+        found = {
+            "large": large,
+            "small": ~(zero | sensitive | large),
+            "sensitive": sensitive,
+            "zero": zero,
+        }
+        return {name: chosen for name, chosen in found.items() if chosen.any()}
+
+
+def largest_shares(measurements: Iterable[Measurement]) -> dict[str, float]:
+    """The largest share of each of `CLASSES` in several results; one without any is left out."""
+    found: dict[str, float] = {}
+    for measurement in measurements:
+        for name, share in measurement.shares.items():
+            found[name] = max(found.get(name, 0.0), share)
+    return {name: found[name] for name in CLASSES if name in found}
+
+
+def _finite(want: Host) -> Host:
+    """The reference, with zeros where it is not finite."""
+    return np.where(np.isfinite(want), want, 0.0)
+
+
+def _errors(got: Host, want: Host) -> Host:
+    """Absolute errors; infinite where only one side is NaN, or infinities differ."""
+    # Equal infinities and paired NaNs are agreement, though their difference is NaN.
+    same = (got == want) | (np.isnan(got) & np.isnan(want))
+    with np.errstate(invalid="ignore"):
+        error = np.abs(got - want)
+    error = np.where(np.isfinite(error), error, np.inf)
+    return np.where(same, 0.0, error)
 
 
 def _sentence(
@@ -114,23 +182,42 @@ def _sentence(
     return f"{text}: {ulps:.4g} units in the last place, {share:.4g} of the budget"
 
 
-def budgets(formula: Callable[[Arithmetic], list[Host]], precision: Precision) -> list[Budget]:
-    """Measure the budget of each result of a formula.
+def budgets(
+    formula: Callable[[Arithmetic], list[Host]],
+    precision: Precision,
+    find: Callable[[list[Host]], list[Host] | None] = lambda _: None,
+) -> list[Budget]:
+    """The budget of each result of a formula.
 
     Args:
         formula: evaluates the case on an `Arithmetic`; gives one array for each result.
         precision: the format under test.
+        find: the honest errors if they were measured before, from the references.
     """
     references = [np.asarray(y, np.float64) for y in formula(Arithmetic())]
-    worst = [0.0] * len(references)
-    rounding = precision.round if precision.narrow else None
+    errors = find(references) or measure_errors(formula, precision, references)
+    return [Budget(r, e, precision) for r, e in zip(references, errors, strict=True)]
+
+
+def measure_errors(
+    formula: Callable[[Arithmetic], list[Host]], precision: Precision, references: list[Host]
+) -> list[Host]:
+    """The largest error of `ORDERS` honest runs, at each element of each result."""
+    worst = [np.zeros(want.shape) for want in references]
     # Order 0 is NumPy's own and is the reference's; the honest runs start at 1, so that float64,
     # which is judged against itself, shows an error too.
     with np.errstate(under="ignore"):
         for order in range(1, ORDERS + 1):
-            results = formula(Arithmetic(precision.compute, order, rounding))
-            for i, (y, want) in enumerate(zip(results, references, strict=True)):
+            results = formula(honest_arithmetic(precision, order))
+            for y, want, most in zip(results, references, worst, strict=True):
                 # A backend stores its result in the format, so the honest result is rounded to it.
-                error = np.abs(np.asarray(precision.round(y), np.float64) - want)
-                worst[i] = max(worst[i], float(np.max(error, initial=0.0)))
-    return [Budget(r, e, precision) for r, e in zip(references, worst, strict=True)]
+                error = _errors(np.asarray(precision.round(y), np.float64), want)
+                np.maximum(most, error, out=most)
+    return worst
+
+
+def honest_arithmetic(precision: Precision, order: int) -> Arithmetic:
+    """The arithmetic of one honest run, from 1."""
+    if not precision.narrow:
+        return Arithmetic(precision.compute, order)
+    return Arithmetic(precision.compute, order, precision.round, 2.0 ** (1 - precision.digits))

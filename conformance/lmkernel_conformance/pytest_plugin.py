@@ -155,6 +155,8 @@ def _conformance_item(item: pytest.Item) -> Item | None:
 
 def _row(chosen: Item, report: Any, item: pytest.Item) -> dict[str, Any]:
     subject = getattr(item, "funcargs", {}).get("subject")
+    from lmkernel_conformance.budget import largest_shares
+
     measured = [record.measurement for record in subject.records] if subject else []
     return {
         "level": chosen.case.level,
@@ -164,6 +166,7 @@ def _row(chosen: Item, report: Any, item: pytest.Item) -> dict[str, Any]:
         "outcome": report.outcome,
         "message": _message(report),
         "share": max((m.share for m in measured), default=0.0),
+        "shares": largest_shares(measured),
         "ulps": max((m.ulps for m in measured), default=0.0),
     }
 

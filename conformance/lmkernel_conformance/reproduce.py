@@ -36,8 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     outcome = attempt(subject, Item(case, args.dtype))
     print(f"{args.case}[{args.dtype}] on {args.backend}: {case.doc}")  # noqa: T201 - a command's results are printed
     for record in outcome.records:
-        share, ulps = record.measurement.share, record.measurement.ulps
-        print(f"  {record.what}: {ulps:.3g} ulp, {share:.1%} of its budget")  # noqa: T201 - the same
+        shares = [f"{share:.1%} ({name})" for name, share in record.measurement.shares.items()]
+        used = ", ".join(shares) or "nothing"
+        print(f"  {record.what}: {record.measurement.ulps:.3g} ulp, {used} of its budget")  # noqa: T201 - the same
     if outcome.error is None:
         print("passed")  # noqa: T201 - the same
         return 0

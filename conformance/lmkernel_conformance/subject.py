@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, final
 
@@ -11,6 +12,7 @@ from lmkernel.contract.trees import tree_map
 from lmkernel.factory import ComponentFactory
 from lmkernel_conformance.budget import Budget, budgets
 from lmkernel_conformance.discrepancy import demand
+from lmkernel_conformance.kept import KeptErrors, kept_errors
 from lmkernel_conformance.precision import PRECISIONS, Precision
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Subject:
         case: the name of the case that runs; budgets are kept under it.
         known: the budgets measured so far, shared by all runs, since they belong to the cases.
         records: the comparisons of this run, in order.
+        kept: the honest errors that need no measuring.
     """
 
     backend: Backend
@@ -59,6 +62,7 @@ class Subject:
     case: str = ""
     known: dict[tuple[str, str, str], list[Budget]] = field(default_factory=dict, repr=False)
     records: list[Record] = field(default_factory=list, repr=False)
+    kept: KeptErrors = field(default_factory=kept_errors, repr=False)
 
     @property
     def ops(self) -> Ops:
@@ -152,7 +156,8 @@ class Subject:
         """The budgets of a formula's results, measured once for each case and dtype."""
         key = (self.case, self.dtype, what)
         if key not in self.known:
-            self.known[key] = budgets(lambda ar: _several(formula(ar)), self.precision)
+            find = functools.partial(self.kept.find, key)
+            self.known[key] = budgets(lambda ar: _several(formula(ar)), self.precision, find)
         return self.known[key]
 
     @property

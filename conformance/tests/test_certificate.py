@@ -52,6 +52,7 @@ def _about() -> dict[str, Any]:
             "dtype": key.dtype,
             "state": "passed",
             "share": 0.25,
+            "shares": {"large": 0.25, "sensitive": 0.125},
             "ulps": 1.0,
         }
         for key in MANIFEST.required_keys("inference", ["float32", "float64"])
@@ -106,6 +107,18 @@ def test_the_same_run_has_the_same_certificate() -> None:
         (
             _change_row("operations/erf", share=None),
             "share of the budget between 0 and 1, got None",
+        ),
+        (
+            _change_row("operations/erf", shares={"large": 0.25, "zero": 7.0}),
+            "share of the budget of zero elements between 0 and 1, got 7.0",
+        ),
+        (
+            _change_row("operations/erf", shares={"large": 0.75}),
+            "expected the largest share of any class, 0.75, got 0.25",
+        ),
+        (
+            _change_row("operations/erf", shares={"middling": 0.25}),
+            "expected classes of elements among large, small, sensitive, zero, got middling",
         ),
         (_change_row("operations/erf", state="skipped"), "skipped: without a message"),
         (_change_row("operations/erf", state="failed", message="wrong"), "failed: wrong"),
@@ -175,7 +188,7 @@ def test_verify_finds_another_verdict_under_a_new_hash(tmp_path: Path) -> None:
 
 
 def test_verify_finds_a_looser_budget(tmp_path: Path) -> None:
-    looser = {"factor": 400.0, "floor_ulps": 4.0, "orders": 16}
+    looser = {**_certificate()["budget"], "factor": 400.0}
     assert "budgets are not the suite's" in _verify_file(
         tmp_path, with_hash({**_certificate(), "budget": looser})
     )
@@ -189,8 +202,8 @@ def test_verify_says_that_the_manifest_is_another(tmp_path: Path) -> None:
 def test_verify_refuses_what_is_no_certificate(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="expected a certificate, format, suite"):
         _verify_file(tmp_path, {})
-    with pytest.raises(CheckpointError, match="expected a certificate of format 1, got 2"):
-        _verify_file(tmp_path, {**_certificate(), "format": 2})
+    with pytest.raises(CheckpointError, match="expected a certificate of format 2, got 1"):
+        _verify_file(tmp_path, {**_certificate(), "format": 1})
     with pytest.raises(CheckpointError, match="cases, entry 0: expected case, dtype"):
         _verify_file(tmp_path, {**_certificate(), "cases": [{}]})
 

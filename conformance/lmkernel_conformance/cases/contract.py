@@ -34,7 +34,8 @@ def wide(s: Subject) -> None:
     s.equal("packed", ops.linear(native, ops.pack_linear(ones)), [want], "float64")
     s.equal("full", ops.full((2,), want, "float64"), [want, want], "float64")
     s.equal("number", ops.asarray(want, "float64"), want, "float64")
-    s.equal("exp", ops.exp(s.array(np.array([_WIDE * 64]))), [1 + _WIDE * 64], "float64")
+    tiny = np.array([_WIDE * 64])
+    s.agree("exp", ops.exp(s.array(tiny)), lambda ar: ar.exp(ar.constant(tiny)))
     s.equal("compiled", ops.compile(lambda a: ops.sum(a, 0))(native), want, "float64")
 
 

@@ -8,6 +8,7 @@ of keys, whose gradient is zero but for rounding, do not affect the loss.
 
 from __future__ import annotations
 
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,7 @@ CASES = tuple(CURVES.values())
 def programs(s: Subject) -> None:
     """The tutorial's programs: the loss of every step."""
     done = run_programs(s.factory)
-    limits = expected_curves(first_weights(s.factory))
+    limits = expected_curves(first_weights(s.factory), partial(s.budgets, "losses"))
     for program in PROGRAMS:
         losses = done[program.id].losses
         s.demand(f"{program.id}: steps", expected=program.steps, got=len(losses))

@@ -53,10 +53,11 @@ def _is_greedy(s: Subject, name: str, prompt: tuple[int, ...], got: list[int]) -
     for i, token in enumerate(got):
         logits = limit.reference[0, len(prompt) - 1 + i]
         behind = float(logits.max() - logits[token])
-        allowed = 2 * (4 * limit.honest + limit.floor * float(s.precision.ulp(logits.max())))
+        rival, own = int(logits.argmax()), limit.allowed[0, len(prompt) - 1 + i]
+        allowed = float(own[rival] + own[token])
         if behind > allowed:
             raise Discrepancy(
-                f"{s.label}: {name}, step {i}: expected token {int(logits.argmax())}, got {token}, "
+                f"{s.label}: {name}, step {i}: expected token {rival}, got {token}, "
                 f"whose logit is {behind:.4g} below the largest (allowed: {allowed:.4g})"
             )
 
@@ -189,7 +190,7 @@ def encoder_decoder(s: Subject) -> None:
         positions=fed.options["positions"],
         target=target,
     )
-    allowed = 8 * outputs(s, "t5").honest
+    allowed = 8 * outputs(s, "t5").honest.max()
     for i, step in np.ndindex(3, 4):
         behind = float(want[i, step].max() - want[i, step, target[i, step + 1]])
         if behind > allowed:

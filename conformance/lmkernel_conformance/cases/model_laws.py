@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmkernel_conformance.budget import Budget
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.models import DECODERS, TARGET, batch, model_trial, outputs
 from lmkernel_conformance.cases.trial import check_gradients
@@ -63,7 +62,7 @@ def padding(s: Subject) -> None:
         got = _forward(s, name, params, padded, **options)
         for row in range(3):
             shown = TARGET[row] >= 0
-            at = Budget(limit.reference[row, shown], limit.honest, limit.precision)
+            at = limit.at((row, shown))
             s.judge(f"{name}: row {row} with other padding", got[row, shown], at)
             alone = _alone(s, name, params, fed, row)
             s.judge(f"{name}: row {row} alone", alone, at)
@@ -93,8 +92,7 @@ def batch_order(s: Subject) -> None:
         options = {key: x[order] for key, x in fed.options.items()}
         got = _forward(s, name, params, fed.inputs[order], **options)
         shown = TARGET >= 0
-        at = Budget(limit.reference[shown], limit.honest, limit.precision)
-        s.judge(name, got[np.argsort(order)][shown], at)
+        s.judge(name, got[np.argsort(order)][shown], limit.at(shown))
 
 
 @case(level="models", id="law.compiled", rows=(28,))
@@ -106,7 +104,7 @@ def compiled_forward(s: Subject) -> None:
         f = s.ops.compile(lambda p, x, o, m=model: m.forward(p, x, **o))
         got = s.host(f(params, s.array(fed.inputs), options))
         shown = TARGET >= 0
-        s.judge(name, got[shown], Budget(limit.reference[shown], limit.honest, limit.precision))
+        s.judge(name, got[shown], limit.at(shown))
 
 
 @case(level="models", id="law.compiled_gradient", training=True, rows=(28,))
@@ -125,4 +123,4 @@ def packed_weights(s: Subject) -> None:
         with s.backend.inference():
             got = _forward(s, name, model.pack(values(s, name)), fed.inputs, **fed.options)
         shown = TARGET >= 0
-        s.judge(name, got[shown], Budget(limit.reference[shown], limit.honest, limit.precision))
+        s.judge(name, got[shown], limit.at(shown))

@@ -9,7 +9,6 @@ import numpy as np
 
 from lmkernel.errors import CacheError
 from lmkernel.parameters import nest
-from lmkernel_conformance.budget import Budget
 from lmkernel_conformance.cases.case import Case, case
 from lmkernel_conformance.cases.trial import Trial, check_gradients, check_values
 from lmkernel_conformance.cases.zoo import ZOO, build_model, values
@@ -21,6 +20,7 @@ from lmkernel_conformance.oracle import model as oracle
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lmkernel_conformance.budget import Budget
     from lmkernel_conformance.subject import Subject
 
 Host = Any
@@ -146,7 +146,7 @@ def outputs(s: Subject, name: str) -> Budget:
 def _at(limit: Budget, positions: Host, step: int) -> tuple[Budget, Host]:
     """The budget of one position of the rows for which it is real, and which rows these are."""
     rows = positions[:, step] >= 0
-    return Budget(limit.reference[rows, step], limit.honest, limit.precision, limit.floor), rows
+    return limit.at((rows, step)), rows
 
 
 def _check_decoding(s: Subject, name: str, pieces: tuple[int, ...], capacity: int) -> None:

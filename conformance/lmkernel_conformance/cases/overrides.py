@@ -12,9 +12,15 @@ from lmkernel.contract.mandatory import MandatoryOps
 from lmkernel.parameters import flatten, nest
 from lmkernel_conformance.budget import Budget
 from lmkernel_conformance.cases.by_operation import trials_by_operation
-from lmkernel_conformance.cases.case import case
+from lmkernel_conformance.cases.case import Case, case
 from lmkernel_conformance.cases.kinds import CALLS, build_component, call_component
-from lmkernel_conformance.cases.trial import Trial, check_gradients, check_values, weighted_sum
+from lmkernel_conformance.cases.trial import (
+    Trial,
+    TrialCases,
+    check_gradients,
+    check_values,
+    weighted_sum,
+)
 from lmkernel_conformance.discrepancy import Discrepancy
 from lmkernel_conformance.inputs import parameters
 
@@ -51,38 +57,39 @@ def are_tried(s: Subject) -> None:
         s.demand(f"{name} is callable", expected=True, got=callable(getattr(s.ops, name)))
 
 
-def _override_trials(s: Subject) -> list[tuple[str, Trial]]:
+def _override_trials(s: Subject) -> list[TrialCases]:
     table = trials_by_operation()
-    found = [t for name in sorted(set(s.ops.overridden) & set(table)) for t in table[name]]
-    return [(t.cases[0].name, t.make()) for t in found]
+    return [t for name in sorted(set(s.ops.overridden) & set(table)) for t in table[name]]
 
 
 @case(level="operations", id="overrides.values")
 def values(s: Subject) -> None:
     """Override and composition are within the budget of one reference, and close to each other."""
     plain = without_overrides(s)
-    for name, one in _override_trials(s):
-        check_values(replace(plain, case=name), one)
+    for found in _override_trials(s):
+        one, own = found.make(), _as_case(plain, found.cases[0])
+        check_values(own, one)
         arrays = {**one.inputs, **one.fixed}
         results = [_hosts(x, one.native(x, x.arrays(arrays))) for x in (s, plain)]
-        limits = replace(plain, case=name).budgets("value", _no_formula)
-        _check_close(s, name, results[0], results[1], limits)
+        _check_close(s, own.case, results[0], results[1], own.budgets("value", _no_formula))
 
 
 @case(level="gradients", id="overrides.gradients", training=True)
 def gradients(s: Subject) -> None:
     """The gradients of override and composition, in the same way."""
-    plain, differentiable = (
-        without_overrides(s),
-        {t.cases[0].name for ts in trials_by_operation().values() for t in ts if len(t.cases) > 1},
-    )
-    for name, one in _override_trials(s):
-        if name not in differentiable:
+    plain = without_overrides(s)
+    for found in _override_trials(s):
+        if len(found.cases) == 1:
             continue
-        check_gradients(replace(plain, case=f"{name}.gradient"), one)
+        one, own = found.make(), _as_case(plain, found.cases[1])
+        check_gradients(own, one)
         results = [_gradient(x, one) for x in (s, plain)]
-        limits = replace(plain, case=f"{name}.gradient").budgets("gradient", _no_formula)
-        _check_close(s, name, results[0], results[1], limits)
+        _check_close(s, own.case, results[0], results[1], own.budgets("gradient", _no_formula))
+
+
+def _as_case(s: Subject, one: Case) -> Subject:
+    """The subject of another case, whose budgets it shares."""
+    return replace(s, case=f"{one.level}/{one.name}")
 
 
 def _no_formula(_: Any) -> Any:

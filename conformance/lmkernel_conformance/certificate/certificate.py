@@ -20,6 +20,7 @@ from lmkernel_conformance.budget import FACTOR, FLOOR_ULPS, ORDERS
 from lmkernel_conformance.canonical import HASH, fingerprint, with_hash
 from lmkernel_conformance.certificate.known_failures import KnownFailure
 from lmkernel_conformance.certificate.verdict import CERTIFIED, reasons, verdict
+from lmkernel_conformance.kept import kept_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["about_backend", "complete", "verify"]
 
-FORMAT = 1
+FORMAT = 2
 _MEMBERS = {
     "format": int,
     "suite": str,
@@ -54,7 +55,7 @@ _MEMBERS = {
 
 _SHAPES: Mapping[str, Mapping[str, type]] = MappingProxyType(
     {
-        "cases": {"case": str, "dtype": str, "state": str, "share": object},
+        "cases": {"case": str, "dtype": str, "state": str, "share": object, "shares": dict},
         "backend": {"dtypes": list, "unsupported": dict, "device": str, "default_device": str},
         "fresh": {"seed": object, "cases": object, "failures": list},
         "known_failures": {field.name: str for field in dataclasses.fields(KnownFailure)},
@@ -119,13 +120,24 @@ def complete(
         "suite": _version("lmkernel"),
         "contract": CONTRACT_VERSION,
         "manifest": manifest.hash,
-        "budget": {"factor": FACTOR, "floor_ulps": FLOOR_ULPS, "orders": ORDERS},
+        "budget": _budget(),
         "known_failures": [dataclasses.asdict(entry) for entry in known],
         **about,
     }
     certificate["verdict"] = verdict(certificate, manifest)
     certificate["reasons"] = reasons(certificate, manifest)
     return with_hash(certificate)
+
+
+def _budget() -> Certificate:
+    """What the budgets are made of: the numbers, and the hash of the measured honest errors."""
+    errors = kept_errors().hash
+    return {
+        "factor": FACTOR,
+        "floor_ulps": FLOOR_ULPS,
+        "orders": ORDERS,
+        "honest_errors": errors,
+    }
 
 
 def verify(path: Path, manifest: Manifest) -> list[str]:
@@ -143,7 +155,7 @@ def verify(path: Path, manifest: Manifest) -> list[str]:
     found = []
     if certificate[HASH] != _fingerprint(path, certificate):
         found.append("it was edited: the content does not fit its hash")
-    if certificate["budget"] != {"factor": FACTOR, "floor_ulps": FLOOR_ULPS, "orders": ORDERS}:
+    if certificate["budget"] != _budget():
         found.append(f"its budgets are not the suite's: {certificate['budget']}")
     why, now = reasons(certificate, manifest), verdict(certificate, manifest)
     if certificate["verdict"] != now:

@@ -6,9 +6,11 @@ import html
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from lmkernel_conformance.budget import CLASSES
 from lmkernel_conformance.catalogue import likely
 from lmkernel_conformance.certificate.chart import chart
 from lmkernel_conformance.certificate.states import GOOD
+from lmkernel_conformance.certificate.summary import worst_shares
 from lmkernel_conformance.manifest import read_manifest
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ __all__ = ["page", "reproducing"]
 _TIGHTEST = 15
 _MANY_ULPS = 1e6
 _NUMBERS = ("passed", "excused", "failed", "error in ulp")
+_CLASSES = (
+    "Sensitive: terms cancel or a function is steep. Zero: below the smallest normal number. "
+    "Large: within a thousandth of the largest of its array. Small: the rest."
+)
 _SENTENCES = {
     "certified": "Every case that the profile asks for was run, and each is accounted for.",
     "passed in part": "Only a part of the suite was run, and it passed. This is no certificate.",
@@ -128,12 +134,14 @@ def _levels(certificate: Mapping[str, Any]) -> str:
         rows = [row for row in certificate["cases"] if row["level"] == level]
         good = sum(row["state"] == "passed" for row in rows)
         excused = sum(row["state"] in GOOD for row in rows) - good
-        worst = max((row["share"] or 0.0 for row in rows if row["state"] == "passed"), default=0.0)
+        worst = worst_shares(row for row in rows if row["state"] == "passed")
         cells = [good, excused, len(rows) - good - excused]
         numbers = "".join(f'<td class="number">{n or "–"}</td>' for n in cells)
-        lines.append(f"<tr><th>{_e(level)}</th>{numbers}<td>{_bar(worst)}</td></tr>")
-    head = _row("th", ["level", "passed", "excused", "failed", "largest share of a budget"])
-    return f"<section><h2>Levels</h2><table>{head}{''.join(lines)}</table></section>"
+        bars = "".join(f"<td>{_bar(share) if share else '–'}</td>" for share in worst)
+        lines.append(f"<tr><th>{_e(level)}</th>{numbers}{bars}</tr>")
+    head = _row("th", ["level", "passed", "excused", "failed", *CLASSES])
+    words = f"Largest share of a budget among the elements of each class. {_CLASSES}"
+    return f"<section><h2>Levels</h2><p>{words}</p><table>{head}{''.join(lines)}</table></section>"
 
 
 def _bar(share: float) -> str:
@@ -155,8 +163,9 @@ def _chart(certificate: Mapping[str, Any]) -> str:
     used = {row["dtype"]: None for row in certificate["cases"]}
     keys = "".join(f'<span class="key {_e(d)}">{_e(d)}</span>' for d in used)
     words = (
-        "Each dot is a case. A budget is four times the largest error that an honest NumPy "
-        "implementation makes in the same precision, plus four units in the last place."
+        "Each dot is a case, at its worst element. The budget of an element is four times the "
+        "largest error that honest NumPy implementations make at it in the same precision, plus "
+        "four of its units in the last place."
     )
     drawn = chart(certificate["cases"], levels)
     return f"<section><h2>Use of the budgets</h2><p>{words}</p><p>{keys}</p>{drawn}</section>"
@@ -192,13 +201,14 @@ def _excused_section(certificate: Mapping[str, Any]) -> str:
 
 def _all_results(certificate: Mapping[str, Any]) -> str:
     rows = certificate["cases"]
-    lines = (_row("td", [r["case"], r["dtype"], r["state"], _percent(r["share"])]) for r in rows)
-    head = _row("th", ["case", "dtype", "state", "share"])
+    lines = (_row("td", [r["case"], r["dtype"], r["state"], *_percents(r)]) for r in rows)
+    head = _row("th", ["case", "dtype", "state", *CLASSES])
     return (
         f"<details><summary>All {len(rows)} results</summary>"
         f"<table>{head}{''.join(lines)}</table></details>"
     )
 
 
-def _percent(share: float | None) -> str:
-    return "outside" if share is None else f"{share:.2%}"
+def _percents(row: Mapping[str, Any]) -> list[str]:
+    shares = [row["shares"].get(name, 0.0) for name in CLASSES]
+    return ["outside" if x is None or x > 1 else f"{x:.2%}" if x else "–" for x in shares]

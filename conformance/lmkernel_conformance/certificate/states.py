@@ -60,10 +60,11 @@ class Judge:
     today: str
 
     def row(self, answer: Mapping[str, Any]) -> Row:
-        """The row of one case: its state, its share of the budget, and why it failed."""
+        """The row of one case: its state, its shares of the budget, and why it failed."""
         case, dtype = answer["case"], answer["dtype"]
         row: Row = {"case": case, "level": case.partition("/")[0], "dtype": dtype}
         row |= {name: answer.get(name, 0.0) for name in ("share", "ulps")}
+        row["shares"] = answer.get("shares", {})
         for entry in self.known:
             if entry.matches(case, dtype):
                 return row | self._state_of_known_failure(entry, answer)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.results import Paint, columns, plain
+from lmkernel_conformance.budget import CLASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["level_rows", "summary"]
+__all__ = ["level_rows", "summary", "worst_shares"]
 
 _COLOURS = {"certified": "green", "passed in part": "yellow", "not certified": "red"}
 _MOST_REASONS = 20
@@ -17,9 +18,9 @@ _MOST_REASONS = 20
 
 
 def level_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
-    """A header, and a row of counts for each level."""
-    head = ["LEVEL", "PASSED", "EXCUSED", "FAILED", "LARGEST SHARE OF A BUDGET"]
-    return [head, *_counts(certificate["cases"])]
+    """A header, and a row for each level: counts, and the largest share of each class."""
+    shares = [f"SHARE: {CLASSES[0].upper()}", *(name.upper() for name in CLASSES[1:])]
+    return [["LEVEL", "PASSED", "EXCUSED", "FAILED", *shares], *_counts(certificate["cases"])]
 
 
 def summary(certificate: Mapping[str, Any], paint: Paint = plain) -> str:
@@ -43,10 +44,16 @@ def _counts(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         own = [row for row in rows if row["level"] == level]
         passed = [row for row in own if row["state"] == "passed"]
         excused = [row for row in own if row["state"] in ("unsupported", "known failure")]
-        share = max((row["share"] for row in passed), default=0.0)
+        shares = worst_shares(passed)
         counts = (len(passed), len(excused), len(own) - len(passed) - len(excused))
-        found.append([level, *map(str, counts), f"{share:.2f}"])
+        found.append([level, *map(str, counts), *(f"{x:.2f}" if x else "–" for x in shares)])
     return found
+
+
+def worst_shares(rows: Iterable[Mapping[str, Any]]) -> list[float]:
+    """The largest share of each class of elements among several rows; 0 where there is none."""
+    every = [row["shares"] for row in rows]
+    return [max((shares.get(name, 0.0) for shares in every), default=0.0) for name in CLASSES]
 
 
 def _failures(certificate: Mapping[str, Any]) -> list[str]:

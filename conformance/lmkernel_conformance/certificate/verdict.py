@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from lmkernel_conformance.budget import CLASSES
 from lmkernel_conformance.certificate.known_failures import KnownFailure
 from lmkernel_conformance.certificate.states import GOOD, INDISPENSABLE
 from lmkernel_conformance.manifest import Key
@@ -95,17 +96,25 @@ def _check_row(
     if state not in GOOD:
         yield f"{state}: {row.get('message', 'without a message')}"
     elif state == "passed":
-        yield from _check_share(row["share"])
+        yield from _check_shares(row["share"], row["shares"])
     elif state == "unsupported":
         yield from _check_unsupported_case(row, certificate["backend"]["unsupported"])
     else:
         yield from _check_known_failure(row, certificate, manifest)
 
 
-def _check_share(share: object) -> Iterator[str]:
-    known = isinstance(share, (int, float)) and math.isfinite(share)
-    if not (known and 0 <= share <= 1):  # type: ignore[operator]  # a number, if known
-        yield f"expected a share of the budget between 0 and 1, got {share}"
+def _check_shares(share: object, shares: Mapping[str, object]) -> Iterator[str]:
+    """Shares outside 0 to 1, of unknown classes, or a largest one that is not the largest."""
+    for name, one in [("", share), *((f" of {name} elements", x) for name, x in shares.items())]:
+        known = isinstance(one, (int, float)) and math.isfinite(one)
+        if not (known and 0 <= one <= 1):  # type: ignore[operator]  # a number, if known
+            yield f"expected a share of the budget{name} between 0 and 1, got {one}"
+            return
+    if not set(shares) <= set(CLASSES):
+        yield f"expected classes of elements among {', '.join(CLASSES)}, got {', '.join(shares)}"
+    largest: Any = max(shares.values(), default=0.0)  # type: ignore[type-var]  # numbers, as checked
+    if share != largest:
+        yield f"expected the largest share of any class, {largest}, got {share}"
 
 
 def _check_unsupported_case(row: Mapping[str, Any], declared: Mapping[str, str]) -> Iterator[str]:

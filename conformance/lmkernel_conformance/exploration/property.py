@@ -69,7 +69,7 @@ def judge_example(subject: Subject, prop: Property, drawn: Example) -> None:
 
 
 def _finite(limit: Any) -> bool:
-    return bool(np.isfinite(limit.honest)) and bool(np.isfinite(limit.reference).all())
+    return bool(np.isfinite(limit.honest).all() and np.isfinite(limit.reference).all())
 
 
 def trial_property(

@@ -139,6 +139,7 @@ def _greeting(backend: Any) -> dict[str, Any]:
 
 def _attempt(subject: Subject, case: Any, asked: Mapping[str, str]) -> dict[str, Any]:
     """Run a case, if there is one: the members of the answer that say how it ended."""
+    from lmkernel_conformance.budget import largest_shares
     from lmkernel_conformance.cases import Item
     from lmkernel_conformance.runner import attempt
 
@@ -153,6 +154,7 @@ def _attempt(subject: Subject, case: Any, asked: Mapping[str, str]) -> dict[str,
     answer: dict[str, Any] = {
         "outcome": "passed" if found.error is None else "failed",
         "share": max((m.share for m in measured), default=0.0),
+        "shares": largest_shares(measured),
         "ulps": _finite_or_none(max((m.ulps for m in measured), default=0.0)),
     }
     if found.error is not None:
@@ -176,10 +178,14 @@ def _message(error: BaseException, asked: Mapping[str, str]) -> str:
 
 def _finding(error: BaseException) -> dict[str, Any]:
     """The error that a discrepancy measured, if it did."""
-    measured = getattr(error, "measured", None)
-    if measured is None:
+    found = getattr(error, "measurement", None)
+    if found is None:
         return {}
-    return {"share": _finite_or_none(measured.share), "ulps": _finite_or_none(measured.ulps)}
+    return {
+        "share": _finite_or_none(found.share),
+        "shares": {name: _finite_or_none(share) for name, share in found.shares.items()},
+        "ulps": _finite_or_none(found.ulps),
+    }
 
 
 def _finite_or_none(measured: float) -> float | None:

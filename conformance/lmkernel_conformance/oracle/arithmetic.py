@@ -1,9 +1,9 @@
 """The arithmetic that a formula is evaluated in: a precision and an order of summation.
 
-Floating-point addition is not associative, and every library sums in an order of its own. How much
-that matters depends on the formula and on the numbers, so it is measured: order 0 is NumPy's own;
-every other order permutes the summands, and moves the results of transcendental functions by at
-most one unit in the last place, as correct libraries differ among themselves.
+Floating-point addition is not associative, and every library sums, fuses and rounds in a way of its
+own. How much that matters depends on the formula and on the numbers, so it is measured: order 0 is
+NumPy's own; every other order permutes the summands, and moves what each operation gives by a unit
+in the last place at most (`lmkernel_conformance.oracle.rounding`).
 
 Constraints: an order gives the same bits every time, on every machine. Gradients are taken by
 `lmkernel_conformance.oracle.tape`, which is why each primitive states its derivative.
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel_conformance.oracle.rounding import Noise, random_words, with_noise
 from lmkernel_conformance.oracle.tape import Var, link, raw
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Arithmetic:
         dtype: NumPy's name of the precision.
         order: the order of summation; 0 is NumPy's own.
         rounding: a function that rounds an array to a 16-bit format, if one is under test.
+        spacing: the distance from 1 to the next number of that format.
     """
 
     def __init__(
@@ -43,41 +45,49 @@ class Arithmetic:
         dtype: str = "float64",
         order: int = 0,
         rounding: Callable[[Host], Host] | None = None,
+        spacing: float = 0.0,
     ) -> None:
         self.dtype = np.dtype(dtype)
         self.order = order
-        self._rounding = rounding
+        self._rounding, self._spacing = rounding, spacing
+        self.noise = Noise(order) if order else None
+
+    @property
+    def other_formula(self) -> bool:
+        """Whether the second of two honest formulas is taken, where there are two."""
+        return self.order % 4 > 1
 
     # constants and rounding
 
     def full(self, shape: Sequence[int], value: float) -> Host:
         """A constant array."""
-        return np.full(tuple(shape), value, self.dtype)
+        return with_noise(np.full(tuple(shape), value, self.dtype), self.noise)
 
     def constant(self, x: Host) -> Host:
         """An array of known numbers, such as inputs or frequencies, in this precision."""
-        # The reference is float64 too, so a float64 backend is judged by something no more exact
-        # than itself, and a formula of + - × ÷ alone would show no error in any order. Moving the
-        # inputs by a unit in the last place stands for the rounding that the reference cannot show.
-        y = np.asarray(x, self.dtype)
-        return self._near(y) if self.dtype == np.float64 else y
+        return with_noise(np.asarray(x, self.dtype), self.noise)
 
     def narrow(self, x: Host) -> Host:
         """Round ``x`` as a 16-bit backend does when it stores it between two operations."""
         if self._rounding is None:
             return x
-        return link(self, self._rounding(raw(x)), (x, lambda g: g))
+        # A backend that stores at another place rounds otherwise: a number between two others
+        # goes to either of them.
+        value = raw(x) if self.noise is None else self.noise.move(np.asarray(raw(x)), self._spacing)
+        return link(self, self._rounding(np.asarray(value)), (x, lambda g: g))
 
     # element-wise
 
     def exp(self, x: Host) -> Host:
         """The exponential function."""
-        y = self._near(np.exp(raw(x)))
+        # Most libraries compute 2^(x·log₂e). The product rounds, and the result is off by x times
+        # as much; so are the functions below that are made of exponentials.
+        y = np.exp(self._near(raw(x)))
         return link(self, y, (x, lambda g: g * y))
 
     def log(self, x: Host) -> Host:
         """The natural logarithm."""
-        return link(self, self._near(np.log(raw(x))), (x, lambda g: g / raw(x)))
+        return link(self, np.log(raw(x)), (x, lambda g: g / raw(x)))
 
     def sqrt(self, x: Host) -> Host:
         """Square root."""
@@ -86,17 +96,18 @@ class Arithmetic:
 
     def cos(self, x: Host) -> Host:
         """Cosine."""
-        return link(self, self._near(np.cos(raw(x))), (x, lambda g: -g * np.sin(raw(x))))
+        return link(self, np.cos(raw(x)), (x, lambda g: -g * np.sin(raw(x))))
 
     def sin(self, x: Host) -> Host:
         """Sine."""
-        return link(self, self._near(np.sin(raw(x))), (x, lambda g: g * np.cos(raw(x))))
+        return link(self, np.sin(raw(x)), (x, lambda g: g * np.cos(raw(x))))
 
     def tanh(self, x: Host) -> Host:
         """Hyperbolic tangent."""
         # 1 - tanh² cancels near saturation; sech² does not, and is the reference. Libraries compute
         # the former, so the honest orders do too: the loss of digits belongs in the budget.
-        v, y = raw(x), self._near(np.tanh(raw(x)))
+        v = self._near(raw(x))
+        y = np.tanh(v)
         slope = 1 - y * y if self.order else _sech(v) ** 2
         return link(self, y, (x, lambda g: g * slope))
 
@@ -104,10 +115,10 @@ class Arithmetic:
         """1 / (1 + exp(-x))."""
         # The exponential of -|x| cannot overflow on either side. The slope has the exact form for
         # the reference and the usual y·(1 - y), which cancels, for the honest orders, as in `tanh`.
-        v = raw(x)
+        v = self._near(raw(x))
         small = np.exp(-np.abs(v))
         rising, falling = 1 / (1 + small), small / (1 + small)
-        y = self._near(np.where(v >= 0, rising, falling))
+        y = with_noise(np.where(v >= 0, rising, falling), self.noise)
         slope = y * (1 - y) if self.order else rising * falling
         return link(self, y, (x, lambda g: g * slope))
 
@@ -205,7 +216,7 @@ class Arithmetic:
     def _total(self, v: Host, axis: int, *, keepdims: bool) -> Host:
         """Sum along an axis, permuted where the order is not 0, one by one where it is odd."""
         if self.order:
-            v = np.take(v, _permutation(self.order, v.shape[axis]), axis)
+            v = np.take(self._near(v), _permutation(self.order, v.shape[axis]), axis)
         # np.sum adds pairwise, whose error grows with log n. A kernel may well add one by one,
         # whose error grows with n: the last element of a running sum is just that. Half of the
         # orders do so, for the budget to cover both.
@@ -221,18 +232,14 @@ class Arithmetic:
         # BLAS (np.matmul) sums in blocks with fused multiply-adds, einsum in plain loops: two
         # libraries that disagree in the last digits, and both are honest.
         order = _permutation(self.order, a.shape[-1])
-        a, b = a[..., order], b[..., order, :]
-        return np.einsum("...ij,...jk->...ik", a, b) if self.order % 2 else np.matmul(a, b)
+        a, b = self._near(a)[..., order], b[..., order, :]
+        if self.order % 2 == 0:
+            return np.matmul(a, b)
+        return with_noise(np.einsum("...ij,...jk->...ik", a, b), self.noise)
 
     def _near(self, y: Host) -> Host:
-        """Move each element by at most one unit in the last place, unless the order is 0."""
-        if self.order == 0:
-            return y
-        # Half of epsilon, relative: between half a unit and a whole one, depending on the element.
-        steps = _steps(self.order, y.size).reshape(y.shape).astype(y.dtype)
-        with np.errstate(invalid="ignore"):  # infinity stays what it is
-            moved = y + y * (steps * (np.finfo(y.dtype).eps / 2))
-        return np.where(np.isfinite(y), moved, y)
+        """Move each element by a unit in the last place at most, unless the order is 0."""
+        return y if self.noise is None else self.noise.move(np.asarray(y))
 
 
 def _sech(v: Host) -> Host:
@@ -246,18 +253,7 @@ def _piece(g: Host, *, axis: int, start: int, end: int) -> Host:
     return np.take(g, np.arange(start, end), axis)
 
 
-def _words(order: int, count: int) -> Host:
-    """Random 64-bit words, keyed by order and count: Philox's raw output never changes."""
-    return np.random.Philox(key=np.array([order, count], np.uint64)).random_raw(count)
-
-
 @functools.cache
 def _permutation(order: int, count: int) -> Host:
     """The order in which ``count`` summands are added."""
-    return np.argsort(_words(order, count), kind="stable")
-
-
-@functools.cache
-def _steps(order: int, count: int) -> Host:
-    """-1, 0 or 1 for each element, at random."""
-    return (_words(order, count) % np.uint64(3)).astype(np.int64) - 1
+    return np.argsort(random_words(order, count), kind="stable")

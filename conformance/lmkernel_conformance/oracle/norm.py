@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lmkernel_conformance.oracle.tape import raw
+from lmkernel_conformance.oracle.tape import link, raw
 
 if TYPE_CHECKING:
     from lmkernel_conformance.oracle.arithmetic import Arithmetic
@@ -29,10 +29,28 @@ def linear(
 
 def layer_norm(ar: Arithmetic, x: Host, weight: Host, bias: Host, eps: float) -> Host:
     """(x - mean) / √(variance + ε) · weight + bias (arXiv:1607.06450); the variance is biased."""
-    centred = x - ar.mean(x, -1, keepdims=True)
-    variance = ar.mean(centred * centred, -1, keepdims=True)
-    y = centred / ar.sqrt(variance + eps) * weight
+    y = _standardize(ar, x, eps) * weight
     return y if bias is None else y + bias
+
+
+def _standardize(ar: Arithmetic, x: Host, eps: float) -> Host:
+    """(x - mean) / √(variance + ε)."""
+    centre = ar.mean(x, -1, keepdims=True)
+    centred = x - centre
+    deviation = ar.sqrt(ar.mean(centred * centred, -1, keepdims=True) + eps)
+    y = centred / deviation
+    if not ar.other_formula:
+        return y
+    # Kernels have the gradient in closed form, multiplied out to scale·g + slope·x + shift, whose
+    # last two terms cancel where the mean is large.
+    v, mean, scale = raw(x), raw(centre), 1 / raw(deviation)
+
+    def back(g: Host) -> Host:
+        total, along = ar.mean(g, -1, keepdims=True), ar.mean(g * v, -1, keepdims=True)
+        slope = (total * mean - along) * scale * scale * scale
+        return scale * g + slope * v + (-slope * mean - total * scale)
+
+    return link(ar, raw(y), (x, back))
 
 
 def rms_norm(ar: Arithmetic, x: Host, weight: Host, eps: float) -> Host:

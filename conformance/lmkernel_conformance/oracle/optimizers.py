@@ -192,22 +192,25 @@ def _newton_schulz(ar: Arithmetic, x: Host) -> Host:
     return x
 
 
-def rate(kind: str, steps: int, warmup: int, floor: float, cooldown: int) -> Host:
+def rate(ar: Arithmetic, kind: str, steps: int, warmup: int, floor: float, cooldown: int) -> Host:
     """The factor of the learning rate at each of ``steps`` steps.
 
     Args:
+        ar: the arithmetic.
         kind: ``"constant"``, ``"linear"``, ``"cosine"`` or ``"wsd"`` (warm-up, stable, decay).
         steps: the number of steps.
         warmup: the number of steps over which the factor rises from 0 to 1.
         floor: the factor at the last step.
         cooldown: the number of steps over which ``"wsd"`` decays.
     """
-    every = np.arange(1, steps + 1)
-    rise = np.interp(every, [0, warmup], [0, 1]) if warmup else np.ones(steps)
+    every = ar.constant(np.arange(1, steps + 1))
+    rise = np.minimum(every / max(warmup, 1), 1)
     if kind == "constant" or (kind == "wsd" and not cooldown):
         return rise
     peak = steps - cooldown if kind == "wsd" else max(warmup, 1)
-    left = np.interp(every, [peak, steps], [1, 0])
+    left = np.clip((steps - every) / (steps - peak), 0, 1)
     if kind == "cosine":
-        left = np.sin(left * math.pi / 2) ** 2
+        # The usual form cancels towards the end, where the reference must not.
+        usual = (1 + ar.cos(math.pi * (1 - left))) / 2
+        left = usual if ar.other_formula else ar.sin(left * math.pi / 2) ** 2
     return np.minimum(rise, floor + (1 - floor) * left)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel_conformance.oracle.rounding import with_noise
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -38,7 +40,7 @@ def link(ar: Arithmetic, value: Host, *links: tuple[Host, Callable[[Host], Host]
     """
     # Where no argument is a `Var` nothing is recorded, so plain evaluation costs no memory.
     parents = [(x, back) for x, back in links if isinstance(x, Var)]
-    return Var(ar, value, parents) if parents else value
+    return Var(ar, value, parents) if parents else with_noise(value, ar.noise)
 
 
 @final
@@ -51,7 +53,7 @@ class Var:
         self, ar: Arithmetic, value: Host, parents: list[tuple[Var, Callable[[Host], Host]]]
     ) -> None:
         self.ar = ar
-        self.value = value
+        self.value = with_noise(value, ar.noise)
         self.parents = parents
         # Deeper than all that it depends on: sorting by depth is then a topological order.
         self.depth: int = 1 + max((parent.depth for parent, _ in parents), default=0)
@@ -156,4 +158,5 @@ def _reachable(outputs: list[Host]) -> list[Var]:
 def _add(found: dict[int, Host], var: Host, g: Host) -> None:
     """Add to the gradient of a variable; an output that depends on no input is no variable."""
     if isinstance(var, Var):
+        g = with_noise(g, var.ar.noise)
         found[id(var)] = found[id(var)] + g if id(var) in found else g

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.interfaces import Callback
-from lmkernel_conformance.budget import budgets
 from lmkernel_conformance.discrepancy import Discrepancy
 from lmkernel_conformance.oracle import training as oracle
-from lmkernel_conformance.precision import PRECISIONS
 from lmkernel_conformance.tutorial.programs import PROGRAMS, SEED, Program, trainer_config
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lmkernel.factory import ComponentFactory
     from lmkernel.interfaces import StepResult, Trainer, TrainingState
     from lmkernel_conformance.budget import Budget
     from lmkernel_conformance.oracle.arithmetic import Arithmetic
+
+    Formula = Callable[[Arithmetic], list[Any]]
 
 __all__ = ["Losses", "ProgramRun", "expected_curves", "run_programs"]
 
@@ -73,11 +73,14 @@ def run_programs(factory: ComponentFactory) -> dict[str, ProgramRun]:
     return done
 
 
-def expected_curves(initial: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Budget]]:
+def expected_curves(
+    initial: Mapping[str, Mapping[str, Any]], measure: Callable[[Formula], list[Budget]]
+) -> dict[str, list[Budget]]:
     """The budget of every step's loss in float32, by program.
 
     Args:
         initial: the first weights of each program's model, from our own generator.
+        measure: gives the budgets of a formula, in float32.
     """
 
     def curves(ar: Arithmetic) -> list[Any]:
@@ -93,7 +96,7 @@ def expected_curves(initial: Mapping[str, Mapping[str, Any]]) -> dict[str, list[
             found.extend(curve)
         return found
 
-    limits = iter(budgets(curves, PRECISIONS["float32"]))
+    limits = iter(measure(curves))
     return {program.id: [next(limits) for _ in range(program.steps)] for program in PROGRAMS}
 
 

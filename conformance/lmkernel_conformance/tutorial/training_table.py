@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.cli.style import paint
 from lmkernel.errors import CapabilityError
-from lmkernel.factory import ComponentFactory
 from lmkernel.results import columns
+from lmkernel_conformance.subject import Subject
 from lmkernel_conformance.tutorial.programs import PROGRAMS, SEED
 from lmkernel_conformance.tutorial.training_runs import (
     expected_curves,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["train_programs", "training_json", "training_text"]
 
+_CASE = "training/programs"
+"""The case of the suite that judges the same losses, in float32, by the same budgets."""
 _ALL_EPOCHS, _EACH = 10, 10
 """Up to so many epochs are printed one by one; of more, the first and every tenth."""
 
@@ -50,13 +53,16 @@ def train_programs(
     left_out: dict[str, str] = {}
     limits: dict[str, list[Budget]] = {}
     for name in names:
-        factory = ComponentFactory(load_backend(name, registry=registry))
+        subject = Subject(backend=load_backend(name, registry=registry), case=_CASE)
+        factory = subject.factory
         try:
             runs[name] = run_programs(factory)
         except CapabilityError as error:
             left_out[name] = f"{name} was left out: {error}"
             continue
-        limits = limits or expected_curves(first_weights(factory))
+        limits = limits or expected_curves(
+            first_weights(factory), partial(subject.budgets, "losses")
+        )
     return [_row(p, runs, limits[p.id]) for p in PROGRAMS if runs], left_out
 
 

@@ -29,7 +29,8 @@ QUICK = [name for name, point in POINTS.items() if len(point.inputs) < 30]
 OTHER_ORDERS = (1, 2, 3, 4)
 NARROW = 1e-11
 MOVED_TOO = 2.0
-"""Another order moves what it computes with by a unit in the last place of its own."""
+"""Another order moves each operation by a unit in the last place, so digits may cancel; it still
+computes the same formula, within twice what is allowed of the largest result."""
 
 
 @pytest.mark.parametrize("name", POINTS)
@@ -69,10 +70,14 @@ def test_other_orders_agree(name: str) -> None:
     stored, point = EXACT[name], POINTS[name]
     for order in OTHER_ORDERS:
         got = oracle_values(point, order)
-        assert widest(got, numbers(stored["values"]), stored["allowed"][0]) <= MOVED_TOO
+        assert widest(got, numbers(stored["values"]), _largest(stored["allowed"][0])) <= MOVED_TOO
         if point.gradient:
-            slopes = oracle_slopes(point, order)
-            assert widest(slopes, numbers(stored["slopes"]), stored["allowed"][1]) <= MOVED_TOO
+            slopes, bounds = oracle_slopes(point, order), _largest(stored["allowed"][1])
+            assert widest(slopes, numbers(stored["slopes"]), bounds) <= MOVED_TOO
+
+
+def _largest(bounds: list[float]) -> list[float]:
+    return [max(bounds)] * len(bounds)
 
 
 @pytest.mark.parametrize("name", QUICK)

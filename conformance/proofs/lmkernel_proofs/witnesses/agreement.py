@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel_conformance.oracle.arithmetic import Arithmetic
+from lmkernel_conformance.oracle.rounding import with_noise
 from lmkernel_conformance.oracle.tape import gradient
 from lmkernel_proofs.witnesses.point import signs
 
@@ -57,7 +58,8 @@ def flat(arrays: list[Host]) -> list[Any]:
 
 def oracle_values(point: Point, order: int = 0) -> list[float]:
     """The oracle's outputs, flat."""
-    return flat(point.oracle(Arithmetic(order=order), dict(point.inputs)))
+    ar = Arithmetic(order=order)
+    return flat(point.oracle(ar, _own_inputs(ar, point)))
 
 
 def probes(outputs: list[Host]) -> list[Host]:
@@ -80,10 +82,15 @@ def directions(point: Point) -> Iterator[tuple[str, Host]]:
 
 def oracle_slopes(point: Point, order: int = 0) -> list[float]:
     """The oracle's derivative along each of `directions`."""
-    ar, inputs = Arithmetic(order=order), dict(point.inputs)
+    ar = Arithmetic(order=order)
+    inputs = _own_inputs(ar, point)
     outputs = point.oracle(ar, inputs)
     found = gradient(ar, lambda t: point.oracle(ar, t), inputs, probes(outputs))
     return [math.fsum((found[name] * d).ravel()) for name, d in directions(point)]
+
+
+def _own_inputs(ar: Arithmetic, point: Point) -> dict[str, Host]:
+    return {name: with_noise(x, ar.noise) for name, x in point.inputs.items()}
 
 
 def exact_values(point: Point, pattern: int = -1) -> list[Any]:

@@ -39,6 +39,9 @@ POINTS: Mapping[str, Point] = MappingProxyType(
 )
 """All points by id."""
 
+_NO_FORMULAS = "rounding"
+"""The module of the oracle that computes nothing: it moves what others have computed."""
+
 
 @final
 @dataclass(frozen=True)
@@ -110,6 +113,8 @@ def functions() -> list[str]:
     """Every public function of the oracle, and the methods of its arithmetic."""
     found = []
     for info in pkgutil.iter_modules(oracle.__path__):
+        if info.name == _NO_FORMULAS:
+            continue
         module = importlib.import_module(f"{oracle.__name__}.{info.name}")
         for name in module.__all__:
             value = getattr(module, name)

@@ -265,7 +265,7 @@ POINTS: tuple[Point, ...] = (
         of=("optimizers.rate",),
         how="step by step, (1 + cos πx) / 2 for the cosine",
         inputs={},
-        oracle=lambda _, __: [oracle.rate(*c) for c in _SCHEDULES],
+        oracle=lambda ar, _: [oracle.rate(ar, *c) for c in _SCHEDULES],
         witness=lambda _: [_schedule(*c) for c in _SCHEDULES],
         gradient=False,
     ),
