@@ -11,6 +11,7 @@ from lmkernel_proofs.mutants import (
     operations,
     optimizers,
     trainers,
+    values,
 )
 from lmkernel_proofs.mutants.mutant import Mutant
 from lmkernel_proofs.mutants.reach import with_reach
@@ -20,6 +21,7 @@ __all__ = ["MUTANTS", "ROWS", "Mutant"]
 MUTANTS: tuple[Mutant, ...] = with_reach(
     (
         *basics.MUTANTS,
+        *values.MUTANTS,
         *operations.MUTANTS,
         *attention.MUTANTS,
         *components.MUTANTS,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lmkernel_proofs.mechanical.equivalents import read_equivalents
 from lmkernel_proofs.mechanical.sites import changes
 from lmkernel_proofs.mutants import MUTANTS
+from lmkernel_proofs.selftest.acceptance import require_variants
 from lmkernel_proofs.selftest.baseline import measure_baseline
 from lmkernel_proofs.selftest.handwritten import judge_mutants
 from lmkernel_proofs.selftest.mechanical import judge_changes
@@ -37,11 +38,12 @@ def self_test(
         notify: function that is called with a line of progress.
 
     Raises:
-        AssertionError: a correct backend fails a case.
+        AssertionError: a correct backend, or an honest variant of it, fails a case.
         InputError: the system cannot fork.
     """
     started, known = time.monotonic(), read_equivalents()
     baseline = measure_baseline(jobs, notify)
+    require_variants(baseline.subjects["reference"], jobs, notify)
     written = _judge_handwritten(baseline, jobs, full=full, notify=notify)
     possible = list(changes())
     sample = possible[::every]
