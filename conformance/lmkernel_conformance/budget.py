@@ -9,8 +9,8 @@ where terms cancel, or a function is steep.
 
 Constraints: the budget belongs to the case. No backend has a say in it, and it does not grow with
 the size of an array, nor with the other elements. NaN and infinity must stand exactly where the
-reference has them. Below the smallest normal number hardware may flush to zero, so as much is
-allowed everywhere: a zero must be zero or subnormal.
+reference has them. Below the smallest normal number hardware may flush to zero, so twice as much is
+allowed everywhere: a zero must be zero or nearly subnormal.
 """
 
 from __future__ import annotations
@@ -95,10 +95,10 @@ class Budget:
     @property
     def allowed(self) -> Host:
         """The error that is allowed at each element."""
-        # The floor is never below the smallest normal number: hardware may flush what is smaller
-        # to zero, and that is no mistake of a backend.
+        # The floor is never below twice the smallest normal number: hardware may flush what is
+        # smaller to zero, before it is scaled by a half or after, and a backend cannot help it.
         units = self.floor * self.precision.ulp(_finite(self.reference))
-        return FACTOR * np.asarray(self.honest) + np.maximum(units, self.precision.tiny)
+        return FACTOR * np.asarray(self.honest) + np.maximum(units, 2 * self.precision.tiny)
 
     def at(self, index: Any) -> Budget:
         """The budget of some of the elements, chosen as NumPy does."""

@@ -46,11 +46,11 @@ def test_one_wrong_element_among_a_million_is_found() -> None:
         Budget(np.ones(1_000_000), 1e-7, SINGLE).judge("x", got)
 
 
-def test_floor_starts_at_the_smallest_normal_number() -> None:
-    limit = Budget(np.array([1e-40]), 0.0, SINGLE)
-    assert limit.judge("x", np.array([0.0])).share <= 1
+def test_floor_starts_at_twice_the_smallest_normal_number() -> None:
+    limit = Budget(np.array([1e-40, 2e-38]), 0.0, SINGLE)
+    assert limit.judge("x", np.array([0.0, 0.0])).share <= 1
     with pytest.raises(Discrepancy):
-        limit.judge("x", np.array([3e-38]))
+        limit.judge("x", np.array([3e-38, 2e-38]))
 
 
 def test_allowed_is_four_times_the_honest_error() -> None:

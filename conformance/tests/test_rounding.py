@@ -33,6 +33,14 @@ def test_in_every_fourth_run_all_elements_move_together() -> None:
     assert len({float(values[0]) for values in moved}) == 3
 
 
+def test_in_every_fourth_run_what_is_below_the_normal_numbers_becomes_zero() -> None:
+    small = np.array([1e-39, -1e-39, 2e-38, 0.0])
+    flushed, kept = (np.asarray(noisy(small, run) * 1) for run in (1, 2))
+    assert (flushed[:2] == 0).all()
+    assert (kept[:2] != 0).all()
+    assert flushed[2] == pytest.approx(2e-38)
+
+
 def test_no_operation_moves_as_the_one_before() -> None:
     x = noisy(np.ones(100))
     assert (np.asarray(x * 1) != np.asarray(x * 1)).any()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmkernel_conformance.oracle.tape import raw
+from lmkernel_conformance.oracle.tape import link, raw
 
 if TYPE_CHECKING:
     from lmkernel_conformance.oracle.arithmetic import Arithmetic
@@ -72,7 +72,32 @@ def attention(
         scores = softcap * ar.tanh(scores / softcap)
     if bias is not None:
         scores = scores + bias
-    return ar.matmul(ar.narrow(_weights(ar, scores, shown)), values)
+    weights = ar.narrow(_weights(ar, scores, shown))
+    return (_mix if ar.other_formula else _product)(ar, scores, weights, values)
+
+
+def _product(ar: Arithmetic, scores: Host, weights: Host, values: Host) -> Host:
+    """The weighted sum of the values."""
+    del scores
+    return ar.matmul(weights, values)
+
+
+def _mix(ar: Arithmetic, scores: Host, weights: Host, values: Host) -> Host:
+    """The same, with the gradient that fused kernels take (arXiv:2205.14135, alg. 4).
+
+    What softmax subtracts is summed over the output, not over the keys: w·(g·vᵀ - Σ g·output).
+    """
+    w, v = raw(weights), raw(values)
+    output = ar.matmul(w, v)
+
+    def to_scores(g: Host) -> Host:
+        along = ar.sum(g * output, -1, keepdims=True)
+        return w * (ar.matmul(g, np.swapaxes(v, -1, -2)) - along)
+
+    def to_values(g: Host) -> Host:
+        return ar.matmul(np.swapaxes(w, -1, -2), g)
+
+    return link(ar, output, (scores, to_scores), (values, to_values))
 
 
 def _weights(ar: Arithmetic, scores: Host, shown: Host) -> Host:

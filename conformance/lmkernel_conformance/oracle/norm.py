@@ -29,7 +29,7 @@ def linear(
 
 def layer_norm(ar: Arithmetic, x: Host, weight: Host, bias: Host, eps: float) -> Host:
     """(x - mean) / √(variance + ε) · weight + bias (arXiv:1607.06450); the variance is biased."""
-    y = _standardize(ar, x, eps) * weight
+    y = ar.narrow(ar.narrow(_standardize(ar, x, eps)) * weight)
     return y if bias is None else y + bias
 
 
@@ -55,4 +55,4 @@ def _standardize(ar: Arithmetic, x: Host, eps: float) -> Host:
 
 def rms_norm(ar: Arithmetic, x: Host, weight: Host, eps: float) -> Host:
     """RMS norm: x / √(mean of x² + ε) · weight (arXiv:1910.07467, eq. 4)."""
-    return x / ar.sqrt(ar.mean(x * x, -1, keepdims=True) + eps) * weight
+    return ar.narrow(x / ar.sqrt(ar.mean(x * x, -1, keepdims=True) + eps)) * weight

@@ -23,8 +23,9 @@ _POOL = 1 << 17
 """How many random factors are drawn once and then read at changing offsets."""
 _STRIDE, _STEP = 49_999, 7_919
 """Primes, by which the offset changes from one operation to the next, and from run to run."""
-_TOGETHER = 4
-"""In every fourth run all elements of one result move together, as those of a biased library do."""
+_FOURTH = 4
+"""In every fourth run all elements of one result move together, as those of a biased library do; in
+every fourth, what is below the smallest normal number becomes zero, as on hardware that flushes."""
 _ROUNDED = frozenset(
     {
         np.add,
@@ -73,7 +74,8 @@ class Noise:
     """
 
     def __init__(self, run: int) -> None:
-        self._together = run % _TOGETHER == 0
+        self._together = run % _FOURTH == 0
+        self._flushes = run % _FOURTH == 1
         self._at = run * _STEP
 
     def move(self, x: Host, eps: float = 0.0) -> Host:
@@ -91,6 +93,8 @@ class Noise:
             moved = x * factors[self._at : self._at + size].reshape(shape)
         else:
             moved = x * np.resize(factors[self._at :], shape)
+        if self._flushes:
+            moved = np.where(np.abs(moved) < np.finfo(x.dtype).tiny, moved.dtype.type(0), moved)
         return with_noise(moved, self)
 
 

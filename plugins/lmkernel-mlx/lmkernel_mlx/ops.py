@@ -109,7 +109,9 @@ class MlxOps(MandatoryOps):
         return wide.sigmoid(x) if x.dtype == mx.float64 else mx.sigmoid(x)
 
     def erf(self, x: Array) -> Array:
-        return wide.erf(x) if x.dtype == mx.float64 else mx.erf(x)
+        if x.dtype == mx.float64:
+            return wide.erf(x)
+        return wide.erf_near_zero(x) if x.dtype == mx.float32 else mx.erf(x)
 
     def minimum(self, x: Array, y: Array) -> Array:
         return mx.minimum(x, y)

@@ -118,6 +118,17 @@ def test_float64_is_exact_where_that_of_mlx_is_not(
     assert np.abs(rough - expected).max() > 1e-10  # else `wide` is needed no more
 
 
+def test_erf_of_float32_keeps_its_digits_near_zero() -> None:
+    x = np.array([-0.499, -1e-3, 1e-6, 1e-30, 0.05, 0.2, 0.4999, 0.5001, 3.0], np.float32)
+    expected = np.array([math.erf(float(z)) for z in x])
+    got, rough = (
+        np.array(f(mx.array(x)), np.float64) for f in (load_backend("mlx").ops.erf, mx.erf)
+    )
+    units = np.abs(expected) * 2.0**-23
+    assert (np.abs(got - expected) <= 8 * units).all()
+    assert (np.abs(rough - expected) > 1000 * units).any()  # else the series is needed no more
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_ends_of_functions_are_finite_and_nan_stays(backend: Backend, dtype: Any) -> None:
     ops = backend.ops
