@@ -33,6 +33,8 @@ MOST, MOST_OF_A_RESULT = 1 / 1000, 1 / 2
 The gradients of the biases of keys are zero but for rounding; a saturated softmax, tanh or GELU has
 gradients that are differences of nearly equal numbers.
 """
+NORMAL = 1024
+"""So many times the smallest normal number does not come of terms that were flushed to zero."""
 LOST = 2.0**14
 """Elements that float32 cannot tell from zero lose more than so many units in float64 too."""
 
@@ -58,7 +60,7 @@ def _every(limits: dict[Key, list[Budget]]) -> Iterator[tuple[Key, int, Budget]]
 def _rounding_alone(limit: Budget) -> np.ndarray:
     """Which normal elements could be doubled or zeroed."""
     size = np.abs(limit.reference)
-    normal = np.isfinite(size) & (size > 16 * limit.precision.tiny)
+    normal = np.isfinite(size) & (size > NORMAL * limit.precision.tiny)
     return normal & (limit.allowed > size / 2)
 
 
@@ -98,7 +100,7 @@ def test_any_element_doubled_or_zeroed_is_refused(limits: dict[Key, list[Budget]
     for key, i, limit in _every(limits):
         flat, alone = limit.reference.ravel(), _rounding_alone(limit).ravel()
         for at in _places(key, i, flat.size):
-            normal = np.isfinite(flat[at]) and abs(flat[at]) > 16 * limit.precision.tiny
+            normal = np.isfinite(flat[at]) and abs(flat[at]) > NORMAL * limit.precision.tiny
             if normal and not alone[at]:
                 assert _refuses(limit, _changed(limit, at, 2 * flat[at])), key
                 assert _refuses(limit, _changed(limit, at, 0.0)), key

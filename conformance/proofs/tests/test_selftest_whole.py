@@ -40,7 +40,8 @@ def report(progress: list[str]) -> Iterator[Report]:
         patch.setattr(session, "changes", lambda: some)
         written = tuple(m for m in session.MUTANTS if m.id in _MUTANTS)
         patch.setattr(session, "MUTANTS", written)
-        patch.setattr("lmkernel_proofs.selftest.handwritten.CASES", _only(cases))
+        for part in ("handwritten", "acceptance"):
+            patch.setattr(f"lmkernel_proofs.selftest.{part}.CASES", _only(cases))
         yield self_test(jobs=2, notify=progress.append)
 
 
