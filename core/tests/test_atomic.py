@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from lmkernel.atomic import new_directory, put_in_place, write_whole
+from lmkernel.atomic import new_directory, remove_directory, require_writable, sweep, write_whole
 from lmkernel.errors import CheckpointError, RunError
 
 
@@ -27,19 +27,21 @@ def names(folder: Path) -> list[str]:
 
 
 def refuse_the_second_rename(monkeypatch: pytest.MonkeyPatch, final: Path) -> None:
+    """On a system that cannot exchange two names."""
     rename = Path.rename
 
     def some(path: Path, target: Path) -> Path:
-        arrives = target == final and path.suffix == ".part"
+        arrives = target == final and path.parent.suffix == ".part"
         return refuse() if arrives else rename(path, target)
 
+    monkeypatch.setattr("lmkernel.atomic.write.exchange", lambda *_: False)
     monkeypatch.setattr(type(final), "rename", some)
 
 
 def test_folder_is_not_there_before_the_block_ends(tmp_path: Path) -> None:
     with new_directory(tmp_path / "a" / "b") as part:
         (part / "file").write_text("1")
-        assert part.parent == tmp_path / "a"
+        assert part.parents[1] == tmp_path / "a"
         assert not (tmp_path / "a" / "b").exists()
     assert (tmp_path / "a" / "b" / "file").read_text() == "1"
     assert names(tmp_path / "a") == ["b"]
@@ -139,13 +141,90 @@ def test_every_file_and_folder_is_flushed_before_the_rename(
     assert set(flushed) == before | {(tmp_path.stat().st_ino, True)}
 
 
-def test_former_folder_stays_aside_until_it_is_removed(tmp_path: Path) -> None:
-    for name in ("new", "m"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / name).touch()
-    put_in_place(tmp_path / "new", tmp_path / "m", tmp_path / "old")
-    assert names(tmp_path / "m") == ["new"]
-    assert names(tmp_path / "old") == ["m"]
+@pytest.mark.parametrize("possible", [True, False])
+def test_folder_is_replaced_with_and_without_an_exchange(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, possible: bool
+) -> None:
+    if not possible:
+        monkeypatch.setattr("lmkernel.atomic.write.exchange", lambda *_: False)
+    make(tmp_path / "m", "1")
+    make(tmp_path / "m", "2")
+    assert (tmp_path / "m" / "file").read_text() == "2"
+    assert names(tmp_path) == ["m"]
+
+
+def test_m3_folder_is_there_at_every_moment_while_it_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "m", "1")
+    seen: list[str] = []
+    rename = Path.rename
+
+    def look(path: Path, target: Path) -> Path:
+        seen.append((tmp_path / "m" / "file").read_text())
+        return rename(path, target)
+
+    monkeypatch.setattr(type(tmp_path), "rename", look)
+    make(tmp_path / "m", "2")
+    assert seen == ["2"]  # of the workspace alone, after the exchange
+
+
+def test_live_workspace_is_left_alone(tmp_path: Path) -> None:
+    with new_directory(tmp_path / "m") as part:
+        sweep(tmp_path)
+        make(tmp_path / "other", "1")
+        (part / "file").write_text("1")
+    assert sorted(names(tmp_path)) == ["m", "other"]
+
+
+def test_m2_former_folder_comes_back_before_it_is_asked_whether_one_is_there(
+    tmp_path: Path,
+) -> None:
+    former = tmp_path / ".m.0123456789ab.part" / "former" / "m"
+    former.mkdir(parents=True)
+    (former / "file").write_text("1")
+    with pytest.raises(CheckpointError, match="is there already and not empty"):
+        make(tmp_path / "m", "2", overwrite=False)
+    assert (tmp_path / "m" / "file").read_text() == "1"
+    assert names(tmp_path) == ["m"]
+
+
+def test_folder_of_the_longest_name_is_made(tmp_path: Path) -> None:
+    for name in ("n" * 255, "é" * 127):
+        make(tmp_path / name, "1")
+        make(tmp_path / name, "2")
+        write_whole(tmp_path / name / name, b"3")
+        assert names(tmp_path / name)
+
+
+def test_low_name_of_300_characters_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="n: cannot be written: File name too long"):
+        make(tmp_path / ("n" * 300), "1")
+    with pytest.raises(CheckpointError, match="n: cannot be written: File name too long"):
+        write_whole(tmp_path / ("n" * 300), b"1")
+    with pytest.raises(CheckpointError, match="n: cannot be written: File name too long"):
+        require_writable(tmp_path / ("n" * 300), CheckpointError)
+    assert names(tmp_path) == []
+
+
+def test_removed_folder_is_gone_with_its_name_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "m", "1")
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)  # killed before it deleted
+    remove_directory(tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+    monkeypatch.undo()
+    sweep(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_place_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"file/new: cannot be written: Not a directory"):
+        require_writable(tmp_path / "file" / "new", RunError)
+    require_writable(tmp_path / "a" / "b", RunError)
+    assert names(tmp_path) == ["file"]
 
 
 def test_file_is_replaced(tmp_path: Path) -> None:

@@ -69,10 +69,10 @@ def test_the_check_itself_sees_branches() -> None:
 
 # in the order in which one is built on another: a package imports from those before it
 ORDER = (
-    *("errors", "files", "contract", "numerics", "random", "atomic", "progress", "settings"),
-    *("results", "plugins", "config", "interfaces", "composed", "parameters", "components"),
-    *("factory", "backend", "checkpoints", "tokenizers", "families", "gguf", "sources", "model"),
-    "generation",
+    *("errors", "files", "paths", "contract", "numerics", "random", "atomic", "progress"),
+    *("settings", "results", "plugins", "config", "interfaces", "composed", "parameters"),
+    *("components", "factory", "backend", "checkpoints", "tokenizers", "families", "gguf"),
+    *("sources", "model", "generation"),
     *("origin", "inspection", "native", "description", "language_model", "loading", "comparison"),
     *("verification", "listing", "training", "verbs", "scaffolds", "cli"),
 )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, final
+
+from tiny_files import write_tiny
 
 from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.plugins import Registry, SourceSpec, hookimpl
@@ -40,7 +43,7 @@ def registry(kind: str, *names: str, prefix: str = "") -> Registry:
 
 
 def home_of(directory: Path) -> Path:
-    """The home that a workspace ``home/models/.NAME.part/model`` belongs to."""
+    """The home that a workspace ``home/models/.NAME.HEX.part/NAME`` belongs to."""
     return directory.parents[2]
 
 
@@ -53,7 +56,7 @@ class Whole(Source):
         log = home_of(directory) / "log"
         with log.open("a") as opened:
             opened.write(f"{name}\n")
-        (directory / "config.json").write_text(str(len(log.read_text().splitlines())))
+        write_tiny(directory, count=len(log.read_text().splitlines()))
 
 
 @final
@@ -100,3 +103,18 @@ class Nothing(Source):
 
 class NoSource:
     pass
+
+
+@final
+class Version(Source):
+    """Writes one version of a model."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def fetch(self, name: str, directory: Path, *, progress: Progress) -> None:
+        progress.say(name)
+        write_tiny(directory, self.count)
+
+
+version_1, version_2, version_3 = (partial(Version, count) for count in (1, 2, 3))

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 import numpy as np
 
-from lmkernel.atomic import new_directory
+from lmkernel.atomic import hold, new_directory
 from lmkernel.checkpoints.json_files import write_object
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.progress import Progress
-from lmkernel.sources.home import home
+from lmkernel.sources.home import writable_folder
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.shards import (
     DOCUMENTS,
@@ -62,8 +62,9 @@ def token_shards(
     progress, last = progress or Progress(), _end(tokenizer, end)
     content, size = _content(documents)
     key = digest_of(FORMAT, content, tokenizer.digest, last)
-    folder = home() / "tokens" / key
-    with _lock(folder):  # whoever comes second waits, and then finds them made
+    folder = writable_folder("tokens", CheckpointError) / key
+    lock = folder.with_name(f".{folder.name}.lock")
+    with hold(lock, CheckpointError):  # whoever comes second waits, and then finds them made
         if folder.exists():
             try:
                 return open_shards(folder)
@@ -73,16 +74,6 @@ def token_shards(
             folder, documents, tokenizer, end=last, digest=key, size=size, progress=progress
         )
         return open_shards(folder)
-
-
-def _lock(folder: Path) -> Any:
-    from filelock import FileLock
-
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"{folder.parent}: {error.strerror or error}") from error
-    return FileLock(folder.with_name(f".{folder.name}.lock"))
 
 
 def _end(tokenizer: Tokenizer, end: int | None) -> int:

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
-import shutil
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.atomic import unwritable, write_whole
+from lmkernel.atomic import hold, remove_directory, sweep, unwritable, write_whole
 from lmkernel.checkpoints.json_files import read_object
 from lmkernel.errors import RunError
 from lmkernel.files import is_file, is_there, read_file
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from os import PathLike
 
-    from filelock import BaseFileLock
-
 __all__ = ["RunFolder", "has_run", "open_run", "steps"]
 
 LOCK = ".lock"
@@ -40,8 +37,6 @@ _MOST_SETTINGS = 2**20
 SETTINGS = "run.toml"
 CHECKPOINTS = "checkpoints"
 _CHECKPOINT = re.compile(r"step-(\d{6,})")
-_LEFTOVER = re.compile(r"\.(.+)\.[0-9a-f]{12}\.(part|old)")
-"""What a killed process leaves; see `lmkernel.atomic`."""
 
 
 @final
@@ -113,7 +108,10 @@ class RunFolder:
         """
         for step in steps(self.checkpoints)[: -max(keep, 1)]:
             if step != best:
-                _delete(self.checkpoint(step))
+                try:
+                    remove_directory(self.checkpoint(step))
+                except OSError as error:
+                    raise unwritable(self.checkpoint(step), error, RunError) from error
 
 
 def steps(folder: Path) -> list[int]:
@@ -143,33 +141,20 @@ def open_run(path: str | PathLike[str], *, resume: bool = False) -> Iterator[Run
     folder = Path(path)
     if not (folder / LOCK).exists():  # nobody's run, so nothing is written before it is looked at
         _check(folder, resume=resume)
-    lock = _lock(folder)
-    try:
+    with hold(folder / LOCK, RunError, partial(_refuse_to_wait, folder)):
         _prepare(folder, resume=resume)
         yield RunFolder(folder)
-    finally:
-        lock.release()
 
 
-def _lock(folder: Path) -> BaseFileLock:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / LOCK, timeout=0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise RunError(f"{folder}: another process is running in this folder") from error
-    except OSError as error:
-        raise unwritable(folder, error, RunError) from error
-    return lock
+def _refuse_to_wait(folder: Path) -> None:
+    raise RunError(f"{folder}: another process is running in this folder")
 
 
 def _prepare(folder: Path, *, resume: bool) -> None:
     """Under the lock: another process may have had the folder in between."""
     try:
-        _sweep(folder)
-        _sweep(folder / CHECKPOINTS)
+        sweep(folder)
+        sweep(folder / CHECKPOINTS)
         _check(folder, resume=resume)
         (folder / CHECKPOINTS).mkdir(exist_ok=True)
     except OSError as error:
@@ -189,25 +174,3 @@ def _is_occupied(folder: Path) -> bool:
     """Whether there is more than what a process leaves that died before its run began."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     return not names <= {LOCK, CHECKPOINTS} or bool(steps(folder / CHECKPOINTS))
-
-
-def _sweep(folder: Path) -> None:
-    """Clear what a killed process left; what it was replacing is put back if it is missing."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        leftover = _LEFTOVER.fullmatch(path.name)
-        if leftover and leftover[2] == "old" and not (folder / leftover[1]).exists():
-            path.rename(folder / leftover[1])
-        elif leftover and path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        elif leftover:
-            path.unlink(missing_ok=True)
-
-
-def _delete(path: Path) -> None:
-    """Take the name away first, so that half a checkpoint never has one."""
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-    try:
-        path.rename(aside)
-    except OSError as error:
-        raise unwritable(path, error, RunError) from error
-    shutil.rmtree(aside, ignore_errors=True)

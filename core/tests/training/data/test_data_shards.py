@@ -187,7 +187,7 @@ def test_home_that_cannot_be_is_named(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LMKERNEL_HOME", str(tmp_path / "file"))
-    with pytest.raises(CheckpointError, match=r"file/tokens: Not a directory"):
+    with pytest.raises(CheckpointError, match=r"file/tokens: Not a directory; set LMKERNEL_HOME"):
         token_shards(TEXTS, tokenizer)
 
 

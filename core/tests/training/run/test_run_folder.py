@@ -246,7 +246,7 @@ def test_leftovers_are_cleared_and_nothing_else(tmp_path: Path) -> None:
     half.mkdir()
     (half / "weights").touch()
     (tmp_path / ".run.toml.0123456789ab.part").touch()
-    (folder.checkpoints / ".step-000010.0123456789ab.old").mkdir()
+    (folder.checkpoints / ".step-000010.0123456789ab.rest").mkdir()
     for name in (".hidden", "some.part"):
         (folder.checkpoints / name).touch()
     with open_run(tmp_path, resume=True):
@@ -254,10 +254,24 @@ def test_leftovers_are_cleared_and_nothing_else(tmp_path: Path) -> None:
         assert names(folder.checkpoints) == {".hidden", "some.part", "step-000010"}
 
 
-def test_checkpoint_that_was_being_replaced_comes_back(tmp_path: Path) -> None:
+def test_m2_checkpoint_that_was_being_replaced_comes_back(tmp_path: Path) -> None:
     run_once(tmp_path)
     folder = RunFolder(tmp_path)
     fill(folder, 10)
-    folder.checkpoint(10).rename(folder.checkpoints / ".step-000010.0123456789ab.old")
+    former = folder.checkpoints / ".step-000010.0123456789ab.part" / "former"
+    former.mkdir(parents=True)
+    folder.checkpoint(10).rename(former / "step-000010")
     with open_run(tmp_path, resume=True):
         assert (folder.checkpoint(10) / "weights").read_text() == "10"
+        assert names(folder.checkpoints) == {"step-000010"}
+
+
+def test_m2_half_deleted_checkpoint_never_comes_back(tmp_path: Path) -> None:
+    run_once(tmp_path)
+    folder = RunFolder(tmp_path)
+    fill(folder, 10)
+    rest = folder.checkpoints / ".step-000010.0123456789ab.rest"
+    rest.mkdir()
+    folder.checkpoint(10).rename(rest / "step-000010")
+    with open_run(tmp_path, resume=True):
+        assert names(folder.checkpoints) == set()

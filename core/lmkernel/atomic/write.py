@@ -1,0 +1,158 @@
+"""Files and folders written whole: made in a workspace, flushed, put in their place in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from lmkernel.atomic.exchange import exchange
+from lmkernel.atomic.workspace import FORMER, sweep, workspace
+from lmkernel.errors import CheckpointError, LmkernelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["new_directory", "publish", "require_writable", "unwritable", "write_whole"]
+
+_E = TypeVar("_E", bound=LmkernelError)
+
+
+@contextlib.contextmanager
+def new_directory(
+    path: Path, *, overwrite: bool = False, error: type[LmkernelError] = CheckpointError
+) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of ``path`` when the block ends well.
+
+    Its parent is the place for temporary files: it lies on the same file system, is this call's
+    alone, and is removed afterwards.
+
+    Args:
+        path: the folder to make.
+        overwrite: whether it may replace what is there; an empty folder may always be replaced.
+        error: the type of what is raised.
+
+    Raises:
+        error: ``path`` is there and may not be replaced, is a file or the current folder, or the
+            disk refuses.
+    """
+    new: list[Path] = []
+    try:
+        path = _place(path, overwrite=overwrite, error=error)
+        new = [folder for folder in path.parents if not folder.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with workspace(path) as made:
+            made.mkdir()
+            yield made
+            publish(made, path)
+    except OSError as reason:
+        raise unwritable(path, reason, error) from reason
+    finally:
+        for folder in new:  # the innermost first; those that hold something now stay
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _place(path: Path, *, overwrite: bool, error: type[LmkernelError]) -> Path:
+    """Where a new folder belongs, if it may go there; what a kill took away is back first."""
+    if "\0" in str(path):
+        raise unwritable(path, ValueError("embedded null byte"), error)
+    sweep(path.absolute().parent)
+    if path.exists() and (not path.is_dir() or path.samefile(Path.cwd())):
+        kind = "the current folder" if path.is_dir() else "a file"
+        raise error(f"{path}: expected a folder of its own, got {kind}, which is never replaced")
+    if path.exists() and any(path.iterdir()) and not overwrite:
+        raise error(f"{path} is there already and not empty; overwrite=True replaces it")
+    # what a link leads to is replaced, the link stays; a loop of links is the system's to refuse
+    return Path(os.path.realpath(path))
+
+
+def publish(made: Path, path: Path) -> None:
+    """Flush a folder that was made in a workspace, and put it in its place in one step.
+
+    What was there is left in the workspace.
+
+    Raises:
+        OSError: the disk refuses; nothing has changed.
+    """
+    _flush(made)
+    if not path.exists():
+        made.rename(path)
+    elif not exchange(made, path):
+        _replace(made, path)
+    _flush_names(path.parent)
+
+
+def _replace(made: Path, path: Path) -> None:
+    """In two renames: no system renames a folder onto one that has content."""
+    former = made.parent / FORMER / path.name
+    former.parent.mkdir()
+    path.rename(former)
+    try:
+        made.rename(path)
+    except BaseException:
+        former.rename(path)
+        raise
+
+
+def write_whole(path: Path, data: bytes, error: type[LmkernelError] = CheckpointError) -> None:
+    """Write a file in place of what was there.
+
+    Raises:
+        error: the disk refuses.
+    """
+    try:
+        with workspace(path) as made:
+            with made.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            made.replace(path)
+            _flush_names(path.parent)
+    except (OSError, ValueError) as reason:  # a name may hold what no name may
+        raise unwritable(path, reason, error) from reason
+
+
+def require_writable(path: Path, error: type[LmkernelError]) -> None:
+    """Try whether a file or folder could be made or replaced: long work asks before it begins.
+
+    Raises:
+        error: the disk refuses.
+    """
+    try:
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+        with workspace(there / path.name) as made:
+            made.touch()
+    except (OSError, ValueError) as reason:
+        raise unwritable(path, reason, error) from reason
+
+
+def unwritable(path: Path, reason: OSError | ValueError, error: type[_E]) -> _E:
+    """What is raised when the disk refuses: ``error``, with the path and the system's reason."""
+    return error(f"{path}: cannot be written: {getattr(reason, 'strerror', None) or reason}")
+
+
+def _flush(folder: Path) -> None:
+    """Write every file below a folder to the disk, then the names.
+
+    Without it a rename can reach the disk before the content does, and a power cut would leave a
+    folder that looks complete and is not.
+    """
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            _flush_names(path)
+        else:
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+    _flush_names(folder)
+
+
+def _flush_names(folder: Path) -> None:
+    if not hasattr(os, "O_DIRECTORY"):  # Windows writes the names of a folder by itself
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
