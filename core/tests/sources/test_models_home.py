@@ -8,7 +8,7 @@ import platformdirs
 import pytest
 
 from lmkernel.errors import PullError
-from lmkernel.sources.home import home, models_home, writable_models_home
+from lmkernel.sources.home import home, models_home, writable_folder
 
 
 def test_variable_chooses_the_home(models: Path) -> None:
@@ -37,7 +37,7 @@ def test_asking_creates_nothing(models: Path) -> None:
 
 
 def test_writable_home_is_created_and_left_empty(models: Path) -> None:
-    assert writable_models_home() == models
+    assert writable_folder("models") == models
     assert list(models.iterdir()) == []
 
 
@@ -47,4 +47,4 @@ def test_home_below_a_file_names_folder_and_variable(
     (tmp_path / "file").touch()
     monkeypatch.setenv("LMKERNEL_HOME", str(tmp_path / "file" / "home"))
     with pytest.raises(PullError, match=r"file/home/models: Not a directory; set LMKERNEL_HOME"):
-        writable_models_home()
+        writable_folder("models")

@@ -8,7 +8,7 @@ import json
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,25 +27,31 @@ class Hub:
         gated: whether files are refused to whoever has not accepted terms.
         revisions: what may be asked for besides the commit.
         asked: the files that were downloaded.
+        large: the files that are announced by their SHA-256, as large ones are.
+        tokens: what was sent as authorization, with the path.
     """
 
     files: dict[str, bytes]
     gated: bool = False
     revisions: tuple[str, ...] = ("main",)
     asked: list[str] = field(default_factory=list)
+    large: tuple[str, ...] = ()
+    tokens: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
 
 
 @contextlib.contextmanager
-def serve(hub: Hub) -> Iterator[Hub]:
-    handler = type("BoundHandler", (Handler,), {"hub": hub})
+def serve(hub: Hub, kind: type[Handler] | None = None) -> Iterator[Hub]:
+    handler = type("BoundHandler", (kind or Handler,), {"hub": hub})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         hub.url = f"http://127.0.0.1:{server.server_port}"
-        yield hub
-        server.shutdown()
-        thread.join()
+        try:
+            yield hub
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -60,6 +66,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def route(self, *, body: bool) -> None:
         path = self.path.partition("?")[0]
+        self.hub.tokens.append((path, self.headers.get("Authorization", "")))
         api = f"/api/models/{REPOSITORY}/"
         files = f"/{REPOSITORY}/resolve/{COMMIT}/"
         if path.startswith(f"{api}revision/"):
@@ -78,12 +85,14 @@ class Handler(BaseHTTPRequestHandler):
             self.error(404, "RevisionNotFound")
 
     def tree(self) -> None:
-        self.answer(
-            [
-                {"type": "file", "path": path, "size": len(content), "oid": etag(content)}
-                for path, content in self.hub.files.items()
-            ]
-        )
+        self.answer([self.entry(path) for path in self.hub.files])
+
+    def entry(self, path: str) -> dict[str, Any]:
+        content = self.hub.files[path]
+        made = {"type": "file", "path": path, "size": len(content), "oid": etag(content)}
+        if path in self.hub.large:
+            made["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content)}
+        return made
 
     def file(self, path: str, *, body: bool) -> None:
         if self.hub.gated:
@@ -116,4 +125,6 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def etag(content: bytes) -> str:
-    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    """Git's name of a file."""
+    header = b"blob %d\0" % len(content)
+    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()

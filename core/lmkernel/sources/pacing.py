@@ -1,0 +1,151 @@
+"""HTTP, opened so that a server can be neither too slow nor lead anywhere else.
+
+Constraints: a server that sends less than `FLOOR` bytes a second for `WINDOW` seconds is left, be
+it in the headers or in the body; nothing but HTTP is spoken; the token goes to the host that was
+asked and to no other. Proxies and certificates are those of Python's environment.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import time
+import urllib.request
+from typing import IO, TYPE_CHECKING, Any, final
+from urllib.parse import urlsplit
+
+from lmkernel.errors import PullError
+
+if TYPE_CHECKING:
+    from http.client import HTTPMessage
+
+__all__ = ["SlowError", "new_opener"]
+
+FLOOR = 1000
+"""Bytes a second that a server must send at least."""
+WINDOW = 30.0
+"""Seconds over which they are counted."""
+
+
+def new_opener() -> urllib.request.OpenerDirector:
+    """Opens HTTP and nothing else; a redirect to a file or to FTP finds no handler."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        _Http(),
+        _Https(),
+        _Redirects(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _context() -> Any:
+    """The certificates of certifi where it is installed: not every Python finds its system's."""
+    import ssl
+
+    try:
+        import certifi
+    except ImportError:
+        return ssl.create_default_context()
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
+
+
+@final
+class SlowError(OSError):
+    """The server sends too little."""
+
+
+@final
+class _Paced(io.RawIOBase):
+    """Reads from a socket as long as enough comes."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw, self._count, self._since = raw, 0, time.monotonic()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        got = self._raw.readinto(buffer)
+        self._count += got or 0
+        seconds = time.monotonic() - self._since
+        if seconds >= WINDOW:
+            if self._count < FLOOR * seconds:
+                raise SlowError(
+                    f"the server is too slow: {self._count} bytes in {seconds:.0f} seconds; "
+                    f"expected {FLOOR} a second"
+                )
+            self._count, self._since = 0, time.monotonic()
+        return got
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer of which headers and body are paced alike."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fp = io.BufferedReader(_Paced(self.fp.detach()))
+
+
+class _HttpConnection(http.client.HTTPConnection):
+    response_class = _Response
+
+
+class _HttpsConnection(http.client.HTTPSConnection):
+    response_class = _Response
+
+
+@final
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> Any:
+        return self.do_open(_HttpConnection, request)
+
+
+@final
+class _Https(urllib.request.AbstractHTTPHandler):
+    def https_open(self, request: urllib.request.Request) -> Any:
+        return self.do_open(_HttpsConnection, request, context=_context())
+
+    https_request = urllib.request.AbstractHTTPHandler.do_request_
+
+
+@final
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows, and leaves the token behind where another host is led to."""
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage
+    ) -> Any:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError as error:
+            fp.close()
+            raise PullError(f"the server redirects to no address: {error}") from error
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+    def redirect_request(
+        self,
+        request: urllib.request.Request,
+        fp: Any,
+        code: int,
+        message: str,
+        headers: HTTPMessage,
+        url: str,
+    ) -> urllib.request.Request | None:
+        before, after = urlsplit(request.full_url), urlsplit(url)
+        if (before.scheme, after.scheme) == ("https", "http"):
+            raise ValueError(f"http, where https was asked: {url:.100}")
+        led = super().redirect_request(request, fp, code, message, headers, url)
+        if led is not None and (before.scheme, before.netloc) != (after.scheme, after.netloc):
+            led.remove_header("Authorization")
+        return led
