@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+from lmkernel.atomic import require_writable
 from lmkernel.cli.command import Command
 from lmkernel.cli.style import painter
 from lmkernel.errors import InputError, MissingDependencyError
+from lmkernel.paths import user_path
 from lmkernel.progress import Progress
 from lmkernel_conformance.levels import LEVELS, PROFILES
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from lmkernel_conformance.isolation.session import Plan
 
@@ -50,7 +52,6 @@ class Certify(Command):
         add("--strict", action="store_true", help="products of float32 in float32, without TF32")
         add(
             "--out",
-            type=Path,
             metavar="PATH",
             help="folder for certificate, page, JUnit XML, badge; file for the self-test's page",
         )
@@ -59,7 +60,7 @@ class Certify(Command):
         add("--limit", type=float, default=240.0, help="seconds for one case (default: 240)")
         add("--explore", type=int, metavar="N", help="instead: search N examples of each operation")
         add("--seed", type=int, help="with --explore: that of an earlier search")
-        add("--verify", type=Path, metavar="FILE", help="instead: recompute hash and verdict")
+        add("--verify", metavar="FILE", help="instead: recompute hash and verdict")
         add("--self-test", action="store_true", help="instead: does the suite find every mutant?")
         add("--full", action="store_true", help="with --self-test: slow cases on all mutants")
         add(
@@ -73,7 +74,7 @@ class Certify(Command):
     def run(self, args: argparse.Namespace) -> int:
         """Certify, explore, verify or test the suite itself; the code is 0 if nothing failed."""
         if args.verify is not None:
-            return _verify(args.verify)
+            return _verify(user_path(args.verify))
         from lmkernel_conformance.verb import usual_jobs
 
         args.jobs = usual_jobs() if args.jobs is None else args.jobs
@@ -151,17 +152,21 @@ def _self_test(args: argparse.Namespace) -> int:
             "certify: --self-test needs lmkernel_proofs, which proves the suite itself and is a "
             "distribution of its own; run: pip install ./conformance/proofs"
         )
-    if args.out is not None and (args.out.is_dir() or not args.out.resolve().parent.is_dir()):
-        raise InputError(f"certify: expected --out to be a file in a folder, got {args.out}")
+    from lmkernel_proofs.selftest import save, self_test
+
+    out = None if args.out is None else user_path(args.out)
+    if out is not None:
+        if out.is_dir() or not out.absolute().parent.is_dir():
+            raise InputError(f"certify: expected --out to be a file in a folder, got {out}")
+        require_writable(out, InputError)
     if args.every < 1 or (args.every > 1 and args.out is not None):
         raise InputError("certify: expected --every of at least 1, and 1 for the page of --out")
     Progress(sys.stderr).say(_BEGINNING)
-    from lmkernel_proofs.selftest import save, self_test
 
     report = self_test(jobs=args.jobs, full=args.full, every=args.every, notify=_line)
     _clear()
-    if args.out is not None:
-        save(report, args.out)
+    if out is not None:
+        save(report, out)
     print(json.dumps(report.as_dict, indent=2) if args.json else report.text)  # noqa: T201 - the same
     return int(not report.is_strong)
 

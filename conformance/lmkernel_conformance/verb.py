@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.atomic import path_text
 from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.paths import path_text, user_path
 from lmkernel.plugins import default_registry
 from lmkernel.progress import as_progress
 from lmkernel.results import Paint, Result, plain
@@ -103,7 +102,7 @@ def certify(
     if count < 1 or not limit > 0:  # NaN is refused, too
         raise InputError("certify: expected jobs of at least 1 and a limit above 0")
     if out is not None:
-        require_place(Path(path_text(out, "out")))
+        require_place(place := user_path(path_text(out, "out")))
     plan = Plan(backend=spec.name, device=device, jobs=count, limit=limit, strict=strict)
     certification = Certification(
         spec=spec,
@@ -124,7 +123,7 @@ def certify(
 
         content = replace(certification, on_answer=note).run()
     if out is not None:
-        write_artifacts(content, seconds, Path(out))
+        write_artifacts(content, seconds, place)
     return Certificate(content)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from faults import Fault, Writer, check_writer
 
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel_conformance.canonical import with_hash
@@ -204,7 +206,7 @@ def test_verify_refuses_what_is_no_certificate(tmp_path: Path) -> None:
         _verify_file(tmp_path, {})
     with pytest.raises(CheckpointError, match="expected a certificate of format 2, got 1"):
         _verify_file(tmp_path, {**_certificate(), "format": 1})
-    with pytest.raises(CheckpointError, match="cases, entry 0: expected case, dtype"):
+    with pytest.raises(CheckpointError, match="cases, entry 0: case: expected it, got nothing"):
         _verify_file(tmp_path, {**_certificate(), "cases": [{}]})
 
 
@@ -256,3 +258,64 @@ def test_the_badge_says_backend_and_verdict() -> None:
     text = "".join(ET.fromstring(badge(_certificate())).itertext())  # noqa: S314 - it is our own
     assert "lmkernel own" in text
     assert "certified: inference" in text
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "says"),
+    [
+        ("cases", [3], "cases, entry 0: expected a table, got 3"),
+        ("cases", [{"case": ["a"]}], r"entry 0: case: expected a text, got \['a'\]"),
+        ("backend", {}, "backend: name: expected it, got nothing"),
+        ("backend", {**BACKEND, "dtypes": "float32"}, "dtypes: expected a list, got 'float32'"),
+        ("backend", {**BACKEND, "dtypes": [[]]}, r"dtypes, entry 0: expected a text, got \[\]"),
+        ("backend", {**BACKEND, "unsupported": {"gelu": 1}}, "gelu: expected a text, got 1"),
+        ("fresh", {"seed": True, "cases": 1, "failures": []}, "seed: expected a whole number"),
+        ("fresh", {"seed": 1, "cases": 1, "failures": 1}, "failures: expected a list, got 1"),
+        ("known_failures", [{}], "known_failures, entry 0: case: expected it, got nothing"),
+        ("known_failures", ["a"], "known_failures, entry 0: expected a table, got 'a'"),
+        ("problems", [1], "problems, entry 0: expected a text, got 1"),
+        ("profile", "all", "profile: expected one of inference, training, full, got 'all'"),
+        ("verdict", float("nan"), "verdict: expected a text, got nan"),
+        ("budget", {"factor": float("nan")}, "expected what JSON can hold"),
+        ("format", True, "format: expected a whole number, got True"),
+    ],
+)
+def test_low_certificate_of_wrong_types(tmp_path: Path, member: str, value: Any, says: str) -> None:
+    with pytest.raises(CheckpointError, match=says):
+        _verify_file(tmp_path, {**_certificate(), member: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [("operation", ["erf"]), ("message", 3)])
+def test_low_row_of_wrong_types(tmp_path: Path, name: str, value: Any) -> None:
+    certificate = copy.deepcopy(_certificate())
+    certificate["cases"][0][name] = value
+    with pytest.raises(CheckpointError, match=f"cases, entry 0: {name}: expected a text, got"):
+        _verify_file(tmp_path, certificate)
+
+
+def test_place_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file/out: cannot be written: Not a directory"):
+        require_place(tmp_path / "file" / "out")
+    require_place(tmp_path / "a" / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("fault", ["kill", "full disk"])
+def test_m3_earlier_certificate_is_whole_or_the_later_one(
+    tmp_path: Path, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    rows = _certificate()["cases"][:2]
+
+    def write(folder: Path, version: int) -> None:
+        about = {**_certificate(), "cases": rows, "next": str(version)}
+        require_place(folder / "out")
+        write_artifacts(about, {}, folder / "out")
+
+    def read(folder: Path) -> int:
+        content = json.loads((folder / "out" / "certificate.json").read_text())
+        assert len(list((folder / "out").iterdir())) == 4
+        return int(content["next"])
+
+    assert check_writer(Writer(write, read), tmp_path, fault, 12) > 8

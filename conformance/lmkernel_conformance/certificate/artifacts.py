@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from lmkernel.atomic import new_directory
+from lmkernel.atomic import new_directory, require_writable, sweep
 from lmkernel.checkpoints.json_files import write_object
 from lmkernel.errors import InputError
 from lmkernel_conformance.certificate.page import page
@@ -38,9 +38,16 @@ def write_artifacts(
 
 
 def require_place(out: Path) -> None:
-    """Raise `InputError` if the folder holds anything but an earlier certification's files."""
+    """Whether the files can be put there, which is asked before hours of work.
+
+    Raises:
+        InputError: the folder holds anything but an earlier certification's files, or cannot be
+            written.
+    """
+    sweep(out.absolute().parent)  # an earlier certification that a kill took away is back first
     if out.exists() and not _ours(out):
         raise InputError(f"{out}: expected no folder, an empty one, or an earlier certification's")
+    require_writable(out, InputError)
 
 
 def _ours(out: Path) -> bool:

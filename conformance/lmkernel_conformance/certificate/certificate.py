@@ -21,6 +21,7 @@ from lmkernel_conformance.canonical import HASH, fingerprint, with_hash
 from lmkernel_conformance.certificate.known_failures import KnownFailure
 from lmkernel_conformance.certificate.verdict import CERTIFIED, reasons, verdict
 from lmkernel_conformance.kept import kept_errors
+from lmkernel_conformance.levels import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["about_backend", "complete", "verify"]
 
 FORMAT = 2
-_MEMBERS = {
+_KINDS = MappingProxyType(
+    {dict: "a table", list: "a list", str: "a text", int: "a whole number", object: "a value"}
+)
+_MEMBERS: Mapping[str, Any] = {
     "format": int,
     "suite": str,
     "contract": str,
@@ -42,26 +46,25 @@ _MEMBERS = {
     "issued": str,
     "precision": str,
     "budget": dict,
-    "backend": dict,
-    "cases": list,
-    "fresh": dict,
-    "known_failures": list,
-    "problems": list,
+    "backend": {
+        "name": str,
+        "device": str,
+        "default_device": str,
+        "dtypes": [str],
+        "unsupported": {...: str},
+        "requires": [str],
+        "distributions": {...: str},
+    },
+    "cases": [{"case": str, "dtype": str, "state": str, "share": object, "shares": {...: object}}],
+    "fresh": {"seed": int, "cases": int, "failures": [str]},
+    "known_failures": [{field.name: str for field in dataclasses.fields(KnownFailure)}],
+    "problems": [str],
     "next": str,
     "verdict": str,
-    "reasons": list,
+    "reasons": [str],
     HASH: str,
 }
-
-_SHAPES: Mapping[str, Mapping[str, type]] = MappingProxyType(
-    {
-        "cases": {"case": str, "dtype": str, "state": str, "share": object, "shares": dict},
-        "backend": {"dtypes": list, "unsupported": dict, "device": str, "default_device": str},
-        "fresh": {"seed": object, "cases": object, "failures": list},
-        "known_failures": {field.name: str for field in dataclasses.fields(KnownFailure)},
-    }
-)
-"""What is read of the members that have some of their own."""
+"""A type; a list of one; the members that a table has, or, under ``...``, those of any name."""
 
 Certificate = dict[str, Any]
 
@@ -165,31 +168,43 @@ def verify(path: Path, manifest: Manifest) -> list[str]:
     return found
 
 
+def _fingerprint(path: Path, certificate: Mapping[str, Any]) -> str:
+    try:
+        return fingerprint(certificate)
+    except ValueError as error:  # NaN, or half a surrogate pair
+        raise CheckpointError(f"{path}: expected what JSON can hold: {error}") from error
+
+
 def _check_members(path: Path, certificate: Mapping[str, Any]) -> None:
-    wrong = [n for n, kind in _MEMBERS.items() if not isinstance(certificate.get(n), kind)]
-    if wrong:
-        raise CheckpointError(f"{path}: expected a certificate, {', '.join(wrong)} is not there")
+    """Everything that the verdict reads is there, and of its type."""
+    missing = [name for name in _MEMBERS if name not in certificate]
+    if missing:
+        raise CheckpointError(f"{path}: expected a certificate, {', '.join(missing)} is not there")
+    _check_shape(certificate, _MEMBERS, str(path))
+    for number, row in enumerate(certificate["cases"]):
+        there = {name: str for name in ("message", "operation") if name in row}
+        _check_shape(row, there, f"{path}: cases, entry {number}")
     if certificate["format"] != FORMAT:
         raise CheckpointError(
             f"{path}: expected a certificate of format {FORMAT}, got {certificate['format']}"
         )
-    for name, shape in _SHAPES.items():
-        parts = certificate[name] if isinstance(certificate[name], list) else [certificate[name]]
-        for i, part in enumerate(parts):
-            wrong = [key for key, kind in shape.items() if not _has(part, key, kind)]
-            if wrong:
-                raise CheckpointError(f"{path}: {name}, entry {i}: expected {', '.join(wrong)}")
-    texts = (*certificate["problems"], *certificate["backend"]["dtypes"])
-    if not all(isinstance(text, str) for text in texts):
-        raise CheckpointError(f"{path}: expected texts as problems and as dtypes")
+    if certificate["profile"] not in PROFILES:
+        raise CheckpointError(
+            f"{path}: profile: expected one of {', '.join(PROFILES)}, "
+            f"got {certificate['profile']!r:.60}"
+        )
 
 
-def _has(part: object, key: str, kind: type) -> bool:
-    return isinstance(part, dict) and key in part and isinstance(part[key], kind)
-
-
-def _fingerprint(path: Path, certificate: Mapping[str, Any]) -> str:
-    try:
-        return fingerprint(certificate)
-    except ValueError as error:
-        raise CheckpointError(f"{path}: expected a certificate, which has no NaN") from error
+def _check_shape(value: Any, shape: Any, where: str) -> None:
+    kind: Any = shape if isinstance(shape, type) else type(shape)
+    wrong = isinstance(value, bool) and kind is int
+    if wrong or not isinstance(value, kind):
+        raise CheckpointError(f"{where}: expected {_KINDS.get(kind, kind)}, got {value!r:.60}")
+    if isinstance(shape, list):
+        for number, inner in enumerate(value):
+            _check_shape(inner, shape[0], f"{where}, entry {number}")
+    elif isinstance(shape, dict):
+        for name in value if ... in shape else shape:
+            if name not in value:
+                raise CheckpointError(f"{where}: {name}: expected it, got nothing")
+            _check_shape(value[name], shape.get(name, shape.get(...)), f"{where}: {name}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import InputError
+from lmkernel.paths import user_path
 from lmkernel.progress import as_progress
 from lmkernel.training.outcome import Evaluation, TrainingRun
 from lmkernel.training.run.folder import has_run, open_run
@@ -20,6 +20,7 @@ from lmkernel.training.usual import ADAPTER_RATE, EVALUATE, FINETUNE, PRETRAIN
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
     from typing import Unpack
 
     from lmkernel.progress import ProgressLike
@@ -137,7 +138,7 @@ def resume(
         folder = folder.folder
     if not folder:
         raise InputError(f"expected the folder of a run, got {folder!r}")
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     asked = settings_of(keywords, defaults={}, overrides=settings, resume=folder)
     return _train(asked, progress, out=folder, verb="pretrain", resume=True)
 
@@ -182,7 +183,7 @@ def _train(
     resume: bool = False,
 ) -> TrainingRun:
     """Run in a folder; by default one of its own under ``runs/``."""
-    path = Path(out or f"runs/{verb}-{time.strftime('%Y%m%d-%H%M%S')}").expanduser()
+    path = user_path(out or f"runs/{verb}-{time.strftime('%Y%m%d-%H%M%S')}")
     shown = as_progress(progress)
     with _held_folder(path, resume=resume) as folder:
         session = prepare_session(settings, shown)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError
 from lmkernel.files import is_folder, is_there
+from lmkernel.paths import user_path
 from lmkernel.training.data.columnar import (
     DATASETS_PREFIX,
     dataset_rows,
@@ -21,6 +21,7 @@ from lmkernel.training.data.text_files import csv_rows, json_rows, jsonl_rows, t
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
 __all__ = ["is_built_in", "open_rows"]
 
@@ -80,7 +81,7 @@ def open_rows(source: str | os.PathLike[str], *, blank_lines: bool = False) -> R
         return Rows(_BUILT_IN[name], name)
     if name.startswith(DATASETS_PREFIX):
         return Rows(functools.partial(dataset_rows, name), name)
-    path = Path(source)
+    path = user_path(source)
     if is_folder(path) and is_saved_dataset(path):
         return Rows(functools.partial(dataset_rows, name), name)
     files, others = _files(path)

@@ -90,15 +90,8 @@ class Display(AbstractContextManager["Display"]):
 
 
 def _open_bar(work: Workload, progress: Progress) -> Any:
-    """Tqdm draws, fits the line to the terminal, and keeps it below what `Progress.say` writes."""
-    from tqdm import tqdm
-
-    return tqdm(
-        total=work.total,
-        initial=work.start,
-        file=progress.stream,
-        bar_format="step {n}/{total} {bar:20} {desc}",
-        dynamic_ncols=True,
+    return progress.new_bar(
+        total=work.total, initial=work.start, bar_format="step {n}/{total} {bar:20} {desc}"
     )
 
 

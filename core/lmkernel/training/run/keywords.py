@@ -5,11 +5,11 @@ from __future__ import annotations
 import operator
 import os
 from dataclasses import fields, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from lmkernel.errors import ConfigError, RunError, UnknownNameError
+from lmkernel.paths import user_path
 from lmkernel.settings.file import load_settings, merge, parse_overrides, settings_from
 from lmkernel.settings.locations import Locations
 from lmkernel.training.run.folder import SETTINGS, has_run
@@ -116,10 +116,11 @@ def settings_of(
         UnknownNameError: a short name that there is none of.
         RunError: there is no run to resume.
     """
+    resume = user_path(resume) if resume else None
     if resume and not has_run(resume):
         raise RunError(f"{resume}: expected a run to resume, got no {SETTINGS}")
     given = _by_key(short, overrides)
-    source = Path(resume) / SETTINGS if resume else file
+    source = resume / SETTINGS if resume else file
     values, where = load_settings(source) if source else ({}, Locations("the settings"))
     base = values if resume else _with_defaults(values, defaults)
     merged = _with_usual_optimizer(merge(base, given))

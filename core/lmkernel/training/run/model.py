@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lmkernel.origin import new_origin, open_origin
+from lmkernel.paths import user_path
 from lmkernel.tokenizers.chat_formats import PLAIN, with_chat_template
 from lmkernel.tokenizers.load import load_tokenizer
 from lmkernel.training.data.conversations import read_conversation
@@ -68,7 +69,7 @@ def _new_tokenizer(
     """The one in a folder, or one learnt from the documents that the model is trained on."""
     model, data = settings.model, settings.data
     if model.tokenizer:
-        return load_tokenizer(model.tokenizer)
+        return load_tokenizer(user_path(model.tokenizer))
     progress.say(f"learning a vocabulary of {model.vocab} tokens")
     rows = open_rows(data.train, blank_lines=data.blank_lines)
     documents = Documents(rows, data.columns.get("text", "text"))

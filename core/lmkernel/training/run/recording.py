@@ -183,9 +183,10 @@ class Saves(Callback):
 
 @final
 class Interrupts(Callback):
-    """The first Ctrl-C, or SIGTERM, stops the run after the step that is being taken.
+    """The first Ctrl-C, SIGTERM or SIGHUP stops the run after the step that is being taken.
 
-    A second one does not wait. A context manager, which puts the old handlers back.
+    A second one does not wait. One that is ignored stays so, as by ``nohup``. A context manager,
+    which puts the old handlers back.
     """
 
     def __init__(self) -> None:
@@ -194,8 +195,9 @@ class Interrupts(Callback):
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # no other may
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._note)
+            for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None)):
+                if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                    self._old[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:

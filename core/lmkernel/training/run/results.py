@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.atomic import new_directory
+from lmkernel.errors import RunError
+from lmkernel.paths import user_path
 from lmkernel.sources.hub import repository_of
 from lmkernel.training.objectives import OBJECTIVES
 from lmkernel.training.run.peft import write_adapters
 from lmkernel.training.run.state_files import FOLDER, SavedState, write_state
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lmkernel.interfaces import TrainingState
     from lmkernel.training.run.folder import RunFolder
     from lmkernel.training.run.recording import Best
@@ -53,7 +56,7 @@ def _write_model(session: Session, place: Path, trained: dict[str, Any]) -> None
         return
     # as others know it: by the place of its files, or by its name on the Hub
     base, revision = repository_of(origin.name)
-    if Path(origin.name).expanduser().exists():
+    if user_path(origin.name).exists():
         base, revision = str(origin.own_files.path.absolute()), None
     task = OBJECTIVES[session.settings.objective].peft_task
     write_adapters(
@@ -71,7 +74,7 @@ def write_result(session: Session, folder: RunFolder, best: Best) -> Path:
     latest = folder.latest()
     chosen = folder.checkpoint(best.step) if best.step is not None else latest
     if chosen is None or not chosen.exists():
-        raise AssertionError(f"expected a checkpoint in {folder.checkpoints}")
+        raise RunError(f"{chosen or folder.checkpoints}: expected the best checkpoint, got none")
     target = folder.path / RESULT
     with new_directory(target, overwrite=True) as place:
         if session.settings.lora is not None and session.settings.merge:

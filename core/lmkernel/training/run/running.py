@@ -88,6 +88,16 @@ class _Run:
         else:
             self._state, saved = session.resume(latest)
             self._best = Best(saved.facts.get("best", {}))
+            self._require_best(latest)
+
+    def _require_best(self, latest: Path) -> None:
+        """The model comes from the best checkpoint, so it is missed before a step is taken."""
+        step = self._best.step
+        if step is not None and not self._folder.checkpoint(step).is_dir():
+            raise RunError(
+                f"{self._folder.checkpoint(step)}: expected the best checkpoint so far, which "
+                f"{latest} names, got none; put it back, or begin a new run with model.start"
+            )
 
     @property
     def _complete(self) -> bool:

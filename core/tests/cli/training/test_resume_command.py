@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from made_trackers import Plugin as Trackers
-from run_folders import logged, settings_in
+from run_folders import logged, settings_in, untouched
 from training_files import contents, done, pretraining
 
 from lmkernel.cli.main import main
@@ -27,6 +28,18 @@ def with_trackers() -> Registry:
     registry = Registry()
     registry.register("made", Trackers())
     return registry
+
+
+@pytest.mark.parametrize("steps", [4, 6])
+def test_m5_best_checkpoint_that_was_deleted_is_missed_before_the_first_step(
+    run: Path, capsys: pytest.CaptureFixture[str], steps: int
+) -> None:
+    state = run / "checkpoints" / "step-000004" / "trainer" / "state.json"
+    facts = json.loads(state.read_text())
+    facts["best"] = {"step": 3, "loss": 1.0, "worse": 1}
+    state.write_text(json.dumps(facts))
+    complaint = untouched(run, capsys, "pretrain", "--resume", run, "--steps", steps, "--quiet")
+    assert complaint.startswith(f"{run}/checkpoints/step-000003: expected the best checkpoint")
 
 
 @pytest.mark.parametrize("lost", ["nothing", "model"])
@@ -102,7 +115,7 @@ def interrupted(arguments: list[str], run: Path, number: int) -> tuple[int, str,
     return child.returncode, out, err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_saves_says_how_to_go_on_and_ends_in_the_same_bits(
     tmp_path: Path, text: Path, number: int
 ) -> None:

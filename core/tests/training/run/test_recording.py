@@ -208,7 +208,7 @@ def test_saves_every_so_many_steps_at_each_best_and_last_and_none_twice(
 # interrupts
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_asks_to_stop_and_the_second_does_not_wait(number: signal.Signals) -> None:
     with Interrupts() as interrupts:
         assert not interrupts.after_step(None, state(1), RESULT)  # type: ignore[arg-type]  # no part of it
@@ -223,6 +223,17 @@ def test_what_signals_did_before_they_do_after() -> None:
     with Interrupts():
         assert signal.getsignal(signal.SIGTERM) != before[1]
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_low_signal_that_is_ignored_stays_ignored_as_by_nohup() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupts.asked
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_another_thread_than_the_main_one_leaves_signals_alone() -> None:
