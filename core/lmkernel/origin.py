@@ -10,7 +10,6 @@ import functools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.atomic import path_text
 from lmkernel.checkpoints.directory import fill_directory, open_model
 from lmkernel.errors import ConfigError, UnknownNameError
 from lmkernel.families.agreement import agreed_config, axis_keys, checkpoint_rules
@@ -18,6 +17,7 @@ from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.files import hf_configuration
 from lmkernel.families.names import from_ours, to_ours
 from lmkernel.parameters import flatten
+from lmkernel.paths import path_text
 from lmkernel.plugins import FamilySpec, default_registry
 
 if TYPE_CHECKING:

@@ -7,18 +7,19 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO, final
+from typing import TYPE_CHECKING, Any, TextIO, final
 
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Progress", "ProgressLike", "as_progress", "duration"]
+__all__ = ["PatientStream", "Progress", "ProgressLike", "as_progress", "duration"]
 
 _QUIET = 60.0
 """Seconds between two lines about long work that nobody watches."""
 
+_COLUMNS = 80
 Report = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is; 0 of 0 is a line."""
 
@@ -33,19 +34,19 @@ class Progress:
     """
 
     def __init__(self, stream: TextIO | None = None, report: Report | None = None) -> None:
-        self._stream = stream
+        self._stream = None if stream is None else PatientStream(stream)
         self._report = report
 
     @property
     def live(self) -> bool:
         """Whether somebody is watching: the stream is a terminal, on which a bar can be drawn."""
-        watched = self._stream is not None and self._stream.isatty()
+        watched = self._stream is not None and self._stream.inner.isatty()
         return watched and os.environ.get("TERM") != "dumb"
 
     @property
     def stream(self) -> TextIO | None:
         """Where lines go."""
-        return self._stream
+        return self._stream and self._stream.inner
 
     @property
     def report(self) -> Report | None:
@@ -97,10 +98,53 @@ class Progress:
             self.say(what)
             yield self._lines(what, total)
         else:
-            from tqdm import tqdm
-
-            with tqdm(total=total, desc=what, unit=unit, unit_scale=True, file=self._stream) as bar:
+            with self.new_bar(total=total, desc=what, unit=unit, unit_scale=True) as bar:
                 yield bar.update
+
+    def new_bar(self, **options: Any) -> Any:
+        """A bar of tqdm that fits its terminal, keeps below what `say` writes, and never fails."""
+        from tqdm import tqdm
+
+        bar = tqdm(file=self._stream, ncols=self._columns(), **options)
+        bar.dynamic_ncols = lambda _: (self._columns(), None)
+        return bar
+
+    def _columns(self) -> int | None:
+        """Characters of a line: 80 where a terminal says that it has none, None for no terminal."""
+        try:
+            handle = self._stream.fileno() if self._stream is not None else -1
+            return os.get_terminal_size(handle).columns or _COLUMNS
+        except (OSError, ValueError):
+            return None
+
+
+@final
+class PatientStream:
+    """A stream that work goes on without: what it does not take is dropped.
+
+    Args:
+        inner: the stream.
+    """
+
+    def __init__(self, inner: TextIO) -> None:
+        self.inner = inner
+
+    def write(self, text: str) -> int:
+        """Write, or drop."""
+        try:
+            return self.inner.write(text)
+        except (OSError, ValueError):  # full or gone; closed, or of an encoding that lacks it
+            return len(text)
+
+    def flush(self) -> None:
+        """Write what was collected, or drop it."""
+        try:
+            self.inner.flush()
+        except (OSError, ValueError):
+            return
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
 
 def duration(seconds: float) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.atomic import path_text
 from lmkernel.errors import MissingDependencyError, UnknownNameError
+from lmkernel.paths import path_text
 from lmkernel.plugins import CommandSpec, default_registry
 from lmkernel.progress import as_progress
 

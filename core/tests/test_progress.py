@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import io
+import os
+import re
+import struct
 import sys
+import termios
 from typing import Any
 
 import pytest
@@ -102,3 +108,42 @@ def test_progress_is_taken_as_it_is() -> None:
 def test_anything_else_is_refused() -> None:
     with pytest.raises(InputError, match="progress: expected True, False or a function, got 'yes'"):
         as_progress("yes")  # type: ignore[arg-type]  # what is refused
+
+
+class Broken(Terminal):
+    def write(self, _: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class Gone(Terminal):
+    def write(self, _: str) -> int:
+        raise BrokenPipeError
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("stream", [Broken(), Gone()])
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_work_goes_on_without_a_stream_that_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch, stream: Terminal, term: str
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    progress = Progress(stream)
+    progress.say("hello")
+    with progress.bar("working", 10) as advance:
+        progress.say("hello")
+        advance(10)
+
+
+@pytest.mark.parametrize(("says", "width"), [(0, 80), (20, 20), (500, 500)])
+def test_bar_has_the_columns_of_its_terminal(says: int, width: int) -> None:
+    leader, follower = os.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, says, 0, 0))
+    with os.fdopen(follower, "w") as stream, os.fdopen(leader, "rb", buffering=0) as shown:
+        with Progress(stream).bar("working", 10) as advance:
+            advance(10)
+        stream.flush()
+        drawn = shown.read(4096).decode()
+    lines = [line for line in re.split(r"[\r\n]+", drawn) if "working" in line]
+    assert {len(line) for line in lines} == {width}

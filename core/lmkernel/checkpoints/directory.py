@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.atomic import new_directory, path_text
+from lmkernel.atomic import new_directory
 from lmkernel.checkpoints.adapter import AdaptedTensors
 from lmkernel.checkpoints.adapter_files import ADAPTER_CONFIG, ADAPTER_TENSORS, AdapterFiles
 from lmkernel.checkpoints.json_files import read_object, write_object
@@ -21,6 +21,7 @@ from lmkernel.checkpoints.safetensors import open_safetensors
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
 from lmkernel.errors import CheckpointError, InputError, PullError, UnknownNameError
 from lmkernel.files import is_file, is_folder, is_there
+from lmkernel.paths import path_text, user_path
 
 if TYPE_CHECKING:
     import os
@@ -86,7 +87,7 @@ def open_model(
         CheckpointError: there is no such model, it is damaged, it is a pickle, or adapters are
             their own model.
     """
-    location = Path(path)
+    location = user_path(path, CheckpointError)
     if _holds_adapters(location):
         return _open_adapters(location, find or Path, above)
     if is_folder(location):
@@ -107,7 +108,7 @@ def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
         CheckpointError: a file is missing or damaged, or the weights are there only as a pickle or
             quantised.
     """
-    folder = Path(path)
+    folder = user_path(path, CheckpointError)
     config = read_object(folder / "config.json", required=True)
     refuse_quantised_config(config, f"{folder / 'config.json'}")
     return ModelFiles(
@@ -149,7 +150,7 @@ def write_directory(
         CheckpointError: the directory is there, the disk refuses, or a tensor cannot be written.
         InputError: the path is none.
     """
-    place = Path(path_text(path, "directory")).expanduser().absolute()
+    place = user_path(path_text(path, "directory"), CheckpointError).absolute()
     with new_directory(place, overwrite=overwrite) as folder:
         fill_directory(
             folder,
@@ -198,7 +199,7 @@ def convert_gguf(
         progress: a function called with the number of bytes of tensors just written.
         overwrite: whether to replace a directory that exists and is not empty.
     """
-    model = _open_gguf(Path(source))
+    model = _open_gguf(user_path(source, CheckpointError))
     write_directory(
         directory,
         config=model.config,

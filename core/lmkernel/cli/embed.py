@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.atomic import require_writable
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_backend_options, load
 from lmkernel.cli.texts import add_text_arguments, read_texts
 from lmkernel.errors import InputError
+from lmkernel.paths import user_path
 
 if TYPE_CHECKING:
     import argparse
@@ -63,15 +65,18 @@ class Embed(Command):
     def run(self, args: argparse.Namespace) -> int:
         """Embed."""
         _check(args)
+        out = None if args.out is None else user_path(args.out)
+        if out is not None:
+            require_writable(out, InputError)
         texts, model = read_texts(args), load(args)
-        if args.out is None and args.similar is None:
+        if out is None and args.similar is None:
             while several := _next(texts, args.batch):
                 _print_vectors(several, _vectors(model, several, args))
             return 0
         every = list(texts)
         vectors = _vectors(model, every, args)
-        if args.out is not None:
-            _write(Path(args.out), every, vectors)
+        if out is not None:
+            _write(out, every, vectors)
         if args.similar is not None:
             _print_similar(every, vectors, args.similar)
         return 0
@@ -111,7 +116,7 @@ def _print_vectors(texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
     for text, vector in zip(texts, vectors, strict=True):
         # nine digits tell any two float32 apart
         numbers = [float(f"{number:.9g}") for number in vector]
-        print(json.dumps({"text": text, "vector": numbers}, ensure_ascii=False))
+        print(json.dumps({"text": text, "vector": numbers}))
     sys.stdout.flush()
 
 
@@ -120,7 +125,7 @@ def _print_similar(texts: Sequence[str], vectors: NDArray[np.float32], count: in
 
     for text, near in zip(texts, most_similar(vectors, count), strict=True):
         found = [{"text": texts[i], "score": round(score, 6)} for i, score in near]
-        print(json.dumps({"text": text, "similar": found}, ensure_ascii=False))
+        print(json.dumps({"text": text, "similar": found}))
 
 
 def _write(path: Path, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:

@@ -1,25 +1,29 @@
 """The entry point of the program ``lmkernel``.
 
 Constraints: help lists every command without importing one, and imports neither NumPy nor a
-framework; an error raised on purpose is one line without a traceback; exit codes are 0, 1 for an
-error, 2 for wrong usage, 3 for a subject of ``verify`` that cannot be asked, 130 for an interrupt,
-141 for a closed pipe.
+framework; an error raised on purpose, or of the system, is one line without a traceback; exit
+codes are 0, 1 for an error, 2 for wrong usage, 3 for a subject of ``verify`` that cannot be asked,
+130 for an interrupt, 141 for a closed pipe.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 import traceback
 import warnings
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, final
+from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.cli.command import Command
+from lmkernel.cli.streams import (
+    finish_output,
+    open_standard_streams,
+    report_output,
+    takes_output,
+)
 from lmkernel.cli.style import paint
-from lmkernel.errors import InputError, LmkernelError, PluginError, UnknownNameError
+from lmkernel.errors import LmkernelError, PluginError, UnknownNameError
 from lmkernel.plugins import CommandSpec, default_registry
 from lmkernel.results import columns
 
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 DEBUG_VARIABLE = "LMKERNEL_DEBUG"
-USAGE, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
+ERROR, USAGE, INTERRUPTED = 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None, *, registry: Registry | None = None) -> int:
@@ -45,58 +49,32 @@ def main(argv: Sequence[str] | None = None, *, registry: Registry | None = None)
         the exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    open_standard_streams()
+    return finish_output(_attempt(arguments, registry))
+
+
+def _attempt(arguments: list[str], registry: Registry | None) -> int:
+    """The exit code of a command, whatever it raises on purpose or meets in the system."""
     try:
-        _prepare_streams()
-        with warnings.catch_warnings():
+        with (registry or default_registry()).use() as plugins, warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]  # by position alone
-            code = _run(arguments, registry)
-        sys.stdout.flush()
+            return _run(arguments, plugins)
+    except SystemExit as stop:  # argparse, after help or a usage error
+        return stop.code if isinstance(stop.code, int) else USAGE
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        return _close_quietly()
     except LmkernelError as error:
-        return _report(error, debug="--debug" in arguments or bool(os.environ.get(DEBUG_VARIABLE)))
+        return _report(error, arguments)
     except OSError as error:
-        if _can_be_written(sys.stdout):
+        if error.filename is not None:
+            return _report(error, arguments)
+        if not isinstance(error, BrokenPipeError) and takes_output():
             raise
-        _close_quietly()
-        reason = InputError(f"standard output cannot be written: {error.strerror or error}")
-        return _report(reason, debug=False)
-    return code
+        return report_output(error)
 
 
-def _prepare_streams() -> None:
-    """Characters that a stream's encoding lacks are replaced; a closed output is an error."""
-    if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
-    if sys.stdout is None:
-        # the next file that is opened would take its place, and all that is printed
-        raise InputError("expected a standard output, got a closed one")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="replace")
-
-
-def _can_be_written(stream: TextIO) -> bool:
-    """Whether a stream takes one line more, on the way out of an error that may be its own."""
-    try:
-        print(file=stream, flush=True)
-    except OSError:
-        return False
-    return True
-
-
-def _run(arguments: list[str], registry: Registry | None) -> int:
-    try:
-        with (registry or default_registry()).use() as plugins:
-            return _run_command(arguments, plugins)
-    except SystemExit as stop:  # argparse, after help or a usage error
-        return stop.code if isinstance(stop.code, int) else USAGE
-
-
-def _run_command(arguments: list[str], registry: Registry) -> int:
+def _run(arguments: list[str], registry: Registry) -> int:
     specs = registry.all(CommandSpec)
     parser = _parser(specs)
     chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
@@ -107,7 +85,7 @@ def _run_command(arguments: list[str], registry: Registry) -> int:
     command = _load(chosen, parser, registry)
     at = arguments.index(chosen)
     parser.parse_args(arguments[:at])
-    own = argparse.ArgumentParser(
+    own = _Parser(
         prog=f"lmkernel {chosen}",
         description=_sentence(specs[chosen].help),
         allow_abbrev=False,
@@ -118,9 +96,9 @@ def _run_command(arguments: list[str], registry: Registry) -> int:
     return command.run(own.parse_intermixed_args(arguments[at + 1 :]))
 
 
-def _parser(specs: Mapping[str, CommandSpec]) -> argparse.ArgumentParser:
+def _parser(specs: Mapping[str, CommandSpec]) -> _Parser:
     listed = columns([[f"  {spec.name}", spec.help] for spec in specs.values()])
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="lmkernel",
         usage="lmkernel [-h] [--version] [--debug] COMMAND ...",
         description="One language model, every backend.",
@@ -131,6 +109,14 @@ def _parser(specs: Mapping[str, CommandSpec]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, help="show the version and leave")
     _add_debug(parser, f"show the traceback of an error; so does {DEBUG_VARIABLE}=1")
     return parser
+
+
+@final
+class _Parser(argparse.ArgumentParser):
+    """Help that cannot be written is an error, as any result is; its own kind passes over it."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message)
 
 
 def _sentence(text: str) -> str:
@@ -170,21 +156,16 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _report(error: LmkernelError, *, debug: bool) -> int:
-    if debug:
+def _report(error: Exception, arguments: list[str]) -> int:
+    if "--debug" in arguments or os.environ.get(DEBUG_VARIABLE):
         traceback.print_exception(error)
     label = paint("error:", "red", sys.stderr)
-    print(f"lmkernel: {label} {' '.join(str(error).split())}", file=sys.stderr)
-    return error.exit_code
+    text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+    print(f"lmkernel: {label} {' '.join(text.split())}", file=sys.stderr)
+    return error.exit_code if isinstance(error, LmkernelError) else ERROR
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
     """One line, without the place in a source file."""
     label = paint("warning:", "yellow", sys.stderr)
     print(f"lmkernel: {label} {' '.join(str(message).split())}", file=sys.stderr)
-
-
-def _close_quietly() -> int:
-    """The reader of our output has gone: drop the rest, including what is flushed at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return CLOSED_PIPE

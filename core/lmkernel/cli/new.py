@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
 from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.paths import user_path
 from lmkernel.plugins import default_registry
 from lmkernel.scaffolds import Names, hooks, write_scaffold
 
@@ -39,16 +40,14 @@ class New(Command):
         parser.add_argument(
             "--hook", metavar="HOOK", help=f"what a plugin registers: {', '.join(hooks())}"
         )
-        parser.add_argument(
-            "--folder", metavar="DIR", type=Path, help="where (default: lmkernel-NAME)"
-        )
+        parser.add_argument("--folder", metavar="DIR", help="where (default: lmkernel-NAME)")
 
     def run(self, args: argparse.Namespace) -> int:
         """Write it, if the name is free and the folder empty."""
         hook = _hook(args.what, args.hook)
         names = Names(_check_name(args.name))
         _refuse_known_names(names, hook)
-        folder: Path = args.folder or Path(names.distribution)
+        folder = user_path(args.folder or names.distribution)
         written = _write(hook, names, folder)
         print("\n".join(str(folder / path) for path in written))
         print(_advice(hook, names, folder), file=sys.stderr)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.atomic import require_writable
 from lmkernel.cli.command import Command
 from lmkernel.cli.style import painter
 from lmkernel.errors import InputError
+from lmkernel.paths import user_path
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
 __all__ = ["Verify"]
 
@@ -65,7 +67,7 @@ class Verify(Command):
         if args.subjects:
             return self._list()
         if args.verify is not None:
-            return _again(Path(args.verify))
+            return _again(user_path(args.verify))
         if args.checkpoint is None:
             raise InputError("expected a CHECKPOINT")
         level = "quick" if args.quick else "thorough" if args.thorough else "usual"
@@ -87,6 +89,9 @@ class Verify(Command):
 
         if args.subject is None:
             raise InputError("expected --subject; `lmkernel verify --subjects` lists them")
+        out = None if args.out is None else user_path(args.out)
+        if out is not None:
+            require_writable(out, InputError)
         found = verify(
             args.checkpoint,
             subject=args.subject,
@@ -95,8 +100,8 @@ class Verify(Command):
             limit=args.limit,
             **asked,
         )
-        if args.out is not None:
-            found.write(Path(args.out))
+        if out is not None:
+            found.write(out)
         if args.json:
             print(json.dumps(found.json()))
         elif args.markdown:

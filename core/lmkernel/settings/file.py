@@ -10,11 +10,11 @@ import dataclasses
 import re
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lmkernel.errors import ConfigError
 from lmkernel.files import DEEPEST, is_deep, read_file
+from lmkernel.paths import user_path
 from lmkernel.settings.locations import Locations, dotted_key, key_lines
 from lmkernel.settings.reader import Reader
 from lmkernel.settings.text import toml_text
@@ -68,7 +68,7 @@ def load_settings(path: str | PathLike[str]) -> tuple[dict[str, Any], Locations]
     Raises:
         ConfigError: the file cannot be read, is not UTF-8, or is malformed.
     """
-    data = read_file(Path(path), _MOST_BYTES, ConfigError).removeprefix(_BOM)
+    data = read_file(user_path(path, ConfigError), _MOST_BYTES, ConfigError).removeprefix(_BOM)
     try:
         text = data.decode()
         return _parse(text), Locations(str(path), key_lines(text))

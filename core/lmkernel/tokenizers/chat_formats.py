@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import CheckpointError, InputError, TemplateError
 from lmkernel.files import read_file
+from lmkernel.paths import user_path
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
+    from pathlib import Path
 
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
@@ -49,7 +50,7 @@ def with_chat_template(tokenizer: Tokenizer, asked: str | os.PathLike[str]) -> T
         InputError: there is no such file, or no token ends an answer in the template.
         TemplateError: the template fails.
     """
-    source = _FORMATS.get(str(asked)) or _read(Path(asked).expanduser())
+    source = _FORMATS.get(str(asked)) or _read(user_path(asked))
     made = tokenizer.with_templates({"default": source})
     messages = [{"role": "user", "content": "Well?"}, {"role": "assistant", "content": _ANSWER}]
     try:

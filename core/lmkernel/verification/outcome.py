@@ -106,7 +106,7 @@ class Verification(Result):
         """
         import json
 
-        from lmkernel.atomic import new_directory
+        from lmkernel.atomic import new_directory, sweep
 
         made = {
             "verification.json": json.dumps(self.document, indent=1, ensure_ascii=False) + "\n",
@@ -114,6 +114,7 @@ class Verification(Result):
             "verification.md": self.markdown(),
             "junit.xml": self.junit(),
         }
+        sweep(folder.absolute().parent)  # an earlier one that a kill took away is back first
         ours = folder.is_dir() and {file.name for file in folder.iterdir()} <= set(made)
         with new_directory(folder, overwrite=ours) as place:
             for name, text in made.items():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -26,6 +25,7 @@ from lmkernel.interfaces import Init
 from lmkernel.model import Model
 from lmkernel.origin import open_origin
 from lmkernel.parameters import flatten, initial_values, nest
+from lmkernel.paths import user_path
 from lmkernel.plugins.registry import DEFAULT_BACKEND
 from lmkernel.progress import as_progress
 from lmkernel.results import Result
@@ -33,6 +33,8 @@ from lmkernel.verification.shrinking import with_every_kind_of_layer, with_small
 from lmkernel.verification.structure import single_transformer, with_few_layers
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from lmkernel.config import ModelConfig
@@ -131,7 +133,7 @@ def twin(
         config = with_small_widths(
             config, vocab=None if tokenizer is None else original.embedding.vocab
         )
-    folder = Path(out).expanduser().absolute()
+    folder = user_path(out).absolute()
     _write(folder, config, family, tokenizer, seed, overwrite=overwrite)
     return Twin(
         path=folder,
@@ -155,7 +157,7 @@ def truncate(model: str | os.PathLike[str], layers: int, out: str | os.PathLike[
     """
     origin = open_origin(model)
     config = with_few_layers(origin.config, layers)
-    folder = Path(out)
+    folder = user_path(out)
     declared = Model(load_backend(DEFAULT_BACKEND), config).declare()
     names = frozenset(flatten(declared))
     whole = Model(load_backend(DEFAULT_BACKEND), origin.config).declare()
@@ -177,7 +179,7 @@ def _describe(
     model: str | os.PathLike[str], progress: ProgressLike
 ) -> tuple[dict[str, Any], Tokenizer | None]:
     """The content of ``config.json``, and the tokenizer where there is one."""
-    path = Path(model).expanduser()
+    path = user_path(model)
     file = path / "config.json" if path.is_dir() else path
     if file.suffix == ".json" and file.is_file():
         return read_object(file, required=True), _tokenizer_beside(file.parent)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from importlib.metadata import version
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.atomic import write_whole
 from lmkernel.comparison.layers import HONEST_RUNS
 from lmkernel.errors import InputError, UnknownNameError
 from lmkernel.numerics import FACTOR, FORMATS
 from lmkernel.origin import open_origin
+from lmkernel.paths import user_path
 from lmkernel.plugins.registry import DEFAULT_BACKEND
 from lmkernel.progress import as_progress
 from lmkernel.verification.defects import candidates
@@ -28,7 +28,9 @@ from lmkernel.verification.parting import first_place, layer_by_truncation
 from lmkernel.verification.prompts import LEVELS, choose_prompts
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from lmkernel.origin import Origin
     from lmkernel.progress import Progress, ProgressLike
@@ -138,10 +140,7 @@ def write_prompts(
         json.dumps({"name": r.name, "ids": list(r.ids), "positions": list(r.positions)})
         for r in asked.rows
     ]
-    try:
-        Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{os.fspath(path)}: {error.strerror or error}") from error
+    write_whole(user_path(path), ("\n".join(lines) + "\n").encode(), InputError)
     return len(lines)
 
 

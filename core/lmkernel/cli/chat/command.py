@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, final
@@ -17,7 +18,7 @@ from lmkernel.cli.options import (
     read_prompt,
 )
 from lmkernel.cli.screen import note, show
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, PullError
 from lmkernel.loading import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ def _is_model(text: str) -> bool:
     from lmkernel.sources.resolve import known_models
     from lmkernel.sources.store import pulled_models
 
-    if text in known_models() or text in pulled_models():
+    if text in known_models():
         return True
+    with contextlib.suppress(PullError):  # a user without a home folder has pulled none
+        if text in pulled_models():
+            return True
     return any(os.path.isfile(os.path.join(text, name)) for name in ("config.json", "run.toml"))  # noqa: PTH113, PTH118 - which are no error for any text

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.chat.keys import hold_keys
+from lmkernel.errors import PullError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,11 +153,11 @@ def _history() -> History:
 
     from lmkernel.sources.home import home
 
-    path = home() / "chat_history"
     try:
+        path = home() / "chat_history"
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600))
-    except OSError:
+    except (OSError, PullError):
         return InMemoryHistory()
     return _kept(path)
 

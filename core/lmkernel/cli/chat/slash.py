@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.chat.conversation import read_messages
 from lmkernel.cli.screen import note
 from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.paths import user_path
 from lmkernel.results import columns, counted
 from lmkernel.settings.file import parse_overrides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from lmkernel.cli.chat.conversation import Conversation, Turn
 
@@ -151,7 +151,7 @@ def _path(text: str) -> Path:
     name = text[1:-1] if quoted else text
     if not name:
         raise InputError("expected the name of a file after it")
-    return Path(os.path.expanduser(name))  # noqa: PTH111 - Path.expanduser fails for no such user
+    return user_path(name)
 
 
 def _count(conversation: Conversation) -> str:

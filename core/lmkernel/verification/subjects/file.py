@@ -13,17 +13,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from lmkernel.checkpoints.safetensors import SafetensorsFile
 from lmkernel.errors import CheckpointError, InputError, SubjectError
+from lmkernel.paths import user_path
 from lmkernel.verification.answers import KINDS, read_answer
 from lmkernel.verification.subject import Answer, Subject
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lmkernel.verification.sequences import Question
     from lmkernel.verification.subject import Opening
 
@@ -35,7 +37,7 @@ class FileSubject(Subject):
     """``file:PATH``."""
 
     def __init__(self, opening: Opening) -> None:
-        self._path = Path(opening.argument).expanduser()
+        self._path = user_path(opening.argument)
         if not self._path.is_file():
             raise InputError(f"subject 'file': expected file:PATH of a file, got {self._path}")
         self._rows = _read(self._path)

@@ -1,0 +1,82 @@
+"""Standard streams that may be closed, full, narrow in their encoding, or gone.
+
+Constraints: no command knows of any of this. A closed stream is an empty one that takes everything;
+a character that the encoding lacks is written as ``?``; a result that cannot be written is one
+sentence on standard error, which itself drops what it does not take; and nothing complains again
+when the interpreter ends.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import TextIO
+
+from lmkernel.progress import PatientStream
+
+__all__ = ["finish_output", "open_standard_streams", "report_output", "takes_output"]
+
+UNWRITTEN, CLOSED_PIPE = 1, 141
+
+
+def open_standard_streams() -> None:
+    """Open what is closed, and let no character be a failure."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None and not _is_open(number):
+            # the lowest number that is free: else the next file that is opened would get it, and
+            # what a library writes to standard output would end up in a model
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - a number; open to the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")
+    if not isinstance(sys.stderr, PatientStream):
+        sys.stderr = PatientStream(sys.stderr)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def finish_output(code: int) -> int:
+    """Write what was printed; the exit code, another where that is not possible."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return report_output(error) or code
+    return code
+
+
+def takes_output() -> bool:
+    """Whether standard output takes a line more, on the way out of an error that may be its own."""
+    try:
+        print(flush=True)
+    except OSError:
+        return False
+    return True
+
+
+def report_output(error: OSError) -> int:
+    """Say that the result could not be written; a reader that has gone needs no words."""
+    _drop(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        return CLOSED_PIPE
+    text = f"standard output cannot be written: {error.strerror or error}"
+    print(f"lmkernel: error: {text}", file=sys.stderr)
+    return UNWRITTEN
+
+
+def _drop(stream: TextIO) -> None:
+    """Let go of what could not be written, or the interpreter complains of it at its end."""
+    try:
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, stream.fileno())
+        os.close(sink)
+    except (OSError, ValueError):  # not a stream of the system
+        return
