@@ -14,7 +14,7 @@ from lmkernel.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["PatientStream", "Progress", "ProgressLike", "as_progress", "duration"]
+__all__ = ["PatientStream", "Progress", "ProgressLike", "as_progress", "duration", "new_bar"]
 
 _QUIET = 60.0
 """Seconds between two lines about long work that nobody watches."""
@@ -98,24 +98,31 @@ class Progress:
             self.say(what)
             yield self._lines(what, total)
         else:
-            with self.new_bar(total=total, desc=what, unit=unit, unit_scale=True) as bar:
+            with new_bar(self.stream, total=total, desc=what, unit=unit, unit_scale=True) as bar:
                 yield bar.update
 
-    def new_bar(self, **options: Any) -> Any:
-        """A bar of tqdm that fits its terminal, keeps below what `say` writes, and never fails."""
-        from tqdm import tqdm
 
-        bar = tqdm(file=self._stream, ncols=self._columns(), **options)
-        bar.dynamic_ncols = lambda _: (self._columns(), None)
-        return bar
+def new_bar(stream: TextIO | None, **options: Any) -> Any:
+    """A bar of tqdm that fits its terminal, keeps below what is written, and never fails.
 
-    def _columns(self) -> int | None:
-        """Characters of a line: 80 where a terminal says that it has none, None for no terminal."""
-        try:
-            handle = self._stream.fileno() if self._stream is not None else -1
-            return os.get_terminal_size(handle).columns or _COLUMNS
-        except (OSError, ValueError):
-            return None
+    Args:
+        stream: the terminal's.
+        options: of tqdm.
+    """
+    from tqdm import tqdm
+
+    file = None if stream is None else PatientStream(stream)
+    bar = tqdm(file=file, ncols=_columns(stream), **options)
+    bar.dynamic_ncols = lambda _: (_columns(stream), None)
+    return bar
+
+
+def _columns(stream: TextIO | None) -> int | None:
+    """Characters of a line: 80 where a terminal says that it has none, None for no terminal."""
+    try:
+        return os.get_terminal_size(stream.fileno() if stream else -1).columns or _COLUMNS
+    except (OSError, ValueError):
+        return None
 
 
 @final
@@ -145,6 +152,13 @@ class PatientStream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is of the same stream: tqdm asks, to keep bars below what is written."""
+        return isinstance(other, PatientStream) and self.inner is other.inner
+
+    def __hash__(self) -> int:
+        return id(self.inner)
 
 
 def duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ import time
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.progress import new_bar
 from lmkernel.training.run.meter import Meter
 
 if TYPE_CHECKING:
@@ -90,8 +91,11 @@ class Display(AbstractContextManager["Display"]):
 
 
 def _open_bar(work: Workload, progress: Progress) -> Any:
-    return progress.new_bar(
-        total=work.total, initial=work.start, bar_format="step {n}/{total} {bar:20} {desc}"
+    return new_bar(
+        progress.stream,
+        total=work.total,
+        initial=work.start,
+        bar_format="step {n}/{total} {bar:20} {desc}",
     )
 
 
