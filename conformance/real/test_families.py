@@ -46,6 +46,7 @@ from lmkernel.parameters import flatten
 from lmkernel.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from lmkernel.config import ModelConfig
@@ -176,12 +177,18 @@ def fed(model: Model, kind: Kind) -> dict[str, Any]:
     return {name: ops.asarray(x.astype(np.int32), "int32") for name, x in named.items()}
 
 
+def whole(model: Model, f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, compiled where each of its small operations would be compiled alone."""
+    return model.backend.ops.compile(f) if model.backend.name == "jax" else f
+
+
 @on_backends
 def test_outputs_equal(witness: Witness, backend: str) -> None:
     loaded = open_language_model(witness.folder, load_backend(backend))
     model = loaded.model
     with model.backend.scope(), model.backend.inference():
-        got = model.forward(loaded.params, **fed(model, witness.kind))
+        forward = whole(model, lambda params, batch: model.forward(params, **batch))
+        got = forward(loaded.params, fed(model, witness.kind))
         host = model.backend.ops.to_numpy(got)
     assert host.shape == witness.output.exact.shape
     shown = witness.shown
@@ -193,13 +200,13 @@ def test_gradients_equal(witness: Witness, backend: str) -> None:
     model, family, values = read(witness.folder, backend)
     ops = model.backend.ops
     with model.backend.scope():
-        batch = fed(model, witness.kind)
         weights = ops.asarray(probe(witness.output.exact.shape), "float32")
 
-        def total(params: Any) -> Any:
+        def total(params: Any, batch: Any) -> Any:
             return ops.sum(ops.reshape(model.forward(params, **batch) * weights, (-1,)), 0)
 
-        _, found = ops.value_and_grad(total)(model.place(values))
+        slope = whole(model, ops.value_and_grad(total))
+        _, found = slope(model.place(values), fed(model, witness.kind))
         slopes = {name: ops.to_numpy(x) for name, x in flatten(found).items()}
     written = dict(from_ours(slopes, family.rules(model.config), model.declare()))
     theirs = as_modules_have_them(written)
