@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GenerationChanges", "GenerationOptions"]
 
-_COLDEST = 1e-200
-"""Below it, and above its inverse, a quotient of logits may leave float64."""
+_MOST = 1e200
+"""Above it, and below its inverse, a quotient of logits may leave float64."""
 
 
 class GenerationChanges(TypedDict, total=False):
@@ -76,13 +76,12 @@ class GenerationOptions:
         for name in ("temperature", "top_p", "min_p", "repetition_penalty"):
             self._require(name, "a number", ok=_is(getattr(self, name), Real))
         self._require("max_new_tokens", "at least 1", ok=self.max_new_tokens >= 1)
-        warm = self.temperature == 0 or _COLDEST <= self.temperature <= 1 / _COLDEST
-        self._require("temperature", f"0, or {_COLDEST:g} to {1 / _COLDEST:g}", ok=warm)
+        self._require("temperature", f"0 to {_MOST:g}", ok=0 <= self.temperature <= _MOST)
         self._require("top_k", "0 or more", ok=self.top_k >= 0)
         self._require("top_p", "in (0, 1]", ok=0 < self.top_p <= 1)
         self._require("min_p", "in [0, 1)", ok=0 <= self.min_p < 1)
-        mild = _COLDEST <= self.repetition_penalty <= 1 / _COLDEST
-        self._require("repetition_penalty", f"{_COLDEST:g} to {1 / _COLDEST:g}", ok=mild)
+        mild = 1 / _MOST <= self.repetition_penalty <= _MOST
+        self._require("repetition_penalty", f"{1 / _MOST:g} to {_MOST:g}", ok=mild)
         self._require("seed", "0 to 2**64 - 1", ok=0 <= self.seed < 1 << 64)
         self._require("ignore_eos", "True or False", ok=isinstance(self.ignore_eos, bool))
         self._require("stop", "without empty strings", ok=all(self.stop))

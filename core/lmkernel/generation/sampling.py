@@ -51,7 +51,7 @@ def sample(
         _penalise(scores, history, options.repetition_penalty)
     if options.temperature == 0:
         return int(np.argmax(scores))
-    probabilities = _softmax(scores / options.temperature)
+    probabilities = _softmax(scores, options.temperature)
     # the sum of what may be drawn scales the draw, which saves a second normalisation
     kept = _candidates(probabilities, options)
     cumulative = np.cumsum(np.where(kept, probabilities, 0.0))
@@ -65,8 +65,10 @@ def _penalise(scores: NDArray[np.float64], history: Sequence[int], penalty: floa
     scores[seen] = np.where(old > 0, old / penalty, old * penalty)
 
 
-def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    powers = np.exp(scores - scores.max())
+def _softmax(scores: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    # a quotient beyond float64 is minus infinity, whose power is 0, as in the limit of cold
+    with np.errstate(over="ignore"):
+        powers = np.exp((scores - scores.max()) / temperature)
     normalised: NDArray[np.float64] = powers / powers.sum()
     return normalised
 

@@ -75,12 +75,12 @@ def test_nan_is_not_hidden() -> None:
     [
         {"max_new_tokens": 0},
         {"temperature": -1.0},
-        {"temperature": 5e-324},
         {"temperature": 10**400},
         {"top_p": 0.0},
         {"top_k": -1},
         {"min_p": 1.0},
         {"repetition_penalty": 0.0},
+        {"repetition_penalty": float("inf")},
         {"repetition_penalty": 10**400},
         {"seed": -1},
         {"seed": 2**64},
@@ -94,5 +94,8 @@ def test_senseless_options_are_named(options: dict[str, object]) -> None:
         GenerationOptions(**options)  # type: ignore[arg-type]  # wrong on purpose
 
 
-def test_the_smallest_temperature_is_greedy() -> None:
-    assert sample(np.array([0.5, 3.0, -1.0]), GenerationOptions(temperature=1e-200)) == 1
+@pytest.mark.parametrize("temperature", [1e-200, 1e-307, 5e-324])
+def test_b23_a_temperature_of_almost_nothing_is_greedy(temperature: float) -> None:
+    cold = GenerationOptions(temperature=temperature)
+    assert sample(np.array([0.5, 3.0, -1.0]), cold) == 1
+    assert sample(np.array([-np.inf, 3.0, 2.999]), cold) == 1

@@ -71,7 +71,7 @@ def test_generation_ends_where_the_context_does(model: Model, params: object) ->
     assert len(got) == 48 - 45 + 1
 
 
-def test_a_full_row_leaves_the_others_their_room(model: Model, params: object) -> None:
+def test_b25_a_full_row_leaves_the_others_their_room(model: Model, params: object) -> None:
     short, full = rows(model, params, [[12], [1] * 47], max_new_tokens=8)
     assert short == rows(model, params, [[12]], max_new_tokens=8)[0]
     assert full[:2] == rows(model, params, [[1] * 47], max_new_tokens=8)[0]
