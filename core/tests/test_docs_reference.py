@@ -20,14 +20,24 @@ DOCS = Path(__file__).parents[2] / "docs"
 COMMAND = "python docs/generate_reference.py"
 
 
-@pytest.fixture(scope="module")
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reference", DOCS / "generate_reference.py")
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    return script("generate_reference")
+
+
+def test_page_of_defects_is_what_the_programs_say() -> None:
+    kept = (DOCS / "framework-defects.md").read_text("utf-8")
+    made: str = script("generate_defects").page()
+    assert kept == made, "docs/framework-defects.md is stale; run: python docs/generate_defects.py"
 
 
 @pytest.mark.parametrize("page", ["families.md", "hooks.md", "operations.md"])

@@ -1,0 +1,34 @@
+"""Each defect of a framework that the suite has found is still there, as its program shows.
+
+A program prints what is expected and what came. Once they are equal, the defect is gone from this
+version: its program leaves, and so may what the backend does about it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PROGRAMS = sorted((HERE / os.environ["LMKERNEL_BACKEND"]).glob("*.py"))
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
+def test_the_defect_is_there(program: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()[-1]
+    expected, _, got = said.removeprefix("expected ").partition(" got ")
+    assert got, f"expected a line of what is expected and what came, got {said!r}"
+    assert expected != got, f"{program.parent.name}: this is mended: {said}"
+    print(said)
+
+
+def test_there_are_programs() -> None:
+    assert PROGRAMS
