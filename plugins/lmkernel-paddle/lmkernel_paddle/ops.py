@@ -8,6 +8,7 @@ here (see the table in README.md), and never left to whoever calls.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -18,15 +19,17 @@ from lmkernel.contract.trees import tree_map, tree_stack, tree_take
 from lmkernel_paddle.draws import two_seeds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lmkernel.contract.capabilities import DType
 
 __all__ = ["PaddleOps"]
 
 _MATRIX = 2
-_LEAST_POWER = float(np.log(np.finfo(np.float32).tiny))
-"""Below it, exp is smaller than the smallest normal float32."""
+_LEAST: Mapping[Any, float] = MappingProxyType(
+    {getattr(paddle, kind): float(np.log(np.finfo(kind).tiny)) for kind in ("float32", "float64")}
+)
+"""Below it, exp is smaller than the smallest normal number."""
 
 
 @final
@@ -82,10 +85,8 @@ class PaddleOps(MandatoryOps):
 
     def exp(self, x: Array) -> Array:
         y = paddle.exp(x)
-        if x.dtype != paddle.float32:
-            return y
-        # Paddle's vectors of float32 hold exp at 2.9e-39 from -88.7 on down
-        return paddle.where(x < _LEAST_POWER, paddle.zeros_like(y), y)
+        # Paddle's vectors hold exp near the smallest normal number, however far below x is
+        return paddle.where(x < _LEAST[x.dtype], paddle.zeros_like(y), y)
 
     def log(self, x: Array) -> Array:
         return paddle.log(x)
