@@ -89,7 +89,9 @@ def attention(
     # under a causal mask every slot is seen by its own query, so there is nothing to clear
     if mask is not None and not causal:
         seen = mask.any(2, keepdim=True).any(1, keepdim=True).transpose(2, 3)
-        keys, values = keys.masked_fill(~seen, 0), values.masked_fill(~seen, 0)
+        # asking costs less than two copies, but for a device that would have to wait, or a trace
+        if is_traced() or mask.device.type != "cpu" or not seen.all():
+            keys, values = keys.masked_fill(~seen, 0), values.masked_fill(~seen, 0)
     return _attend(queries, keys, values, mask, scale, bias, softcap, causal=causal)
 
 

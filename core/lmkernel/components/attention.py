@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.components.primitives import declare_linear, declare_norm, normalize
+from lmkernel.components.recent import keep
 from lmkernel.interfaces import Attention, ParamTree, View, project
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class MultiHeadAttention(Attention):
     def __init__(self, ops: Ops, config: AttentionConfig) -> None:
         self._ops = ops
         self._config = config
+        self.recent = config.window is not None
 
     @classmethod
     def build(cls, factory: Factory, config: AttentionConfig) -> Self:
@@ -149,7 +151,14 @@ class MultiHeadAttention(Attention):
             mixed = ops.attention(queries, memory["keys"], memory["values"], view.mask, **options)
             return project(ops, join_heads(ops, mixed), params["o"]), cache
         queries, keys, values = project_qkv(ops, x, params, c, view.rotation)
-        if cache is None:
+        if cache is not None and view.kept is not None:
+            keys = ops.concat([cache["keys"], keys], 2)
+            values = ops.concat([cache["values"], values], 2)
+            cache = {n: keep(ops, x, view.kept) for n, x in (("keys", keys), ("values", values))}
+            # those that no step has filled yet are not looked at
+            seen = view.key_positions.shape[1]
+            keys, values = keys[:, :, -seen:], values[:, :, -seen:]
+        if cache is None or view.kept is not None:
             mixed = ops.attention(queries, keys, values, view.mask, **options)
         else:
             # appended first: a position attends to itself, too
@@ -172,4 +181,7 @@ class MultiHeadAttention(Attention):
 
     def cache(self, batch: int, capacity: int, dtype: DType) -> Tree:
         c = self._config
+        if self.recent:
+            shape = (batch, c.kv_heads, min(capacity, c.window or capacity), c.head_dim)
+            return {name: self._ops.full(shape, 0.0, dtype) for name in ("keys", "values")}
         return self._ops.cache_create(batch, c.kv_heads, c.head_dim, capacity, dtype)

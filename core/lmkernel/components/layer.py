@@ -18,6 +18,7 @@ from lmkernel.components.primitives import (
     normalize,
     scale,
 )
+from lmkernel.components.recent import lengthen
 from lmkernel.interfaces import ParamTree, View, project
 
 if TYPE_CHECKING:
@@ -126,9 +127,23 @@ class TransformerLayer:
         """What cross-attention keeps of an encoder's output; None without cross-attention."""
         return self._cross and self._cross.remember(params["cross"], hidden)
 
+    @property
+    def recent(self) -> int | None:
+        """How many of its newest slots its KV cache keeps, 0 for all; None if it isn't of those."""
+        if not self._attention.recent:
+            return None
+        return self._config.attention.window or 0
+
     def cache(self, batch: int, capacity: int, dtype: DType) -> Tree:
         """An empty KV cache for the layer's self-attention."""
         return self._attention.cache(batch, capacity, dtype)
+
+    def grow(self, cache: Tree, capacity: int) -> Tree:
+        """The KV cache with room for so many slots."""
+        if self.recent is None:
+            return self._ops.cache_grow(cache, capacity)
+        size = min(capacity, self.recent or capacity)
+        return {name: lengthen(self._ops, slots, size, 2) for name, slots in cache.items()}
 
     def _add(
         self,

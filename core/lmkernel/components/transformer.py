@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 from lmkernel.components.layer import TransformerLayer
 from lmkernel.components.positions import linear_biases, relative_biases, visible
 from lmkernel.components.primitives import declare_norm, normalize
+from lmkernel.components.recent import Recent, lengthen
 from lmkernel.config import DisentangledConfig, RelativeConfig
 from lmkernel.contract.capabilities import WIDE
 from lmkernel.interfaces import Component, Decoder, Encoder, Memory, ParamTree, View
@@ -51,15 +52,15 @@ def _view(
 class _Views:
     """The view of each layer; layers that see alike share one, since it follows from positions."""
 
-    def __init__(self, make: Callable[[TransformerConfig], View]) -> None:
+    def __init__(self, make: Callable[[TransformerConfig, int | None], View]) -> None:
         self._make = make
         self._made: dict[tuple[Any, ...], View] = {}
 
-    def of(self, layer: TransformerConfig) -> View:
+    def of(self, layer: TransformerConfig, recent: int | None = None) -> View:
         c = layer.attention
-        alike = (c.window, c.rotary, c.alibi, c.relative)
+        alike = (c.window, c.rotary, c.alibi, c.relative, recent)
         if alike not in self._made:
-            self._made[alike] = self._make(layer)
+            self._made[alike] = self._make(layer, recent)
         return self._made[alike]
 
 
@@ -97,7 +98,7 @@ class _Transformer(Component, ABC):
     def _run(
         self, params: dict[str, Any], inputs: Embedded, memory: Memory | None, key: Array | None
     ) -> Array:
-        views, x = _Views(lambda layer: whole_view(self._ops, layer, inputs)), inputs.hidden
+        views, x = _Views(lambda layer, _: whole_view(self._ops, layer, inputs)), inputs.hidden
         across = memory and memory_view(self._ops, inputs.positions, memory.positions)
         source = memory and memory.hidden
         parts = zip(self._configs, self._layers, self._config.own(params["layers"]), strict=True)
@@ -164,6 +165,11 @@ class TransformerDecoder(_Transformer, Decoder):
         state: dict[str, Any] = {
             "positions": self._ops.full((batch, capacity), -1, "int32"),
             "layers": [layer.cache(batch, capacity, dtype) for layer in self._layers],
+            "recent": {
+                str(size): self._ops.full((batch, min(capacity, size or capacity)), -1, "int32")
+                for size in {layer.recent for layer in self._layers}
+                if size is not None
+            },
         }
         if memory is not None:
             pairs = zip(self._layers, self._config.own(params["layers"]), strict=True)
@@ -184,7 +190,18 @@ class TransformerDecoder(_Transformer, Decoder):
         # what there is room for
         key_positions = slot_positions[:, :extent]
         slots = {"start": start, "extent": extent}
-        views = _Views(lambda layer: _view(ops, layer, inputs, key_positions, causal=True, **slots))
+        recents = {
+            size: Recent(ops, before, inputs.positions, extent)
+            for size, before in state["recent"].items()
+        }
+
+        def view_of(layer: TransformerConfig, recent: int | None) -> View:
+            if recent is None:
+                return _view(ops, layer, inputs, key_positions, causal=True, **slots)
+            kept = recents[str(recent)]
+            return _view(ops, layer, inputs, kept.seen, causal=True, kept=kept.kept)
+
+        views = _Views(view_of)
         memories = state.get("memory", [None] * len(self._layers))
         across = None
         if "memory" in state:
@@ -194,10 +211,12 @@ class TransformerDecoder(_Transformer, Decoder):
         for own, layer, weights, keys_values, cache in zip(
             self._configs, self._layers, own_weights, memories, state["layers"], strict=True
         ):
-            view = views.of(own)
+            view = views.of(own, layer.recent)
             x, cache = layer(weights, x, view, memory=keys_values, across=across, cache=cache)  # noqa: PLW2901 - the old cache is consumed
             caches.append(cache)
-        return self._finish(params, x), {**state, "positions": slot_positions, "layers": caches}
+        kept = {size: recent.positions for size, recent in recents.items()}
+        after = {**state, "positions": slot_positions, "layers": caches, "recent": kept}
+        return self._finish(params, x), after
 
     def grow(self, state: Tree, capacity: int) -> Tree:
         ops, positions = self._ops, state["positions"]
@@ -206,5 +225,12 @@ class TransformerDecoder(_Transformer, Decoder):
         return {
             **state,
             "positions": ops.concat([positions, more], 1),
-            "layers": [ops.cache_grow(cache, capacity) for cache in state["layers"]],
+            "layers": [
+                layer.grow(cache, capacity)
+                for layer, cache in zip(self._layers, state["layers"], strict=True)
+            ],
+            "recent": {
+                size: lengthen(ops, kept, min(capacity, int(size) or capacity), 1, -1)
+                for size, kept in state["recent"].items()
+            },
         }

@@ -183,6 +183,8 @@ class View:
         bias: term added to the scores, broadcasting to ``(batch, heads, time, slots)``, float32 or
             wider.
         distances: vectors of distances, ``(buckets, width)``, that are scored as keys are; or None.
+        kept: int32 ``(batch, count)``, which slots a KV cache of recent ones keeps, of those before
+            and the new ones behind them; None for any other.
     """
 
     query_positions: Array
@@ -193,10 +195,18 @@ class View:
     extent: int = 0
     bias: Array | None = None
     distances: Array | None = None
+    kept: Array | None = None
 
 
 class Attention(Component):
-    """Turns hidden vectors into mixtures of the vectors that they look at."""
+    """Turns hidden vectors into mixtures of the vectors that they look at.
+
+    Attributes:
+        recent: whether its KV cache is a dictionary of arrays ``(batch, heads, slots, width)`` of
+            the newest slots alone, of a window or of the capacity, which `View.kept` chooses.
+    """
+
+    recent: bool = False
 
     @abstractmethod
     def __call__(
