@@ -16,6 +16,7 @@ from lmkernel.checkpoints.adapter import AdaptedTensors
 from lmkernel.checkpoints.adapter_files import ADAPTER_CONFIG, ADAPTER_TENSORS, AdapterFiles
 from lmkernel.checkpoints.json_files import read_object, write_object
 from lmkernel.checkpoints.memory_map import is_pickle, refuse_pickle
+from lmkernel.checkpoints.mxfp4 import Mxfp4Tensors
 from lmkernel.checkpoints.quantised import refuse_quantised_config
 from lmkernel.checkpoints.safetensors import open_safetensors
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
@@ -110,14 +111,26 @@ def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
     """
     folder = user_path(path, CheckpointError)
     config = read_object(folder / "config.json", required=True)
+    config, tensors = _without_mxfp4(config, _open_tensors(folder), str(folder))
     refuse_quantised_config(config, f"{folder / 'config.json'}")
     return ModelFiles(
         path=folder,
         config=config,
-        tensors=_open_tensors(folder),
+        tensors=tensors,
         generation_config=read_object(folder / "generation_config.json", required=False),
         load_tokenizer=functools.cache(functools.partial(_directory_tokenizer, folder)),
     )
+
+
+def _without_mxfp4(
+    config: dict[str, Any], tensors: Tensors, where: str
+) -> tuple[dict[str, Any], Tensors]:
+    """Weights in MXFP4 as the numbers that they are, and a configuration that says nothing else."""
+    said = config.get("quantization_config")
+    if not isinstance(said, dict) or said.get("quant_method") != "mxfp4":
+        return config, tensors
+    rest = {key: value for key, value in config.items() if key != "quantization_config"}
+    return rest, Mxfp4Tensors(tensors, where)
 
 
 def write_directory(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.components.primitives import declare_linear, declare_norm, normalize
 from lmkernel.components.recent import keep
-from lmkernel.interfaces import Attention, ParamTree, View, project
+from lmkernel.components.sinks import with_sinks
+from lmkernel.interfaces import Attention, Init, Param, ParamTree, View, project
 
 if TYPE_CHECKING:
     from lmkernel.config import AttentionConfig
@@ -110,7 +111,7 @@ class MultiHeadAttention(Attention):
     def __init__(self, ops: Ops, config: AttentionConfig) -> None:
         self._ops = ops
         self._config = config
-        self.recent = config.window is not None
+        self.recent = config.window is not None or config.sinks
 
     @classmethod
     def build(cls, factory: Factory, config: AttentionConfig) -> Self:
@@ -131,6 +132,8 @@ class MultiHeadAttention(Attention):
         if c.qk_norm is not None:
             tree["q_norm"] = declare_norm(q if c.qk_norm_whole else c.head_dim, c.qk_norm)
             tree["k_norm"] = declare_norm(kv if c.qk_norm_whole else c.head_dim, c.qk_norm)
+        if c.sinks:
+            tree["sinks"] = Param((c.heads,), Init("zeros"), ("heads",))
         return tree
 
     def __call__(
@@ -159,7 +162,12 @@ class MultiHeadAttention(Attention):
             seen = view.key_positions.shape[1]
             keys, values = keys[:, :, -seen:], values[:, :, -seen:]
         if cache is None or view.kept is not None:
-            mixed = ops.attention(queries, keys, values, view.mask, **options)
+            mask = view.mask
+            if c.sinks:
+                keys, values, mask, options["bias"] = with_sinks(
+                    ops, keys, values, mask, view.bias, params["sinks"]
+                )
+            mixed = ops.attention(queries, keys, values, mask, **options)
         else:
             # appended first: a position attends to itself, too
             cache = ops.cache_append(cache, keys, values, view.start)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.components.primitives import activate, declare_linear
+from lmkernel.components.primitives import activate, declare_linear, gate
 from lmkernel.contract.capabilities import WIDE
 from lmkernel.interfaces import Init, Param, ParamTree, project
 
@@ -66,7 +66,7 @@ def mix_experts(ops: Ops, x: Array, params: dict[str, Any], config: MlpConfig) -
     own = params["experts"]
     inner = _project(ops, rows, own["up"], which)
     if config.gated:
-        inner = activate(ops, _project(ops, rows, own["gate"], which), config.activation) * inner
+        inner = gate(ops, _project(ops, rows, own["gate"], which), inner, config)
     else:
         inner = activate(ops, inner, config.activation)
     outputs = ops.reshape(_project(ops, inner, own["down"], which), (count, k, width))

@@ -15,6 +15,7 @@ from lmkernel.components.primitives import (
     apply_dropout,
     declare_linear,
     declare_norm,
+    gate,
     normalize,
     scale,
 )
@@ -198,8 +199,7 @@ def mlp(ops: Ops, x: Array, params: dict[str, Any], config: MlpConfig) -> Array:
     elif "gate_up" in params:
         inner = _gate(ops, project(ops, x, params["gate_up"]), config)
     else:
-        gate = activate(ops, project(ops, x, params["gate"]), config.activation)
-        inner = gate * project(ops, x, params["up"])
+        inner = gate(ops, project(ops, x, params["gate"]), project(ops, x, params["up"]), config)
     return project(ops, inner, params["down"])
 
 
@@ -209,6 +209,6 @@ def _shared_network(config: MlpConfig, experts: ExpertsConfig) -> MlpConfig:
 
 
 def _gate(ops: Ops, both: Array, config: MlpConfig) -> Array:
-    if config.activation == "silu":
+    if config.activation == "silu" and config.plain:
         return ops.swiglu(both)
-    return activate(ops, both[..., : config.hidden], config.activation) * both[..., config.hidden :]
+    return gate(ops, both[..., : config.hidden], both[..., config.hidden :], config)

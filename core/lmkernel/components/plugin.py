@@ -9,6 +9,7 @@ _KINDS = (
     ("embedding", "vectors", "components.embedding:VectorEmbedding"),
     ("attention", "multi_head", "components.attention:MultiHeadAttention"),
     ("attention", "disentangled", "components.disentangled:DisentangledAttention"),
+    ("attention", "latent", "components.latent:LatentAttention"),
     ("attention", "single_vector", "components.single_vector:SingleVectorAttention"),
     ("encoder", "transformer", "components.transformer:TransformerEncoder"),
     ("encoder", "recurrent", "components.recurrent:RecurrentEncoder"),

@@ -8,7 +8,7 @@ from lmkernel.contract.capabilities import WIDE
 from lmkernel.interfaces import Init, Param, ParamTree
 
 if TYPE_CHECKING:
-    from lmkernel.config import NormConfig
+    from lmkernel.config import MlpConfig, NormConfig
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
 
@@ -17,6 +17,7 @@ __all__ = [
     "apply_dropout",
     "declare_linear",
     "declare_norm",
+    "gate",
     "normalize",
     "scale",
 ]
@@ -71,6 +72,24 @@ def scale(ops: Ops, x: Array, factor: float) -> Array:
 def activate(ops: Ops, x: Array, name: str) -> Array:
     """One of `lmkernel.config.ACTIVATIONS`, element-wise or over the last axis."""
     return x if name == "none" else getattr(ops, name)(x)
+
+
+def gate(ops: Ops, gates: Array, x: Array, config: MlpConfig) -> Array:
+    """``x`` times its activated gates, each bounded where the network says so."""
+    if config.plain:
+        return activate(ops, gates, config.activation) * x
+
+    def number(value: float) -> Array:
+        return ops.full((), value, ops.dtype(x))
+
+    if config.limit:
+        gates = ops.minimum(gates, number(config.limit))
+        x = ops.maximum(ops.minimum(x, number(config.limit)), number(-config.limit))
+    if config.slope == 1:
+        gates = activate(ops, gates, config.activation)
+    else:
+        gates = gates * ops.sigmoid(gates * number(config.slope))
+    return gates * (x + number(config.shift))
 
 
 def apply_dropout(ops: Ops, x: Array, rate: float, key: Array | None, site: int) -> Array:

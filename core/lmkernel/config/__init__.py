@@ -1,6 +1,11 @@
 """A model, described: frozen, validated, free of arrays and of frameworks."""
 
-from lmkernel.config.attention import AttentionConfig, DisentangledConfig, RelativeConfig
+from lmkernel.config.attention import (
+    AttentionConfig,
+    DisentangledConfig,
+    LatentConfig,
+    RelativeConfig,
+)
 from lmkernel.config.embedding import EmbeddingConfig
 from lmkernel.config.experts import ExpertsConfig
 from lmkernel.config.head import HeadConfig, HeadTransformConfig
@@ -27,6 +32,7 @@ __all__ = [
     "HeadConfig",
     "HeadTransformConfig",
     "InitConfig",
+    "LatentConfig",
     "LayerConfig",
     "MlpConfig",
     "ModelConfig",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from lmkernel.config.norm import NormConfig
 
-__all__ = ["AttentionConfig", "DisentangledConfig", "RelativeConfig"]
+__all__ = ["AttentionConfig", "DisentangledConfig", "LatentConfig", "RelativeConfig"]
 
 
 @final
@@ -84,8 +84,32 @@ class DisentangledConfig:
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class LatentConfig:
+    """Keys and values that each position keeps as one small vector (arXiv:2405.04434, §2.1).
+
+    Args:
+        rank: size of the vector, of which all heads make their keys and values.
+        turned: elements of a head, the last ones, that RoPE turns; keys share theirs.
+        value_dim: size of a head's value.
+        query_rank: size of the vector of which queries are made; 0 where they are not.
+        norm: normalisation of both vectors.
+    """
+
+    rank: int
+    turned: int
+    value_dim: int
+    query_rank: int = 0
+    norm: NormConfig
+
+    def __post_init__(self) -> None:
+        positive(self, "rank", "turned", "value_dim")
+        require(self, "query_rank", "0 or more", ok=self.query_rank >= 0)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class AttentionConfig:
-    """Attention of some kind: ``"multi_head"``, ``"disentangled"`` or one that a plugin registers.
+    """Attention: ``"multi_head"``, ``"disentangled"``, ``"latent"`` or a kind of a plugin.
 
     Args:
         width: hidden size.
@@ -108,6 +132,9 @@ class AttentionConfig:
         rotary: which of the embedding's RoPEs turns queries and keys, from 0; None for none.
         interleaved: number of elements of a head, from the first, in which RoPE turns neighbours,
             2i with 2i + 1, and not i with i + half; 0 for none.
+        latent: what keys and values are made of, for ``"latent"``; else None.
+        sinks: whether each head has a learned score of nothing (arXiv:2309.17453), which takes part
+            in the softmax and adds nothing to the output; for self-attention.
         options: settings of a plugin's kind.
     """
 
@@ -128,6 +155,8 @@ class AttentionConfig:
     relative: RelativeConfig | DisentangledConfig | None = None
     rotary: int | None = 0
     interleaved: int = 0
+    latent: LatentConfig | None = None
+    sinks: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -141,12 +170,22 @@ class AttentionConfig:
         require(self, "memory_width", "0 or more", ok=self.memory_width >= 0)
         without = self.qk_norm is None or not self.memory_width
         require(self, "qk_norm", "None where there is a memory", ok=without)
+        require(
+            self,
+            "sinks",
+            "False where there is a memory",
+            ok=not (self.sinks and self.memory_width),
+        )
         self._default("scale", self.head_dim**-0.5)
         divides = self.heads % self.kv_heads == 0
         require(self, "kv_heads", f"a divisor of heads={self.heads}", ok=divides)
         require(self, "window", "None or at least 1", ok=self.window is None or self.window > 0)
         fits = isinstance(self.relative, DisentangledConfig) == (self.kind == "disentangled")
         require(self, "relative", "a DisentangledConfig exactly for its kind", ok=fits)
+        latent = (self.latent is not None) == (self.kind == "latent")
+        require(self, "latent", "a LatentConfig exactly for its kind", ok=latent)
+        part = self.latent is None or self.latent.turned < self.head_dim
+        require(self, "latent", f"fewer turned elements than head_dim={self.head_dim}", ok=part)
         require(self, "rotary", "None or 0 or more", ok=self.rotary is None or self.rotary >= 0)
 
     def _remainder(self) -> int:

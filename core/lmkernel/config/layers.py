@@ -37,6 +37,10 @@ class MlpConfig:
         activation: one of `ACTIVATIONS`.
         gated: whether the network is down(act(gate(x)) · up(x)) (arXiv:2002.05202).
         bias: whether its products have biases.
+        limit: bound of a gated network's products before they are multiplied: of the gate from
+            above, of the other both ways; 0 for none.
+        slope: factor inside the sigmoid of a gate's ``"silu"``, x · sigmoid(slope · x).
+        shift: number added to what the gate is multiplied with.
         experts: the networks that positions choose from, in place of one of ``hidden``; or None.
     """
 
@@ -44,11 +48,24 @@ class MlpConfig:
     activation: str = "silu"
     gated: bool = True
     bias: bool = False
+    limit: float = 0.0
+    slope: float = 1.0
+    shift: float = 0.0
     experts: ExpertsConfig | None = None
 
     def __post_init__(self) -> None:
         positive(self, "hidden")
         one_of(self, "activation", ACTIVATIONS)
+        for name, usual in (("limit", 0.0), ("slope", 1.0), ("shift", 0.0)):
+            value = getattr(self, name)
+            gated = self.gated and (name != "slope" or self.activation == "silu")
+            require(self, name, f"{usual} without a gate", ok=value == usual or gated)
+        require(self, "limit", "0 or more", ok=self.limit >= 0)
+
+    @property
+    def plain(self) -> bool:
+        """Whether a gate is the activation of its product, and nothing else."""
+        return not self.limit and self.slope == 1 and not self.shift
 
 
 @final

@@ -21,10 +21,20 @@ if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
     from lmkernel.families.hf_config import HfConfig
 
-__all__ = ["INERT", "SPARSE_KEYS", "expert_rules", "experts_of", "sparse_layers", "with_experts"]
+__all__ = [
+    "INERT",
+    "PRODUCTS",
+    "SPARSE_KEYS",
+    "expert_rules",
+    "experts_of",
+    "sparse_layers",
+    "with_experts",
+]
 
 INERT = ("output_router_logits", "router_aux_loss_coef", "router_jitter_noise")
 """Keys of the router's loss."""
+PRODUCTS = MappingProxyType({"gate": "gate_proj", "up": "up_proj", "down": "down_proj"})
+"""Our names of an expert's products, each with the usual one."""
 SPARSE_KEYS: Mapping[str, Any] = MappingProxyType(
     {"decoder_sparse_step": 1, "mlp_only_layers": None, "norm_topk_prob": False}
 )

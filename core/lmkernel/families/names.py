@@ -13,6 +13,13 @@ import numpy as np
 from lmkernel.checkpoints.quantised import refuse_quantised_names
 from lmkernel.checkpoints.stacked import StackedExperts
 from lmkernel.errors import CheckpointError
+from lmkernel.families.shares import (
+    join_rows,
+    join_stack,
+    split_rows,
+    split_stack,
+    stacked_shape,
+)
 from lmkernel.parameters.names import flatten
 
 if TYPE_CHECKING:
@@ -49,6 +56,8 @@ class Rule:
         also: other names for it in checkpoints, which are read and never written.
         groups: how often the tensor's rows run through the parameters, each time with a share of
             each: GPT-NeoX has a head's queries, keys and values together, and then the next head's.
+        stacked: whether the tensor holds all experts, as (expert, in, out), and the columns of
+            several parameters take turns.
     """
 
     theirs: str
@@ -56,6 +65,7 @@ class Rule:
     transpose: bool = False
     also: tuple[str, ...] = ()
     groups: int = field(default=1, repr=False)
+    stacked: bool = field(default=False, repr=False)
 
     def at(self, layer: int) -> Rule:
         """The same for one layer."""
@@ -200,7 +210,7 @@ def to_ours(
     values: dict[str, NDArray[Any]] = {}
     for rule, there, params in _selection(found, only):
         whole = _read_once(tensors, there, where)
-        values.update(_parts(whole.T if rule.transpose else whole, params, rule.groups))
+        values.update(_parts(whole, rule, params))
         if progress is not None:
             progress(whole.nbytes)
     return values
@@ -260,22 +270,19 @@ def _read_once(tensors: Tensors, names: Sequence[str], where: str) -> NDArray[An
 
 
 def _parts(
-    whole: NDArray[Any], ours: Mapping[str, Param], groups: int
-) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Our parameters, of whose rows a tensor holds a share each in every group.
-
-    They are views where there is one group.
-    """
-    grouped, row = whole.reshape(groups, -1, *whole.shape[1:]), 0
-    for name, param in ours.items():
-        share = param.shape[0] // groups
-        yield name, grouped[:, row : row + share].reshape(param.shape)
-        row += share
+    whole: NDArray[Any], rule: Rule, ours: Mapping[str, Param]
+) -> Iterable[tuple[str, NDArray[Any]]]:
+    """Our parameters of a tensor; views wherever that is possible."""
+    if rule.stacked:
+        return zip(ours, split_stack(whole, len(ours)), strict=True)
+    return split_rows(whole.T if rule.transpose else whole, ours, rule.groups)
 
 
 def _stored_shape(rule: Rule, ours: Mapping[str, Param]) -> tuple[int, ...]:
     """The shape of the tensor that holds these parameters, one after the other."""
     first = next(iter(ours.values())).shape
+    if rule.stacked:
+        return stacked_shape(first, len(ours))
     joined = (sum(param.shape[0] for param in ours.values()), *first[1:])
     return joined[::-1] if rule.transpose else joined
 
@@ -304,18 +311,16 @@ def from_ours(
     # one tensor at a time, so that fused copies of a large model are never in memory together
     for rule, theirs, ours in pairs:
         parts = [values[name] for name in ours]
-        whole = _join_groups(parts, rule.groups) if len(parts) > 1 else parts[0]
+        if rule.stacked:
+            whole = join_stack(parts)
+        else:
+            whole = join_rows(parts, rule.groups) if len(parts) > 1 else parts[0]
         if not np.isfinite(whole).all():
             raise CheckpointError(f"parameter {ours[0]!r}: expected finite values to write")
         if "{e}" in theirs:
             yield from ((theirs.replace("{e}", str(e)), one) for e, one in enumerate(whole))
         else:
             yield theirs, whole.T if rule.transpose else whole
-
-
-def _join_groups(parts: Sequence[NDArray[Any]], groups: int) -> NDArray[Any]:
-    shares = [part.reshape(groups, -1, *part.shape[1:]) for part in parts]
-    return np.concatenate(shares, 1).reshape(-1, *parts[0].shape[1:])
 
 
 def _check_value(name: str, param: Param, values: Mapping[str, NDArray[Any]]) -> None:

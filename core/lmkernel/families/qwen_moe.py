@@ -5,7 +5,6 @@ Some layers may be dense. Qwen2's have an expert besides that every position use
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.config import ExpertsConfig
@@ -19,6 +18,7 @@ from lmkernel.families.gated import (
 )
 from lmkernel.families.mixtures import (
     INERT,
+    PRODUCTS,
     SPARSE_KEYS,
     expert_rules,
     experts_of,
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Qwen2Moe", "Qwen3Moe"]
 
-_PRODUCTS = MappingProxyType({"gate": "gate_proj", "up": "up_proj", "down": "down_proj"})
 _EXPERTS = expert_rules(
-    "mlp.gate", {name: f"mlp.experts.{{e}}.{theirs}" for name, theirs in _PRODUCTS.items()}
+    "mlp.gate", {name: f"mlp.experts.{{e}}.{theirs}" for name, theirs in PRODUCTS.items()}
 )
 _SHARED = (
     *(
@@ -45,7 +44,7 @@ _SHARED = (
             f"model.layers.{{i}}.mlp.shared_expert.{theirs}.weight",
             f"decoder.layers.{{i}}.mlp.shared.{name}.weight",
         )
-        for name, theirs in _PRODUCTS.items()
+        for name, theirs in PRODUCTS.items()
     ),
     Rule(
         "model.layers.{i}.mlp.shared_expert_gate.weight",

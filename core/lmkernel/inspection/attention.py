@@ -8,6 +8,7 @@ import numpy as np
 
 from lmkernel.components.attention import project_qkv
 from lmkernel.components.primitives import normalize
+from lmkernel.components.sinks import with_sinks
 from lmkernel.components.transformer import whole_view
 from lmkernel.composed.attention import attention
 from lmkernel.config import TransformerConfig
@@ -37,7 +38,8 @@ def attention_weights(
     """The weights with which each position attends to each, as transformers gives them eagerly.
 
     They are computed beside the model, from the queries and keys of each layer, since a fused
-    kernel keeps none. A row sums to 1; what a position may not see has weight 0.
+    kernel keeps none. A row sums to 1, or to less where heads have sinks; what a position may not
+    see has weight 0.
 
     Args:
         model: with an encoder or a decoder of transformer layers, on any backend.
@@ -92,4 +94,9 @@ def _weights(ops: Ops, activation: Activation) -> Array:
     identity = ops.asarray(np.eye(time)[None, None], ops.dtype(x))
     values = ops.broadcast_to(identity, (*keys.shape[:2], time, time))
     options: dict[str, Any] = {"scale": c.scale, "softcap": c.softcap, "bias": view.bias}
-    return attention(ops, queries, keys, values, view.mask, **options)
+    mask = view.mask
+    if c.sinks:
+        keys, values, mask, options["bias"] = with_sinks(
+            ops, keys, values, mask, view.bias, own["attention"]["sinks"]
+        )
+    return attention(ops, queries, keys, values, mask, **options)

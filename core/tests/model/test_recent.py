@@ -10,7 +10,7 @@ import pytest
 from small_windows import WIDE, values_of, windowed
 
 from lmkernel.backend import load_backend
-from lmkernel.config import RotaryConfig
+from lmkernel.config import LatentConfig, NormConfig, RotaryConfig, TransformerConfig
 from lmkernel.model import Model
 
 if TYPE_CHECKING:
@@ -116,3 +116,20 @@ def test_room_that_is_asked_for_costs_a_window_nothing() -> None:
     assert (
         sum(x.nbytes for layer in state["layers"] for x in layer.values()) == 3 * 2 * 2 * 6 * 8 * 2
     )
+
+
+def test_latent_attention_keeps_two_small_vectors_of_each_position() -> None:
+    config = windowed(None, None)
+    stack = config.decoder
+    assert isinstance(stack, TransformerConfig)
+    latent = LatentConfig(rank=5, turned=4, value_dim=7, norm=NormConfig())
+    own = replace(stack.attention, kind="latent", head_dim=9, latent=latent, interleaved=4)
+    config = replace(
+        config,
+        decoder=replace(stack, attention=own, different=()),
+        embedding=replace(config.embedding, rotary=RotaryConfig(dim=4)),
+    )
+    check(config, left_padded(14, 9, 2), (5, 1, 1, 4, 3), 3)
+    _, state = stepped(config, left_padded(14, 9, 2), (14,), TIME)
+    bytes_of = [sum(x.nbytes for x in layer.values()) for layer in state.peek()["layers"]]
+    assert bytes_of == [3 * TIME * (5 + 4) * 8] * 2

@@ -89,6 +89,11 @@ VARIANTS: dict[str, ModelConfig] = {
     ),
     "linear biases": _attention(alibi=1.0, rotary=None),
     "scaled logits": replace(PLAIN, head=HeadConfig(width=12, size=29, scale=0.25)),
+    "sinks": _attention(sinks=True),
+    "sinks beside windows": _stack(
+        different=_layers({"sinks": True, "window": 2}, {"sinks": True}, {"window": 3})
+    ),
+    "gates with bounds": _stack(mlp=MlpConfig(hidden=10, limit=0.3, slope=1.7, shift=1.0)),
     "longrope": _rotary(scaling="longrope", original_context=4, **_FACTORS),
     "dynamic": _rotary(scaling="dynamic", factor=40.0, original_context=3),
 }

@@ -60,6 +60,28 @@ LONG = {
 }
 GEMMA = {"head_dim": 12, "query_pre_attn_scalar": 24, "sliding_window": 4}
 EXPERTS = {"num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 24}
+MLA = {
+    "num_key_value_heads": 6,
+    "kv_lora_rank": 16,
+    "qk_nope_head_dim": 10,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 12,
+    "first_k_dense_replace": 1,
+    "n_routed_experts": 8,
+    "num_experts_per_tok": 3,
+    "n_group": 4,
+    "topk_group": 2,
+    "moe_intermediate_size": 24,
+    "routed_scaling_factor": 1.7,
+}
+MLA_YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 1e4,
+    "factor": 4.0,
+    "mscale": 0.7,
+    "mscale_all_dim": 0.9,
+    "original_max_position_embeddings": 16,
+}
 DECODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "phi3": ("Phi3Config", "Phi3ForCausalLM", {"pad_token_id": 0, "sliding_window": 5}),
     "phi3 long": (
@@ -116,6 +138,32 @@ DECODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "OlmoeConfig",
         "OlmoeForCausalLM",
         {"num_experts": 6, "num_experts_per_tok": 2, "pad_token_id": 0},
+    ),
+    "deepseek v2": (
+        "DeepseekV2Config",
+        "DeepseekV2ForCausalLM",
+        {**MLA, "topk_method": "group_limited_greedy", "n_shared_experts": 2, "q_lora_rank": None},
+    ),
+    "deepseek v3": (
+        "DeepseekV3Config",
+        "DeepseekV3ForCausalLM",
+        {**MLA, "q_lora_rank": 20, "rope_parameters": MLA_YARN, "attention_bias": True},
+    ),
+    "deepseek v3 halves": (
+        "DeepseekV3Config",
+        "DeepseekV3ForCausalLM",
+        {**MLA, "q_lora_rank": None, "rope_interleave": False, "norm_topk_prob": False},
+    ),
+    "gpt oss": (
+        "GptOssConfig",
+        "GptOssForCausalLM",
+        {
+            "num_local_experts": 5,
+            "num_experts_per_tok": 3,
+            "head_dim": 12,
+            "sliding_window": 4,
+            "swiglu_limit": 0.4,
+        },
     ),
     "stablelm": (
         "StableLmConfig",
@@ -182,7 +230,7 @@ def as_modules_have_them(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndar
     for name in sorted(tensors, key=lambda n: [int(x) if x.isdigit() else x for x in n.split(".")]):
         module = name.replace("block_sparse_moe", "mlp").replace("embed_out", "lm_head")
         layer, at, rest = module.partition(".mlp.experts.")
-        if not at:
+        if not at or not rest[0].isdigit():
             found[module] = tensors[name]
             continue
         number, product, _ = rest.split(".")
@@ -222,6 +270,9 @@ class Kind:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.15)
+            for name, buffer in model.named_buffers():
+                if name.endswith("e_score_correction_bias"):
+                    buffer.add_(torch.randn_like(buffer) * 0.3)
         use_eager_experts(model)
         return model.eval()
 
