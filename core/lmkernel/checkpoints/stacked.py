@@ -22,6 +22,8 @@ _EXPERT = re.compile(r"(?<=\.experts\.)(\d{1,6})(?=\.)")
 class StackedExperts(Tensors):
     """The same tensors; ``….experts.{e}.…`` is the name of those of all experts together.
 
+    A checkpoint that has them together already, under that name, is read as it is.
+
     Args:
         tensors: the checkpoint's.
 
@@ -32,6 +34,7 @@ class StackedExperts(Tensors):
     def __init__(self, tensors: Tensors) -> None:
         self._tensors = tensors
         self._members: dict[str, dict[int, str]] = {}
+        self._whole = frozenset(name for name in tensors.names() if "{e}" in name)
         for name in tensors.names():
             found = _EXPERT.search(name)
             number = int(found[0]) if found else 0
@@ -54,7 +57,7 @@ class StackedExperts(Tensors):
         if len(shapes) > 1:
             raise CheckpointError(f"tensors {name!r}: expected one shape, got {sorted(shapes)}")
         [one] = shapes
-        return (len(members), *one) if "{e}" in name else one
+        return (len(members), *one) if self._is_apart(name) else one
 
     def dtype(self, name: str) -> str:
         """The stored type."""
@@ -63,9 +66,13 @@ class StackedExperts(Tensors):
     def read(self, name: str, dtype: str | None = None) -> NDArray[Any]:
         """The values: a view, or a copy of the experts'."""
         members = self._of(name)
-        if "{e}" not in name:
+        if not self._is_apart(name):
             return self._tensors.read(members[0], dtype)
         return np.stack([self._tensors.read(member, dtype) for member in members])
+
+    def _is_apart(self, name: str) -> bool:
+        """Whether experts have tensors of their own."""
+        return "{e}" in name and name not in self._whole
 
     def _of(self, name: str) -> list[str]:
         members = self._members.get(name, {0: name})

@@ -22,6 +22,7 @@ from lmkernel.errors import CheckpointError
 from lmkernel.families.config_keys import ConfigKeys, key_set
 from lmkernel.families.family import Family
 from lmkernel.families.gated import decoder_of
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.names import Rule, in_groups, layer_rules, with_optional_prefix
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Bloom(Family):
         ),
         aliases={"num_hidden_layers": "n_layer", "num_attention_heads": "n_head"},
     )
+
+    layout = GgufArchitecture(class_name="BloomForCausalLM", biases=True)
 
     def read(self, config: HfConfig) -> ModelConfig:
         config = self.keys.complete(config)

@@ -17,6 +17,7 @@ from lmkernel.families.gated import (
     with_changes,
     write_gated,
 )
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.windows import FULL, SLIDING, kinds_of, layer_kinds, with_kinds
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class Cohere2(GatedFamily):
             "head_dim",
             "use_qk_norm",
         ),
+    )
+
+    layout = GgufArchitecture(
+        class_name="Cohere2ForCausalLM",
+        fields={"attention.sliding_window": "sliding_window", "logit_scale": "logit_scale"},
     )
 
     def read(self, config: HfConfig) -> ModelConfig:

@@ -19,6 +19,7 @@ from lmkernel.errors import CheckpointError
 from lmkernel.families.config_keys import ConfigKeys, key_set
 from lmkernel.families.family import ACTIVATIONS, Family, name_of_activation
 from lmkernel.families.gated import decoder_of
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.names import Rule, in_groups, layer_rules, with_optional_prefix
 from lmkernel.families.rope import ROPE_KEYS, read_rope, write_rope
 
@@ -79,6 +80,18 @@ class Falcon(Family):
             "layer_norm_epsilon hidden_dropout alibi new_decoder_architecture multi_query "
             "parallel_attn bias activation"
         ),
+    )
+
+    layout = GgufArchitecture(
+        class_name="FalconForCausalLM",
+        biases=True,
+        complete=lambda names, so_far: {
+            "ffn_hidden_size": so_far["intermediate_size"],
+            "bias": "blk.0.attn_qkv.bias" in names,
+            "new_decoder_architecture": "blk.0.attn_norm_2.weight" in names,
+            "num_kv_heads": so_far["num_key_value_heads"],
+            "multi_query": so_far["num_key_value_heads"] == 1,
+        },
     )
 
     def read(self, config: HfConfig) -> ModelConfig:

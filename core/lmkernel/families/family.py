@@ -32,11 +32,13 @@ class Family(ABC):
     family can do, and have defaults that fit a decoder that is only loaded.
 
     Attributes:
+        layout: what `gguf` gives.
         keys: what it makes of each key of a configuration; None where nothing is known of that, so
             that keys are taken as `read` asks for them.
     """
 
     keys: ClassVar[ConfigKeys | None] = None
+    layout: ClassVar[GgufArchitecture | None] = None
 
     @abstractmethod
     def read(self, config: HfConfig) -> ModelConfig:
@@ -87,7 +89,7 @@ class Family(ABC):
 
     def gguf(self) -> GgufArchitecture | None:
         """The layout of its models in a GGUF file, or None where they are not read from one."""
-        return None
+        return self.layout
 
 
 def find_family(model_type: object, where: str, objective: str = "") -> Family:

@@ -6,6 +6,7 @@ other layer.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
@@ -21,13 +22,26 @@ from lmkernel.families.gated import (
     with_changes,
     write_gated,
 )
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.windows import FULL, SLIDING, kinds_of, layer_kinds, with_kinds
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from lmkernel.config import ModelConfig
     from lmkernel.families.hf_config import HfConfig
 
-__all__ = ["KEYS_2", "LAYER_2", "Gemma", "Gemma2", "read_bounded", "write_bounded"]
+__all__ = [
+    "BOUNDS",
+    "GELU",
+    "KEYS_2",
+    "LAYER_2",
+    "Gemma",
+    "Gemma2",
+    "attention_scale",
+    "read_bounded",
+    "write_bounded",
+]
 
 _KEYS = GATED_KEYS.but(
     vocab_size=256000,
@@ -96,6 +110,10 @@ class Gemma(GatedFamily):
         refused={"use_bidirectional_attention": None},
     )
 
+    layout = GgufArchitecture(
+        class_name="GemmaForCausalLM", norm_offset=1.0, values={"hidden_act": "gelu_pytorch_tanh"}
+    )
+
     def read(self, config: HfConfig) -> ModelConfig:
         return _read(self.keys.complete(config), "hidden_act")
 
@@ -135,12 +153,39 @@ def write_bounded(config: ModelConfig, model_type: str, architecture: str) -> di
     }
 
 
+BOUNDS = {
+    "attn_logit_softcapping": "attn_logit_softcapping",
+    "final_logit_softcapping": "final_logit_softcapping",
+    "attention.sliding_window": "sliding_window",
+}
+"""What GGUF files say of these families alone."""
+GELU = {"hidden_act": None, "hidden_activation": "gelu_pytorch_tanh"}
+
+
+def attention_scale(
+    names: Collection[str], config: Mapping[str, Any], *, largest: int
+) -> dict[str, Any]:
+    """What no metadata say: the scale of scores, another one in the model of so many layers."""
+    del names
+    by_width = config["hidden_size"] // config["num_attention_heads"]
+    whole = config["num_hidden_layers"] == largest
+    return {"query_pre_attn_scalar": by_width if whole else config["head_dim"]}
+
+
 @final
 class Gemma2(GatedFamily):
     """``model_type`` ``"gemma2"``."""
 
     keys = KEYS_2
     layer = LAYER_2
+
+    layout = GgufArchitecture(
+        class_name="Gemma2ForCausalLM",
+        norm_offset=1.0,
+        fields=BOUNDS,
+        values=GELU,
+        complete=functools.partial(attention_scale, largest=46),
+    )
 
     def read(self, config: HfConfig) -> ModelConfig:
         config = self.keys.complete(config)

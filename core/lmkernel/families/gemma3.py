@@ -5,12 +5,22 @@ Five layers of six have a window, and a RoPE of their own, which no scaling stre
 
 from __future__ import annotations
 
+import functools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import CheckpointError
 from lmkernel.families.gated import GatedFamily, decoder_of, with_changes
-from lmkernel.families.gemma import KEYS_2, LAYER_2, read_bounded, write_bounded
+from lmkernel.families.gemma import (
+    BOUNDS,
+    GELU,
+    KEYS_2,
+    LAYER_2,
+    attention_scale,
+    read_bounded,
+    write_bounded,
+)
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.hf_config import HfConfig
 from lmkernel.families.rope import read_rope, write_rope
 from lmkernel.families.windows import FULL, SLIDING, layer_kinds, with_kinds
@@ -41,6 +51,15 @@ class Gemma3(GatedFamily):
         inert=("_sliding_window_pattern",),
         nullable=("sliding_window",),
         refused={"use_bidirectional_attention": False},
+    )
+
+    layout = GgufArchitecture(
+        class_name="Gemma3ForCausalLM",
+        name="gemma3",
+        norm_offset=1.0,
+        fields={**BOUNDS, "rope.freq_base_swa": "rope_local_base_freq"},
+        values=GELU,
+        complete=functools.partial(attention_scale, largest=62),
     )
 
     def read(self, config: HfConfig) -> ModelConfig:

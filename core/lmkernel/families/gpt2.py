@@ -25,6 +25,7 @@ from lmkernel.errors import CheckpointError
 from lmkernel.families.config_keys import ConfigKeys, key_set
 from lmkernel.families.family import ACTIVATIONS, Family, HfConfig, name_of_activation
 from lmkernel.families.gated import decoder_of
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.names import Rule, with_optional_prefix
 
 if TYPE_CHECKING:
@@ -103,6 +104,12 @@ class Gpt2(Family):
             "num_attention_heads": "n_head",
             "num_hidden_layers": "n_layer",
         },
+    )
+
+    layout = GgufArchitecture(
+        class_name="GPT2LMHeadModel",
+        biases=True,
+        complete=lambda _, so_far: {"n_inner": so_far["intermediate_size"]},
     )
 
     def read(self, config: HfConfig) -> ModelConfig:

@@ -22,6 +22,7 @@ from lmkernel.errors import CheckpointError
 from lmkernel.families.config_keys import ConfigKeys, key_set
 from lmkernel.families.family import ACTIVATIONS, Family, name_of_activation
 from lmkernel.families.gated import decoder_of
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.names import Rule, in_groups, layer_rules, with_optional_prefix
 from lmkernel.families.rope import ROPE_KEYS, read_rope, write_rope
 
@@ -69,6 +70,19 @@ class GptNeoX(Family):
             "rotary_emb_base": None,
         },
         inert=key_set("classifier_dropout"),
+    )
+
+    layout = GgufArchitecture(
+        class_name="GPTNeoXForCausalLM",
+        name="gptneox",
+        biases=True,
+        partial=True,
+        fields={"use_parallel_residual": "use_parallel_residual"},
+        values={"hidden_act": "gelu"},
+        complete=lambda names, so_far: {
+            "attention_bias": "blk.0.attn_qkv.bias" in names,
+            "rotary_pct": so_far["partial_rotary_factor"],
+        },
     )
 
     def read(self, config: HfConfig) -> ModelConfig:

@@ -20,6 +20,7 @@ from lmkernel.families.gated import (
     with_changes,
     write_gated,
 )
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.hf_config import HfConfig
 from lmkernel.families.mixtures import INERT, experts_of, with_experts
 from lmkernel.families.names import Rule
@@ -89,6 +90,21 @@ class GptOss(GatedFamily):
         nullable=("sliding_window",),
         inert=(*INERT, "experts_per_token", "initial_context_length"),
         aliases={"num_experts": "num_local_experts"},
+    )
+
+    layout = GgufArchitecture(
+        class_name="GptOssForCausalLM",
+        name="gpt-oss",
+        biases=True,
+        fields={
+            "attention.sliding_window": "sliding_window",
+            "expert_count": "num_local_experts",
+            "expert_used_count": "num_experts_per_tok",
+            "expert_feed_forward_length": "intermediate_size",
+        },
+        complete=lambda _, so_far: {
+            "rope_scaling": so_far["rope_scaling"] and {**so_far["rope_scaling"], "truncate": False}
+        },
     )
 
     def read(self, config: HfConfig) -> ModelConfig:

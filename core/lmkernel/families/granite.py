@@ -14,6 +14,7 @@ from lmkernel.families.gated import (
     with_changes,
     write_gated,
 )
+from lmkernel.families.gguf_architecture import GgufArchitecture
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -33,6 +34,17 @@ class Granite(GatedFamily):
         logits_scaling=1.0,
         residual_multiplier=1.0,
         attention_multiplier=1.0,
+    )
+
+    layout = GgufArchitecture(
+        class_name="GraniteForCausalLM",
+        interleaved=True,
+        fields={
+            "attention.scale": "attention_multiplier",
+            "embedding_scale": "embedding_multiplier",
+            "residual_scale": "residual_multiplier",
+            "logit_scale": "logits_scaling",
+        },
     )
 
     def read(self, config: HfConfig) -> ModelConfig:

@@ -15,6 +15,7 @@ from lmkernel.families.gated import (
     read_gated,
     write_gated,
 )
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.mixtures import INERT, expert_rules, experts_of, with_experts
 
 if TYPE_CHECKING:
@@ -47,6 +48,16 @@ class Mixtral(GatedFamily):
         num_local_experts=8,
         inert=INERT,
         aliases={"num_experts": "num_local_experts"},
+    )
+
+    layout = GgufArchitecture(
+        class_name="MixtralForCausalLM",
+        name="llama+experts",
+        interleaved=True,
+        fields={
+            "expert_count": "num_local_experts",
+            "expert_used_count": "num_experts_per_tok",
+        },
     )
 
     def read(self, config: HfConfig) -> ModelConfig:

@@ -15,6 +15,7 @@ from lmkernel.families.gated import (
     with_changes,
     write_gated,
 )
+from lmkernel.families.gguf_architecture import GgufArchitecture
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -38,6 +39,8 @@ class Olmo2(GatedFamily):
         {**{k: v for k, v in LAYER.items() if not k.endswith("layernorm")}, **_NORMS}
     )
     keys = GATED_KEYS.but(vocab_size=50304, rms_norm_eps=1e-5, attention_bias=False)
+
+    layout = GgufArchitecture(class_name="Olmo2ForCausalLM")
 
     def read(self, config: HfConfig) -> ModelConfig:
         config = self.keys.complete(config)

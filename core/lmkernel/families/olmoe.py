@@ -14,6 +14,7 @@ from lmkernel.families.gated import (
     with_changes,
     write_gated,
 )
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.mixtures import INERT, expert_rules, experts_of, with_experts
 from lmkernel.families.qwen3 import NORMS
 
@@ -49,6 +50,11 @@ class Olmoe(GatedFamily):
         inert=INERT,
         aliases={"num_local_experts": "num_experts"},
         refused={"clip_qkv": None},
+    )
+
+    layout = GgufArchitecture(
+        class_name="OlmoeForCausalLM",
+        fields={"expert_count": "num_experts", "expert_used_count": "num_experts_per_tok"},
     )
 
     def read(self, config: HfConfig) -> ModelConfig:

@@ -15,6 +15,7 @@ from lmkernel.families.gated import (
     with_changes,
     write_partial,
 )
+from lmkernel.families.gguf_architecture import GgufArchitecture
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -50,6 +51,15 @@ class Phi3(GatedFamily):
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         inert=("attention_bias",),
+    )
+
+    layout = GgufArchitecture(
+        class_name="Phi3ForCausalLM",
+        partial=True,
+        fields={
+            "attention.sliding_window": "sliding_window",
+            "rope.scaling.original_context_length": "original_max_position_embeddings",
+        },
     )
 
     def read(self, config: HfConfig) -> ModelConfig:

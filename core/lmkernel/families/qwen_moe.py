@@ -16,6 +16,7 @@ from lmkernel.families.gated import (
     read_gated,
     write_gated,
 )
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.mixtures import (
     INERT,
     PRODUCTS,
@@ -51,6 +52,12 @@ _SHARED = (
         "decoder.layers.{i}.mlp.shared_gate.weight",
     ),
 )
+
+
+_FIELDS = {
+    "expert_used_count": "num_experts_per_tok",
+    "expert_feed_forward_length": "moe_intermediate_size",
+}
 
 
 def _experts(config: HfConfig, count: str) -> dict[str, Any]:
@@ -96,6 +103,17 @@ class Qwen2Moe(GatedFamily):
         refused={"use_sliding_window": False},
     )
 
+    layout = GgufArchitecture(
+        class_name="Qwen2MoeForCausalLM",
+        name="qwen2moe",
+        qkv_bias=True,
+        fields={
+            **_FIELDS,
+            "expert_count": "num_experts",
+            "expert_shared_feed_forward_length": "shared_expert_intermediate_size",
+        },
+    )
+
     def read(self, config: HfConfig) -> ModelConfig:
         config = self.keys.complete(config)
         shared = config.whole("shared_expert_intermediate_size")
@@ -136,6 +154,13 @@ class Qwen3Moe(GatedFamily):
         **SPARSE_KEYS,
         inert=(*INERT, "max_window_layers", "layer_types"),
         aliases={"num_experts": "num_local_experts"},
+    )
+
+    layout = GgufArchitecture(
+        class_name="Qwen3MoeForCausalLM",
+        name="qwen3moe",
+        fields={**_FIELDS, "expert_count": "num_local_experts"},
+        values={"norm_topk_prob": True},
     )
 
     def read(self, config: HfConfig) -> ModelConfig:

@@ -12,6 +12,7 @@ from lmkernel.families.gated import (
     read_gated,
     write_gated,
 )
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.windows import FULL, SLIDING, kinds_of, layer_kinds, with_layers
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class SmolLm3(GatedFamily):
         layer_types=None,
         nullable=("num_key_value_heads",),
     )
+
+    layout = GgufArchitecture(class_name="SmolLM3ForCausalLM", interleaved=True)
 
     def read(self, config: HfConfig) -> ModelConfig:
         config = self.keys.complete(config)

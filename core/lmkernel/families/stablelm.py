@@ -14,6 +14,7 @@ from lmkernel.families.gated import (
     with_changes,
     write_partial,
 )
+from lmkernel.families.gguf_architecture import GgufArchitecture
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -40,6 +41,14 @@ class StableLm(GatedFamily):
         hidden_dropout=0.0,
         inert=("rms_norm_eps", "head_dim"),
         refused={"qk_layernorm": False},
+    )
+
+    layout = GgufArchitecture(
+        class_name="StableLmForCausalLM",
+        biases=True,
+        partial=True,
+        fields={"use_parallel_residual": "use_parallel_residual"},
+        complete=lambda names, _: {"use_qkv_bias": "blk.0.attn_q.bias" in names},
     )
 
     def read(self, config: HfConfig) -> ModelConfig:

@@ -15,16 +15,17 @@ from lmkernel.errors import CheckpointError
 from lmkernel.families.config_keys import ConfigKeys, key_set, warn_of_unknown
 from lmkernel.families.hf_config import HfConfig
 from lmkernel.families.rope import longrope_table
-from lmkernel.gguf.tensors import ROPE_FACTORS, stored_values
+from lmkernel.gguf.tensors import LONG_FACTORS, ROPE_FACTORS, SHORT_FACTORS, stored_values
 from lmkernel.gguf.vocabulary import end_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lmkernel.families.family import Family
     from lmkernel.families.gguf_architecture import GgufArchitecture
     from lmkernel.gguf.file import GgufFile
 
-__all__ = ["gguf_config", "gguf_generation_config"]
+__all__ = ["gguf_config", "gguf_generation_config", "is_mixture"]
 
 _IDS = {"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "padding"}
 _KEYS = ConfigKeys(
@@ -38,10 +39,13 @@ _KEYS = ConfigKeys(
         "attention.key_length": None,
         "attention.value_length": None,
         "attention.layer_norm_rms_epsilon": None,
+        "attention.layer_norm_epsilon": None,
         "rope.dimension_count": None,
         "rope.freq_base": 10000.0,
         "rope.scaling.type": "linear",
         "rope.scaling.factor": None,
+        "rope.scaling.attn_factor": 1.0,
+        "rope.scaling.original_context_length": None,
         "rope.scale_linear": None,
     },
     refused={
@@ -58,38 +62,46 @@ _KEYS = ConfigKeys(
         "nextn_predict_layers": 0,
         "residual_scale": 0.0,
         "rope.dimension_sections": None,
-        "rope.scaling.attn_factor": 1.0,
         "use_parallel_residual": False,
     },
     # the rows of the embedding say how large the vocabulary is; the rest describes how it was made
-    inert=key_set(
-        "vocab_size tensor_data_layout pooling_type rope.scaling.finetuned "
-        "rope.scaling.original_context_length"
-    ),
+    inert=key_set("vocab_size tensor_data_layout pooling_type rope.scaling.finetuned"),
 )
 """What llama.cpp names after the architecture, for decoders with a gated MLP."""
-_SCALINGS: Mapping[str, bool] = MappingProxyType({"none": False, "linear": True})
+_SCALINGS: Mapping[str, str] = MappingProxyType(
+    {kind: kind for kind in ("none", "linear", "yarn", "longrope")}
+)
 
 
-def gguf_config(file: GgufFile, own: GgufArchitecture) -> dict[str, Any]:
+def is_mixture(file: GgufFile) -> bool:
+    """Whether its model has experts."""
+    return bool(file.metadata.get(f"{file.architecture}.expert_count"))
+
+
+def gguf_config(
+    file: GgufFile, own: GgufArchitecture, model_type: str, family: Family
+) -> dict[str, Any]:
     """The content of ``config.json`` for a GGUF file.
 
     Args:
         file: the file.
         own: the layout of its family in GGUF files.
+        model_type: the family's name.
+        family: the family.
 
     Raises:
         CheckpointError: a field that is missing or malformed, or a feature that has no
             counterpart.
     """
-    fields = _Fields(file)
+    fields = _Fields(file, own)
     hidden, heads = fields.whole("embedding_length"), fields.whole("attention.head_count")
     width = fields.whole("attention.key_length", max(1, hidden // heads))
-    for field in ("attention.value_length", "rope.dimension_count"):
+    turned = fields.whole("rope.dimension_count", width)
+    for field in ("attention.value_length", *(() if own.partial else ("rope.dimension_count",))):
         if fields.whole(field, width) != width:
             raise fields.error(field, f"the width of a head, {width}")
     context = fields.whole("context_length")
-    return {
+    found = {
         "architectures": [own.class_name],
         "attention_dropout": 0.0,
         **dict.fromkeys(own.flags, False),
@@ -100,18 +112,27 @@ def gguf_config(file: GgufFile, own: GgufArchitecture) -> dict[str, Any]:
         "initializer_range": 0.02,
         "intermediate_size": fields.whole("feed_forward_length"),
         "max_position_embeddings": context,
-        "model_type": file.architecture,
+        "model_type": model_type,
         "num_attention_heads": heads,
         "num_hidden_layers": _layers(fields, file),
         "num_key_value_heads": fields.whole("attention.head_count_kv", heads),
-        "rms_norm_eps": fields.positive("attention.layer_norm_rms_epsilon"),
-        "rope_scaling": _rope_scaling(fields, file, width // 2, context),
+        **fields.norm(),
+        "rope_scaling": _rope_scaling(fields, file, turned // 2, context),
         "rope_theta": fields.positive("rope.freq_base"),
         "tie_word_embeddings": "output.weight" not in file.tensors,
         "torch_dtype": "float32",
         "use_cache": True,
         "vocab_size": _vocabulary(file),
+        **({"partial_rotary_factor": turned / width} if own.partial else {}),
+        **fields.further(),
+        **own.values,
     }
+    found |= own.complete(file.tensors.keys(), found) if own.complete else {}
+    left_out = {key for key, value in own.values.items() if value is None}
+    if family.keys is not None:
+        # what only other families have
+        left_out |= {*family.keys.unknown(HfConfig(found))}
+    return {key: value for key, value in found.items() if key not in left_out}
 
 
 def gguf_generation_config(file: GgufFile) -> dict[str, Any]:
@@ -131,11 +152,12 @@ class _Fields:
         CheckpointError: one asks for what is not supported.
     """
 
-    def __init__(self, file: GgufFile) -> None:
-        self._prefix = f"{file.architecture}."
-        own = {k: v for k, v in file.metadata.items() if k.startswith(self._prefix)}
-        keys = _KEYS.after(self._prefix)
-        given = HfConfig(own, str(file.path))
+    def __init__(self, file: GgufFile, own: GgufArchitecture) -> None:
+        self._prefix, self._own = f"{file.architecture}.", own
+        there = {k: v for k, v in file.metadata.items() if k.startswith(self._prefix)}
+        further: dict[str, Any] = dict.fromkeys(own.fields)
+        keys = _KEYS.but(**further).after(self._prefix)
+        given = HfConfig(there, str(file.path))
         warn_of_unknown(given.where, keys.unknown(given))
         self._config = keys.complete(given)
 
@@ -150,9 +172,28 @@ class _Fields:
             raise self.error(field, "a positive number")
         return value
 
+    def norm(self) -> dict[str, float]:
+        """What is added to the variance in norms."""
+        layer = "attention.layer_norm_epsilon"
+        if self._config.has(self._prefix + layer):
+            return {key: self.positive(layer) for key in ("layer_norm_eps", "layer_norm_epsilon")}
+        return {"rms_norm_eps": self.positive("attention.layer_norm_rms_epsilon")}
+
+    def further(self) -> dict[str, Any]:
+        """What the family alone has, as far as it is there."""
+        given = {
+            hf: self._config.values.get(self._prefix + n) for n, hf in self._own.fields.items()
+        }
+        return {key: value for key, value in given.items() if value is not None}
+
+    def kind(self) -> str:
+        """How rotary frequencies are scaled."""
+        kind: str = self._config.choice(self._prefix + "rope.scaling.type", _SCALINGS, "linear")
+        return kind
+
     def scaling(self) -> float:
         """What positions are divided by; 0 stands for nothing, as in llama.cpp."""
-        scaled: bool = self._config.choice(self._prefix + "rope.scaling.type", _SCALINGS, "linear")
+        scaled = self.kind() != "none"
         names = ("rope.scaling.factor", "rope.scale_linear")  # today's name, and the one before
         there = [name for name in names if self._config.has(self._prefix + name)]
         if not scaled or not there or self._config.number(self._prefix + there[0]) == 0:
@@ -184,17 +225,36 @@ def _rope_scaling(
     fields: _Fields, file: GgufFile, pairs: int, context: int
 ) -> dict[str, Any] | None:
     """One factor for all frequencies, or a tensor with one for each, or both."""
-    factor = fields.scaling()
+    factor, original = (
+        fields.scaling(),
+        fields.whole("rope.scaling.original_context_length", context),
+    )
+    attention = fields.positive("rope.scaling.attn_factor")
+    if SHORT_FACTORS in file.tensors or LONG_FACTORS in file.tensors:
+        short, long = (_factors(file, name, pairs) for name in (SHORT_FACTORS, LONG_FACTORS))
+        return {**longrope_table(short, long, original), "attention_factor": attention}
+    if attention != 1:
+        raise fields.error("rope.scaling.attn_factor", "1.0 without factors of each frequency")
+    if fields.kind() == "yarn" and factor != 1:
+        own = {"original_max_position_embeddings": original}
+        return {"rope_type": "yarn", "factor": factor, **own}
     if ROPE_FACTORS not in file.tensors:
         return {"rope_type": "linear", "factor": factor} if factor != 1 else None
-    values = stored_values(file, ROPE_FACTORS)
-    where = f"{file.path}: tensor {ROPE_FACTORS!r}"
+    divisors = [value * factor for value in _factors(file, ROPE_FACTORS, pairs)]
+    return longrope_table(divisors, divisors, context)
+
+
+def _factors(file: GgufFile, name: str, pairs: int) -> list[float]:
+    """What each frequency is divided by."""
+    where = f"{file.path}: tensor {name!r}"
+    if name not in file.tensors:
+        raise CheckpointError(f"{where} is missing")
+    values = stored_values(file, name)
     if values.shape != (pairs,):
         raise CheckpointError(f"{where}: expected the shape {(pairs,)}, got {values.shape}")
-    divisors = [float(value) * factor for value in values]
-    if not all(0 < value < math.inf for value in divisors):
+    if not all(0 < value < math.inf for value in values):
         raise CheckpointError(f"{where}: expected positive numbers, got {values.min()}")
-    return longrope_table(divisors, divisors, context)
+    return [float(value) for value in values]
 
 
 def _vocabulary(file: GgufFile) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING
 
 from lmkernel.checkpoints.directory import ModelFiles
-from lmkernel.errors import CheckpointError
+from lmkernel.errors import CheckpointError, PluginError
 from lmkernel.families.family import find_family
-from lmkernel.gguf.configuration import gguf_config, gguf_generation_config
+from lmkernel.families.hf_config import HfConfig
+from lmkernel.gguf.configuration import gguf_config, gguf_generation_config, is_mixture
 from lmkernel.gguf.parts import open_parts
 from lmkernel.gguf.tensors import GgufTensors
 from lmkernel.gguf.tokenizer import gguf_tokenizer
@@ -17,6 +19,7 @@ from lmkernel.plugins import FamilySpec, default_registry
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lmkernel.families.family import Family
     from lmkernel.families.gguf_architecture import GgufArchitecture
     from lmkernel.gguf.file import GgufFile
 
@@ -30,25 +33,34 @@ def open_gguf(path: Path) -> ModelFiles:
         CheckpointError: it is no such file, it is damaged, or no family reads its architecture.
     """
     file = open_parts(path)
-    own = _architecture(file)
-    config = gguf_config(file, own)
+    model_type, family, own = _architecture(file)
+    config = gguf_config(file, own, model_type, family)
+    model = family.read(HfConfig(config, str(path)))
     return ModelFiles(
         path=path,
         config=config,
-        tensors=GgufTensors(file, config, own),
+        tensors=GgufTensors(file, model_type, model, family),
         generation_config=gguf_generation_config(file),
         load_tokenizer=functools.cache(functools.partial(gguf_tokenizer, file)),
     )
 
 
-def _architecture(file: GgufFile) -> GgufArchitecture:
-    """How the family of this name says that its models lie in such a file."""
-    name, families = file.architecture, default_registry().all(FamilySpec)
-    own = find_family(name, str(file.path)).gguf() if name in families else None
-    if own is None:
-        readable = (n for n in families if find_family(n, str(file.path)).gguf())
+def _architecture(file: GgufFile) -> tuple[str, Family, GgufArchitecture]:
+    """The family that reads such a file, under its name, and how its models lie in one."""
+    readable = {}
+    for name in default_registry().all(FamilySpec):
+        with contextlib.suppress(PluginError):  # one that cannot be imported has no layout
+            family = find_family(name, str(file.path))
+            if own := family.gguf():
+                readable[own.name or name] = name, family, own
+    # a mixture of Llama's kind has Llama's name
+    name = f"{file.architecture}+experts" if is_mixture(file) else file.architecture
+    found = readable.get(name) or readable.get(file.architecture)
+    if found is None:
+        names = sorted(name for name in readable if "+" not in name)
         raise CheckpointError(
             f"{file.path}: general.architecture: expected one of "
-            f"{', '.join(map(repr, readable))}, got {file.metadata.get('general.architecture')!r}"
+            f"{', '.join(map(repr, names))}, got "
+            f"{file.metadata.get('general.architecture')!r}"
         )
-    return own
+    return found

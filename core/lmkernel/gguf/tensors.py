@@ -13,41 +13,30 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.checkpoints.dtypes import STORED_DTYPES, to_dtype, widen
 from lmkernel.checkpoints.tensors import Tensors, unknown_tensor
 from lmkernel.errors import CheckpointError
+from lmkernel.families.gated import decoder_of
 from lmkernel.gguf.file import GgufFile, gguf_package
+from lmkernel.gguf.sources import Source, find_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from lmkernel.families.gguf_architecture import GgufArchitecture
+    from lmkernel.config import ModelConfig
+    from lmkernel.families.family import Family
 
-__all__ = ["ROPE_FACTORS", "GgufTensors", "stored_values"]
+__all__ = ["LONG_FACTORS", "ROPE_FACTORS", "SHORT_FACTORS", "GgufTensors", "stored_values"]
 
 ROPE_FACTORS = "rope_freqs.weight"
 """What the rotary frequencies are divided by, one by one: a part of the configuration."""
+SHORT_FACTORS, LONG_FACTORS = "rope_factors_short.weight", "rope_factors_long.weight"
+"""The same, for short texts and for long ones."""
+NO_WEIGHTS = frozenset({ROPE_FACTORS, SHORT_FACTORS, LONG_FACTORS})
+"""Tensors that are part of the configuration."""
 
 _PLAIN: Mapping[str, str] = MappingProxyType(
     {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 )
-_LAYER: Mapping[str, str] = MappingProxyType(
-    {
-        "input_layernorm": "attn_norm",
-        "self_attn.q_proj": "attn_q",
-        "self_attn.k_proj": "attn_k",
-        "self_attn.v_proj": "attn_v",
-        "self_attn.q_norm": "attn_q_norm",
-        "self_attn.k_norm": "attn_k_norm",
-        "self_attn.o_proj": "attn_output",
-        "post_attention_layernorm": "ffn_norm",
-        "mlp.gate_proj": "ffn_gate",
-        "mlp.up_proj": "ffn_up",
-        "mlp.down_proj": "ffn_down",
-    }
-)
-
-_NORMS = ("attn_q_norm", "attn_k_norm")
-_QKV = ("attn_q", "attn_k", "attn_v")
 
 
 @final
@@ -56,28 +45,35 @@ class GgufTensors(Tensors):
 
     The order of names is that in which a model uses them, so what is fused lies side by side
     when it is written: embedding; norm, q, k, v, o, norm, gate, up, down of each layer; norm; head.
-    Biases come after the weights of their layer.
 
     Args:
         file: the GGUF file.
-        config: its Hugging Face configuration, as `gguf_config` gives it.
-        own: the layout of its family in GGUF files.
+        model_type: the name of its family.
+        model: its configuration.
+        family: its family, which is read from GGUF files.
 
     Raises:
-        CheckpointError: a tensor that the configuration asks for is missing, or one is left over.
+        CheckpointError: a tensor that the configuration does not ask for.
     """
 
-    def __init__(self, file: GgufFile, config: Mapping[str, Any], own: GgufArchitecture) -> None:
-        self._file = file
-        self._sources = dict(_names(config, own))
-        heads = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}
-        self._heads = {role: int(config[key]) for role, key in heads.items() if own.interleaved}
-        for name, source in self._sources.items():
-            if source not in file.tensors:
-                raise CheckpointError(f"{file.path}: tensor {source!r} is missing, for {name!r}")
-        for source in file.tensors.keys() - {ROPE_FACTORS, *self._sources.values()}:
+    def __init__(
+        self,
+        file: GgufFile,
+        model_type: str,
+        model: ModelConfig,
+        family: Family,
+    ) -> None:
+        own, attention = family.gguf(), decoder_of(model).attention
+        if own is None:
+            raise CheckpointError(f"{file.path}: a {model_type} model is not read from GGUF")
+        self._file, self._offset = file, own.norm_offset
+        self._sources = find_sources(file, family.rules(model), own, attention)
+        heads = {"q_proj": attention.heads, "k_proj": attention.kv_heads}
+        self._heads = heads if own.interleaved else {}
+        used = {name for source in self._sources.values() for name in source.names}
+        for source in sorted(file.tensors.keys() - used - NO_WEIGHTS):
             raise CheckpointError(
-                f"{file.path}: tensor {source!r} has no place in a {config['model_type']} model"
+                f"{file.path}: tensor {source!r} has no place in a {model_type} model"
             )
 
     def names(self) -> tuple[str, ...]:
@@ -86,42 +82,30 @@ class GgufTensors(Tensors):
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape."""
-        return self._file.tensors[self._source(name)].shape
+        source = self._source(name)
+        return source.shape(self._file.tensors[source.names[0]].shape)
 
     def dtype(self, name: str) -> str:
         """The stored dtype's name, ``"float32"`` where it is quantised."""
-        return _PLAIN.get(self._file.tensors[self._source(name)].kind_name, "float32")
+        kind = self._file.tensors[self._source(name).names[0]].kind_name
+        return _PLAIN.get(kind, "float32")
 
     def read(self, name: str, dtype: str | None = None) -> NDArray[Any]:
         """The values; see `Tensors.read`."""
         source = self._source(name)
-        values = stored_values(self._file, source)
-        role = name.split(".")[-2]
+        what = f"{self._file.path}: tensor {source.names[0]!r}"
+        values = source.values([stored_values(self._file, part) for part in source.names])
+        role = name.split(".")[-2] if "." in name else ""
         if role in self._heads:
-            values = _undo_permutation(
-                values, self._heads[role], f"{self._file.path}: tensor {source!r}"
-            )
-        return to_dtype(values, dtype, f"{self._file.path}: tensor {source!r}")
+            values = _undo_permutation(values, self._heads[role], what)
+        if self._offset and name.endswith("norm.weight"):
+            values = values - values.dtype.type(self._offset)
+        return to_dtype(values, dtype, what)
 
-    def _source(self, name: str) -> str:
+    def _source(self, name: str) -> Source:
         if name not in self._sources:
             raise unknown_tensor(self._file.path, name, self._sources)
         return self._sources[name]
-
-
-def _names(config: Mapping[str, Any], own: GgufArchitecture) -> Iterator[tuple[str, str]]:
-    """Hugging Face's names and GGUF's, in the order of use."""
-    weights = [pair for pair in _LAYER.items() if own.qk_norm or pair[1] not in _NORMS]
-    leaves = [(f"{ours}.weight", f"{theirs}.weight") for ours, theirs in weights]
-    if own.qkv_bias:
-        leaves += [(f"{ours}.bias", f"{theirs}.bias") for ours, theirs in weights if theirs in _QKV]
-    yield "model.embed_tokens.weight", "token_embd.weight"
-    for layer in range(config["num_hidden_layers"]):
-        for name, source in leaves:
-            yield f"model.layers.{layer}.{name}", f"blk.{layer}.{source}"
-    yield "model.norm.weight", "output_norm.weight"
-    if not config["tie_word_embeddings"]:
-        yield "lm_head.weight", "output.weight"
 
 
 def stored_values(file: GgufFile, source: str) -> NDArray[Any]:

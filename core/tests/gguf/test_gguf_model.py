@@ -219,8 +219,8 @@ def test_ids_that_end_a_text_include_the_end_of_a_turn(tmp_path: Path) -> None:
         ({"llama.attention.head_count": 0}, "head_count: expected a positive integer, got 0"),
         ({"llama.attention.layer_norm_rms_epsilon": -1.0}, "epsilon: expected a positive number"),
         ({"llama.rope.dimension_count": 8}, "dimension_count: expected the width of a head, 16"),
-        ({"llama.expert_count": 4}, "expert_count: expected 0, all that is supported, got 4"),
-        ({"llama.rope.scaling.type": "yarn"}, "expected one of none, linear, got 'yarn'"),
+        ({"llama.expert_count": 4}, "'blk.0.ffn_down.weight' has no place in a mixtral model"),
+        ({"llama.rope.scaling.type": "ntk"}, "none, linear, yarn, longrope, got 'ntk'"),
         ({"llama.rope.scaling.factor": -2.0}, "expected a positive number, got -2.0"),
         ({"llama.attention.value_length": 8}, "value_length: expected the width of a head, 16"),
         ({"llama.logit_scale": 0.5}, "logit_scale: expected 0.0, all that is supported, got 0.5"),
@@ -240,7 +240,7 @@ def test_what_a_configuration_cannot_say_is_refused(
 
 def test_other_architecture_is_refused(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "x.gguf", architecture="mamba")
-    message = "expected one of 'llama', 'qwen2', 'qwen3', got 'mamba'"
+    message = "expected one of 'bloom', .*'llama', .*'qwen3', .*, got 'mamba'"
     with pytest.raises(CheckpointError, match=message):
         open_model(path)
 
