@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import transformers
-from family_kinds import CAUSAL, KINDS
+from family_kinds import CAUSAL, KINDS, MLA_YARN
 from gguf_written import ARCHITECTURES, write_as_gguf
 
 from lmkernel.backend import load_backend
@@ -37,11 +37,12 @@ LOST: dict[str, dict[str, Any]] = {
     "mistral": {"sliding_window": None},
     "qwen2 moe": {"mlp_only_layers": []},
     "qwen3 moe": {"decoder_sparse_step": 1},
+    "deepseek v3": {"attention_bias": False, "rope_parameters": {**MLA_YARN, "mscale": 0.9}},
     "gpt oss": {"swiglu_limit": 7.0},
     "gpt2 untied": {"scale_attn_weights": True},
 }
 """What llama.cpp's metadata cannot say, with what it takes for granted."""
-UNKNOWN = ("falcon serial", "qwen2 sliding", "qwen3 biased")
+UNKNOWN = ("deepseek v3 halves", "falcon serial", "qwen2 sliding", "qwen3 biased")
 """What it does not have at all."""
 DECODERS = {
     name: replace(kind, options={**kind.options, **LOST.get(name, {})})

@@ -24,11 +24,14 @@ from lmkernel.families.gated import (
     with_changes,
     write_gated,
 )
+from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.hf_config import HfConfig
 from lmkernel.families.mixtures import PRODUCTS, expert_rules, experts_of, with_experts
 from lmkernel.families.names import Rule, with_optional_prefix
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from lmkernel.config import ModelConfig
     from lmkernel.families.config_keys import ConfigKeys
     from lmkernel.families.sizes import Sizes
@@ -60,6 +63,8 @@ _MORE = (
         "decoder.layers.{i}.mlp.router.choice_bias",
     ),
 )
+_SIGMOID = 2
+"""The number of sigmoid scores in GGUF."""
 _KEYS = GATED_KEYS.but(
     attention_bias=False,
     kv_lora_rank=512,
@@ -83,6 +88,40 @@ _KEYS = GATED_KEYS.but(
         *("aux_loss_alpha", "seq_aux", "ep_size", "scoring_func", "router_aux_loss_coef"),
     ),
 )
+
+
+_FIELDS = MappingProxyType(
+    {
+        "attention.q_lora_rank": "q_lora_rank",
+        "attention.kv_lora_rank": "kv_lora_rank",
+        "attention.key_length_mla": "qk_head_dim",
+        "attention.value_length_mla": "v_head_dim",
+        "leading_dense_block_count": "first_k_dense_replace",
+        "expert_count": "n_routed_experts",
+        "expert_used_count": "num_experts_per_tok",
+        "expert_shared_count": "n_shared_experts",
+        "expert_feed_forward_length": "moe_intermediate_size",
+        "expert_weights_scale": "routed_scaling_factor",
+        "expert_weights_norm": "norm_topk_prob",
+        "expert_group_count": "n_group",
+        "expert_group_used_count": "topk_group",
+        "expert_gating_func": "scoring_func",
+        "rope.dimension_count": "qk_rope_head_dim",
+        "rope.scaling.yarn_log_multiplier": "mscale_all_dim",
+    }
+)
+
+
+def _of_gguf(names: Collection[str], so_far: Mapping[str, Any]) -> dict[str, Any]:
+    """What a GGUF file says in other words."""
+    del names
+    turned, scaling = so_far["qk_rope_head_dim"], so_far["rope_scaling"]
+    found = {"q_lora_rank": so_far.get("q_lora_rank"), "head_dim": turned}
+    found["qk_nope_head_dim"] = so_far["qk_head_dim"] - turned
+    if scaling and so_far.get("mscale_all_dim"):
+        whole = so_far["mscale_all_dim"] / 0.1
+        found["rope_scaling"] = {**scaling, "mscale": whole, "mscale_all_dim": whole}
+    return found
 
 
 class _Deepseek(GatedFamily):
@@ -220,6 +259,18 @@ class DeepseekV2(_Deepseek):
     """``model_type`` ``"deepseek_v2"``; a group of experts is as good as its best."""
 
     routing: ClassVar[dict[str, Any]] = {"group_score": "max"}
+    layout = GgufArchitecture(
+        class_name="DeepseekV2ForCausalLM",
+        name="deepseek2",
+        partial=True,
+        latent=True,
+        fields=_FIELDS,
+        values={"partial_rotary_factor": None},
+        complete=lambda names, so_far: {
+            **_of_gguf(names, so_far),
+            "topk_method": "group_limited_greedy" if so_far.get("n_group", 1) > 1 else "greedy",
+        },
+    )
     keys = _KEYS.but(
         vocab_size=102400,
         first_k_dense_replace=0,
@@ -252,6 +303,17 @@ class DeepseekV3(_Deepseek):
         "scoring": "sigmoid",
         "choice_bias": True,
     }
+    layout = GgufArchitecture(
+        class_name="DeepseekV3ForCausalLM",
+        name="deepseek2",
+        fits=lambda metadata: metadata.get("expert_gating_func") == _SIGMOID,
+        biases=True,
+        partial=True,
+        latent=True,
+        fields=_FIELDS,
+        values={"partial_rotary_factor": None},
+        complete=_of_gguf,
+    )
     keys = _KEYS.but(
         vocab_size=129280,
         hidden_size=7168,

@@ -21,8 +21,9 @@ class GgufArchitecture:
 
     Args:
         class_name: the class in transformers that ``architectures`` names.
-        name: its ``general.architecture``; by default the ``model_type``. A family of mixtures that
-            has another's name has ``+experts`` behind it.
+        name: its ``general.architecture``; by default the ``model_type``.
+        fits: a function of the metadata after that name which says whether a file is of this family
+            and not of another of the same name; None for the one of which all others are.
         interleaved: whether rows of queries and keys are stored as interleaved pairs, as Llama's
             are.
         qkv_bias: whether queries, keys and values have biases.
@@ -34,6 +35,7 @@ class GgufArchitecture:
             ``config.json``.
         values: keys of ``config.json`` that no metadata say, with their values; None for keys that
             are left out.
+        latent: whether sizes of heads are those after keys and values are made of latent vectors.
         complete: a function of the names of the file's tensors and of the configuration so far that
             gives further keys.
         flags: keys of ``config.json`` that are false, such as ``"attention_bias"``.
@@ -41,12 +43,14 @@ class GgufArchitecture:
 
     class_name: str
     name: str = ""
+    fits: Callable[[Mapping[str, Any]], bool] | None = None
     interleaved: bool = False
     qkv_bias: bool = False
     biases: bool = False
     qk_norm: bool = False
     norm_offset: float = 0.0
     partial: bool = False
+    latent: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     complete: Callable[[Collection[str], Mapping[str, Any]], Mapping[str, Any]] | None = None

@@ -52,7 +52,8 @@ class Mixtral(GatedFamily):
 
     layout = GgufArchitecture(
         class_name="MixtralForCausalLM",
-        name="llama+experts",
+        name="llama",
+        fits=lambda metadata: bool(metadata.get("expert_count")),
         interleaved=True,
         fields={
             "expert_count": "num_local_experts",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lmkernel.families.gguf_architecture import GgufArchitecture
     from lmkernel.gguf.file import GgufFile
 
-__all__ = ["gguf_config", "gguf_generation_config", "is_mixture"]
+__all__ = ["gguf_config", "gguf_generation_config", "own_metadata"]
 
 _IDS = {"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "padding"}
 _KEYS = ConfigKeys(
@@ -73,9 +73,11 @@ _SCALINGS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def is_mixture(file: GgufFile) -> bool:
-    """Whether its model has experts."""
-    return bool(file.metadata.get(f"{file.architecture}.expert_count"))
+def own_metadata(file: GgufFile) -> dict[str, Any]:
+    """The metadata of its architecture, by what follows its name."""
+    prefix = f"{file.architecture}."
+    there = file.metadata.items()
+    return {key.removeprefix(prefix): v for key, v in there if key.startswith(prefix)}
 
 
 def gguf_config(
@@ -97,7 +99,8 @@ def gguf_config(
     hidden, heads = fields.whole("embedding_length"), fields.whole("attention.head_count")
     width = fields.whole("attention.key_length", max(1, hidden // heads))
     turned = fields.whole("rope.dimension_count", width)
-    for field in ("attention.value_length", *(() if own.partial else ("rope.dimension_count",))):
+    checked = () if own.latent else ("attention.value_length",)
+    for field in (*checked, *(() if own.partial else ("rope.dimension_count",))):
         if fields.whole(field, width) != width:
             raise fields.error(field, f"the width of a head, {width}")
     context = fields.whole("context_length")

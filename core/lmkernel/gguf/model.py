@@ -10,7 +10,7 @@ from lmkernel.checkpoints.directory import ModelFiles
 from lmkernel.errors import CheckpointError, PluginError
 from lmkernel.families.family import find_family
 from lmkernel.families.hf_config import HfConfig
-from lmkernel.gguf.configuration import gguf_config, gguf_generation_config, is_mixture
+from lmkernel.gguf.configuration import gguf_config, gguf_generation_config, own_metadata
 from lmkernel.gguf.parts import open_parts
 from lmkernel.gguf.tensors import GgufTensors
 from lmkernel.gguf.tokenizer import gguf_tokenizer
@@ -47,20 +47,20 @@ def open_gguf(path: Path) -> ModelFiles:
 
 def _architecture(file: GgufFile) -> tuple[str, Family, GgufArchitecture]:
     """The family that reads such a file, under its name, and how its models lie in one."""
-    readable = {}
+    readable: dict[str, list[tuple[str, Family, GgufArchitecture]]] = {}
     for name in default_registry().all(FamilySpec):
         with contextlib.suppress(PluginError):  # one that cannot be imported has no layout
             family = find_family(name, str(file.path))
             if own := family.gguf():
-                readable[own.name or name] = name, family, own
-    # a mixture of Llama's kind has Llama's name
-    name = f"{file.architecture}+experts" if is_mixture(file) else file.architecture
-    found = readable.get(name) or readable.get(file.architecture)
-    if found is None:
-        names = sorted(name for name in readable if "+" not in name)
+                readable.setdefault(own.name or name, []).append((name, family, own))
+    said = own_metadata(file)
+    found = readable.get(file.architecture, [])
+    special = [one for one in found if one[2].fits is not None and one[2].fits(said)]
+    usual = [one for one in found if one[2].fits is None]
+    if not special + usual:
         raise CheckpointError(
             f"{file.path}: general.architecture: expected one of "
-            f"{', '.join(map(repr, names))}, got "
+            f"{', '.join(map(repr, sorted(readable)))}, got "
             f"{file.metadata.get('general.architecture')!r}"
         )
-    return found
+    return (special + usual)[0]

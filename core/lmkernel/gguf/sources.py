@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
+
 from lmkernel.families.shares import join_rows, join_stack, stacked_shape
 from lmkernel.gguf.file import gguf_package
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Source", "find_sources"]
 
 _LEAVES = (".weight", ".bias")
+_LATENT = "kv_b_proj.weight"
 _QKV = ("q_proj", "k_proj", "v_proj")
 _STACKS = {"gate_up_proj": ("gate_proj", "up_proj"), "down_proj": ("down_proj",)}
 
@@ -44,12 +47,21 @@ class Source:
     shares: tuple[int, ...] = ()
 
     @property
+    def is_latent(self) -> bool:
+        """Whether heads make keys and values of it, which the file has apart."""
+        return self.rule.theirs.endswith(_LATENT)
+
+    @property
     def is_row(self) -> bool:
         """Whether the file keeps a matrix of one row as a vector."""
         return self.rule.theirs.endswith("shared_expert_gate.weight")
 
-    def shape(self, stored: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape there, of that of the first in the file."""
+    def shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape there, of those in the file."""
+        stored = shapes[0]
+        if len(shapes) > 1 and self.is_latent:
+            (heads, rank, plain), (_, size, _) = shapes
+            return (heads * (plain + size), rank)
         if self.rule.stacked:
             return stacked_shape(stored, len(self.names))
         if self.is_row:
@@ -60,6 +72,10 @@ class Source:
         """The values there, of those in the file."""
         if self.rule.stacked:
             return join_stack(stored)
+        if len(stored) > 1:
+            keys, values = stored
+            whole = np.concatenate([keys.swapaxes(1, 2), values], 1)
+            return whole.reshape(-1, whole.shape[2])
         [one] = stored
         if self.shares:
             first, second = self.shares[0], sum(self.shares[:2])
@@ -120,6 +136,8 @@ def _names(file: GgufFile, layers: int) -> Callable[[str, Rule], tuple[str, ...]
             stem, _, last = theirs.rpartition(".")
             leaf = "bias" if last.endswith("_bias") else "weight"
             spelt = [f"{stem}.{part}.{leaf}" for part in _STACKS[last.removesuffix("_bias")]]
+        elif theirs.endswith(_LATENT) and known.get_name(theirs, _LEAVES) not in file.tensors:
+            spelt = [theirs.replace("kv_b_proj", f"{part}_b_proj") for part in "kv"]
         elif not theirs.endswith(("weight", "bias")):
             spelt = [f"{theirs}.weight"]
         got = tuple(known.get_name(name, try_suffixes=_LEAVES) for name in spelt)

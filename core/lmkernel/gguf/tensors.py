@@ -83,7 +83,7 @@ class GgufTensors(Tensors):
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape."""
         source = self._source(name)
-        return source.shape(self._file.tensors[source.names[0]].shape)
+        return source.shape(*(self._file.tensors[part].shape for part in source.names))
 
     def dtype(self, name: str) -> str:
         """The stored dtype's name, ``"float32"`` where it is quantised."""

@@ -22,7 +22,7 @@ ARCHITECTURES = {
     "gemma2": "gemma2", "gemma3_text": "gemma3", "phi3": "phi3", "olmo2": "olmo2",
     "smollm3": "smollm3", "granite": "granite", "cohere2": "cohere2", "stablelm": "stablelm",
     "gpt_neox": "gptneox", "falcon": "falcon", "bloom": "bloom", "gpt2": "gpt2",
-    "gpt_oss": "gpt-oss",
+    "gpt_oss": "gpt-oss", "deepseek_v2": "deepseek2", "deepseek_v3": "deepseek2",
 }  # fmt: skip
 """The name in GGUF of each ``model_type``."""
 _PERMUTED = ("llama", "smollm3", "granite")
@@ -70,15 +70,18 @@ def _metadata(writer: Any, name: str, c: dict[str, Any]) -> None:
     writer.add_embedding_length(hidden)
     writer.add_feed_forward_length(inner)
     writer.add_head_count(heads)
-    writer.add_head_count_kv(_key_heads(c))
-    writer.add_key_length(size)
-    writer.add_value_length(size)
+    latent = name == "deepseek2"
+    writer.add_head_count_kv(1 if latent else _key_heads(c))
+    writer.add_key_length(c["kv_lora_rank"] + c["qk_rope_head_dim"] if latent else size)
+    writer.add_value_length(c["kv_lora_rank"] if latent else size)
     if (eps := _first(c, "layer_norm_eps", "layer_norm_epsilon")) is not None:
         writer.add_layer_norm_eps(eps)
     else:
         writer.add_layer_norm_rms_eps(c["rms_norm_eps"])
     _add_rope(writer, c, size)
     _add_experts(writer, c)
+    if name == "deepseek2":
+        _add_latent(writer, c)
     if c.get("sliding_window") and name not in ("llama", "qwen2", "qwen3"):
         writer.add_sliding_window(c["sliding_window"])
     if "use_parallel_residual" in c:
@@ -109,13 +112,33 @@ def _add_rope(writer: Any, c: dict[str, Any], size: int) -> None:
 
 
 def _add_experts(writer: Any, c: dict[str, Any]) -> None:
-    if (experts := _first(c, "num_local_experts", "num_experts")) is not None:
+    experts = _first(c, "num_local_experts", "num_experts", "n_routed_experts")
+    if experts is not None:
         writer.add_expert_count(experts)
         writer.add_expert_used_count(c["num_experts_per_tok"])
     if (moe := _first(c, "moe_intermediate_size")) is not None:
         writer.add_expert_feed_forward_length(moe)
     if (shared := _first(c, "shared_expert_intermediate_size")) is not None:
         writer.add_expert_shared_feed_forward_length(shared)
+
+
+def _add_latent(writer: Any, c: dict[str, Any]) -> None:
+    writer.add_kv_lora_rank(c["kv_lora_rank"])
+    if c["q_lora_rank"] is not None:
+        writer.add_q_lora_rank(c["q_lora_rank"])
+    writer.add_key_length_mla(c["qk_nope_head_dim"] + c["qk_rope_head_dim"])
+    writer.add_value_length_mla(c["v_head_dim"])
+    writer.add_leading_dense_block_count(c["first_k_dense_replace"])
+    writer.add_expert_shared_count(c["n_shared_experts"])
+    writer.add_expert_weights_scale(c["routed_scaling_factor"])
+    writer.add_expert_weights_norm(bool(c["norm_topk_prob"]))
+    writer.add_expert_group_count(c["n_group"])
+    writer.add_expert_group_used_count(c["topk_group"])
+    sigmoid = c["model_type"] == "deepseek_v3"
+    kinds = gguf.ExpertGatingFuncType
+    writer.add_expert_gating_func(kinds.SIGMOID if sigmoid else kinds.SOFTMAX)
+    if "mscale_all_dim" in c["rope_parameters"]:
+        writer.add_rope_scaling_yarn_log_mul(0.1 * c["rope_parameters"]["mscale_all_dim"])
 
 
 def _add_words(writer: Any, vocab: int) -> None:
@@ -174,6 +197,15 @@ def _parts(
         x = np.concatenate([part.reshape(-1, *x.shape[1:]) for part in groups])
     if name == "gpt-oss":
         return _parts_of_gpt_oss(hf, x)
+    if hf.endswith("e_score_correction_bias"):
+        hf = hf.replace("_correction_bias", "_correction.bias")
+    if hf.endswith("kv_b_proj.weight"):
+        sizes = x.reshape(heads, -1, x.shape[1])
+        plain = 10  # elements of a key that RoPE leaves, in the small models
+        return [
+            (hf.replace("kv_b", "k_b"), sizes[:, :plain].swapaxes(1, 2)),
+            (hf.replace("kv_b", "v_b"), sizes[:, plain:]),
+        ]
     if name == "bloom":
         hf = hf.removeprefix("transformer.")
     return [(hf, x.squeeze())]
