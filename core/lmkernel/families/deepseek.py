@@ -8,14 +8,20 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from lmkernel.config import ExpertsConfig, LatentConfig, NormConfig
 from lmkernel.errors import CheckpointError
+from lmkernel.families.deepseek_names import (
+    FIELDS,
+    LAYERS,
+    MORE,
+    QUERIES,
+    SMALL_QUERIES,
+    keys_of_gguf,
+)
 from lmkernel.families.gated import (
     GATED_KEYS,
-    LAYER,
     GatedFamily,
     Traits,
     decoder_of,
@@ -26,43 +32,16 @@ from lmkernel.families.gated import (
 )
 from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.hf_config import HfConfig
-from lmkernel.families.mixtures import PRODUCTS, expert_rules, experts_of, with_experts
+from lmkernel.families.mixtures import experts_of, with_experts
 from lmkernel.families.names import Rule, with_optional_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
     from lmkernel.config import ModelConfig
     from lmkernel.families.config_keys import ConfigKeys
     from lmkernel.families.sizes import Sizes
 
 __all__ = ["DeepseekV2", "DeepseekV3"]
 
-_LAYER = MappingProxyType(
-    {
-        **{k: v for k, v in LAYER.items() if not k.startswith("self_attn.")},
-        **{f"mlp.shared_experts.{theirs}": f"mlp.shared.{n}" for n, theirs in PRODUCTS.items()},
-        "self_attn.kv_a_proj_with_mqa": "attention.kv_down",
-        "self_attn.kv_a_layernorm": "attention.kv_norm",
-        "self_attn.kv_b_proj": "attention.kv",
-        "self_attn.o_proj": "attention.o",
-    }
-)
-_QUERIES = MappingProxyType({"self_attn.q_proj": "attention.q"})
-_SMALL_QUERIES = MappingProxyType(
-    {
-        "self_attn.q_a_proj": "attention.q_down",
-        "self_attn.q_a_layernorm": "attention.q_norm",
-        "self_attn.q_b_proj": "attention.q",
-    }
-)
-_MORE = (
-    *expert_rules("mlp.gate", {n: f"mlp.experts.{{e}}.{theirs}" for n, theirs in PRODUCTS.items()}),
-    Rule(
-        "model.layers.{i}.mlp.gate.e_score_correction_bias",
-        "decoder.layers.{i}.mlp.router.choice_bias",
-    ),
-)
 _SIGMOID = 2
 """The number of sigmoid scores in GGUF."""
 _KEYS = GATED_KEYS.but(
@@ -88,40 +67,6 @@ _KEYS = GATED_KEYS.but(
         *("aux_loss_alpha", "seq_aux", "ep_size", "scoring_func", "router_aux_loss_coef"),
     ),
 )
-
-
-_FIELDS = MappingProxyType(
-    {
-        "attention.q_lora_rank": "q_lora_rank",
-        "attention.kv_lora_rank": "kv_lora_rank",
-        "attention.key_length_mla": "qk_head_dim",
-        "attention.value_length_mla": "v_head_dim",
-        "leading_dense_block_count": "first_k_dense_replace",
-        "expert_count": "n_routed_experts",
-        "expert_used_count": "num_experts_per_tok",
-        "expert_shared_count": "n_shared_experts",
-        "expert_feed_forward_length": "moe_intermediate_size",
-        "expert_weights_scale": "routed_scaling_factor",
-        "expert_weights_norm": "norm_topk_prob",
-        "expert_group_count": "n_group",
-        "expert_group_used_count": "topk_group",
-        "expert_gating_func": "scoring_func",
-        "rope.dimension_count": "qk_rope_head_dim",
-        "rope.scaling.yarn_log_multiplier": "mscale_all_dim",
-    }
-)
-
-
-def _of_gguf(names: Collection[str], so_far: Mapping[str, Any]) -> dict[str, Any]:
-    """What a GGUF file says in other words."""
-    del names
-    turned, scaling = so_far["qk_rope_head_dim"], so_far["rope_scaling"]
-    found = {"q_lora_rank": so_far.get("q_lora_rank"), "head_dim": turned}
-    found["qk_nope_head_dim"] = so_far["qk_head_dim"] - turned
-    if scaling and so_far.get("mscale_all_dim"):
-        whole = so_far["mscale_all_dim"] / 0.1
-        found["rope_scaling"] = {**scaling, "mscale": whole, "mscale_all_dim": whole}
-    return found
 
 
 class _Deepseek(GatedFamily):
@@ -219,8 +164,8 @@ class _Deepseek(GatedFamily):
 
     def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
         latent = decoder_of(config).attention.latent
-        queries = _SMALL_QUERIES if latent and latent.query_rank else _QUERIES
-        return with_optional_prefix("model.", (*gated_rules({**_LAYER, **queries}), *_MORE))
+        queries = SMALL_QUERIES if latent and latent.query_rank else QUERIES
+        return with_optional_prefix("model.", (*gated_rules({**LAYERS, **queries}), *MORE))
 
     def new(self, sizes: Sizes) -> dict[str, Any]:
         head = max(2, sizes.width // sizes.heads)
@@ -264,10 +209,10 @@ class DeepseekV2(_Deepseek):
         name="deepseek2",
         partial=True,
         latent=True,
-        fields=_FIELDS,
+        fields=FIELDS,
         values={"partial_rotary_factor": None},
         complete=lambda names, so_far: {
-            **_of_gguf(names, so_far),
+            **keys_of_gguf(names, so_far),
             "topk_method": "group_limited_greedy" if so_far.get("n_group", 1) > 1 else "greedy",
         },
     )
@@ -310,9 +255,9 @@ class DeepseekV3(_Deepseek):
         biases=True,
         partial=True,
         latent=True,
-        fields=_FIELDS,
+        fields=FIELDS,
         values={"partial_rotary_factor": None},
-        complete=_of_gguf,
+        complete=keys_of_gguf,
     )
     keys = _KEYS.but(
         vocab_size=129280,
