@@ -16,7 +16,7 @@ from lmkernel.checkpoints.adapter import AdaptedTensors
 from lmkernel.checkpoints.adapter_files import ADAPTER_CONFIG, ADAPTER_TENSORS, AdapterFiles
 from lmkernel.checkpoints.json_files import read_object, write_object
 from lmkernel.checkpoints.memory_map import is_pickle, refuse_pickle
-from lmkernel.checkpoints.mxfp4 import Mxfp4Tensors
+from lmkernel.checkpoints.mxfp4 import PACKED, Mxfp4Tensors
 from lmkernel.checkpoints.quantised import refuse_quantised_config
 from lmkernel.checkpoints.safetensors import open_safetensors
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
@@ -128,6 +128,8 @@ def _without_mxfp4(
     """Weights in MXFP4 as the numbers that they are, and a configuration that says nothing else."""
     said = config.get("quantization_config")
     if not isinstance(said, dict) or said.get("quant_method") != "mxfp4":
+        return config, tensors
+    if not any(name.endswith(PACKED) for name in tensors.names()):
         return config, tensors
     rest = {key: value for key, value in config.items() if key != "quantization_config"}
     return rest, Mxfp4Tensors(tensors, where)

@@ -18,9 +18,11 @@ from lmkernel.errors import CheckpointError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Mxfp4Tensors", "dequantise"]
+__all__ = ["PACKED", "Mxfp4Tensors", "dequantise"]
 
 _BLOCKS, _SCALES = "_blocks", "_scales"
+PACKED = (_BLOCKS, _SCALES)
+"""The ends of names that only tensors in MXFP4 have."""
 _MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 _VALUES = np.array([*_MAGNITUDES, *(-x for x in _MAGNITUDES)], np.float32)
 _BIAS, _NAN, _BYTES = 127, 255, 16
