@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lmkernel.interfaces import Memory
     from lmkernel.model import Model
 
-__all__ = ["Step", "decode"]
+__all__ = ["Step", "chunk_borders", "decode", "room"]
 
 _CHUNK = 512
 """Longer prompts are fed in chunks of this many tokens, which bounds the memory of the scores."""
@@ -79,9 +79,9 @@ def decode(
         InputError: an empty prompt, or one that is longer than the context.
     """
     tokens, positions = _pad_left(prompts)
-    limits = [_room(model, len(prompt), limit) for prompt in prompts]
+    limits = [room(model, len(prompt), limit) for prompt in prompts]
     limit = max(limits)
-    borders = _chunk_borders(tokens.shape[1])
+    borders = chunk_borders(tokens.shape[1])
     # the whole capacity is asked for now, so that the KV cache of an eager backend never grows
     # (padding of compiled shapes takes slots, too)
     slots = sum(model.slots(end - begin) for begin, end in pairwise(borders))
@@ -127,7 +127,7 @@ def _pad_left(
     return tokens, positions
 
 
-def _room(model: Model, length: int, limit: int) -> int:
+def room(model: Model, length: int, limit: int) -> int:
     """How many tokens a row has room for; the last one needs no slot, as nothing follows it."""
     context = model.config.context
     if not context:
@@ -139,9 +139,9 @@ def _room(model: Model, length: int, limit: int) -> int:
     return min(limit, context - length + 1)
 
 
-def _chunk_borders(length: int) -> list[int]:
+def chunk_borders(length: int, size: int = _CHUNK) -> list[int]:
     """Where chunks begin and end; the first is the odd one, so that the others share one shape."""
-    return [*range(length, 0, -_CHUNK), 0][::-1]
+    return [*range(length, 0, -size), 0][::-1]
 
 
 def _next_column(

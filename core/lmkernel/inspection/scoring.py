@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.errors import InputError
-from lmkernel.generation.likelihood import log_prob
+from lmkernel.generation.likelihood import log_prob, position_logits
 from lmkernel.inspection.inputs import check_ids, prompt_ids
-from lmkernel.inspection.outputs import check_finite, last_hidden_states
+from lmkernel.inspection.outputs import check_finite
 from lmkernel.results import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     Prompt = str | Sequence[int]
 
 __all__ = ["LogProbs", "log_probs"]
-
-_CHUNK = 256
-"""So many positions' logits are on the host at once."""
 
 
 @final
@@ -99,9 +96,12 @@ def log_probs(model: LanguageModel, inputs: Prompt, continuation: Prompt | None 
     """
     _check_model(model)
     ids, first = _join_ids(model, inputs, continuation)
-    rows = check_ids(model.model.config, ids)
-    pairs = zip(_logits(model, rows.ids[:, :-1], first - 1), ids[first:], strict=True)
-    values = [log_prob(row.astype(np.float64), token) for row, token in pairs]
+    check_ids(model.model.config, ids)
+    rows = position_logits(model.model, model.params, ids[:-1], first - 1)
+    values = []
+    for row, token in zip(rows, ids[first:], strict=True):
+        check_finite(model, row, "logits")
+        values.append(log_prob(row.astype(np.float64), token))
     return LogProbs(tuple(ids[first:]), np.array(values, np.float64))
 
 
@@ -127,18 +127,3 @@ def _join_ids(
         if together[: len(ids)] == ids and len(together) > len(ids):
             whole = together
     return whole, len(ids)
-
-
-def _logits(model: LanguageModel, ids: NDArray[np.int32], first: int) -> Iterator[NDArray[Any]]:
-    """The logits ``(vocab,)`` of each position of ``ids (1, time)`` from ``first`` on."""
-    own, params, backend = model.model, model.params, model.model.backend
-    with backend.scope(), backend.inference():
-        embedded = own.embed(params, backend.ops.asarray(ids, "int32"))
-        hidden = last_hidden_states(own, params, embedded)
-    for begin in range(first, ids.shape[1], _CHUNK):
-        part = slice(begin, min(begin + _CHUNK, ids.shape[1]))
-        with backend.scope(), backend.inference():
-            output = own.output(params, hidden[:, part], embedded.positions[:, part])
-            host = backend.ops.to_numpy(output)
-        check_finite(model, host, "logits")
-        yield from host[0]

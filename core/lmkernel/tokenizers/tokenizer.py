@@ -124,10 +124,15 @@ class Tokenizer:
         return frozenset(number for number, token in added.items() if token.special)
 
     @property
+    def document(self) -> str:
+        """The content of its ``tokenizer.json``."""
+        with library_code(self._where):
+            return self._backend.to_str()
+
+    @property
     def digest(self) -> str:
         """Hexadecimal hash of how text becomes ids."""
-        with library_code(self._where):
-            return hashlib.blake2b(self._backend.to_str().encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(self.document.encode(), digest_size=16).hexdigest()
 
     @property
     def vocab_size(self) -> int:

@@ -9,7 +9,7 @@ from small import small_config, values_of
 from lmkernel.backend import load_backend
 from lmkernel.errors import InputError
 from lmkernel.generation import GenerationOptions, generate_tokens
-from lmkernel.generation.decoding import _chunk_borders
+from lmkernel.generation.decoding import chunk_borders
 from lmkernel.model import Model
 
 PROMPTS = [[5, 17, 3], [8, 2, 44, 9, 31, 7], [12]]
@@ -90,6 +90,6 @@ def test_bad_prompts_are_named(
 
 
 def test_long_prompts_come_in_chunks_the_odd_one_first() -> None:
-    assert _chunk_borders(1100) == [0, 76, 588, 1100]
-    assert _chunk_borders(512) == [0, 512]
-    assert _chunk_borders(3) == [0, 3]
+    assert chunk_borders(1100) == [0, 76, 588, 1100]
+    assert chunk_borders(512) == [0, 512]
+    assert chunk_borders(3) == [0, 3]

@@ -11,7 +11,8 @@ import tokenizers
 from inspected import small_encoder, small_llama
 
 from lmkernel.errors import InputError
-from lmkernel.inspection import LogProbs, log_probs, logits, scoring
+from lmkernel.generation import likelihood
+from lmkernel.inspection import LogProbs, log_probs, logits
 from lmkernel.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def test_a_continuation_alone(model: LanguageModel, cut: int) -> None:
 
 def test_chunks_change_nothing(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = log_probs(model, IDS)
-    monkeypatch.setattr(scoring, "_CHUNK", 2)
+    monkeypatch.setattr(likelihood, "_CHUNK", 2)
     np.testing.assert_allclose(log_probs(model, IDS).values, whole.values, rtol=1e-12)
 
 

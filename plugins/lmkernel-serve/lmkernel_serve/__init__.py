@@ -1,0 +1,1 @@
+"""A plugin of lmkernel: models behind OpenAI's interface."""

@@ -1,0 +1,247 @@
+"""The application: which path is answered by whom, and what every request goes through."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from lmkernel.errors import LmkernelError
+from lmkernel_serve.answers import ClientGone, Usage, pieces
+from lmkernel_serve.bodies import Bodies, ChatBodies, CompletionBodies
+from lmkernel_serve.documents import (
+    ChatDocument,
+    CompletionDocument,
+    EmbeddingDocument,
+    TokenizeDocument,
+)
+from lmkernel_serve.errors import ApiError, as_api_error
+from lmkernel_serve.metrics import Metrics
+from lmkernel_serve.plans import Plan, conversation_of, plan_chat, plan_completion
+from lmkernel_serve.reading import read_document
+from lmkernel_serve.vectors import embedding_body
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from starlette.requests import Request
+
+    from lmkernel_serve.served import Served
+
+    Handler = Callable[[Request], Awaitable[Response]]
+
+__all__ = ["Limits", "make_app"]
+
+_LOG = logging.getLogger("lmkernel.serve")
+_GONE = 499
+
+
+@final
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for.
+
+    Args:
+        body: bytes of its body.
+        seconds: until its answer is given up.
+    """
+
+    body: int = 4 << 20
+    seconds: float = 600.0
+
+
+def make_app(
+    models: Sequence[Served],
+    *,
+    key: str | None = None,
+    limits: Limits | None = None,
+    origins: Sequence[str] = (),
+) -> Starlette:
+    """The application over models that were opened.
+
+    Args:
+        models: the first is that of requests that may leave it out.
+        key: what clients must show, as a bearer token; None lets everybody in.
+        limits: of each request.
+        origins: of pages that browsers may let ask.
+    """
+    api = _Api(models, key, limits or Limits())
+    cors = Middleware(
+        CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"]
+    )
+    routes = [
+        Route(path, api.guarded(path, handler), methods=[method])
+        for method, path, handler in (
+            ("GET", "/v1/models", api.list_models),
+            ("GET", "/v1/models/{name:path}", api.show_model),
+            ("POST", "/v1/chat/completions", api.chat),
+            ("POST", "/v1/completions", api.complete),
+            ("POST", "/v1/embeddings", api.embed),
+            ("POST", "/tokenize", api.tokenize),
+            ("GET", "/health", api.health),
+            ("GET", "/metrics", api.show_metrics),
+        )
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[cors] if origins else [],
+        exception_handlers={HTTPException: _http_error},
+    )
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    """Paths and methods that are not there."""
+    if not isinstance(error, HTTPException):
+        raise error
+    said = ApiError(error.detail, error.status_code, headers=error.headers)
+    return said.response()
+
+
+@final
+class _Api:
+    """The answers of one server."""
+
+    def __init__(self, models: Sequence[Served], key: str | None, limits: Limits) -> None:
+        self._models = {model.name: model for model in models}
+        self._key = None if key is None else key.encode()
+        self._limits = limits
+        self._metrics = Metrics(models)
+
+    def guarded(self, path: str, handler: Handler) -> Handler:
+        """A handler behind the key, whose errors are in OpenAI's form."""
+
+        async def guard(request: Request) -> Response:
+            try:
+                if path != "/health":
+                    self._check_key(request)
+                response = await handler(request)
+            except ClientGone:
+                response = Response(status_code=_GONE)
+            except Exception as error:  # noqa: BLE001 - any fault is told in the one form
+                response = _told(error).response()
+            self._metrics.answered(path, response.status_code)
+            return response
+
+        return guard
+
+    def _check_key(self, request: Request) -> None:
+        if self._key is None:
+            return
+        kind, _, shown = request.headers.get("authorization", "").partition(" ")
+        # compared in a time that does not depend on where they differ
+        right = hmac.compare_digest(shown.strip().encode("utf-8", "surrogateescape"), self._key)
+        if kind.lower() != "bearer" or not right:
+            raise ApiError("expected the server's key as a bearer token", 401, code="invalid_key")
+
+    def _find(self, name: str | None) -> Served:
+        if name is None:
+            return next(iter(self._models.values()))
+        if name not in self._models:
+            raise ApiError(
+                f"the model {name!r:.200} does not exist here; there are: "
+                f"{', '.join(self._models)}",
+                404,
+                param="model",
+                code="model_not_found",
+            )
+        return self._models[name]
+
+    def _generator(self, name: str) -> Served:
+        served = self._find(name)
+        if not served.generates:
+            raise ApiError(f"the model {name!r} makes vectors, no text", param="model")
+        return served
+
+    async def list_models(self, _: Request) -> Response:
+        data = [model.card() for model in self._models.values()]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def show_model(self, request: Request) -> Response:
+        return JSONResponse(self._find(request.path_params["name"]).card())
+
+    async def chat(self, request: Request) -> Response:
+        document = await read_document(request, ChatDocument, self._limits.body)
+        served = self._generator(document.model)
+        plan = await asyncio.to_thread(plan_chat, served, document)
+        return await self._answer(request, served, plan, ChatBodies(served, plan))
+
+    async def complete(self, request: Request) -> Response:
+        document = await read_document(request, CompletionDocument, self._limits.body)
+        served = self._generator(document.model)
+        plan = await asyncio.to_thread(plan_completion, served, document)
+        return await self._answer(request, served, plan, CompletionBodies(served, plan))
+
+    async def _answer(
+        self, request: Request, served: Served, plan: Plan, bodies: Bodies
+    ) -> Response:
+        usage = Usage(sum(len(one.prompt) for one in plan.requests))
+        found = pieces(served, plan, usage, request.receive, self._metrics, self._limits.seconds)
+        if not plan.stream:
+            return JSONResponse(bodies.whole([piece async for piece in found], usage))
+        # a refusal has a status of its own, so the first piece is awaited before any is sent
+        first = await anext(found)
+
+        async def lines() -> AsyncIterator[str]:
+            try:
+                for chunk in (*bodies.opening(), *bodies.chunks(first)):
+                    yield _event(chunk)
+                async for piece in found:
+                    for chunk in bodies.chunks(piece):
+                        yield _event(chunk)
+                for chunk in bodies.closing(usage):
+                    yield _event(chunk)
+                yield "data: [DONE]\n\n"
+            except ClientGone:
+                return
+            except Exception as error:  # noqa: BLE001 - the status is sent, so it is told in the stream
+                yield _event(_told(error).json())
+            finally:
+                await found.aclose()
+
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
+
+    async def embed(self, request: Request) -> Response:
+        document = await read_document(request, EmbeddingDocument, self._limits.body)
+        return JSONResponse(await embedding_body(self._find(document.model), document))
+
+    async def tokenize(self, request: Request) -> Response:
+        document = await read_document(request, TokenizeDocument, self._limits.body)
+        served = self._find(document.model)
+        if (document.prompt is None) == (document.messages is None):
+            raise ApiError("expected prompt or messages, one of them")
+        tokenizer = served.model.tokenizer
+        if document.prompt is None:
+            text = await asyncio.to_thread(tokenizer.chat, conversation_of(document))
+            ids = tokenizer.encode(text, special_tokens=False)
+        else:
+            ids = tokenizer.encode(document.prompt, special_tokens=document.add_special_tokens)
+        body = {"tokens": ids, "count": len(ids), "max_model_len": served.context or None}
+        return JSONResponse(body)
+
+    async def health(self, _: Request) -> Response:
+        alive = all(model.worker.alive for model in self._models.values())
+        return JSONResponse({"status": "ok" if alive else "stopping"}, 200 if alive else 503)
+
+    async def show_metrics(self, _: Request) -> Response:
+        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+def _told(error: Exception) -> ApiError:
+    if not isinstance(error, ApiError | LmkernelError):
+        _LOG.error("a request failed", exc_info=error)
+    return as_api_error(error)
+
+
+def _event(chunk: dict[str, Any]) -> str:
+    return f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"

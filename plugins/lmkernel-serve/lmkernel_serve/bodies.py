@@ -1,0 +1,212 @@
+"""Answers in OpenAI's words, whole or as the chunks of a stream."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lmkernel.generation import ScoredToken
+    from lmkernel_serve.answers import Piece, Usage
+    from lmkernel_serve.plans import Plan
+    from lmkernel_serve.served import Served
+
+__all__ = ["Bodies", "ChatBodies", "CompletionBodies"]
+
+_LEAST = -9999.0
+"""What minus infinity is written as, which JSON lacks."""
+
+
+class Bodies(ABC):
+    """What one request is answered with.
+
+    Args:
+        served: who answers.
+        plan: what was asked.
+    """
+
+    prefix: str
+    whole_object: str
+    chunk_object: str
+
+    def __init__(self, served: Served, plan: Plan) -> None:
+        self._served = served
+        self._plan = plan
+        self._id = f"{self.prefix}-{secrets.token_hex(12)}"
+        self._created = int(time.time())
+
+    def whole(self, pieces: Sequence[Piece], usage: Usage) -> dict[str, Any]:
+        """The answer that is no stream."""
+        by_index: dict[int, list[Piece]] = {}
+        for piece in pieces:
+            by_index.setdefault(piece.index, []).append(piece)
+        choices = [self._choice(index, own) for index, own in sorted(by_index.items())]
+        return {**self._head(self.whole_object), "choices": choices, "usage": usage.json()}
+
+    def opening(self) -> list[dict[str, Any]]:
+        """The chunks before the first piece."""
+        return []
+
+    def chunks(self, piece: Piece) -> list[dict[str, Any]]:
+        """The chunks of one piece."""
+        return [self._chunk([choice]) for choice in self._parts(piece)]
+
+    def closing(self, usage: Usage) -> list[dict[str, Any]]:
+        """The chunks after the last piece."""
+        if not self._plan.include_usage:
+            return []
+        return [{**self._head(self.chunk_object), "choices": [], "usage": usage.json()}]
+
+    def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        usage = {"usage": None} if self._plan.include_usage else {}
+        return {**self._head(self.chunk_object), "choices": choices, **usage}
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {
+            "id": self._id,
+            "object": kind,
+            "created": self._created,
+            "model": self._served.name,
+            "system_fingerprint": self._served.fingerprint,
+        }
+
+    @abstractmethod
+    def _choice(self, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
+        """One whole answer."""
+
+    @abstractmethod
+    def _parts(self, piece: Piece) -> list[dict[str, Any]]:
+        """A piece, as choices of chunks."""
+
+
+@final
+class ChatBodies(Bodies):
+    """Of ``/v1/chat/completions``."""
+
+    prefix = "chatcmpl"
+    whole_object = "chat.completion"
+    chunk_object = "chat.completion.chunk"
+
+    def opening(self) -> list[dict[str, Any]]:
+        """Each answer's role."""
+        delta = {"role": "assistant", "content": ""}
+        count = sum(request.choices for request in self._plan.requests)
+        return [self._chunk([self._delta(i, delta, None, "")]) for i in range(count)]
+
+    def _choice(self, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
+        text = "".join(piece.text for piece in pieces)
+        tokens = [token for piece in pieces for token in piece.tokens]
+        return {
+            "index": index,
+            "message": {"role": "assistant", "content": text, "refusal": None},
+            "logprobs": self._logprobs(tokens),
+            "finish_reason": pieces[-1].reason,
+        }
+
+    def _parts(self, piece: Piece) -> list[dict[str, Any]]:
+        parts = []
+        if piece.text or piece.tokens:
+            logprobs = self._logprobs(piece.tokens)
+            parts.append(self._delta(piece.index, {"content": piece.text}, logprobs, ""))
+        if piece.reason:
+            parts.append(self._delta(piece.index, {}, None, piece.reason))
+        return parts
+
+    def _delta(self, index: int, delta: Any, logprobs: Any, reason: str) -> dict[str, Any]:
+        return {
+            "index": index,
+            "delta": delta,
+            "logprobs": logprobs,
+            "finish_reason": reason or None,
+        }
+
+    def _logprobs(self, tokens: Sequence[ScoredToken]) -> dict[str, Any] | None:
+        if self._plan.logprobs is None:
+            return None
+        content = [
+            {
+                **self._entry(token.id, token.log_prob),
+                "top_logprobs": [self._entry(*one) for one in token.alternatives],
+            }
+            for token in tokens
+        ]
+        return {"content": content, "refusal": None}
+
+    def _entry(self, token: int, log_prob: float) -> dict[str, Any]:
+        own = self._served.token_bytes(token)
+        return {
+            "token": own.decode("utf-8", "replace"),
+            "logprob": max(log_prob, _LEAST),
+            "bytes": list(own),
+        }
+
+
+@final
+class CompletionBodies(Bodies):
+    """Of ``/v1/completions``."""
+
+    prefix = "cmpl"
+    whole_object = "text_completion"
+    chunk_object = "text_completion"
+
+    def __init__(self, served: Served, plan: Plan) -> None:
+        super().__init__(served, plan)
+        self._offsets: dict[int, int] = {}
+        self._firsts = [r.prompt[0] for r in plan.requests for _ in range(max(r.choices, 1))]
+
+    def _choice(self, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
+        parts = [self._parts(piece)[0] for piece in pieces]
+        logprobs = None
+        if self._plan.logprobs is not None:
+            names = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
+            logprobs = {n: [x for part in parts for x in part["logprobs"][n]] for n in names}
+        return {
+            "index": index,
+            "text": "".join(piece.text for piece in pieces),
+            "logprobs": logprobs,
+            "finish_reason": pieces[-1].reason,
+        }
+
+    def _parts(self, piece: Piece) -> list[dict[str, Any]]:
+        logprobs = None if self._plan.logprobs is None else self._logprobs(piece)
+        part = {
+            "index": piece.index,
+            "text": piece.text,
+            "logprobs": logprobs,
+            "finish_reason": piece.reason or None,
+        }
+        return [part]
+
+    def _logprobs(self, piece: Piece) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "tokens": [],
+            "token_logprobs": [],
+            "top_logprobs": [],
+            "text_offset": [],
+        }
+        if piece.echo:  # a prompt's first token follows nothing
+            self._add(found, piece.index, self._firsts[piece.index], None, None)
+        for token in piece.tokens:
+            best = {self._spelt(i): max(p, _LEAST) for i, p in reversed(token.alternatives)}
+            best[self._spelt(token.id)] = max(token.log_prob, _LEAST)
+            self._add(found, piece.index, token.id, max(token.log_prob, _LEAST), best)
+        return found
+
+    def _add(self, found: dict[str, Any], index: int, token: int, own: Any, best: Any) -> None:
+        offset = self._offsets.get(index, 0)
+        spelt = self._spelt(token)
+        for name, value in zip(found, (spelt, own, best, offset), strict=True):
+            found[name].append(value)
+        self._offsets[index] = offset + len(self._served.token_bytes(token).decode(errors="ignore"))
+
+    def _spelt(self, token: int) -> str:
+        """A token's text; of one that ends inside a character, its bytes as OpenAI writes them."""
+        own = self._served.token_bytes(token)
+        try:
+            return own.decode()
+        except UnicodeDecodeError:
+            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in own)

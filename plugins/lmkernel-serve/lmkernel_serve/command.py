@@ -1,0 +1,152 @@
+"""``lmkernel serve``: models behind OpenAI's interface."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from lmkernel.cli.command import Command
+from lmkernel.cli.options import add_backend_options
+from lmkernel.cli.screen import note
+from lmkernel.errors import InputError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lmkernel_serve.served import Served
+
+__all__ = ["Serve"]
+
+_KEY = "LMKERNEL_SERVE_KEY"
+
+
+@final
+class Serve(Command):
+    """Serves until SIGTERM or Ctrl-C; what runs then is finished first."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """The models, where it listens, and its limits."""
+        parser.add_argument(
+            "models",
+            nargs="+",
+            metavar="[NAME=]MODEL",
+            help="a name, a folder, also of an adapter, or a GGUF file; NAME is for clients",
+        )
+        parser.add_argument(
+            "--embed",
+            action="append",
+            default=[],
+            metavar="[NAME=]MODEL",
+            help="a model that makes vectors and nothing else; repeatable",
+        )
+        where = parser.add_argument_group("where it listens")
+        where.add_argument(
+            "--host", default="127.0.0.1", metavar="ADDRESS", help="default 127.0.0.1"
+        )
+        where.add_argument(
+            "--port", type=int, default=8000, metavar="N", help="default 8000; 0: any"
+        )
+        where.add_argument("--key", metavar="KEY", help=f"that clients must show; default ${_KEY}")
+        where.add_argument(
+            "--cors", action="append", default=[], metavar="ORIGIN", help="whose pages may ask"
+        )
+        limits = parser.add_argument_group("limits")
+        limits.add_argument(
+            "--max-batch", type=int, default=16, metavar="N", help="answers at once; default 16"
+        )
+        limits.add_argument(
+            "--max-queue", type=int, default=64, metavar="N", help="requests that wait; default 64"
+        )
+        limits.add_argument(
+            "--max-body", type=int, default=4 << 20, metavar="BYTES", help="default 4194304"
+        )
+        limits.add_argument(
+            "--timeout", type=float, default=600, metavar="S", help="of a request; default 600"
+        )
+        add_backend_options(parser)
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Serve."""
+        import uvicorn
+
+        from lmkernel_serve.app import Limits, make_app
+
+        key = args.key or os.environ.get(_KEY) or None
+        _check(args, key)
+        models = _open(args)
+        app = make_app(
+            models, key=key, limits=Limits(args.max_body, args.timeout), origins=args.cors
+        )
+        config = uvicorn.Config(
+            app,
+            host=args.host,
+            port=args.port,
+            log_level="warning",
+            timeout_graceful_shutdown=int(args.timeout) + 1,
+        )
+        server = uvicorn.Server(config)
+        # the server finishes what runs, then raises the signal again, which must not end it badly
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        sockets = [config.bind_socket()]
+        port = sockets[0].getsockname()[1]
+        names = ", ".join(model.name for model in models)
+        note(f"{names} at http://{args.host}:{port}/v1")
+        server.run(sockets)
+        for model in models:
+            model.worker.close()
+        return 0
+
+
+def _check(args: argparse.Namespace, key: str | None) -> None:
+    """Refuse what makes no sense, before a model is opened."""
+    for name, least in (("max_batch", 1), ("max_queue", 0), ("max_body", 1), ("port", 0)):
+        if getattr(args, name) < least:
+            flag = name.replace("_", "-")
+            raise InputError(f"--{flag}: expected at least {least}, got {getattr(args, name)}")
+    if not args.timeout > 0:
+        raise InputError(f"--timeout: expected a positive number, got {args.timeout}")
+    if key is None and not _is_loopback(args.host):
+        raise InputError(
+            f"--host {args.host}: others could reach this server; set a key with --key or {_KEY}"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _open(args: argparse.Namespace) -> list[Served]:
+    from lmkernel.loading import load
+    from lmkernel_serve.served import Served
+
+    asked = [(one, False) for one in args.models] + [(one, True) for one in args.embed]
+    named = [(*_named(one), embeds) for one, embeds in asked]
+    names = [name for name, _, _ in named]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"two models are called {name!r}; name one of them with NAME=MODEL")
+    return [
+        Served(
+            name,
+            load(model, backend=args.backend, device=args.device, dtype=args.dtype),
+            most_rows=args.max_batch,
+            most_waiting=args.max_queue,
+            embeds_only=embeds,
+        )
+        for name, model, embeds in named
+    ]
+
+
+def _named(asked: str) -> tuple[str, str]:
+    """What clients call a model, and what is opened."""
+    name, given, model = asked.partition("=")
+    if given and name and model and not Path(asked).exists():
+        return name, model
+    path = Path(asked).expanduser()
+    return (path.resolve().name if path.exists() else asked), asked

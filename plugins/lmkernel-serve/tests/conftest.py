@@ -1,0 +1,85 @@
+"""A small model with a byte-level tokenizer, served on a port of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+import uvicorn
+from inspected import loaded
+from lmkernel_serve.app import make_app
+from lmkernel_serve.served import Served
+from small import HF_CONFIG
+from vocabulary_samples import TEMPLATE, byte_level
+
+from lmkernel.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lmkernel.language_model import LanguageModel
+
+CONFIG = {**HF_CONFIG, "vocab_size": 340, "max_position_embeddings": 256, "eos_token_id": 0}
+
+
+def tiny(folder: Path, **changes: Any) -> LanguageModel:
+    """A small Llama whose words are made at random."""
+    special = {"eos_token": "<|im_end|>", "bos_token": "<|endoftext|>"}
+    tokenizer = Tokenizer(byte_level(), special, templates={"default": TEMPLATE})
+    return loaded(folder, {**CONFIG, **changes}, tokenizer, dtype="float32")
+
+
+@contextmanager
+def serving(*models: Served, **options: Any) -> Iterator[str]:
+    """The address of a server that runs in this process."""
+    config = uvicorn.Config(make_app(models, **options), port=0, log_level="warning", ws="none")
+    server, sockets = uvicorn.Server(config), [config.bind_socket()]
+    thread = threading.Thread(target=server.run, args=[sockets])
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.005)
+        yield f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        for model in models:
+            model.worker.close()
+
+
+@pytest.fixture(name="tiny", scope="session")
+def tiny_fixture() -> Any:
+    """`tiny`, for tests that serve a model of their own."""
+    return tiny
+
+
+@pytest.fixture(name="serving", scope="session")
+def serving_fixture() -> Any:
+    """`serving`, the same."""
+    return serving
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    """What the library computes with, beside the one that is served."""
+    return tiny(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of one model."""
+    own = tiny(tmp_path_factory.mktemp("served") / "tiny")
+    with serving(Served("tiny", own, most_rows=4, most_waiting=3)) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def client(address: str) -> Iterator[openai.OpenAI]:
+    """The real client."""
+    with openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as made:
+        yield made
