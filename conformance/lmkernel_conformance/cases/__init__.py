@@ -41,8 +41,11 @@ from lmkernel_conformance.cases import (
     seeds,
     special,
     stacks,
+    state,
+    streams,
     trainers,
     tutorial,
+    walk,
 )
 from lmkernel_conformance.cases.case import Case, Item, case, items
 from lmkernel_conformance.cases.trial import TrialCases
@@ -66,6 +69,7 @@ _MODULES = (
     tutorial,
     contract,
     draws,
+    streams,
     mandatory,
     activations,
     norms,
@@ -83,6 +87,7 @@ _MODULES = (
     special,
     edges,
     edge_gradients,
+    walk,
     findings,
     laws,
     components,
@@ -91,6 +96,7 @@ _MODULES = (
     stacks,
     models,
     model_laws,
+    state,
     seeds,
     generation,
     checkpoints,
