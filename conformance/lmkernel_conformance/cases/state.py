@@ -28,25 +28,41 @@ _PATIENCE = 120.0
 @case(level="operations", id="state.threads")
 def threads(s: Subject) -> None:
     """Two threads, each in a scope of its own, call one compiled function at the same time."""
-    both, failed = threading.Barrier(2), list[BaseException]()
-    f = s.ops.compile(s.ops.value_and_grad(lambda x: s.ops.sum(x * x * x, 0)))
-    rows = {"first": np.array([1.0, -2.0, 3.0]), "second": np.array([-4.0, 5.0, 0.5, 2.0])}
+    f = s.ops.compile(lambda x: x * x * x)
+    _in_two_threads(s, lambda x: s.equal("cubes", f(s.array(x)), x**3, s.dtype))
 
-    def work(name: str) -> None:
+
+@case(level="gradients", id="state.threads.gradients", training=True)
+def gradients_in_threads(s: Subject) -> None:
+    """Two threads take gradients of one function at the same time."""
+    f = s.ops.compile(s.ops.value_and_grad(lambda x: s.ops.sum(x * x * x, 0)))
+
+    def check(x: Host) -> None:
+        value, slope = f(s.array(x))
+        s.equal("value", value, (x**3).sum(), s.dtype)
+        s.equal("gradient", slope, 3 * x * x, s.dtype)
+
+    _in_two_threads(s, check)
+
+
+def _in_two_threads(s: Subject, check: Callable[[Host], None]) -> None:
+    """Make a check of two rows of numbers, many times, in two threads that keep pace."""
+    both, failed = threading.Barrier(2), list[BaseException]()
+
+    def work(x: Host) -> None:
+        wide = 1 + 2.0**-40
         try:
-            x, wide = rows[name], 1 + 2.0**-40
             with s.backend:
                 for _ in range(20):
                     both.wait(_PATIENCE)
-                    value, slope = f(s.array(x))
-                    s.equal(f"{name}: value", value, (x**3).sum(), s.dtype)
-                    s.equal(f"{name}: gradient", slope, 3 * x * x, s.dtype)
-                    s.equal(f"{name}: float64", s.ops.asarray(wide, "float64"), wide, "float64")
+                    check(x)
+                    s.equal("float64", s.ops.asarray(wide, "float64"), wide, "float64")
         except BaseException as error:  # noqa: BLE001 - raised again outside
             failed.append(error)
             both.abort()
 
-    _at_once([lambda: work("first"), lambda: work("second")])
+    first, second = np.array([1.0, -2.0, 3.0]), np.array([-4.0, 5.0, 0.5, 2.0])
+    _at_once([lambda: work(first), lambda: work(second)])
     for error in failed:
         if not isinstance(error, threading.BrokenBarrierError):
             raise error

@@ -45,16 +45,18 @@ class Walk:
 
     Args:
         s: the backend under test.
+        gradients: whether it takes gradients too.
     """
 
-    def __init__(self, s: Subject) -> None:
-        self._s, self._ops = s, s.ops
+    def __init__(self, s: Subject, *, gradients: bool) -> None:
+        self._s, self._ops, self._gradients = s, s.ops, gradients
         self._live: list[tuple[Any, Host, str]] = []
         self._buffers: list[tuple[Any, Host]] = []
         compiled = s.ops.compile
         self._add = compiled(self._sum_of_tree)
         self._scale = compiled(lambda x, kind: x * _FACTORS[type(kind), int(kind)], static=(1,))
-        self._square = compiled(s.ops.value_and_grad(self._sum_of_squares))
+        if gradients:
+            self._square = compiled(s.ops.value_and_grad(self._sum_of_squares))
         self._write = compiled(lambda b, v, at: s.ops.cache_update(b, v, at, 0), donate=(0,))
 
     def run(self, program: Sequence[Sequence[Any]]) -> None:
@@ -109,7 +111,7 @@ class Walk:
     def gradient(self, number: int) -> None:
         """A compiled gradient."""
         native, host, kind = self._pick(number)
-        if kind != "int32":
+        if self._gradients and kind != "int32":
             value, slope = self._square(native)
             self._s.equal("sum of squares", value, (host * host).sum(), kind)
             self._keep(slope, 2 * host, kind)
@@ -131,7 +133,7 @@ class Walk:
             lambda: ops.scan(raises, native[0], native),
             in_scope,
         ]
-        if kind != "int32":
+        if self._gradients and kind != "int32":
             ways.append(lambda: ops.value_and_grad(raises)(native))
         try:
             ways[number // _MOST % len(ways)]()
@@ -225,4 +227,10 @@ def _fixed(length: int) -> list[tuple[str, int]]:
 @case(level="operations", id="state.walk", dtypes=("float32", "float64", "bfloat16"), rows=(28,))
 def walk(s: Subject) -> None:
     """A fixed walk: all rules, many times, with everything compared after each step."""
-    Walk(s).run(_fixed(110))
+    Walk(s, gradients=False).run(_fixed(110))
+
+
+@case(level="gradients", id="state.walk.gradients", rows=(28,), training=True)
+def walk_with_gradients(s: Subject) -> None:
+    """The same walk, with compiled gradients on the way."""
+    Walk(s, gradients=True).run(_fixed(110))

@@ -21,7 +21,7 @@ def _draw_walk(d: Draw) -> Example:
 
 def _check_walk(s: Subject, drawn: Example) -> None:
     """Compiled functions, scopes, threads, exceptions and donated buffers, in any order."""
-    Walk(s).run(drawn["program"])
+    Walk(s, gradients=True).run(drawn["program"])
 
 
 PROPERTIES = (Property(name="state", draw=_draw_walk, check=_check_walk),)
