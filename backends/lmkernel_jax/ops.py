@@ -100,7 +100,11 @@ class JaxOps(MandatoryOps):
         return jnp.sum(x, axis, keepdims=keepdims, dtype=x.dtype)
 
     def max(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:
-        return jnp.max(x, axis, keepdims=keepdims)
+        found = jnp.max(x, axis, keepdims=keepdims)
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            return found
+        # over some thousand numbers XLA's maximum on a processor loses NaN
+        return jnp.where(jnp.isnan(x).any(axis, keepdims=keepdims), jnp.nan, found)
 
     def argmax(self, x: Array, axis: int) -> Array:
         return jnp.argmax(x, axis).astype("int32")

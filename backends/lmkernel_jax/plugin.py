@@ -12,7 +12,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
     return [
         BackendSpec(
             name="jax",
-            contract="1.0",
+            contract="1.2",
             load="lmkernel_jax.backend:create",
             requires=("jax",),
             distributions=("jax",),
@@ -22,6 +22,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
                 devices=("cpu", "gpu", "tpu"),
                 compiled=True,
                 shape_step=64,
+                bitwise={"cpu": ("runs",)},
             ),
             native=("function", "keras"),
             description="JAX through XLA, on CPU, GPU or TPU",

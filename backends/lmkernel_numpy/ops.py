@@ -203,7 +203,7 @@ class NumpyOps(MandatoryOps):
         return carry, tree_stack(anp.stack, ys[::-1] if reverse else ys)
 
     def cache_update(self, buffer: Array, values: Array, start: Array, axis: int) -> Array:
-        first = int(start)
+        first, axis = int(start), axis % buffer.ndim
         window = slice(first, first + values.shape[axis])
         if isbox(buffer) or isbox(values):
             before, after = slice(None, first), slice(window.stop, None)

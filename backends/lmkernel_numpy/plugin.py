@@ -12,12 +12,12 @@ def lmkernel_register_backends() -> list[BackendSpec]:
     return [
         BackendSpec(
             name="numpy",
-            contract="1.0",
+            contract="1.2",
             load="lmkernel_numpy.backend:create",
             requires=("numpy", "autograd"),
             distributions=("numpy", "autograd"),
             install="pip install lmkernel",
-            capabilities=Capabilities(),
+            capabilities=Capabilities(bitwise={"cpu": ("runs",)}),
             description="NumPy on the CPU, gradients through autograd",
         )
     ]

@@ -43,7 +43,10 @@ class CompiledFunction:
         if not tf.executing_eagerly():
             return self._f(*args)  # a caller is being compiled, and this with it
         leaves: list[Array] = []
-        key = tuple(x if i in self._static else _key(x, leaves) for i, x in enumerate(args))
+        # True, 1 and 1.0 are equal, and are not the same argument
+        key = tuple(
+            (type(x), x) if i in self._static else _key(x, leaves) for i, x in enumerate(args)
+        )
         call = self._traced.get(key)
         # looked up again under the lock: another thread may have compiled it while this one waited
         if call is None:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
 from lmkernel.contract.trees import tree_map
+from lmkernel_tensorflow import not_a_number
 from lmkernel_tensorflow.cache import cache_update
 from lmkernel_tensorflow.compiling import CompiledFunction
 from lmkernel_tensorflow.loops import scan
@@ -87,13 +88,14 @@ class TensorflowOps(MandatoryOps):
         return tf.sigmoid(x)
 
     def erf(self, x: Array) -> Array:
-        return tf.math.erf(x)
+        # float64 of an infinity is NaN in 2.21; from 30 on erf is 1 and its slope 0 in every dtype
+        return tf.math.erf(tf.clip_by_value(x, -30, 30) if x.dtype == tf.float64 else x)
 
     def minimum(self, x: Array, y: Array) -> Array:
-        return tf.minimum(x, y)
+        return not_a_number.minimum(x, y)
 
     def maximum(self, x: Array, y: Array) -> Array:
-        return tf.maximum(x, y)
+        return not_a_number.maximum(x, y)
 
     def where(self, condition: Array, x: Array, y: Array) -> Array:
         return tf.where(condition, x, y)
@@ -102,10 +104,10 @@ class TensorflowOps(MandatoryOps):
         return tf.reduce_sum(x, axis, keepdims)
 
     def max(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:
-        return tf.reduce_max(x, axis, keepdims)
+        return not_a_number.largest(x, axis, keepdims=keepdims)
 
     def argmax(self, x: Array, axis: int) -> Array:
-        return tf.argmax(x, axis, output_type=tf.int32)
+        return not_a_number.argmax(x, axis)
 
     def matmul(self, x: Array, y: Array) -> Array:
         if x.shape[:-2] != y.shape[:-2]:  # where 2.21 broadcasts by oneDNN it leaves rows unwritten
@@ -151,7 +153,7 @@ class TensorflowOps(MandatoryOps):
         return scan(f, init, xs, reverse=reverse)
 
     def cache_update(self, buffer: Array, values: Array, start: Array, axis: int) -> Array:
-        return cache_update(buffer, values, start, axis)
+        return cache_update(buffer, values, start, axis % len(buffer.shape))
 
     def random_uniform(self, key: Array, shape: Sequence[int], dtype: DType) -> Array:
         return _uniform(key, tuple(shape), dtype)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 import tensorflow as tf
 
 from lmkernel_tensorflow.gradients import attend, cross_entropy, gelu, gelu_tanh, layer_norm
+from lmkernel_tensorflow.not_a_number import softmax
 from lmkernel_tensorflow.shapes import extents
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def overrides(device: str, composed: Ops) -> Mapping[str, Callable[..., Any]]:
     """
     parts = (os.cpu_count() or 1) if device.partition(":")[0] == "cpu" else 1
     return {
-        "softmax": tf.nn.softmax,
+        "softmax": softmax(composed.softmax),
         "log_softmax": tf.nn.log_softmax,
         "relu": tf.nn.relu,
         "silu": tf.nn.silu,

@@ -12,7 +12,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
     return [
         BackendSpec(
             name="torch",
-            contract="1.0",
+            contract="1.2",
             load="lmkernel_torch.backend:create",
             requires=("torch",),
             distributions=("torch",),
@@ -21,6 +21,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
                 dtypes=("float32", "float64", "bfloat16", "float16"),
                 devices=("cpu", "cuda", "mps"),
                 device_dtypes={"mps": ("float32", "bfloat16", "float16")},
+                bitwise={"cpu": ("runs",)},
             ),
             native=("module", "keras"),
             description="PyTorch, eager, on CPU, CUDA or Metal",

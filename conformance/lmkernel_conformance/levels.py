@@ -15,8 +15,10 @@ LEVELS = (
     "models",
     "training",
     "generation",
+    "determinism",
     "checkpoints",
 )
-"""Lowest first: a level may build on all before it. ``document`` holds the tutorial's numbers."""
+"""Lowest first: a level may build on all before it. ``document`` holds the tutorial's numbers,
+``determinism`` what a backend gives when it is asked again, in other company, or piece by piece."""
 PROFILES = ("inference", "training", "full")
 """inference: no gradients; training: no generation and no files; full: all of it."""

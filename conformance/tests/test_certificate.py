@@ -33,6 +33,7 @@ BACKEND = {
     "default_device": "cpu",
     "dtypes": ["float32", "float64"],
     "unsupported": {"gelu": "no erf"},
+    "bitwise": ["runs"],
     "requires": ["numpy"],
     "distributions": {"numpy": "2.0"},
 }

@@ -52,6 +52,7 @@ _MEMBERS: Mapping[str, Any] = {
         "default_device": str,
         "dtypes": [str],
         "unsupported": {...: str},
+        "bitwise": [str],
         "requires": [str],
         "distributions": {...: str},
     },
@@ -85,6 +86,7 @@ def about_backend(spec: BackendSpec, device: str) -> Certificate:
         "default_device": spec.capabilities.devices[0],
         "dtypes": list(spec.capabilities.dtypes_on(device)),
         "unsupported": dict(spec.capabilities.unsupported),
+        "bitwise": list(spec.capabilities.bitwise_on(device)),
         "requires": list(spec.requires),
         "distributions": {name: _version(name) for name in names},
     }

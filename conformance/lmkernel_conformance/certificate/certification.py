@@ -110,6 +110,7 @@ class Certification:
         wanted = {
             "dtypes": list(said.dtypes_on(self.device)),
             "unsupported": dict(said.unsupported),
+            "bitwise": list(said.bitwise_on(self.device)),
         }
         return [
             f"{name}: the spec declares {want}, the process that loads it {greeting.get(name)}"

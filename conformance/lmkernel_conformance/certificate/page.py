@@ -81,6 +81,7 @@ def _facts(certificate: Mapping[str, Any]) -> str:
         "device": backend["device"],
         "versions": ", ".join(versions),
         "precision": f"{', '.join(backend['dtypes'])}; {certificate['precision']}",
+        "bitwise": ", ".join(backend["bitwise"]) or "nothing declared",
         "suite": f"lmkernel {certificate['suite']}, contract {certificate['contract']}",
         "fresh inputs": f"{fresh['cases']} cases with the seed {fresh['seed']}",
         "manifest": certificate["manifest"],

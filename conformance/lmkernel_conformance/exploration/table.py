@@ -13,6 +13,7 @@ from lmkernel_conformance.exploration import (
     gradients,
     layers,
     shapes,
+    state,
     training,
 )
 from lmkernel_conformance.exploration.property import judge_example
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PROPERTIES", "example_case"]
 
-_MODULES = (elementwise, shapes, layers, attention, cache, gradients, training)
+_MODULES = (elementwise, shapes, layers, attention, cache, gradients, training, state)
 
 PROPERTIES: Mapping[str, Property] = MappingProxyType(
     {one.name: one for module in _MODULES for one in module.PROPERTIES}

@@ -133,6 +133,7 @@ def _greeting(backend: Any) -> dict[str, Any]:
         "device": backend.device,
         "dtypes": list(declared.dtypes_on(backend.device)),
         "unsupported": dict(declared.unsupported),
+        "bitwise": list(declared.bitwise_on(backend.device)),
         "next": describe_steps(backend.name, next_steps(backend)),
     }
 

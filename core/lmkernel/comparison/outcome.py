@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lmkernel.comparison.layers import Deviation, Limit
+    from lmkernel.comparison.metrics import Metrics
     from lmkernel.comparison.verdict import BackendVerdict
 
 __all__ = ["Comparison", "LayerComparison"]
@@ -66,6 +67,7 @@ class Comparison(Result):
             "errors are against the float64 reference on the default backend",
             "tokens/s are of decoding alone; what compiles has done so beforehand",
         ]
+        lines += [f"{v.backend}: {_known_numbers(v.metrics)}" for v in self.backends if v.metrics]
         for v in self.backends:
             for p in v.partings:
                 what = "a tie" if p.tie else "NOT a tie"
@@ -164,6 +166,19 @@ class LayerComparison(Result):
 
     def __repr__(self) -> str:
         return f"LayerComparison({self.model!r}: {'; '.join(self.sentences)})"
+
+
+def _known_numbers(metrics: Metrics) -> str:
+    """What others compare by: of the next token, of the whole distribution, of the choice."""
+    values = {
+        "mean |Δlog p| {:.2e}": metrics.log_prob,
+        "mean exp|Δlog p| {:.7f}": metrics.ratio,
+        "KL {:.2e}": metrics.kl_forward,
+    }
+    numbers = [text.format(value) for text, value in values.items() if value is not None]
+    if metrics.agreement is not None:
+        numbers.append(f"first choice equal at {metrics.agreement:.1%} of {metrics.positions}")
+    return ", ".join(numbers)
 
 
 def _cell(row: Deviation, paint: Paint) -> str:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from lmkernel.comparison.metrics import Measured, measure
 from lmkernel.numerics import FACTOR, float32_ulps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lmkernel.comparison.greedy import Answer
+    from lmkernel.comparison.metrics import Metrics
 
 __all__ = ["BackendVerdict", "Parting", "budget", "judge_answers", "largest_error"]
 
@@ -56,6 +58,7 @@ class BackendVerdict:
         error: the largest difference of a logit while the tokens were the same.
         budget: the largest error allowed.
         tokens_per_second: the speed of decoding, over all prompts.
+        metrics: the numbers that people know, over the steps at which the tokens were the same.
     """
 
     backend: str
@@ -64,6 +67,7 @@ class BackendVerdict:
     error: float
     budget: float
     tokens_per_second: float
+    metrics: Metrics | None = None
 
     @property
     def passed(self) -> bool:
@@ -102,9 +106,22 @@ def judge_answers(
     backend: str, answers: Sequence[Answer], reference: Sequence[Answer], allowed: float
 ) -> BackendVerdict:
     """The verdict on one backend's answers to the prompts."""
-    partings = []
+    partings, rows = [], []
     for number, (got, expected) in enumerate(zip(answers, reference, strict=True)):
-        step = _steps_in_common(got, expected) - 1
+        steps = _steps_in_common(got, expected)
+        step = steps - 1
+        rows.append(
+            Measured(
+                question="",
+                row=f"prompt {number + 1}",
+                first=0,
+                reference=expected.logits[:steps].astype(np.float64),
+                subject=got.logits[:steps].astype(np.float64),
+                budget=allowed,
+                following=np.array(expected.tokens[:steps]),
+                whole=True,
+            )
+        )
         if got.tokens[step] != expected.tokens[step]:
             ours, theirs = expected.tokens[step], got.tokens[step]
             gap = float(abs(expected.logits[step][ours] - expected.logits[step][theirs]))
@@ -118,4 +135,5 @@ def judge_answers(
         error=largest_error(answers, reference),
         budget=allowed,
         tokens_per_second=decoded / seconds if seconds else 0.0,
+        metrics=measure(rows),
     )

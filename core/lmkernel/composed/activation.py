@@ -31,7 +31,7 @@ def log_softmax(ops: Ops, x: Array, axis: int = -1) -> Array:
 def relu(ops: Ops, x: Array) -> Array:
     """max(x, 0), with gradient 0 at 0."""
     zero = constant(ops, 0.0, x)
-    return ops.where(x > zero, x, zero)
+    return ops.where(x <= zero, zero, x)  # NaN stays
 
 
 def silu(ops: Ops, x: Array) -> Array:

@@ -7,12 +7,15 @@ from typing import Literal, get_args
 
 from lmkernel.errors import CapabilityError
 
-__all__ = ["FLOATING", "WIDE", "Capabilities", "DType"]
+__all__ = ["FLOATING", "REPEATABLE", "WIDE", "Capabilities", "DType"]
 
 DType = Literal["float32", "float64", "bfloat16", "float16", "int32", "bool"]
 FLOATING: tuple[DType, ...] = ("float32", "float64", "bfloat16", "float16")
 WIDE: dict[DType, DType] = {"bfloat16": "float32", "float16": "float32"}
 """The dtype in which sums over a narrow dtype accumulate; the others use their own."""
+REPEATABLE = ("runs", "batch", "decoding")
+"""What a backend may declare to hold to the last bit: a result asked for again; a row, whatever the
+others of its batch; decoding token by token, beside all tokens at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,8 @@ class Capabilities:
             pads prompts and grows caches in steps of ``shape_step``.
         shape_step: the multiple that varying lengths are rounded up to; 1 when not compiled.
         unsupported: operations that raise `CapabilityError` when called, each with its reason.
+        bitwise: those of `REPEATABLE` that hold to the last bit, by kind of device; the others hold
+            within the budget of rounding.
     """
 
     dtypes: tuple[DType, ...] = ("float32", "float64")
@@ -36,6 +41,7 @@ class Capabilities:
     shape_step: int = 1
     unsupported: dict[str, str] = field(default_factory=dict)
     device_dtypes: dict[str, tuple[DType, ...]] = field(default_factory=dict)
+    bitwise: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require(self.dtypes, "dtypes", "float32", "float64")
@@ -45,6 +51,12 @@ class Capabilities:
             raise CapabilityError(
                 f"expected a device and shape_step >= 1; got {self.devices}, {self.shape_step}"
             )
+        for kind, properties in self.bitwise.items():
+            if kind not in self.devices or set(properties) - set(REPEATABLE):
+                raise CapabilityError(
+                    f"bitwise: expected some of {', '.join(REPEATABLE)} on any of "
+                    f"{', '.join(self.devices)}; got {', '.join(properties)} on {kind}"
+                )
         strange = set(self.device_dtypes) - set(self.devices[1:])
         if strange:
             raise CapabilityError(
@@ -55,6 +67,10 @@ class Capabilities:
     def dtypes_on(self, device: str) -> tuple[DType, ...]:
         """The floating dtypes on a device: a declared kind, with an optional index."""
         return self.device_dtypes.get(device.partition(":")[0], self.dtypes)
+
+    def bitwise_on(self, device: str) -> tuple[str, ...]:
+        """What holds to the last bit on a device: a declared kind, with an optional index."""
+        return self.bitwise.get(device.partition(":")[0], ())
 
     def require_device(self, backend: str, device: str) -> str:
         """Return ``device`` if it is a declared kind, with an optional index.

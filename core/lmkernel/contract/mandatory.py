@@ -5,7 +5,8 @@ Constraints: arrays are the framework's own; their ``.shape``, ``+ - * /``, nega
 Python array API standard's (2024.12) where it has them. Dtypes are named by strings (`DType`) and
 never mixed. Indices are checked by the caller: out of range is undefined. Each operation computes
 in the dtype of its arguments or a wider one, never a narrower. An array may be computed when it is
-first needed; `to_numpy` waits for it.
+first needed; `to_numpy` waits for it. ``axis`` may count from the end. What holds at the edges
+(NaN, ties, nothing, Python numbers) is said in docs/contract.md, each sentence with its case.
 """
 
 from __future__ import annotations
@@ -56,7 +57,10 @@ class MandatoryOps(ABC):
 
     @abstractmethod
     def astype(self, x: Array, dtype: DType) -> Array:
-        """``x`` converted to ``dtype``; differentiable between floating dtypes alone."""
+        """``x`` converted to ``dtype``; differentiable between floating dtypes alone.
+
+        To integers it is towards zero; what int32 does not hold is undefined.
+        """
 
     @abstractmethod
     def dtype(self, x: Array) -> DType:
@@ -120,11 +124,11 @@ class MandatoryOps(ABC):
 
     @abstractmethod
     def minimum(self, x: Array, y: Array) -> Array:
-        """The smaller of two arrays; the gradient at a tie is unspecified."""
+        """The smaller of two arrays, NaN where either is; at a tie gradients add up to 1."""
 
     @abstractmethod
     def maximum(self, x: Array, y: Array) -> Array:
-        """The larger of two arrays; the gradient at a tie is unspecified."""
+        """The larger of two arrays, NaN where either is; at a tie gradients add up to 1."""
 
     @abstractmethod
     def where(self, condition: Array, x: Array, y: Array) -> Array:
@@ -138,11 +142,14 @@ class MandatoryOps(ABC):
 
     @abstractmethod
     def max(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:
-        """Maximum along one axis."""
+        """Maximum along one axis, NaN where one is there; ties share the gradient equally."""
 
     @abstractmethod
     def argmax(self, x: Array, axis: int) -> Array:
-        """int32 index of the first maximum along one axis; no gradient flows through it."""
+        """int32 index of the first maximum along one axis; no gradient flows through it.
+
+        NaN counts as the largest.
+        """
 
     @abstractmethod
     def matmul(self, x: Array, y: Array) -> Array:
@@ -162,6 +169,7 @@ class MandatoryOps(ABC):
 
         The gradient has the structure and dtypes of ``tree``; a leaf that ``f`` does not use gets
         zeros. With ``aux``, ``f`` returns (scalar, tree) and the scalar alone is differentiated.
+        Leaves are floating arrays, at least one. Second derivatives are undefined.
         """
 
     @abstractmethod
@@ -170,7 +178,8 @@ class MandatoryOps(ABC):
     ) -> Callable[..., Tree]:
         """``f``, compiled for the shapes that it meets; the identity is a valid implementation.
 
-        Arguments are trees of arrays, but for the positions in ``static``, which are hashable.
+        Arguments are trees of arrays, but for the positions in ``static``, which are hashable and
+        told apart by type and equality.
         Positions in ``donate`` are consumed: the caller never uses them again.
         """
 
@@ -183,7 +192,10 @@ class MandatoryOps(ABC):
         *,
         reverse: bool = False,
     ) -> tuple[Tree, Tree]:
-        """Loop ``carry, y = f(carry, x)`` over the leading axis; returns (carry, stacked ys)."""
+        """Loop ``carry, y = f(carry, x)`` over the leading axis; returns (carry, stacked ys).
+
+        There is at least one step. ``f`` is pure; it may be called once for all steps.
+        """
 
     # cache and random numbers
 

@@ -40,7 +40,7 @@ class OptionalOps(MandatoryOps):
 
     @abstractmethod
     def softmax(self, x: Array, axis: int = -1) -> Array:
-        """``exp(x - max) / sum(exp(x - max))`` along ``axis``."""
+        """``exp(x - max) / sum(exp(x - max))`` along ``axis``; NaN or +∞ makes its row NaN."""
 
     @abstractmethod
     def log_softmax(self, x: Array, axis: int = -1) -> Array:
@@ -81,7 +81,10 @@ class OptionalOps(MandatoryOps):
 
     @abstractmethod
     def pack_linear(self, weight: Array) -> PackedLinear:
-        """A handle of ``weight (out, in)`` for inference; the weight is not used afterwards."""
+        """A handle of ``weight (out, in)`` for inference; the weight is not used afterwards.
+
+        The default is the weight itself, so an override of `linear` alone meets arrays only.
+        """
 
     @abstractmethod
     def unpack_linear(self, weight: Array | PackedLinear) -> Array:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal, final
 import numpy as np
 
 from lmkernel.checkpoints.dtypes import narrow, widen
+from lmkernel.comparison.metrics import log_softmax
 from lmkernel.errors import SubjectError
-from lmkernel.verification.metrics import log_softmax
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

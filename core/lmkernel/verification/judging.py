@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.comparison.layers import Deviation, deviations
+from lmkernel.comparison.metrics import Measured, Metrics, log_softmax, measure
 from lmkernel.errors import SubjectError
 from lmkernel.numerics import FACTOR, float32_ulps
 from lmkernel.verification.guards import Guard
-from lmkernel.verification.metrics import Measured, Metrics, log_softmax, measure
 from lmkernel.verification.running import LOGITS, Input, reference_places
 
 if TYPE_CHECKING:

@@ -55,3 +55,21 @@ def test_budget_is_four_times_an_honest_error_and_a_floor() -> None:
     floor = float(np.spacing(np.float32(3.0)))
     assert budget(0.01, REFERENCE, "float32") == pytest.approx(4 * (0.01 + floor))
     assert budget(0.01, REFERENCE, "bfloat16") > 1000 * budget(0.01, REFERENCE, "float32")
+
+
+def test_m8_the_numbers_that_people_know_are_over_the_steps_with_the_same_past() -> None:
+    reference = Answer((0, 1, 2), np.array([[4.0, 0, 0], [0, 3, 0], [0, 0, 2.0]]), 1.0)
+    moved = Answer((0, 2, 2), np.array([[4.0, 0, 0], [0, 3, 3.5], [9, 9, 9.0]]), 1.0)
+    [same] = [judge_answers("a", [reference], [reference], 1.0).metrics]
+    other = judge_answers("a", [moved], [reference], 1.0).metrics
+    assert same is not None
+    assert other is not None
+    assert (same.positions, same.log_prob, same.ratio, same.agreement) == (3, 0.0, 1.0, 1.0)
+    assert (other.positions, other.agreement) == (2, 0.5)
+    # at the second step the token 1 went from log softmax 3 of (0, 3, 0) to 3 of (0, 3, 3.5)
+    p, q = np.exp([0, 3, 0]), np.exp([0, 3, 3.5])
+    gap = float(np.log(p[1] / p.sum()) - np.log(q[1] / q.sum()))
+    assert other.log_prob == pytest.approx(gap / 2)
+    assert other.ratio == pytest.approx((1 + np.exp(gap)) / 2)
+    want = float((p / p.sum() * np.log((p / p.sum()) / (q / q.sum()))).sum() / 2)
+    assert other.kl_forward == pytest.approx(want)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lmkernel as lk
-from lmkernel.verification.metrics import log_softmax
+from lmkernel.comparison.metrics import log_softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,10 @@ def lmkernel_register_backends() -> list[BackendSpec]:
             requires=("mlx.core",),
             distributions=("mlx",),
             install="pip install 'lmkernel-mlx[cpu]'",
-            capabilities=Capabilities(dtypes=("float32", "float64", "bfloat16", "float16")),
+            capabilities=Capabilities(
+                dtypes=("float32", "float64", "bfloat16", "float16"),
+                bitwise={"cpu": ("runs",)},
+            ),
             description="MLX, lazy, on the CPU",
         )
     ]

@@ -215,7 +215,13 @@ def write_certificate(folder: Path) -> None:
         "cases": rows,
         "fresh": {"seed": 7, "cases": 60, "failures": []},
         "problems": [],
-        "backend": {"name": "own", "dtypes": ["float32"], "unsupported": {}, "device": "cpu"}
+        "backend": {
+            "name": "own",
+            "dtypes": ["float32"],
+            "unsupported": {},
+            "device": "cpu",
+            "bitwise": [],
+        }
         | {"default_device": "cpu", "requires": [], "distributions": {}, "contract": "1.0"},
         "next": "",
     }

@@ -18,7 +18,7 @@ __all__ = ["Metrics", "log_softmax", "measure"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """How far a subject is from float64, over all positions that were asked about.
+    """How far a subject, or a backend, is from float64, over all positions that were asked about.
 
     What needs the whole vocabulary is None where only the next tokens' log-probabilities are given,
     and so is what needs a next token where there is none.
