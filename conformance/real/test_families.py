@@ -26,6 +26,8 @@ from family_kinds import (
     POSITIONS,
     REAL,
     SEGMENTS,
+    SOURCE,
+    SOURCE_POSITIONS,
     TOKENS,
     Kind,
     as_modules_have_them,
@@ -123,6 +125,11 @@ REPRESENTATIVES = (
     "albert MaskedLM",
     "mpnet MaskedLM",
     "deberta-v2 MaskedLM",
+    "t5",
+    "umt5",
+    "bart",
+    "marian apart",
+    "m2m 100",
 )
 """Together they have every way in which layers differ; each is tried on every backend."""
 EVERYWHERE = sorted(KINDS) if os.environ.get("LMKERNEL_FAMILIES") == "all" else REPRESENTATIVES
@@ -174,6 +181,9 @@ def fed(model: Model, kind: Kind) -> dict[str, Any]:
     """The batch on the backend."""
     ops = model.backend.ops
     named = {"inputs": TOKENS, "positions": POSITIONS}
+    if kind.source:
+        named = {"target": TOKENS, "target_positions": POSITIONS}
+        named |= {"inputs": SOURCE, "positions": SOURCE_POSITIONS}
     if kind.segments:
         named["segments"] = SEGMENTS
     return {name: ops.asarray(x.astype(np.int32), "int32") for name, x in named.items()}

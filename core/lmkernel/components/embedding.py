@@ -39,7 +39,7 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
         c = self._config
         width, axis = c.table_width, "inner" if c.inner else "embed"
         table = Param((c.vocab, width), _NORMAL, ("vocab", axis), linear=True)
-        tree: dict[str, Any] = {"tokens": {"weight": table}}
+        tree: dict[str, Any] = {} if c.shared else {"tokens": {"weight": table}}
         if c.positions == "learned":
             shape = (c.context + c.offset, width)
             tree["positions"] = {"weight": Param(shape, _NORMAL, ("position", axis))}
@@ -51,7 +51,8 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
         if c.inner:
             tree["project"] = declare_linear(c.width, c.inner, ("embed", "inner"), bias=True)
         if (r := c.relative) is not None:
-            tree["relative"] = {"weight": Param(r.shape, _NORMAL, ("bucket", "embed"))}
+            one = {"weight": Param(r.shape, _NORMAL, ("bucket", "embed"))}
+            tree["relative"] = {"layers": [one] * r.tables} if r.tables > 1 else one
             if r.norm is not None:
                 tree["relative_norm"] = declare_norm(r.shape[1], r.norm)
         return tree
@@ -73,7 +74,9 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
             slots = real + ops.full((), c.offset, "int32")
             hidden = hidden + ops.take(params["positions"]["weight"], slots, 0)
         if c.positions == "sinusoidal":
-            hidden = hidden + sinusoids(ops, real, c.table_width, ops.dtype(hidden))
+            slots = real + ops.full((), c.offset, "int32")
+            waves = sinusoids(ops, slots, c.table_width, ops.dtype(hidden), c.sinusoids)
+            hidden = hidden + waves
         if c.segments:
             which = segments if segments is not None else ops.full(inputs.shape, 0, "int32")
             hidden = hidden + ops.take(params["segments"]["weight"], which, 0)
@@ -85,17 +88,20 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
         if c.inner:
             hidden = project(ops, hidden, params["project"])
         first, more = angles[0] if angles else None, tuple(angles[1:])
-        return Embedded(hidden, positions, first, more, self._distances(params))
+        table, *others = self._distances(params)
+        return Embedded(hidden, positions, first, more, table, tuple(others))
 
-    def _distances(self, params: dict[str, Any]) -> Array | None:
-        """The table of distances, normalised where it is."""
+    def _distances(self, params: dict[str, Any]) -> list[Array | None]:
+        """The tables of distances, normalised where they are."""
         relative = self._config.relative
         if relative is None:
-            return None
+            return [None]
+        if relative.tables > 1:
+            return [layer["weight"] for layer in params["relative"]["layers"]]
         table = params["relative"]["weight"]
         if relative.norm is None:
-            return table
-        return normalize(self._ops, table, params["relative_norm"], relative.norm)
+            return [table]
+        return [normalize(self._ops, table, params["relative_norm"], relative.norm)]
 
     def weight(self, params: dict[str, Any]) -> Array:
         return params["tokens"]["weight"]

@@ -21,18 +21,29 @@ if TYPE_CHECKING:
 __all__ = ["linear_biases", "relative_biases", "sinusoids", "visible"]
 
 
-def sinusoids(ops: Ops, positions: Array, width: int, dtype: DType) -> Array:
-    """Sin and cos of position / 10000^(2i/width), interleaved (arXiv:1706.03762, §3.5).
+def sinusoids(ops: Ops, positions: Array, width: int, dtype: DType, layout: str = "pairs") -> Array:
+    """Sin and cos of position / 10000^(2i/width) (arXiv:1706.03762, §3.5).
 
-    ``(batch, time) -> (batch, time, width)``.
+    Args:
+        ops: the backend's operations.
+        positions: ``(batch, time)``.
+        width: size of a vector.
+        dtype: of the vectors.
+        layout: one of ``EmbeddingConfig.sinusoids``.
+
+    Returns:
+        ``(batch, time, width)``.
     """
     wide = WIDE.get(dtype, dtype)
     batch, time = positions.shape
-    rates = 10000.0 ** (-np.arange(0, width, 2, dtype=np.float64) / width)
+    last = width // 2 - 1 if layout == "halves_to_last" else width // 2
+    rates = 10000.0 ** (-np.arange(width // 2, dtype=np.float64) / last)
     steps = ops.reshape(ops.astype(positions, wide), (batch, time, 1, 1))
-    angles = steps * ops.asarray(rates.reshape(-1, 1), wide)
-    pairs = ops.concat([ops.sin(angles), ops.cos(angles)], -1)
-    return ops.astype(ops.reshape(pairs, (batch, time, width)), dtype)
+    # sines and cosines of one angle lie in the last axis, or in the last but one
+    column = (-1, 1) if layout == "pairs" else (1, -1)
+    angles = steps * ops.asarray(rates.reshape(column), wide)
+    both = ops.concat([ops.sin(angles), ops.cos(angles)], -1 if layout == "pairs" else -2)
+    return ops.astype(ops.reshape(both, (batch, time, width)), dtype)
 
 
 def visible(

@@ -40,7 +40,7 @@ def _view(
     wide = WIDE.get(narrow, narrow)
     distances = inputs.relative if isinstance(c.relative, DisentangledConfig) else None
     if isinstance(c.relative, RelativeConfig):
-        table = ops.astype(inputs.relative, wide)
+        table = ops.astype(inputs.relative_of(c.relative.table), wide)
         bias = relative_biases(ops, queries, keys, table, c.relative, causal=causal)
     if c.alibi:
         bias = linear_biases(ops, queries, keys, c.heads, c.alibi, wide)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from lmkernel.config.check import frozen_options, positive, require
 
@@ -24,20 +24,26 @@ class RelativeConfig:
         heads: number of query heads.
         buckets: number of buckets; where a position sees both ways, half of them for each way.
         distance: from where on all distances share the last bucket.
+        tables: number of tables of biases that the embedding holds.
+        table: which of them, from 0, is the layer's.
     """
 
     heads: int
     buckets: int = 32
     distance: int = 128
+    tables: int = 1
+    table: int = 0
 
     def __post_init__(self) -> None:
-        positive(self, "heads", "buckets", "distance")
+        positive(self, "heads", "buckets", "distance", "tables")
+        there = 0 <= self.table < self.tables
+        require(self, "table", f"one of tables={self.tables}, from 0", ok=there)
         require(self, "buckets", "at least 4", ok=self.buckets >= 4)  # noqa: PLR2004 - two a way
         require(self, "distance", "more than buckets", ok=self.distance > self.buckets)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Shape of its table."""
+        """Shape of a table."""
         return self.buckets, self.heads
 
     @property
@@ -68,6 +74,7 @@ class DisentangledConfig:
     keys: bool = True
     own: bool = False
     norm: NormConfig | None = None
+    tables: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         positive(self, "width", "span")

@@ -27,7 +27,11 @@ class EmbeddingConfig:
         vocab: number of tokens; 0 for ``"vectors"``.
         positions: ``"none"``, ``"learned"``, ``"sinusoidal"`` or ``"rotary"``.
         context: number of positions; 0 means no limit (not for ``"learned"``).
-        offset: number added to a learned position before it is looked up.
+        offset: number added to a learned or sinusoidal position before it is looked up.
+        sinusoids: how sinusoidal positions lie in a vector: ``"pairs"``, each sine beside its
+            cosine; ``"halves"``, all sines first; ``"halves_to_last"``, the same with rates that
+            reach 1/10000 (M2M-100).
+        shared: whether its token vectors are the source's, for the target of an encoder-decoder.
         rotary: RoPE's settings, for ``"rotary"``.
         more_rotary: settings of further RoPEs, for layers that turn by them (Gemma 3).
         relative: the distances whose table it holds for attention, or None.
@@ -47,6 +51,8 @@ class EmbeddingConfig:
     positions: str = "none"
     context: int = 0
     offset: int = 0
+    sinusoids: str = "pairs"
+    shared: bool = False
     rotary: RotaryConfig | None = None
     more_rotary: tuple[RotaryConfig, ...] = ()
     relative: RelativeConfig | DisentangledConfig | None = None
@@ -64,6 +70,7 @@ class EmbeddingConfig:
         if self.kind == "token":
             positive(self, "vocab")
         one_of(self, "positions", ("none", "learned", "sinusoidal", "rotary"))
+        one_of(self, "sinusoids", ("pairs", "halves", "halves_to_last"))
         one_of(self, "lookup", ("gather", "one_hot"))
         if self.positions == "learned":
             positive(self, "context")

@@ -51,6 +51,12 @@ _FIELDS: Mapping[str, str] = MappingProxyType(
 _TABLE, _HEAD = "embedding.tokens.weight", "head.weight"
 
 
+def _table(config: ModelConfig) -> str:
+    """The name of the table of tokens that a head may be tied to."""
+    target = config.target_embedding
+    return _TABLE if target is None or target.shared else f"target_{_TABLE}"
+
+
 def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> ModelConfig:
     """Our configuration of a checkpoint; nothing is made of a number that the tensors contradict.
 
@@ -76,6 +82,7 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
         layered = [rule for rule in rules if rule.layered and _ours(rule)[0].startswith(part)]
         if claimed and layered:
             key = _key(family, "num_hidden_groups" if shared else "num_hidden_layers")
+            key = key if part == "encoder" else _decoder_key(family, described, key)
             _check_layers(described, key, claimed, layered, tensors.names())
     return _tie_as_stored(config, rules, described.where, tensors)
 
@@ -86,15 +93,22 @@ def checkpoint_rules(family: Family, config: ModelConfig) -> tuple[Rule, ...]:
     if config.head is None or not config.head.tied:
         return rules
     heads = tuple(name for rule in rules if _HEAD in _ours(rule) for name in _names(rule))
+    table = _table(config)
     return tuple(
-        replace(rule, also=(*rule.also, *heads)) if _TABLE in _ours(rule) else rule
-        for rule in rules
+        replace(rule, also=(*rule.also, *heads)) if table in _ours(rule) else rule for rule in rules
     )
 
 
 def axis_keys(family: Family) -> Mapping[str, str]:
     """What a family's configuration calls the extent of each axis."""
     return {axis: _key(family, key) for axis, key in _AXES.items()}
+
+
+def _decoder_key(family: Family, described: HfConfig, key: str) -> str:
+    """What the family calls the number of a decoder's layers, beside an encoder or alone."""
+    names = ("num_decoder_layers", "decoder_layers")
+    read = family.keys.read if family.keys else {}
+    return next((n for n in names if n in read and described.has(n)), key)
 
 
 def _key(family: Family, key: str) -> str:
@@ -151,15 +165,16 @@ def _tie_as_stored(
     config: ModelConfig, rules: Sequence[Rule], where: str, tensors: Tensors
 ) -> ModelConfig:
     there = set(tensors.names())
+    pair = (_table(config), _HEAD)
     found = {
         ours: name
         for rule in rules
         for ours in _ours(rule)
-        if ours in (_TABLE, _HEAD) and (name := rule.found(there))
+        if ours in pair and (name := rule.found(there))
     }
-    if config.head is None or not config.head.tied or len(found) < len((_TABLE, _HEAD)):
+    if config.head is None or not config.head.tied or len(found) < len(pair):
         return config
-    table, head = found[_TABLE], found[_HEAD]
+    table, head = (found[ours] for ours in pair)
     if tensors.shape(table) == tensors.shape(head) and np.array_equal(
         tensors.read(table), tensors.read(head)
     ):

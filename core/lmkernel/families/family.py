@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lmkernel.config import HeadConfig, ModelConfig
     from lmkernel.families.config_keys import ConfigKeys
     from lmkernel.families.gguf_architecture import GgufArchitecture
+    from lmkernel.families.languages import Languages
     from lmkernel.families.names import Rule
     from lmkernel.families.sizes import Sizes
 
@@ -86,6 +87,10 @@ class Family(ABC):
     def special_tokens(self) -> dict[str, str]:
         """The special token of each role, for a tokenizer that is trained for a new model."""
         return {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
+
+    def languages(self) -> Languages | None:
+        """How its models are told the languages that they translate, or None."""
+        return None
 
     def gguf(self) -> GgufArchitecture | None:
         """The layout of its models in a GGUF file, or None where they are not read from one."""

@@ -58,6 +58,7 @@ class Rule:
             each: GPT-NeoX has a head's queries, keys and values together, and then the next head's.
         stacked: whether the tensor holds all experts, as (expert, in, out), and the columns of
             several parameters take turns.
+        row: whether a vector is stored as the one row of a matrix, and is zero where it is not.
     """
 
     theirs: str
@@ -66,6 +67,7 @@ class Rule:
     also: tuple[str, ...] = ()
     groups: int = field(default=1, repr=False)
     stacked: bool = field(default=False, repr=False)
+    row: bool = field(default=False, repr=False)
 
     def at(self, layer: int) -> Rule:
         """The same for one layer."""
@@ -97,18 +99,21 @@ def rule_pairs(
                 yield one, one.theirs, tuple(one.ours)
 
 
-def layer_rules(prefix: str, names: Mapping[str, str | tuple[str, ...]]) -> tuple[Rule, ...]:
-    """Rules for the weights and biases of a decoder's layers.
+def layer_rules(
+    prefix: str, names: Mapping[str, str | tuple[str, ...]], stack: str = "decoder"
+) -> tuple[Rule, ...]:
+    """Rules for the weights and biases of a stack's layers.
 
     Args:
         prefix: what stands before the names of a layer's parts, with ``{i}``.
         names: their names of the parts, each with ours, or with several whose rows it holds.
+        stack: ``"decoder"`` or ``"encoder"``.
     """
     found = []
     for theirs, ours in names.items():
         parts = (ours,) if isinstance(ours, str) else ours
         for leaf in ("weight", "bias"):
-            own = tuple(f"decoder.layers.{{i}}.{part}.{leaf}" for part in parts)
+            own = tuple(f"{stack}.layers.{{i}}.{part}.{leaf}" for part in parts)
             found.append(Rule(f"{prefix}.{theirs}.{leaf}", own if len(own) > 1 else own[0]))
     return tuple(found)
 
@@ -175,6 +180,9 @@ def to_ours(
         tensors = StackedExperts(tensors)
     unread = set(tensors.names())
     found: list[_Found] = []
+    absent = (str(r.ours) for r in rules if r.row and r.found(unread) is None)
+    zeros = zero_rows(known, absent)
+    known = {name: param for name, param in known.items() if name not in zeros}
     # The declared parameters lead, not the file: a rule for what this model lacks (a bias, an
     # untied head) yields no pair, so one table serves a whole family.
     for rule, written, ours in rule_pairs(rules, known):
@@ -195,8 +203,8 @@ def to_ours(
             _check_shape(tensors.shape(name), rule, params, f"{where}: tensor {name!r}", keys)
             _check_floating(tensors.dtype(name), f"{where}: tensor {name!r}")
         found.append((rule, there, params))
-    # A tensor that is left unread means that the model is not what its configuration says; without
-    # it, the numbers would be plausible and wrong.
+    # a tensor left unread means that the model is not what its configuration says: without it, the
+    # numbers would be plausible and wrong
     surplus = [name for name in sorted(unread) if not _is_any(name, ignored)]
     if surplus:
         refuse_quantised_names(surplus, where)
@@ -207,7 +215,7 @@ def to_ours(
     missing = known.keys() - {name for *_, params in found for name in params}
     if missing:
         raise CheckpointError(f"{where}: no tensor maps to {min(missing)!r}")
-    values: dict[str, NDArray[Any]] = {}
+    values = {name: zero for name, zero in zeros.items() if only is None or name in only}
     for rule, there, params in _selection(found, only):
         whole = _read_once(tensors, there, where)
         values.update(_parts(whole, rule, params))
@@ -275,7 +283,7 @@ def _parts(
     """Our parameters of a tensor; views wherever that is possible."""
     if rule.stacked:
         return zip(ours, split_stack(whole, len(ours)), strict=True)
-    return split_rows(whole.T if rule.transpose else whole, ours, rule.groups)
+    return split_rows(whole.T if rule.transpose or rule.row else whole, ours, rule.groups)
 
 
 def _stored_shape(rule: Rule, ours: Mapping[str, Param]) -> tuple[int, ...]:
@@ -284,6 +292,7 @@ def _stored_shape(rule: Rule, ours: Mapping[str, Param]) -> tuple[int, ...]:
     if rule.stacked:
         return stacked_shape(first, len(ours))
     joined = (sum(param.shape[0] for param in ours.values()), *first[1:])
+    joined = (1, *joined) if rule.row else joined
     return joined[::-1] if rule.transpose else joined
 
 
@@ -293,9 +302,9 @@ def from_ours(
     """The checkpoint's tensors of our parameters, layer by layer, one at a time.
 
     Raises:
-        CheckpointError: a parameter that no rule writes, or whose value is missing, of another
-            shape than declared or not floating; or a value of no parameter. Raised before the first
-            tensor. One with a NaN or an infinity is refused when it is reached.
+        CheckpointError: before the first tensor: a parameter that no rule writes, or whose value is
+            missing, of another shape or not floating, or a value of no parameter; at a tensor, that
+            it has a NaN or an infinity.
     """
     known: dict[str, Param] = flatten(declared)
     pairs = list(rule_pairs(rules, known))
@@ -317,6 +326,7 @@ def from_ours(
             whole = join_rows(parts, rule.groups) if len(parts) > 1 else parts[0]
         if not np.isfinite(whole).all():
             raise CheckpointError(f"parameter {ours[0]!r}: expected finite values to write")
+        whole = whole[None] if rule.row else whole
         if "{e}" in theirs:
             yield from ((theirs.replace("{e}", str(e)), one) for e, one in enumerate(whole))
         else:

@@ -49,6 +49,14 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "albert": "lmkernel.families.albert:Albert",
         "deberta-v2": "lmkernel.families.deberta:Deberta",
         "modernbert": "lmkernel.families.modernbert:ModernBert",
+        "t5": "lmkernel.families.t5:T5",
+        "mt5": "lmkernel.families.t5:Mt5",
+        "umt5": "lmkernel.families.t5:Umt5",
+        "bart": "lmkernel.families.bart:Bart",
+        "mbart": "lmkernel.families.bart_kin:MBart",
+        "pegasus": "lmkernel.families.bart_kin:Pegasus",
+        "m2m_100": "lmkernel.families.bart_kin:M2m100",
+        "marian": "lmkernel.families.bart_kin:Marian",
     }
 )
 

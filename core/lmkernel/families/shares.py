@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from lmkernel.interfaces import Param
 
-__all__ = ["join_rows", "join_stack", "split_rows", "split_stack", "stacked_shape"]
+__all__ = ["join_rows", "join_stack", "split_rows", "split_stack", "stacked_shape", "zero_rows"]
 
 
 def split_rows(
@@ -53,3 +53,8 @@ def join_stack(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     turns = np.stack(parts, 2)
     experts, rows, count, *more = turns.shape
     return turns.reshape(experts, rows * count, *more).swapaxes(1, -1)
+
+
+def zero_rows(known: Mapping[str, Param], absent: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Zeros for those parameters that a checkpoint leaves out."""
+    return {name: np.zeros(known[name].shape, np.float32) for name in absent if name in known}

@@ -40,6 +40,7 @@ class Embedded:
         more_rotations: the same of further RoPEs.
         relative: the table of distances: of biases, ``(buckets, heads)``, or of vectors,
             ``(buckets, width)``; or None.
+        more_relative: the tables of further layers, where each has one of its own.
     """
 
     hidden: Array
@@ -47,6 +48,11 @@ class Embedded:
     rotation: tuple[Array, Array] | None = None
     more_rotations: tuple[tuple[Array, Array], ...] = ()
     relative: Array | None = None
+    more_relative: tuple[Array, ...] = ()
+
+    def relative_of(self, index: int) -> Array | None:
+        """A table of distances by its number from 0."""
+        return self.more_relative[index - 1] if index else self.relative
 
     def rotation_of(self, index: int | None) -> tuple[Array, Array] | None:
         """The cosines and sines of a RoPE by its number from 0; None for None."""

@@ -171,11 +171,9 @@ class Model:
         key: Array | None = None,
     ) -> Embedded:
         """The embedded input of the decoder, by its own embedding where it has one."""
-        if self.target_embedding is None:
-            return self.embed(params, target, positions, key=key)
-        if positions is None:
-            positions = self._default_positions(target)
-        return self.target_embedding(params["target_embedding"], target, positions, key=key)
+        where = self._default_positions(target) if positions is None else positions
+        embedding = self.target_embedding or self.embedding
+        return embedding(self._target_tables(params), target, where, key=key)
 
     def output(
         self, params: Tree, hidden: Array, positions: Array, *, key: Array | None = None
@@ -195,9 +193,11 @@ class Model:
     def _head_weight(self, params: Tree, config: HeadConfig) -> Array:
         if not config.tied:
             return params["head"]["weight"]
-        if self.target_embedding is None:
-            return self.embedding.weight(params["embedding"])
-        return self.target_embedding.weight(params["target_embedding"])
+        return (self.target_embedding or self.embedding).weight(self._target_tables(params))
+
+    def _target_tables(self, params: Tree) -> Tree:
+        """Those of the target's embedding, and the source's that it shares."""
+        return {**params["embedding"], **params.get("target_embedding", {})}
 
     # a few positions at a time
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import transformers
 from encoder_kinds import ENCODERS, auto_class, encoder_inputs, encoder_output, has_segments
+from sequence_kinds import SEQUENCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,10 @@ LENGTHS = np.array([9, 4, 7, 1])
 GENERATOR = np.random.default_rng(17)
 REAL = np.arange(TIME) < LENGTHS[:, None]
 TOKENS = np.where(REAL, GENERATOR.integers(1, VOCAB, (BATCH, TIME)), 0)
+SOURCE_LENGTHS = np.array([6, 9, 1, 8])
+SOURCE_REAL = np.arange(TIME) < SOURCE_LENGTHS[:, None]
+SOURCE = np.where(SOURCE_REAL, np.random.default_rng(19).integers(1, VOCAB, (BATCH, TIME)), 0)
+SOURCE_POSITIONS = np.where(SOURCE_REAL, np.arange(TIME), -1)
 SEGMENTS = np.where(REAL, np.arange(TIME) >= LENGTHS[:, None] // 2, 0)
 POSITIONS = np.where(REAL, np.arange(TIME), -1)
 HEADS = {"num_attention_heads": 6, "num_key_value_heads": 2, "num_hidden_layers": 3}
@@ -230,6 +235,8 @@ def as_modules_have_them(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndar
     for name in sorted(tensors, key=lambda n: [int(x) if x.isdigit() else x for x in n.split(".")]):
         module = name.replace("block_sparse_moe", "mlp").replace("embed_out", "lm_head")
         layer, at, rest = module.partition(".mlp.experts.")
+        if module == "final_logits_bias":  # a buffer there, which is not learnt
+            continue
         if not at or not rest[0].isdigit():
             found[module] = tensors[name]
             continue
@@ -250,7 +257,8 @@ def as_modules_have_them(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndar
 class Kind:
     """One sort of checkpoint: transformers' classes, and what makes it small.
 
-    ``alone`` says that transformers is asked row by row, without padding: Gemma 2 adds two mask
+    ``source`` says that an encoder reads a source, and the tokens are the target's. ``alone`` says
+    that transformers is asked row by row, without padding: Gemma 2 adds two mask
     minima in float64, which gives NaN where a window shows padding alone.
     """
 
@@ -261,6 +269,7 @@ class Kind:
     shards: str = "50GB"
     segments: bool = False
     alone: bool = False
+    source: bool = False
 
     def make(self) -> Any:
         """A random model, with weights and biases that all matter."""
@@ -268,7 +277,11 @@ class Kind:
         config = getattr(transformers, self.config)(**self.options)
         model = getattr(transformers, self.model)(config)
         with torch.no_grad():
-            for parameter in model.parameters():
+            learnt = [p for p in model.parameters() if p.requires_grad]
+            for parameter in (
+                *learnt,
+                *[b for n, b in model.named_buffers() if n == "final_logits_bias"],
+            ):
                 parameter.add_(torch.randn_like(parameter) * 0.15)
             for name, buffer in model.named_buffers():
                 if name.endswith("e_score_correction_bias"):
@@ -281,6 +294,10 @@ class Kind:
         if self.alone:
             return torch.cat([self._row(model, row) for row in rows])
         named = {"input_ids": TOKENS[rows], "attention_mask": REAL[rows].astype(np.int64)}
+        if self.source:
+            named = {f"decoder_{name}": x for name, x in named.items()}
+            named["input_ids"] = SOURCE[rows]
+            named["attention_mask"] = SOURCE_REAL[rows].astype(np.int64)
         if self.segments:
             named["token_type_ids"] = SEGMENTS[rows]
         return encoder_output(self.model, model(**encoder_inputs(self.model, named)))
@@ -340,6 +357,10 @@ KINDS = {
     **{
         name: Kind(config, model, auto_class(model), options, segments=has_segments(options))
         for name, (config, model, options) in ENCODERS.items()
+    },
+    **{
+        name: Kind(config, model, "AutoModelForSeq2SeqLM", options, source=True)
+        for name, (config, model, options) in SEQUENCES.items()
     },
     "qwen3": Kind("Qwen3Config", "Qwen3ForCausalLM", CAUSAL, {**GATED, "head_dim": 12}),
     "qwen3 biased": Kind(
