@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Iterable, Mapping, Sized
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel import inspection
 from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
 from lmkernel.errors import InputError
-from lmkernel.generation import GenerationOptions, TextGeneration, generate_steps, generate_tokens
-from lmkernel.generation.checkpoint import warn_of_settings
-from lmkernel.generation.likelihood import log_prob
+from lmkernel.generation import GenerationOptions, TextGeneration, generate_tokens
+from lmkernel.generation.answers import asked_options, encoded_rows, fill_answers, scored_tokens
+from lmkernel.generation.checkpoint import OWN, warn_of_settings
 from lmkernel.inspection.inputs import check_ids, conversation, prompt_ids
+from lmkernel.tokenizers.ended import ended_ids
 
 if TYPE_CHECKING:
     import os
@@ -95,10 +95,16 @@ class LanguageModel:
         """The files that it was loaded from."""
         return self.origin.own_files
 
+    @property
+    def reads_sources(self) -> bool:
+        """Whether an encoder reads what it is asked, and a decoder writes the answer."""
+        return self.model.encoder is not None and self.model.decoder is not None
+
     @functools.cached_property
     def end_ids(self) -> tuple[int, ...]:
         """The ids that end an answer: the checkpoint's and the tokenizer's."""
-        warn_of_settings(self.origin.generation_config, self.origin.where)
+        used = OWN if self.reads_sources else ()
+        warn_of_settings(self.origin.generation_config, self.origin.where, used)
         return self.tokenizer.eos_ids
 
     def describe(self) -> Description:
@@ -131,7 +137,7 @@ class LanguageModel:
         special_tokens: bool = True,
         **changes: Unpack[GenerationChanges],
     ) -> TextGeneration:
-        """Continue a text.
+        """Continue a text; an encoder-decoder writes what follows from it, such as a translation.
 
         Args:
             prompt: the text, or the ids of its tokens.
@@ -153,12 +159,8 @@ class LanguageModel:
         self, ids: list[int], asked: GenerationOptions, continues: Sequence[int] = ()
     ) -> TextGeneration:
         """An answer to ids; its text goes on from that of those that it continues."""
-        last = self._last_ids(asked)
-        steps = generate_steps(
-            self.model, self.params, [ids], asked, ends=lambda _, token: token in last
-        )
-        scored = ((t, log_prob(s.logits[0], t)) for s in steps if (t := s.tokens[0]) is not None)
-        return self._answer(asked, scored, continues)
+        scored = scored_tokens(self, ids, asked, self._last_ids(asked))
+        return self._answer(asked, scored, () if self.reads_sources else continues)
 
     def chat(
         self,
@@ -200,17 +202,8 @@ class LanguageModel:
         """
         asked = self._asked(options, changes)
         rows = self._prompt_rows(prompts)
-        answers = [self._answer(asked, prompt=row) for row in rows]
-        begun = time.perf_counter()
-        for step in generate_steps(
-            self.model, self.params, rows, asked, ends=lambda row, _: answers[row].finished
-        ):
-            before, begun = begun, time.perf_counter()
-            for answer, token, logits in zip(answers, step.tokens, step.logits, strict=True):
-                if token is not None:
-                    answer.push(token, log_prob(logits, token), seconds=begun - before)
-        for answer in answers:
-            answer.close()
+        answers = [self._answer(asked, prompt=() if self.reads_sources else row) for row in rows]
+        fill_answers(self, rows, asked, answers, self._last_ids(asked))
         return answers
 
     def generate_tokens(
@@ -221,14 +214,13 @@ class LanguageModel:
     ) -> Iterator[list[int | None]]:
         """One token for each row at each step, from token ids; see `lmkernel.generation`."""
         asked = self._asked(options, changes)
-        rows = self._prompt_rows(prompts)
-        return generate_tokens(self.model, self.params, rows, asked, end_ids=self.end_ids)
+        rows, memory = encoded_rows(self, self._prompt_rows(prompts))
+        return generate_tokens(
+            self.model, self.params, rows, asked, end_ids=self.end_ids, memory=memory
+        )
 
     def _asked(self, options: object, changes: GenerationChanges) -> GenerationOptions:
-        """The options that hold, with stop ids of this vocabulary."""
-        asked = GenerationOptions.of(options, changes)
-        asked.check_stop_ids(self.config.embedding.vocab)
-        return asked
+        return asked_options(self, options, changes)
 
     def _prompt_rows(self, prompts: object) -> list[list[int]]:
         rows = list(prompts) if isinstance(prompts, Iterable) else []
@@ -244,6 +236,8 @@ class LanguageModel:
         """Checked here, once for every backend."""
         if _is_empty(prompt):
             raise InputError("expected a prompt of at least one token, got an empty one")
+        if self.reads_sources and special_tokens and isinstance(prompt, str):
+            prompt = ended_ids(self.tokenizer, prompt)
         ids = prompt_ids(self, prompt, special_tokens=special_tokens)
         check_ids(self.model.config, ids)
         return ids

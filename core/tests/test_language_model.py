@@ -77,7 +77,7 @@ def test_answers_of_a_batch_say_how_long_they_took(
     model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = itertools.count()
-    monkeypatch.setattr("lmkernel.language_model.time.perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr("lmkernel.generation.answers.time.perf_counter", lambda: float(next(ticks)))
     answers = model.generate_batch([[3], [4, 5]], max_new_tokens=4, ignore_eos=True)
     assert [answer.seconds for answer in answers] == [4.0, 4.0]
 

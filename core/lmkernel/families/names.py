@@ -19,6 +19,7 @@ from lmkernel.families.shares import (
     split_rows,
     split_stack,
     stacked_shape,
+    zero_rows,
 )
 from lmkernel.parameters.names import flatten
 

@@ -11,10 +11,24 @@ import warnings
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from lmkernel.errors import CheckpointError, InputError
+from lmkernel.generation.options import GenerationOptions
 
-__all__ = ["warn_of_settings"]
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from lmkernel.origin import Origin
+
+__all__ = ["OWN", "decoder_start", "own_options", "own_settings", "warn_of_settings"]
+
+OWN = (
+    *("num_beams", "length_penalty", "early_stopping", "no_repeat_ngram_size", "bad_words_ids"),
+    *("repetition_penalty", "forced_bos_token_id", "forced_eos_token_id", "min_new_tokens"),
+    *("max_new_tokens", "max_length", "min_length"),
+)
+"""Settings of an encoder-decoder that are options of ours, most by the same name."""
+_LENGTHS = MappingProxyType({"max_length": "max_new_tokens", "min_length": "min_new_tokens"})
+"""Settings that count the decoder's first token, each with the option that does not."""
 
 _NEUTRAL: Mapping[str, Any] = MappingProxyType(
     {
@@ -54,12 +68,57 @@ _PASSED_OVER = frozenset(
 )
 
 
-def warn_of_settings(generation_config: Mapping[str, Any], where: str) -> None:
-    """Warn of what is not done, though transformers would do it by itself."""
+def own_settings(origin: Origin) -> Mapping[str, Any]:
+    """What a model's files say of generation: ``config.json`` where there is no file of its own."""
+    return origin.generation_config or origin.described.values
+
+
+def decoder_start(origin: Origin) -> int:
+    """The token that a decoder begins with beside an encoder.
+
+    Raises:
+        CheckpointError: neither the model's files nor its tokenizer name one.
+    """
+    given = own_settings(origin).get("decoder_start_token_id")
+    tokenizer = origin.tokenizer
+    known = (given, tokenizer.bos_id, tokenizer.pad_id, *tokenizer.eos_ids)
+    found = next((token for token in known if token is not None), None)
+    vocab = (origin.config.target_embedding or origin.config.embedding).vocab
+    if type(found) is not int or not 0 <= found < vocab:
+        raise CheckpointError(
+            f"{origin.where}: decoder_start_token_id: expected an id in 0 … {vocab - 1}, "
+            f"got {found!r:.60}"
+        )
+    return found
+
+
+def own_options(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The options that an encoder-decoder's own settings ask for.
+
+    Raises:
+        CheckpointError: one that makes no sense.
+    """
+    given = {key: value for key, value in settings.items() if value is not None}
+    found = {key: given[key] for key in OWN if key in given and key not in _LENGTHS}
+    for theirs, ours in _LENGTHS.items():
+        if theirs in given and ours not in found:
+            whole = type(given[theirs]) is int
+            found[ours] = max(given[theirs] - 1, ours == "max_new_tokens") if whole else None
+    try:
+        GenerationOptions(**found)
+    except InputError as error:
+        raise CheckpointError(f"{where}: generation_config.json: {error}") from error
+    return found
+
+
+def warn_of_settings(
+    generation_config: Mapping[str, Any], where: str, used: Collection[str] = ()
+) -> None:
+    """Warn of what is not done, though transformers would do it by itself; all but ``used``."""
     asked = [
         f"{key}={value!r:.40}"
         for key, value in generation_config.items()
-        if key not in _PASSED_OVER and value and value != _NEUTRAL.get(key)
+        if key not in _PASSED_OVER and key not in used and value and value != _NEUTRAL.get(key)
     ]
     if asked:
         text = f"{where}: generation_config.json: not used: {', '.join(asked)}"

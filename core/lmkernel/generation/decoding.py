@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Tree
     from lmkernel.interfaces import Memory
     from lmkernel.model import Model
+    from lmkernel.model.state import DecodingState
 
-__all__ = ["Step", "chunk_borders", "decode", "room"]
+__all__ = ["Step", "chunk_borders", "decode", "next_column", "pad_rows", "prefill", "room"]
 
 _CHUNK = 512
 """Longer prompts are fed in chunks of this many tokens, which bounds the memory of the scores."""
@@ -78,21 +79,11 @@ def decode(
     Raises:
         InputError: an empty prompt, or one that is longer than the context.
     """
-    tokens, positions = _pad_left(prompts)
-    limits = [room(model, len(prompt), limit) for prompt in prompts]
-    limit = max(limits)
-    borders = chunk_borders(tokens.shape[1])
-    # the whole capacity is asked for now, so that the KV cache of an eager backend never grows
-    # (padding of compiled shapes takes slots, too)
-    slots = sum(model.slots(end - begin) for begin, end in pairwise(borders))
-    state = model.begin(params, len(prompts), slots + limit, memory=memory)
-    logits: NDArray[Any] = np.empty(0)
-    # prefill: only the last chunk's logits are used, which are those of each row's last token
-    for begin, end in pairwise(borders):
-        logits, state = model.step(params, tokens[:, begin:end], positions[:, begin:end], state)
+    begun = prefill(model, params, prompts, limit=limit, memory=memory)
+    logits, state, limits = begun.logits, begun.state, begun.limits
     histories = [list(prompt) for prompt in prompts]
     alive = [True] * len(prompts)
-    for step in range(limit):
+    for step in range(max(limits)):
         chosen = [
             choose(logits[row], history=history, row=row, step=step) if alive[row] else None
             for row, history in enumerate(histories)
@@ -109,13 +100,53 @@ def decode(
         for history, token in zip(histories, chosen, strict=True):
             if token is not None:
                 history.append(token)
-        tokens, positions = _next_column(chosen, alive, histories)
+        tokens, positions = next_column(chosen, alive, histories)
         logits, state = model.step(params, tokens, positions, state)
 
 
-def _pad_left(
+@final
+@dataclass(frozen=True)
+class Prefilled:
+    """Prompts in the KV cache.
+
+    Args:
+        logits: of what follows each row, ``(rows, vocab)``.
+        state: the state after them.
+        limits: the most tokens that may follow each row.
+    """
+
+    logits: NDArray[Any]
+    state: DecodingState
+    limits: list[int]
+
+
+def prefill(
+    model: Model,
+    params: Tree,
+    prompts: Sequence[Sequence[int]],
+    *,
+    limit: int,
+    memory: Memory | None = None,
+) -> Prefilled:
+    """Feed prompts to a fresh state; arguments as of `decode`."""
+    tokens, positions = pad_rows(prompts)
+    limits = [room(model, len(prompt), limit) for prompt in prompts]
+    borders = chunk_borders(tokens.shape[1])
+    # the whole capacity is asked for now, so that the KV cache of an eager backend never grows
+    # (padding of compiled shapes takes slots, too)
+    slots = sum(model.slots(end - begin) for begin, end in pairwise(borders))
+    state = model.begin(params, len(prompts), slots + max(limits), memory=memory)
+    logits: NDArray[Any] = np.empty(0)
+    # prefill: only the last chunk's logits are used, which are those of each row's last token
+    for begin, end in pairwise(borders):
+        logits, state = model.step(params, tokens[:, begin:end], positions[:, begin:end], state)
+    return Prefilled(logits, state, limits)
+
+
+def pad_rows(
     prompts: Sequence[Sequence[int]],
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Tokens and positions of rows ``(rows, time)``, padded on the left."""
     if not len(prompts) or not all(len(prompt) for prompt in prompts):
         raise InputError("expected a prompt of at least one token for each row, got an empty one")
     longest = max(len(prompt) for prompt in prompts)
@@ -128,7 +159,10 @@ def _pad_left(
 
 
 def room(model: Model, length: int, limit: int) -> int:
-    """How many tokens a row has room for; the last one needs no slot, as nothing follows it."""
+    """How many tokens a row of a length has room for, a limit at most.
+
+    The last one needs no slot, as nothing follows it.
+    """
     context = model.config.context
     if not context:
         return limit
@@ -144,9 +178,16 @@ def chunk_borders(length: int, size: int = _CHUNK) -> list[int]:
     return [*range(length, 0, -size), 0][::-1]
 
 
-def _next_column(
-    chosen: list[int | None], alive: list[bool], histories: list[list[int]]
+def next_column(
+    chosen: Sequence[int | None], alive: Sequence[bool], histories: Sequence[Sequence[int]]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Each row's newest token and its position, ``(rows, 1)`` both; padding for those that ended.
+
+    Args:
+        chosen: the newest token of each row.
+        alive: whether the row goes on.
+        histories: all tokens of each row, the newest included.
+    """
     # an ended row is still fed, as position -1: rows that come and go would change the shapes
     tokens = [token if token is not None else 0 for token in chosen]
     positions = [len(h) - 1 if ok else -1 for h, ok in zip(histories, alive, strict=True)]

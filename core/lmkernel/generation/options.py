@@ -16,6 +16,9 @@ __all__ = ["GenerationChanges", "GenerationOptions"]
 
 _MOST = 1e200
 """Above it, and below its inverse, a quotient of logits may leave float64."""
+_MOST_BEAMS, _STEEPEST = 1024, 100
+_WHOLE = ("max_new_tokens", "top_k", "seed", "num_beams", "no_repeat_ngram_size", "min_new_tokens")
+_REAL = ("temperature", "top_p", "min_p", "repetition_penalty", "length_penalty")
 
 
 class GenerationChanges(TypedDict, total=False):
@@ -31,6 +34,14 @@ class GenerationChanges(TypedDict, total=False):
     stop: str | Sequence[str]
     stop_ids: int | Sequence[int]
     ignore_eos: bool
+    num_beams: int
+    length_penalty: float
+    early_stopping: bool | str
+    no_repeat_ngram_size: int
+    min_new_tokens: int
+    bad_words_ids: Sequence[Sequence[int]]
+    forced_bos_token_id: int | Sequence[int]
+    forced_eos_token_id: int | Sequence[int]
 
 
 @final
@@ -52,6 +63,18 @@ class GenerationOptions:
         stop: strings before which generation ends; one may be given alone.
         stop_ids: tokens at which generation ends, besides the model's own end.
         ignore_eos: whether generation goes on after the model's own end.
+        num_beams: number of beams, that is of beginnings that are gone on with side by side; of all
+            that ended, the one of the best score is the answer. 1 for none.
+        length_penalty: with beams, a score is the log-probability divided by the number of tokens
+            to this power.
+        early_stopping: with beams, True ends when as many have ended as there are beams; False when
+            no beam looks better than those; ``"never"`` when none can become better.
+        no_repeat_ngram_size: so many tokens in a row are never the same twice; 0 for no limit.
+        min_new_tokens: the fewest tokens before an end.
+        bad_words_ids: tokens, or tokens in a row, that are never written.
+        forced_bos_token_id: the token that comes after a prompt of one token, such as the start of
+            a decoder; or several that may.
+        forced_eos_token_id: the token that comes last where ``max_new_tokens`` is reached.
 
     Raises:
         InputError: a value that makes no sense; the message names the option.
@@ -67,13 +90,23 @@ class GenerationOptions:
     stop: str | Sequence[str] = ()
     stop_ids: int | Sequence[int] = ()
     ignore_eos: bool = False
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: bool | str = False
+    no_repeat_ngram_size: int = 0
+    min_new_tokens: int = 0
+    bad_words_ids: Sequence[Sequence[int]] = ()
+    forced_bos_token_id: int | Sequence[int] = ()
+    forced_eos_token_id: int | Sequence[int] = ()
 
     def __post_init__(self) -> None:
         self._unify("stop", str, "a string, or several")
         self._unify("stop_ids", Integral, "a token id, or several")
-        for name in ("max_new_tokens", "top_k", "seed"):
+        for name in ("forced_bos_token_id", "forced_eos_token_id"):
+            self._unify(name, Integral, "a token id, or several")
+        for name in _WHOLE:
             self._require(name, "a whole number", ok=_is(getattr(self, name), Integral))
-        for name in ("temperature", "top_p", "min_p", "repetition_penalty"):
+        for name in _REAL:
             self._require(name, "a number", ok=_is(getattr(self, name), Real))
         self._require("max_new_tokens", "at least 1", ok=self.max_new_tokens >= 1)
         self._require("temperature", f"0 to {_MOST:g}", ok=0 <= self.temperature <= _MOST)
@@ -85,6 +118,23 @@ class GenerationOptions:
         self._require("seed", "0 to 2**64 - 1", ok=0 <= self.seed < 1 << 64)
         self._require("ignore_eos", "True or False", ok=isinstance(self.ignore_eos, bool))
         self._require("stop", "without empty strings", ok=all(self.stop))
+        self._check_beams()
+
+    def _check_beams(self) -> None:
+        """What concerns beams, and tokens that may not or must be written."""
+        self._require("num_beams", "1 to 1024", ok=1 <= self.num_beams <= _MOST_BEAMS)
+        self._require("length_penalty", "-100 to 100", ok=abs(self.length_penalty) <= _STEEPEST)
+        one = isinstance(self.early_stopping, bool) or self.early_stopping == "never"
+        self._require("early_stopping", "True, False or 'never'", ok=one)
+        for name in ("no_repeat_ngram_size", "min_new_tokens"):
+            self._require(name, "0 or more", ok=getattr(self, name) >= 0)
+        self._require(
+            "temperature", "0 where there are beams", ok=self.num_beams == 1 or not self.temperature
+        )
+        words = self.bad_words_ids
+        listed = isinstance(words, list | tuple) and all(_is_word(word) for word in words)
+        self._require("bad_words_ids", "lists of one token id or more", ok=listed)
+        object.__setattr__(self, "bad_words_ids", tuple(tuple(word) for word in words))
 
     @classmethod
     def of(cls, options: object, changes: Mapping[str, Any]) -> GenerationOptions:
@@ -123,11 +173,16 @@ class GenerationOptions:
         more = [self.stop_ids] if isinstance(self.stop_ids, int) else self.stop_ids
         return frozenset(more) | (frozenset() if self.ignore_eos else frozenset(own))
 
-    def check_stop_ids(self, vocab: int) -> None:
-        """Raise `InputError` unless a vocabulary of this size has all of ``stop_ids``."""
-        for token in self.end_ids(()):
-            if not 0 <= token < vocab:
-                raise InputError(f"stop_ids: expected token ids in 0 … {vocab - 1}, got {token}")
+    def check_ids(self, vocab: int) -> None:
+        """Raise `InputError` unless a vocabulary of this size has every id that is named."""
+        named: dict[str, Any] = {"stop_ids": self.end_ids(())}
+        named["bad_words_ids"] = [token for word in self.bad_words_ids for token in word]
+        for name in ("forced_bos_token_id", "forced_eos_token_id"):
+            named[name] = getattr(self, name)
+        for name, tokens in named.items():
+            for token in tokens:
+                if not 0 <= token < vocab:
+                    raise InputError(f"{name}: expected token ids in 0 … {vocab - 1}, got {token}")
 
     def _unify(self, field: str, kind: type, expected: str) -> None:
         """One value and any sequence of values become a tuple."""
@@ -142,6 +197,10 @@ class GenerationOptions:
     def _require(self, field: str, expected: str, *, ok: bool) -> None:
         if not ok:
             raise InputError(f"{field}: expected {expected}, got {getattr(self, field)!r}")
+
+
+def _is_word(word: object) -> bool:
+    return isinstance(word, list | tuple) and bool(word) and all(_is(t, Integral) for t in word)
 
 
 def _is(value: object, kind: type) -> bool:

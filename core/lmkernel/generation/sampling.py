@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lmkernel.generation.options import GenerationOptions
 
-__all__ = ["draw", "sample"]
+__all__ = ["draw", "penalise", "sample"]
 
 
 def draw(seed: int, row: int, step: int) -> float:
@@ -48,7 +48,7 @@ def sample(
         return best
     scores = logits.astype(np.float64)
     if options.repetition_penalty != 1:
-        _penalise(scores, history, options.repetition_penalty)
+        penalise(scores, history, options.repetition_penalty)
     if options.temperature == 0:
         return int(np.argmax(scores))
     probabilities = _softmax(scores, options.temperature)
@@ -59,7 +59,8 @@ def sample(
     return int(np.searchsorted(cumulative, target, side="right"))
 
 
-def _penalise(scores: NDArray[np.float64], history: Sequence[int], penalty: float) -> None:
+def penalise(scores: NDArray[np.float64], history: Sequence[int], penalty: float) -> None:
+    """Make tokens that came before less likely, in place; see `GenerationOptions`."""
     seen = np.unique(np.asarray(history, dtype=np.int64))
     old = scores[seen]
     scores[seen] = np.where(old > 0, old / penalty, old * penalty)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
 
-from lmkernel.generation.decoding import decode
+from lmkernel.generation.beams import beam_search
+from lmkernel.generation.constraints import Constraints
+from lmkernel.generation.decoding import decode, room
 from lmkernel.generation.sampling import sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from lmkernel.contract.mandatory import Tree
     from lmkernel.generation.decoding import Step
@@ -27,10 +31,20 @@ def generate_steps(
     options: GenerationOptions,
     *,
     ends: Callable[[int, int], bool],
+    end_ids: Collection[int] = (),
     memory: Memory | None = None,
 ) -> Iterator[Step]:
-    """The steps of `decode`, with tokens sampled as the options say; arguments as there."""
-    choose = functools.partial(sample, options=options)
+    """The steps of `decode`, with tokens sampled as the options say; arguments as there.
+
+    ``end_ids`` are those that end an answer, as far as options forbid or force them.
+    """
+    constraints = Constraints(options, end_ids)
+
+    def choose(logits: NDArray[Any], *, history: Sequence[int], row: int, step: int) -> int:
+        limit = room(model, len(history) - step, options.max_new_tokens)
+        allowed = constraints.apply(logits, history, step=step, limit=limit)
+        return sample(allowed, options, history=history, row=row, step=step)
+
     return decode(
         model,
         params,
@@ -53,8 +67,8 @@ def generate_tokens(
 ) -> Iterator[list[int | None]]:
     """Yield one token for each row at each step; None for a row that has ended.
 
-    Each row ends at one of ``end_ids`` or of ``options.stop_ids``, after ``max_new_tokens``, or
-    where the context is full.
+    With beams, all tokens are chosen before the first ones are yielded. Each row ends at one of
+    ``end_ids`` or of ``options.stop_ids``, after ``max_new_tokens``, or where the context is full.
 
     Args:
         model: a model with a decoder.
@@ -68,7 +82,16 @@ def generate_tokens(
         InputError: an empty prompt, or one that fills the context.
     """
     last = options.end_ids(end_ids)
+    if options.num_beams > 1:
+        best = beam_search(model, params, prompts, options, end_ids=last, memory=memory)
+        return (list(column) for column in zip_longest(*(beam.tokens for beam in best)))
     steps = generate_steps(
-        model, params, prompts, options, ends=lambda _, token: token in last, memory=memory
+        model,
+        params,
+        prompts,
+        options,
+        ends=lambda _, token: token in last,
+        end_ids=last,
+        memory=memory,
     )
     return (step.tokens for step in steps)

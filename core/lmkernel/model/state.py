@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from lmkernel.contract.trees import tree_map
 from lmkernel.errors import CacheError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
+    from lmkernel.backend import Backend
     from lmkernel.contract.mandatory import Tree
 
     Fed = tuple[NDArray[np.int32], NDArray[np.int32]]
 
-__all__ = ["DecodingState", "bucket"]
+__all__ = ["DecodingState", "bucket", "chosen_rows"]
 
 
 @final
@@ -74,6 +78,17 @@ class DecodingState:
             capacity=self.capacity if capacity is None else capacity,
             fed=self.fed,
         )
+
+
+def chosen_rows(backend: Backend, state: DecodingState, rows: Sequence[int]) -> DecodingState:
+    """The state (consumed) of some of its rows, each as often as it is named, in that order."""
+    ops = backend.ops
+    with backend.scope(), backend.inference():
+        index = ops.asarray(list(rows), "int32")
+        # each array of a state has an axis of rows, the first
+        tree = tree_map(lambda x: ops.take(x, index, 0), state.consume())
+    fed = state.fed and (state.fed[0][list(rows)], state.fed[1][list(rows)])
+    return DecodingState(tree, batch=len(rows), used=state.used, capacity=state.capacity, fed=fed)
 
 
 def bucket(needed: int, step: int) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from sequence_kinds import SEQUENCES
+from sequence_models import described
 
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import write_directory
@@ -22,22 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BACKEND = load_backend("numpy")
-TYPES = {
-    "T5Config": "t5",
-    "MT5Config": "mt5",
-    "UMT5Config": "umt5",
-    "BartConfig": "bart",
-    "MBartConfig": "mbart",
-    "PegasusConfig": "pegasus",
-    "MarianConfig": "marian",
-    "M2M100Config": "m2m_100",
-}
-
-
-def described(name: str, **changes: Any) -> dict[str, Any]:
-    kind, _, options = SEQUENCES[name]
-    values = {"model_type": TYPES[kind], "is_encoder_decoder": True, **options, **changes}
-    return {**values, "pad_token_id": 0}
 
 
 def written(name: str, folder: Path, *, without: str = "", **changes: Any) -> Model:

@@ -115,7 +115,7 @@ def sequences_examples(
 def sequences_batches(asked: Preparation, examples: list[PairExample], *, shuffle: bool) -> Batches:
     """Rows of them."""
     sizes = {"start": _start(asked), "multiple": asked.multiple, **_sizes(asked)}
-    return SequencePairs(examples, shuffle=shuffle, **sizes)
+    return SequencePairs(examples, shuffle=shuffle, target_vocab=asked.target_vocab, **sizes)
 
 
 def _noting(rows: Rows, unused: UnusedColumns, used: set[str]) -> Iterator[Row]:

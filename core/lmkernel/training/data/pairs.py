@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack, final
 
 from lmkernel.errors import InputError
+from lmkernel.tokenizers.ended import ended_ids
 from lmkernel.training.data.batches import Batch, PaddedBatches, PaddedCut
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.ragged import Ragged
@@ -109,7 +110,7 @@ def pair_examples(
     source: str = "source",
     target: str = "target",
 ) -> Iterator[PairExample]:
-    """One example for each row, both texts with the token that ends a text.
+    """One example for each row, both texts with special tokens and the one that ends a text.
 
     Args:
         rows: with the columns.
@@ -124,15 +125,14 @@ def pair_examples(
     """
     if not tokenizer.eos_ids:
         raise InputError("expected a tokenizer with a token that ends a text, got one without")
-    end = tokenizer.eos_ids[0]
+    limit = context if truncate else None
     for row in rows:
-        sides = tokenizer.encode_many([row.text(source), row.text(target)])
-        if truncate:
-            sides = [side[: context - 1] for side in sides]
+        texts = (row.text(name) for name in (source, target))
+        sides = [ended_ids(tokenizer, text, limit=limit) for text in texts]
         for name, side in zip((source, target), sides, strict=True):
-            if len(side) >= context:
+            if len(side) > context:
                 raise InputError(
                     f"{row.where}: expected at most {context} tokens, the model's context, in the "
-                    f"column {name!r}, got {len(side) + 1}; truncate (--truncate) cuts it"
+                    f"column {name!r}, got {len(side)}; truncate (--truncate) cuts it"
                 )
-        yield PairExample([*sides[0], end], [*sides[1], end], row.where)
+        yield PairExample(sides[0], sides[1], row.where)

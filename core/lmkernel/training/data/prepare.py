@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.config.check import positive
 from lmkernel.errors import ConfigError, InputError
+from lmkernel.generation.checkpoint import decoder_start
 from lmkernel.training.data.classification import label_names
 from lmkernel.training.data.readers import is_built_in, open_rows
 from lmkernel.training.data.rows import Documents, UnusedColumns
@@ -73,6 +74,7 @@ class Preparation:
         vocab: tokens that the model knows; no token may be above.
         labels: names of the classes in their order, if the model has them; else they are those of
             the data.
+        target_vocab: those that it may say, where it knows others.
         start: the token that a decoder begins with; by default the tokenizer's first of
             ``bos_token``, ``pad_token`` and what ends a text.
         progress: shows long work.
@@ -85,6 +87,7 @@ class Preparation:
     tokenizer: Tokenizer
     vocab: int
     labels: tuple[str, ...] = ()
+    target_vocab: int | None = None
     start: int | None = None
     progress: Progress | None = None
 
@@ -107,6 +110,7 @@ class Preparation:
             ConfigError: longer examples than the model has positions for.
         """
         data, training, context = settings.data, settings.training, origin.config.context
+        target = origin.config.target_embedding
         if context and data.context > context:
             raise ConfigError(
                 f"data.context: expected at most the model's context of {context}, "
@@ -120,6 +124,8 @@ class Preparation:
             tokenizer=origin.tokenizer,
             vocab=origin.config.embedding.vocab,
             labels=origin.labels if find_objective(settings.objective).needs_labels else (),
+            target_vocab=target.vocab if target else None,
+            start=decoder_start(origin) if target else None,
             progress=progress,
         )
 
