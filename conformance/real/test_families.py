@@ -125,10 +125,8 @@ REPRESENTATIVES = (
     "albert MaskedLM",
     "mpnet MaskedLM",
     "deberta-v2 MaskedLM",
-    "t5",
     "umt5",
     "bart",
-    "marian apart",
     "m2m 100",
 )
 """Together they have every way in which layers differ; each is tried on every backend."""

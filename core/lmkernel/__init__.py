@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lmkernel.listing.models import ModelList, models
     from lmkernel.loading import load, load_model
     from lmkernel.model import Model
+    from lmkernel.rewriting.outcome import Rewriting, Rewritings
+    from lmkernel.rewriting.verbs import summarize, translate
     from lmkernel.training.outcome import Evaluation, TrainingRun
     from lmkernel.training.verbs import evaluate, finetune, pretrain, resume
     from lmkernel.verbs import certify, classify, pull
@@ -42,6 +44,8 @@ __all__ = [
     "LogProbs",
     "Model",
     "ModelList",
+    "Rewriting",
+    "Rewritings",
     "TextGeneration",
     "TrainingRun",
     "Twin",
@@ -60,6 +64,8 @@ __all__ = [
     "pretrain",
     "pull",
     "resume",
+    "summarize",
+    "translate",
     "twin",
     "verify",
 ]
@@ -79,6 +85,8 @@ _HOMES = {
     "LogProbs": "lmkernel.inspection",
     "Model": "lmkernel.model",
     "ModelList": "lmkernel.listing.models",
+    "Rewriting": "lmkernel.rewriting.outcome",
+    "Rewritings": "lmkernel.rewriting.outcome",
     "TextGeneration": "lmkernel.generation",
     "TrainingRun": "lmkernel.training.outcome",
     "Twin": "lmkernel.verification.twin",
@@ -97,6 +105,8 @@ _HOMES = {
     "pretrain": "lmkernel.training.verbs",
     "pull": "lmkernel.verbs",
     "resume": "lmkernel.training.verbs",
+    "summarize": "lmkernel.rewriting.verbs",
+    "translate": "lmkernel.rewriting.verbs",
     "twin": "lmkernel.verification.twin",
     "verify": "lmkernel.verification.verb",
 }

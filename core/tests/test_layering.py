@@ -73,7 +73,8 @@ ORDER = (
     *("settings", "results", "plugins", "config", "interfaces", "composed", "parameters"),
     *("components", "factory", "backend", "checkpoints", "tokenizers", "families", "gguf"),
     *("sources", "model", "generation"),
-    *("origin", "inspection", "native", "description", "language_model", "loading", "comparison"),
+    *("origin", "inspection", "native", "description", "language_model", "loading", "rewriting"),
+    "comparison",
     *("verification", "listing", "training", "verbs", "scaffolds", "cli"),
 )
 

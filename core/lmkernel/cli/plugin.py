@@ -17,6 +17,8 @@ _HELP: Mapping[str, str] = MappingProxyType(
         "pull:Pull": "fetch a model by name",
         "chat:Chat": "talk with a model",
         "generate:Generate": "continue a prompt",
+        "translate:Translate": "translate texts, with an encoder-decoder",
+        "summarize:Summarize": "say what texts say in fewer words, with an encoder-decoder",
         "pretrain:Pretrain": (
             "train a model on unlabelled text; without arguments, a small one in two minutes"
         ),

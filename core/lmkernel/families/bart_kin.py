@@ -70,7 +70,7 @@ class M2m100(BartFamily):
         return {**super().new(sizes), "pad_token_id": 0}
 
     def languages(self) -> Languages | None:
-        return Languages(source="before", target="forced")
+        return Languages(marks=("{}", "__{}__"), source="before", target="forced")
 
 
 @final
@@ -99,4 +99,4 @@ class Marian(BartFamily):
         }
 
     def languages(self) -> Languages | None:
-        return Languages(mark=">>{}<<", target="before")
+        return Languages(marks=(">>{}<<",), target="before")

@@ -14,14 +14,15 @@ class Languages:
     """What stands where for a pair of languages.
 
     Args:
-        mark: the token of a language, with ``{}`` for its code, such as ``"__{}__"``.
+        marks: the token of a language, with ``{}`` for its code, such as ``"__{}__"``; the first of
+            these that the tokenizer has.
         source: where the source's token stands: ``"before"`` or ``"after"`` the text, or ``""``.
-        target: where the target's does: ``"forced"`` as the first that is written, ``"start"``,
-            from which the decoder begins, or ``"before"`` the text.
+        target: where the target's does: ``"forced"`` as the first that is written, or ``"before"``
+            the text.
         text: what is written before the text, with ``{source}`` and ``{target}``; or ``""``.
     """
 
-    mark: str = "{}"
+    marks: tuple[str, ...] = ("{}",)
     source: str = ""
     target: str = ""
     text: str = ""

@@ -48,14 +48,13 @@ def asked_options(
 
 
 def encoded_rows(
-    model: LanguageModel, rows: Sequence[Sequence[int]], start: Sequence[int] = ()
+    model: LanguageModel, rows: Sequence[Sequence[int]]
 ) -> tuple[list[list[int]], Memory | None]:
     """What a decoder goes on from for each row, and what an encoder made of the rows.
 
     Args:
         model: with an encoder, which reads the rows, or without.
         rows: ids of each.
-        start: ids that a decoder beside an encoder begins with; by default the model's own.
     """
     if not model.reads_sources:
         return [list(row) for row in rows], None
@@ -63,8 +62,8 @@ def encoded_rows(
     # few shapes, where each is compiled
     tokens, positions = pad_left(tokens, positions, model.model.slots(tokens.shape[1]))
     memory = model.model.encode(model.params, tokens, positions)
-    first = list(start) or [decoder_start(model.origin)]
-    return [list(first) for _ in rows], memory
+    first = decoder_start(model.origin)
+    return [[first] for _ in rows], memory
 
 
 def scored_tokens(
@@ -72,10 +71,9 @@ def scored_tokens(
     ids: Sequence[int],
     options: GenerationOptions,
     ends: Collection[int],
-    start: Sequence[int] = (),
 ) -> Iterator[Scored]:
     """The tokens of one answer with their log-probabilities, as they are asked for."""
-    prompts, memory = encoded_rows(model, [ids], start)
+    prompts, memory = encoded_rows(model, [ids])
     if options.num_beams > 1:
         [best] = beam_search(
             model.model, model.params, prompts, options, end_ids=ends, memory=memory
@@ -102,7 +100,6 @@ def fill_answers(
     options: GenerationOptions,
     answers: Sequence[TextGeneration],
     ends: Collection[int],
-    start: Sequence[int] = (),
 ) -> None:
     """Generate the answers to several rows at once, and end them.
 
@@ -112,12 +109,11 @@ def fill_answers(
         options: of the generation.
         answers: one for each row, empty yet; they end where a stop string does.
         ends: the tokens that end an answer.
-        start: see `encoded_rows`.
     """
     if len(rows) != len(answers):
         raise InputError(f"expected {len(rows)} answers, got {len(answers)}")
     begun = time.perf_counter()
-    prompts, memory = encoded_rows(model, rows, start)
+    prompts, memory = encoded_rows(model, rows)
     if options.num_beams > 1:
         found = beam_search(
             model.model, model.params, prompts, options, end_ids=ends, memory=memory

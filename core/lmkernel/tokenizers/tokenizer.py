@@ -117,6 +117,11 @@ class Tokenizer:
             raise InputError(f"expected a tokenizer with a {role}, got one without")
         return found
 
+    def token_id(self, token: str) -> int | None:
+        """The id of a token by its own text, or None where the vocabulary has none such."""
+        found: int | None = self._backend.token_to_id(token)
+        return found
+
     @property
     def special_ids(self) -> frozenset[int]:
         """The ids of all tokens that are no part of a text."""
