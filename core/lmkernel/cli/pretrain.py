@@ -53,7 +53,7 @@ class Pretrain(Command):
             "batch": f"{usual.training.batch}",
             "learning_rate": f"{usual.schedule.rate}",
         }
-        add_run_options(parser, objectives=("causal", "masked"), usual=numbers)
+        add_run_options(parser, objectives=("causal", "masked", "sequences"), usual=numbers)
 
     def run(self, args: argparse.Namespace) -> int:
         """Train, then show what the model writes."""

@@ -153,7 +153,7 @@ def _check_command(folder: str, command: str, start: Mapping[str, Any]) -> None:
         raise InputError(f"--resume: the folder says which model; leave out {flag}")
     begun = settings_of({}, defaults={}, resume=folder)
     new = not begun.model.start
-    tuned = begun.objective not in _PRETRAINED or begun.lora is not None
+    tuned = not new and (begun.objective not in _PRETRAINED or begun.lora is not None)
     other = {"finetune": new and "pretrain", "pretrain": tuned and "finetune"}[command]
     if other:
         what = "pre-trains a new model" if new else f"fine-tunes {begun.model.start}"

@@ -40,6 +40,7 @@ class Objective:
         needs_labels: whether rows have classes, whose names the model keeps.
         every_token: whether the loss is that of every token, so that bits per byte follow from it.
         converses: whether its rows are conversations, which a chat template makes a text of.
+        texts: what is made of columns that a new vocabulary is learnt from.
         peft_task: PEFT's ``task_type`` of adapters, where it has one.
     """
 
@@ -50,6 +51,7 @@ class Objective:
     needs_labels: bool = False
     every_token: bool = False
     converses: bool = False
+    texts: tuple[str, ...] = ("text",)
     peft_task: str | None = None
 
     def batches(self, asked: Preparation, data: Any, *, shuffle: bool) -> Batches:
@@ -115,6 +117,7 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
             maker="sequences_batches",
             reader="sequences_examples",
             head="scores of the target's next token, from a decoder beside an encoder",
+            texts=("source", "target"),
             peft_task="SEQ_2_SEQ_LM",
         ),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -72,5 +73,6 @@ def _new_tokenizer(
         return load_tokenizer(user_path(model.tokenizer))
     progress.say(f"learning a vocabulary of {model.vocab} tokens")
     rows = open_rows(data.train, blank_lines=data.blank_lines)
-    documents = Documents(rows, data.columns.get("text", "text"))
+    named = [data.columns.get(name, name) for name in find_objective(settings.objective).texts]
+    documents = itertools.chain.from_iterable(Documents(rows, name) for name in named)
     return train_tokenizer(documents, model.vocab, special_tokens)
