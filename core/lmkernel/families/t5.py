@@ -235,6 +235,8 @@ class _T5Family(Family):
             "num_heads": sizes.heads,
             "dropout_rate": sizes.dropout,
             "decoder_start_token_id": 0,
+            # as from version 1.1 on; T5's factor is for tables that were drawn twenty times as wide
+            **({"scale_decoder_outputs": False} if self.scales else {}),
         }
 
     def special_tokens(self) -> dict[str, str]:

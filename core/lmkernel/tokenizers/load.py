@@ -1,7 +1,8 @@
 """The tokenizer of a Hugging Face directory.
 
-``tokenizer.json`` says how text becomes ids; the other files name special tokens, the ids that end
-a text, and the chat template, each of which may lie in more than one place.
+``tokenizer.json`` says how text becomes ids, or a SentencePiece model of each of two languages; the
+other files name special tokens, the ids that end a text, and the chat template, each of which may
+lie in more than one place.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from lmkernel.errors import CheckpointError, InputError
 from lmkernel.files import is_there, read_file
 from lmkernel.tokenizers.check import check_document
 from lmkernel.tokenizers.library import library_code, tokenizers_package
+from lmkernel.tokenizers.paired_pieces import open_pieces
 from lmkernel.tokenizers.tokenizer import SPECIAL_ROLES, Tokenizer
 
 if TYPE_CHECKING:
@@ -34,8 +36,8 @@ def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
         MissingDependencyError: the ``tokenizers`` library is not installed.
     """
     folder = Path(directory)
-    backend = _backend(folder / "tokenizer.json")
     config = read_object(folder / "tokenizer_config.json", required=False)
+    backend = _library_tokenizer(folder, config)
     special = read_object(folder / "special_tokens_map.json", required=False)
     for role in SPECIAL_ROLES:
         if config.get(role) is None and special.get(role) is not None:
@@ -58,6 +60,17 @@ def load_templates(directory: str | os.PathLike[str]) -> dict[str, str]:
     folder = Path(directory)
     config = read_object(folder / "tokenizer_config.json", required=False)
     return _templates(folder, config.get("chat_template"))
+
+
+def _library_tokenizer(folder: Path, config: dict[str, Any]) -> Any:
+    """What makes ids of texts; a ``tokenizer.json`` goes before SentencePiece models of a pair."""
+    path = folder / "tokenizer.json"
+    if is_there(path) or not is_there(folder / "source.spm"):
+        return _backend(path)
+    # its class has these tokens where a file does not name them
+    for role, token in {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}.items():
+        config.setdefault(role, token)
+    return open_pieces(folder, config)
 
 
 def _backend(path: Path) -> tokenizers.Tokenizer:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError, TemplateError
 from lmkernel.tokenizers.library import library_code
+from lmkernel.tokenizers.paired_pieces import PairedPieces
 from lmkernel.tokenizers.stream import TextStream
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Tokenizer:
     """A tokenizer of a model.
 
     Args:
-        backend: the ``tokenizers.Tokenizer``.
+        backend: the ``tokenizers.Tokenizer``, or SentencePiece models of two languages.
         config: the content of ``tokenizer_config.json``; special tokens may be strings or objects
             with ``content``.
         templates: chat templates by name; ``"default"`` is the usual one.
@@ -53,14 +54,14 @@ class Tokenizer:
 
     def __init__(
         self,
-        backend: tokenizers.Tokenizer,
+        backend: tokenizers.Tokenizer | PairedPieces,
         config: Mapping[str, Any],
         *,
         templates: Mapping[str, str] | None = None,
         eos_ids: Iterable[int] = (),
         name: str = "",
     ) -> None:
-        self._backend = backend
+        self._backend: Any = backend  # either has the methods that are called here
         self._config = dict(config)
         self._templates = dict(templates or {})
         self._name = name
@@ -89,6 +90,15 @@ class Tokenizer:
             templates=templates or self._templates,
             eos_ids=self._eos_ids,
             name=self._name,
+        )
+
+    @property
+    def for_targets(self) -> Tokenizer:
+        """The tokenizer of what a decoder writes, where it is another than the encoder's."""
+        if not isinstance(self._backend, PairedPieces):
+            return self
+        return Tokenizer(
+            self._backend.for_targets(), self._config, eos_ids=self._eos_ids, name=self._name
         )
 
     @property
@@ -142,7 +152,8 @@ class Tokenizer:
     @property
     def vocab_size(self) -> int:
         """The number of tokens, added ones included."""
-        return self._backend.get_vocab_size(with_added_tokens=True)
+        size: int = self._backend.get_vocab_size(with_added_tokens=True)
+        return size
 
     @property
     def chat_template(self) -> str | None:
@@ -226,7 +237,8 @@ class Tokenizer:
             worst = min(numbers) if min(numbers) < 0 else max(numbers)
             raise InputError(f"expected token ids in 0 … {_IDS - 1}, got {worst}")
         with library_code(self._where):
-            return self._backend.decode(numbers, skip_special_tokens=skip_special)
+            text: str = self._backend.decode(numbers, skip_special_tokens=skip_special)
+        return text
 
     def stream(self, *, skip_special: bool = True, before: Sequence[int] = ()) -> TextStream:
         """A decoder of ids that come one at a time, after others whose text is there already."""

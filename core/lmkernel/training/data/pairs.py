@@ -127,8 +127,8 @@ def pair_examples(
         raise InputError("expected a tokenizer with a token that ends a text, got one without")
     limit = context if truncate else None
     for row in rows:
-        texts = (row.text(name) for name in (source, target))
-        sides = [ended_ids(tokenizer, text, limit=limit) for text in texts]
+        texts = {source: tokenizer, target: tokenizer.for_targets}
+        sides = [ended_ids(own, row.text(name), limit=limit) for name, own in texts.items()]
         for name, side in zip((source, target), sides, strict=True):
             if len(side) > context:
                 raise InputError(

@@ -1,0 +1,72 @@
+"""SentencePiece models of two languages beside transformers' own tokenizer of them."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import sentencepiece
+from number_words import english, german
+from transformers import MarianTokenizer
+
+from lmkernel.tokenizers.load import load_tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXTS = [
+    *(english(n) for n in (0, 7, 21, 341, 9876)),
+    ">>deu<< two hundred",
+    "an unknown café, with  two spaces ",
+    "nine 9 ８ ﬁve",
+    "ten </s> eleven",
+    "\tone\ntwo",
+]
+ANSWERS = [german(n) for n in (0, 7, 21, 341, 9876)]
+
+
+def learnt(texts: list[str]) -> bytes:
+    made = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=made,
+        vocab_size=70,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    return made.getvalue()
+
+
+@pytest.fixture(scope="module", params=[False, True])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("pieces")
+    sides = {"source": english, "target": german}
+    pieces: dict[str, list[str]] = {}
+    for side, words in sides.items():
+        data = learnt([words(n) for n in range(0, 10_000, 7)])
+        (place / f"{side}.spm").write_bytes(data)
+        model = sentencepiece.SentencePieceProcessor(model_proto=data)
+        # the last pieces have no number, as rare ones have none there
+        pieces[side] = [model.id_to_piece(i) for i in range(3, model.get_piece_size() - 2)]
+    first = ["</s>", "<unk>", ">>deu<<"]
+    both = [*pieces["source"], *pieces["target"]]
+    vocabularies = {"vocab.json": pieces["source"], "target_vocab.json": pieces["target"]}
+    for name, known in vocabularies.items() if request.param else [("vocab.json", both)]:
+        listed = dict.fromkeys([*first, *known, "<pad>"])
+        (place / name).write_text(json.dumps({piece: i for i, piece in enumerate(listed)}))
+    config = {"source_lang": "eng", "target_lang": "deu", "separate_vocabs": request.param}
+    (place / "tokenizer_config.json").write_text(json.dumps(config))
+    return place
+
+
+@pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
+def test_ids_and_texts_are_those_of_transformers(folder: Path) -> None:
+    ours, theirs = load_tokenizer(folder), MarianTokenizer.from_pretrained(folder)
+    for text in TEXTS:
+        assert ours.encode(text) == theirs(text)["input_ids"], text
+    for text in ANSWERS:
+        ids = theirs(text_target=text)["input_ids"]
+        assert ours.for_targets.encode(text) == ids, text
+        assert ours.decode(ids) == theirs.decode(ids, skip_special_tokens=True)
