@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sentencepiece
 from number_words import english, german
-from transformers import MarianTokenizer
+from transformers import MarianTokenizer, T5Tokenizer
 
 from lmkernel.tokenizers.load import load_tokenizer
 
@@ -27,7 +27,7 @@ TEXTS = [
 ANSWERS = [german(n) for n in (0, 7, 21, 341, 9876)]
 
 
-def learnt(texts: list[str]) -> bytes:
+def learnt(texts: list[str], **more: int) -> bytes:
     made = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts),
@@ -35,6 +35,7 @@ def learnt(texts: list[str]) -> bytes:
         vocab_size=70,
         hard_vocab_limit=False,
         minloglevel=2,
+        **more,
     )
     return made.getvalue()
 
@@ -70,3 +71,21 @@ def test_ids_and_texts_are_those_of_transformers(folder: Path) -> None:
         ids = theirs(text_target=text)["input_ids"]
         assert ours.for_targets.encode(text) == ids, text
         assert ours.decode(ids) == theirs.decode(ids, skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("extra", [0, 5])
+def test_ids_and_texts_of_one_model_are_those_of_transformers(extra: int, tmp_path: Path) -> None:
+    texts = [words(n) for n in range(0, 10_000, 11) for words in (english, german)]
+    data = learnt(texts, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    (tmp_path / "spiece.model").write_bytes(data)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"extra_ids": extra}))
+    ours, theirs = load_tokenizer(tmp_path), T5Tokenizer.from_pretrained(tmp_path)
+    assert ours.vocab_size == len(theirs)
+    blanks = ["one <extra_id_0> three"] if extra else []
+    for text in (*TEXTS, *ANSWERS, *blanks):
+        ids = theirs(text)["input_ids"]
+        assert ours.encode(text) == ids, text
+        assert ours.decode(ids) == theirs.decode(ids, skip_special_tokens=True), text
+    (tmp_path / "saved").mkdir()
+    ours.save(tmp_path / "saved")
+    assert load_tokenizer(tmp_path / "saved").encode(TEXTS[3]) == ours.encode(TEXTS[3])

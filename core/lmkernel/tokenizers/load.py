@@ -16,6 +16,7 @@ from lmkernel.files import is_there, read_file
 from lmkernel.tokenizers.check import check_document
 from lmkernel.tokenizers.library import library_code, tokenizers_package
 from lmkernel.tokenizers.paired_pieces import open_pieces
+from lmkernel.tokenizers.pieces import open_unigrams
 from lmkernel.tokenizers.tokenizer import SPECIAL_ROLES, Tokenizer
 
 if TYPE_CHECKING:
@@ -63,14 +64,14 @@ def load_templates(directory: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def _library_tokenizer(folder: Path, config: dict[str, Any]) -> Any:
-    """What makes ids of texts; a ``tokenizer.json`` goes before SentencePiece models of a pair."""
-    path = folder / "tokenizer.json"
-    if is_there(path) or not is_there(folder / "source.spm"):
+    """What makes ids of texts; a ``tokenizer.json`` goes before SentencePiece models."""
+    path, pieces, pair = (folder / n for n in ("tokenizer.json", "spiece.model", "source.spm"))
+    if is_there(path) or not (is_there(pieces) or is_there(pair)):
         return _backend(path)
-    # its class has these tokens where a file does not name them
+    # their classes have these tokens where a file does not name them
     for role, token in {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}.items():
         config.setdefault(role, token)
-    return open_pieces(folder, config)
+    return open_pieces(folder, config) if is_there(pair) else open_unigrams(pieces, config)
 
 
 def _backend(path: Path) -> tokenizers.Tokenizer:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 HEAVY = ("numpy", "scipy", "autograd", "torch", "tensorflow", "jax", "huggingface_hub", "tqdm")
 BUILT_IN = (
-    "backends", "models", "pull", "chat", "generate", "pretrain", "finetune", "evaluate",
+    "backends", "models", "pull", "chat", "generate", "translate", "summarize",
+    "pretrain", "finetune", "evaluate",
     "classify", "embed", "compare",
     "verify", "twin", "new",
 )  # fmt: skip

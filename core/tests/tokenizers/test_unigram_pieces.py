@@ -1,0 +1,86 @@
+"""T5's SentencePiece model becomes a tokenizer of the library."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lmkernel.errors import CheckpointError, MissingDependencyError
+from lmkernel.tokenizers.load import load_tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PIECES = [("<pad>", 0.0, 3), ("</s>", 0.0, 3), ("<unk>", 0.0, 2), ("▁", -3.0, 1), ("▁the", -1.0, 1)]
+
+
+class DecodeError(Exception):
+    __module__ = "google.protobuf.message"
+
+
+class ModelProto:
+    """A model in JSON, where the library's is a message."""
+
+    def ParseFromString(self, data: bytes) -> None:  # noqa: N802 - its name
+        if not data.startswith(b"{"):
+            raise DecodeError("truncated message")
+        said = json.loads(data)
+        self.pieces = [SimpleNamespace(piece=p, score=s, type=t) for p, s, t in said["pieces"]]
+        self.trainer_spec = SimpleNamespace(model_type=said.get("kind", 1), unk_id=2)
+        self.normalizer_spec = SimpleNamespace(precompiled_charsmap=b"")
+
+
+@pytest.fixture(autouse=True)
+def library(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = SimpleNamespace(ModelProto=ModelProto)
+    monkeypatch.setitem(sys.modules, "sentencepiece.sentencepiece_model_pb2", found)  # type: ignore[arg-type]  # as a module
+
+
+def written(folder: Path, config: dict[str, Any] | None = None, **said: Any) -> Path:
+    (folder / "spiece.model").write_text(json.dumps({"pieces": PIECES, **said}))
+    (folder / "tokenizer_config.json").write_text(json.dumps(config or {}))
+    return folder
+
+
+def test_its_pieces_and_blanks_have_its_ids(tmp_path: Path) -> None:
+    made = load_tokenizer(written(tmp_path, {"extra_ids": 2}))
+    assert made.encode("the the x") == [4, 4, 3, 2, 1]
+    assert made.encode("<extra_id_0> the", special_tokens=False)[0] == 6
+    assert made.decode([4, 4, 1]) == "the the"
+    assert (made.vocab_size, made.eos_ids, made.pad_id) == (7, (1,), 0)
+
+
+@pytest.mark.parametrize(
+    ("config", "said", "message"),
+    [
+        ({}, {"kind": 2}, "expected a unigram model"),
+        ({}, {"pieces": []}, "got one without pieces"),
+        ({}, {"pieces": PIECES[2:]}, "the token '</s>' is missing"),
+        ({"extra_ids": -1}, {}, "extra_ids: expected 0 to 10000, got -1"),
+        ({"extra_ids": "many"}, {}, "extra_ids: expected 0 to 10000, got 'many'"),
+        ({"extra_ids": 10**9}, {}, "extra_ids: expected 0 to 10000"),
+    ],
+)
+def test_what_cannot_be_used_is_named(
+    tmp_path: Path, config: dict[str, Any], said: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(CheckpointError, match=rf"spiece.model: .*{message}"):
+        load_tokenizer(written(tmp_path, config, **said))
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (written(tmp_path) / "spiece.model").write_bytes(b"\0\1")
+    with pytest.raises(CheckpointError, match=r"spiece.model: expected a SentencePiece model: tru"):
+        load_tokenizer(tmp_path)
+
+
+def test_without_the_library_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sentencepiece.sentencepiece_model_pb2", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'lmkernel\[sentencepiece\]'"):
+        load_tokenizer(written(tmp_path))
