@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.generation.answers import encoded_rows
 from lmkernel.generation.decoding import decode
 
 if TYPE_CHECKING:
@@ -62,14 +63,16 @@ def decode_greedily(
     ends = set(loaded.end_ids)
     chosen: list[int | None] = []
     kept: list[NDArray[Any]] = []
+    rows, memory = encoded_rows(loaded, [prompt])
     begun = time.perf_counter()
     for step in decode(
         loaded.model,
         loaded.params,
-        [prompt],
+        rows,
         limit=steps,
         choose=choose,
         ends=lambda _, token: token in ends,
+        memory=memory,
     ):
         if not kept:  # what comes before the first token is the prompt's time
             begun = time.perf_counter()

@@ -108,6 +108,9 @@ def trace(
         InputError: a prompt that is empty or longer than the context, or a stack without layers.
     """
     ids = check_ids(model.config, prompt).ids
+    own = model.config.target_embedding or model.config.embedding
+    # a decoder beside an encoder is fed the prompt, too, as far as it has those tokens
+    fed = ids % own.vocab if model.encoder is not None and model.decoder is not None else None
     backend, ops = model.backend, model.backend.ops
 
     def perturb(name: str, x: Array) -> Array:
@@ -116,7 +119,9 @@ def trace(
         return ops.asarray(move_by_ulps(ops.to_numpy(x), order, name), ops.dtype(x))
 
     with backend.scope(), backend.inference():
-        run = activations(model, params, ops.asarray(ids, "int32"), perturb=perturb)
+        target = None if fed is None else ops.asarray(fed, "int32")
+        inputs = ops.asarray(ids, "int32")
+        run = activations(model, params, inputs, target=target, perturb=perturb)
         return {a.name: np.asarray(ops.to_numpy(a.value), np.float64) for a in run}
 
 
