@@ -48,7 +48,7 @@ BART_KEYS = ConfigKeys(
     },
     refused={"is_encoder_decoder": True, "is_decoder": False},
     inert=key_set(
-        "encoder_layerdrop decoder_layerdrop activation_dropout classifier_dropout "
+        "encoder_layerdrop decoder_layerdrop activation_dropout classifier_dropout classif_dropout "
         "num_hidden_layers add_bias_logits add_final_layer_norm normalize_before "
         "normalize_embedding static_position_embeddings extra_pos_embeddings force_bos_token_to_be_"
         "generated"
