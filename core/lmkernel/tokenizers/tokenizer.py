@@ -142,7 +142,8 @@ class Tokenizer:
     def document(self) -> str:
         """The content of its ``tokenizer.json``."""
         with library_code(self._where):
-            return self._backend.to_str()
+            document: str = self._backend.to_str()
+        return document
 
     @property
     def digest(self) -> str:
