@@ -59,6 +59,8 @@ class Request:
         self._require("choices", "a number of answers", ok=self.choices >= 0)
         self._require("alternatives", "a number of tokens", ok=self.alternatives >= 0)
         self._require("score_prompt", "True with 0 choices", ok=self.choices or self.score_prompt)
+        one = self.options.num_beams == 1
+        self._require("options", "one beam, as rows come and go one by one", ok=one)
         ok = len(self.adjust) in {0, self.choices}
         self._require("adjust", f"none, or {self.choices}", ok=ok)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.errors import InputError
+from lmkernel.generation.constraints import Constraints
 from lmkernel.generation.decoding import chunk_borders, room
 from lmkernel.generation.likelihood import log_probs_of, position_logits
 from lmkernel.generation.prefixes import Prefix, Prefixes
@@ -198,13 +199,10 @@ class Scheduler:
             offered = logits
             if request.adjust:
                 offered = request.adjust[answer.choice](logits, answer.tokens)
-            token = sample(
-                offered,
-                options,
-                history=[*request.prompt, *answer.tokens],
-                row=answer.choice,
-                step=step,
-            )
+            history = [*request.prompt, *answer.tokens]
+            constraints = Constraints(options, options.end_ids(self._end_ids))
+            offered = constraints.apply(offered, history, step=step, limit=answer.limit)
+            token = sample(offered, options, history=history, row=answer.choice, step=step)
             log_prob, likeliest = log_probs_of(logits, token, request.alternatives)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this request's alone
             return Failed(request, error)

@@ -162,6 +162,25 @@ def tokens_of(scored: Sequence[Any]) -> list[int]:
     return [token.id for token in scored]
 
 
+def test_what_options_forbid_and_force_is_as_it_is_alone(model: Model, params: Any) -> None:
+    options = GenerationOptions(
+        max_new_tokens=6,
+        no_repeat_ngram_size=1,
+        bad_words_ids=[[5], [9, 3]],
+        min_new_tokens=6,
+        forced_bos_token_id=4,
+        forced_eos_token_id=7,
+    )
+    asked = [Request([3], options), Request([8, 2, 11], options)]
+    for request in asked:
+        found = run(Scheduler(model, params, end_ids=(60,)), [request])
+        said = tokens(found[request, 0])
+        assert said == alone(model, params, request)
+        assert said[-1] == 7
+    with pytest.raises(InputError, match="options: expected one beam"):
+        Request([3], GenerationOptions(num_beams=2))
+
+
 def test_choices_share_a_prompt_and_are_drawn_apart(model: Model, params: Any) -> None:
     options = GenerationOptions(max_new_tokens=12, temperature=1.0, seed=4)
     request = Request(prompts()[1], options, choices=5)
