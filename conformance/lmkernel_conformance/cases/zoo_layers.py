@@ -11,6 +11,7 @@ from lmkernel.config import (
     EmbeddingConfig,
     ExpertsConfig,
     HeadConfig,
+    LatentConfig,
     LayerConfig,
     MlpConfig,
     ModelConfig,
@@ -169,6 +170,44 @@ def _deepseek_moe() -> ModelConfig:
     )
 
 
+def _gpt_oss() -> ModelConfig:
+    """Sinks, beside a window and without; experts with biases, and gates with bounds."""
+    whole = AttentionConfig(width=12, heads=4, kv_heads=2, head_dim=4, bias=True, sinks=True)
+    window = LayerConfig(attention=replace(whole, window=3))
+    experts = ExpertsConfig(count=4, chosen=2, hidden=6, router_bias=True)
+    stack = TransformerConfig(
+        width=12,
+        layers=2,
+        causal=True,
+        attention=whole,
+        mlp=MlpConfig(hidden=6, bias=True, limit=0.5, slope=1.7, shift=1.0, experts=experts),
+        different=(window, LayerConfig()),
+    )
+    return _model(stack, RotaryConfig(dim=4, theta=50.0))
+
+
+def _deepseek() -> ModelConfig:
+    """Keys and values from one small vector, and queries from another; neighbours turn."""
+    latent = LatentConfig(rank=7, turned=4, value_dim=5, query_rank=9, norm=NormConfig(kind="rms"))
+    stack = TransformerConfig(
+        width=14,
+        layers=2,
+        causal=True,
+        attention=AttentionConfig(
+            kind="latent",
+            width=14,
+            heads=3,
+            head_dim=10,
+            bias=True,
+            scale=0.4,
+            latent=latent,
+            interleaved=4,
+        ),
+        mlp=MlpConfig(hidden=11),
+    )
+    return _model(stack, RotaryConfig(dim=4, theta=50.0))
+
+
 LAYERED: Mapping[str, ModelConfig] = MappingProxyType(
     {
         "gemma3": _gemma3(),
@@ -177,6 +216,8 @@ LAYERED: Mapping[str, ModelConfig] = MappingProxyType(
         "bloom": _bloom(),
         "qwen_moe": _qwen_moe(),
         "deepseek_moe": _deepseek_moe(),
+        "gpt_oss": _gpt_oss(),
+        "deepseek": _deepseek(),
     }
 )
 """By name; all of them are decoders."""

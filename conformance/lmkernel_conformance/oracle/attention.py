@@ -43,6 +43,7 @@ def attention(
     scale: float,
     bias: Host = None,
     softcap: float | None = None,
+    sinks: Host = None,
 ) -> Host:
     """softmax(scale · q·kᵀ) · v (arXiv:1706.03762, eq. 1); query head h uses key head h // group.
 
@@ -57,6 +58,8 @@ def attention(
         scale: the factor of the products, before soft cap and bias.
         bias: what is added to the scores after the soft cap, or None.
         softcap: the bound of the scores, by tanh, or None.
+        sinks: the score of nothing at all for each head, ``(heads,)``, which takes its share of the
+            softmax (arXiv:2309.17453, §3); or None.
     """
     heads, kv_heads = raw(queries).shape[1], raw(keys).shape[1]
     head = np.arange(heads) // (heads // kv_heads)
@@ -72,6 +75,12 @@ def attention(
         scores = softcap * ar.tanh(scores / softcap)
     if bias is not None:
         scores = scores + bias
+    if sinks is not None:
+        alike = np.zeros((*shape[:3], 1))
+        scores = ar.concat([scores, ar.reshape(sinks, (1, heads, 1, 1)) + alike], -1)
+        shown = np.concatenate([shown, alike == 0], -1)
+        nothing = np.zeros((shape[0], heads, 1, raw(values).shape[3]))
+        values = ar.concat([values, ar.constant(nothing)], 2)
     weights = ar.narrow(_weights(ar, scores, shown))
     return (_mix if ar.other_formula else _product)(ar, scores, weights, values)
 

@@ -68,6 +68,8 @@ def multi_head(
         memory: the encoder's output, for cross-attention.
         bias: what is added to the scores.
     """
+    if config.latent is not None:
+        return _latent(ar, x, p, name, config, mask, turn)
     source = x if memory is None else memory
     q = _linear(ar, x, p, f"{name}.q")
     k, v = (_linear(ar, source, p, f"{name}.{part}") for part in ("k", "v"))
@@ -85,7 +87,29 @@ def multi_head(
     if turn is not None:
         q, k = (_turn(ar, part, turn, config.interleaved) for part in (q, k))
     options = {"scale": config.scale, "softcap": config.softcap, "bias": bias}
-    mixed = attention(ar, q, k, v, mask, **options)
+    mixed = attention(ar, q, k, v, mask, **options, sinks=p.get(f"{name}.sinks"))
+    batch, time = raw(x).shape[:2]
+    joined = ar.reshape(ar.transpose(mixed, (0, 2, 1, 3)), (batch, time, -1))
+    return _linear(ar, joined, p, f"{name}.o")
+
+
+def _latent(
+    ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, config: Any, mask: Host, turn: Any
+) -> Host:
+    """Latent attention (arXiv:2405.04434, §2.1.2 and §2.1.3), with every key and value made."""
+    d, plain = config.latent, config.head_dim - config.latent.turned
+    source = x
+    if d.query_rank:
+        source = normalize(ar, _linear(ar, x, p, f"{name}.q_down"), p, f"{name}.q_norm", d.norm)
+    q = _heads(ar, _linear(ar, source, p, f"{name}.q"), config.heads)
+    down = _linear(ar, x, p, f"{name}.kv_down")
+    small = normalize(ar, down[..., : d.rank], p, f"{name}.kv_norm", d.norm)
+    made = _heads(ar, _linear(ar, small, p, f"{name}.kv"), config.heads)
+    shared = _turn(ar, _heads(ar, down[..., d.rank :], 1), turn, config.interleaved)
+    keys = [made[..., :plain], ar.take(shared, np.zeros(config.heads, int), 1)]
+    queries = [q[..., :plain], _turn(ar, q[..., plain:], turn, config.interleaved)]
+    k, v = ar.concat(keys, -1), made[..., plain:]
+    mixed = attention(ar, ar.concat(queries, -1), k, v, mask, scale=config.scale)
     batch, time = raw(x).shape[:2]
     joined = ar.reshape(ar.transpose(mixed, (0, 2, 1, 3)), (batch, time, -1))
     return _linear(ar, joined, p, f"{name}.o")
@@ -151,9 +175,24 @@ def _choose(merit: Host, c: Any) -> list[int]:
 def _expert(
     ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, expert: int, config: Any
 ) -> Host:
-    own = {n: p[f"{name}.experts.{n}.weight"][expert] for n in ("gate", "up", "down")}
-    inner = activate(ar, linear(ar, x, own["gate"]), config.activation) * linear(ar, x, own["up"])
-    return linear(ar, inner, own["down"])
+    def product(y: Host, part: str) -> Host:
+        bias = p.get(f"{name}.experts.{part}.bias")
+        weight = p[f"{name}.experts.{part}.weight"][expert]
+        return linear(ar, y, weight, None if bias is None else bias[expert])
+
+    return product(_gated(ar, product(x, "gate"), product(x, "up"), config), "down")
+
+
+def _gated(ar: Arithmetic, gate: Host, x: Host, config: Any) -> Host:
+    """The activated gate times the other product, both bounded where gpt-oss bounds them."""
+    if config.limit:
+        gate = ar.where(raw(gate) < config.limit, gate, config.limit)
+        x = ar.where(np.abs(raw(x)) < config.limit, x, np.sign(raw(x)) * config.limit)
+    if config.shift:
+        x = x + config.shift
+    if config.slope == 1:
+        return activate(ar, gate, config.activation) * x
+    return gate * ar.sigmoid(gate * config.slope) * x
 
 
 def _mlp(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, config: Any) -> Host:
@@ -166,7 +205,7 @@ def _network(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, config: 
     """A feed-forward network, gated or not."""
     inner = _linear(ar, x, p, f"{name}.up")
     if config.gated:
-        inner = activate(ar, _linear(ar, x, p, f"{name}.gate"), config.activation) * inner
+        inner = _gated(ar, _linear(ar, x, p, f"{name}.gate"), inner, config)
     else:
         inner = activate(ar, inner, config.activation)
     return _linear(ar, inner, p, f"{name}.down")

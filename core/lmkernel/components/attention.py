@@ -155,9 +155,10 @@ class MultiHeadAttention(Attention):
             return project(ops, join_heads(ops, mixed), params["o"]), cache
         queries, keys, values = project_qkv(ops, x, params, c, view.rotation)
         if cache is not None and view.kept is not None:
-            keys = ops.concat([cache["keys"], keys], 2)
-            values = ops.concat([cache["values"], values], 2)
-            cache = {n: keep(ops, x, view.kept) for n, x in (("keys", keys), ("values", values))}
+            keys = ops.concat([cache["recent_keys"], keys], 2)
+            values = ops.concat([cache["recent_values"], values], 2)
+            kept = (("recent_keys", keys), ("recent_values", values))
+            cache = {name: keep(ops, x, view.kept) for name, x in kept}
             # those that no step has filled yet are not looked at
             seen = view.key_positions.shape[1]
             keys, values = keys[:, :, -seen:], values[:, :, -seen:]
@@ -191,5 +192,7 @@ class MultiHeadAttention(Attention):
         c = self._config
         if self.recent:
             shape = (batch, c.kv_heads, min(capacity, c.window or capacity), c.head_dim)
-            return {name: self._ops.full(shape, 0.0, dtype) for name in ("keys", "values")}
+            return {
+                name: self._ops.full(shape, 0.0, dtype) for name in ("recent_keys", "recent_values")
+            }
         return self._ops.cache_create(batch, c.kv_heads, c.head_dim, capacity, dtype)

@@ -75,8 +75,8 @@ class LatentAttention(Attention):
         queries = self._queries(params, x, view)
         kept = self._kept(params, x, view)
         if cache is not None and view.kept is not None:
-            both = ops.concat([cache["latent"], kept], 2)
-            cache = {"latent": keep(ops, both, view.kept)}
+            both = ops.concat([cache["recent_latent"], kept], 2)
+            cache = {"recent_latent": keep(ops, both, view.kept)}
             kept = both[:, :, -view.key_positions.shape[1] :]
         batch, _, slots, _ = kept.shape
         latents = ops.reshape(kept[..., : d.rank], (batch, slots, d.rank))
@@ -118,4 +118,4 @@ class LatentAttention(Attention):
     def cache(self, batch: int, capacity: int, dtype: DType) -> Tree:
         d = self._latent
         slots = min(capacity, self._config.window or capacity)
-        return {"latent": self._ops.full((batch, 1, slots, d.rank + d.turned), 0.0, dtype)}
+        return {"recent_latent": self._ops.full((batch, 1, slots, d.rank + d.turned), 0.0, dtype)}

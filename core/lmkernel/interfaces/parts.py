@@ -209,7 +209,8 @@ class Attention(Component):
 
     Attributes:
         recent: whether its KV cache is a dictionary of arrays ``(batch, heads, slots, width)`` of
-            the newest slots alone, of a window or of the capacity, which `View.kept` chooses.
+            the newest slots alone, of a window or of the capacity, which `View.kept` chooses; their
+            names begin with ``recent``.
     """
 
     recent: bool = False

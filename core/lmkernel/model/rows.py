@@ -2,7 +2,8 @@
 
 Constraints: all that is known of a decoder's state is that axis 0 of each array holds the rows.
 Which axis holds slots, if any, is seen by comparing two empty states of unequal capacity. Rows end
-at the newest slot, so that all of them share the next one.
+at the newest slot, so that all of them share the next one. Arrays whose names begin with ``recent``
+hold the newest slots of each row alone, at their end, and no padding.
 """
 
 from __future__ import annotations
@@ -45,10 +46,9 @@ class StateRows:
             raise InputError("expected a model of a decoder alone, got one with an encoder")
         self._model = model
         self._step = model.backend.capabilities.shape_step
-        self._empty = model.begin(params, 1, self._step).peek()
-        self._axes = tree_map(
-            _differing_axis, self._empty, model.begin(params, 1, self._step + 1).peek()
-        )
+        self._params = params
+        larger = model.begin(params, 1, self._step + 1).peek()
+        self._axes = _axes_of(model.begin(params, 1, self._step).peek(), larger)
         self._insert = model.backend.ops.compile(self._replace_row, donate=(0,))
 
     @property
@@ -77,6 +77,7 @@ class StateRows:
             capacity: the least number of slots of the new state.
         """
         capacity = bucket(capacity, self._step)
+        new = self._model.begin(self._params, 1, capacity).peek()
         old = np.arange(capacity) - used + slots.stop
         there = (old >= slots.start) & (old < slots.stop)
         ops = self._model.backend.ops
@@ -88,13 +89,18 @@ class StateRows:
             def taken(x: Array, empty: Array, axis: int) -> Array:
                 shape = [len(rows), *[1] * (len(x.shape) - 1)]
                 mask, x = real.reshape(shape), ops.take(x, numbers, 0)
-                if axis:
+                if axis < 0:  # the newest stay at the end
+                    shape[0], shape[-axis] = 1, empty.shape[-axis]
+                    newest = np.arange(shape[-axis]) + x.shape[-axis] - shape[-axis]
+                    mask = mask & (newest >= 0).reshape(shape)
+                    x = ops.take(x, ops.asarray(np.maximum(newest, 0), "int32"), -axis)
+                if axis > 0:
                     shape[0], shape[axis] = 1, capacity
                     mask, x = mask & there.reshape(shape), ops.take(x, sources, axis)
                     empty = empty[_slice_at(axis, 1)]
                 return ops.where(ops.asarray(mask, "bool"), x, empty)
 
-            tree = tree_map(taken, state.peek(), self._empty, self._axes)
+            tree = tree_map(taken, state.peek(), new, self._axes)
         fed = state.fed and _fed_rows(state.fed, rows)
         return DecodingState(tree, batch=len(rows), used=used, capacity=capacity, fed=fed)
 
@@ -123,6 +129,19 @@ class StateRows:
     def _replace_row(self, tree: Tree, single: Tree, row: Array) -> Tree:
         ops = self._model.backend.ops
         return tree_map(lambda x, new: ops.cache_update(x, new, row, 0), tree, single)
+
+
+def _axes_of(x: Tree, y: Tree, *, recent: bool = False) -> Tree:
+    """The axis of slots of each array, negative where there are the newest ones alone."""
+    if isinstance(x, dict):
+        return {
+            name: _axes_of(one, y[name], recent=recent or name.startswith("recent"))
+            for name, one in x.items()
+        }
+    if isinstance(x, list | tuple):
+        return type(x)(_axes_of(one, other, recent=recent) for one, other in zip(x, y, strict=True))
+    axis = _differing_axis(x, y)
+    return -axis if recent else axis
 
 
 def _differing_axis(x: Array, y: Array) -> int:

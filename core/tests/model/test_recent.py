@@ -11,7 +11,9 @@ from small_windows import WIDE, values_of, windowed
 
 from lmkernel.backend import load_backend
 from lmkernel.config import LatentConfig, NormConfig, RotaryConfig, TransformerConfig
+from lmkernel.families.gated import with_changes
 from lmkernel.model import Model
+from lmkernel.model.rows import StateRows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,18 +120,47 @@ def test_room_that_is_asked_for_costs_a_window_nothing() -> None:
     )
 
 
-def test_latent_attention_keeps_two_small_vectors_of_each_position() -> None:
+def latent_model() -> ModelConfig:
     config = windowed(None, None)
     stack = config.decoder
     assert isinstance(stack, TransformerConfig)
     latent = LatentConfig(rank=5, turned=4, value_dim=7, norm=NormConfig())
     own = replace(stack.attention, kind="latent", head_dim=9, latent=latent, interleaved=4)
-    config = replace(
+    return replace(
         config,
         decoder=replace(stack, attention=own, different=()),
         embedding=replace(config.embedding, rotary=RotaryConfig(dim=4)),
     )
+
+
+def test_latent_attention_keeps_two_small_vectors_of_each_position() -> None:
+    config = latent_model()
     check(config, left_padded(14, 9, 2), (5, 1, 1, 4, 3), 3)
     _, state = stepped(config, left_padded(14, 9, 2), (14,), TIME)
     bytes_of = [sum(x.nbytes for x in layer.values()) for layer in state.peek()["layers"]]
     assert bytes_of == [3 * TIME * (5 + 4) * 8] * 2
+
+
+@pytest.mark.parametrize("kind", ["windows", "sinks", "latent"])
+def test_rows_that_join_a_batch_bring_their_newest_slots(kind: str) -> None:
+    config = {
+        "windows": windowed(2, 7, None),
+        "sinks": with_changes(windowed(None), stack={"different": ()}, attention={"sinks": True}),
+        "latent": latent_model(),
+    }[kind]
+    model = Model(load_backend(), config, WIDE)
+    params, where = model.pack(values_of(model)), left_padded(14, 14, 14)
+    rows, state = StateRows(model, params), model.begin(params, 2, 4)
+    assert rows.sliceable is False
+    for row, length in ((0, 5), (1, 9)):
+        single = model.begin(params, 1, length)
+        given = (x[row : row + 1, :length] for x in (TOKENS, where))
+        _, single = model.step(params, *given, single)
+        state = rows.insert(state, row, single, slots=range(length))
+    expected = whole(config, where)
+    for further in range(4):
+        at = np.array([[5], [9]]) + further
+        tokens = np.take_along_axis(TOKENS[:2], at, 1)
+        got, state = model.step(params, tokens, at.astype(np.int32), state)
+        wanted = expected[[0, 1], at[:, 0]]
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-12 * np.abs(expected).max())

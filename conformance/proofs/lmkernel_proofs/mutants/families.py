@@ -139,7 +139,9 @@ MUTANTS = (
     Mutant(
         id="rotary.halves_for_neighbours",
         level="models",
-        make=_attentions(lambda attention: replace(attention, interleaved=0)),
+        make=_attentions(
+            lambda attention: attention if attention.latent else replace(attention, interleaved=0)
+        ),
     ),
     Mutant(
         id="rotary.in_every_layer",
@@ -200,5 +202,39 @@ MUTANTS = (
         id="experts.groups_ignored",
         level="models",
         make=_experts(groups=1, chosen_groups=1),
+    ),
+    Mutant(
+        id="sinks.ignored",
+        level="models",
+        make=_attentions(lambda attention: replace(attention, sinks=False)),
+    ),
+    Mutant(
+        id="gates.without_bounds",
+        level="models",
+        make=_decoder(lambda config: replace(config, mlp=replace(config.mlp, limit=0.0))),
+    ),
+    Mutant(
+        id="gates.shift_ignored",
+        level="models",
+        make=_decoder(lambda config: replace(config, mlp=replace(config.mlp, shift=0.0))),
+    ),
+    Mutant(
+        id="latent.scale_of_the_head",
+        level="models",
+        make=_attentions(
+            lambda attention: (
+                replace(attention, scale=attention.head_dim**-0.5)
+                if attention.latent
+                else attention
+            )
+        ),
+        seen="mobius#548",
+    ),
+    Mutant(
+        id="latent.halves_for_neighbours",
+        level="models",
+        make=_attentions(
+            lambda attention: replace(attention, interleaved=0) if attention.latent else attention
+        ),
     ),
 )
