@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Delta
 
-__all__ = ["PackedWeight", "linear", "pack_linear", "take_rows", "unpack_linear"]
+__all__ = ["PackedWeight", "linear", "pack_linear", "take_rows", "unpack_bits", "unpack_linear"]
 
 _BATCH = range(4, 33)
 """How many sequences make blocks worth while."""
@@ -133,3 +133,10 @@ def take_rows(weight: Array | PackedWeight, indices: Array) -> Array:
     if type(weight) is PackedWeight:
         return weight.rows(indices)
     return functional.embedding(indices, weight)
+
+
+def unpack_bits(x: Array, width: int, bits: int = 32) -> Array:
+    """By shifts; bytes of words as they lie would need a little-endian device."""
+    shifts = torch.arange(0, bits, width, dtype=torch.int32, device=x.device)
+    fields = torch.bitwise_right_shift(x.unsqueeze(-1), shifts) & ((1 << width) - 1)
+    return fields.reshape(*x.shape[:-1], x.shape[-1] * (bits // width))

@@ -17,7 +17,7 @@ from lmkernel.checkpoints.safetensors_header import Entry, read_header
 from lmkernel.checkpoints.tensors import Tensors, unknown_tensor
 from lmkernel.errors import CheckpointError
 from lmkernel.files import is_file, is_there
-from lmkernel.parameters.packing import release
+from lmkernel.parameters.pages import release
 
 if TYPE_CHECKING:
     import os
