@@ -25,10 +25,12 @@ class Codes:
     Args:
         bits: of a code.
         levels: the number of each code; empty where a code is a number itself.
+        factor: what scales are in, where it is rounded after them.
     """
 
     bits: int
     levels: tuple[float, ...] = ()
+    factor: float = 1.0
 
     @property
     def zero(self) -> int:
@@ -51,7 +53,10 @@ class Codes:
             numbers = ops.astype(codes - ops.full((), self.zero, "int32"), "float32")
         else:
             numbers = ops.astype(codes - ops.reshape(zeros, spread), "float32")
-        return numbers * ops.reshape(scales, spread)
+        numbers = numbers * ops.reshape(scales, spread)
+        if self.factor == 1:
+            return numbers
+        return numbers * ops.full((), self.factor, "float32")
 
 
 def _small_float(exponent: int, mantissa: int, *, infinite: bool) -> tuple[float, ...]:
@@ -83,6 +88,7 @@ CODES: Mapping[str, Codes] = MappingProxyType(
     {
         "int4": Codes(4),
         "int8": Codes(8),
+        "int8_127": Codes(8, factor=float(np.float32(1 / 127))),
         "nf4": Codes(4, _NF4),
         "fp4": Codes(4, (*_FP4, *(-x for x in _FP4))),
         "e2m1": Codes(4, _small_float(2, 1, infinite=False)),
