@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lmkernel.listing.models import ModelList, models
     from lmkernel.loading import load, load_model
     from lmkernel.model import Model
+    from lmkernel.quantization import Quantization, quantize
     from lmkernel.training.outcome import Evaluation, TrainingRun
     from lmkernel.training.verbs import evaluate, finetune, pretrain, resume
     from lmkernel.verbs import certify, classify, pull
@@ -42,6 +43,7 @@ __all__ = [
     "LogProbs",
     "Model",
     "ModelList",
+    "Quantization",
     "TextGeneration",
     "TrainingRun",
     "Twin",
@@ -59,6 +61,7 @@ __all__ = [
     "models",
     "pretrain",
     "pull",
+    "quantize",
     "resume",
     "twin",
     "verify",
@@ -79,6 +82,7 @@ _HOMES = {
     "LogProbs": "lmkernel.inspection",
     "Model": "lmkernel.model",
     "ModelList": "lmkernel.listing.models",
+    "Quantization": "lmkernel.quantization",
     "TextGeneration": "lmkernel.generation",
     "TrainingRun": "lmkernel.training.outcome",
     "Twin": "lmkernel.verification.twin",
@@ -96,6 +100,7 @@ _HOMES = {
     "models": "lmkernel.listing.models",
     "pretrain": "lmkernel.training.verbs",
     "pull": "lmkernel.verbs",
+    "quantize": "lmkernel.quantization",
     "resume": "lmkernel.training.verbs",
     "twin": "lmkernel.verification.twin",
     "verify": "lmkernel.verification.verb",

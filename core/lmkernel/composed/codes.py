@@ -90,7 +90,7 @@ CODES: Mapping[str, Codes] = MappingProxyType(
         "int8": Codes(8),
         "int8_127": Codes(8, factor=float(np.float32(1 / 127))),
         "nf4": Codes(4, _NF4),
-        "fp4": Codes(4, (*_FP4, *(-x for x in _FP4))),
+        "fp4": Codes(4, (*_FP4, 0.0, *(-x for x in _FP4[1:]))),
         "e2m1": Codes(4, _small_float(2, 1, infinite=False)),
         "e4m3": Codes(8, _small_float(4, 3, infinite=False)),
         "e5m2": Codes(8, _small_float(5, 2, infinite=True)),

@@ -19,7 +19,7 @@ from lmkernel.errors import CheckpointError, InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Scheme", "fitting", "joined_blocks", "quantise"]
+__all__ = ["Scheme", "fitting", "joined_blocks", "quantise", "unpacked_codes"]
 
 GROUPS = (32, 64, 128)
 """Numbers that may share a scale, apart from a whole row."""
@@ -143,6 +143,14 @@ def _in_bytes(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
     if codes.shape[1] % 2:
         codes = np.pad(codes, ((0, 0), (0, 1)))
     return codes[:, ::2] | (codes[:, 1::2] << np.uint8(_NIBBLES))
+
+
+def unpacked_codes(blocks: Blocks, bits: int) -> NDArray[np.uint8]:
+    """One code each, ``(out, in)``."""
+    found = blocks.codes
+    if bits == _NIBBLES:
+        found = np.stack([found & 15, found >> np.uint8(_NIBBLES)], -1).reshape(len(found), -1)
+    return found[:, : blocks.shape[1]]
 
 
 def joined_blocks(parts: list[Any]) -> Blocks | None:

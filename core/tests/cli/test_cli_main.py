@@ -25,7 +25,7 @@ HEAVY = ("numpy", "scipy", "autograd", "torch", "tensorflow", "jax", "huggingfac
 BUILT_IN = (
     "backends", "models", "pull", "chat", "generate", "pretrain", "finetune", "evaluate",
     "classify", "embed", "compare",
-    "verify", "twin", "new",
+    "verify", "quantize", "twin", "new",
 )  # fmt: skip
 
 
