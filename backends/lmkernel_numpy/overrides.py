@@ -15,6 +15,7 @@ from autograd.tracer import trace_stack
 
 from lmkernel_numpy import attention as own
 from lmkernel_numpy import gradients
+from lmkernel_numpy.accelerated import accelerated
 from lmkernel_numpy.optimizer import adam_update, global_norm
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def overrides(composed: Ops) -> Mapping[str, Callable[..., Any]]:
         adam_update,
     )
     table = {f.__name__: _dispatch_on_trace(f, getattr(composed, f.__name__)) for f in plain}
-    return {
+    table = {
         **table,
         "attention": _dispatch_on_trace(attention, functools.partial(_traced_attention, composed)),
         "linear": _dispatch_on_trace(linear, _traced_linear),
@@ -53,6 +54,7 @@ def overrides(composed: Ops) -> Mapping[str, Callable[..., Any]]:
         "pack_linear": pack_linear,
         "unpack_bits": unpack_bits,
     }
+    return {**table, **accelerated(composed, table)}
 
 
 def _traced_attention(
