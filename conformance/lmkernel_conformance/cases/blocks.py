@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,12 +61,16 @@ def _all_kinds() -> list[tuple[str, Blocks, NDArray[np.float64]]]:
     return found
 
 
+def _packed(s: Subject, blocks: Blocks) -> Any:
+    return s.ops.pack_blocks(blocks, s.dtype)  # type: ignore[arg-type]  # declared by the backend
+
+
 @case(level="operations", id="blocks.numbers")
 def numbers(s: Subject) -> None:
     """Every kind gives the numbers of its formula bit for bit, whole and row by row."""
     rows = np.array([[2, 0], [1, 2]])
     for name, blocks, expected in _all_kinds():
-        handle = s.ops.pack_blocks(blocks, s.dtype)  # type: ignore[arg-type]  # declared by the backend
+        handle = _packed(s, blocks)
         rounded = s.round(expected)
         s.equal(name, s.ops.unpack_linear(handle), rounded, s.dtype)
         s.equal(f"{name}: rows", s.ops.take_rows(handle, s.array(rows)), rounded[rows], s.dtype)
@@ -94,7 +98,7 @@ def _product(made: tuple[Blocks, NDArray[np.float64]], *rows: int) -> Trial:
             "x": normal(label, *rows, blocks.shape[1]),
             "bias": normal(f"{label}.bias", blocks.shape[0]),
         },
-        native=lambda s, t: s.ops.linear(t["x"], s.ops.pack_blocks(blocks, s.dtype), t["bias"]),
+        native=lambda s, t: s.ops.linear(t["x"], _packed(s, blocks), t["bias"]),
         formula=lambda ar, t: norm.linear(ar, t["x"], ar.constant(expected), t["bias"]),
     )
 
