@@ -27,6 +27,7 @@ __all__ = ["FOLDER", "SURFACE", "broken_promises", "member_lines", "surface"]
 FOLDER = Path(__file__).parent / "contract"
 SURFACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "lmkernel.contract.blocks": (),
         "lmkernel.contract.capabilities": (),
         "lmkernel.contract.mandatory": (),
         "lmkernel.contract.optional": (),

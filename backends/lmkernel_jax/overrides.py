@@ -54,6 +54,7 @@ def overrides(composed: Ops) -> Mapping[str, Callable[..., Any]]:
         "gelu": gelu,
         "gelu_tanh": gelu_tanh,
         "linear": linear,
+        "unpack_bits": unpack_bits,
         "expert_linear": expert_linear,
         "layer_norm": layer_norm,
         "attention": attention,
@@ -78,6 +79,13 @@ def linear(x: Array, weight: Array, bias: Array | None = None, delta: Delta | No
 
 def _product(rows: Array, weight: Array) -> Array:
     return lax.dot_general(rows, weight, (((1,), (1,)), ((), ())))
+
+
+def unpack_bits(x: Array, width: int, bits: int = 32) -> Array:
+    """By shifts, which XLA fuses with what follows."""
+    shifts = jnp.arange(0, bits, width, dtype=jnp.int32)
+    fields = (x[..., None] >> shifts) & jnp.int32((1 << width) - 1)
+    return fields.reshape(*x.shape[:-1], -1)
 
 
 _BLOCK = 32

@@ -7,6 +7,7 @@ the composition where there is none.
 from __future__ import annotations
 
 import functools
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from autograd.tracer import trace_stack
 
 from lmkernel_numpy import attention as own
 from lmkernel_numpy import gradients
+from lmkernel_numpy.accelerated import accelerated
 from lmkernel_numpy.optimizer import adam_update, global_norm
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def overrides(composed: Ops) -> Mapping[str, Callable[..., Any]]:
         adam_update,
     )
     table = {f.__name__: _dispatch_on_trace(f, getattr(composed, f.__name__)) for f in plain}
-    return {
+    table = {
         **table,
         "attention": _dispatch_on_trace(attention, functools.partial(_traced_attention, composed)),
         "linear": _dispatch_on_trace(linear, _traced_linear),
@@ -50,7 +52,9 @@ def overrides(composed: Ops) -> Mapping[str, Callable[..., Any]]:
         "gelu_tanh": gradients.gelu_tanh,
         "cross_entropy": gradients.cross_entropy,
         "pack_linear": pack_linear,
+        "unpack_bits": unpack_bits,
     }
+    return {**table, **accelerated(composed, table)}
 
 
 def _traced_attention(
@@ -95,6 +99,15 @@ def _dispatch_on_trace(
 def pack_linear(weight: Array) -> Array:
     """A copy, which NumPy puts into huge pages; a memory map's small ones are read more slowly."""
     return np.array(weight)
+
+
+def unpack_bits(x: Array, width: int, bits: int = 32) -> Array:
+    """By shifts; the bytes of a word are there as they lie."""
+    if width == 8 and bits == 32 and sys.byteorder == "little":  # noqa: PLR2004 - bytes of words
+        return np.ascontiguousarray(x).view(np.uint8).astype(np.int32)
+    shifts = np.arange(0, bits, width, dtype=np.int32)
+    fields = (x[..., None] >> shifts) & np.int32((1 << width) - 1)
+    return fields.reshape(*x.shape[:-1], -1)
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None, delta: Delta | None = None) -> Array:

@@ -42,11 +42,19 @@ def overrides(device: str, composed: Ops) -> Mapping[str, Callable[..., Any]]:
         "gelu": gelu,
         "gelu_tanh": gelu_tanh,
         "linear": _Linear(parts),
+        "unpack_bits": unpack_bits,
         "layer_norm": layer_norm,
         "attention": _Attention(composed),
         "cross_entropy": cross_entropy,
         "dropout": _Dropout(composed),
     }
+
+
+def unpack_bits(x: Array, width: int, bits: int = 32) -> Array:
+    """By shifts, which XLA fuses with what follows."""
+    shifts = tf.range(0, bits, width, dtype=tf.int32)
+    fields = tf.bitwise.right_shift(x[..., None], shifts) & ((1 << width) - 1)
+    return tf.reshape(fields, extents((*x.shape[:-1], x.shape[-1] * (bits // width))))
 
 
 @final

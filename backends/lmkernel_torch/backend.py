@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING
 import torch
 
 from lmkernel.backend import BackendParts, require_present
+from lmkernel.composed import assemble
 from lmkernel_keras import as_keras
+from lmkernel_torch.few_bits import PackedCodes, takes
 from lmkernel_torch.module import as_module
 from lmkernel_torch.ops import TorchOps
 from lmkernel_torch.overrides import OVERRIDES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from lmkernel.contract.blocks import Blocks
+    from lmkernel.contract.capabilities import DType
+    from lmkernel.contract.optional import PackedLinear
 
 __all__ = ["create"]
 
@@ -27,9 +33,17 @@ def create(device: str) -> BackendParts:
         CapabilityError: the device is not there.
     """
     require_present("torch", device, ("cpu", "cuda", "mps"), _device_count)
+    mandatory = TorchOps(torch.device(device))
+    composed = assemble(mandatory, {})
+
+    def pack_blocks(weight: Blocks, dtype: DType) -> PackedLinear:
+        if not takes(weight):
+            return composed.pack_blocks(weight, dtype)
+        return PackedCodes(weight, dtype, torch.device(device))
+
     return BackendParts(
-        mandatory=TorchOps(torch.device(device)),
-        overrides=OVERRIDES,
+        mandatory=mandatory,
+        overrides={**OVERRIDES, "pack_blocks": pack_blocks},
         inference=torch.inference_mode,
         strict=_strict,
         native={"module": as_module, "keras": functools.partial(as_keras, framework="torch")},

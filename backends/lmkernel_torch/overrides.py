@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lmkernel_torch.gradients import Attention, CrossEntropy
 from lmkernel_torch.optimizer import adam_update, global_norm
-from lmkernel_torch.packing import linear, pack_linear, take_rows, unpack_linear
+from lmkernel_torch.packing import linear, pack_linear, take_rows, unpack_bits, unpack_linear
 from lmkernel_torch.tracing import is_traced
 
 if TYPE_CHECKING:
@@ -245,6 +245,7 @@ OVERRIDES: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "unpack_linear": unpack_linear,
         "linear": linear,
         "take_rows": take_rows,
+        "unpack_bits": unpack_bits,
         "expert_linear": expert_linear,
         "layer_norm": layer_norm,
         "rms_norm": rms_norm,

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, final
 import torch
 from torch.nn import functional
 
+from lmkernel_torch.few_bits import PackedCodes
+
 if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Delta
 
-__all__ = ["PackedWeight", "linear", "pack_linear", "take_rows", "unpack_linear"]
+__all__ = ["PackedWeight", "linear", "pack_linear", "take_rows", "unpack_bits", "unpack_linear"]
 
 _BATCH = range(4, 33)
 """How many sequences make blocks worth while."""
@@ -109,18 +111,23 @@ def pack_linear(weight: Array) -> PackedWeight:
     return PackedWeight(weight)
 
 
-def unpack_linear(weight: Array | PackedWeight) -> Array:
+def unpack_linear(weight: Array | PackedWeight | PackedCodes) -> Array:
     """The weight (out, in)."""
+    if type(weight) is PackedCodes:
+        return weight.numbers()
     return weight.dense().t() if type(weight) is PackedWeight else weight
 
 
 def linear(
-    x: Array, weight: Array | PackedWeight, bias: Array | None = None, delta: Delta | None = None
+    x: Array,
+    weight: Array | PackedWeight | PackedCodes,
+    bias: Array | None = None,
+    delta: Delta | None = None,
 ) -> Array:
     """One call for product and bias."""
     y = (
         weight.times(x, bias)
-        if type(weight) is PackedWeight
+        if type(weight) in (PackedWeight, PackedCodes)
         else functional.linear(x, weight, bias)
     )
     if delta is None:
@@ -128,8 +135,17 @@ def linear(
     return y + functional.linear(functional.linear(x, delta[0]), delta[1])
 
 
-def take_rows(weight: Array | PackedWeight, indices: Array) -> Array:
+def take_rows(weight: Array | PackedWeight | PackedCodes, indices: Array) -> Array:
     """The embedding kernel, or columns of what is stored the other way."""
+    if type(weight) is PackedCodes:
+        return weight.numbers(indices.reshape(-1)).reshape(*indices.shape, -1)
     if type(weight) is PackedWeight:
         return weight.rows(indices)
     return functional.embedding(indices, weight)
+
+
+def unpack_bits(x: Array, width: int, bits: int = 32) -> Array:
+    """By shifts; bytes of words as they lie would need a little-endian device."""
+    shifts = torch.arange(0, bits, width, dtype=torch.int32, device=x.device)
+    fields = torch.bitwise_right_shift(x.unsqueeze(-1), shifts) & ((1 << width) - 1)
+    return fields.reshape(*x.shape[:-1], x.shape[-1] * (bits // width))

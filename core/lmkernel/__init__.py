@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lmkernel.listing.models import ModelList, models
     from lmkernel.loading import load, load_model
     from lmkernel.model import Model
+    from lmkernel.quantization import Quantization, quantize
     from lmkernel.rewriting.outcome import Rewriting, Rewritings
     from lmkernel.rewriting.verbs import summarize, translate
     from lmkernel.training.outcome import Evaluation, TrainingRun
@@ -44,6 +45,7 @@ __all__ = [
     "LogProbs",
     "Model",
     "ModelList",
+    "Quantization",
     "Rewriting",
     "Rewritings",
     "TextGeneration",
@@ -63,6 +65,7 @@ __all__ = [
     "models",
     "pretrain",
     "pull",
+    "quantize",
     "resume",
     "summarize",
     "translate",
@@ -85,6 +88,7 @@ _HOMES = {
     "LogProbs": "lmkernel.inspection",
     "Model": "lmkernel.model",
     "ModelList": "lmkernel.listing.models",
+    "Quantization": "lmkernel.quantization",
     "Rewriting": "lmkernel.rewriting.outcome",
     "Rewritings": "lmkernel.rewriting.outcome",
     "TextGeneration": "lmkernel.generation",
@@ -104,6 +108,7 @@ _HOMES = {
     "models": "lmkernel.listing.models",
     "pretrain": "lmkernel.training.verbs",
     "pull": "lmkernel.verbs",
+    "quantize": "lmkernel.quantization",
     "resume": "lmkernel.training.verbs",
     "summarize": "lmkernel.rewriting.verbs",
     "translate": "lmkernel.rewriting.verbs",

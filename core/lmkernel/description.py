@@ -31,8 +31,9 @@ class Description(Result):
         by_part: the same for embedding, encoder, decoder and head.
         layers, width, heads, vocab, context: its sizes; 0 where it has none.
         backend, device, dtype: where and in what it computes.
-        weight_bytes: memory of the weights in that dtype.
+        weight_bytes: memory of the weights as they are held.
         cache_bytes: memory of the KV cache for each token of one row.
+        weights: how they are held, where they are not all numbers.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Description(Result):
     dtype: str
     weight_bytes: int
     cache_bytes: int
+    weights: str = ""
 
     def rows(self) -> list[list[str]]:
         """Its table."""
@@ -58,6 +60,7 @@ class Description(Result):
             f"vocabulary {self.vocab:,}, context {self.context:,}"
         )
         memory = f"weights {human_size(self.weight_bytes)}"
+        memory += f", {self.weights}" if self.weights else ""
         if self.cache_bytes:
             memory += f", KV cache {human_size(self.cache_bytes)} a token"
         return [
@@ -105,6 +108,7 @@ def describe(model: LanguageModel) -> Description:
         backend=model.backend.name,
         device=model.backend.device,
         dtype=model.model.policy.compute,
-        weight_bytes=total * size,
+        weight_bytes=model.holding.bytes if model.holding else total * size,
         cache_bytes=cached,
+        weights=str(model.holding) if model.holding else "",
     )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lmkernel.generation.text import Scored
     from lmkernel.model import Model
     from lmkernel.origin import Origin
+    from lmkernel.parameters.holding import Holding
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["LanguageModel", "Message"]
@@ -43,18 +44,22 @@ Message = dict[str, str]
 class LanguageModel:
     """A model with its parameters and its tokenizer; `lmkernel.load` makes one.
 
-    Its methods take and return Python values and host arrays; none of them needs a scope around it.
+    Its methods take and return Python values and host arrays; none needs a scope around it.
 
     Args:
         model: the composition, on its backend.
         params: packed for inference.
         origin: what it was loaded from.
+        holding: a record of weights that are held with few bits, if any are.
     """
 
-    def __init__(self, model: Model, params: Tree, origin: Origin) -> None:
+    def __init__(
+        self, model: Model, params: Tree, origin: Origin, holding: Holding | None = None
+    ) -> None:
         self.model = model
         self.params = params
         self.origin = origin
+        self.holding = holding
 
     def __repr__(self) -> str:
         backend, size = self.model.backend, self.describe().parameters
@@ -273,11 +278,7 @@ class LanguageModel:
         device: str | None = None,
         dtype: str | None = None,
     ) -> LanguageModel:
-        """The same model on another backend or device, or in another dtype; this one stays.
-
-        Raises:
-            UnknownNameError, MissingDependencyError, CapabilityError.
-        """
+        """The same model on another backend or device, or in another dtype; this one stays."""
         from lmkernel.backend import Backend, load_backend
         from lmkernel.loading import place_origin
 
@@ -285,7 +286,8 @@ class LanguageModel:
         name = None if isinstance(backend, Backend) else backend
         if name not in (None, where.name) or device not in (None, where.device):
             where = load_backend(name or where.name, device=device, registry=where.registry)
-        return place_origin(self.origin, where, dtype=dtype or self.model.policy.compute)
+        held, own = self.holding.said if self.holding else None, self.model.policy.compute
+        return place_origin(self.origin, where, dtype=dtype or own, weights=held)
 
     def as_module(self) -> Any:
         """The model as a `torch.nn.Module` with parameters of its own; on torch."""
@@ -317,13 +319,12 @@ class LanguageModel:
 
         Args:
             directory: to be made.
-            values: every parameter by dotted name, in place of the model's own.
+            values: every parameter by dotted name, in place of those in the model's files.
             dtype: of floating tensors in the file: float32, bfloat16 or float16.
             shard_bytes: more data than this is written in several files, with an index.
             overwrite: replace a directory that is there and not empty.
 
-        Raises:
-            CheckpointError: the directory is there, or the disk refuses.
+        Raises `CheckpointError`: the directory is there, or the disk refuses.
         """
         kept = self.parameters() if values is None else values
         write_directory(

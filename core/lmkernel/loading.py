@@ -29,6 +29,7 @@ def load(
     device: str | None = None,
     dtype: str | None = None,
     progress: ProgressLike = True,
+    weights: str | None = None,
 ) -> LanguageModel:
     """Load a model, fetching it first if its name is known and it is not here yet.
 
@@ -40,9 +41,15 @@ def load(
         device: one that the backend declares, such as ``"cuda:1"``.
         dtype: of the computation, such as ``"bfloat16"``; by default float32.
         progress: True reports a pull on standard error, False not at all; or a function.
+        weights: how weights are held in memory. By default as numbers of ``dtype``; ``"stored"``:
+            those that are quantised in their file stay so; ``"int8"`` or ``"int4"``: quantised
+            when loading, a scale for each row or, with ``",group=32"`` (64, 128), for each group of
+            it, and with ``",asymmetric"`` a zero of its own. int4 has groups of 32 by default, and
+            leaves tables of tokens 8 bits.
 
     Raises:
         UnknownNameError, MissingDependencyError, CapabilityError, PullError, CheckpointError.
+        InputError: ``weights`` are none of these.
     """
     from lmkernel.origin import open_origin
 
@@ -50,7 +57,8 @@ def load(
         loaded = load_backend(backend, device=device)
     else:
         loaded = _on(backend, device)
-    return place_origin(open_origin(model, progress=as_progress(progress)), loaded, dtype=dtype)
+    origin = open_origin(model, progress=as_progress(progress))
+    return place_origin(origin, loaded, dtype=dtype, weights=weights)
 
 
 def _on(backend: object, device: str | None) -> Backend:
@@ -95,6 +103,7 @@ def place_origin(
     *,
     dtype: str | None = None,
     progress: Callable[[int], None] | None = None,
+    weights: str | None = None,
 ) -> LanguageModel:
     """Read a model's weights onto a backend.
 
@@ -103,13 +112,17 @@ def place_origin(
         backend: from `lmkernel.load_backend`.
         dtype: of the computation; by default float32.
         progress: called with the number of bytes of each tensor read.
+        weights: how they are held, as for `load`.
     """
+    from lmkernel.checkpoints.dtypes import STORED_DTYPES
     from lmkernel.config import PrecisionPolicy
     from lmkernel.language_model import LanguageModel
     from lmkernel.model import Model
+    from lmkernel.parameters.holding import Holding
 
     compute = backend.capabilities.require_dtype(backend.name, dtype or "float32", backend.device)
     output = compute if compute == "float64" else "float32"
     model = Model(backend, origin.config, PrecisionPolicy(compute=compute, output=output))
-    values = origin.weights(model.declare(), progress=progress)
-    return LanguageModel(model, model.pack(values), origin)
+    holding = Holding(weights, STORED_DTYPES[compute].itemsize)
+    values = origin.weights(model.declare(), progress=progress, holding=holding)
+    return LanguageModel(model, model.pack(values), origin, holding if weights else None)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lmkernel.families.sizes import Sizes
     from lmkernel.interfaces import ParamTree
     from lmkernel.model import Model
+    from lmkernel.parameters.holding import Holding
     from lmkernel.progress import Progress
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
@@ -166,7 +167,8 @@ class Origin:
         optional: Collection[str] = (),
         only: Collection[str] | None = None,
         progress: Callable[[int], None] | None = None,
-    ) -> dict[str, NDArray[Any]]:
+        holding: Holding | None = None,
+    ) -> dict[str, Any]:
         """Every declared parameter from its files by dotted name, as views where possible.
 
         Args:
@@ -175,6 +177,7 @@ class Origin:
                 the result lacks them then.
             only: the dotted names of those that are read, by default all.
             progress: called with the number of bytes of each tensor read.
+            holding: what becomes of each weight; by default all come as numbers.
 
         Raises:
             CheckpointError: a tensor is missing, too much, or of another shape.
@@ -189,6 +192,7 @@ class Origin:
             keys=axis_keys(self.family),
             only=only,
             progress=progress,
+            holding=holding,
         )
 
     def tensors(

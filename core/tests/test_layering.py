@@ -74,8 +74,16 @@ ORDER = (
     *("components", "factory", "backend", "checkpoints", "tokenizers", "families", "gguf"),
     *("sources", "model", "generation"),
     *("origin", "inspection", "native", "description", "language_model", "loading", "rewriting"),
-    "comparison",
-    *("verification", "listing", "training", "verbs", "scaffolds", "cli"),
+    *(
+        "quantization",
+        "comparison",
+        "verification",
+        "listing",
+        "training",
+        "verbs",
+        "scaffolds",
+        "cli",
+    ),
 )
 
 

@@ -36,6 +36,7 @@ _ELSEWHERE = frozenset(
         "dropout",
         "one_hot",
         "remat",
+        "unpack_bits",
         "unpack_linear",
     }
 )

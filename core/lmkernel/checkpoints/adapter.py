@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmkernel.checkpoints.adapter_files import AdapterFiles
+    from lmkernel.contract.blocks import Blocks
 
 __all__ = ["AdaptedTensors"]
 
@@ -57,6 +58,10 @@ class AdaptedTensors(Tensors):
         addition = addition.T if self._adapters.transposed else addition
         whole = (self._base.read(name) + addition).astype(np.float32)
         return to_dtype(whole, dtype, f"{self._adapters.where}: {name!r}")
+
+    def blocks(self, name: str) -> Blocks | None:
+        """What is stored, of weights that no adapter changes."""
+        return None if name in self._modules else self._base.blocks(name)
 
     def _weights(self) -> dict[str, str]:
         """The module of each weight that is adapted.

@@ -17,7 +17,8 @@ from lmkernel.checkpoints.adapter_files import ADAPTER_CONFIG, ADAPTER_TENSORS, 
 from lmkernel.checkpoints.json_files import read_object, write_object
 from lmkernel.checkpoints.memory_map import is_pickle, refuse_pickle
 from lmkernel.checkpoints.mxfp4 import PACKED, Mxfp4Tensors
-from lmkernel.checkpoints.quantised import refuse_quantised_config
+from lmkernel.checkpoints.quantised import without_quantisation
+from lmkernel.checkpoints.quantised_tensors import open_quantised
 from lmkernel.checkpoints.safetensors import open_safetensors
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
 from lmkernel.errors import CheckpointError, InputError, PullError, UnknownNameError
@@ -107,16 +108,15 @@ def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
 
     Raises:
         CheckpointError: a file is missing or damaged, or the weights are there only as a pickle or
-            quantised.
+            quantised by a method that is not read.
     """
     folder = user_path(path, CheckpointError)
     config = read_object(folder / "config.json", required=True)
     config, tensors = _without_mxfp4(config, _open_tensors(folder), str(folder))
-    refuse_quantised_config(config, f"{folder / 'config.json'}")
     return ModelFiles(
         path=folder,
-        config=config,
-        tensors=tensors,
+        config=without_quantisation(config),
+        tensors=open_quantised(tensors, config, f"{folder / 'config.json'}"),
         generation_config=read_object(folder / "generation_config.json", required=False),
         load_tokenizer=functools.cache(functools.partial(_directory_tokenizer, folder)),
     )

@@ -30,7 +30,11 @@ NUMPY_DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
 """What `Tensors.read` can give, by name; little-endian, as files are."""
 
 STORED_DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
-    {**NUMPY_DTYPES, "bfloat16": np.dtype("<u2")}
+    {
+        **NUMPY_DTYPES,
+        "bfloat16": np.dtype("<u2"),
+        **dict.fromkeys(("float8_e4m3fn", "float8_e5m2"), np.dtype("u1")),
+    }
 )
 """What a file can hold, by name, and the NumPy type of its raw elements."""
 

@@ -1,4 +1,4 @@
-"""Checkpoints of quantised weights, which are refused by the name of the method.
+"""What a configuration says of quantised weights; methods that are not read are refused by name.
 
 Methods differ in what they store in place of a weight, so a reader that does not know them would
 miss tensors, or take packed integers for numbers.
@@ -15,7 +15,12 @@ from lmkernel.errors import CheckpointError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["refuse_quantised_config", "refuse_quantised_names"]
+__all__ = [
+    "quantisation",
+    "refuse_quantised",
+    "refuse_quantised_names",
+    "without_quantisation",
+]
 
 _KEYS: Mapping[str, str] = MappingProxyType(
     {
@@ -40,14 +45,27 @@ _NAMES: Mapping[str, str] = MappingProxyType(
 _PATTERNS = tuple((re.compile(rf"(.*\.)?({ends})"), method) for ends, method in _NAMES.items())
 
 
-def refuse_quantised_config(config: Mapping[str, Any], where: str) -> None:
-    """Raise `CheckpointError` if a configuration says that the weights are quantised."""
-    for key, usual in _KEYS.items():
+def quantisation(config: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+    """The key under which a configuration says that weights are quantised, and what it says."""
+    for key in _KEYS:
         if said := config.get(key):
-            raise CheckpointError(
-                f"{where}: {key}: expected weights that are floating numbers, got ones that are "
-                f"quantised by {_method(said, usual)}"
-            )
+            return key, said if isinstance(said, dict) else {"quant_method": said}
+    return None
+
+
+def without_quantisation(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same configuration, of weights that are numbers."""
+    return {key: value for key, value in config.items() if key not in _KEYS}
+
+
+def refuse_quantised(config: Mapping[str, Any], where: str) -> CheckpointError:
+    """What to raise where weights are quantised by a method that is not read."""
+    key, said = quantisation(config) or ("quantization_config", {})
+    return CheckpointError(
+        f"{where}: {key}: expected weights that are floating numbers, or quantised by GPTQ or AWQ "
+        "(4 or 8 bits), compressed-tensors (integers or FP8), bitsandbytes or FP8, got ones that "
+        f"are quantised by {_method(said, _KEYS[key])}"
+    )
 
 
 def refuse_quantised_names(names: Iterable[str], where: str) -> None:
@@ -61,11 +79,10 @@ def refuse_quantised_names(names: Iterable[str], where: str) -> None:
                 )
 
 
-def _method(said: Any, usual: str) -> str:
+def _method(said: Mapping[str, Any], usual: str) -> str:
     """The method and the number of bits, as far as they are said."""
-    if not isinstance(said, dict):
-        return f"{said!r:.80}"
     loaded = [bits for bits in (4, 8) if said.get(f"load_in_{bits}bit")]
     method = said.get("quant_method") or ("bitsandbytes" if loaded else usual)
     bits = next(iter([said[key] for key in _BITS if key in said] + loaded), None)
-    return f"{method!s:.80}" + (f" to {bits!s:.20} bits" if bits is not None else "")
+    text = f"{method!s:.80}" + (f" to {bits!s:.20} bits" if bits is not None else "")
+    return text + (f" ({said['format']!s:.40})" if said.get("format") else "")

@@ -8,21 +8,27 @@ are neighbours in memory (so that a fused matrix needs no copy), and bfloat16 wi
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
 
 from lmkernel.checkpoints.dtypes import STORED_DTYPES, to_dtype, widen
 from lmkernel.checkpoints.json_files import read_object
 from lmkernel.checkpoints.memory_map import map_file
 from lmkernel.checkpoints.safetensors_header import Entry, read_header
 from lmkernel.checkpoints.tensors import Tensors, unknown_tensor
+from lmkernel.composed.codes import CODES
 from lmkernel.errors import CheckpointError
 from lmkernel.files import is_file, is_there
-from lmkernel.parameters.packing import release
+from lmkernel.parameters.pages import release
 
 if TYPE_CHECKING:
     import os
 
     from numpy.typing import NDArray
+
+_FLOAT8 = MappingProxyType({"float8_e4m3fn": "e4m3", "float8_e5m2": "e5m2"})
 
 __all__ = ["SafetensorsFile", "SafetensorsShards", "open_safetensors"]
 
@@ -73,6 +79,8 @@ class SafetensorsFile(Tensors):
         if entry.dtype == "bfloat16":
             values = widen(raw)
             release(raw)  # what was widened is a copy, and nobody looks at the map again
+        elif entry.dtype in _FLOAT8 and dtype != "uint8":  # as uint8 they are their codes
+            values = np.array(CODES[_FLOAT8[entry.dtype]].levels, np.float32)[raw]
         return to_dtype(values.reshape(entry.shape), dtype, f"{self.path}: tensor {name!r}")
 
     def _entry(self, name: str) -> Entry:

@@ -39,6 +39,8 @@ DTYPE_CODES: Mapping[str, str] = MappingProxyType(
         "float32": "F32",
         "float16": "F16",
         "bfloat16": "BF16",
+        "float8_e4m3fn": "F8_E4M3",
+        "float8_e5m2": "F8_E5M2",
         "int64": "I64",
         "int32": "I32",
         "int16": "I16",

@@ -13,6 +13,8 @@ from lmkernel.errors import CheckpointError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lmkernel.contract.blocks import Blocks
+
 __all__ = ["StackedExperts"]
 
 _EXPERT = re.compile(r"(?<=\.experts\.)(\d{1,6})(?=\.)")
@@ -73,6 +75,10 @@ class StackedExperts(Tensors):
     def _is_apart(self, name: str) -> bool:
         """Whether experts have tensors of their own."""
         return "{e}" in name and name not in self._whole
+
+    def blocks(self, name: str) -> Blocks | None:
+        """What is stored; experts, whose matrices are chosen by row, come as numbers."""
+        return None if "{e}" in name else self._tensors.blocks(self._of(name)[0])
 
     def _of(self, name: str) -> list[str]:
         members = self._members.get(name, {0: name})

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lmkernel.contract.blocks import Blocks
+
 __all__ = ["Tensors", "unknown_tensor"]
 
 
@@ -50,6 +52,11 @@ class Tensors(ABC):
         Raises:
             CheckpointError: unknown name (the closest is named), or a dtype that NumPy lacks.
         """
+
+    def blocks(self, name: str) -> Blocks | None:
+        """A quantised weight as it is stored; None for any other, and where it can't be held so."""
+        del name  # files of plain tensors have none
+        return None
 
 
 def unknown_tensor(path: Path, name: str, known: Iterable[str]) -> CheckpointError:

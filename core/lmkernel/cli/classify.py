@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.options import add_backend_options, load
+from lmkernel.cli.options import add_backend_options, add_weights_option, load
 from lmkernel.cli.texts import add_text_arguments, read_texts
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Classify(Command):
         )
         add_text_arguments(parser)
         add_backend_options(parser)
+        add_weights_option(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Classify."""

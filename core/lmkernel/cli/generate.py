@@ -10,6 +10,7 @@ from lmkernel.cli.command import Command
 from lmkernel.cli.options import (
     add_backend_options,
     add_generation_options,
+    add_weights_option,
     cut_note,
     generation_options,
     load,
@@ -34,6 +35,7 @@ class Generate(Command):
         parser.add_argument("--json", action="store_true", help="print one object at the end")
         add_generation_options(parser)
         add_backend_options(parser)
+        add_weights_option(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Generate."""

@@ -6,8 +6,9 @@ import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from lmkernel.cli.screen import note
 from lmkernel.errors import InputError
-from lmkernel.results import counted
+from lmkernel.results import counted, human_size
 
 if TYPE_CHECKING:
     import argparse
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_backend_options",
     "add_generation_options",
+    "add_weights_option",
     "cut_note",
     "generation_options",
     "load",
@@ -33,6 +35,15 @@ def add_backend_options(
     group.add_argument("--backend", metavar="NAME", help="see `lmkernel backends`")
     group.add_argument("--device", metavar="KIND[:N]", help="such as cpu or cuda:1")
     group.add_argument("--dtype", metavar="NAME", help=dtype)
+
+
+def add_weights_option(parser: argparse.ArgumentParser) -> None:
+    """``--weights``, for commands that `load` a model."""
+    parser.add_argument(
+        "--weights",
+        metavar="KIND",
+        help="stored (quantised ones as in their file), int8 or int4 (,group=32 ,asymmetric)",
+    )
 
 
 def add_generation_options(parser: argparse.ArgumentParser) -> None:
@@ -66,15 +77,20 @@ def generation_options(args: argparse.Namespace) -> GenerationOptions:
 
 
 def load(args: argparse.Namespace) -> LanguageModel:
-    """The model that the arguments ask for; a pull reports on standard error."""
+    """The model that the arguments ask for; a pull, and what few bits cost, on standard error."""
     from lmkernel.loading import load as load_by_name
 
-    return load_by_name(
+    model = load_by_name(
         args.model,
         backend=args.backend,
         device=args.device,
         dtype=args.dtype,
+        weights=args.weights,
     )
+    if model.holding is not None:
+        found = model.describe()
+        note(f"weights: {human_size(found.weight_bytes)}, {found.weights}")
+    return model
 
 
 def cut_note(

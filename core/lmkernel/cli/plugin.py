@@ -30,6 +30,7 @@ _HELP: Mapping[str, str] = MappingProxyType(
         "verify:Verify": (
             "is somebody else's implementation of a checkpoint right, and where does it part"
         ),
+        "quantize:Quantize": "write a model with weights of 4 or 8 bits, for transformers and here",
         "twin:Twin": "write a small random checkpoint of the same structure as a model",
         "new:New": (
             "begin a backend or another plugin: a distribution that installs and runs at once"

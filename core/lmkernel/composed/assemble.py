@@ -9,6 +9,7 @@ import functools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, cast, final
 
+from lmkernel.composed.blocks import handling_blocks
 from lmkernel.composed.table import COMPOSED
 from lmkernel.contract.mandatory import MandatoryOps
 from lmkernel.errors import CapabilityError, UnknownNameError
@@ -68,6 +69,8 @@ class _FrozenOps:
         table = {name: getattr(mandatory, name) for name in MandatoryOps.__abstractmethods__}
         for name, default in COMPOSED.items():
             table[name] = overrides.get(name) or functools.partial(default, self)
+        # an override of `linear` need not know what the composition packs
+        table |= handling_blocks(cast("Ops", self), table)
         table |= {name: _refusal(name, reason) for name, reason in unsupported.items()}
         self.__dict__.update(table, overridden=MappingProxyType(dict(overrides)))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.composed import (
     activation,
     attention,
+    blocks,
     experts,
     linear,
     loss,
@@ -25,6 +26,7 @@ __all__ = ["COMPOSED"]
 _MODULES = (
     activation,
     attention,
+    blocks,
     experts,
     linear,
     loss,

@@ -16,6 +16,7 @@ from lmkernel.contract.mandatory import Array, MandatoryOps
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from lmkernel.contract.blocks import Blocks
     from lmkernel.contract.capabilities import DType
     from lmkernel.contract.mandatory import Tree
 
@@ -106,6 +107,23 @@ class OptionalOps(MandatoryOps):
     @abstractmethod
     def take_rows(self, weight: Array | PackedLinear, indices: Array) -> Array:
         """Rows of a weight ``(out, in)`` at int32 ``indices (…)``: ``(…, in)``."""
+
+    @abstractmethod
+    def pack_blocks(self, weight: Blocks, dtype: DType) -> PackedLinear:
+        """A handle of a weight of few bits, for computations in ``dtype``.
+
+        The default keeps the bits and expands them as they are used; `linear`, `take_rows` and
+        `unpack_linear` take its handle on every backend, whatever they are overridden by. An
+        override gives handles of its own to its own `linear`, or calls the composition's.
+        """
+
+    @abstractmethod
+    def unpack_bits(self, x: Array, width: int, bits: int = 32) -> Array:
+        """The fields of ``width`` bits in the low ``bits`` of each int32, the lowest first.
+
+        ``(…, n) -> (…, n · bits / width)``, int32 from 0 on; ``width`` is 1, 2, 4, 8 or 16, and
+        ``bits`` is 8, 16 or 32. Bits above ``bits`` are 0.
+        """
 
     @abstractmethod
     def expert_linear(self, x: Array, weight: Array, experts: Array) -> Array:

@@ -13,14 +13,9 @@ import numpy as np
 from lmkernel.checkpoints.quantised import refuse_quantised_names
 from lmkernel.checkpoints.stacked import StackedExperts
 from lmkernel.errors import CheckpointError
-from lmkernel.families.shares import (
-    join_rows,
-    join_stack,
-    split_rows,
-    split_stack,
-    stacked_shape,
-    zero_rows,
-)
+from lmkernel.families.reading import read_parts
+from lmkernel.families.shares import join_rows, join_stack, stacked_shape, zero_rows
+from lmkernel.parameters.holding import Holding
 from lmkernel.parameters.names import flatten
 
 if TYPE_CHECKING:
@@ -154,7 +149,8 @@ def to_ours(
     keys: Mapping[str, str] = MappingProxyType({}),
     only: Collection[str] | None = None,
     progress: Callable[[int], None] | None = None,
-) -> dict[str, NDArray[Any]]:
+    holding: Holding | None = None,
+) -> dict[str, Any]:
     """Every declared parameter from a checkpoint, as views of it wherever that is possible.
 
     All names and shapes are compared before the first value is read.
@@ -171,6 +167,7 @@ def to_ours(
         keys: what a configuration calls the extent of an axis, by the axis's name, for messages.
         only: the dotted names of those that are read, by default all.
         progress: a function called with the number of bytes of each tensor read.
+        holding: what becomes of each weight; by default all come as numbers.
 
     Raises:
         CheckpointError: a tensor is missing, superfluous, there twice with other values, or of
@@ -216,12 +213,12 @@ def to_ours(
     missing = known.keys() - {name for *_, params in found for name in params}
     if missing:
         raise CheckpointError(f"{where}: no tensor maps to {min(missing)!r}")
-    values = {name: zero for name, zero in zeros.items() if only is None or name in only}
+    values: dict[str, Any] = {n: zero for n, zero in zeros.items() if only is None or n in only}
     for rule, there, params in _selection(found, only):
-        whole = _read_once(tensors, there, where)
-        values.update(_parts(whole, rule, params))
+        read, size = read_parts(tensors, rule, there, params, where, holding or Holding())
+        values.update(read)
         if progress is not None:
-            progress(whole.nbytes)
+            progress(size)
     return values
 
 
@@ -263,28 +260,6 @@ def _check_floating(dtype: str, what: str) -> None:
             f"{what}: expected floating-point values, got {dtype}; weights quantised to integers "
             "are read from GGUF alone"
         )
-
-
-def _read_once(tensors: Tensors, names: Sequence[str], where: str) -> NDArray[Any]:
-    """The values of a tensor that may be there under several names, each with the same values."""
-    first, *others = names
-    values = tensors.read(first)
-    for name in others:
-        if not np.array_equal(values, tensors.read(name)):
-            raise CheckpointError(
-                f"{where}: expected the same values of {first!r} and {name!r}, which are two names "
-                "of one tensor, got others"
-            )
-    return values
-
-
-def _parts(
-    whole: NDArray[Any], rule: Rule, ours: Mapping[str, Param]
-) -> Iterable[tuple[str, NDArray[Any]]]:
-    """Our parameters of a tensor; views wherever that is possible."""
-    if rule.stacked:
-        return zip(ours, split_stack(whole, len(ours)), strict=True)
-    return split_rows(whole.T if rule.transpose or rule.row else whole, ours, rule.groups)
 
 
 def _stored_shape(rule: Rule, ours: Mapping[str, Param]) -> tuple[int, ...]:

@@ -56,6 +56,12 @@ class Source:
         """Whether the file keeps a matrix of one row as a vector."""
         return self.rule.theirs.endswith("shared_expert_gate.weight")
 
+    @property
+    def is_matrix(self) -> bool:
+        """Whether it is one matrix of the file, row by row."""
+        changed = self.rule.transpose or self.rule.stacked or self.is_row or self.shares
+        return len(self.names) == 1 and not changed
+
     def shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         """The shape there, of those in the file."""
         stored = shapes[0]

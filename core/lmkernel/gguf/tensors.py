@@ -1,8 +1,8 @@
 """The tensors of a GGUF file under their Hugging Face names.
 
-Quantised tensors are dequantised to float32 by ``gguf.quants`` when read. Of Llama, GGUF keeps the
-rows of the query and key weights permuted for RoPE on interleaved pairs; Hugging Face's
-are for its two halves: row 2i+j of a head there is row i + j·width/2 here.
+Quantised tensors are dequantised to float32 by ``gguf.quants`` when read, or come as their blocks.
+Of Llama, GGUF keeps the rows of the query and key weights permuted for RoPE on interleaved pairs;
+Hugging Face's are for its two halves: row 2i+j of a head there is row i + j·width/2 here.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
+
 from lmkernel.checkpoints.dtypes import STORED_DTYPES, to_dtype, widen
 from lmkernel.checkpoints.tensors import Tensors, unknown_tensor
+from lmkernel.composed.block_kinds import GGUF_KINDS
+from lmkernel.contract.blocks import Blocks
 from lmkernel.errors import CheckpointError
 from lmkernel.families.gated import decoder_of
 from lmkernel.gguf.file import GgufFile, gguf_package
@@ -101,6 +105,21 @@ class GgufTensors(Tensors):
         if self._offset and name.endswith("norm.weight"):
             values = values - values.dtype.type(self._offset)
         return to_dtype(values, dtype, what)
+
+    def blocks(self, name: str) -> Blocks | None:
+        """A matrix in blocks, as it is; see `Tensors.blocks`."""
+        source = self._source(name)
+        tensor = self._file.tensors[source.names[0]]
+        kind = tensor.kind_name.lower()
+        if not source.is_matrix or kind not in GGUF_KINDS or len(tensor.shape) != 2:  # noqa: PLR2004 - a matrix
+            return None
+        out, width = tensor.shape
+        whole = Blocks(kind, (out, width), self._file.data(source.names[0]).reshape(out, -1))
+        role = name.split(".")[-2]
+        if role not in self._heads:
+            return whole
+        what = f"{self._file.path}: tensor {source.names[0]!r}"
+        return whole.rows(_undo_permutation(np.arange(out), self._heads[role], what))
 
     def _source(self, name: str) -> Source:
         if name not in self._sources:

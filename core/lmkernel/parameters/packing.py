@@ -7,14 +7,16 @@ so that a model is never in memory twice. Nobody writes to what is mapped.
 
 from __future__ import annotations
 
-import mmap
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmkernel.contract.blocks import Blocks
 from lmkernel.interfaces import Param, ParamTree
 from lmkernel.parameters.names import nest
+from lmkernel.parameters.pages import owner_of, release
+from lmkernel.parameters.quantising import joined_blocks
 from lmkernel.parameters.required import require_values
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Tree
     from lmkernel.contract.optional import Ops
 
-__all__ = ["fuse_rows", "pack", "place", "release"]
+__all__ = ["fuse_rows", "pack", "place"]
 
 Host = Any
 """A NumPy array."""
@@ -56,6 +58,10 @@ def _pack_tree(ops: Ops, declared: ParamTree, values: Tree, dtype: DType) -> Tre
     if isinstance(declared, list):
         pairs = zip(declared, values, strict=True)
         return [_pack_tree(ops, child, value, dtype) for child, value in pairs]
+    if isinstance(values, Blocks):
+        few = ops.pack_blocks(values, dtype)
+        release(values.codes)
+        return few
     if isinstance(declared, Param):
         # `pack_linear` copies the weight into the layout that the backend multiplies fastest, so a
         # copy here would be a second one; what is not packed must leave the file's memory now
@@ -68,10 +74,23 @@ def _pack_tree(ops: Ops, declared: ParamTree, values: Tree, dtype: DType) -> Tre
     tree = {}
     for word, names in _groups(declared).items():
         like, parts = declared[names[0]], [values[name] for name in names]
-        if len(names) > 1:  # one large product is faster than several small ones
-            parts = [{leaf: fuse_rows([part[leaf] for part in parts]) for leaf in like}]
-        tree[word] = _pack_tree(ops, like, parts[0], dtype)
+        if len(names) == 1:
+            tree[word] = _pack_tree(ops, like, parts[0], dtype)
+            continue
+        joined = {leaf: _joined([part[leaf] for part in parts]) for leaf in like}
+        if all(whole is not None for whole in joined.values()):
+            tree[word] = _pack_tree(ops, like, joined, dtype)
+        else:  # siblings of several kinds: llama.cpp gives values more bits than keys
+            apart = {name: _pack_tree(ops, declared[name], values[name], dtype) for name in names}
+            tree |= apart
     return tree
+
+
+def _joined(parts: list[Any]) -> Any:
+    """One large product is faster than several small ones; None where it can't be one."""
+    if any(isinstance(part, Blocks) for part in parts):
+        return joined_blocks(parts)
+    return fuse_rows(parts)
 
 
 def _groups(declared: dict[str, ParamTree]) -> dict[str, list[str]]:
@@ -98,27 +117,6 @@ def _follows(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Whether ``b`` begins where ``a`` ends, in one memory map."""
     # neighbours by chance, in two allocations, do not count: a view of both keeps only one alive
     alike = a.dtype == b.dtype and a.flags.c_contiguous and b.flags.c_contiguous
-    owner = _owner(a)
-    same = owner is not None and owner is _owner(b)
+    owner = owner_of(a)
+    same = owner is not None and owner is owner_of(b)
     return alike and same and a.ctypes.data + a.nbytes == b.ctypes.data
-
-
-def release(x: NDArray[Any]) -> None:
-    """Give the pages of a memory map back; a later read gets them from the file again."""
-    owner = _owner(x)
-    if not (isinstance(owner, mmap.mmap) and x.flags.c_contiguous and hasattr(owner, "madvise")):
-        return
-    begin = x.ctypes.data - np.frombuffer(owner, np.uint8, 1).ctypes.data
-    # whole pages only: the first and last may also hold the end of a neighbour not packed yet
-    first = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
-    length = (begin + x.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
-    if length > 0:
-        owner.madvise(mmap.MADV_DONTNEED, first, length)
-
-
-def _owner(x: NDArray[Any]) -> object:
-    """What holds the memory, when it is no array: a memory map or another buffer."""
-    base: Any = x
-    while hasattr(base, "base"):  # an array, or what a strided view keeps of one
-        base = base.base
-    return base.obj if isinstance(base, memoryview) else base

@@ -27,17 +27,26 @@ def write(folder: Path, tensors: dict[str, np.ndarray] | None = None, **config: 
 @pytest.mark.parametrize(
     ("change", "method"),
     [
-        ({"quantization_config": {"quant_method": "awq", "bits": 4}}, "awq to 4 bits"),
-        ({"quantization_config": {"quant_method": "gptq", "bits": 8}}, "gptq to 8 bits"),
-        ({"quantization_config": {"quant_method": "fp8"}}, "fp8"),
+        ({"quantization_config": {"quant_method": "awq", "bits": 8}}, "awq to 8 bits"),
         (
-            {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}},
-            "bitsandbytes to 4 bits",
+            {"quantization_config": {"quant_method": "awq", "bits": 4, "version": "gemv"}},
+            "awq to 4 bits",
         ),
-        ({"quantization_config": {"load_in_8bit": True}}, "bitsandbytes to 8 bits"),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 3}}, "gptq to 3 bits"),
+        ({"quantization_config": {"quant_method": "hqq", "nbits": 4}}, "hqq to 4 bits"),
+        ({"quantization_config": {"quant_method": "torchao"}}, "torchao"),
+        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "bitsandbytes"),
         ({"quantization_config": {"quant_method": "mxfp4"}}, "mxfp4"),
+        ({"quantization_config": "aqlm"}, "aqlm"),
         ({"quantization_config": {"w_bit": 3}}, "a method without a name to 3 bits"),
-        ({"compression_config": {"format": "pack-quantized"}}, "compressed-tensors"),
+        (
+            {"quantization_config": {"quant_method": "compressed-tensors", "format": "marlin-24"}},
+            "compressed-tensors (marlin-24)",
+        ),
+        (
+            {"compression_config": {"format": "pack-quantized"}},
+            "compressed-tensors (pack-quantized)",
+        ),
         ({"quantization": {"group_size": 64, "bits": 4}}, "MLX to 4 bits"),
     ],
 )

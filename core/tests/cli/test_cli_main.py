@@ -26,7 +26,7 @@ BUILT_IN = (
     "backends", "models", "pull", "chat", "generate", "translate", "summarize",
     "pretrain", "finetune", "evaluate",
     "classify", "embed", "compare",
-    "verify", "twin", "new",
+    "verify", "quantize", "twin", "new",
 )  # fmt: skip
 
 

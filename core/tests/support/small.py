@@ -48,13 +48,15 @@ def values_of(model: Model, seed: int = 5) -> dict[str, np.ndarray]:
     return {n: v * (1 if "norm" in n else 6) for n, v in values.items()}
 
 
-def write_small(folder: Path, model: Model, tokenizer: Any = None) -> dict[str, np.ndarray]:
+def write_small(
+    folder: Path, model: Model, tokenizer: Any = None, config: dict[str, Any] = HF_CONFIG
+) -> dict[str, np.ndarray]:
     """A Hugging Face directory of the small Llama; returns its values."""
     values = values_of(model)
     rules = Llama().rules(model.config)
     write_directory(
         folder,
-        config=json.loads(json.dumps(HF_CONFIG)),
+        config=json.loads(json.dumps(config)),
         tensors=from_ours(values, rules, model.declare()),
         tokenizer=tokenizer,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 
-from lmkernel_mlx.packing import linear, pack_linear, take_rows, unpack_linear
+from lmkernel_mlx.packing import linear, pack_linear, take_rows, unpack_bits, unpack_linear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +44,7 @@ _ANY: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "unpack_linear": unpack_linear,
         "linear": linear,
         "take_rows": take_rows,
+        "unpack_bits": unpack_bits,
         "remat": mx.checkpoint,
     }
 )

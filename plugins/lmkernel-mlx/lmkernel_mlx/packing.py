@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Delta
 
-__all__ = ["PackedWeight", "linear", "pack_linear", "take_rows", "unpack_linear"]
+__all__ = ["PackedWeight", "linear", "pack_linear", "take_rows", "unpack_bits", "unpack_linear"]
 
 
 @final
@@ -60,6 +60,13 @@ def take_rows(weight: Array | PackedWeight, indices: Array) -> Array:
     if type(weight) is not PackedWeight:
         return mx.take(weight, indices, 0)
     return mx.moveaxis(mx.take(weight.columns, indices, 1), 0, -1)
+
+
+def unpack_bits(x: Array, width: int, bits: int = 32) -> Array:
+    """By shifts of unsigned words."""
+    shifts = mx.arange(0, bits, width, dtype=mx.uint32)
+    fields = mx.right_shift(mx.expand_dims(x.view(mx.uint32), -1), shifts) & ((1 << width) - 1)
+    return mx.reshape(fields.astype(mx.int32), (*x.shape[:-1], -1))
 
 
 def _columns(weight: Array | PackedWeight) -> Array:

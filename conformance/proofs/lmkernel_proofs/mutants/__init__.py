@@ -11,6 +11,7 @@ from lmkernel_proofs.mutants import (
     norms,
     operations,
     optimizers,
+    quantisation,
     trainers,
     values,
 )
@@ -24,6 +25,7 @@ MUTANTS: tuple[Mutant, ...] = with_reach(
         *basics.MUTANTS,
         *values.MUTANTS,
         *operations.MUTANTS,
+        *quantisation.MUTANTS,
         *attention.MUTANTS,
         *components.MUTANTS,
         *families.MUTANTS,

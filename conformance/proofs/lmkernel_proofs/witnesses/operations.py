@@ -45,7 +45,7 @@ OPERATIONS: Mapping[str, str] = MappingProxyType(
             (
                 "asarray", "to_numpy", "arange", "astype", "dtype", "broadcast_to", "argmax",
                 "cache_update", "cache_create", "one_hot", "pack_linear", "unpack_linear",
-                "take_rows",
+                "take_rows", "pack_blocks", "unpack_bits",
             ),
             _BITS,
         ),

@@ -12,6 +12,7 @@ from lmkernel.cli.command import Command
 from lmkernel.cli.options import (
     add_backend_options,
     add_generation_options,
+    add_weights_option,
     cut_note,
     generation_options,
     load,
@@ -42,6 +43,7 @@ class Chat(Command):
         parser.add_argument("--system", metavar="TEXT", help="what the model is told first")
         add_generation_options(parser)
         add_backend_options(parser)
+        add_weights_option(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Answer, or converse."""

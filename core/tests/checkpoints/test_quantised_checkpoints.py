@@ -1,0 +1,84 @@
+"""Checkpoints of quantised weights: their numbers bit for bit, and the same held as codes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from quantised_samples import METHODS, write_quantised
+
+import lmkernel
+from lmkernel.checkpoints import open_model
+from lmkernel.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IDS = [5, 17, 40, 3, 60]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_numbers_are_those_of_the_layout(tmp_path: Path, method: str) -> None:
+    expected = write_quantised(tmp_path, method)
+    tensors = open_model(tmp_path).tensors
+    assert set(tensors.names()) == set(expected)
+    for name, numbers in expected.items():
+        assert tensors.shape(name) == numbers.shape
+        found = tensors.read(name)
+        np.testing.assert_array_equal(found.view(np.uint32), numbers.view(np.uint32))
+        assert tensors.dtype(name) == "float32"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_codes_answer_as_their_numbers(tmp_path: Path, method: str) -> None:
+    write_quantised(tmp_path, method)
+    plain = lmkernel.load(tmp_path, backend="numpy", progress=False)
+    held = lmkernel.load(tmp_path, backend="numpy", progress=False, weights="stored")
+    np.testing.assert_array_equal(plain.logits(IDS), held.logits(IDS))
+    assert held.holding is not None
+    kind = METHODS[method][2]
+    assert held.holding.kinds == ({kind} if kind else set())
+    few = held.describe().weight_bytes / plain.describe().weight_bytes
+    assert few < 0.6 if kind else few == 1
+
+
+def test_a_saved_model_has_numbers_and_says_so(tmp_path: Path) -> None:
+    numbers = write_quantised(tmp_path, "gptq")
+    files = open_model(tmp_path)
+    assert "quantization_config" not in files.config
+    assert files.tensors.read("model.layers.0.mlp.up_proj.weight").dtype == np.float32
+    assert len(numbers) == len(files.tensors.names())
+
+
+@pytest.mark.parametrize(
+    ("method", "change"),
+    [
+        ("gptq", {"bits": 8}),
+        ("gptq", {"bits": 4, "group": "scales"}),
+        ("awq", {"group": "qzeros"}),
+        ("float8 blocks", {"group": "weight_scale_inv"}),
+    ],
+)
+def test_tensors_that_do_not_fit_are_named(
+    tmp_path: Path, method: str, change: dict[str, object]
+) -> None:
+    """Another number of bits than the tensors', or scales for other groups."""
+    write_quantised(tmp_path, method)
+    if end := change.get("group"):
+        place = tmp_path / "model.safetensors"
+        data = place.read_bytes()
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + size])
+        for name, entry in header.items():
+            if name.endswith(f"up_proj.{end}"):
+                entry["shape"] = [int(np.prod(entry["shape"]))]
+        text = json.dumps(header).encode()
+        place.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
+    else:
+        config = json.loads((tmp_path / "config.json").read_text())
+        config["quantization_config"] |= change
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"_proj|expects the shape|config.json"):
+        lmkernel.load(tmp_path, backend="numpy", progress=False)
