@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lmkernel.model import Model
     from lmkernel.training.outcome import Evaluation, TrainingRun
     from lmkernel.training.verbs import evaluate, finetune, pretrain, resume
-    from lmkernel.verbs import certify, classify, pull
+    from lmkernel.verbs import answer, certify, classify, fill, perplexity, pull, rerank, tag
     from lmkernel.verification.outcome import Verification
     from lmkernel.verification.twin import Twin, twin
     from lmkernel.verification.verb import verify
@@ -46,20 +46,25 @@ __all__ = [
     "TrainingRun",
     "Twin",
     "Verification",
+    "answer",
     "backends",
     "certify",
     "classify",
     "compare",
     "compare_layers",
     "evaluate",
+    "fill",
     "finetune",
     "load",
     "load_backend",
     "load_model",
     "models",
+    "perplexity",
     "pretrain",
     "pull",
+    "rerank",
     "resume",
+    "tag",
     "twin",
     "verify",
 ]
@@ -83,20 +88,25 @@ _HOMES = {
     "TrainingRun": "lmkernel.training.outcome",
     "Twin": "lmkernel.verification.twin",
     "Verification": "lmkernel.verification.outcome",
+    "answer": "lmkernel.verbs",
     "backends": "lmkernel.listing.backends",
     "certify": "lmkernel.verbs",
     "classify": "lmkernel.verbs",
     "compare": "lmkernel.comparison.verb",
     "compare_layers": "lmkernel.comparison.verb",
     "evaluate": "lmkernel.training.verbs",
+    "fill": "lmkernel.verbs",
     "finetune": "lmkernel.training.verbs",
     "load": "lmkernel.loading",
     "load_backend": "lmkernel.backend",
     "load_model": "lmkernel.loading",
     "models": "lmkernel.listing.models",
+    "perplexity": "lmkernel.verbs",
     "pretrain": "lmkernel.training.verbs",
     "pull": "lmkernel.verbs",
+    "rerank": "lmkernel.verbs",
     "resume": "lmkernel.training.verbs",
+    "tag": "lmkernel.verbs",
     "twin": "lmkernel.verification.twin",
     "verify": "lmkernel.verification.verb",
 }

@@ -73,8 +73,8 @@ ORDER = (
     *("settings", "results", "plugins", "config", "interfaces", "composed", "parameters"),
     *("components", "factory", "backend", "checkpoints", "tokenizers", "families", "gguf"),
     *("sources", "model", "generation"),
-    *("origin", "inspection", "native", "description", "language_model", "loading", "comparison"),
-    *("verification", "listing", "training", "verbs", "scaffolds", "cli"),
+    *("origin", "inspection", "tasks", "native", "description", "language_model", "loading"),
+    *("comparison", "verification", "listing", "training", "verbs", "scaffolds", "cli"),
 )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HEAVY = ("numpy", "scipy", "autograd", "torch", "tensorflow", "jax", "huggingface_hub", "tqdm")
 BUILT_IN = (
     "backends", "models", "pull", "chat", "generate", "pretrain", "finetune", "evaluate",
-    "classify", "embed", "compare",
+    "classify", "tag", "fill", "answer", "rerank", "perplexity", "embed", "compare",
     "verify", "twin", "new",
 )  # fmt: skip
 
