@@ -45,7 +45,7 @@ class Finetune(Command):
         training, rate = FINETUNE["training"], FINETUNE["schedule"]["rate"]
         add_run_options(
             parser,
-            objectives=("instruction", "classification", "causal", "masked"),
+            objectives=("instruction", "classification", "tagging", "answers", "causal", "masked"),
             usual={
                 "steps": f"{training['steps']}",
                 "batch": f"{training['batch']}",

@@ -12,6 +12,7 @@ By their names here:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.config import HeadConfig, HeadTransformConfig, NormConfig
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BODY",
+    "TRAINED",
     "HeadKind",
     "Heads",
     "dense",
@@ -42,6 +44,10 @@ __all__ = [
 
 BODY = "{body}"
 """Stands for the prefix that the bare model's names have beside a head."""
+TRAINED: Mapping[str, str] = MappingProxyType(
+    {"masked": "masked", "classification": "classes", "tagging": "tokens", "answers": "span"}
+)
+"""What models are trained for, each with the head that it needs."""
 _NAMED = ("classes", "tokens")
 _CLASSES = ("classes", "tokens", "choice")
 _ANSWER = ("start", "end")

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
     from lmkernel.language_model import LanguageModel
     from lmkernel.tokenizers.sentences import Sentence
+    from lmkernel.tokenizers.tokenizer import Tokenizer
 
     Question = tuple[str, str]
 
-__all__ = ["Answer", "Answers", "answer"]
+__all__ = ["Answer", "Answers", "answer", "best_span", "question_windows"]
 
 _PAIR = 2
 _WINDOW, _OVERLAP = 384, 128
@@ -139,11 +140,17 @@ def _found(
     """Spans of the documents."""
     best: list[Answer | None] = [None] * len(several)
     nothing = [1.0] * len(several)
-    windows = [(i, window) for i, one in enumerate(several) for window in _windows(model, one)]
+    windows = [
+        (i, *window)
+        for i, one in enumerate(several)
+        for window in question_windows(model.tokenizer, one, context_of(model))
+    ]
+    for _, window, _ in windows:
+        check_ids(model.config, window.ids)
     for part in in_batches(windows, batch, "window"):
-        logits = forward_rows(model, [(w.ids, w.segments) for _, w in part])
-        for (i, window), row in zip(part, logits, strict=True):
-            found, none = _best_span(model, several[i], window, row, longest)
+        logits = forward_rows(model, [(w.ids, w.segments) for _, w, _ in part])
+        for (i, window, cls), row in zip(part, logits, strict=True):
+            found, none = best_span(several[i], window, cls, row, longest)
             nothing[i] = min(nothing[i], none)
             before = best[i]
             best[i] = found if before is None or found.score > before.score else before
@@ -160,26 +167,34 @@ def _judge(best: Answer, nothing: float, *, may_fail: bool) -> Answer:
     return Answer(best.question, best.text, best.score, best.start, best.end, nothing)
 
 
-def _windows(model: LanguageModel, question: Question) -> Iterator[Sentence]:
-    size = min(_WINDOW, context_of(model))
+def question_windows(
+    tokenizer: Tokenizer, question: Question, context: int
+) -> Iterator[tuple[Sentence, int]]:
+    """The windows of a question's document, each with the position that stands for no answer.
+
+    That is the token ``[CLS]``, or the first one.
+    """
+    size, cls = min(_WINDOW, context), tokenizer.cls_id
     try:
         overlap = min(_OVERLAP, size // 2)
-        for window in sentence_windows(model.tokenizer, question, size, overlap=overlap):
-            check_ids(model.config, window.ids)
-            yield window
+        for window in sentence_windows(tokenizer, question, size, overlap=overlap):
+            yield window, window.ids.index(cls) if cls in window.ids else 0
     except InputError as error:
         raise InputError(f"{question[0]!r:.60}: {error}") from error
 
 
-def _best_span(
-    model: LanguageModel,
-    question: Question,
-    window: Sentence,
-    logits: NDArray[np.float64],
-    longest: int,
+def best_span(
+    question: Question, window: Sentence, cls: int, logits: NDArray[np.float64], longest: int
 ) -> tuple[Answer, float]:
-    """The likeliest span of a window, and how probable it is that there is none."""
-    cls = _no_answer_place(model, window)
+    """The likeliest span of a window, and how probable it is that there is none.
+
+    Args:
+        question: the question and its document.
+        window: of the document.
+        cls: the position that stands for no answer.
+        logits: ``(time, 2)``, of each position as the start and as the end.
+        longest: most tokens of a span.
+    """
     inside = np.array([text == 1 for text, _, _ in window.places])
     open_ = inside.copy()
     open_[cls] = True
@@ -198,13 +213,6 @@ def _best_span(
     text = document[start:end].rstrip()
     score = float(scores[first, last])
     return Answer(question[0], text, score, start, start + len(text)), none
-
-
-def _no_answer_place(model: LanguageModel, window: Sentence) -> int:
-    """The position that stands for no answer: the token ``[CLS]``, or the first one."""
-    tokenizer = model.tokenizer
-    cls = tokenizer.cls_id
-    return window.ids.index(cls) if cls in window.ids else 0
 
 
 def _written(

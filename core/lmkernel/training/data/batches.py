@@ -16,7 +16,7 @@ from lmkernel.training.data.order import Order, digest_of
 from lmkernel.training.data.ragged import positions_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -51,6 +51,14 @@ class Batches(ABC):
     @abstractmethod
     def digest(self) -> str:
         """Hexadecimal hash of all that the batches follow from: data, seed, sizes."""
+
+    def scores(self, outputs: Iterable[tuple[Batch, NDArray[Any]]]) -> dict[str, float]:
+        """What else the field measures, by name, from each batch with the model's outputs for it.
+
+        Nothing by default, and then no output is asked for.
+        """
+        del outputs
+        return {}
 
 
 class Cut(TypedDict, total=False):

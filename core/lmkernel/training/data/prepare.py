@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.config.check import positive
 from lmkernel.errors import ConfigError, InputError
-from lmkernel.training.data.classification import label_names
 from lmkernel.training.data.readers import is_built_in, open_rows
 from lmkernel.training.data.rows import Documents, UnusedColumns
 from lmkernel.training.data.shard_writer import token_shards
@@ -170,7 +169,7 @@ class Preparation:
         """With the names of the classes, where there are classes."""
         if self.labels or not objective.needs_labels:
             return self
-        return replace(self, labels=label_names(rows, self.column("label")))
+        return replace(self, labels=objective.names(self, rows))
 
     def _sides(self, objective: Objective, rows: Rows) -> tuple[Data, Data]:
         """Training and validation; without data of its own, validation is a share held out.

@@ -141,6 +141,10 @@ class Evaluations(Callback):
 def metrics_of(trainer: Trainer, state: TrainingState, data: RunData) -> dict[str, float]:
     """The metrics on the validation data, ``"bits_per_byte"`` among them where bytes are known."""
     values = trainer.evaluate(state, data.validation)
+    values |= data.validation.scores(
+        (batch, trainer.predict(state, batch))
+        for batch in map(data.validation.at, range(len(data.validation)))
+    )
     size = data.validation_bytes
     return {**values, "bits_per_byte": bits_per_byte(values, size)} if size else values
 
