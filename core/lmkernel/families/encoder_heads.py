@@ -39,7 +39,9 @@ __all__ = [
     "make_head",
     "norm_of",
     "norm_rules",
+    "plain_labels",
     "write_head",
+    "write_labels",
 ]
 
 BODY = "{body}"
@@ -142,7 +144,7 @@ def make_head(
     size = {"span": len(_ANSWER), "choice": 1, "detection": 1}.get(name)
     if name == "span" and labels and len(labels) != size:
         raise config.error("id2label", "two labels, for start and end", labels)
-    named = name in _NAMED and labels != _plain_labels(len(labels))
+    named = name in _NAMED and labels != plain_labels(len(labels))
     rate = config.rate("hidden_dropout_prob", 0.1) if name in _CLASSES else 0.0
     return HeadConfig(
         width=width,
@@ -156,7 +158,7 @@ def make_head(
     )
 
 
-def _plain_labels(size: int) -> tuple[str, ...]:
+def plain_labels(size: int) -> tuple[str, ...]:
     """What classes are called that have no names."""
     return tuple(f"LABEL_{i}" for i in range(size))
 
@@ -175,10 +177,17 @@ def write_head(head: HeadConfig | None, kinds: Heads) -> dict[str, Any]:
     if head is not None and name in _CLASSES:
         written[kind.rate] = head.dropout
     if head is not None and name in _NAMED:
-        labels = head.labels or _plain_labels(head.size)
-        written["id2label"] = {str(i): label for i, label in enumerate(labels)}
-        written["label2id"] = {label: i for i, label in enumerate(labels)}
+        written |= write_labels(head)
     return written
+
+
+def write_labels(head: HeadConfig) -> dict[str, Any]:
+    """What a configuration says of the names of classes."""
+    labels = head.labels or plain_labels(head.size)
+    return {
+        "id2label": {str(i): label for i, label in enumerate(labels)},
+        "label2id": {label: i for i, label in enumerate(labels)},
+    }
 
 
 def head_rules(head: HeadConfig | None, kinds: Heads, body: str) -> Iterator[Rule]:

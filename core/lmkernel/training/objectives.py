@@ -120,7 +120,7 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
             reads="rows",
             maker="classification_batches",
             reader="classification_examples",
-            head="scores of the classes, from the first position",
+            head="scores of the classes, from the first position, or from a decoder's last one",
             namer="classification_names",
             peft_task="SEQ_CLS",
         ),

@@ -91,6 +91,7 @@ def classification_examples(
         asked.labels,
         context=data.context,
         truncate=data.truncate,
+        plain=asked.plain,
         text=text,
         second=second,
         label=label,

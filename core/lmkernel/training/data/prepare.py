@@ -74,6 +74,7 @@ class Preparation:
             the data.
         start: the token that a decoder begins with; by default the tokenizer's first of
             ``bos_token``, ``pad_token`` and what ends a text.
+        plain: whether nothing need stand around a text, as of a decoder.
         progress: shows long work.
     """
 
@@ -85,6 +86,7 @@ class Preparation:
     vocab: int
     labels: tuple[str, ...] = ()
     start: int | None = None
+    plain: bool = False
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -119,6 +121,7 @@ class Preparation:
             tokenizer=origin.tokenizer,
             vocab=origin.config.embedding.vocab,
             labels=origin.labels if find_objective(settings.objective).needs_labels else (),
+            plain=origin.config.encoder is None,
             progress=progress,
         )
 
