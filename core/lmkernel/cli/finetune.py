@@ -45,7 +45,15 @@ class Finetune(Command):
         training, rate = FINETUNE["training"], FINETUNE["schedule"]["rate"]
         add_run_options(
             parser,
-            objectives=("instruction", "classification", "tagging", "answers", "causal", "masked"),
+            objectives=(
+                "instruction",
+                "classification",
+                "tagging",
+                "answers",
+                "scores",
+                "causal",
+                "masked",
+            ),
             usual={
                 "steps": f"{training['steps']}",
                 "batch": f"{training['batch']}",

@@ -78,7 +78,7 @@ class ClassifyingFamily(Family):
         return (*self._own.ignored(plain), *unused)
 
     def heads(self) -> Mapping[str, MakeHead | None]:
-        return {**self._own.heads(), "classification": self._make}
+        return {**self._own.heads(), "classification": self._make, "scores": self._make}
 
     def _make(self, config: HfConfig, labels: tuple[str, ...]) -> HeadConfig:
         own = self._own.read(_without_architecture(config))

@@ -47,7 +47,13 @@ __all__ = [
 BODY = "{body}"
 """Stands for the prefix that the bare model's names have beside a head."""
 TRAINED: Mapping[str, str] = MappingProxyType(
-    {"masked": "masked", "classification": "classes", "tagging": "tokens", "answers": "span"}
+    {
+        "masked": "masked",
+        "classification": "classes",
+        "tagging": "tokens",
+        "answers": "span",
+        "scores": "classes",
+    }
 )
 """What models are trained for, each with the head that it needs."""
 _NAMED = ("classes", "tokens")

@@ -20,7 +20,7 @@ __all__ = ["COLUMNS", "OBJECTIVES", "TURNS", "Objective", "find_objective"]
 COLUMNS = (
     *("text", "second", "label", "source", "target"),
     *("messages", "prompt", "completion", "input", "system", "tools"),
-    *("tokens", "tags", "entities", "question", "context", "answers"),
+    *("tokens", "tags", "entities", "question", "context", "answers", "score"),
 )
 """What is made of columns; settings give those that have other names."""
 TURNS = ("all", "last")
@@ -139,6 +139,15 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
             head="scores of each position as the start and the end of an answer",
             loss="spans",
             peft_task="QUESTION_ANS",
+        ),
+        "scores": Objective(
+            reads="rows",
+            maker="scores_batches",
+            reader="scores_examples",
+            head="one score of a pair of texts",
+            namer="scores_names",
+            loss="binary_cross_entropy",
+            peft_task="SEQ_CLS",
         ),
         "sequences": Objective(
             reads="rows",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError
-from lmkernel.training.data import answers, tagging
+from lmkernel.training.data import answers, scored, tagging
 from lmkernel.training.data.causal_rows import CausalRows
 from lmkernel.training.data.chat import chat_examples
 from lmkernel.training.data.classification import (
@@ -37,6 +37,9 @@ __all__ = [
     "instruction_batches",
     "instruction_examples",
     "masked_batches",
+    "scores_batches",
+    "scores_examples",
+    "scores_names",
     "sequences_batches",
     "sequences_examples",
     "tagging_batches",
@@ -154,6 +157,40 @@ def answers_batches(
     """Rows of them."""
     sizes = {"multiple": asked.multiple, **_sizes(asked)}
     return answers.SpanRows(examples, shuffle=shuffle, **sizes)
+
+
+def scores_names(asked: Preparation, rows: Rows) -> tuple[str, ...]:
+    """The one name that transformers gives to one output."""
+    del asked, rows
+    return ("LABEL_0",)
+
+
+def scores_examples(
+    asked: Preparation, rows: Rows, unused: UnusedColumns
+) -> Iterator[list[scored.ScoredExample]]:
+    """Pairs of texts with a score each."""
+    data = asked.data
+    examples = scored.scored_examples(
+        _noting_each(rows, unused, lambda row: scored.used_columns(row, data.columns)),
+        asked.tokenizer,
+        context=data.context,
+        columns=data.columns,
+        truncate=data.truncate,
+        plain=asked.plain,
+    )
+    return ([example] for example in examples)
+
+
+def scores_batches(
+    asked: Preparation, examples: list[scored.ScoredExample], *, shuffle: bool
+) -> Batches:
+    """Rows of them."""
+    if len(asked.labels) != 1:
+        raise InputError(
+            f"expected a model with one output, or none yet, got classes {', '.join(asked.labels)}"
+        )
+    sizes = {"multiple": asked.multiple, **_sizes(asked)}
+    return scored.ScoredRows(examples, shuffle=shuffle, **sizes)
 
 
 def sequences_examples(

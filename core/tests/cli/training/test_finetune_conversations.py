@@ -160,5 +160,5 @@ def test_an_objective_that_a_family_lacks_names_those_that_have_it(
     data = rows(tmp_path / "a.jsonl", PAIRS)
     more = ("--objective", "tagging", "--out", tmp_path / "t")
     got = said(capsys, "finetune", model, "--data", data, *more)
-    fitting = "causal or instruction or classification"
+    fitting = "causal or instruction or classification or scores"
     assert f"a llama model is trained by {fitting}; tagging is for bert, " in got

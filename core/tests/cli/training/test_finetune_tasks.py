@@ -60,6 +60,33 @@ def test_answers(tmp_path: Path, bert: Path, capsys: Capture) -> None:
     assert 0 <= measured[0]["exact_match"] <= measured[0]["span_f1"] <= 1
 
 
+def test_scores(tmp_path: Path, bert: Path, capsys: Capture) -> None:
+    pairs = ({"query": "q", "document": ("a", "river")[n % 2], "label": n % 2} for n in range(20))
+    data, out = rows(tmp_path / "a.jsonl", pairs), tmp_path / "run"
+    done(
+        *("finetune", bert, "--objective", "scores", "--data", data, "--out", out),
+        *("--steps", "2", "--quiet"),
+    )
+    written = json.loads((out / "model" / "config.json").read_text())
+    assert written["architectures"] == ["BertForSequenceClassification"]
+    assert written["id2label"] == {"0": "LABEL_0"}
+    [found] = lines(capsys, "rerank", out, "q", "a", "river")
+    assert {one["text"] for one in found["ranked"]} == {"a", "river"}
+    measured = lines(capsys, "evaluate", out, "--objective", "scores", "--data", data, "--json")
+    assert -1 <= measured[0]["spearman"] <= 1
+
+
+def test_a_model_of_several_classes_gets_no_scores(
+    tmp_path: Path, bert: Path, capsys: Capture
+) -> None:
+    labelled = ({"text": "a", "second": "b", "label": n % 2, "score": 1} for n in range(8))
+    data, out = rows(tmp_path / "a.jsonl", labelled), tmp_path / "run"
+    base = ("--data", data, "--steps", "1", "--quiet", "--out")
+    done("finetune", bert, "--objective", "classification", *base, out)
+    message = said(capsys, "finetune", out, "--objective", "scores", *base, tmp_path / "t")
+    assert message.endswith("expected a model with one output, or none yet, got classes 0, 1")
+
+
 @pytest.mark.parametrize("objective", ["tagging", "answers"])
 def test_a_decoder_is_refused(objective: str, tmp_path: Path, run: Path, capsys: Capture) -> None:
     data = rows(tmp_path / "a.jsonl", TAGGED)

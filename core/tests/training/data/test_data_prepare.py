@@ -36,6 +36,8 @@ ROWS = [
         "question": "q?",
         "context": "cd" * (n % 4 + 1),
         "answers": "cd",
+        "second": "ef",
+        "score": n % 2,
     }
     for n in range(40)
 ]
@@ -53,7 +55,7 @@ def written(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def tokenizer_of(objective: str) -> Tokenizer:
-    if objective in ("masked", "classification", "tagging", "answers"):
+    if objective in ("masked", "classification", "tagging", "answers", "scores"):
         return train_tokenizer(["q"], 261, Bert().special_tokens())
     return train_tokenizer(["q"], 257) if objective == "causal" else letters()
 
@@ -82,6 +84,7 @@ NAMES = {
     "classification": {"inputs", "positions", "segments"},
     "tagging": {"inputs", "positions", "segments"},
     "answers": {"inputs", "positions", "segments"},
+    "scores": {"inputs", "positions", "segments"},
     "sequences": {"inputs", "positions", "target", "target_positions"},
 }
 
@@ -100,7 +103,11 @@ def test_objective_gives_training_and_validation(objective: str, source: Path) -
         assert (batch["targets"] >= 0).any()
     assert made.training.digest != made.validation.digest
     assert len(made.validation) < len(made.training)
-    labels = {"classification": ("bad", "good"), "tagging": ("O", "bad", "good")}
+    labels = {
+        "classification": ("bad", "good"),
+        "tagging": ("O", "bad", "good"),
+        "scores": ("LABEL_0",),
+    }
     assert made.labels == labels.get(objective, ())
 
 

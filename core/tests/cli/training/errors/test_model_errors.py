@@ -41,7 +41,7 @@ def test_an_objective_that_does_not_fit_the_model_is_refused(
 ) -> None:
     got = said(capsys, command, run / "model", "--objective", objective, "--data", text)
     start = f"objective '{objective}': a gpt2 model is trained by causal or instruction or "
-    start += "classification"
+    start += "classification or scores"
     assert got.startswith(f"{start}; {objective} is for bert, roberta, ")
 
 

@@ -1,4 +1,4 @@
-"""The loss of spans is that of two softmaxes over the positions where they may be."""
+"""Losses of spans and of scores, beside plain formulas."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lmkernel.factory import ComponentFactory
 from lmkernel.interfaces import LossConfig
 
 
-def test_value_and_gradient() -> None:
+def test_a_loss_of_spans_is_that_of_two_softmaxes_where_they_may_be() -> None:
     rng = np.random.default_rng(0)
     outputs = rng.normal(size=(3, 5, 2))
     targets = np.full((3, 5, 2), -1.0)
@@ -39,3 +39,23 @@ def test_value_and_gradient() -> None:
     assert count == 4
     np.testing.assert_allclose(float(found), expected, rtol=1e-12)
     np.testing.assert_allclose(ops.to_numpy(gradient), slope, atol=1e-12)
+
+
+def test_a_loss_of_one_output_is_the_negative_log_likelihood_of_a_sigmoid() -> None:
+    outputs = np.array([[-900.0], [0.3], [2.0], [900.0]])
+    targets = np.array([[0.0], [0.25], [-1.0], [1.0]])
+    backend = load_backend("numpy")
+    loss = ComponentFactory(backend).create("loss", LossConfig(kind="binary_cross_entropy"))
+    ops = backend.ops
+
+    def total(y: object) -> object:
+        return loss(y, ops.asarray(targets, "float64"))[0]
+
+    with backend.scope():
+        found, gradient = ops.value_and_grad(total)(ops.asarray(outputs, "float64"))
+        count = float(loss(ops.asarray(outputs, "float64"), ops.asarray(targets, "float64"))[1])
+    share = 1 / (1 + np.exp(-0.3))
+    expected = -(0.25 * np.log(share) + 0.75 * np.log(1 - share))
+    assert count == 3
+    np.testing.assert_allclose(float(found), expected, rtol=1e-12)
+    np.testing.assert_allclose(ops.to_numpy(gradient)[:, 0], [0, share - 0.25, 0, 0], atol=1e-12)
