@@ -17,7 +17,7 @@ import numpy as np
 
 from lmkernel.errors import InputError
 from lmkernel.tasks.answering import best_span, question_windows
-from lmkernel.training.data.batches import Batch, PaddedBatches, PaddedCut
+from lmkernel.training.data.batches import Batch, MeasuredBatches, PaddedCut
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.ragged import Ragged
 
@@ -68,7 +68,7 @@ class SpanExample:
 
 
 @final
-class SpanRows(PaddedBatches):
+class SpanRows(MeasuredBatches):
     """A row for each window, as long as the longest of its batch, rounded up to ``multiple``.
 
     ``inputs``, ``positions`` (-1 at padding) and ``segments`` are ``(batch, time)``; ``targets``

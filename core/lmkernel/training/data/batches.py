@@ -25,6 +25,7 @@ __all__ = [
     "Batch",
     "Batches",
     "Cut",
+    "MeasuredBatches",
     "OrderedBatches",
     "PaddedBatches",
     "PaddedCut",
@@ -51,14 +52,6 @@ class Batches(ABC):
     @abstractmethod
     def digest(self) -> str:
         """Hexadecimal hash of all that the batches follow from: data, seed, sizes."""
-
-    def scores(self, outputs: Iterable[tuple[Batch, NDArray[Any]]]) -> dict[str, float]:
-        """What else the field measures, by name, from each batch with the model's outputs for it.
-
-        Nothing by default, and then no output is asked for.
-        """
-        del outputs
-        return {}
 
 
 class Cut(TypedDict, total=False):
@@ -119,6 +112,14 @@ class PaddedBatches(OrderedBatches, ABC):
         """
         longest = -(-int(lengths.max()) // self._multiple) * self._multiple
         return positions_of(lengths, min(longest, self._context))
+
+
+class MeasuredBatches(PaddedBatches, ABC):
+    """Rows that the field measures by more than a loss."""
+
+    @abstractmethod
+    def scores(self, outputs: Iterable[tuple[Batch, NDArray[Any]]]) -> dict[str, float]:
+        """The measures by name, from each batch in order with the model's outputs for it."""
 
 
 @final

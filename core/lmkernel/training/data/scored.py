@@ -14,7 +14,7 @@ import numpy as np
 
 from lmkernel.errors import InputError
 from lmkernel.tokenizers.sentences import sentence_ids
-from lmkernel.training.data.batches import Batch, PaddedBatches, PaddedCut
+from lmkernel.training.data.batches import Batch, MeasuredBatches, PaddedCut
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.ragged import Ragged
 
@@ -60,7 +60,7 @@ class ScoredExample:
 
 
 @final
-class ScoredRows(PaddedBatches):
+class ScoredRows(MeasuredBatches):
     """A row for each pair, as long as the longest of its batch, rounded up to ``multiple``.
 
     ``inputs``, ``positions`` (-1 at padding) and ``segments`` are ``(batch, time)``; ``targets``,

@@ -16,7 +16,7 @@ import numpy as np
 
 from lmkernel.errors import InputError
 from lmkernel.tokenizers.sentences import sentence_windows
-from lmkernel.training.data.batches import Batch, PaddedBatches, PaddedCut
+from lmkernel.training.data.batches import Batch, MeasuredBatches, PaddedCut
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.ragged import Ragged
 
@@ -69,7 +69,7 @@ class TaggedExample:
 
 
 @final
-class TaggedRows(PaddedBatches):
+class TaggedRows(MeasuredBatches):
     """A row for each example, as long as the longest of its batch, rounded up to ``multiple``.
 
     ``inputs``, ``positions`` (-1 at padding), ``segments`` (0) and ``targets``, -1 where there is
