@@ -19,7 +19,7 @@ from lmkernel.composed.table import COMPOSED
 from lmkernel.contract.mandatory import MandatoryOps
 from lmkernel.contract.optional import OptionalOps
 from lmkernel.contract.version import CONTRACT_VERSION
-from lmkernel.families.family import Family
+from lmkernel.families.family import Family, find_family
 from lmkernel.families.plugin import FAMILIES
 from lmkernel.plugins import hookspecs, specs
 from lmkernel.plugins.registry import HOOKS
@@ -85,7 +85,7 @@ def _family_row(model_type: str, load: str) -> str:
     gguf = "yes" if family.gguf() is not None else "–"
     refused = family.keys.refused if family.keys is not None else {}
     keys = ", ".join(f"`{key}` unless {value!r}" for key, value in sorted(refused.items()))
-    objectives = ", ".join(f"`{objective}`" for objective in family.heads())
+    objectives = ", ".join(f"`{objective}`" for objective in find_family(model_type, load).heads())
     return f"| `{model_type}` | {about} | {objectives} | {made} | {gguf} | {keys or '–'} |"
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar, overload
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = ["Paint", "Result", "columns", "counted", "human_size", "plain"]
+__all__ = ["Line", "Lines", "Paint", "Result", "columns", "counted", "human_size", "plain"]
 
 Paint = Callable[[str, str], str]
 """Puts a text into a colour or weight: red, green, yellow, dim or bold."""
@@ -63,6 +61,59 @@ class Result(ABC):
         )
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes())
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+
+
+class Line(ABC):
+    """What was found of one input; ``str()`` gives it as a JSON object on one line."""
+
+    @abstractmethod
+    def json(self) -> dict[str, Any]:
+        """The same as plain values that JSON holds."""
+
+    @abstractmethod
+    def cells(self) -> dict[str, str]:
+        """Its row in a table, by the columns' names."""
+
+    def __str__(self) -> str:
+        return json.dumps(self.json(), ensure_ascii=False)
+
+
+L = TypeVar("L", bound=Line)
+
+
+class Lines(Result, Sequence[L], ABC):
+    """What was found of several inputs, in their order.
+
+    Args:
+        found: one for each.
+    """
+
+    def __init__(self, found: Sequence[L]) -> None:
+        self._found = list(found)
+
+    @overload
+    def __getitem__(self, index: int) -> L: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[L]: ...
+    def __getitem__(self, index: int | slice) -> L | list[L]:
+        return self._found[index]
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def rows(self) -> list[list[str]]:
+        """Its table."""
+        cells = [one.cells() for one in self]
+        return [list(cells[0]), *(list(one.values()) for one in cells)] if cells else [[""]]
+
+    def json(self) -> list[dict[str, Any]]:
+        """The same as plain values."""
+        return [one.json() for one in self]
+
+    def text(self, paint: Paint = plain) -> str:
+        """A JSON object a line."""
+        del paint
+        return "\n".join(map(str, self))
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:

@@ -73,7 +73,16 @@ ORDER = (
     *("settings", "results", "plugins", "config", "interfaces", "composed", "parameters"),
     *("components", "factory", "backend", "checkpoints", "tokenizers", "families", "gguf"),
     *("sources", "model", "generation"),
-    *("origin", "inspection", "native", "description", "language_model", "loading", "rewriting"),
+    *(
+        "origin",
+        "inspection",
+        "tasks",
+        "native",
+        "description",
+        "language_model",
+        "loading",
+        "rewriting",
+    ),
     *(
         "quantization",
         "comparison",

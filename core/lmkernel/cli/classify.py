@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_backend_options, add_weights_option, load
-from lmkernel.cli.texts import add_text_arguments, read_texts
+from lmkernel.cli.texts import add_text_arguments, print_lines, read_texts
 
 if TYPE_CHECKING:
     import argparse
@@ -24,13 +23,16 @@ class Classify(Command):
         parser.add_argument(
             "model", metavar="MODEL", help="of a `finetune --objective classification`"
         )
-        add_text_arguments(parser)
+        add_text_arguments(parser, columns=("text", "second"))
         add_backend_options(parser)
         add_weights_option(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Classify."""
-        texts, model = read_texts(args), load(args)
-        while several := list(itertools.islice(texts, args.batch)):
-            print(model.classify(several, batch=args.batch, truncate=bool(args.truncate)))
-        return 0
+        texts, model, cut = read_texts(args), load(args), bool(args.truncate)
+        return print_lines(
+            texts,
+            args.batch,
+            lambda some: model.classify(some, batch=args.batch, truncate=cut),
+            "text",
+        )

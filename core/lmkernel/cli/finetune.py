@@ -45,7 +45,16 @@ class Finetune(Command):
         training, rate = FINETUNE["training"], FINETUNE["schedule"]["rate"]
         add_run_options(
             parser,
-            objectives=("instruction", "classification", "sequences", "causal", "masked"),
+            objectives=(
+                "instruction",
+                "classification",
+                "tagging",
+                "answers",
+                "scores",
+                "sequences",
+                "causal",
+                "masked",
+            ),
             usual={
                 "steps": f"{training['steps']}",
                 "batch": f"{training['batch']}",

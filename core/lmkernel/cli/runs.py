@@ -79,8 +79,13 @@ def add_run_options(
     add_settings_options(parser)
 
 
-def add_data_options(group: argparse._ActionsContainer, data: str) -> None:
-    """``--data``, ``--column`` and ``--truncate``."""
+def add_data_options(
+    group: argparse._ActionsContainer, data: str, columns: Sequence[str] = (), *, cuts: bool = True
+) -> None:
+    """``--data``, ``--column`` and, where what is too long may be cut, ``--truncate``.
+
+    ``columns`` are those that have a name; by default all of training.
+    """
     from lmkernel.training.objectives import COLUMNS
 
     group.add_argument("--data", metavar="PATH", help=data)
@@ -89,8 +94,10 @@ def add_data_options(group: argparse._ActionsContainer, data: str) -> None:
         action="append",
         dest="columns",
         metavar="NAME=COLUMN",
-        help=f"what the data call one of {', '.join(COLUMNS)}; repeatable",
+        help=f"what the data call one of {', '.join(columns or COLUMNS)}; repeatable",
     )
+    if not cuts:
+        return
     group.add_argument(
         "--truncate",
         action="store_true",

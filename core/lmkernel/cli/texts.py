@@ -1,30 +1,71 @@
-"""Texts that commands read: arguments, lines of standard input, or a column of data."""
+"""Texts that commands read: arguments, lines of standard input, or columns of data."""
 
 from __future__ import annotations
 
+import itertools
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.cli.options import read_prompt
 from lmkernel.cli.runs import add_data_options, named_columns
 from lmkernel.errors import InputError
+from lmkernel.progress import as_progress, new_bar
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["BATCH", "add_text_arguments", "read_texts"]
+    from lmkernel.training.data.rows import Row
+
+__all__ = [
+    "BATCH",
+    "add_text_arguments",
+    "check_batch",
+    "print_lines",
+    "read_columns",
+    "read_texts",
+]
 
 BATCH = 32
+STANDARD_INPUT = "-"
 
 
-def add_text_arguments(parser: argparse.ArgumentParser) -> None:
-    """``TEXT …``, ``--data``, ``--column``, ``--truncate`` and ``--batch``."""
-    parser.add_argument(
-        "texts", nargs="*", metavar="TEXT", help="default: standard input, a text a line"
+def add_text_arguments(
+    parser: argparse.ArgumentParser,
+    *,
+    columns: Sequence[str] = ("text",),
+    name: str | None = "TEXT",
+    batch: int = BATCH,
+    cuts: bool = True,
+) -> None:
+    """``TEXT …``, ``--data``, ``--column``, ``--truncate`` and ``--batch``.
+
+    Args:
+        parser: the command's.
+        columns: those that are read of the data.
+        name: of the texts in the help; None where the command has its own arguments.
+        batch: how many are computed at once by default.
+        cuts: whether what is too long may be cut.
+    """
+    if name is not None:
+        parser.add_argument(
+            "texts", nargs="*", metavar=name, help="default: standard input, a text a line"
+        )
+    what = f"the column{'s' * (len(columns) > 1)} {' and '.join(columns)}"
+    add_data_options(
+        parser,
+        f"JSON, JSONL, CSV or Parquet, or - for JSON lines on standard input: {what}",
+        columns,
+        cuts=cuts,
     )
-    add_data_options(parser, "JSON, JSONL, CSV or Parquet, in place of TEXT: the column text")
-    parser.add_argument("--batch", type=int, default=BATCH, metavar="N", help=f"default {BATCH}")
+    parser.add_argument("--batch", type=int, default=batch, metavar="N", help=f"default {batch}")
+
+
+def check_batch(args: argparse.Namespace) -> None:
+    """A batch of nothing is wrong before a model is loaded."""
+    if args.batch < 1:
+        raise InputError(f"--batch: expected 1 or more, got {args.batch}")
 
 
 def read_texts(args: argparse.Namespace) -> Iterator[Any]:
@@ -33,26 +74,99 @@ def read_texts(args: argparse.Namespace) -> Iterator[Any]:
     Raises:
         InputError: texts and data, or a batch of nothing.
     """
-    if args.batch < 1:
-        raise InputError(f"--batch: expected 1 or more, got {args.batch}")
+    check_batch(args)
     if args.texts and args.data:
         raise InputError("expected texts as arguments or --data, got both")
     if args.data:
-        return _rows(args.data, named_columns(args.columns) or {})
+        return read_columns(args, {"text": ("text",), "second": ()}, _text_or_pair)
     lines = args.texts or [line for line in read_prompt(None).splitlines() if line.strip()]
     return iter(lines)
 
 
-def _rows(source: str, columns: dict[str, str]) -> Iterator[Any]:
-    from lmkernel.training.data.readers import open_rows
-    from lmkernel.training.data.rows import UnusedColumns
+def _text_or_pair(row: Row, columns: Mapping[str, str]) -> Any:
+    if "second" in columns:
+        return row.text(columns["text"]), row.text(columns["second"])
+    return row.text(columns["text"])
 
-    text, second = columns.get("text", "text"), columns.get("second")
-    rows, unused = open_rows(source), UnusedColumns()
+
+def read_columns(
+    args: argparse.Namespace,
+    known: Mapping[str, tuple[str, ...]],
+    make: Callable[[Row, Mapping[str, str]], Any],
+) -> Iterator[Any]:
+    """What is made of each row of ``--data``; they are read as they are asked for.
+
+    Args:
+        args: with ``data`` and ``columns``.
+        known: for each use the names that its column may have, the first that is there; none for a
+            column that is read only if ``--column`` names it.
+        make: given a row and its columns by use.
+
+    Raises:
+        InputError: ``--column`` names a use that there is not; later, whatever is wrong with a row.
+    """
+    named = named_columns(args.columns) or {}
+    if other := sorted(named.keys() - known):
+        raise InputError(f"--column: expected {', '.join(known)}, got {', '.join(other)}")
+    return _made(args.data, known, named, make)
+
+
+def _made(
+    source: str,
+    known: Mapping[str, tuple[str, ...]],
+    named: Mapping[str, str],
+    make: Callable[[Row, Mapping[str, str]], Any],
+) -> Iterator[Any]:
+    from lmkernel.training.data.readers import open_rows
+    from lmkernel.training.data.rows import Rows, UnusedColumns
+
+    rows = Rows(_standard_rows, source) if source == STANDARD_INPUT else open_rows(source)
+    unused = UnusedColumns()
     for row in rows:
-        unused.note(row, {text, second or text})
-        yield (row.text(text), row.text(second)) if second else row.text(text)
+        found = {
+            use: named.get(use) or next((n for n in names if n in row.values), names[0])
+            for use, names in known.items()
+            if use in named or names
+        }
+        unused.note(row, set(found.values()))
+        yield make(row, found)
     _tell((*rows.notes, f"{source}: columns that are not used: {unused}" * bool(str(unused))))
+
+
+def _standard_rows() -> Iterator[Row]:
+    """A row for each line of standard input, a JSON object or a text."""
+    from lmkernel.training.data.rows import Row
+
+    for number, line in enumerate(read_prompt(None).splitlines(), 1):
+        if not line.strip():
+            continue
+        where = f"standard input, line {number}"
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{where}: expected a JSON object, got {line!r:.60}") from error
+        if not isinstance(values, dict):
+            raise InputError(f"{where}: expected a JSON object, got {line!r:.60}")
+        yield Row(values, where)
+
+
+def print_lines(
+    items: Iterable[Any], batch: int, find: Callable[[list[Any]], object], unit: str
+) -> int:
+    """Print what is found of each batch as it is found; returns the exit code.
+
+    A bar shows how far it is where a terminal sees standard error and not the results.
+    """
+    source, progress = iter(items), as_progress(value=True)
+    watched = progress.live and not sys.stdout.isatty()
+    bar = new_bar(progress.stream, unit=unit) if watched else None
+    while several := list(itertools.islice(source, batch)):
+        print(find(several), flush=True)
+        if bar is not None:
+            bar.update(len(several))
+    if bar is not None:
+        bar.close()
+    return 0
 
 
 def _tell(notes: tuple[str, ...]) -> None:

@@ -20,6 +20,8 @@ _KINDS = (
     ("loss", "mse", "components.losses:MeanSquaredError"),
     ("loss", "cross_entropy", "components.losses:CrossEntropy"),
     ("loss", "soft_cross_entropy", "components.losses:SoftCrossEntropy"),
+    ("loss", "binary_cross_entropy", "components.losses:BinaryCrossEntropy"),
+    ("loss", "spans", "components.losses:SpanCrossEntropy"),
     ("trainer", "composed", "training.step.trainer:ComposedTrainer"),
 )
 

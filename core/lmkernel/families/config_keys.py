@@ -121,6 +121,8 @@ _COMMON = ConfigKeys(
         "_flash_attn_2_enabled experts_implementation _experts_implementation torchscript "
         "chunk_size_feed_forward gradient_checkpointing tie_last_hidden_states "
         "tie_encoder_decoder "
+        # what follows a cross-encoder's output, which ranking reads
+        "sentence_transformers sbert_ce_default_activation_function "
         "tf_legacy_loss xla_device output_past cross_attention_hidden_size is_decoder "
         "add_cross_attention pretraining_tp "
         # training, and the names of classes, which a head reads that has some

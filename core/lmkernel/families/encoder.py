@@ -21,6 +21,7 @@ from lmkernel.config import (
 from lmkernel.errors import CheckpointError
 from lmkernel.families.config_keys import ConfigKeys, key_set
 from lmkernel.families.encoder_heads import (
+    TRAINED,
     head_patterns,
     head_rules,
     kind_of,
@@ -246,7 +247,11 @@ class EncoderFamily(Family):
         return {"model_type": self.model_type, **named}
 
     def heads(self) -> Mapping[str, MakeHead | None]:
-        return {"masked": self._maker("masked"), "classification": self._maker("classes")}
+        return {
+            objective: self._maker(kind)
+            for objective, kind in TRAINED.items()
+            if kind in self.kinds
+        }
 
     def _maker(self, name: str) -> MakeHead:
         def make(config: HfConfig, labels: tuple[str, ...]) -> HeadConfig:

@@ -12,6 +12,7 @@ By their names here:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.config import HeadConfig, HeadTransformConfig, NormConfig
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BODY",
+    "TRAINED",
     "HeadKind",
     "Heads",
     "dense",
@@ -37,11 +39,23 @@ __all__ = [
     "make_head",
     "norm_of",
     "norm_rules",
+    "plain_labels",
     "write_head",
+    "write_labels",
 ]
 
 BODY = "{body}"
 """Stands for the prefix that the bare model's names have beside a head."""
+TRAINED: Mapping[str, str] = MappingProxyType(
+    {
+        "masked": "masked",
+        "classification": "classes",
+        "tagging": "tokens",
+        "answers": "span",
+        "scores": "classes",
+    }
+)
+"""What models are trained for, each with the head that it needs."""
 _NAMED = ("classes", "tokens")
 _CLASSES = ("classes", "tokens", "choice")
 _ANSWER = ("start", "end")
@@ -136,7 +150,7 @@ def make_head(
     size = {"span": len(_ANSWER), "choice": 1, "detection": 1}.get(name)
     if name == "span" and labels and len(labels) != size:
         raise config.error("id2label", "two labels, for start and end", labels)
-    named = name in _NAMED and labels != _plain_labels(len(labels))
+    named = name in _NAMED and labels != plain_labels(len(labels))
     rate = config.rate("hidden_dropout_prob", 0.1) if name in _CLASSES else 0.0
     return HeadConfig(
         width=width,
@@ -150,7 +164,7 @@ def make_head(
     )
 
 
-def _plain_labels(size: int) -> tuple[str, ...]:
+def plain_labels(size: int) -> tuple[str, ...]:
     """What classes are called that have no names."""
     return tuple(f"LABEL_{i}" for i in range(size))
 
@@ -169,10 +183,17 @@ def write_head(head: HeadConfig | None, kinds: Heads) -> dict[str, Any]:
     if head is not None and name in _CLASSES:
         written[kind.rate] = head.dropout
     if head is not None and name in _NAMED:
-        labels = head.labels or _plain_labels(head.size)
-        written["id2label"] = {str(i): label for i, label in enumerate(labels)}
-        written["label2id"] = {label: i for i, label in enumerate(labels)}
+        written |= write_labels(head)
     return written
+
+
+def write_labels(head: HeadConfig) -> dict[str, Any]:
+    """What a configuration says of the names of classes."""
+    labels = head.labels or plain_labels(head.size)
+    return {
+        "id2label": {str(i): label for i, label in enumerate(labels)},
+        "label2id": {label: i for i, label in enumerate(labels)},
+    }
 
 
 def head_rules(head: HeadConfig | None, kinds: Heads, body: str) -> Iterator[Rule]:

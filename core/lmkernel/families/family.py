@@ -115,6 +115,7 @@ def find_family(model_type: object, where: str, objective: str = "") -> Family:
         family: Family = default_registry().get(FamilySpec, str(model_type)).create()
     except UnknownNameError as error:
         raise CheckpointError(f"{where}: unsupported model_type: {error}") from error
+    family = _with_classes(family)
     if objective and objective not in family.heads():
         fitting = " or ".join(family.heads())
         others = ", ".join(_trained_by(objective)) or "no family that is installed"
@@ -125,6 +126,15 @@ def find_family(model_type: object, where: str, objective: str = "") -> Family:
     return family
 
 
+def _with_classes(family: Family) -> Family:
+    """A family of decoders has the head of a classifier, which is the same for all of them."""
+    from lmkernel.families.decoder_heads import ClassifyingFamily
+
+    heads = family.heads()
+    decodes = "causal" in heads and "classification" not in heads
+    return ClassifyingFamily(family) if decodes else family
+
+
 def _trained_by(objective: str) -> list[str]:
     """The families whose models are trained for an objective."""
     from lmkernel.plugins import FamilySpec, default_registry
@@ -132,7 +142,8 @@ def _trained_by(objective: str) -> list[str]:
     found = []
     for name, spec in default_registry().all(FamilySpec).items():
         with contextlib.suppress(PluginError):  # one that cannot be imported has none
-            found += [name] if objective in spec.create().heads() else []
+            made: Family = _with_classes(spec.create())
+            found += [name] if objective in made.heads() else []
     return found
 
 

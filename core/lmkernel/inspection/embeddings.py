@@ -11,7 +11,7 @@ import numpy as np
 from lmkernel.errors import InputError, UnknownNameError
 from lmkernel.inspection.inputs import check_ids, single_stack
 from lmkernel.inspection.outputs import check_finite, last_hidden_states
-from lmkernel.inspection.sentence_settings import read_sentence_settings
+from lmkernel.inspection.sentence_settings import SentenceSettings, read_sentence_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,21 +20,26 @@ if TYPE_CHECKING:
 
     from lmkernel.language_model import LanguageModel
 
-    Pool = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    Pool = Callable[[NDArray[np.float64], int], NDArray[np.float64]]
 
-__all__ = ["embed", "most_similar"]
+__all__ = ["embed", "most_similar", "similarities"]
 
 POOLINGS: Mapping[str, Pool] = MappingProxyType(
     {
-        "mean": lambda hidden: hidden.mean(0),
-        "first": lambda hidden: hidden[0],
-        "last": lambda hidden: hidden[-1],
-        "max": lambda hidden: hidden.max(0),
-        "mean_sqrt_len_tokens": lambda hidden: hidden.sum(0) / np.sqrt(len(hidden)),
-        "weightedmean": lambda hidden: np.average(hidden, 0, np.arange(len(hidden)) + 1),
+        "mean": lambda hidden, skip: hidden[skip:].mean(0),
+        "first": lambda hidden, skip: hidden[skip],
+        "last": lambda hidden, _: hidden[-1],
+        "max": lambda hidden, skip: hidden[skip:].max(0),
+        "mean_sqrt_len_tokens": lambda hidden, skip: (
+            hidden[skip:].sum(0) / np.sqrt(len(hidden) - skip)
+        ),
+        "weightedmean": lambda hidden, skip: np.average(
+            hidden[skip:], 0, np.arange(skip, len(hidden)) + 1
+        ),
     }
 )
-"""From the hidden states of a text's tokens, ``(time, width)``, to its vector, ``(width,)``."""
+"""From the hidden states of a text's tokens, ``(time, width)``, to its vector, ``(width,)``,
+without those of so many tokens at its beginning."""
 _SHORTEST = 1e-12
 """A shorter vector than this is divided by it, so that zeros stay zeros."""
 
@@ -55,7 +60,8 @@ def embed(
             ``sentence_bert_config.json`` allows is truncated.
         pooling: ``"mean"``, ``"first"`` (the token ``[CLS]`` of an encoder), ``"last"``,
             ``"max"``, ``"weightedmean"`` (by the number of the token, from 1) or
-            ``"mean_sqrt_len_tokens"`` (the sum over the root of the number of tokens). By default
+            ``"mean_sqrt_len_tokens"`` (the sum over the root of the number of tokens); several are
+            put one after the other, as in ``"first+mean"``. By default
             what the model's folder says, else ``"mean"`` for an encoder and ``"last"`` for a
             decoder.
         normalize: whether vectors have length 1; by default what the folder says, else not.
@@ -80,9 +86,12 @@ def embed(
     _check(texts, batch)
     settings = read_sentence_settings(model.files.path)
     usual = "last" if model.model.encoder is None else "mean"
-    pool = _pool(pooling or settings.pooling or usual)
+    pools = _pools(pooling or settings.pooling or usual)
     before = settings.prompt(prompt)
-    rows = [_ids(model, before + text, settings.limit) for text in texts]
+    rows = [_ids(model, before + text, settings) for text in texts]
+    skip = 0 if settings.pools_prompt or not before else _prompt_length(model, before, settings)
+    if shorter := [text for text, row in zip(texts, rows, strict=True) if len(row) <= skip]:
+        raise InputError(f"{shorter[0]!r:.60}: the prompt leaves no token to pool")
     vectors: list[NDArray[np.float64]] = [np.empty(0)] * len(rows)
     # texts of similar length share a batch, so that little of it is padding
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
@@ -91,7 +100,7 @@ def embed(
         for i, hidden in zip(
             chosen, _hidden_vectors(model, [rows[i] for i in chosen]), strict=True
         ):
-            vectors[i] = pool(hidden)
+            vectors[i] = np.concatenate([pool(hidden, skip) for pool in pools])
     whole = np.stack(vectors)
     for layer in settings.dense:
         whole = layer.apply(whole)
@@ -108,16 +117,25 @@ def _check(texts: object, batch: object) -> None:
         raise InputError(f"expected batches of 1 or more, got {batch!r:.60}")
 
 
-def _pool(name: object) -> Pool:
-    if not isinstance(name, str) or name not in POOLINGS:
-        raise UnknownNameError("pooling", str(name), POOLINGS)
-    return POOLINGS[name]
+def _pools(name: object) -> list[Pool]:
+    names = name.split("+") if isinstance(name, str) else [str(name)]
+    for one in names:
+        if one not in POOLINGS:
+            raise UnknownNameError("pooling", one, POOLINGS)
+    return [POOLINGS[one] for one in names]
 
 
-def _ids(model: LanguageModel, text: str, limit: int | None) -> list[int]:
-    ids = model.tokenizer.encode(text, limit=limit)
+def _ids(model: LanguageModel, text: str, settings: SentenceSettings) -> list[int]:
+    own = text.lower() if settings.lower else text
+    ids = model.tokenizer.encode(own, limit=settings.limit)
     check_ids(model.model.config, ids)
     return ids
+
+
+def _prompt_length(model: LanguageModel, prompt: str, settings: SentenceSettings) -> int:
+    """How many tokens a prompt is, with the special ones before it."""
+    ids = _ids(model, prompt, settings)
+    return len(ids) - (ids[-1] in model.tokenizer.special_ids)
 
 
 def _hidden_vectors(model: LanguageModel, rows: list[list[int]]) -> list[NDArray[np.float64]]:
@@ -154,4 +172,21 @@ def most_similar(vectors: NDArray[Any], count: int) -> list[list[tuple[int, floa
         cosines = unit @ vector
         order = [int(j) for j in np.argsort(-cosines, kind="stable") if j != i]
         found.append([(j, float(cosines[j])) for j in order[:count]])
+    return found
+
+
+def similarities(vector: NDArray[Any], others: NDArray[Any], kind: str) -> NDArray[np.float64]:
+    """How similar a vector is to each of others, ``(width,)`` and ``(texts, width)``.
+
+    ``kind`` is a ``similarity_fn_name`` of sentence-transformers: ``"cosine"``, ``"dot"``, or the
+    distances ``"euclidean"`` and ``"manhattan"``, negative so that more is nearer.
+    """
+    one, many = vector.astype(np.float64), others.astype(np.float64)
+    if kind in ("euclidean", "manhattan"):
+        order = 1 if kind == "manhattan" else 2
+        far: NDArray[np.float64] = np.linalg.norm(many - one, ord=order, axis=1)
+        return -far
+    found: NDArray[np.float64] = many @ one
+    if kind == "cosine":
+        found /= np.maximum(np.linalg.norm(many, axis=1) * np.linalg.norm(one), _SHORTEST)
     return found

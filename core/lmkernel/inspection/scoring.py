@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Prompt = str | Sequence[int]
 
-__all__ = ["LogProbs", "log_probs"]
+__all__ = ["LogProbs", "check_predicts", "log_probs"]
 
 
 @final
@@ -94,7 +94,7 @@ def log_probs(model: LanguageModel, inputs: Prompt, continuation: Prompt | None 
             predict each token from those before.
         NotFiniteError: a logit is NaN or infinite.
     """
-    _check_model(model)
+    check_predicts(model)
     ids, first = _join_ids(model, inputs, continuation)
     check_ids(model.model.config, ids)
     rows = position_logits(model.model, model.params, ids[:-1], first - 1)
@@ -105,7 +105,8 @@ def log_probs(model: LanguageModel, inputs: Prompt, continuation: Prompt | None 
     return LogProbs(tuple(ids[first:]), np.array(values, np.float64))
 
 
-def _check_model(model: LanguageModel) -> None:
+def check_predicts(model: LanguageModel) -> None:
+    """Raise `InputError` for a model that does not predict each token from those before it."""
     config = model.model.config
     predicts = config.head is not None and config.head.pooling == "none"
     if config.decoder is None or config.encoder is not None or not predicts:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SentenceSettings", "read_sentence_settings"]
 
 _MODULES = "modules.json"
+_OLDER = "sentence_bert_config.json"
 _ORDER = ("Transformer", "Pooling", "Dense", "Normalize")
 _POOLINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -35,6 +36,7 @@ _POOLINGS: Mapping[str, str] = MappingProxyType(
         "weightedmean": "weightedmean",
     }
 )
+SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 _FLAGS: Mapping[str, str] = MappingProxyType(
     {
         "pooling_mode_cls_token": "cls",
@@ -54,7 +56,8 @@ class SentenceSettings:
     """What a folder says.
 
     Args:
-        pooling: one of `lmkernel.inspection.embeddings.POOLINGS`; None if it does not say.
+        pooling: one of `lmkernel.inspection.embeddings.POOLINGS`, or several with a plus sign
+            between; None if it does not say.
         normalize: whether vectors have length 1; None if it does not say.
         limit: the largest number of tokens, special ones included; longer texts are truncated.
             None if it does not say.
@@ -62,6 +65,8 @@ class SentenceSettings:
         prompts: texts that may be put before a text, by name.
         usual_prompt: the name of the one that is, unless another is asked for; None for none.
         pools_prompt: whether the tokens of a prompt are pooled with those of the text.
+        lower: whether texts are put into lower case.
+        similarity: how similar two vectors are: one of `SIMILARITIES`.
     """
 
     pooling: str | None = None
@@ -71,23 +76,21 @@ class SentenceSettings:
     prompts: Mapping[str, str] = field(default_factory=dict)
     usual_prompt: str | None = None
     pools_prompt: bool = True
+    lower: bool = False
+    similarity: str = "cosine"
 
     def prompt(self, name: str | None) -> str:
         """What to put before a text.
 
         Raises:
             UnknownNameError: there is no prompt of that name.
-            CheckpointError: its tokens would have to be left out of the pooling.
         """
         wanted = self.usual_prompt if name is None else name
         if wanted is None:
             return ""
         if wanted not in self.prompts:
             raise UnknownNameError("prompt", wanted, self.prompts)
-        text = self.prompts[wanted]
-        if text and not self.pools_prompt:
-            raise CheckpointError(f"prompt {wanted!r}: include_prompt=false is not supported")
-        return text
+        return self.prompts[wanted]
 
 
 def read_sentence_settings(folder: Path) -> SentenceSettings:
@@ -100,7 +103,9 @@ def read_sentence_settings(folder: Path) -> SentenceSettings:
         return SentenceSettings()
     modules = _modules(folder / _MODULES)
     pooling = dict(modules).get("Pooling")
-    prompts, usual = _prompts(folder / "config_sentence_transformers.json")
+    about = folder / "config_sentence_transformers.json"
+    prompts, usual = _prompts(about)
+    own = read_object(folder / _OLDER, required=False)
     return SentenceSettings(
         pooling=None if pooling is None else _pooling(folder / pooling / "config.json"),
         normalize="Normalize" in dict(modules),
@@ -109,6 +114,8 @@ def read_sentence_settings(folder: Path) -> SentenceSettings:
         usual_prompt=usual,
         pools_prompt=pooling is None or _pools_prompts(folder / pooling / "config.json"),
         limit=_limit(folder),
+        lower=own.get("do_lower_case") is True,
+        similarity=_similarity(about),
     )
 
 
@@ -144,16 +151,16 @@ def _pooling(path: Path) -> str:
     if mode is None:
         flags = [mode for flag, mode in _FLAGS.items() if config.get(flag)]
         mode = flags or "mean"
-    if isinstance(mode, list) and len(mode) == 1:
-        mode = mode[0]
-    if not isinstance(mode, str) or mode not in _POOLINGS:
-        raise CheckpointError(f"{path}: expected one of {', '.join(_POOLINGS)}, got {mode!r}")
-    return _POOLINGS[mode]
+    modes = mode if isinstance(mode, list) and mode else [mode]
+    for one in modes:
+        if not isinstance(one, str) or one not in _POOLINGS:
+            raise CheckpointError(f"{path}: expected one of {', '.join(_POOLINGS)}, got {one!r}")
+    return "+".join(_POOLINGS[one] for one in modes)
 
 
 def _limit(folder: Path) -> int | None:
     """The most tokens of a text: older folders say so in a file, newer ones by the tokenizer."""
-    path = folder / "sentence_bert_config.json"
+    path = folder / _OLDER
     limit = read_object(path, required=False).get("max_seq_length")
     if limit is not None and (type(limit) is not int or limit < 1):
         raise CheckpointError(f"{path}: max_seq_length: expected 1 or more, got {limit!r}")
@@ -176,6 +183,14 @@ def _prompts(path: Path) -> tuple[dict[str, str], str | None]:
         expected = f"one of {', '.join(prompts) or 'no prompts'}"
         raise CheckpointError(f"{path}: default_prompt_name: expected {expected}, got {usual!r}")
     return prompts, usual
+
+
+def _similarity(path: Path) -> str:
+    name = read_object(path, required=False).get("similarity_fn_name") or SIMILARITIES[0]
+    if name not in SIMILARITIES:
+        expected = f"one of {', '.join(SIMILARITIES)}"
+        raise CheckpointError(f"{path}: similarity_fn_name: expected {expected}, got {name!r}")
+    return str(name)
 
 
 def _pools_prompts(path: Path) -> bool:

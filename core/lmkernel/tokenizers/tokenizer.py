@@ -116,6 +116,11 @@ class Tokenizer:
         """The id that pads a batch, if there is one."""
         return self._id("pad_token")
 
+    @property
+    def cls_id(self) -> int | None:
+        """The id that begins an encoder's text, if there is one."""
+        return self._id("cls_token")
+
     def special_id(self, role: str) -> int:
         """The id of the token in a role, such as ``"mask_token"``.
 
@@ -222,10 +227,33 @@ class Tokenizer:
         Raises:
             InputError: the text holds a lone surrogate.
         """
+        ids, offsets = self.encode_with_offsets(text)
+        return ids, [end for _, end in offsets]
+
+    def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """The ids of a text without special tokens, and where each begins and ends in it.
+
+        Raises:
+            InputError: the text holds a lone surrogate.
+        """
         _check_text(text)
         with library_code(self._where):
             encoding = self._backend.encode(text, add_special_tokens=False)
-        return encoding.ids, [end for _, end in encoding.offsets]
+        return encoding.ids, encoding.offsets
+
+    def token(self, number: int) -> str:
+        """The token of an id as the vocabulary spells it; empty for an id that no token has."""
+        return self._backend.id_to_token(number) or ""
+
+    @property
+    def unknown(self) -> str | None:
+        """The token that stands for what the vocabulary lacks, if there is one."""
+        return self._special["unk_token"]
+
+    @property
+    def inner_prefix(self) -> str:
+        """What begins a token that goes on a word, such as WordPiece's ``##``; empty for none."""
+        return getattr(self._backend.model, "continuing_subword_prefix", None) or ""
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
         """The text of ids; those that no token has (a padded vocabulary's) add nothing.

@@ -20,6 +20,7 @@ __all__ = ["COLUMNS", "OBJECTIVES", "TURNS", "Objective", "find_objective"]
 COLUMNS = (
     *("text", "second", "label", "source", "target"),
     *("messages", "prompt", "completion", "input", "system", "tools"),
+    *("tokens", "tags", "entities", "question", "context", "answers", "score"),
 )
 """What is made of columns; settings give those that have other names."""
 TURNS = ("all", "last")
@@ -37,7 +38,9 @@ class Objective:
             ``objective_batches``; imported when it is used, since settings read this table.
         reader: what makes the examples of each row, the same way, where it reads rows.
         head: what the model needs at its end, in words.
-        needs_labels: whether rows have classes, whose names the model keeps.
+        namer: what gives the names of the classes that rows have, the same way, where they have
+            some, which the model keeps.
+        loss: the kind of the loss.
         every_token: whether the loss is that of every token, so that bits per byte follow from it.
         converses: whether its rows are conversations, which a chat template makes a text of.
         texts: what is made of columns that a new vocabulary is learnt from.
@@ -48,7 +51,8 @@ class Objective:
     maker: str
     reader: str = ""
     head: str
-    needs_labels: bool = False
+    namer: str = ""
+    loss: str = "cross_entropy"
     every_token: bool = False
     converses: bool = False
     texts: tuple[str, ...] = ("text",)
@@ -64,6 +68,16 @@ class Objective:
     ) -> Iterator[list[Any]]:
         """The examples of each row, in the order of the rows."""
         made: Iterator[list[Any]] = self._function(self.reader)(asked, rows, unused)
+        return made
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether rows have classes."""
+        return bool(self.namer)
+
+    def names(self, asked: Preparation, rows: Rows) -> tuple[str, ...]:
+        """The names of the classes that rows have."""
+        made: tuple[str, ...] = self._function(self.namer)(asked, rows)
         return made
 
     def _function(self, name: str) -> Callable[..., Any]:
@@ -108,8 +122,33 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
             reads="rows",
             maker="classification_batches",
             reader="classification_examples",
-            head="scores of the classes, from the first position",
-            needs_labels=True,
+            head="scores of the classes, from the first position, or from a decoder's last one",
+            namer="classification_names",
+            peft_task="SEQ_CLS",
+        ),
+        "tagging": Objective(
+            reads="rows",
+            maker="tagging_batches",
+            reader="tagging_examples",
+            head="scores of the tags, at each position",
+            namer="tagging_names",
+            peft_task="TOKEN_CLS",
+        ),
+        "answers": Objective(
+            reads="rows",
+            maker="answers_batches",
+            reader="answers_examples",
+            head="scores of each position as the start and the end of an answer",
+            loss="spans",
+            peft_task="QUESTION_ANS",
+        ),
+        "scores": Objective(
+            reads="rows",
+            maker="scores_batches",
+            reader="scores_examples",
+            head="one score of a pair of texts",
+            namer="scores_names",
+            loss="binary_cross_entropy",
             peft_task="SEQ_CLS",
         ),
         "sequences": Objective(

@@ -25,7 +25,7 @@ HEAVY = ("numpy", "scipy", "autograd", "torch", "tensorflow", "jax", "huggingfac
 BUILT_IN = (
     "backends", "models", "pull", "chat", "generate", "translate", "summarize",
     "pretrain", "finetune", "evaluate",
-    "classify", "embed", "compare",
+    "classify", "tag", "fill", "answer", "rerank", "perplexity", "embed", "compare",
     "verify", "quantize", "twin", "new",
 )  # fmt: skip
 

@@ -118,7 +118,7 @@ def test_an_objective_that_the_head_serves_changes_nothing(family: str, objectiv
     ("family", "objective", "fitting"),
     [
         ("gpt2", "masked", "causal or instruction"),
-        ("qwen2", "classification", "causal or instruction"),
+        ("qwen2", "tagging", "causal or instruction or classification"),
         ("bert", "causal", "masked or classification"),
         ("bert", "instruction", "masked or classification"),
     ],

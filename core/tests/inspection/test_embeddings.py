@@ -15,7 +15,7 @@ from lmkernel.checkpoints.directory import write_directory
 from lmkernel.errors import CheckpointError, InputError, UnknownNameError
 from lmkernel.inspection import embed, hidden_states
 from lmkernel.inspection.dense import read_dense
-from lmkernel.inspection.embeddings import most_similar
+from lmkernel.inspection.embeddings import most_similar, similarities
 from lmkernel.inspection.sentence_settings import SentenceSettings, read_sentence_settings
 
 if TYPE_CHECKING:
@@ -164,8 +164,8 @@ def test_a_folder_without_modules_says_nothing(tmp_path: Path) -> None:
     ("config", "message"),
     [
         ({"pooling_mode": "mode"}, "one of mean, cls, lasttoken, max, .* got 'mode'"),
-        ({"pooling_mode": ["cls", "max"]}, r"got \['cls', 'max'\]"),
-        ({"pooling_mode_cls_token": 1, "pooling_mode_max_tokens": 1}, r"got \['cls', 'max'\]"),
+        ({"pooling_mode": ["cls", "mode"]}, "one of mean, cls, .* got 'mode'"),
+        ({"pooling_mode": []}, r"got \[\]"),
     ],
 )
 def test_poolings_that_are_not_done_here_are_named(
@@ -245,9 +245,6 @@ def test_prompts_stand_before_a_text(tmp_path: Path) -> None:
         embed(model, short, prompt="p")
     path.write_text(json.dumps({"prompts": {"q": "xy"}, "default_prompt_name": "q"}), "utf-8")
     np.testing.assert_array_equal(embed(model, short), plain)
-    write_settings(model.files.path, {"pooling_mode": "mean", "include_prompt": False}, MODULES[:2])
-    with pytest.raises(CheckpointError, match="prompt 'q': include_prompt=false is not supp"):
-        embed(model, short)
     for config, message in (
         ({"prompts": {"q": 1}}, "prompts: expected texts by name"),
         ({"default_prompt_name": "q"}, "default_prompt_name: expected one of no prompts, got 'q'"),
@@ -255,6 +252,52 @@ def test_prompts_stand_before_a_text(tmp_path: Path) -> None:
         path.write_text(json.dumps(config), "utf-8")
         with pytest.raises(CheckpointError, match=message):
             embed(model, short)
+
+
+@pytest.mark.parametrize("mode", ["mean", "cls", "max", "weightedmean", "lasttoken"])
+def test_a_prompt_may_be_left_out_of_the_pooling(mode: str, tmp_path: Path) -> None:
+    model = small_encoder(tmp_path / "bert")
+    write_settings(model.files.path, {"pooling_mode": mode, "include_prompt": False}, MODULES[:2])
+    path = model.files.path / "config_sentence_transformers.json"
+    path.write_text(json.dumps({"prompts": {"q": "xy"}}), "utf-8")
+    hidden = hidden_states(model, "xyabc")[-1]
+    rest = hidden[len(model.token_ids("xy")) :]
+    weights = np.arange(len(hidden) - len(rest), len(hidden)) + 1
+    expected = {
+        "mean": rest.mean(0),
+        "cls": rest[0],
+        "max": rest.max(0),
+        "weightedmean": np.average(rest, 0, weights),
+        "lasttoken": rest[-1],
+    }
+    found = embed(model, "abc", prompt="q")
+    np.testing.assert_allclose(found, expected[mode], rtol=1e-5, atol=1e-6)
+    with pytest.raises(InputError, match="'': the prompt leaves no token to pool"):
+        embed(model, "", prompt="q")
+
+
+def test_several_poolings_are_put_one_after_the_other(tmp_path: Path) -> None:
+    model = small_encoder(tmp_path / "bert")
+    parts = [embed(model, TEXTS, one) for one in ("first", "max")]
+    write_settings(model.files.path, {"pooling_mode": ["cls", "max"]}, MODULES[:2])
+    np.testing.assert_array_equal(embed(model, TEXTS), np.concatenate(parts, 1))
+    np.testing.assert_array_equal(embed(model, TEXTS, "first+max"), np.concatenate(parts, 1))
+
+
+def test_a_folder_may_say_lower_case(tmp_path: Path) -> None:
+    model = small_encoder(tmp_path / "bert")
+    write_settings(model.files.path, {}, MODULES[:2], do_lower_case=True)
+    np.testing.assert_array_equal(embed(model, ["aBc"]), embed(model, ["abc"]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("cosine", 3 / 13**0.5), ("dot", 6), ("euclidean", -(5**0.5)), ("manhattan", -3)],
+)
+def test_similarities_of_every_kind(kind: str, expected: float) -> None:
+    found = similarities(np.array([2.0, 0]), np.array([[3.0, 2], [2, 0]]), kind)
+    assert found[0] == pytest.approx(expected)
+    assert found.argmax() == (0 if kind == "dot" else 1)
 
 
 def test_the_nearest_are_by_the_cosine() -> None:

@@ -16,7 +16,7 @@ from lmkernel.training.data.order import Order, digest_of
 from lmkernel.training.data.ragged import positions_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -25,6 +25,7 @@ __all__ = [
     "Batch",
     "Batches",
     "Cut",
+    "MeasuredBatches",
     "OrderedBatches",
     "PaddedBatches",
     "PaddedCut",
@@ -111,6 +112,14 @@ class PaddedBatches(OrderedBatches, ABC):
         """
         longest = -(-int(lengths.max()) // self._multiple) * self._multiple
         return positions_of(lengths, min(longest, self._context))
+
+
+class MeasuredBatches(PaddedBatches, ABC):
+    """Rows that the field measures by more than a loss."""
+
+    @abstractmethod
+    def scores(self, outputs: Iterable[tuple[Batch, NDArray[Any]]]) -> dict[str, float]:
+        """The measures by name, from each batch in order with the model's outputs for it."""
 
 
 @final

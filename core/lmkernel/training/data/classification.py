@@ -136,6 +136,7 @@ def classified_examples(
     *,
     context: int,
     truncate: bool = False,
+    plain: bool = False,
     text: str = "text",
     second: str | None = None,
     label: str = "label",
@@ -148,6 +149,8 @@ def classified_examples(
         names: of the classes, such as from `label_names` of the training rows.
         context: most tokens of an example.
         truncate: cut what is longer, of two texts the longer one first, at its end.
+        plain: whether texts stand as they are where the tokenizer says nothing, as decoders have
+            them.
         text: name of the column of the first text.
         second: name of that of the second, if there is one.
         label: name of that of the label.
@@ -160,7 +163,7 @@ def classified_examples(
     for row in rows:
         texts = [row.text(column) for column in (text, second) if column is not None]
         try:
-            ids, segments = sentence_ids(tokenizer, texts, context, truncate=truncate)
+            ids, segments = sentence_ids(tokenizer, texts, context, truncate=truncate, plain=plain)
         except InputError as error:
             raise InputError(f"{row.where}: {error}") from error
         yield ClassifiedExample(ids, segments, _class(row, label, classes), row.where)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError
+from lmkernel.training.data import answers, scored, tagging
 from lmkernel.training.data.causal_rows import CausalRows
 from lmkernel.training.data.chat import chat_examples
-from lmkernel.training.data.classification import ClassifiedRows, classified_examples
+from lmkernel.training.data.classification import (
+    ClassifiedRows,
+    classified_examples,
+    label_names,
+)
 from lmkernel.training.data.pairs import SequencePairs, pair_examples
 from lmkernel.training.data.windows import MaskedWindows, MaskingConfig, PackedCausal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from lmkernel.training.data.batches import Batches
     from lmkernel.training.data.causal_rows import CausalExample
@@ -23,14 +28,23 @@ if TYPE_CHECKING:
     from lmkernel.training.data.tokens import Tokens
 
 __all__ = [
+    "answers_batches",
+    "answers_examples",
     "causal_batches",
     "classification_batches",
     "classification_examples",
+    "classification_names",
     "instruction_batches",
     "instruction_examples",
     "masked_batches",
+    "scores_batches",
+    "scores_examples",
+    "scores_names",
     "sequences_batches",
     "sequences_examples",
+    "tagging_batches",
+    "tagging_examples",
+    "tagging_names",
 ]
 
 
@@ -80,6 +94,7 @@ def classification_examples(
         asked.labels,
         context=data.context,
         truncate=data.truncate,
+        plain=asked.plain,
         text=text,
         second=second,
         label=label,
@@ -93,6 +108,89 @@ def classification_batches(
     """Rows of them."""
     sizes = {"classes": len(asked.labels), "multiple": asked.multiple, **_sizes(asked)}
     return ClassifiedRows(examples, shuffle=shuffle, **sizes)
+
+
+def classification_names(asked: Preparation, rows: Rows) -> tuple[str, ...]:
+    """The distinct labels."""
+    return label_names(rows, asked.column("label"))
+
+
+def tagging_names(asked: Preparation, rows: Rows) -> tuple[str, ...]:
+    """The distinct tags."""
+    return tagging.tag_names(rows, asked.data.columns)
+
+
+def tagging_examples(
+    asked: Preparation, rows: Rows, unused: UnusedColumns
+) -> Iterator[list[tagging.TaggedExample]]:
+    """Texts with a tag for each word."""
+    columns, context = asked.data.columns, asked.data.context
+    noted = _noting_each(rows, unused, lambda row: tagging.used_columns(row, columns))
+    return tagging.tagged_examples(
+        noted, asked.tokenizer, asked.labels, context=context, columns=columns
+    )
+
+
+def tagging_batches(
+    asked: Preparation, examples: list[tagging.TaggedExample], *, shuffle: bool
+) -> Batches:
+    """Rows of them."""
+    sizes = {"multiple": asked.multiple, **_sizes(asked)}
+    missing = tagging.missing_measures(asked.labels)
+    if missing and not shuffle and asked.progress is not None:
+        asked.progress.say(missing)
+    return tagging.TaggedRows(examples, names=asked.labels, shuffle=shuffle, **sizes)
+
+
+def answers_examples(
+    asked: Preparation, rows: Rows, unused: UnusedColumns
+) -> Iterator[list[answers.SpanExample]]:
+    """Windows of documents with a question each."""
+    columns, context = asked.data.columns, asked.data.context
+    noted = _noting_each(rows, unused, lambda row: answers.used_columns(row, columns))
+    return answers.span_examples(noted, asked.tokenizer, context=context, columns=columns)
+
+
+def answers_batches(
+    asked: Preparation, examples: list[answers.SpanExample], *, shuffle: bool
+) -> Batches:
+    """Rows of them."""
+    sizes = {"multiple": asked.multiple, **_sizes(asked)}
+    return answers.SpanRows(examples, shuffle=shuffle, **sizes)
+
+
+def scores_names(asked: Preparation, rows: Rows) -> tuple[str, ...]:
+    """The one name that transformers gives to one output."""
+    del asked, rows
+    return ("LABEL_0",)
+
+
+def scores_examples(
+    asked: Preparation, rows: Rows, unused: UnusedColumns
+) -> Iterator[list[scored.ScoredExample]]:
+    """Pairs of texts with a score each."""
+    data = asked.data
+    examples = scored.scored_examples(
+        _noting_each(rows, unused, lambda row: scored.used_columns(row, data.columns)),
+        asked.tokenizer,
+        context=data.context,
+        columns=data.columns,
+        truncate=data.truncate,
+        plain=asked.plain,
+    )
+    return ([example] for example in examples)
+
+
+def scores_batches(
+    asked: Preparation, examples: list[scored.ScoredExample], *, shuffle: bool
+) -> Batches:
+    """Rows of them."""
+    if len(asked.labels) != 1:
+        raise InputError(
+            f"expected a model with one output, or none yet, got classes {', '.join(asked.labels)}"
+        )
+    sizes = {"multiple": asked.multiple, **_sizes(asked)}
+    return scored.ScoredRows(examples, shuffle=shuffle, **sizes)
 
 
 def sequences_examples(
@@ -120,8 +218,15 @@ def sequences_batches(asked: Preparation, examples: list[PairExample], *, shuffl
 
 def _noting(rows: Rows, unused: UnusedColumns, used: set[str]) -> Iterator[Row]:
     """The rows, while note is taken of the columns that are left over."""
+    return _noting_each(rows, unused, lambda _: {name: name for name in used})
+
+
+def _noting_each(
+    rows: Rows, unused: UnusedColumns, used: Callable[[Row], Mapping[str, str]]
+) -> Iterator[Row]:
+    """The same, where each row says which of its columns are used, by use."""
     for row in rows:
-        unused.note(row, used)
+        unused.note(row, set(used(row).values()))
         yield row
 
 

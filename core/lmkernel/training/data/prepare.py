@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self, final
 from lmkernel.config.check import positive
 from lmkernel.errors import ConfigError, InputError
 from lmkernel.generation.checkpoint import decoder_start
-from lmkernel.training.data.classification import label_names
 from lmkernel.training.data.readers import is_built_in, open_rows
 from lmkernel.training.data.rows import Documents, UnusedColumns
 from lmkernel.training.data.shard_writer import token_shards
@@ -77,6 +76,7 @@ class Preparation:
         target_vocab: those that it may say, where it knows others.
         start: the token that a decoder begins with; by default the tokenizer's first of
             ``bos_token``, ``pad_token`` and what ends a text.
+        plain: whether nothing need stand around a text, as of a decoder.
         progress: shows long work.
     """
 
@@ -89,6 +89,7 @@ class Preparation:
     labels: tuple[str, ...] = ()
     target_vocab: int | None = None
     start: int | None = None
+    plain: bool = False
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -126,6 +127,7 @@ class Preparation:
             labels=origin.labels if find_objective(settings.objective).needs_labels else (),
             target_vocab=target.vocab if target else None,
             start=decoder_start(origin) if target else None,
+            plain=origin.config.encoder is None,
             progress=progress,
         )
 
@@ -176,7 +178,7 @@ class Preparation:
         """With the names of the classes, where there are classes."""
         if self.labels or not objective.needs_labels:
             return self
-        return replace(self, labels=label_names(rows, self.column("label")))
+        return replace(self, labels=objective.names(self, rows))
 
     def _sides(self, objective: Objective, rows: Rows) -> tuple[Data, Data]:
         """Training and validation; without data of its own, validation is a share held out.

@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.interfaces import Callback
+from lmkernel.training.data.batches import MeasuredBatches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -140,7 +141,10 @@ class Evaluations(Callback):
 
 def metrics_of(trainer: Trainer, state: TrainingState, data: RunData) -> dict[str, float]:
     """The metrics on the validation data, ``"bits_per_byte"`` among them where bytes are known."""
-    values = trainer.evaluate(state, data.validation)
+    values, held = trainer.evaluate(state, data.validation), data.validation
+    if isinstance(held, MeasuredBatches):
+        batches = (held.at(number) for number in range(len(held)))
+        values |= held.scores((batch, trainer.predict(state, batch)) for batch in batches)
     size = data.validation_bytes
     return {**values, "bits_per_byte": bits_per_byte(values, size)} if size else values
 

@@ -18,6 +18,7 @@ from lmkernel.plugins import TrackerSpec, default_registry
 from lmkernel.progress import Progress
 from lmkernel.training.config import TrainerConfig
 from lmkernel.training.data import Preparation
+from lmkernel.training.objectives import find_objective
 from lmkernel.training.run.model import model_of
 from lmkernel.training.run.recording import metrics_of
 from lmkernel.training.run.state_files import read_state
@@ -109,11 +110,12 @@ def prepare_session(
         default_registry().get(TrackerSpec, name)
     origin = model_of(settings, progress)
     prepared = Preparation.of(settings, origin, progress, compiled=backend.capabilities.compiled)
+    objective = find_objective(settings.objective)
     data = (prepared.whole if whole else prepared.split)(settings.objective)
     origin = origin.with_head(settings.objective, data.labels)
     config = TrainerConfig(
         model=origin.config,
-        loss=LossConfig(kind="cross_entropy", smoothing=training.smoothing),
+        loss=LossConfig(kind=objective.loss, smoothing=training.smoothing),
         optimizer=settings.optimizer,
         schedule=settings.schedule,
         steps=training.steps,

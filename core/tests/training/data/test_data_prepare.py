@@ -31,6 +31,13 @@ ROWS = [
         "completion": "yo" * (n % 4 + 1),
         "source": "ab" * (n % 3 + 1),
         "target": "ba",
+        "tokens": ["ab", "c"],
+        "tags": ["O", ("bad", "good")[n % 3 == 0]],
+        "question": "q?",
+        "context": "cd" * (n % 4 + 1),
+        "answers": "cd",
+        "second": "ef",
+        "score": n % 2,
     }
     for n in range(40)
 ]
@@ -48,7 +55,7 @@ def written(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def tokenizer_of(objective: str) -> Tokenizer:
-    if objective in ("masked", "classification"):
+    if objective in ("masked", "classification", "tagging", "answers", "scores"):
         return train_tokenizer(["q"], 261, Bert().special_tokens())
     return train_tokenizer(["q"], 257) if objective == "causal" else letters()
 
@@ -75,6 +82,9 @@ NAMES = {
     "masked": {"inputs", "positions", "segments"},
     "instruction": {"inputs", "positions"},
     "classification": {"inputs", "positions", "segments"},
+    "tagging": {"inputs", "positions", "segments"},
+    "answers": {"inputs", "positions", "segments"},
+    "scores": {"inputs", "positions", "segments"},
     "sequences": {"inputs", "positions", "target", "target_positions"},
 }
 
@@ -93,7 +103,12 @@ def test_objective_gives_training_and_validation(objective: str, source: Path) -
         assert (batch["targets"] >= 0).any()
     assert made.training.digest != made.validation.digest
     assert len(made.validation) < len(made.training)
-    assert made.labels == (("bad", "good") if objective == "classification" else ())
+    labels = {
+        "classification": ("bad", "good"),
+        "tagging": ("O", "bad", "good"),
+        "scores": ("LABEL_0",),
+    }
+    assert made.labels == labels.get(objective, ())
 
 
 @pytest.mark.parametrize("objective", ["causal", "instruction", "classification", "sequences"])

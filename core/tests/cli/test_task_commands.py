@@ -1,0 +1,140 @@
+"""Tasks as commands: JSON lines in and out, columns by common names, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from inspected import small_llama
+from task_models import TAGS, task_bert
+from training_files import done, rows, said
+
+import lmkernel as lk
+from lmkernel.cli.main import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Capture = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
+COMMANDS = ("classify", "tag", "fill", "answer", "rerank", "perplexity", "embed")
+
+
+def lines(capsys: Capture, *arguments: object) -> list[Any]:
+    capsys.readouterr()
+    done(*arguments)
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def give(monkeypatch: Patch, text: str) -> None:
+    """Text on standard input."""
+    made = SimpleNamespace(buffer=io.BytesIO(text.encode()), isatty=lambda: False)
+    monkeypatch.setattr(sys, "stdin", made)
+
+
+def test_tag(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:
+    model = task_bert(tmp_path / "m", "TokenClassification", TAGS)
+    texts = ["ab cd", "efg"]
+    expected = lk.tag(model, texts, words="simple").json()
+    how = ("--words", "simple")
+    assert lines(capsys, "tag", tmp_path / "m", *texts, *how) == expected
+    data = rows(tmp_path / "a.jsonl", ({"body": text, "n": 1} for text in texts))
+    found = lines(capsys, "tag", tmp_path / "m", "--data", data, "--column", "text=body", *how)
+    assert found == expected
+    give(monkeypatch, "".join(json.dumps({"text": text}) + "\n" for text in texts))
+    assert lines(capsys, "tag", tmp_path / "m", "--data", "-", *how, "--batch", 1) == expected
+
+
+def test_fill(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:
+    model = task_bert(tmp_path / "m", "MaskedLM")
+    give(monkeypatch, "a[MASK]\n\n[MASK]\n")
+    found = lines(capsys, "fill", tmp_path / "m", "--top", 2)
+    assert found == lk.fill(model, ["a[MASK]", "[MASK]"], top=2).json()
+
+
+def test_answer(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:
+    model = task_bert(tmp_path / "m", "QuestionAnswering")
+    asked = ("ab?", "cdef gh")
+    expected = lk.answer(model, [asked], no_answer=False).json()
+    assert lines(capsys, "answer", tmp_path / "m", *asked, "--always") == expected
+    give(monkeypatch, asked[1])
+    assert lines(capsys, "answer", tmp_path / "m", asked[0], "--always") == expected
+    for names in (("question", "context"), ("query", "document")):
+        data = rows(tmp_path / "a.jsonl", [dict(zip(names, asked, strict=True))])
+        assert lines(capsys, "answer", tmp_path / "m", "--data", data, "--always") == expected
+
+
+def test_rerank(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:
+    model = task_bert(tmp_path / "m", "SequenceClassification", num_labels=1)
+    documents = ["cd", "ef", "ghi"]
+    expected = lk.rerank(model, [("ab", documents)], top=2).json()
+    assert lines(capsys, "rerank", tmp_path / "m", "ab", *documents, "--top", 2) == expected
+    give(monkeypatch, "cd\nef\nghi\n")
+    assert lines(capsys, "rerank", tmp_path / "m", "ab", "--top", 2) == expected
+    data = rows(tmp_path / "a.jsonl", [{"query": "ab", "passages": documents}])
+    assert lines(capsys, "rerank", tmp_path / "m", "--data", data, "--top", 2) == expected
+
+
+def test_perplexity(tmp_path: Path, capsys: Capture) -> None:
+    small_llama(tmp_path / "m")
+    expected = lk.perplexity(tmp_path / "m", ["abc", "hello"], backend="numpy").json()
+    found = lines(capsys, "perplexity", tmp_path / "m", "abc", "hello", "--batch", 1)
+    assert [one["tokens"] for one in found] == [one["tokens"] for one in expected]
+    assert found[1]["perplexity"] == pytest.approx(expected[1]["perplexity"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("tag", "a", "--batch", "0"), "--batch: expected 1 or more, got 0"),
+        (("tag", "--column", "x=y", "--data", "-"), "--column: expected text, second, got x"),
+        (("tag", "a", "--data", "-"), "expected texts as arguments or --data, got both"),
+        (("tag", "a"), "objective tagging, got a bert model that is not"),
+        (("answer",), "expected a question and its document, or --data"),
+        (("answer", "a", "--data", "-"), "expected a question as an argument or --data, got both"),
+        (("rerank",), "expected a query and its documents, or --data"),
+        (("rerank", "a", "--data", "-"), "expected a query as an argument or --data, got both"),
+        (("fill", "a"), "'a': expected at least one [MASK], got none"),
+        (("perplexity", "ab"), "expected a model that predicts each token"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    arguments: tuple[str, ...], message: str, tmp_path: Path, capsys: Capture
+) -> None:
+    task_bert(tmp_path / "m", "MaskedLM")
+    command, *rest = arguments
+    assert message in said(capsys, command, tmp_path / "m", *rest)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "standard input, line 2: expected a JSON object, got '{'"),
+        ("[1]", "standard input, line 2: expected a JSON object, got '[1]'"),
+        ('{"query": "a"}', "line 2: expected a column 'documents', got the columns query"),
+        ('{"query": "a", "documents": "b"}', "line 2: expected a list of texts in the column"),
+        ('{"query": "a", "documents": []}', "line 2: expected a list of texts in the column"),
+        ('{"query": 1, "documents": ["b"]}', "line 2: expected text in the column 'query'"),
+    ],
+)
+def test_a_line_that_is_wrong_is_named_after_those_before(
+    line: str, message: str, tmp_path: Path, capsys: Capture, monkeypatch: Patch
+) -> None:
+    task_bert(tmp_path / "m", "SequenceClassification", num_labels=1)
+    give(monkeypatch, f'{{"query": "a", "documents": ["b"]}}\n{line}\n')
+    assert main(["rerank", str(tmp_path / "m"), "--data", "-"]) == 1
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1
+    assert message in err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_lists_only_columns_that_are_read(command: str, capsys: Capture) -> None:
+    assert main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "completion" not in shown
+    assert "--data" in shown
