@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import itertools
 import re
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
-OUTSIDE = sorted(path for path in (ROOT / "plugins").glob("lmkernel-*/lmkernel_*/*.py"))
+USERS = ("lmkernel-lm-eval", "lmkernel-serve")
+"""They extend nothing of lmkernel but use it, as programs do, and need a minor version of it."""
+OUTSIDE = sorted(
+    path
+    for path in (ROOT / "plugins").glob("lmkernel-*/lmkernel_*/*.py")
+    if path.parents[1].name not in USERS
+)
 OURS = ("lmkernel", "lmkernel_conformance")
 BACKENDS = sorted((ROOT / "backends").glob("lmkernel_*/*.py"))
 TEMPLATES = sorted((ROOT / "core/lmkernel/scaffolds/templates").glob("*/*/*.py.tmpl"))
@@ -115,3 +122,13 @@ def test_a_plugin_imports_the_contract_alone(contract: ModuleType, path: Path) -
         assert module in contract.SURFACE, f"{path.name} imports {module}"
         own = contract.SURFACE[module]
         assert not own or name in own, f"{path.name} imports {module}.{name}"
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_who_uses_more_than_the_contract_needs_this_minor_version(name: str) -> None:
+    versions = []
+    for place in (ROOT, ROOT / "plugins" / name):
+        project = tomllib.loads((place / "pyproject.toml").read_text("utf-8"))["project"]
+        versions.append((project["version"], project["dependencies"]))
+    major, minor, _ = versions[0][0].split(".")
+    assert f"lmkernel~={major}.{minor}.0" in versions[1][1]

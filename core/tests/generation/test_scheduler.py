@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from small import HF_CONFIG, small_config, values_of
+from small_windows import windowed
 
 from lmkernel.backend import load_backend
 from lmkernel.errors import InputError
+from lmkernel.families.deepseek import DeepseekV2
 from lmkernel.families.family import HfConfig
-from lmkernel.families.llama import Llama
-from lmkernel.families.mistral import Mistral
 from lmkernel.generation import (
     Drawn,
     Failed,
@@ -26,10 +27,11 @@ from lmkernel.generation.likelihood import log_probs_of
 from lmkernel.model import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from lmkernel.config import ModelConfig
     from lmkernel.generation import Event
 
 LENGTHS = [3, 17, 1, 9, 30, 5, 12, 2, 21, 8]
@@ -112,18 +114,45 @@ LONG = {
     "long_factor": [3.0, 2.0, 4.0, 5.0],
     "original_max_position_embeddings": 12,
 }
-KINDS: list[dict[str, Any]] = [
-    {"rope_scaling": LONG},
-    {"model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 5},
-]
+LATENT = {
+    "model_type": "deepseek_v2",
+    "num_key_value_heads": 6,
+    "kv_lora_rank": 16,
+    "q_lora_rank": None,
+    "qk_nope_head_dim": 10,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 12,
+    "first_k_dense_replace": 1,
+    "n_routed_experts": 4,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 24,
+    "topk_method": "greedy",
+}
 
 
-@pytest.mark.parametrize("changes", KINDS, ids=["longrope", "window"])
-def test_so_it_is_where_rows_are_seen_otherwise(changes: dict[str, Any]) -> None:
-    """Angles that change with the length of a row, and windows."""
-    family = Mistral() if "sliding_window" in changes else Llama()
-    model = Model(load_backend(), family.read(HfConfig({**HF_CONFIG, **changes})))
-    params, asked = model.pack(values_of(model)), requests()[:5]
+def longrope() -> ModelConfig:
+    return small_config(rope_scaling=LONG)
+
+
+def windows() -> ModelConfig:
+    return windowed(1, None, 5, 12)
+
+
+def latent() -> ModelConfig:
+    return DeepseekV2().read(HfConfig({**HF_CONFIG, **LATENT}))
+
+
+@pytest.mark.parametrize("config", [longrope, windows, latent])
+def test_so_it_is_where_rows_are_seen_otherwise(config: Callable[[], ModelConfig]) -> None:
+    """Angles that change with the length of a row, and caches of the newest slots alone."""
+    model = Model(load_backend(), config())
+    params, vocab = model.pack(values_of(model)), model.config.embedding.vocab
+    asked = [
+        replace(request, prompt=[token % vocab for token in request.prompt])
+        for request in requests()[:8]
+        if len(request.prompt) < 30
+    ]
     found = run(Scheduler(model, params, end_ids=(60,), chunk=4), asked)
     for request in asked:
         assert tokens(found[request, 0]) == alone(model, params, request)
@@ -272,7 +301,7 @@ def test_a_step_that_fails_ends_what_ran_and_no_more(
     assert tokens(run_on(scheduler, [])) == alone(model, params, second)
 
 
-@pytest.mark.parametrize("changes", [{}, KINDS[0]], ids=["plain", "longrope"])
+@pytest.mark.parametrize("changes", [{}, {"rope_scaling": LONG}], ids=["plain", "longrope"])
 def test_slots_that_nobody_uses_are_given_back(changes: dict[str, Any]) -> None:
     model = Model(load_backend(), small_config(**changes))
     scheduler = Scheduler(model, model.pack(values_of(model)))

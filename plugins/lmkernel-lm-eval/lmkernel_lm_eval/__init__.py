@@ -1,0 +1,5 @@
+"""A model of the Language Model Evaluation Harness; importing this registers it."""
+
+from lmkernel_lm_eval.model import LmkernelLM
+
+__all__ = ["LmkernelLM"]
