@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def server(
-    logits_of: Logits, port: int = 0, echo: bool = True, generated: int = 1
+    logits_of: Logits, port: int = 0, echo: bool = True, generated: int = 1, listed: bool = False
 ) -> ThreadingHTTPServer:
     """A server on a port; 0 is any.
 
@@ -35,6 +35,7 @@ def server(
         port: where it listens.
         echo: whether it knows ``echo``; else it says what it generated alone.
         generated: so many tokens it then says it generated.
+        listed: whether it says them in a list of objects, as llama.cpp's server does.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -52,7 +53,10 @@ def server(
                 return
             best = float(logs[-1].max())
             told = [None, *following, best] if echo else [best] * generated
-            self._say({"choices": [{"logprobs": {"token_logprobs": told}}]})
+            said: Any = {"token_logprobs": told}
+            if listed:
+                said = {"content": [{"logprob": x} for x in told]}
+            self._say({"choices": [{"logprobs": said}]})
 
         def _say(self, what: Any, code: int = 200) -> None:
             data = json.dumps(what).encode()

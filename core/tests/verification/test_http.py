@@ -78,11 +78,12 @@ def test_what_a_server_gets_wrong_is_said(
         quick("qwen2", f"http:{url}")
 
 
+@pytest.mark.parametrize("listed", [False, True])
 def test_a_server_without_echo_is_judged_by_what_it_generates(
-    quick: Any, twins: dict[str, Path]
+    listed: bool, quick: Any, twins: dict[str, Path]
 ) -> None:
     own = own_logits(twins["qwen2"])
-    with serving(own, echo=False) as url:
+    with serving(own, echo=False, listed=listed) as url:
         found = quick("qwen2", f"http:{url}")
     assert found.passed, found
     assert found.document["compared"] == "best_log_probs"

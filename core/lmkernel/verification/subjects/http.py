@@ -116,11 +116,13 @@ class HttpSubject(Subject):
         }
         told = self._send(_COMPLETIONS, {**asked, "echo": True} if echo else asked)
         try:
-            values = told["choices"][0]["logprobs"]["token_logprobs"]
-            return [None if x is None else float(x) for x in values]
+            said = told["choices"][0]["logprobs"]
+            if "token_logprobs" not in said:  # as chat completions, and llama.cpp's server, say it
+                return [float(one["logprob"]) for one in said["content"]]
+            return [None if x is None else float(x) for x in said["token_logprobs"]]
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise SubjectError(
-                f"{self._url}: expected choices[0].logprobs.token_logprobs, got "
+                f"{self._url}: expected choices[0].logprobs with token_logprobs or content, got "
                 f"{json.dumps(told)[:_SHOWN]}"
             ) from error
 
