@@ -15,6 +15,7 @@ __all__ = ["page"]
 _ROOT = Path(__file__).parents[1]
 _PROGRAMS = _ROOT / "conformance" / "defects"
 _NAMES = {
+    "keras_hub": ("KerasHub", "keras-hub"),
     "mlx": ("MLX", "mlx[cpu]"),
     "paddle": ("PaddlePaddle", "paddlepaddle"),
     "tensorflow": ("TensorFlow", "tensorflow-cpu"),
@@ -22,10 +23,10 @@ _NAMES = {
 _HEAD = """<!-- Made by docs/generate_defects.py: change conformance/defects, and run it again. -->
 # Defects of frameworks
 
-Certifying a backend tries its framework, too. This is what the suite has found in frameworks
-themselves, each as a program without lmkernel that prints what is expected and what came. `tox`
-runs them with the versions below: one that is mended fails there, and leaves this page. A defect
-is handled in the backend, never by a more lenient case.
+Certifying a backend tries its framework, too, and `lmkernel verify` tries others' models. This is
+what was found in frameworks themselves, each as a program without lmkernel that prints what is
+expected and what came. `tox` runs them with the versions below: one that is mended fails there, and
+leaves this page. A defect is handled in the backend, never by a more lenient case.
 """
 
 

@@ -29,7 +29,8 @@ class Metrics:
         mean: the mean one.
         kl_forward: KL(reference‖subject), the mean over positions, in nats.
         kl_backward: KL(subject‖reference).
-        log_prob: the mean absolute difference of the next token's log-probability.
+        log_prob: the mean absolute difference of the next token's log-probability; of the
+            likeliest one's, where that is all that is said.
         ratio: the mean of exp of that difference: between a trainer and an engine, how far an
             importance weight is from 1.
         agreement: the share of positions at which the likeliest token is the same.

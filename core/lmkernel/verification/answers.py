@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
     from lmkernel.verification.sequences import Question
 
-__all__ = ["KINDS", "RowAnswer", "read_answer", "take_apart"]
+__all__ = ["KINDS", "PER_TOKEN", "RowAnswer", "read_answer", "take_apart"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+PER_TOKEN = frozenset({"token_log_probs", "best_log_probs"})
+"""What is one number for each position."""
 _BATCHED = 3
 
 
@@ -80,7 +82,7 @@ def take_apart(question: Question, answer: Answer, config: ModelConfig) -> list[
     if values.ndim == _BATCHED - 1 and batch == 1 and not pooled and answer.kind == KINDS[0]:
         values = values[None]  # of one row the batch may be left out
     expected: tuple[int, ...] = (batch, size) if pooled else (batch, question.time, size)
-    if answer.kind == "token_log_probs":
+    if answer.kind in PER_TOKEN:
         expected = (batch, question.time)
     fits = values.ndim == len(expected) and values.shape[: len(expected) - 1] == expected[:-1]
     # more columns than tokens are padding of the vocabulary, which a guard looks at
@@ -94,10 +96,12 @@ def take_apart(question: Question, answer: Answer, config: ModelConfig) -> list[
 def _row(
     question: Question, number: int, values: NDArray[Any], answer: Answer, *, pooled: bool
 ) -> RowAnswer:
-    columns, first = question.columns(number), max(question.prefill - 1, 0)
+    columns, first = question.columns(number), max(question.prefill - 1, answer.first, 0)
     own = values[number : number + 1] if pooled else values[number, columns]
+    if answer.kind in PER_TOKEN:
+        own = own[:, None]
     if answer.kind == "token_log_probs":
-        own = own[: len(question.rows[number].ids) - 1, None]  # nothing comes after the last
+        own = own[: len(question.rows[number].ids) - 1]  # nothing comes after the last
     bad = ~np.isfinite(own[first:])
     # a log-probability may be -∞ where there is none
     if answer.kind != "logits":

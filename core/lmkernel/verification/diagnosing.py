@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from lmkernel.comparison.layers import deviations
+from lmkernel.verification.budgets import deviation
 from lmkernel.verification.defects import candidates
 from lmkernel.verification.judging import as_input, judge, view_of
 from lmkernel.verification.running import LOGITS, variant_logits
@@ -145,6 +145,5 @@ def shares_of(
                 return [np.inf]
             want, got = want[:, answer.first :], got[:, answer.first :]
             limit = found.limits[row.name]
-            [one] = deviations([{LOGITS: got}], [{LOGITS: want}], [limit], dtype)
-            made.append(one.share)
+            made.append(deviation(limit, got, want, dtype).share)
     return made

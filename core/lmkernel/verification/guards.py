@@ -10,6 +10,7 @@ import numpy as np
 from lmkernel.checkpoints.dtypes import narrow, widen
 from lmkernel.comparison.metrics import log_softmax
 from lmkernel.errors import SubjectError
+from lmkernel.verification.answers import PER_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,7 +80,7 @@ def check_values(answers: Answers, vocab: int, dtype: str) -> tuple[Answers, Kin
     if len(kinds) != 1:
         raise SubjectError(f"expected answers of one kind, got {', '.join(sorted(kinds))}")
     [kind] = kinds
-    if kind == "token_log_probs":
+    if kind in PER_TOKEN:
         return answers, kind, [_check_dtype(answers, dtype)]
     answers, padding = _cut(answers, vocab)
     kind, said = _check_kind(answers, kind)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.comparison.layers import Deviation, deviations
 from lmkernel.comparison.metrics import Measured, Metrics, log_softmax, measure
 from lmkernel.errors import SubjectError
 from lmkernel.numerics import FACTOR, float32_ulps
+from lmkernel.verification.answers import PER_TOKEN
+from lmkernel.verification.budgets import deviation
 from lmkernel.verification.guards import Guard
 from lmkernel.verification.running import LOGITS, Input, reference_places
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lmkernel.comparison.layers import Limit
+    from lmkernel.comparison.layers import Deviation, Limit
     from lmkernel.origin import Origin
     from lmkernel.verification.answers import RowAnswer
     from lmkernel.verification.guards import Answers
@@ -94,6 +95,9 @@ def view_of(kind: Kind, rows: Sequence[Row]) -> Callable[[int, NDArray[Any]], ND
         all_of_them = log_softmax(logits)
         if kind == "log_probs":
             return all_of_them
+        if kind == "best_log_probs":
+            best: NDArray[np.float64] = all_of_them.max(-1, keepdims=True)
+            return best
         following = np.asarray(rows[number].ids[1:], np.int64)
         return all_of_them[:, np.arange(len(following)), following][..., None]
 
@@ -228,8 +232,7 @@ def _deviation(place: Place, at: int, answer: RowAnswer, dtype: str) -> Deviatio
     both_lost = np.isneginf(got) & np.isneginf(want)
     got = np.where(both_lost, 0.0, got.astype(np.float64))
     want = np.where(both_lost, 0.0, want)
-    [found] = deviations([{name: got}], [{name: want}], [place.limits[at]], dtype)
-    return found
+    return deviation(place.limits[at], got, want, dtype)
 
 
 def _cell(found: Deviation, question: Question, row: Row) -> Cell:
@@ -252,7 +255,7 @@ def _measure(
             want, got = reference[row.name][0, first:], answer.values[first:].astype(np.float64)
             per_token = len(want) == len(row.ids) - first
             following = np.asarray(row.ids[first + 1 :] if per_token else (), np.int64)
-            whole = kind != "token_log_probs" and want.shape[-1] > 1
+            whole = kind not in PER_TOKEN and want.shape[-1] > 1
             names = (question.name, row.name, first)
             yield Measured(*names, want, got, budget, following, whole)
 

@@ -127,6 +127,11 @@ class OpenSubject:
             made = self._subject.token_ids(text)
             return None if made is None else [int(i) for i in made]
 
+    def own_rows(self) -> Sequence[Sequence[int]]:
+        """The ids of the rows that it has answered already; empty if it can be asked."""
+        with self._faults():
+            return self._subject.own_rows()
+
     def versions(self) -> dict[str, str]:
         """The versions of what takes part."""
         with self._faults():

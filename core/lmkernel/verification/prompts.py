@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["LEVELS", "Prompts", "choose_prompts"]
+__all__ = ["LEVELS", "Prompts", "choose_prompts", "recorded_prompts"]
 
 _TOKENS, _SHORT, _END, _STEPS, _BEYOND = 24, 5, 16, 8, 17
 _SPECIAL = 8
@@ -121,6 +121,17 @@ def choose_prompts(
         questions += _decodings(rows)[: 1 if changing else None]
     compared = (*PROMPTS, *texts) if tokenizer is not None else ()
     return Prompts(tuple(rows), tuple(questions), tuple(unseen), compared)
+
+
+def recorded_prompts(config: ModelConfig, ids: Sequence[Sequence[int]]) -> Prompts:
+    """The rows that a subject has answered already, each by itself; nothing else is asked.
+
+    Raises:
+        InputError: ids that the model does not take.
+    """
+    rows = tuple(Row(f"ids {n}", _checked(config, one)) for n, one in enumerate(ids, 1))
+    unseen = ("what the subject's own prompts do not reach: it was asked before it came here",)
+    return Prompts(rows, tuple(Question(row.name, (row,)) for row in rows), unseen, ())
 
 
 def _long(config: ModelConfig, size: Level) -> tuple[int, list[str]]:

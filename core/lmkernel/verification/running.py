@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.backend import load_backend
-from lmkernel.comparison.layers import HONEST_RUNS, limits, move_by_ulps
+from lmkernel.comparison.layers import HONEST_RUNS, move_by_ulps
 from lmkernel.composed import assemble
 from lmkernel.config import PrecisionPolicy
 from lmkernel.inspection.run import activations
 from lmkernel.model import Model
 from lmkernel.plugins.registry import DEFAULT_BACKEND
 from lmkernel.verification.angles import MultipliedAngles
+from lmkernel.verification.budgets import channel_limit
 from lmkernel.verification.layerwise import LayerWeights
 
 if TYPE_CHECKING:
@@ -135,8 +136,7 @@ def _place(name: str, reference: Sequence[NDArray[Any]], honest: Sequence[NDArra
     count = len(reference)
     budgets = []
     for i, want in enumerate(reference):
-        [limit] = limits([{name: want}], ([{name: x}] for x in honest[i::count]))
-        budgets.append(limit)
+        budgets.append(channel_limit(name, want, honest[i::count]))
     return Place(name, reference, budgets)
 
 
@@ -151,11 +151,10 @@ def _logits_place(
     budgets = []
     for i, want in enumerate(reference):
         made = (
-            [{LOGITS: view(i, rough.weights.apply_head(*whole, run.last, run.positions))}]
+            view(i, rough.weights.apply_head(*whole, run.last, run.positions))
             for run in honest[i :: len(runs)]
         )
-        [limit] = limits([{LOGITS: want}], made)
-        budgets.append(limit)
+        budgets.append(channel_limit(LOGITS, want, made))
     yield Place(LOGITS, reference, budgets)
 
 

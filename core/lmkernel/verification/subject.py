@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CAPABILITIES", "Answer", "Kind", "Opening", "Subject"]
 
-Kind = Literal["logits", "log_probs", "token_log_probs"]
-"""What an answer holds for each position: logits of the vocabulary, their log-softmax, or only the
-log-probability of the token that comes next in the question."""
+Kind = Literal["logits", "log_probs", "token_log_probs", "best_log_probs"]
+"""What an answer holds for each position: logits of the vocabulary, their log-softmax, or only one
+log-probability: of the token that comes next in the question, or of the likeliest."""
 
 CAPABILITIES: Mapping[str, str] = MappingProxyType(
     {
@@ -62,18 +62,20 @@ class Answer:
     """What a subject says to a question.
 
     Args:
-        values: ``(batch, time, vocab)``, ``(batch, time)`` for log-probabilities of the next
-            tokens, or ``(batch, size)`` where the model's head pools. What stands at padding is
-            not looked at.
+        values: ``(batch, time, vocab)``, ``(batch, time)`` for log-probabilities of the next or
+            the likeliest tokens, or ``(batch, size)`` where the model's head pools. What stands at
+            padding is not looked at.
         kind: what they are.
         activations: by the names of `lmkernel.inspection.run.activations`, such as
             ``layer 3 (attention)``: the hidden vectors after attention has been added; each
             ``(batch, time, width)``. Any that are missing are passed over.
+        first: the first column that is answered; those before are not looked at.
     """
 
     values: NDArray[Any]
     kind: Kind = "logits"
     activations: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    first: int = 0
 
 
 class Subject(ABC):
@@ -102,6 +104,13 @@ class Subject(ABC):
         """The ids that it makes of a text, special tokens included; None if it takes ids alone."""
         del text
         return None
+
+    def own_rows(self) -> Sequence[Sequence[int]]:
+        """The ids of the rows that it answered before it was opened, if that is all it can answer.
+
+        They are asked under the names ``ids 1``, ``ids 2``, …, and nothing else is.
+        """
+        return ()
 
     def versions(self) -> Mapping[str, str]:
         """The versions of what takes part, by name."""

@@ -25,7 +25,7 @@ from lmkernel.verification.layouts import check_layouts, diagnose_layouts, is_ri
 from lmkernel.verification.opening import OpenSubject, find_subject
 from lmkernel.verification.outcome import Verification
 from lmkernel.verification.parting import first_place, layer_by_truncation
-from lmkernel.verification.prompts import LEVELS, choose_prompts
+from lmkernel.verification.prompts import LEVELS, choose_prompts, recorded_prompts
 
 if TYPE_CHECKING:
     import os
@@ -94,6 +94,7 @@ def verify(
 
     with open_subject(origin.own_files.path, origin) as opened:
         versions, able = opened.versions(), opened.capabilities
+        asked = _recorded(opened, origin, asked, own=bool(prompts or ids))
         first = check_token_ids(opened, tokenizer, asked.texts)
         answers: Answers = {}
         todo = [q for q in asked.questions if q.needs <= able]
@@ -142,6 +143,17 @@ def write_prompts(
     ]
     write_whole(user_path(path), ("\n".join(lines) + "\n").encode(), InputError)
     return len(lines)
+
+
+def _recorded(opened: OpenSubject, origin: Origin, chosen: Prompts, *, own: bool) -> Prompts:
+    """The prompts that were chosen, or those that the subject has answered already."""
+    rows = opened.own_rows()
+    if rows and own:
+        raise InputError(
+            f"prompts: {opened.name.text} holds answers to rows of its own, and no others can be "
+            "asked; leave out prompts and ids"
+        )
+    return recorded_prompts(origin.config, rows) if rows else chosen
 
 
 def _tokenizer(origin: Origin) -> Tokenizer | None:

@@ -25,13 +25,17 @@ if TYPE_CHECKING:
     Logits = Callable[[list[int]], Any]
 
 
-def server(logits_of: Logits, port: int = 0, echo: bool = True) -> ThreadingHTTPServer:
+def server(
+    logits_of: Logits, port: int = 0, echo: bool = True, generated: int = 1, listed: bool = False
+) -> ThreadingHTTPServer:
     """A server on a port; 0 is any.
 
     Args:
         logits_of: the logits ``(time, vocab)`` of one prompt.
         port: where it listens.
         echo: whether it knows ``echo``; else it says what it generated alone.
+        generated: so many tokens it then says it generated.
+        listed: whether it says them in a list of objects, as llama.cpp's server does.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -47,8 +51,12 @@ def server(logits_of: Logits, port: int = 0, echo: bool = True) -> ThreadingHTTP
             except Exception as error:  # noqa: BLE001 - a server says whatever goes wrong
                 self._say({"error": str(error)}, 500)
                 return
-            told = [None, *following, float(logs[-1].max())] if echo else [float(logs[-1].max())]
-            self._say({"choices": [{"logprobs": {"token_logprobs": told}}]})
+            best = float(logs[-1].max())
+            told = [None, *following, best] if echo else [best] * generated
+            said: Any = {"token_logprobs": told}
+            if listed:
+                said = {"content": [{"logprob": x} for x in told]}
+            self._say({"choices": [{"logprobs": said}]})
 
         def _say(self, what: Any, code: int = 200) -> None:
             data = json.dumps(what).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ TWINS = ("llama", "mistral", "qwen2", "qwen3", "gpt2", "bert")
 PER_TWIN = 2
 
 
+@cache
 def visible(twin: Path) -> list[Candidate]:
     """Those that change the logits: an epsilon of 1e-8 for 1e-12 does not."""
     origin = open_origin(twin)

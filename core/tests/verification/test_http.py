@@ -59,27 +59,52 @@ def test_a_server_that_is_started_here_is_asked_and_ended(quick: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("logits", "echo", "words"),
+    ("size", "value", "says", "words"),
     [
-        (lambda ids: np.zeros((len(ids), 61)), False, "does the server know echo"),
-        (lambda ids: np.zeros((len(ids), 2)), True, "500 Internal Server Error: .*out of bounds"),
-        (lambda ids: np.full((len(ids), 61), np.nan), True, "expected finite token_log_probs"),
+        (2, 0.0, {}, "500 Internal Server Error: .*out of bounds"),
+        (61, np.nan, {}, "expected finite token_log_probs"),
+        (61, np.nan, {"echo": False}, "expected finite best_log_probs, got nan at token 9 of"),
+        (61, 0.0, {"echo": False, "generated": 0}, "1 generated token after 9 tokens, got 0"),
+        (61, 0.0, {"echo": False, "generated": 3}, "24 tokens of the prompt, got 3: does"),
     ],
 )
-def test_what_a_server_gets_wrong_is_said(logits: Any, echo: bool, words: str, quick: Any) -> None:
-    with serving(logits, echo=echo) as url, pytest.raises(SubjectError, match=words):
+def test_what_a_server_gets_wrong_is_said(
+    size: int, value: float, says: Any, words: str, quick: Any
+) -> None:
+    def logits(ids: list[int]) -> Any:
+        return np.full((len(ids), size), value)
+
+    with serving(logits, **says) as url, pytest.raises(SubjectError, match=words):
         quick("qwen2", f"http:{url}")
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_server_without_echo_is_judged_by_what_it_generates(
+    listed: bool, quick: Any, twins: dict[str, Path]
+) -> None:
+    own = own_logits(twins["qwen2"])
+    with serving(own, echo=False, listed=listed) as url:
+        found = quick("qwen2", f"http:{url}")
+    assert found.passed, found
+    assert found.document["compared"] == "best_log_probs"
+    assert found.document["metrics"]["positions"] == 16 + 5 + 16
+    with serving(lambda ids: own(ids) * 1.0001, echo=False) as url:
+        found = quick("qwen2", f"http:{url}", options={"last": "3"}, diagnosing=False)
+    assert not found.passed
+    assert found.document["metrics"]["positions"] == 9
+
+
 @pytest.mark.parametrize(
-    ("name", "error", "words"),
+    ("name", "options", "error", "words"),
     [
-        ("http:localhost", InputError, "expected http:URL"),
-        ("http:http://127.0.0.1:9", SubjectError, "refused"),
+        ("http:localhost", {}, InputError, "expected http:URL"),
+        ("http:http://127.0.0.1:9", {}, SubjectError, "refused"),
+        ("http:http://x", {"last": "no"}, InputError, "last: expected a count of tokens"),
+        ("http:http://x", {"echo": "1"}, InputError, "options among model, serve, last, got"),
     ],
 )
 def test_a_server_that_is_not_there_is_said(
-    name: str, error: type[Exception], words: str, quick: Any
+    name: str, options: dict[str, str], error: type[Exception], words: str, quick: Any
 ) -> None:
     with pytest.raises(error, match=words):
-        quick("qwen2", name)
+        quick("qwen2", name, options=options)

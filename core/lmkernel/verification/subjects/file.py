@@ -7,12 +7,15 @@
   under ``NAME/activation``, ids under ``NAME/ids`` if they are to be checked. A key
   ``NAME/log_probs`` or ``NAME/token_log_probs`` holds what it says in place of logits.
 - ``.jsonl``: a line for each row with ``name`` and ``logits``, ``log_probs`` or
-  ``token_log_probs``, and ``ids`` if they are to be checked.
+  ``token_log_probs``, and ``ids`` if they are to be checked;
+- a dump of llama.cpp's or MaxText's, which holds ids of its own (`subjects.dumps`): then those are
+  the rows.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -22,6 +25,7 @@ from lmkernel.errors import CheckpointError, InputError, SubjectError
 from lmkernel.paths import user_path
 from lmkernel.verification.answers import KINDS, read_answer
 from lmkernel.verification.subject import Answer, Subject
+from lmkernel.verification.subjects.dumps import read_golden_line, read_llama_cpp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     from lmkernel.verification.subject import Opening
 
 __all__ = ["FileSubject"]
+
+_BATCHED = 3
 
 
 @final
@@ -40,12 +46,16 @@ class FileSubject(Subject):
         self._path = user_path(opening.argument)
         if not self._path.is_file():
             raise InputError(f"subject 'file': expected file:PATH of a file, got {self._path}")
-        self._rows = _read(self._path)
+        self._own, self._rows = _read(self._path)
 
     @property
     def capabilities(self) -> frozenset[str]:
         """Whoever wrote the file was given the positions."""
         return frozenset({"activations", "positions"})
+
+    def own_rows(self) -> list[list[int]]:
+        """Those of a dump that another program has written."""
+        return [row["ids"] for row in self._rows.values()] if self._own else []
 
     def answer(self, question: Question, *, activations: bool) -> Answer:
         del activations
@@ -58,13 +68,26 @@ class FileSubject(Subject):
         if ids is not None and [int(i) for i in np.asarray(ids).ravel()] != list(row.ids):
             raise SubjectError(f"{self._path}: row {row.name!r}: the ids are not those asked for")
         batched = {name: np.asarray(x)[None] for name, x in found.items()}
-        return read_answer(batched, f"{self._path}, row {row.name!r}")
+        made = read_answer(batched, f"{self._path}, row {row.name!r}")
+        return _with_what_came_before(made, len(row.ids)) if self._own else made
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """What is there of each row, by name."""
+def _with_what_came_before(answer: Answer, length: int) -> Answer:
+    """An answer to the last position alone, as one that begins there."""
+    values = answer.values
+    if values.ndim != _BATCHED or values.shape[1] != 1:
+        return answer
+    whole = np.full((1, length, values.shape[-1]), np.nan, values.dtype)
+    whole[:, -1:] = values
+    return replace(answer, values=whole, first=length - 1)
+
+
+def _read(path: Path) -> tuple[bool, dict[str, dict[str, Any]]]:
+    """Whether the rows are the file's own, and what is there of each by name."""
     if path.suffix == ".jsonl":
         return _read_lines(path)
+    if path.suffix == ".bin":
+        return True, {"ids 1": read_llama_cpp(path)}
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
@@ -73,22 +96,30 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
             tensors = SafetensorsFile(path)
             arrays = {name: tensors.read(name) for name in tensors.names()}
         else:
-            raise InputError(f"{path}: expected .npz, .safetensors or .jsonl")
+            raise InputError(f"{path}: expected .npz, .safetensors, .jsonl or .bin")
     except (OSError, ValueError, CheckpointError) as error:
         raise SubjectError(f"{path}: {error}") from error
     rows: dict[str, dict[str, Any]] = {}
     for key, array in arrays.items():
         name, _, part = key.partition("/")
         rows.setdefault(name, {})[part or "logits"] = array
-    return rows
+    return False, rows
 
 
-def _read_lines(path: Path) -> dict[str, dict[str, Any]]:
-    rows = {}
+def _read_lines(path: Path) -> tuple[bool, dict[str, dict[str, Any]]]:
+    rows: dict[str, dict[str, Any]] = {}
+    kinds = set()
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         try:
             values = json.loads(line)
-            rows[str(values["name"])] = {k: values[k] for k in (*KINDS, "ids") if k in values}
+            golden = "tokens" in values and "name" not in values
+            kinds.add(golden)
+            if golden:
+                rows[f"ids {number}"] = read_golden_line(values, f"{path}, line {number}")
+            else:
+                rows[str(values["name"])] = {k: values[k] for k in (*KINDS, "ids") if k in values}
         except (ValueError, KeyError, TypeError) as error:
             raise SubjectError(f"{path}, line {number}: expected an object with a name") from error
-    return rows
+    if len(kinds) > 1:
+        raise SubjectError(f"{path}: expected lines with names or lines with tokens, got both")
+    return True in kinds, rows

@@ -1,7 +1,9 @@
 """A server that completes prompts as OpenAI's does, as a subject.
 
 It is sent token ids and asked for ``echo`` and ``logprobs``: the log-probability of each token,
-given those before it, is all that it says. The option ``model`` names the model that it is asked
+given those before it, is all that it says. One that does not know ``echo`` says the log-probability
+of the token that it generates, which is the likeliest: it is asked so after each of the last tokens
+of a row, as many as the option ``last`` says. The option ``model`` names the model that it is asked
 for. With ``serve``, a command with ``{checkpoint}`` and ``{port}`` in it, the server is started
 here, on a checkpoint of ours, which allows it to be asked about the first layers too.
 """
@@ -23,14 +25,15 @@ from lmkernel.errors import InputError, SubjectError
 from lmkernel.verification.subject import Answer, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lmkernel.verification.sequences import Question
     from lmkernel.verification.subject import Opening
 
 __all__ = ["HttpSubject"]
 
-_PAUSE, _SHOWN = 0.1, 200
+_PAUSE, _SHOWN, _LAST = 0.1, 200, 16
+_OPTIONS = ("model", "serve", "last")
 _MODELS, _COMPLETIONS = "/models", "/completions"
 
 
@@ -44,6 +47,12 @@ class HttpSubject(Subject):
                 "subject 'http': expected http:URL such as http:http://localhost:8000/v1, "
                 f"got {opening.argument!r}"
             )
+        if strange := set(opening.options) - set(_OPTIONS):
+            raise InputError(
+                f"subject 'http': expected options among {', '.join(_OPTIONS)}, "
+                f"got {min(strange)!r}"
+            )
+        self._last, self._echoes = _count(opening.options.get("last", str(_LAST))), True
         self._opening, self._server = opening, opening.options.get("serve", "")
         port = _free_port() if self._server else 0
         self._url = opening.argument.replace("{port}", str(port)).rstrip("/")
@@ -67,30 +76,55 @@ class HttpSubject(Subject):
     def answer(self, question: Question, *, activations: bool) -> Answer:
         del activations
         [row] = question.rows
-        asked = {
-            "model": self._model,
-            "prompt": list(row.ids),
-            "max_tokens": 1,  # some servers refuse none
-            "temperature": 0,
-            "echo": True,
-            "logprobs": 1,
-        }
-        told = self._send(_COMPLETIONS, asked)
-        try:
-            values = told["choices"][0]["logprobs"]["token_logprobs"]
+        if self._echoes:
+            values = self._log_probs(row.ids, echo=True)
             # the first token follows nothing, and what was generated is not asked about
             found = np.array([*values[1 : len(row.ids)], np.nan], np.float64)
+            if len(found) == len(row.ids):
+                return Answer(found[None], "token_log_probs")
+            if len(values) > 1:
+                raise SubjectError(
+                    f"{self._url}: expected log-probabilities of {len(row.ids)} tokens of the "
+                    f"prompt, got {len(values)}: does the server take token ids?"
+                )
+            self._echoes = False  # one alone is of what it generated
+        first = max(0, len(row.ids) - self._last)
+        made = np.full((1, len(row.ids)), np.nan)
+        for t in range(first, len(row.ids)):
+            made[0, t] = self._generated(row.ids[: t + 1])
+        return Answer(made, "best_log_probs", first=first)
+
+    def _generated(self, ids: Sequence[int]) -> float:
+        """The log-probability of the likeliest token after some."""
+        values = self._log_probs(ids, echo=False)
+        if len(values) != 1:
+            raise SubjectError(
+                f"{self._url}: expected the log-probability of 1 generated token after {len(ids)} "
+                f"tokens, got {len(values)}: does the server say those of the end, and how many "
+                "tokens does it generate?"
+            )
+        return float(values[0])
+
+    def _log_probs(self, ids: Sequence[int], *, echo: bool) -> list[Any]:
+        """What the server says of a prompt's tokens, if it knows echo, and of one more."""
+        asked = {
+            "model": self._model,
+            "prompt": list(ids),
+            "max_tokens": 1,  # some servers refuse none
+            "temperature": 0,
+            "logprobs": 1,
+        }
+        told = self._send(_COMPLETIONS, {**asked, "echo": True} if echo else asked)
+        try:
+            said = told["choices"][0]["logprobs"]
+            if "token_logprobs" not in said:  # as chat completions, and llama.cpp's server, say it
+                return [float(one["logprob"]) for one in said["content"]]
+            return [None if x is None else float(x) for x in said["token_logprobs"]]
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise SubjectError(
-                f"{self._url}: expected choices[0].logprobs.token_logprobs of the prompt, with "
-                f"echo; got {json.dumps(told)[:_SHOWN]}"
+                f"{self._url}: expected choices[0].logprobs with token_logprobs or content, got "
+                f"{json.dumps(told)[:_SHOWN]}"
             ) from error
-        if len(found) != len(row.ids):
-            raise SubjectError(
-                f"{self._url}: expected log-probabilities of {len(row.ids)} tokens of the prompt, "
-                f"got {len(values)}: does the server know echo, and take token ids?"
-            )
-        return Answer(found[None], "token_log_probs")
 
     def versions(self) -> Mapping[str, str]:
         return {"model": self._model}
@@ -132,6 +166,12 @@ class HttpSubject(Subject):
             raise SubjectError(f"{self._url}{path}: {error.code} {error.reason}: {said}") from error
         except (OSError, ValueError) as error:
             raise SubjectError(f"{self._url}{path}: {error}") from error
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise InputError(f"subject 'http': option last: expected a count of tokens, got {text!r}")
+    return int(text)
 
 
 def _free_port() -> int:

@@ -34,7 +34,7 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
             name="file",
             contract="1.2",
             load="lmkernel.verification.subjects.file:FileSubject",
-            help="file:PATH, answers in .npz, .safetensors or .jsonl to --write-prompts",
+            help="file:PATH, answers in .npz, .safetensors or .jsonl, or llama.cpp's or MaxText's",
             capabilities=("activations", "positions"),
         ),
         SubjectSpec(
@@ -55,7 +55,7 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
             name="http",
             contract="1.2",
             load="lmkernel.verification.subjects.http:HttpSubject",
-            help="http:URL, a server of completions with echo and logprobs; options model, serve",
+            help="http:URL, a server of completions with logprobs; options model, serve, last",
             capabilities=("checkpoints",),
         ),
     ]
