@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmkernel.results import Paint, columns, plain
 from lmkernel_conformance.budget import CLASSES
+from lmkernel_conformance.certificate.causes import group_failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +15,8 @@ __all__ = ["level_rows", "summary", "worst_shares"]
 
 _COLOURS = {"certified": "green", "passed in part": "yellow", "not certified": "red"}
 _MOST_REASONS = 20
-"""How many reasons are printed; ``--json`` and ``--out`` give all of them."""
+"""How many causes are printed; ``--json`` and ``--out`` give all reasons."""
+_MOST_NAMES = 6
 
 
 def level_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
@@ -57,21 +59,30 @@ def worst_shares(rows: Iterable[Mapping[str, Any]]) -> list[float]:
 
 
 def _failures(certificate: Mapping[str, Any]) -> list[str]:
-    """The first reasons; that of a case has its likely defects and the command that repeats it."""
+    """The first reasons, those of one cause together, with likely defects and what repeats them."""
     from lmkernel_conformance.catalogue import likely
     from lmkernel_conformance.certificate.page import reproducing
     from lmkernel_conformance.manifest import read_manifest
 
     cases = read_manifest().cases
     rows = {f"{row['case']}[{row['dtype']}]": row for row in certificate["cases"]}
-    lines = []
-    for why in certificate["reasons"][:_MOST_REASONS]:
-        lines.append(why)
-        row = rows.get(why.partition(": ")[0])
-        if row is not None:
-            lines += [f"    likely: {hint}" for hint in likely(cases[row["case"]]["rows"])]
-            lines.append(f"    {reproducing(certificate['backend']['name'], row)}")
-    more = len(certificate["reasons"]) - _MOST_REASONS
+    keyed = [(why.partition(": ")[0], why) for why in certificate["reasons"]]
+    whys = {key: why for key, why in reversed(keyed) if key in rows}
+    others = [why for key, why in keyed if key not in rows]
+    lines = others[:_MOST_REASONS]
+    groups = group_failures([row for key, row in rows.items() if key in whys])
+    for first, *built in groups[:_MOST_REASONS]:
+        lines.append(whys[f"{first['case']}[{first['dtype']}]"])
+        lines += [f"    likely: {hint}" for hint in likely(cases[first["case"]]["rows"])]
+        lines.append(f"    {reproducing(certificate['backend']['name'], first)}")
+        if built:
+            lines.append(f"    and {len(built)} more, perhaps of this cause: {_names(built)}")
+    more = len(others[_MOST_REASONS:]) + sum(map(len, groups[_MOST_REASONS:]))
     if more > 0:
         lines.append(f"and {more} more; --json prints them, --out writes a page")
     return lines
+
+
+def _names(rows: Sequence[Mapping[str, Any]]) -> str:
+    names = list(dict.fromkeys(row["case"] for row in rows))
+    return ", ".join(names[:_MOST_NAMES]) + ", …" * (len(names) > _MOST_NAMES)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from lmkernel.errors import CapabilityError
 from lmkernel.training.run.machine import current_memory
 from lmkernel_conformance.discrepancy import Discrepancy
+from lmkernel_conformance.isolation.places import find_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -87,6 +88,7 @@ class _Server:
         self._cases, self._drawn, self._seal = CASES, example_case, Seal()
         close_references(spec)
         backend = load_backend(name, device=device, registry=registry)
+        self._package = spec.load.partition(".")[0].partition(":")[0]
         self._subject = Subject(
             backend=watch_backend(_with_strict_products(backend) if strict else backend, spec)
         )
@@ -95,7 +97,7 @@ class _Server:
     def run(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Run one case, or a drawn example of a property; the answer says how it ended."""
         started = time.monotonic()
-        answer = {**asked, **_attempt(self._subject, self._case(asked), asked)}
+        answer = {**asked, **_attempt(self._subject, self._case(asked), asked, self._package)}
         changed = self._seal.changes()
         if changed:
             answer |= {
@@ -138,8 +140,17 @@ def _greeting(backend: Any) -> dict[str, Any]:
     }
 
 
-def _attempt(subject: Subject, case: Any, asked: Mapping[str, str]) -> dict[str, Any]:
-    """Run a case, if there is one: the members of the answer that say how it ended."""
+def _attempt(
+    subject: Subject, case: Any, asked: Mapping[str, str], package: str = ""
+) -> dict[str, Any]:
+    """Run a case, if there is one: the members of the answer that say how it ended.
+
+    Args:
+        subject: the backend under test.
+        case: the case.
+        asked: the request.
+        package: the backend's own, whose frames say where an error comes from.
+    """
     from lmkernel_conformance.budget import largest_shares
     from lmkernel_conformance.cases import Item
     from lmkernel_conformance.runner import attempt
@@ -159,7 +170,10 @@ def _attempt(subject: Subject, case: Any, asked: Mapping[str, str]) -> dict[str,
         "ulps": _finite_or_none(max((m.ulps for m in measured), default=0.0)),
     }
     if found.error is not None:
-        answer |= {"exception": type(found.error).__name__, "message": _message(found.error, asked)}
+        answer |= {
+            "exception": type(found.error).__name__,
+            "message": _message(found.error, asked, package),
+        }
         answer |= {**_finding(found.error), "refused": _refused_operation(found.error)}
     return answer
 
@@ -170,11 +184,11 @@ def _first_line(error: BaseException) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
-def _message(error: BaseException, asked: Mapping[str, str]) -> str:
-    """The message without the case's name; an unexpected error comes with its class and line."""
+def _message(error: BaseException, asked: Mapping[str, str], package: str) -> str:
+    """The message without the case's name; an unexpected error comes with its class and place."""
     if isinstance(error, (Discrepancy, CapabilityError)):
         return _first_line(error).removeprefix(f"{asked['case']}[{asked['dtype']}]: ")
-    return f"{type(error).__name__} at {_place(error)}: {_first_line(error)}"
+    return f"{type(error).__name__} at {find_place(error, package)}: {_first_line(error)}"
 
 
 def _finding(error: BaseException) -> dict[str, Any]:
@@ -217,12 +231,6 @@ def _refusal_code() -> CodeType:
 
 
 _REFUSAL = _refusal_code()
-
-
-def _place(error: BaseException) -> str:
-    """The file and line that raised."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""  # noqa: PTH119 - a name, not a path
 
 
 if __name__ == "__main__":

@@ -99,3 +99,32 @@ def test_b23_a_temperature_of_almost_nothing_is_greedy(temperature: float) -> No
     cold = GenerationOptions(temperature=temperature)
     assert sample(np.array([0.5, 3.0, -1.0]), cold) == 1
     assert sample(np.array([-np.inf, 3.0, 2.999]), cold) == 1
+
+
+def test_m10_a_penalty_counts_a_token_once_however_often_it_came() -> None:
+    once, often = ([0], [0, 0, 0, 0])
+    options = GenerationOptions(repetition_penalty=2.0)
+    logits = np.array([3.0, 1.4, 0.0])  # halved once 0 leads still, halved twice it does not
+    assert [sample(logits, options, history=h) for h in (once, often)] == [0, 0]
+
+
+def test_m10_top_p_stops_where_the_share_is_reached_exactly() -> None:
+    logits = np.log([0.5, 0.25, 0.25])
+    for p, expected in ((0.5, {0}), (0.501, {0, 1}), (0.75, {0, 1}), (0.751, {0, 1, 2})):
+        options = GenerationOptions(temperature=1.0, top_p=p)
+        assert {sample(logits, options, step=s) for s in range(400)} == expected, p
+
+
+def test_m10_of_those_that_tie_at_top_k_the_first_stay() -> None:
+    logits = np.array([0.0, 1.0, 0.0, 0.0, 1.0])
+    for k, expected in ((1, {1}), (2, {1, 4}), (3, {0, 1, 4}), (4, {0, 1, 2, 4})):
+        options = GenerationOptions(temperature=5.0, top_k=k)
+        assert {sample(logits, options, step=s) for s in range(400)} == expected, k
+
+
+def test_m10_min_p_is_of_the_shares_after_the_temperature() -> None:
+    """At a temperature of 2 the shares of 1 and 1/4 are those of 1 and 1/2."""
+    logits = np.log([1.0, 0.25])
+    for temperature, expected in ((1.0, {0}), (2.0, {0, 1})):
+        options = GenerationOptions(temperature=temperature, min_p=0.4)
+        assert {sample(logits, options, step=s) for s in range(400)} == expected, temperature

@@ -41,6 +41,25 @@ def test_steps_equal_the_whole(model: Model) -> None:
         np.testing.assert_allclose(got, expected[:, i], rtol=0, atol=2e-4)
 
 
+@pytest.mark.parametrize("time", [511, 512, 513, 700])
+def test_m10_a_long_prompt_loses_no_token(time: int) -> None:
+    model = Model(load_backend(), small_config(max_position_embeddings=1024))
+    params = model.pack(values_of(model))
+    tokens = (np.arange(time, dtype=np.int32) * 37 % 61)[None]
+    positions = np.arange(time, dtype=np.int32)[None]
+    with model.backend:
+        ids = model.backend.ops.asarray(tokens, "int32")
+        expected = model.backend.ops.to_numpy(model.forward(params, ids))[:, -1]
+    got, state = model.step(params, tokens, positions, model.begin(params, 1, time))
+    np.testing.assert_allclose(got, expected, rtol=0, atol=2e-4)
+    assert state.used == time
+    # a token at the start is seen at the end
+    other = tokens.copy()
+    other[0, 0] += 1
+    moved, _ = model.step(params, other, positions, model.begin(params, 1, time))
+    assert np.abs(moved - got).max() > 2e-4
+
+
 def test_state_grows_when_it_is_full(model: Model) -> None:
     params = model.pack(values_of(model))
     expected, state = whole(model, params), model.begin(params, 2, 1)

@@ -92,7 +92,7 @@ class PaddleOps(MandatoryOps):
         return paddle.log(x)
 
     def sqrt(self, x: Array) -> Array:
-        return paddle.sqrt(x)
+        return paddle.where(paddle.isinf(x) & (x > 0), x, paddle.sqrt(x))  # Paddle's is NaN there
 
     def cos(self, x: Array) -> Array:
         return paddle.cos(x)
@@ -127,7 +127,12 @@ class PaddleOps(MandatoryOps):
         return paddle.amax(x, axis, keepdim=keepdims)
 
     def argmax(self, x: Array, axis: int) -> Array:
-        return paddle.argmax(x, axis).astype("int32")
+        found = paddle.argmax(x, axis)
+        if not x.is_floating_point():
+            return found.astype("int32")
+        lost = paddle.isnan(x).astype("int32")  # Paddle passes over NaN
+        first = paddle.argmax(lost, axis)
+        return paddle.where(paddle.amax(lost, axis) > 0, first, found).astype("int32")
 
     def matmul(self, x: Array, y: Array) -> Array:
         # where ranks above two differ and an axis is broadcast, Paddle's gradient raises

@@ -6,12 +6,14 @@ from lmkernel_proofs.mutants import (
     attention,
     basics,
     components,
+    edges,
     families,
     heads,
     norms,
     operations,
     optimizers,
     quantisation,
+    sequences,
     trainers,
     values,
 )
@@ -33,6 +35,8 @@ MUTANTS: tuple[Mutant, ...] = with_reach(
         *heads.MUTANTS,
         *optimizers.MUTANTS,
         *trainers.MUTANTS,
+        *edges.MUTANTS,
+        *sequences.MUTANTS,
     )
 )
 """All handwritten mutants."""

@@ -145,3 +145,19 @@ def test_only_transformer_layers_are_computed_again() -> None:
 def _recurrent(model: ModelConfig) -> ModelConfig:
     assert isinstance(model.decoder, TransformerConfig)
     return replace(model, decoder=RecurrentConfig(input_width=24, width=24))
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.5])
+def test_m10_a_step_whose_targets_are_all_ignored_moves_nothing(clip: float) -> None:
+    trainer = made_trainer(policy=DOUBLE, clip=clip)
+    got, told = stepped(trainer, letters_batch(2, learned=0))
+    assert (told.loss, told.norm, told.count) == (0.0, 0.0, 0)
+    for name, start in first(made_trainer()).items():
+        np.testing.assert_array_equal(got[name], start, err_msg=name)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.5])
+def test_m10_micro_batches_without_targets_add_nothing(clip: float) -> None:
+    trainer, some = made_trainer(policy=DOUBLE, clip=clip), letters_batch(2)
+    none = letters_batch(1, learned=0)
+    close(stepped(trainer, none, some, none)[0], stepped(trainer, some)[0])

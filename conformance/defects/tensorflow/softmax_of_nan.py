@@ -1,0 +1,8 @@
+"""The kernel of tf.nn.softmax gives zeros beside a NaN or an infinity.
+
+In lmkernel: where XLA does not compile it, softmax is composed.
+"""
+
+import tensorflow as tf
+
+print("expected", [float("nan")] * 2, "got", tf.nn.softmax([float("inf"), 1.0]).numpy().tolist())
