@@ -15,6 +15,7 @@ __all__ = ["page"]
 _ROOT = Path(__file__).parents[1]
 _PROGRAMS = _ROOT / "conformance" / "defects"
 _NAMES = {
+    "jax": ("JAX", "jax"),
     "mlx": ("MLX", "mlx[cpu]"),
     "paddle": ("PaddlePaddle", "paddlepaddle"),
     "tensorflow": ("TensorFlow", "tensorflow-cpu"),
