@@ -8,10 +8,13 @@ from lmkernel_proofs.mutants import (
     components,
     families,
     heads,
+    memory,
     norms,
     operations,
     optimizers,
+    options,
     quantisation,
+    sizes,
     trainers,
     values,
 )
@@ -33,6 +36,9 @@ MUTANTS: tuple[Mutant, ...] = with_reach(
         *heads.MUTANTS,
         *optimizers.MUTANTS,
         *trainers.MUTANTS,
+        *sizes.MUTANTS,
+        *options.MUTANTS,
+        *memory.MUTANTS,
     )
 )
 """All handwritten mutants."""
