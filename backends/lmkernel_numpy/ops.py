@@ -210,6 +210,8 @@ class NumpyOps(MandatoryOps):
             lead = (slice(None),) * axis
             parts = [buffer[(*lead, before)], values, buffer[(*lead, after)]]
             return anp.concatenate(parts, axis)
+        if buffer.base is not None:  # a view, which may share its memory with what is still used
+            buffer = buffer.copy()
         buffer[(slice(None),) * axis + (window,)] = values
         return buffer
 

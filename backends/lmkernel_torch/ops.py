@@ -163,7 +163,8 @@ class TorchOps(MandatoryOps):
         return carry, tree_stack(torch.stack, ys[::-1] if reverse else ys)
 
     def cache_update(self, buffer: Array, values: Array, start: Array, axis: int) -> Array:
-        target = buffer.clone() if torch.is_grad_enabled() and values.requires_grad else buffer
+        differentiated = torch.is_grad_enabled() and values.requires_grad
+        target = buffer.clone() if differentiated or _is_part(buffer) else buffer
         target.narrow(axis, int(start), values.shape[axis]).copy_(values)
         return target
 
@@ -177,6 +178,11 @@ class TorchOps(MandatoryOps):
 
 
 _LOW = 2**64 - 1
+
+
+def _is_part(x: Array) -> bool:
+    """Whether an array is a view of more memory than its own, or of less, as if it were more."""
+    return bool(x.untyped_storage().nbytes() != x.nelement() * x.element_size())
 
 
 def _mix_bits(word: int) -> int:

@@ -1,7 +1,8 @@
 """How far each element of a result may be from its reference: measured, never guessed.
 
 An honest implementation is NumPy evaluating the same formula in the precision under test. It runs
-16 times: summands come in another order, every operation rounds another way, and where libraries
+16 times, a single operation on many elements, of which some would meet 16 lucky runs, 48 times:
+summands come in another order, every operation rounds another way, and where libraries
 use two formulas it takes one or the other (`lmkernel_conformance.oracle.arithmetic`). A backend may
 be off, at each element, by four times the largest error seen at that element, plus a floor of four
 of its units in the last place. So an element is allowed much only where an honest error is large:
@@ -33,6 +34,7 @@ __all__ = [
     "CLASSES",
     "FACTOR",
     "FLOOR_ULPS",
+    "MORE_ORDERS",
     "ORDERS",
     "Budget",
     "Measurement",
@@ -46,6 +48,8 @@ Host = Any
 
 ORDERS = 16
 """How many honest runs are made: half sum one by one, half pairwise as NumPy does."""
+MORE_ORDERS, _MANY = 48, 512
+"""So many honest runs are made of a single operation that has more elements than the second."""
 
 
 CLASSES = ("large", "small", "sensitive", "zero")
@@ -186,6 +190,7 @@ def budgets(
     formula: Callable[[Arithmetic], list[Host]],
     precision: Precision,
     find: Callable[[list[Host]], list[Host] | None] = lambda _: None,
+    most: int = ORDERS,
 ) -> list[Budget]:
     """The budget of each result of a formula.
 
@@ -193,21 +198,27 @@ def budgets(
         formula: evaluates the case on an `Arithmetic`; gives one array for each result.
         precision: the format under test.
         find: the honest errors if they were measured before, from the references.
+        most: the number of honest runs where there are many elements.
     """
     references = [np.asarray(y, np.float64) for y in formula(Arithmetic())]
-    errors = find(references) or measure_errors(formula, precision, references)
+    many = sum(want.size for want in references) > _MANY
+    orders = most if many else ORDERS
+    errors = find(references) or measure_errors(formula, precision, references, orders)
     return [Budget(r, e, precision) for r, e in zip(references, errors, strict=True)]
 
 
 def measure_errors(
-    formula: Callable[[Arithmetic], list[Host]], precision: Precision, references: list[Host]
+    formula: Callable[[Arithmetic], list[Host]],
+    precision: Precision,
+    references: list[Host],
+    orders: int = ORDERS,
 ) -> list[Host]:
-    """The largest error of `ORDERS` honest runs, at each element of each result."""
+    """The largest error of the honest runs, at each element of each result."""
     worst = [np.zeros(want.shape) for want in references]
     # Order 0 is NumPy's own and is the reference's; the honest runs start at 1, so that float64,
     # which is judged against itself, shows an error too.
     with np.errstate(under="ignore"):
-        for order in range(1, ORDERS + 1):
+        for order in range(1, orders + 1):
             results = formula(honest_arithmetic(precision, order))
             for y, want, most in zip(results, references, worst, strict=True):
                 # A backend stores its result in the format, so the honest result is rounded to it.

@@ -13,11 +13,12 @@ from lmkernel.random import normals, uniforms
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["normal", "parameters", "tokens", "uniform"]
+__all__ = ["extent", "normal", "parameters", "tokens", "uniform"]
 
 Host = Any
 
-SEED = int(os.environ.get("LMKERNEL_CONFORMANCE_SEED") or 20240617)
+_USUAL = 20240617
+SEED = int(os.environ.get("LMKERNEL_CONFORMANCE_SEED") or _USUAL)
 """The seed of all inputs; a run with fresh inputs sets the variable before it imports the suite."""
 
 
@@ -29,6 +30,13 @@ def normal(purpose: str, *shape: int, scale: float = 1.0, shift: float = 0.0) ->
 def uniform(purpose: str, *shape: int, low: float, high: float) -> Host:
     """Uniform draws between two bounds, from a stream that ``purpose`` names."""
     return uniforms(SEED, f"case.{purpose}", math.prod(shape)).reshape(shape) * (high - low) + low
+
+
+def extent(purpose: str, usual: int) -> int:
+    """The extent of an axis: the usual one, and with fresh inputs up to three more."""
+    if SEED == _USUAL:
+        return usual
+    return usual + int(uniforms(SEED, f"extent.{purpose}", 1)[0] * 4)
 
 
 def tokens(purpose: str, *shape: int, vocab: int) -> Host:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.checkpoints.json_files import read_object
 from lmkernel_conformance.canonical import HASH, fingerprint, with_hash
+from lmkernel_conformance.designs.design import FILE as ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,7 +27,14 @@ __all__ = ["FILE", "Key", "Manifest", "generate", "read_manifest"]
 FILE = Path(__file__).with_name("manifest.json")
 _SMOKE_SHARE = 5
 _SMOKE_LEAST = 3
-_SLOW = ("curve.", "law.compiled", "trainer.", "programs", "cross_entropy.large_vocabulary")
+_SLOW = (
+    "curve.",
+    "design.",
+    "law.compiled",
+    "trainer.",
+    "programs",
+    "cross_entropy.large_vocabulary",
+)
 _ESSENTIAL = (
     "attention",
     "cache",
@@ -135,8 +143,12 @@ def generate() -> dict[str, Any]:
     ordered = sorted(CASES.values(), key=lambda entry: (LEVELS.index(entry.level), entry.name))
     smoke = {name for level in LEVELS for name in _smoke(level, ordered)}
     fresh = {t.cases[0].name for found in trials_by_operation().values() for t in found}
+    fresh |= {entry.name for entry in ordered if entry.design}
     about = {f"{entry.level}/{entry.name}": _about(entry, smoke, fresh) for entry in ordered}
-    return with_hash({"format": 1, "contract": CONTRACT_VERSION, "cases": about})
+    designs = hashlib.sha256(ROWS.read_bytes()).hexdigest()
+    return with_hash(
+        {"format": 1, "contract": CONTRACT_VERSION, "designs": designs, "cases": about}
+    )
 
 
 def _about(entry: Case, smoke: set[str], fresh: set[str]) -> dict[str, Any]:
@@ -151,6 +163,7 @@ def _about(entry: Case, smoke: set[str], fresh: set[str]) -> dict[str, Any]:
         or entry.name.startswith(_ESSENTIAL),
         "smoke": f"{entry.level}/{entry.name}" in smoke,
         "fresh": entry.level == "operations" and entry.name in fresh,
+        **({"design": entry.design} if entry.design else {}),
     }
 
 
@@ -175,7 +188,7 @@ def main(path: Path = FILE) -> None:
     ]
     head = "".join(
         f"  {json.dumps(name)}: {json.dumps(content[name])},\n"
-        for name in ("format", "contract", HASH)
+        for name in ("format", "contract", "designs", HASH)
     )
     body = ",\n".join(lines)
     path.write_text(f'{{\n{head}  "cases": {{\n{body}\n  }}\n}}\n', encoding="utf-8")

@@ -10,7 +10,7 @@ import numpy as np
 
 from lmkernel.contract.trees import tree_map
 from lmkernel.factory import ComponentFactory
-from lmkernel_conformance.budget import Budget, budgets
+from lmkernel_conformance.budget import MORE_ORDERS, ORDERS, Budget, budgets
 from lmkernel_conformance.discrepancy import demand
 from lmkernel_conformance.kept import KeptErrors, kept_errors
 from lmkernel_conformance.precision import PRECISIONS, Precision
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Record", "Subject"]
 
 Host = Any
+_SINGLE = ("operations/", "gradients/")
+"""The levels of single operations."""
 
 
 @final
@@ -157,7 +159,10 @@ class Subject:
         key = (self.case, self.dtype, what)
         if key not in self.known:
             find = functools.partial(self.kept.find, key)
-            self.known[key] = budgets(lambda ar: _several(formula(ar)), self.precision, find)
+            # In 16 bits four units in the last place are much, and errors are not kept.
+            single = self.case.startswith(_SINGLE) and not self.precision.narrow
+            most = MORE_ORDERS if single else ORDERS
+            self.known[key] = budgets(lambda ar: _several(formula(ar)), self.precision, find, most)
         return self.known[key]
 
     @property

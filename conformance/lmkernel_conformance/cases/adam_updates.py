@@ -74,7 +74,9 @@ def _adam(inputs: dict[str, Host], decays: Sequence[float], turned: Sequence[str
         ]
         return [one[k] for k in range(3) for one in found]
 
-    return Trial(inputs=inputs, fixed=_SCALARS, native=native, formula=formula)
+    return Trial(
+        inputs=inputs, fixed=_SCALARS, native=native, formula=formula, consumed=tuple(inputs)
+    )
 
 
 @trial(id="adam_update", op="adam_update", level="training", gradients=False)

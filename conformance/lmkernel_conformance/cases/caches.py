@@ -134,6 +134,7 @@ def update_values() -> Trial:
             t["buffer"], t["values"], s.ops.asarray(1, "int32"), 2
         ),
         formula=formula,
+        consumed=("buffer",),
     )
 
 

@@ -6,13 +6,13 @@ profile, the levels and the declared dtypes; others are not collected, and nothi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, final
 
 from lmkernel_conformance.levels import LEVELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from lmkernel_conformance.subject import Subject
 
@@ -34,6 +34,8 @@ class Case:
         dtypes: the floating dtypes that it runs in, where the backend declares them.
         training: whether it takes gradients.
         doc: the line that says what it checks.
+        design: the name of the design of which it tries one row, or empty.
+        tried: the levels of that row, by factor.
     """
 
     level: str
@@ -43,6 +45,8 @@ class Case:
     dtypes: tuple[str, ...] = _BOTH
     training: bool = False
     doc: str = ""
+    design: str = ""
+    tried: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
+
 from lmkernel_conformance.cases.case import Case
+from lmkernel_conformance.cases.layouts import place
 from lmkernel_conformance.inputs import normal
 from lmkernel_conformance.oracle.tape import gradient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    import numpy as np
 
     from lmkernel.contract.mandatory import Array, Tree
     from lmkernel_conformance.oracle.arithmetic import Arithmetic
@@ -37,12 +38,20 @@ class Trial:
         native: the formula on the backend, ``f(subject, arrays) -> array``, or several.
         formula: the formula on the oracle, ``f(arithmetic, arrays) -> array``, or several.
         fixed: further host arrays of any dtype, of which no gradient is taken.
+        layout: how the arrays of more than one element lie in memory.
+        consumed: the names of arrays that the formula on the backend may write to.
     """
 
     inputs: Mapping[str, Host]
     native: Callable[[Subject, dict[str, Array]], Tree]
     formula: Callable[[Arithmetic, dict[str, Host]], Tree]
     fixed: Mapping[str, Host] = field(default_factory=dict)
+    layout: str = "plain"
+    consumed: tuple[str, ...] = ()
+
+    def place(self, s: Subject, hosts: Mapping[str, Host]) -> dict[str, Array]:
+        """Some of the arrays on the backend, in the layout of this trial."""
+        return {name: place(s, s.round(np.asarray(x)), self.layout) for name, x in hosts.items()}
 
 
 @final
@@ -107,14 +116,18 @@ def trial(
 def check_values(s: Subject, t: Trial) -> None:
     """Judge the value of a trial; its dtype must be that of the inputs."""
     hosts = s.round({**t.inputs, **t.fixed})
-    got = t.native(s, s.arrays({**t.inputs, **t.fixed}))
+    arrays = t.place(s, hosts)
+    got = t.native(s, dict(arrays))
+    for y in _several(got):
+        _write_to_copy(s, y)
     s.agree("value", got, lambda ar: t.formula(ar, _cast(ar, hosts)))
+    _check_unchanged(s, t, hosts, arrays)
 
 
 def check_gradients(s: Subject, t: Trial, *, compiled: bool = False) -> None:
     """Judge the gradient of every input of a trial; its dtype must be the input's."""
     floats, fixed = s.round(dict(t.inputs)), s.round(dict(t.fixed))
-    native = s.arrays(dict(t.fixed))
+    native, leaves = t.place(s, t.fixed), t.place(s, t.inputs)
     names = list(floats)
 
     def honest(ar: Arithmetic) -> list[Host]:
@@ -123,9 +136,9 @@ def check_gradients(s: Subject, t: Trial, *, compiled: bool = False) -> None:
         def f(x: dict[str, Host]) -> list[Host]:
             return _several(t.formula(ar, {**x, **known}))
 
-        leaves = _cast(ar, floats)
-        shapes = [_shape(y) for y in f(leaves)]
-        found = gradient(ar, f, leaves, [ar.constant(p) for p in _probes(s, shapes)])
+        inputs = _cast(ar, floats)
+        shapes = [_shape(y) for y in f(inputs)]
+        found = gradient(ar, f, inputs, [ar.constant(p) for p in _probes(s, shapes)])
         return [found[name] for name in names]
 
     def total(x: dict[str, Array]) -> Array:
@@ -134,11 +147,26 @@ def check_gradients(s: Subject, t: Trial, *, compiled: bool = False) -> None:
     differentiated = s.ops.value_and_grad(total)
     if compiled:
         differentiated = s.ops.compile(differentiated)
-    _, got = differentiated(s.arrays(dict(t.inputs)))
+    _, got = differentiated(dict(leaves))
     limits = s.budgets("gradient", honest)
     for name, limit in zip(names, limits, strict=True):
         s.demand(f"gradient of {name}: dtype", expected=s.dtype, got=s.ops.dtype(got[name]))
         s.judge(f"gradient of {name}", s.host(got[name]), limit)
+    _check_unchanged(s, t, {**floats, **fixed}, {**leaves, **native})
+
+
+def _write_to_copy(s: Subject, y: Array) -> None:
+    """Write to what `to_numpy` gives, which is a copy: the result itself must not change."""
+    s.ops.to_numpy(y)[...] = 1
+
+
+def _check_unchanged(
+    s: Subject, t: Trial, hosts: Mapping[str, Host], arrays: Mapping[str, Array]
+) -> None:
+    """Demand that a call has left its arguments as they were, bit for bit."""
+    for name, x in arrays.items():
+        if name not in t.consumed:
+            s.equal(f"argument {name} after the call", x, hosts[name])
 
 
 def weighted_sum(s: Subject, outputs: list[Array]) -> Array:

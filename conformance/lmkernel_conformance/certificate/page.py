@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel_conformance.budget import CLASSES
 from lmkernel_conformance.catalogue import likely
 from lmkernel_conformance.certificate.chart import chart
+from lmkernel_conformance.certificate.covered import covered
 from lmkernel_conformance.certificate.states import GOOD
 from lmkernel_conformance.certificate.summary import worst_shares
 from lmkernel_conformance.manifest import read_manifest
@@ -44,6 +45,7 @@ def page(certificate: Mapping[str, Any]) -> str:
     body += [
         _chart(certificate),
         _tightest(certificate),
+        covered(certificate, read_manifest()),
         _excused_section(certificate),
         _all_results(certificate),
     ]

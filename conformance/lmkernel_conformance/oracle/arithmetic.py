@@ -96,11 +96,13 @@ class Arithmetic:
 
     def cos(self, x: Host) -> Host:
         """Cosine."""
-        return link(self, np.cos(raw(x)), (x, lambda g: -g * np.sin(raw(x))))
+        y, slope = self._near_one(np.cos(raw(x))), self._near_one(np.sin(raw(x)))
+        return link(self, y, (x, lambda g: -g * slope))
 
     def sin(self, x: Host) -> Host:
         """Sine."""
-        return link(self, np.sin(raw(x)), (x, lambda g: g * np.cos(raw(x))))
+        y, slope = self._near_one(np.sin(raw(x))), self._near_one(np.cos(raw(x)))
+        return link(self, y, (x, lambda g: g * slope))
 
     def tanh(self, x: Host) -> Host:
         """Hyperbolic tangent."""
@@ -240,6 +242,12 @@ class Arithmetic:
     def _near(self, y: Host) -> Host:
         """Move each element by a unit in the last place at most, unless the order is 0."""
         return y if self.noise is None else self.noise.move(np.asarray(y))
+
+    def _near_one(self, y: Host) -> Host:
+        """Move each element by a unit in the last place of 1, where the second formula is taken."""
+        # Vectorised sines reduce the angle in their own precision, and so are right to a unit of 1,
+        # not to one of a result near zero.
+        return self._near(1 + y) - 1 if self.order and self.other_formula else y
 
 
 def _sech(v: Host) -> Host:

@@ -25,12 +25,12 @@ def visible(queries: Host, keys: Host, *, causal: bool, window: int | None = Non
         causal: whether a query sees no later position than its own.
         window: the number of positions that a query sees to a side, its own included.
     """
-    mask = np.zeros((queries.shape[0], 1, queries.shape[1], keys.shape[1]), bool)
-    for row, _, i, j in np.ndindex(mask.shape):
-        q, k = int(queries[row, i]), int(keys[row, j])
-        seen = k >= 0 and (k <= q or not causal)
-        mask[row, 0, i, j] = seen and (window is None or abs(q - k) < window)
-    return mask
+    q = np.asarray(queries, np.int64)[:, None, :, None]
+    k = np.asarray(keys, np.int64)[:, None, None, :]
+    mask = (k >= 0) & ((k <= q) | (not causal))
+    if window is not None:
+        mask = mask & (abs(q - k) < window)
+    return np.broadcast_to(mask, (queries.shape[0], 1, queries.shape[1], keys.shape[1])).copy()
 
 
 def attention(

@@ -26,7 +26,8 @@ def mse(ar: Arithmetic, prediction: Host, target: Host) -> Host:
 def cross_entropy(ar: Arithmetic, logits: Host, targets: Host, smoothing: float = 0.0) -> Host:
     """Cross-entropy against (1 - s)·one-hot + s/classes (arXiv:1512.00567, §7); 0 where ignored."""
     classes = raw(logits).shape[-1]
-    wanted = np.eye(classes)[np.maximum(targets, 0)] * (1 - smoothing) + smoothing / classes
+    hit = np.maximum(targets, 0)[..., None] == np.arange(classes)
+    wanted = hit * (1 - smoothing) + smoothing / classes
     losses = soft_cross_entropy(ar, logits, ar.constant(wanted))
     return ar.where(np.asarray(targets) >= 0, losses, 0.0)
 

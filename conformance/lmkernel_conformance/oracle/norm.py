@@ -21,9 +21,10 @@ def linear(
     rows = ar.reshape(x, (-1, raw(x).shape[-1]))
     y = ar.matmul(rows, ar.transpose(weight, (1, 0)))
     if bias is not None:
-        y = y + bias
+        y = ar.narrow(y) + bias
     if delta is not None:
-        y = y + linear(ar, linear(ar, rows, delta[0]), delta[1])
+        low = ar.narrow(linear(ar, rows, delta[0]))
+        y = ar.narrow(y) + ar.narrow(linear(ar, low, delta[1]))
     return ar.reshape(y, (*raw(x).shape[:-1], raw(weight).shape[0]))
 
 

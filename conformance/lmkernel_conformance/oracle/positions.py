@@ -102,7 +102,10 @@ def rotate(ar: Arithmetic, x: Host, cos: Host, sin: Host) -> Host:
     """
     half = raw(cos).shape[-1]
     real, imaginary, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
-    turned = [real * cos - imaginary * sin, real * sin + imaginary * cos]
+    turned = [
+        ar.narrow(real * cos) - ar.narrow(imaginary * sin),
+        ar.narrow(real * sin) + ar.narrow(imaginary * cos),
+    ]
     return ar.concat([*turned, rest], -1)
 
 

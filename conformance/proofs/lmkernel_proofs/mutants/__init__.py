@@ -9,11 +9,14 @@ from lmkernel_proofs.mutants import (
     edges,
     families,
     heads,
+    memory,
     norms,
     operations,
     optimizers,
+    options,
     quantisation,
     sequences,
+    sizes,
     trainers,
     values,
 )
@@ -37,6 +40,9 @@ MUTANTS: tuple[Mutant, ...] = with_reach(
         *trainers.MUTANTS,
         *edges.MUTANTS,
         *sequences.MUTANTS,
+        *sizes.MUTANTS,
+        *options.MUTANTS,
+        *memory.MUTANTS,
     )
 )
 """All handwritten mutants."""

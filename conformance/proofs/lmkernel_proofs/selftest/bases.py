@@ -24,6 +24,7 @@ __all__ = ["BASES", "Base", "Run", "runs"]
 _SLOW = ("training/curve.", "training/programs")
 
 _HALF = "float16"
+_LISTED = [case for case in CASES.values() if not case.design]
 
 
 class Run(NamedTuple):
@@ -47,6 +48,11 @@ class Run(NamedTuple):
     def slow(self) -> bool:
         """Whether it trains for long: an ordinary self-test runs such cases only where it must."""
         return self.case.startswith(_SLOW)
+
+    @property
+    def designed(self) -> bool:
+        """Whether it is a row of a design: these run for mutants that no other case kills."""
+        return bool(CASES[self.case].design)
 
     def __str__(self) -> str:
         return f"{self.case}[{self.dtype}] on {self.base}"
@@ -87,10 +93,10 @@ BASES: Mapping[str, Base] = MappingProxyType(
 
 
 def runs() -> list[Run]:
-    """Every case on every base in every dtype, lowest level first."""
+    """Every case but the rows of designs, on every base in every dtype, lowest level first."""
     found = [
         Run(name, f"{item.case.level}/{item.case.name}", item.dtype)
         for name, base in BASES.items()
-        for item in items(CASES.values(), profile="full", levels=base.levels, declared=base.dtypes)
+        for item in items(_LISTED, profile="full", levels=base.levels, declared=base.dtypes)
     ]
     return sorted(found, key=lambda run: LEVELS.index(run.level))

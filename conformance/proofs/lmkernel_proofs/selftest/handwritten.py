@@ -1,7 +1,8 @@
 """Judges handwritten mutants: each runs through all cases, because it names those that may fail.
 
 Constraints: only a discrepancy kills, and only at the level that the mutant declares, below which
-no case may fail. Every case that it does not name must pass.
+no case may fail. Every case that it does not name must pass. Rows of designs run only where no
+other case kills, and may fail, as they mix what many mutants break.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ class Judgement:
         found = [
             f"{f.run} fails, which is not in may_fail: {f.message}"
             for f in self.failures
-            if not any(fnmatchcase(f.run.case, pattern) for pattern in own.may_fail)
+            if not f.run.designed
+            and not any(fnmatchcase(f.run.case, pattern) for pattern in own.may_fail)
         ]
         if own.row and not any(own.row in CASES[f.run.case].rows for f in self.failures):
             found.append(f"no case that is made for defect {own.row} of the catalogue sees it")
@@ -130,13 +132,13 @@ def judge_mutant(baseline: Baseline, mutant: Mutant, *, full: bool) -> tuple[lis
     right = mutant.base(baseline.subjects["reference"].backend)
     subject = replace(baseline.subjects["reference"], backend=mutant.make(right))
     chosen = [(run, _usual_seconds(baseline, run)) for run in _runs(right)]
-    quick = [pair for pair in chosen if full or _is_quick(mutant, pair[0])]
+    quick = [pair for pair in chosen if _is_quick(mutant, pair[0], full=full)]
     with quiet(), mutant.patch():
         # A patch changes the core, which makes expected values; a backend cannot reach them.
         sure = mutant.patch is contextlib.nullcontext
         found = [f for run, took in quick for f in _failures(subject, run, took, sure=sure)]
         ran = len(quick)
-        # Slow cases are for mutants that no quick case of their level kills.
+        # Slow cases and designs are for mutants that no quick case of their level kills.
         if not any(f.discrepancy and f.run.level == mutant.level for f in found):
             slow = [pair for pair in chosen if pair not in quick and pair[0].level == mutant.level]
             found += [f for run, took in slow for f in _failures(subject, run, took, sure=sure)]
@@ -144,11 +146,13 @@ def judge_mutant(baseline: Baseline, mutant: Mutant, *, full: bool) -> tuple[lis
     return sorted(found, key=lambda f: LEVELS.index(f.run.level)), ran
 
 
-def _is_quick(mutant: Mutant, run: Run) -> bool:
-    """Whether a run is cheap enough to do always.
+def _is_quick(mutant: Mutant, run: Run, *, full: bool) -> bool:
+    """Whether a run is cheap enough to do always; no row of a design is, as there are many.
 
     Levels above the mutant's only check ``may_fail``, for which float32 alone is enough.
     """
+    if full or run.designed:
+        return not run.designed
     below = LEVELS.index(run.level) <= LEVELS.index(mutant.level)
     return not run.slow and (below or run.dtype == "float32")
 
