@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.options import add_backend_options, load, read_prompt
+from lmkernel.cli.options import add_loading_options, load, read_prompt
 from lmkernel.cli.texts import (
     add_text_arguments,
     check_batch,
@@ -56,7 +56,7 @@ class Answer(Command):
             metavar="N",
             help=f"most tokens of an answer; default {_LONGEST}",
         )
-        add_backend_options(parser)
+        add_loading_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Answer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.options import add_backend_options, add_weights_option, load
+from lmkernel.cli.options import add_loading_options, load
 from lmkernel.cli.texts import add_text_arguments, print_lines, read_texts
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ class Classify(Command):
             "model", metavar="MODEL", help="of a `finetune --objective classification`"
         )
         add_text_arguments(parser, columns=("text", "second"))
-        add_backend_options(parser)
-        add_weights_option(parser)
+        add_loading_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Classify."""

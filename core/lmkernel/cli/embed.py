@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.atomic import require_writable
 from lmkernel.cli.command import Command
-from lmkernel.cli.options import add_backend_options, add_weights_option, load
+from lmkernel.cli.options import add_loading_options, load
 from lmkernel.cli.texts import add_text_arguments, read_texts
 from lmkernel.errors import InputError
 from lmkernel.paths import user_path
@@ -60,8 +60,7 @@ class Embed(Command):
             metavar="N",
             help=f"print the N others that are nearest to each text instead; default {_NEAREST}",
         )
-        add_backend_options(parser)
-        add_weights_option(parser)
+        add_loading_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Embed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.options import add_backend_options, load
+from lmkernel.cli.options import add_loading_options, load
 from lmkernel.cli.texts import add_text_arguments, print_lines, read_texts
 from lmkernel.tasks import fill
 from lmkernel.tasks.filling import TOP
@@ -31,7 +31,7 @@ class Fill(Command):
         parser.add_argument(
             "--top", type=int, default=TOP, metavar="N", help=f"tokens for each mask; default {TOP}"
         )
-        add_backend_options(parser)
+        add_loading_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Fill."""

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import (
-    add_backend_options,
     add_generation_options,
-    add_weights_option,
+    add_loading_options,
     cut_note,
     generation_options,
     load,
@@ -34,8 +33,7 @@ class Generate(Command):
         parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="default: standard input")
         parser.add_argument("--json", action="store_true", help="print one object at the end")
         add_generation_options(parser)
-        add_backend_options(parser)
-        add_weights_option(parser)
+        add_loading_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Generate."""

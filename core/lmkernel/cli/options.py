@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_backend_options",
     "add_generation_options",
-    "add_weights_option",
+    "add_loading_options",
     "cut_note",
     "generation_options",
     "load",
@@ -37,8 +37,9 @@ def add_backend_options(
     group.add_argument("--dtype", metavar="NAME", help=dtype)
 
 
-def add_weights_option(parser: argparse.ArgumentParser) -> None:
-    """``--weights``, for commands that `load` a model."""
+def add_loading_options(parser: argparse.ArgumentParser) -> None:
+    """How a model is held and where it computes, for commands that `load` one."""
+    add_backend_options(parser)
     parser.add_argument(
         "--weights",
         metavar="KIND",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.options import add_backend_options, load
+from lmkernel.cli.options import add_loading_options, load
 from lmkernel.cli.texts import add_text_arguments, print_lines, read_texts
 from lmkernel.tasks import perplexity
 
@@ -33,7 +33,7 @@ class Perplexity(Command):
             metavar="N",
             help="read longer texts than the context in windows that begin N tokens apart",
         )
-        add_backend_options(parser)
+        add_loading_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Measure."""

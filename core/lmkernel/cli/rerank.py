@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.options import add_backend_options, load, read_prompt
+from lmkernel.cli.options import add_loading_options, load, read_prompt
 from lmkernel.cli.texts import add_text_arguments, check_batch, print_lines, read_columns
 from lmkernel.errors import InputError
 from lmkernel.tasks import rerank
@@ -43,7 +43,7 @@ class Rerank(Command):
         )
         add_text_arguments(parser, name=None, columns=("query", "documents"))
         parser.add_argument("--top", type=int, metavar="N", help="only the N best")
-        add_backend_options(parser)
+        add_loading_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Rank."""

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.options import add_backend_options, load
+from lmkernel.cli.options import add_loading_options, load
 from lmkernel.cli.runs import add_data_options, named_columns
 from lmkernel.errors import InputError
 
@@ -70,7 +70,7 @@ class Rewrite(Command):
         )
         for name, kind, text in kinds:
             group.add_argument(name, type=kind, default=argparse.SUPPRESS, metavar="N", help=text)
-        add_backend_options(parser)
+        add_loading_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Write."""

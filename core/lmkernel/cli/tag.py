@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.options import add_backend_options, load
+from lmkernel.cli.options import add_loading_options, load
 from lmkernel.cli.texts import add_text_arguments, print_lines, read_texts
 from lmkernel.tasks import tag
 from lmkernel.tasks.tagging import WORDS
@@ -31,7 +31,7 @@ class Tag(Command):
             help="whose tag a word has, of its tokens; simple joins tokens, none does not; "
             f"default {WORDS[0]}",
         )
-        add_backend_options(parser)
+        add_loading_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Tag."""

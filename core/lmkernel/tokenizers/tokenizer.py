@@ -11,6 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError, TemplateError
+from lmkernel.tokenizers.checks import check_messages, check_text
 from lmkernel.tokenizers.library import library_code
 from lmkernel.tokenizers.paired_pieces import PairedPieces
 from lmkernel.tokenizers.stream import TextStream
@@ -185,7 +186,7 @@ class Tokenizer:
         Raises:
             InputError: the text holds a lone surrogate, which UTF-8 cannot express.
         """
-        _check_text(text)
+        check_text(text)
         backend = self._backend
         with library_code(self._where):
             encoding = backend.encode(text, add_special_tokens=special_tokens)
@@ -203,7 +204,7 @@ class Tokenizer:
             InputError: a text holds a lone surrogate.
         """
         for text in texts:
-            _check_text(text)
+            check_text(text)
         with library_code(self._where):
             encoded = self._backend.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in encoded]
@@ -217,7 +218,7 @@ class Tokenizer:
             InputError: a text holds a lone surrogate.
         """
         for text in texts:
-            _check_text(text)
+            check_text(text)
         encoding = self._backend.encode(texts[0], texts[1] if len(texts) > 1 else None)
         return list(zip(encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True))
 
@@ -236,7 +237,7 @@ class Tokenizer:
         Raises:
             InputError: the text holds a lone surrogate.
         """
-        _check_text(text)
+        check_text(text)
         with library_code(self._where):
             encoding = self._backend.encode(text, add_special_tokens=False)
         return encoding.ids, encoding.offsets
@@ -292,7 +293,7 @@ class Tokenizer:
             TemplateError: the model has no template, or its template fails or is refused.
             InputError: a message has no role, or holds a lone surrogate.
         """
-        _check_messages(messages)
+        check_messages(messages)
         name = _TOOLS if tools and _TOOLS in self._templates else _DEFAULT
         if name not in self._templates:
             whose = f"{self._name}: the model" if self._name else "the model"
@@ -310,7 +311,7 @@ class Tokenizer:
             add_generation_prompt=add_generation_prompt,
             **{role: token for role, token in self._special.items() if token is not None},
         )
-        _check_text(text)
+        check_text(text)
         return text
 
     def save(self, directory: Path) -> None:
@@ -350,23 +351,3 @@ def _content(token: Any) -> str | None:
     if isinstance(token, dict):
         token = token.get("content")
     return token if isinstance(token, str) else None
-
-
-def _check_text(text: object) -> None:
-    if not isinstance(text, str):
-        raise InputError(f"expected a text, got {text!r:.80}")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"expected text that UTF-8 can express, got the lone surrogate "
-            f"U+{ord(text[error.start]):04X} at character {error.start}"
-        ) from error
-
-
-def _check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
-    for number, message in enumerate(messages):
-        if not isinstance(message.get("role"), str):
-            raise InputError(f"message {number}: expected a role such as 'user', got {message!r}")
-        if isinstance(content := message.get("content"), str):
-            _check_text(content)

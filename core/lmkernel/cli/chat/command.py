@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, final
 from lmkernel.cli.chat.keys import hold_keys
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import (
-    add_backend_options,
     add_generation_options,
-    add_weights_option,
+    add_loading_options,
     cut_note,
     generation_options,
     load,
@@ -42,8 +41,7 @@ class Chat(Command):
         )
         parser.add_argument("--system", metavar="TEXT", help="what the model is told first")
         add_generation_options(parser)
-        add_backend_options(parser)
-        add_weights_option(parser)
+        add_loading_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Answer, or converse."""
