@@ -11,7 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError, TemplateError
-from lmkernel.tokenizers.checks import check_messages, check_text
+from lmkernel.tokenizers.checks import check_messages, check_text, token_text
 from lmkernel.tokenizers.library import library_code
 from lmkernel.tokenizers.paired_pieces import PairedPieces
 from lmkernel.tokenizers.stream import TextStream
@@ -67,7 +67,7 @@ class Tokenizer:
         self._templates = dict(templates or {})
         self._name = name
         self._where = name or "the tokenizer"
-        self._special = {role: _content(config.get(role)) for role in SPECIAL_ROLES}
+        self._special = {role: token_text(config.get(role)) for role in SPECIAL_ROLES}
         own = self._id("eos_token")
         if own is None and self._special["eos_token"] is not None:
             token = self._special["eos_token"]
@@ -344,10 +344,3 @@ class Tokenizer:
         """The id of a role's token; None without a token, or without an id in this vocabulary."""
         token = self._special[role]
         return None if token is None else self._backend.token_to_id(token)
-
-
-def _content(token: Any) -> str | None:
-    """A special token's text, from a string or from an object of ``tokenizer_config.json``."""
-    if isinstance(token, dict):
-        token = token.get("content")
-    return token if isinstance(token, str) else None
