@@ -61,10 +61,10 @@ def _exp2(ops: Any, x: Any) -> Any:
 
 
 def root_by_reciprocal(ops: Any, x: Any) -> Any:
-    """X · (1 / √x), as from a reciprocal square root."""
-    zero = x == _c(ops, 0.0, x)
-    safe = ops.where(zero, _c(ops, 1.0, x), x)
-    return ops.where(zero, _c(ops, 0.0, x), safe * (_c(ops, 1.0, x) / ops.sqrt(safe)))
+    """X · (1 / √x), as from a reciprocal square root; zero and infinity are their own roots."""
+    own = (x == _c(ops, 0.0, x)) | (x == _c(ops, math.inf, x))
+    safe = ops.where(own, _c(ops, 1.0, x), x)
+    return ops.where(own, x, safe * (_c(ops, 1.0, x) / ops.sqrt(safe)))
 
 
 def off_by_two_units(name: str, ops: Any, x: Any) -> Any:
