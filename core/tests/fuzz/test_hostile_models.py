@@ -227,6 +227,10 @@ def test_values_that_bfloat16_rounds_to_infinity_are_refused(model: Path, tmp_pa
         load(model).save(tmp_path / "again", dtype="bfloat16")
 
 
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers")
+"""The names of their number."""
+
+
 @pytest.mark.parametrize("layers", [10**9, 10**6])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_m6_a_number_of_layers_that_the_file_does_not_hold_is_refused(
@@ -236,7 +240,7 @@ def test_m6_a_number_of_layers_that_the_file_does_not_hold_is_refused(
     path = tmp_path / "model" / "config.json"
     config = json.loads(path.read_text())
     lists = ("layer_types", "no_rope_layers", "mlp_only_layers")
-    key = next(k for k in ("num_hidden_layers", "n_layer", "n_layers") if k in config)
+    key = next(k for k in LAYERS if k in config)
     kept = {name: value for name, value in config.items() if name not in lists}
     path.write_text(json.dumps({**kept, key: layers}))
     with pytest.raises(CheckpointError, match=rf"config\.json: {key}: expected .* {layers}"):

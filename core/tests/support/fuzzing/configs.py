@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from encoder_kinds import ENCODERS
+from sequence_kinds import SEQUENCES
 from small import HF_CONFIG
 from small_bert import BERT
 from training_samples import GPT2
@@ -66,10 +67,29 @@ _GATED: Mapping[str, dict[str, Any]] = MappingProxyType(
         "qwen2_moe": {**EXPERTS, "shared_expert_intermediate_size": 16, "mlp_only_layers": []},
         "qwen3_moe": {**EXPERTS, "norm_topk_prob": True, "decoder_sparse_step": 1},
         "olmoe": {"num_experts": 4, "num_experts_per_tok": 2},
+        "gpt_oss": {"num_local_experts": 3, "num_experts_per_tok": 2, "sliding_window": 4},
     }
 )
 _OWN_HEADS = {"phi3", "olmo2", "smollm3", "granite", "cohere2", "stablelm", "mixtral", "olmoe"}
 """Those whose heads have no width of their own."""
+_LATENT = {
+    **PLAIN,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 40,
+    "moe_intermediate_size": 12,
+    "first_k_dense_replace": 1,
+    "n_routed_experts": 8,
+    "num_experts_per_tok": 2,
+    "n_shared_experts": 1,
+    "n_group": 4,
+    "topk_group": 2,
+    "kv_lora_rank": 10,
+    "q_lora_rank": 14,
+    "qk_nope_head_dim": 6,
+    "qk_rope_head_dim": 4,
+    "v_head_dim": 7,
+}
 _OTHERS: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
         "gpt_neox": {
@@ -80,6 +100,8 @@ _OTHERS: Mapping[str, dict[str, Any]] = MappingProxyType(
         },
         "falcon": {**PLAIN, "layer_norm_epsilon": 1e-4, "ffn_hidden_size": 40, "bias": True},
         "bloom": {"vocab_size": 61, "hidden_size": 24, "n_layer": 1, "n_head": 3},
+        "deepseek_v2": {**_LATENT, "topk_method": "group_limited_greedy"},
+        "deepseek_v3": _LATENT,
         "opt": {**PLAIN, "ffn_dim": 40, "word_embed_proj_dim": 24},
         "gpt2": {**GPT2, "n_layer": 1, "activation_function": "gelu_new"},
         "bert": {
@@ -116,6 +138,21 @@ _ENCODERS: Mapping[str, str] = MappingProxyType(
 """One of `encoder_kinds` for each."""
 
 
+_SEQUENCES: Mapping[str, str] = MappingProxyType(
+    {
+        **{name: name for name in ("t5", "mt5", "umt5", "bart", "mbart", "pegasus", "marian")},
+        "m2m_100": "m2m 100",
+    }
+)
+"""One of `sequence_kinds` for each."""
+
+
+def _sequence(name: str) -> dict[str, Any]:
+    _, architecture, options = SEQUENCES[_SEQUENCES[name]]
+    written: dict[str, Any] = json.loads(json.dumps(options))
+    return {**written, "model_type": name, "architectures": [architecture]}
+
+
 def _encoder(name: str) -> dict[str, Any]:
     _, architecture, options = ENCODERS[_ENCODERS[name]]
     written: dict[str, Any] = json.loads(json.dumps(options))  # with keys that are texts
@@ -125,6 +162,7 @@ def _encoder(name: str) -> dict[str, Any]:
 CONFIGS: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
         **{name: _encoder(name) for name in _ENCODERS},
+        **{name: _sequence(name) for name in _SEQUENCES},
         **{name: _gated(name) for name in _GATED},
         **{name: {**config, "model_type": name} for name, config in _OTHERS.items()},
     }
