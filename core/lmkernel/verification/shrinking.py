@@ -10,7 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.config import AttentionConfig, LayerConfig, MlpConfig, RelativeConfig
+from lmkernel.config import (
+    AttentionConfig,
+    LatentConfig,
+    LayerConfig,
+    MlpConfig,
+    RelativeConfig,
+)
 from lmkernel.verification.structure import change_every, single_transformer, with_layers
 
 if TYPE_CHECKING:
@@ -23,6 +29,7 @@ LAYERS = 4
 _MOST_LAYERS = 8
 _HEAD_DIM, _KV_HEADS, _MOST_HEADS = 16, 2, 6
 _EXPERTS = 8
+_RANK, _QUERY_RANK, _VALUE_DIM = 20, 28, 14
 _WINDOW, _CONTEXT, _ORIGINAL, _VOCAB = 24, 256, 64, 211
 
 
@@ -108,6 +115,17 @@ def _attention(own: AttentionConfig) -> AttentionConfig:
         relative=_relative(own.relative, heads, width),
         window=own.window and min(own.window, _WINDOW),
         interleaved=_even_part(own.interleaved, own.head_dim),
+        latent=own.latent and _latent(own.latent, own.head_dim),
+    )
+
+
+def _latent(own: LatentConfig, head_dim: int) -> LatentConfig:
+    return replace(
+        own,
+        rank=_RANK,
+        turned=_even_part(own.turned, head_dim),
+        value_dim=_VALUE_DIM,
+        query_rank=own.query_rank and _QUERY_RANK,
     )
 
 
@@ -140,9 +158,10 @@ def _experts(own: MlpConfig, hidden: int, width: int) -> ExpertsConfig:
     if experts.groups == 1 and count > _EXPERTS:
         count, chosen = _EXPERTS, min(chosen, _EXPERTS // 2 - 1)
     inner = hidden if experts.hidden == own.hidden else width + 8
-    return replace(
-        experts, count=count, chosen=chosen, hidden=inner, shared=experts.shared and width + 40
-    )
+    # some families have as many times an expert's extent, and no other
+    times, rest = divmod(experts.shared, experts.hidden)
+    shared = times * inner if not rest else width + 40
+    return replace(experts, count=count, chosen=chosen, hidden=inner, shared=shared)
 
 
 def _rotary(own: RotaryConfig, before: AttentionConfig, after: AttentionConfig) -> RotaryConfig:
