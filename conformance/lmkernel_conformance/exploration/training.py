@@ -124,11 +124,13 @@ def _adam(drawn: Example) -> Trial:
             found.append(optimizers.adam_step(ar, p, g * drawn["grad_scale"], m, v, **how))
         return [one[k] for k in range(3) for one in found]
 
+    inputs = _adam_inputs(drawn)
     return Trial(
-        inputs=_adam_inputs(drawn),
+        inputs=inputs,
         fixed={name: np.asarray(value) for name, value in known.items()},
         native=native,
         formula=formula,
+        consumed=tuple(inputs),
     )
 
 
