@@ -52,8 +52,7 @@ class MlxOps(MandatoryOps):
         return mx.array(host, dtype=_DTYPES[dtype])
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
-        narrow = x.dtype in (mx.bfloat16, mx.float16)
-        return np.array(x.astype(mx.float32) if narrow else x)
+        return np.array(x.astype(mx.float32) if x.dtype in (mx.bfloat16, mx.float16) else x)
 
     def full(self, shape: Sequence[int], value: float, dtype: DType) -> Array:
         return mx.full(tuple(shape), value, dtype=_DTYPES[dtype])
@@ -126,8 +125,9 @@ class MlxOps(MandatoryOps):
 
     def sum(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:
         if not x.size:  # MLX 0.32 may run for minutes over nothing
-            left = [1 if i == axis % x.ndim else n for i, n in enumerate(x.shape)]
-            zeros = mx.zeros(left, x.dtype)
+            zeros = mx.zeros(
+                [1 if i == axis % x.ndim else n for i, n in enumerate(x.shape)], x.dtype
+            )
             return zeros if keepdims else mx.squeeze(zeros, axis)
         return mx.sum(x, axis, keepdims=keepdims)
 
@@ -168,11 +168,10 @@ class MlxOps(MandatoryOps):
         leaves: list[Array] = []
         tree_map(leaves.append, xs)
         steps = range(leaves[0].shape[0])
-        carry, ys = init, []
+        carry, ys = init, [None] * len(steps)
         for step in reversed(steps) if reverse else steps:
-            carry, y = f(carry, tree_take(xs, step))
-            ys.append(y)
-        return carry, tree_stack(mx.stack, ys[::-1] if reverse else ys)
+            carry, ys[step] = f(carry, tree_take(xs, step))
+        return carry, tree_stack(mx.stack, ys)
 
     # cache and random numbers
 

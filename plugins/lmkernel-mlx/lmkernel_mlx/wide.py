@@ -20,10 +20,8 @@ __all__ = ["cos", "erf", "erf_near_zero", "exp", "sigmoid", "sin"]
 
 _E_REST = 5.318237706605892e-17
 """e minus its nearest float64, as a share of e."""
-_LOWEST = -1000.0
-"""Below it exp is zero."""
-_JOINT = 2.0
-"""The |x| from which erf is a continued fraction instead of a series."""
+_LOWEST = -1000.0  # below it exp is zero
+_JOINT = 2.0  # the |x| from which erf is a continued fraction instead of a series
 _SMALL, _FEW = 0.5, 7
 """Where float32 takes the power series, and its last term."""
 _TERMS = 48
