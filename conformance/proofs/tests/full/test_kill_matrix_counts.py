@@ -6,15 +6,21 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from kill_matrix_page import handwritten_mutants, section_of
+
 from lmkernel_proofs.mechanical.sites import changes
+from lmkernel_proofs.mutants import MUTANTS
 
 PAGE = Path(__file__).parents[4] / "docs" / "kill-matrix.md"
 
 
 def test_every_mechanical_mutant_is_counted_on_the_page() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    section = text.partition("## Mechanical mutants\n")[2].partition("\n## ")[0]
+    section = section_of(PAGE, "Mechanical mutants")
     rows = re.findall(r"^\| `([^`]+)` \| (\d+) ", section, re.MULTILINE)
     mutants = changes()
     expected = Counter(c.source.label for c in mutants) + Counter(c.mutator for c in mutants)
     assert {name: int(count) for name, count in rows} == dict(expected)
+
+
+def test_every_handwritten_mutant_is_on_the_page() -> None:
+    assert handwritten_mutants(PAGE) == [mutant.id for mutant in MUTANTS]
