@@ -44,8 +44,10 @@ def test_other_orders_move_a_function_by_units_of_its_own_and_of_its_argument(
     ar = Arithmetic(order=order)
     still, moved = getattr(Arithmetic(), name)(X), np.asarray(getattr(ar, name)(ar.constant(X)))
     assert (moved != still).any()
-    units = np.abs(moved - still) / (ULP * np.abs(still))
-    assert (units <= 4 + 2 * np.abs(X)).all()
+    # sines and cosines of vectors are right to units of 1, not of a result near zero
+    of_one = 2 if name in ("cos", "sin") else 0
+    bound = ULP * (np.abs(still) * (4 + 2 * np.abs(X)) + of_one)
+    assert (np.abs(moved - still) <= bound).all()
 
 
 @pytest.mark.parametrize("order", [1, 2])
