@@ -134,7 +134,10 @@ def _names(file: GgufFile, layers: int) -> Callable[[str, Rule], tuple[str, ...]
     """A function that gives the names in the file; none unless all are there."""
     gguf = gguf_package()
     architectures = {name: key for key, name in gguf.MODEL_ARCH_NAMES.items()}
-    known = gguf.get_tensor_name_map(architectures[file.architecture], layers)
+    # an architecture that the package has not, such as a plugin's, has the names of Qwen3: Llama's,
+    # and those of norms of queries and keys
+    key = architectures.get(file.architecture, gguf.MODEL_ARCH.QWEN3)
+    known = gguf.get_tensor_name_map(key, layers)
 
     def names(theirs: str, rule: Rule) -> tuple[str, ...]:
         spelt = [theirs.replace(".{e}.", ".").replace("_correction_bias", "_correction.bias")]

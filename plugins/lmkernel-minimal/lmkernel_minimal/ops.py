@@ -158,7 +158,9 @@ class MinimalOps(MandatoryOps):
     # cache and random numbers
 
     def cache_update(self, buffer: Array, values: Array, start: Array, axis: int) -> Array:
-        slots = np.moveaxis(buffer, axis, 0)  # a view, so that the buffer is written
+        if buffer.base is not None:  # a view, of an array that may still be in use
+            buffer = buffer.copy()
+        slots = np.moveaxis(buffer, axis, 0)  # so that the buffer is written
         slots[int(start) : int(start) + values.shape[axis]] = np.moveaxis(values, axis, 0)
         return buffer
 
