@@ -85,9 +85,12 @@ def test_a_run_stops_early_and_stays_stopped(
 
 
 SLOWLY = """
-import sys, time
+import signal, sys, time
 from lmkernel.cli.main import main
 from lmkernel.training.step.trainer import ComposedTrainer
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever began the tests, as nohup does
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 def slowly(self, state, batches, step=ComposedTrainer.step):
     time.sleep(0.05)

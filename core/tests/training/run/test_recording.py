@@ -210,12 +210,16 @@ def test_saves_every_so_many_steps_at_each_best_and_last_and_none_twice(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_asks_to_stop_and_the_second_does_not_wait(number: signal.Signals) -> None:
-    with Interrupts() as interrupts:
-        assert not interrupts.after_step(None, state(1), RESULT)  # type: ignore[arg-type]  # no part of it
-        os.kill(os.getpid(), number)
-        assert interrupts.after_step(None, state(2), RESULT)  # type: ignore[arg-type]  # no part of it
-        with pytest.raises(KeyboardInterrupt):
+    before = signal.signal(number, signal.default_int_handler)  # whoever began the tests
+    try:
+        with Interrupts() as interrupts:
+            assert not interrupts.after_step(None, state(1), RESULT)  # type: ignore[arg-type]  # no part of it
             os.kill(os.getpid(), number)
+            assert interrupts.after_step(None, state(2), RESULT)  # type: ignore[arg-type]  # no part of it
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), number)
+    finally:
+        signal.signal(number, before)
 
 
 def test_what_signals_did_before_they_do_after() -> None:
