@@ -18,7 +18,7 @@ from autograd.tracer import getval, isbox, new_box, trace_stack
 from autograd.util import toposort
 
 from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
-from lmkernel.contract.trees import tree_map, tree_stack, tree_take
+from lmkernel.contract.trees import loop_scan, tree_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -195,12 +195,7 @@ class NumpyOps(MandatoryOps):
         *,
         reverse: bool = False,
     ) -> tuple[Tree, Tree]:
-        carry, ys = init, []
-        steps = range(_length(xs))
-        for step in reversed(steps) if reverse else steps:
-            carry, y = f(carry, tree_take(xs, step))
-            ys.append(y)
-        return carry, tree_stack(anp.stack, ys[::-1] if reverse else ys)
+        return loop_scan(anp.stack, f, init, xs, reverse=reverse)
 
     def cache_update(self, buffer: Array, values: Array, start: Array, axis: int) -> Array:
         first, axis = int(start), axis % buffer.ndim

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
-from lmkernel.contract.trees import tree_map, tree_stack, tree_take
+from lmkernel.contract.trees import loop_scan, tree_map
 from lmkernel_torch.memory import keep_freed_memory
 from lmkernel_torch.tracing import is_traced
 
@@ -153,14 +153,7 @@ class TorchOps(MandatoryOps):
         *,
         reverse: bool = False,
     ) -> tuple[Tree, Tree]:
-        leaves: list[Array] = []
-        tree_map(leaves.append, xs)
-        steps = range(leaves[0].shape[0])
-        carry, ys = init, []
-        for step in reversed(steps) if reverse else steps:
-            carry, y = f(carry, tree_take(xs, step))
-            ys.append(y)
-        return carry, tree_stack(torch.stack, ys[::-1] if reverse else ys)
+        return loop_scan(torch.stack, f, init, xs, reverse=reverse)
 
     def cache_update(self, buffer: Array, values: Array, start: Array, axis: int) -> Array:
         differentiated = torch.is_grad_enabled() and values.requires_grad

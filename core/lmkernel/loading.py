@@ -17,9 +17,23 @@ if TYPE_CHECKING:
     from lmkernel.origin import Origin
     from lmkernel.progress import ProgressLike
 
-__all__ = ["DEFAULT_MODEL", "load", "load_model", "open_language_model", "place_origin"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "as_language_model",
+    "load",
+    "load_model",
+    "open_language_model",
+    "place_origin",
+]
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
+
+
+def as_language_model(model: str | os.PathLike[str] | LanguageModel, **where: Any) -> LanguageModel:
+    """The model itself, if it is loaded; else what `load` makes of the name and of ``where``."""
+    from lmkernel.language_model import LanguageModel
+
+    return model if isinstance(model, LanguageModel) else load(model, **where)
 
 
 def load(

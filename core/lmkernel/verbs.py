@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from lmkernel.errors import MissingDependencyError, UnknownNameError
+from lmkernel.loading import as_language_model
 from lmkernel.paths import path_text
 from lmkernel.plugins import CommandSpec, default_registry
 from lmkernel.progress import as_progress
@@ -67,13 +68,6 @@ class Where(TypedDict, total=False):
     progress: ProgressLike
 
 
-def _loaded(model: AnyModel, where: Where) -> LanguageModel:
-    from lmkernel.language_model import LanguageModel
-    from lmkernel.loading import load
-
-    return model if isinstance(model, LanguageModel) else load(model, **where)
-
-
 def classify(
     model: AnyModel,
     texts: str | tuple[str, str] | Sequence[str | tuple[str, str]],
@@ -101,7 +95,7 @@ def classify(
     """
     from lmkernel.inspection import classify as classes_of
 
-    return classes_of(_loaded(model, where), texts, batch=batch, truncate=truncate)
+    return classes_of(as_language_model(model, **where), texts, batch=batch, truncate=truncate)
 
 
 def tag(
@@ -132,7 +126,7 @@ def tag(
     """
     from lmkernel import tasks
 
-    return tasks.tag(_loaded(model, where), texts, words=words, batch=batch)
+    return tasks.tag(as_language_model(model, **where), texts, words=words, batch=batch)
 
 
 def fill(
@@ -164,7 +158,9 @@ def fill(
     """
     from lmkernel import tasks
 
-    return tasks.fill(_loaded(model, where), texts, top=top, batch=batch, truncate=truncate)
+    return tasks.fill(
+        as_language_model(model, **where), texts, top=top, batch=batch, truncate=truncate
+    )
 
 
 def answer(
@@ -197,7 +193,7 @@ def answer(
     """
     from lmkernel import tasks
 
-    own = _loaded(model, where)
+    own = as_language_model(model, **where)
     return tasks.answer(own, questions, no_answer=no_answer, longest=longest, batch=batch)
 
 
@@ -232,7 +228,9 @@ def rerank(
     """
     from lmkernel import tasks
 
-    return tasks.rerank(_loaded(model, where), queries, top=top, batch=batch, truncate=truncate)
+    return tasks.rerank(
+        as_language_model(model, **where), queries, top=top, batch=batch, truncate=truncate
+    )
 
 
 def perplexity(
@@ -263,7 +261,7 @@ def perplexity(
     """
     from lmkernel import tasks
 
-    return tasks.perplexity(_loaded(model, where), texts, batch=batch, stride=stride)
+    return tasks.perplexity(as_language_model(model, **where), texts, batch=batch, stride=stride)
 
 
 def certify(

@@ -37,7 +37,7 @@ class _QuantisedTensors(Tensors):
         self._base, self._method, self._where = base, method, where
         self._modules: dict[str, str] = {}
         names = []
-        found = dict(_quantised(method))
+        found = dict(_tensors_of_codes(method))
         for name in base.names():
             module = found.get(name)
             if module is not None:
@@ -92,7 +92,7 @@ class _QuantisedTensors(Tensors):
             ) from error
 
 
-def _quantised(method: Method) -> list[tuple[str, str]]:
+def _tensors_of_codes(method: Method) -> list[tuple[str, str]]:
     """The tensors that hold codes, and their modules."""
     found = []
     for name in method.names:
@@ -150,7 +150,7 @@ def _bitsandbytes(tensors: Tensors, said: Mapping[str, Any]) -> Method | None:
     return BitsAndBytes(tensors, said) if loaded else None
 
 
-def _compressed(tensors: Tensors, said: Mapping[str, Any]) -> Method | None:
+def _compression_method(tensors: Tensors, said: Mapping[str, Any]) -> Method | None:
     groups = said.get("config_groups")
     if said.get("format") not in _FORMATS or not isinstance(groups, dict):
         return None
@@ -167,7 +167,7 @@ _METHODS: Mapping[str, Callable[[Tensors, Mapping[str, Any]], Method | None]] = 
         "gptq": _gptq,
         "awq": _awq,
         "bitsandbytes": _bitsandbytes,
-        "compressed-tensors": _compressed,
+        "compressed-tensors": _compression_method,
         "fp8": Fp8,
         "fbgemm_fp8": Fp8,
     }

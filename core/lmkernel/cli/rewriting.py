@@ -94,7 +94,7 @@ class Rewrite(Command):
         return 0
 
     def _pairs(self, args: argparse.Namespace) -> Iterator[Pair]:
-        """The texts, each with what is right where scores are asked for."""
+        """The texts, each with what is right where scores are shared_keywords for."""
         if args.texts and args.data:
             raise InputError("expected texts as arguments or --data, got both")
         if args.data:
@@ -105,8 +105,8 @@ class Rewrite(Command):
             raise InputError("--score: expected --data, with a column target, beside it")
         return iter([(text, None) for text in args.texts or self.read(args)])
 
-    def asked(self, args: argparse.Namespace) -> dict[str, Any]:
-        """What both verbs are asked for."""
+    def shared_keywords(self, args: argparse.Namespace) -> dict[str, Any]:
+        """What both verbs are shared_keywords for."""
         options = {name: value for name, value in vars(args).items() if name in _OPTIONS}
         return {
             **options,

@@ -30,4 +30,4 @@ class Summarize(Rewrite):
         """Summaries."""
         from lmkernel.rewriting.verbs import summarize
 
-        return summarize(model, texts, **self.asked(args))
+        return summarize(model, texts, **self.shared_keywords(args))

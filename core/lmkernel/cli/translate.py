@@ -37,4 +37,4 @@ class Translate(Rewrite):
         from lmkernel.rewriting.verbs import translate
 
         languages = {"source": args.source, "target": args.target}
-        return translate(model, texts, **languages, **self.asked(args))
+        return translate(model, texts, **languages, **self.shared_keywords(args))

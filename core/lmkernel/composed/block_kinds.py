@@ -54,7 +54,7 @@ def _int(ops: Ops, value: int) -> Array:
     return ops.full((), value, "int32")
 
 
-def _signed(ops: Ops, b: Array) -> Array:
+def _as_signed(ops: Ops, b: Array) -> Array:
     """Bytes as signed numbers."""
     return ops.where(b < _int(ops, 128), b, b - _int(ops, 256))
 
@@ -75,16 +75,16 @@ def _half(ops: Ops, b: Array, at: int) -> Array:
 _POWERS = np.array([2.0**-24, *(2.0 ** (e - 25) for e in range(1, 31)), np.inf])
 
 
-def _scaled(ops: Ops, q: Array, scale: Array) -> Array:
+def _times(ops: Ops, q: Array, scale: Array) -> Array:
     return _float(ops, q) * scale
 
 
 def _q4_0(ops: Ops, b: Array) -> Array:
-    return _scaled(ops, _fields(ops, b[:, 2:], 4, 16) - _int(ops, 8), _half(ops, b, 0))
+    return _times(ops, _fields(ops, b[:, 2:], 4, 16) - _int(ops, 8), _half(ops, b, 0))
 
 
 def _q4_1(ops: Ops, b: Array) -> Array:
-    return _scaled(ops, _fields(ops, b[:, 4:], 4, 16), _half(ops, b, 0)) + _half(ops, b, 2)
+    return _times(ops, _fields(ops, b[:, 4:], 4, 16), _half(ops, b, 0)) + _half(ops, b, 2)
 
 
 def _five_bits(ops: Ops, high: Array, low: Array) -> Array:
@@ -95,17 +95,17 @@ def _five_bits(ops: Ops, high: Array, low: Array) -> Array:
 
 def _q5_0(ops: Ops, b: Array) -> Array:
     q = _five_bits(ops, b[:, 2:6], b[:, 6:]) - _int(ops, 16)
-    return _scaled(ops, q, _half(ops, b, 0))
+    return _times(ops, q, _half(ops, b, 0))
 
 
 def _q5_1(ops: Ops, b: Array) -> Array:
     q = _five_bits(ops, b[:, 4:8], b[:, 8:])
-    return _scaled(ops, q, _half(ops, b, 0)) + _half(ops, b, 2)
+    return _times(ops, q, _half(ops, b, 0)) + _half(ops, b, 2)
 
 
 def _q8_0(ops: Ops, b: Array) -> Array:
-    q = ops.reshape(_signed(ops, b[:, 2:]), (-1, 1, 32))
-    return _scaled(ops, q, _half(ops, b, 0))
+    q = ops.reshape(_as_signed(ops, b[:, 2:]), (-1, 1, 32))
+    return _times(ops, q, _half(ops, b, 0))
 
 
 def _scales(ops: Ops, b: Array) -> tuple[Array, Array]:
@@ -130,15 +130,15 @@ def _q5_k(ops: Ops, b: Array) -> Array:
 
 def _with_minima(ops: Ops, b: Array, q: Array) -> Array:
     scales, minima = _scales(ops, b[:, 4:16])
-    return _scaled(ops, q, _half(ops, b, 0) * scales) - _half(ops, b, 2) * minima
+    return _times(ops, q, _half(ops, b, 0) * scales) - _half(ops, b, 2) * minima
 
 
 def _q6_k(ops: Ops, b: Array) -> Array:
     low = ops.reshape(_fields(ops, b[:, :128], 4, 64), (-1, 16, 16))
     high = ops.reshape(_fields(ops, b[:, 128:192], 2, 32), (-1, 16, 16))
-    scales = ops.reshape(_float(ops, _signed(ops, b[:, 192:208])), (-1, 16, 1))
+    scales = ops.reshape(_float(ops, _as_signed(ops, b[:, 192:208])), (-1, 16, 1))
     q = low + high * _int(ops, 16) - _int(ops, 32)
-    return _scaled(ops, q, _half(ops, b, 208) * scales)
+    return _times(ops, q, _half(ops, b, 208) * scales)
 
 
 def _level(ops: Ops, levels: tuple[int, ...], codes: Array) -> Array:

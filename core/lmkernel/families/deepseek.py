@@ -80,7 +80,7 @@ class _Deepseek(GatedFamily):
     routing: ClassVar[dict[str, Any]]
 
     @abstractmethod
-    def _grouped(self, config: HfConfig) -> bool:
+    def _has_groups(self, config: HfConfig) -> bool:
         """Whether experts are chosen by groups."""
 
     def read(self, config: HfConfig) -> ModelConfig:
@@ -117,7 +117,7 @@ class _Deepseek(GatedFamily):
 
     def _experts(self, config: HfConfig) -> ExpertsConfig:
         hidden, groups = config.whole("moe_intermediate_size"), dict[str, Any]()
-        if self._grouped(config):
+        if self._has_groups(config):
             groups["groups"] = config.whole("n_group", 1)
             groups["chosen_groups"] = config.whole("topk_group", 1)
         return ExpertsConfig(
@@ -229,7 +229,7 @@ class DeepseekV2(_Deepseek):
         aliases={"num_experts": "n_routed_experts"},
     )
 
-    def _grouped(self, config: HfConfig) -> bool:
+    def _has_groups(self, config: HfConfig) -> bool:
         ways = {"greedy": False, "group_limited_greedy": True}
         return bool(config.choice("topk_method", ways, "greedy"))
 
@@ -287,7 +287,7 @@ class DeepseekV3(_Deepseek):
         },
     )
 
-    def _grouped(self, config: HfConfig) -> bool:
+    def _has_groups(self, config: HfConfig) -> bool:
         return config.has("n_group")
 
     def write(self, config: ModelConfig) -> dict[str, Any]:

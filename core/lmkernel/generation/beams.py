@@ -137,7 +137,7 @@ class _Search:
         # those past the first ones are there to replace beams that end, and may not end themselves
         self._keep(beam for (_, beam), ends in zip(found[:count], ending, strict=False) if ends)
         going = [one for one, ends in zip(found, ending, strict=True) if not ends][:count]
-        self.done = whole or self._finished(going[0][1].score)
+        self.done = whole or self._is_finished(going[0][1].score)
         if self.done:
             return [*range(count)]
         self._running = [beam for _, beam in going]
@@ -148,7 +148,7 @@ class _Search:
         plain = _log_softmax(logits)
         totals = np.stack(
             [
-                beam.score + self._allowed(scores, history)
+                beam.score + self._constrain(scores, history)
                 for beam, scores, history in zip(self._running, plain, self.histories, strict=True)
             ]
         ).reshape(-1)
@@ -157,16 +157,16 @@ class _Search:
         chosen = _largest(totals, min(wanted, len(totals)))
         vocab = plain.shape[1]
         return [
-            (parent, self._continued(parent, token, plain[parent, token], totals[at]))
+            (parent, self._extend(parent, token, plain[parent, token], totals[at]))
             for at in chosen
             for parent, token in (divmod(int(at), vocab),)
         ]
 
-    def _allowed(self, scores: NDArray[np.float64], history: list[int]) -> NDArray[np.float64]:
-        scores = self._constraints.penalised(scores, history)
+    def _constrain(self, scores: NDArray[np.float64], history: list[int]) -> NDArray[np.float64]:
+        scores = self._constraints.with_penalty(scores, history)
         return self._constraints.apply(scores, history, step=self._step, limit=self._limit)
 
-    def _continued(self, parent: int, token: int, log_prob: float, score: float) -> Beam:
+    def _extend(self, parent: int, token: int, log_prob: float, score: float) -> Beam:
         beam = self._running[parent]
         return Beam((*beam.tokens, token), (*beam.log_probs, float(log_prob)), float(score))
 
@@ -178,7 +178,7 @@ class _Search:
         merged.sort(key=lambda beam: -beam.score)
         self._ended = merged[: len(self._running)]
 
-    def _finished(self, best: float) -> bool:
+    def _is_finished(self, best: float) -> bool:
         """Whether nothing better is to be expected, given the score of the best running beam."""
         options = self._options
         if len(self._ended) < len(self._running):

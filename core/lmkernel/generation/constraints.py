@@ -70,7 +70,7 @@ class Constraints:
             raise InputError(f"expected a token that may be written at step {step}, got none")
         return changed
 
-    def penalised(self, scores: NDArray[Any], history: Sequence[int]) -> NDArray[Any]:
+    def with_penalty(self, scores: NDArray[Any], history: Sequence[int]) -> NDArray[Any]:
         """Scores after the penalty of tokens that came before."""
         penalty = self._options.repetition_penalty
         if penalty == 1:

@@ -74,7 +74,7 @@ class Prefixes:
     def longest(self, prompt: Sequence[int]) -> Prefix:
         """A prefix to go on from: the longest common with one that is kept, or an empty one."""
         ids = np.asarray(prompt)
-        shared = [(self._shared(ids, prefix), i) for i, prefix in enumerate(self._kept)]
+        shared = [(self._common_length(ids, prefix), i) for i, prefix in enumerate(self._kept)]
         length, index = max(shared, default=(0, 0))
         if not length:
             return Prefix(self._model.begin(self._params, 1, len(prompt)))
@@ -92,7 +92,7 @@ class Prefixes:
             self._kept.pop(0)
 
     @staticmethod
-    def _shared(prompt: NDArray[Any], prefix: Prefix) -> int:
+    def _common_length(prompt: NDArray[Any], prefix: Prefix) -> int:
         """How many tokens at the beginning are the same; of a prompt, its last is fed anew."""
         most = min(len(prompt), len(prefix))
         same = prompt[:most] == np.asarray(prefix.tokens[:most])

@@ -164,12 +164,12 @@ def _fed_rows(fed: Fed, rows: Sequence[int | None]) -> Fed:
 def _fed_with(fed: Fed, row: int, single: Fed) -> Fed:
     """What was fed to all rows, all of them ending at the newest token."""
     width = max(fed[0].shape[1], single[0].shape[1])
-    (tokens, positions), one = (_widened(pair, width) for pair in (fed, single))
+    (tokens, positions), one = (_pad_left(pair, width) for pair in (fed, single))
     tokens[row], positions[row] = one[0][0], one[1][0]
     return tokens, positions
 
 
-def _widened(fed: Fed, width: int) -> Fed:
+def _pad_left(fed: Fed, width: int) -> Fed:
     shape = (fed[0].shape[0], width - fed[0].shape[1])
     padding: tuple[NDArray[np.int32], NDArray[np.int32]]
     padding = np.zeros(shape, np.int32), np.full(shape, -1, np.int32)

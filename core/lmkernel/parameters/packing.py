@@ -77,7 +77,7 @@ def _pack_tree(ops: Ops, declared: ParamTree, values: Tree, dtype: DType) -> Tre
         if len(names) == 1:
             tree[word] = _pack_tree(ops, like, parts[0], dtype)
             continue
-        joined = {leaf: _joined([part[leaf] for part in parts]) for leaf in like}
+        joined = {leaf: _join([part[leaf] for part in parts]) for leaf in like}
         if all(whole is not None for whole in joined.values()):
             tree[word] = _pack_tree(ops, like, joined, dtype)
         else:  # siblings of several kinds: llama.cpp gives values more bits than keys
@@ -86,7 +86,7 @@ def _pack_tree(ops: Ops, declared: ParamTree, values: Tree, dtype: DType) -> Tre
     return tree
 
 
-def _joined(parts: list[Any]) -> Any:
+def _join(parts: list[Any]) -> Any:
     """One large product is faster than several small ones; None where it can't be one."""
     if any(isinstance(part, Blocks) for part in parts):
         return joined_blocks(parts)

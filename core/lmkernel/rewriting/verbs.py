@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 
 from lmkernel.errors import InputError
-from lmkernel.language_model import LanguageModel
-from lmkernel.loading import load
+from lmkernel.loading import as_language_model
 from lmkernel.progress import as_progress
 from lmkernel.rewriting.outcome import Rewriting, Rewritings
 from lmkernel.rewriting.sources import Direction, source_rows
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lmkernel.generation import GenerationChanges
+    from lmkernel.language_model import LanguageModel
     from lmkernel.progress import ProgressLike
 
 __all__ = ["summarize", "translate"]
@@ -66,7 +66,7 @@ def translate(
         LmkernelError: there is no such model, it is no encoder-decoder, it does not know a
             language, or a text is empty or too long.
     """
-    loaded = _loaded(model, backend, device, dtype, progress)
+    loaded = _encoder_decoder(model, backend=backend, device=device, dtype=dtype, progress=progress)
     direction = Direction.of(loaded, source, target, prefix)
     return _rewrite(loaded, texts, direction, batch, progress, changes, truncate=truncate)
 
@@ -99,7 +99,7 @@ def summarize(
         progress: as of `translate`.
         changes: options of the generation.
     """
-    loaded = _loaded(model, backend, device, dtype, progress)
+    loaded = _encoder_decoder(model, backend=backend, device=device, dtype=dtype, progress=progress)
     tasks = loaded.origin.described.values.get("task_specific_params")
     task = tasks.get(_SUMMARY) if isinstance(tasks, dict) else None
     own = task.get("prefix") if isinstance(task, dict) else None
@@ -107,21 +107,15 @@ def summarize(
     return _rewrite(loaded, texts, direction, batch, progress, changes, truncate=truncate)
 
 
-def _loaded(
-    model: str | os.PathLike[str] | LanguageModel,
-    backend: str | None,
-    device: str | None,
-    dtype: str | None,
-    progress: ProgressLike,
-) -> LanguageModel:
-    if not isinstance(model, LanguageModel):
-        model = load(model, backend=backend, device=device, dtype=dtype, progress=progress)
-    if not model.reads_sources:
+def _encoder_decoder(model: str | os.PathLike[str] | LanguageModel, **where: Any) -> LanguageModel:
+    """The model, loaded, which must read a source."""
+    loaded = as_language_model(model, **where)
+    if not loaded.reads_sources:
         raise InputError(
             f"expected an encoder-decoder, such as a T5 or a Marian model, got a "
-            f"{model.origin.model_type} model, which is asked by `generate` or `chat`"
+            f"{loaded.origin.model_type} model, which is asked by `generate` or `chat`"
         )
-    return model
+    return loaded
 
 
 def _rewrite(

@@ -63,7 +63,7 @@ def read_body(url: str, headers: Mapping[str, str], most: int) -> tuple[bytes, s
     """
 
     def read(_: int) -> tuple[bytes, str]:
-        with _opened(url, headers) as response:
+        with _open(url, headers) as response:
             data = b"".join(_pieces(response, most))
             return data, response.headers.get("Link") or ""
 
@@ -95,7 +95,7 @@ def copy_body(
 
     def copy(begin: int) -> None:
         asked = {**headers, "Range": f"bytes={begin}-"} if begin else headers
-        with _opened(url, asked) as response:
+        with _open(url, asked) as response:
             if begin and response.status != http.client.PARTIAL_CONTENT:
                 advance(-begin)
                 file.seek(0)
@@ -144,7 +144,7 @@ def _pieces(response: Any, most: int) -> Iterator[bytes]:
         yield piece
 
 
-def _opened(url: str, headers: Mapping[str, str]) -> Any:
+def _open(url: str, headers: Mapping[str, str]) -> Any:
     request = urllib.request.Request(url)  # noqa: S310 - the opener knows HTTP alone
     for name, value in {**headers, "Accept-Encoding": "identity"}.items():
         request.add_header(name, value)

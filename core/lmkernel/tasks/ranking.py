@@ -116,7 +116,7 @@ def rerank(
             f"{head.size} classes"
         )
     found = []
-    for query, documents in _checked([queries] if lone else queries):
+    for query, documents in _pairs([queries] if lone else queries):
         if together:
             scores = _pair_scores(model, query, documents, batch, truncate=truncate)
         else:
@@ -127,7 +127,7 @@ def rerank(
     return found[0] if lone else Rankings(found)
 
 
-def _checked(queries: Any) -> list[tuple[str, list[str]]]:
+def _pairs(queries: Any) -> list[tuple[str, list[str]]]:
     [every] = in_batches(queries, 1 << 60, "query") if not isinstance(queries, str) else [[queries]]
     found = []
     for one in every:

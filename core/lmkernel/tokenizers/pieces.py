@@ -39,7 +39,7 @@ def open_unigrams(path: Path, config: Mapping[str, Any]) -> tokenizers.Tokenizer
         CheckpointError: it is no such model, or has no token that ends a text.
         MissingDependencyError: the ``sentencepiece`` library is not installed.
     """
-    model = _parsed(path)
+    model = _read_message(path)
     if model.trainer_spec.model_type != _UNIGRAM:
         raise CheckpointError(f"{path}: expected a unigram model of SentencePiece, got another")
     extra = config.get("extra_ids", 100)
@@ -80,7 +80,7 @@ _SPECIAL = (2, 3)
 """Kinds of pieces that no text is made of: the unknown one, and control."""
 
 
-def _parsed(path: Path) -> Any:
+def _read_message(path: Path) -> Any:
     """The message in the file."""
     try:
         library = importlib.import_module("sentencepiece.sentencepiece_model_pb2")

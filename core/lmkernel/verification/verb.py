@@ -94,7 +94,7 @@ def verify(
 
     with open_subject(origin.own_files.path, origin) as opened:
         versions, able = opened.versions(), opened.capabilities
-        asked = _recorded(opened, origin, asked, own=bool(prompts or ids))
+        asked = _prompts_to_ask(opened, origin, asked, own=bool(prompts or ids))
         first = check_token_ids(opened, tokenizer, asked.texts)
         answers: Answers = {}
         todo = [q for q in asked.questions if q.needs <= able]
@@ -145,7 +145,7 @@ def write_prompts(
     return len(lines)
 
 
-def _recorded(opened: OpenSubject, origin: Origin, chosen: Prompts, *, own: bool) -> Prompts:
+def _prompts_to_ask(opened: OpenSubject, origin: Origin, chosen: Prompts, *, own: bool) -> Prompts:
     """The prompts that were chosen, or those that the subject has answered already."""
     rows = opened.own_rows()
     if rows and own:

@@ -118,7 +118,7 @@ def test_where_no_token_is_left_it_is_said(model: Model, params: Any) -> None:
 def test_a_penalty_counts_before_what_is_forbidden() -> None:
     options = GenerationOptions(repetition_penalty=2.0, bad_words_ids=[[1]])
     made = Constraints(options)
-    scores = made.penalised(np.array([-1.0, -2.0, 3.0]), [0, 2])
+    scores = made.with_penalty(np.array([-1.0, -2.0, 3.0]), [0, 2])
     np.testing.assert_array_equal(scores, [-2.0, -2.0, 1.5])
     np.testing.assert_array_equal(made.apply(scores, [0, 2], step=0, limit=9), [-2, -np.inf, 1.5])
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from lmkernel.backend import BackendParts
 from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
-from lmkernel.contract.trees import tree_map, tree_stack, tree_take
+from lmkernel.contract.trees import loop_scan
 from lmkernel.errors import CapabilityError
 from lmkernel_minimal.plugin import NO_GRADIENTS
 
@@ -146,14 +146,7 @@ class MinimalOps(MandatoryOps):
         *,
         reverse: bool = False,
     ) -> tuple[Tree, Tree]:
-        leaves: list[Array] = []
-        tree_map(leaves.append, xs)
-        order = range(len(leaves[0]))[:: -1 if reverse else 1]
-        carry, ys = init, []
-        for step in order:
-            carry, y = f(carry, tree_take(xs, step))
-            ys.append(y)
-        return carry, tree_stack(np.stack, ys[:: -1 if reverse else 1])
+        return loop_scan(np.stack, f, init, xs, reverse=reverse)
 
     # cache and random numbers
 

@@ -15,7 +15,7 @@ import mlx.core as mx
 import numpy as np
 
 from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
-from lmkernel.contract.trees import tree_map, tree_stack, tree_take
+from lmkernel.contract.trees import loop_scan
 from lmkernel_mlx import wide
 
 if TYPE_CHECKING:
@@ -165,13 +165,7 @@ class MlxOps(MandatoryOps):
         *,
         reverse: bool = False,
     ) -> tuple[Tree, Tree]:
-        leaves: list[Array] = []
-        tree_map(leaves.append, xs)
-        steps = range(leaves[0].shape[0])
-        carry, ys = init, [None] * len(steps)
-        for step in reversed(steps) if reverse else steps:
-            carry, ys[step] = f(carry, tree_take(xs, step))
-        return carry, tree_stack(mx.stack, ys)
+        return loop_scan(mx.stack, f, init, xs, reverse=reverse)
 
     # cache and random numbers
 

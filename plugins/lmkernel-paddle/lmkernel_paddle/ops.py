@@ -15,7 +15,7 @@ import numpy as np
 import paddle
 
 from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
-from lmkernel.contract.trees import tree_map, tree_stack, tree_take
+from lmkernel.contract.trees import loop_scan, tree_map
 from lmkernel_paddle.draws import two_seeds
 
 if TYPE_CHECKING:
@@ -187,14 +187,7 @@ class PaddleOps(MandatoryOps):
         *,
         reverse: bool = False,
     ) -> tuple[Tree, Tree]:
-        leaves: list[Array] = []
-        tree_map(leaves.append, xs)
-        steps = range(leaves[0].shape[0])
-        carry, ys = init, []
-        for step in reversed(steps) if reverse else steps:
-            carry, y = f(carry, tree_take(xs, step))
-            ys.append(y)
-        return carry, tree_stack(paddle.stack, ys[::-1] if reverse else ys)
+        return loop_scan(paddle.stack, f, init, xs, reverse=reverse)
 
     # cache and random numbers
 

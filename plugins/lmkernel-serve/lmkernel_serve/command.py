@@ -126,7 +126,7 @@ def _open(args: argparse.Namespace) -> list[Served]:
     from lmkernel_serve.served import Served
 
     asked = [(one, False) for one in args.models] + [(one, True) for one in args.embed]
-    named = [(*_named(one), embeds) for one, embeds in asked]
+    named = [(*_name_and_model(one), embeds) for one, embeds in asked]
     names = [name for name, _, _ in named]
     for name in names:
         if names.count(name) > 1:
@@ -143,7 +143,7 @@ def _open(args: argparse.Namespace) -> list[Served]:
     ]
 
 
-def _named(asked: str) -> tuple[str, str]:
+def _name_and_model(asked: str) -> tuple[str, str]:
     """What clients call a model, and what is opened."""
     name, given, model = asked.partition("=")
     if given and name and model and not Path(asked).exists():

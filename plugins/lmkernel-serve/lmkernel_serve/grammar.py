@@ -35,7 +35,7 @@ def grammar_of(served: Served, wanted: ResponseFormat | None) -> str | None:
     schema: dict[str, Any] = {"type": "object"}
     if wanted.type == "json_schema":
         if wanted.json_schema is None:
-            raise _refused("expected a json_schema")
+            raise _refusal("expected a json_schema")
         schema = wanted.json_schema.json_schema
     try:
         grammar: str = llguidance.LLMatcher.grammar_from_json_schema(
@@ -43,13 +43,13 @@ def grammar_of(served: Served, wanted: ResponseFormat | None) -> str | None:
         )
         fault = llguidance.LLMatcher.validate_grammar(grammar, served.grammar_tokenizer)
     except Exception as error:
-        raise _refused(str(error)) from error
+        raise _refusal(str(error)) from error
     if fault:
-        raise _refused(fault)
+        raise _refusal(fault)
     return grammar
 
 
-def _refused(why: str) -> ApiError:
+def _refusal(why: str) -> ApiError:
     return ApiError(f"response_format: {why}"[:1000], param="response_format")
 
 

@@ -192,7 +192,7 @@ def _request(
         choices=choices,
         alternatives=logprobs or 0,
         score_prompt=score,
-        adjust=[_chained(own) for own in adjust] if any(adjust) else (),
+        adjust=[_chain(own) for own in adjust] if any(adjust) else (),
     )
 
 
@@ -227,7 +227,7 @@ def _plus(logits: NDArray[Any], ids: Any, values: NDArray[Any]) -> NDArray[Any]:
     return changed
 
 
-def _chained(adjust: Sequence[Adjust]) -> Callable[..., NDArray[Any]]:
+def _chain(adjust: Sequence[Adjust]) -> Callable[..., NDArray[Any]]:
     def apply(logits: NDArray[Any], answer: Sequence[int]) -> NDArray[Any]:
         for one in adjust:
             logits = one(logits, answer)

@@ -35,7 +35,7 @@ async def embedding_body(served: Served, document: EmbeddingDocument) -> dict[st
         {
             "object": "embedding",
             "index": index,
-            "embedding": _encoded(vector, document.encoding_format or "float"),
+            "embedding": _encode(vector, document.encoding_format or "float"),
         }
         for index, vector in enumerate(vectors)
     ]
@@ -47,7 +47,7 @@ async def embedding_body(served: Served, document: EmbeddingDocument) -> dict[st
     }
 
 
-def _encoded(vector: NDArray[np.float32], encoding: str) -> list[float] | str:
+def _encode(vector: NDArray[np.float32], encoding: str) -> list[float] | str:
     if encoding == "base64":
         return base64.b64encode(vector.astype("<f4").tobytes()).decode()
     return [float(value) for value in vector]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.checkpoints.coded import Coded
-from lmkernel.checkpoints.methods.method import Method, checked, rows_of
+from lmkernel.checkpoints.methods.method import Method, require_fit, rows_of
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class BitsAndBytes(Method):
         """A row's largest is 127; a block's largest is 1, and its first code the upper half."""
         if f"{module}.SCB" in self.names:
             codes = self.part(module, "weight").view(np.uint8) ^ np.uint8(128)
-            return checked(
+            return require_fit(
                 Coded("int8_127", codes, rows_of(self.floats(module, "SCB"), len(codes))), module
             )
         state, (out, width) = self._state(module), self.shape(module)
@@ -53,7 +53,7 @@ class BitsAndBytes(Method):
             largest = np.repeat(largest, size)[: out * width]
         kind = str(state["quant_type"])
         codes = codes[: out * width].reshape(out, width)
-        return checked(Coded(kind, codes, largest.reshape(out, -1)), module)
+        return require_fit(Coded(kind, codes, largest.reshape(out, -1)), module)
 
     def _largest(self, module: str, state: Mapping[str, Any]) -> NDArray[np.float32]:
         """Of each block, in numbers, or in codes of 8 bits with a mean and sizes of their own."""

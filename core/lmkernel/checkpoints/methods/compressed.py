@@ -8,7 +8,7 @@ import numpy as np
 
 from lmkernel.checkpoints.coded import Coded, fields_of_words
 from lmkernel.checkpoints.methods.float8 import float8_codes
-from lmkernel.checkpoints.methods.method import Method, checked, rows_of
+from lmkernel.checkpoints.methods.method import Method, require_fit, rows_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +57,7 @@ class Compressed(Method):
             order = np.argsort(self.part(module, "weight_g_idx"), kind="stable")
             if (order != np.arange(width)).any():
                 columns, codes = order, codes[:, order]
-        return checked(Coded(kind, codes, scales, zeros, columns), module)
+        return require_fit(Coded(kind, codes, scales, zeros, columns), module)
 
     def _zeros(self, module: str, out: int, half: int) -> NDArray[Any] | None:
         """Signed zeros, or packed ones, as codes."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from lmkernel.checkpoints.coded import Coded
-from lmkernel.checkpoints.methods.method import Method, checked, rows_of
+from lmkernel.checkpoints.methods.method import Method, require_fit, rows_of
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def float8_codes(
     codes = tensors.read(name, "uint8")
     out, width = codes.shape
     if block is None or scales.size == 1:
-        return checked(Coded(kinds[tensors.dtype(name)], codes, rows_of(scales, out)), module)
+        return require_fit(Coded(kinds[tensors.dtype(name)], codes, rows_of(scales, out)), module)
     rows = np.repeat(scales, block[0], 0)[:out]
     if width % block[1]:  # the last block of a row is shorter, so each number gets its scale
         rows = np.repeat(rows, block[1], 1)[:, :width]
-    return checked(Coded(kinds[tensors.dtype(name)], codes, rows), module)
+    return require_fit(Coded(kinds[tensors.dtype(name)], codes, rows), module)

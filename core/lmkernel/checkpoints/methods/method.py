@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lmkernel.checkpoints.coded import Coded
     from lmkernel.checkpoints.tensors import Tensors
 
-__all__ = ["Method", "checked", "rows_of"]
+__all__ = ["Method", "require_fit", "rows_of"]
 
 
 class Method(ABC):
@@ -68,7 +68,7 @@ def rows_of(scales: NDArray[Any], out: int) -> NDArray[Any]:
     return scales.reshape(out, -1)
 
 
-def checked(coded: Coded, module: str) -> Coded:
+def require_fit(coded: Coded, module: str) -> Coded:
     """`CheckpointError` unless scales and zeros fit the codes."""
     (out, width), groups = coded.codes.shape, coded.scales.shape[-1]
     zeros = coded.scales if coded.zeros is None else coded.zeros

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.checkpoints.coded import Coded, fields_of_words
-from lmkernel.checkpoints.methods.method import Method, checked
+from lmkernel.checkpoints.methods.method import Method, require_fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +50,9 @@ class Gptq(Method):
             order = np.argsort(self.part(module, "g_idx"), kind="stable")
             if (order != np.arange(len(order))).any():
                 columns, codes = order, codes[:, order]
-        return checked(Coded(f"int{self._bits}", codes, scales, zeros[:, :groups], columns), module)
+        return require_fit(
+            Coded(f"int{self._bits}", codes, scales, zeros[:, :groups], columns), module
+        )
 
 
 @final
@@ -67,9 +69,9 @@ class Awq(Method):
 
     def read(self, module: str) -> Coded:
         """The codes, put in order."""
-        codes, zeros = (self._ordered(self.part(module, end)) for end in ("qweight", "qzeros"))
-        return checked(Coded("int4", codes.T, self.floats(module, "scales").T, zeros.T), module)
+        codes, zeros = (self._in_order(self.part(module, end)) for end in ("qweight", "qzeros"))
+        return require_fit(Coded("int4", codes.T, self.floats(module, "scales").T, zeros.T), module)
 
-    def _ordered(self, words: NDArray[Any]) -> NDArray[np.uint8]:
+    def _in_order(self, words: NDArray[Any]) -> NDArray[np.uint8]:
         fields = fields_of_words(words, _NIBBLE, 1).reshape(len(words), -1, 8)
         return fields[..., _AWQ_ORDER].reshape(len(words), -1)

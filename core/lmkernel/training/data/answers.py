@@ -20,6 +20,7 @@ from lmkernel.tasks.answering import best_span, question_windows
 from lmkernel.training.data.batches import Batch, MeasuredBatches, PaddedCut
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.ragged import Ragged
+from lmkernel.training.data.rows import columns_of_uses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from lmkernel.tokenizers.sentences import Sentence
     from lmkernel.training.data.rows import Row
 
-__all__ = ["SpanExample", "SpanRows", "exact_match", "span_examples", "span_f1", "used_columns"]
+__all__ = ["SpanExample", "SpanRows", "exact_match", "span_examples", "span_f1"]
 
 KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -157,7 +158,7 @@ def span_examples(
         InputError: names the row that cannot be read, or whose answer does not stand where it says.
     """
     for row in rows:
-        found = used_columns(row, columns)
+        found = columns_of_uses(row, KNOWN, columns)
         question = row.text(found["question"]), row.text(found["context"])
         answers = _answers(row, found["answers"], question[1])
         span = (answers[0][0], answers[0][0] + len(answers[0][1])) if answers else None
@@ -166,14 +167,6 @@ def span_examples(
             SpanExample(window, cls, *_tokens(window, cls, span), question, texts, row.where)
             for window, cls in question_windows(tokenizer, question, context)
         ]
-
-
-def used_columns(row: Row, columns: Mapping[str, str]) -> dict[str, str]:
-    """The column of each use, by its name in the settings, or else the first known one."""
-    return {
-        use: columns.get(use) or next((n for n in names if n in row.values), names[0])
-        for use, names in KNOWN.items()
-    }
 
 
 def _answers(row: Row, column: str, document: str) -> list[tuple[int, str]]:

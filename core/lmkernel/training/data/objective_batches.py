@@ -14,6 +14,7 @@ from lmkernel.training.data.classification import (
     label_names,
 )
 from lmkernel.training.data.pairs import SequencePairs, pair_examples
+from lmkernel.training.data.rows import columns_of_uses
 from lmkernel.training.data.windows import MaskedWindows, MaskingConfig, PackedCausal
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def answers_examples(
 ) -> Iterator[list[answers.SpanExample]]:
     """Windows of documents with a question each."""
     columns, context = asked.data.columns, asked.data.context
-    noted = _noting_each(rows, unused, lambda row: answers.used_columns(row, columns))
+    noted = _noting_each(rows, unused, lambda row: columns_of_uses(row, answers.KNOWN, columns))
     return answers.span_examples(noted, asked.tokenizer, context=context, columns=columns)
 
 
@@ -171,7 +172,7 @@ def scores_examples(
     """Pairs of texts with a score each."""
     data = asked.data
     examples = scored.scored_examples(
-        _noting_each(rows, unused, lambda row: scored.used_columns(row, data.columns)),
+        _noting_each(rows, unused, lambda row: columns_of_uses(row, scored.KNOWN, data.columns)),
         asked.tokenizer,
         context=data.context,
         columns=data.columns,

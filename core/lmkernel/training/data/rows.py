@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-__all__ = ["Documents", "Row", "Rows", "UnusedColumns"]
+__all__ = ["Documents", "Row", "Rows", "UnusedColumns", "columns_of_uses"]
 
 
 @final
@@ -65,6 +65,22 @@ class Row:
                 f"the lone surrogate U+{ord(value[error.start]):04X}"
             ) from error
         return value
+
+
+def columns_of_uses(
+    row: Row, known: Mapping[str, Sequence[str]], columns: Mapping[str, str]
+) -> dict[str, str]:
+    """The column of each use: as the settings name it, else the first known one that the row has.
+
+    Args:
+        row: a row of the data.
+        known: the usual names of the column of each use, the first the one that errors name.
+        columns: those that the settings name, by use.
+    """
+    return {
+        use: columns.get(use) or next((n for n in names if n in row.values), names[0])
+        for use, names in known.items()
+    }
 
 
 @final

@@ -17,6 +17,7 @@ from lmkernel.tokenizers.sentences import sentence_ids
 from lmkernel.training.data.batches import Batch, MeasuredBatches, PaddedCut
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.ragged import Ragged
+from lmkernel.training.data.rows import columns_of_uses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from lmkernel.tokenizers import Tokenizer
     from lmkernel.training.data.rows import Row
 
-__all__ = ["ScoredExample", "ScoredRows", "scored_examples", "used_columns"]
+__all__ = ["ScoredExample", "ScoredRows", "scored_examples"]
 
 KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -154,7 +155,7 @@ def scored_examples(
         InputError: names the row that is too long, lacks a column, or has a score out of bounds.
     """
     for row in rows:
-        found = used_columns(row, columns)
+        found = columns_of_uses(row, KNOWN, columns)
         texts = [row.text(found["text"]), row.text(found["second"])]
         score = row.column(found["score"])
         number = isinstance(score, int | float) and not isinstance(score, bool)
@@ -168,11 +169,3 @@ def scored_examples(
         except InputError as error:
             raise InputError(f"{row.where}: {error}") from error
         yield ScoredExample(*row_ids, float(score), texts[0], row.where)
-
-
-def used_columns(row: Row, columns: Mapping[str, str]) -> dict[str, str]:
-    """The column of each use, by its name in the settings, or else the first known one."""
-    return {
-        use: columns.get(use) or next((n for n in names if n in row.values), names[0])
-        for use, names in KNOWN.items()
-    }

@@ -210,9 +210,9 @@ def read_words(row: Row, columns: Mapping[str, str]) -> tuple[str, list[tuple[in
     """
     found = used_columns(row, columns)
     if "tokens" in found and "tags" in found:
-        return _listed(row, found["tokens"], found["tags"])
+        return _words_of_lists(row, found["tokens"], found["tags"])
     if "text" in found and "entities" in found:
-        return _spanned(row, found["text"], found["entities"])
+        return _words_of_spans(row, found["text"], found["entities"])
     there = ", ".join(map(str, row.values)) or "none"
     raise InputError(
         f"{row.where}: expected the columns tokens and tags, or text and entities, got {there} "
@@ -229,7 +229,7 @@ def used_columns(row: Row, columns: Mapping[str, str]) -> dict[str, str]:
     return {use: name for use, name in found.items() if name is not None}
 
 
-def _listed(row: Row, tokens: str, tags: str) -> tuple[str, list[tuple[int, int, str]]]:
+def _words_of_lists(row: Row, tokens: str, tags: str) -> tuple[str, list[tuple[int, int, str]]]:
     words, named = row.column(tokens), row.column(tags)
     if not isinstance(words, list) or not all(isinstance(w, str) and w for w in words) or not words:
         raise InputError(f"{row.where}: expected a list of words in {tokens!r}, got {words!r:.60}")
@@ -248,7 +248,7 @@ def _listed(row: Row, tokens: str, tags: str) -> tuple[str, list[tuple[int, int,
     ]
 
 
-def _spanned(row: Row, column: str, spans: str) -> tuple[str, list[tuple[int, int, str]]]:
+def _words_of_spans(row: Row, column: str, spans: str) -> tuple[str, list[tuple[int, int, str]]]:
     text, listed = row.text(column), row.column(spans)
     if not isinstance(listed, list):
         raise InputError(f"{row.where}: expected a list of spans in {spans!r}, got {listed!r:.60}")

@@ -91,10 +91,10 @@ class HttpSubject(Subject):
         first = max(0, len(row.ids) - self._last)
         made = np.full((1, len(row.ids)), np.nan)
         for t in range(first, len(row.ids)):
-            made[0, t] = self._generated(row.ids[: t + 1])
+            made[0, t] = self._best_log_prob(row.ids[: t + 1])
         return Answer(made, "best_log_probs", first=first)
 
-    def _generated(self, ids: Sequence[int]) -> float:
+    def _best_log_prob(self, ids: Sequence[int]) -> float:
         """The log-probability of the likeliest token after some."""
         values = self._log_probs(ids, echo=False)
         if len(values) != 1:
