@@ -68,7 +68,6 @@ def measured(scores: list[float], outputs: list[float]) -> dict[str, float]:
 
 
 def test_order_is_measured_by_spearman_and_ndcg() -> None:
-    pytest.importorskip("sklearn")
     assert measured([0, 0.5, 1, 0.2], [-3, 1, 2, 0]) == pytest.approx({"spearman": 1, "ndcg": 1})
     expected = {"spearman": -1, "ndcg": 1 / np.log2(3)}
     assert measured([1, 0], [0, 1]) == pytest.approx(expected)

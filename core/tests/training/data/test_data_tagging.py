@@ -111,7 +111,6 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_entities_are_measured_as_wholes() -> None:
-    pytest.importorskip("seqeval")
     made = [TaggedExample([5, 6, 7, 8], [0, 1, 2, 0], "a")]
     rows = TaggedRows(made, shuffle=False, **{**SIZES, "batch": 1})
     batch = rows.at(0)
