@@ -161,7 +161,8 @@ class Scheduler:
     def _begin(self, request: Request, prefix: Prefix) -> Iterator[Event]:
         """The first token of each answer, and a place in the batch for those that go on."""
         limit = room(self._model, len(request.prompt), request.options.max_new_tokens)
-        answers = [_Answer(request, choice, limit) for choice in range(request.choices)]
+        ends = request.options.end_ids(self._end_ids)
+        answers = [_Answer(request, choice, limit, ends) for choice in range(request.choices)]
         for answer in answers:
             event = self._choose(answer, prefix.logits)
             yield event
@@ -193,22 +194,21 @@ class Scheduler:
         self._batch.tidy(expecting=bool(self._waiting or self._fed))
 
     def _choose(self, answer: _Answer, logits: NDArray[Any]) -> Drawn | Failed:
-        request, options = answer.request, answer.request.options
+        request, history = answer.request, answer.history
         step = len(answer.tokens)
         try:
             offered = logits
             if request.adjust:
                 offered = request.adjust[answer.choice](logits, answer.tokens)
-            history = [*request.prompt, *answer.tokens]
-            constraints = Constraints(options, options.end_ids(self._end_ids))
-            offered = constraints.apply(offered, history, step=step, limit=answer.limit)
-            token = sample(offered, options, history=history, row=answer.choice, step=step)
+            offered = answer.constraints.apply(offered, history, step=step, limit=answer.limit)
+            token = sample(offered, request.options, history=history, row=answer.choice, step=step)
             log_prob, likeliest = log_probs_of(logits, token, request.alternatives)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this request's alone
             return Failed(request, error)
         answer.tokens.append(token)
+        history.append(token)
         scored = ScoredToken(token, log_prob, tuple(likeliest))
-        if token in options.end_ids(self._end_ids):
+        if token in answer.ends:
             return Drawn(request, answer.choice, scored, "stop")
         ended = len(answer.tokens) == answer.limit
         return Drawn(request, answer.choice, scored, "length" if ended else "")
@@ -240,15 +240,18 @@ class _Feeding:
 
 @final
 class _Answer:
-    """One answer of a request, as far as it has come."""
+    """One answer of a request, as far as it has come; ``history`` is the prompt and its tokens."""
 
-    def __init__(self, request: Request, choice: int, limit: int) -> None:
+    def __init__(self, request: Request, choice: int, limit: int, ends: frozenset[int]) -> None:
         self.request = request
         self.choice = choice
         self.limit = limit
+        self.ends = ends
+        self.constraints = Constraints(request.options, ends)
         self.tokens: list[int] = []
+        self.history = [*request.prompt]
 
     @property
     def newest(self) -> tuple[int, int]:
         """The newest token and its position."""
-        return self.tokens[-1], len(self.request.prompt) + len(self.tokens) - 1
+        return self.tokens[-1], len(self.history) - 1

@@ -92,7 +92,7 @@ def _read_message(path: Path) -> Any:
     model = library.ModelProto()
     try:
         model.ParseFromString(read_file(path, MOST_BYTES))
-    except Exception as error:
+    except Exception as error:  # protobuf's own, whose class lies elsewhere in each of its versions
         if not type(error).__module__.startswith("google"):
             raise
         raise CheckpointError(f"{path}: expected a SentencePiece model: {error}") from error
