@@ -6,58 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmkernel.contract.blocks import Blocks
-from lmkernel_conformance.block_numbers import SIZES, numbers_of_blocks, numbers_of_codes
+from lmkernel_conformance.block_numbers import SIZES
+from lmkernel_conformance.block_weights import coded_weight, stored_weight
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.trial import Trial, trial
-from lmkernel_conformance.inputs import normal, tokens
+from lmkernel_conformance.inputs import normal
 from lmkernel_conformance.oracle import norm
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lmkernel.contract.blocks import Blocks
     from lmkernel_conformance.subject import Subject
 
 
-def _stored(kind: str, out: int, blocks: int) -> tuple[Blocks, NDArray[np.float64]]:
-    """Blocks of any bytes, but for scales of the usual size, and the numbers in them."""
-    count, size, floats = SIZES[kind]
-    data = tokens(f"blocks.{kind}", out * blocks, size, vocab=256).astype(np.uint8)
-    for at in floats:
-        scales = normal(f"blocks.{kind}.{at}", out * blocks, 1).astype("<f2")
-        data[:, at : at + 2] = scales.view(np.uint8)
-    rows = data.reshape(out, -1)
-    return Blocks(kind, (out, blocks * count), rows), numbers_of_blocks(kind, rows)
-
-
-def _coded(
-    bits: int, out: int, width: int, groups: int, *, zeros: bool
-) -> tuple[Blocks, NDArray[np.float64]]:
-    """Codes of ``bits`` bits, the first in the lowest, with a scale for each group."""
-    label = f"codes.{bits}.{groups}.{zeros}"
-    codes = tokens(label, out, width, vocab=1 << bits)
-    scales = normal(f"{label}.scales", out, groups).astype(np.float32)
-    middles = tokens(f"{label}.zeros", out, groups, vocab=1 << bits)
-    if not zeros:
-        middles = np.full_like(middles, 1 << (bits - 1))
-    packed = codes if bits == 8 else codes[:, ::2] | codes[:, 1::2] << 4  # noqa: PLR2004 - a byte
-    blocks = Blocks(
-        f"int{bits}",
-        (out, width),
-        packed.astype(np.uint8),
-        scales,
-        middles.astype(np.uint8) if zeros else None,
-    )
-    return blocks, numbers_of_codes(codes, scales, middles)
-
-
 def _all_kinds() -> list[tuple[str, Blocks, NDArray[np.float64]]]:
-    found = [(kind, *_stored(kind, 3, 3)) for kind in SIZES]
+    found = [(kind, *stored_weight(kind, 3, 3)) for kind in SIZES]
     for bits in (4, 8):
         for groups in (1, 3):
             for zeros in (False, True):
                 name = f"int{bits}, {groups} groups{', zeros' * zeros}"
-                found.append((name, *_coded(bits, 3, 66, groups, zeros=zeros)))
+                found.append((name, *coded_weight(bits, 3, 66, groups, zeros=zeros)))
     return found
 
 
@@ -104,18 +73,18 @@ def _product(made: tuple[Blocks, NDArray[np.float64]], *rows: int) -> Trial:
 
 
 @trial(id="linear.blocks.q4_k", op="pack_blocks")
-def linear_stored() -> Trial:
+def linearstored_weight() -> Trial:
     """A weight as a GGUF file holds it; gradients flow to what it is multiplied by."""
-    return _product(_stored("q4_k", 5, 1), 2, 3)
+    return _product(stored_weight("q4_k", 5, 1), 2, 3)
 
 
 @trial(id="linear.blocks.int8", op="pack_blocks")
 def linear_bytes() -> Trial:
     """Eight bits and a scale for each row; one row, as in decoding."""
-    return _product(_coded(8, 7, 64, 1, zeros=False), 1, 1)
+    return _product(coded_weight(8, 7, 64, 1, zeros=False), 1, 1)
 
 
 @trial(id="linear.blocks.int4", op="pack_blocks")
 def linear_nibbles() -> Trial:
     """Four bits, groups of 32 with zeros of their own."""
-    return _product(_coded(4, 7, 64, 2, zeros=True), 4)
+    return _product(coded_weight(4, 7, 64, 2, zeros=True), 4)

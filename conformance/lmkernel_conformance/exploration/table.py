@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lmkernel_conformance.cases.case import Case
 from lmkernel_conformance.exploration import (
     attention,
+    bits,
     cache,
     elementwise,
     gradients,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PROPERTIES", "example_case"]
 
-_MODULES = (elementwise, shapes, layers, attention, cache, gradients, training, state)
+_MODULES = (elementwise, shapes, layers, attention, cache, bits, gradients, training, state)
 
 PROPERTIES: Mapping[str, Property] = MappingProxyType(
     {one.name: one for module in _MODULES for one in module.PROPERTIES}
