@@ -32,13 +32,13 @@ class Report:
     """The outcome of a self-test.
 
     Args:
-        handwritten: judgement of every handwritten mutant.
-        mechanical: every mechanical mutant with its verdict.
+        handwritten: judgements of handwritten mutants.
+        mechanical: mechanical mutants with their verdicts.
         equivalents: mutants that are proved to compute the same, by id.
         full: whether slow cases ran as well.
         seconds: processor time of all processes.
         elapsed: seconds by the clock.
-        every: how far apart the mechanical mutants are that were judged: 1 for all.
+        every: how far apart the mutants are that were judged: 1 for all.
     """
 
     handwritten: tuple[Judgement, ...]
@@ -74,7 +74,7 @@ class Report:
         return [
             f"expected {least} {kind} mutants killed at least, got {got}"
             for kind, least, got in (
-                ("handwritten", LEAST_HANDWRITTEN, written),
+                ("handwritten", LEAST_HANDWRITTEN // self.every, written),
                 ("mechanical", LEAST_MECHANICAL // self.every, made),
             )
             if got < least
@@ -114,7 +114,7 @@ class Report:
         states = self.states()
         written = Counter(judgement.verdict.state for judgement in self.handwritten)
         lines = [
-            f"handwritten: {len(self.handwritten)} mutants, {_count_states(written)}",
+            f"handwritten: {len(self.handwritten)} mutants{self._share}, {_count_states(written)}",
             f"mechanical:  {len(self.mechanical)} mutants{self._share}, {_count_states(states)}",
             *self._levels(),
             f"{self.seconds:.0f} seconds of the processor in {self.elapsed:.0f} seconds",

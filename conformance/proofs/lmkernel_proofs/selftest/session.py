@@ -15,10 +15,11 @@ from lmkernel_proofs.selftest.mechanical import judge_changes
 from lmkernel_proofs.selftest.report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from lmkernel_proofs.mechanical.equivalents import Equivalent
     from lmkernel_proofs.mechanical.sites import Change
+    from lmkernel_proofs.mutants import Mutant
     from lmkernel_proofs.selftest.baseline import Baseline
     from lmkernel_proofs.selftest.handwritten import Judgement
     from lmkernel_proofs.selftest.verdict import Verdict
@@ -29,12 +30,13 @@ __all__ = ["entries_of_sample", "judge_mechanical", "self_test"]
 def self_test(
     *, jobs: int, full: bool = False, every: int = 1, notify: Callable[[str], None]
 ) -> Report:
-    """Judge every handwritten mutant, and every mechanical one or a sample of them.
+    """Judge every mutant, or a sample of them.
 
     Args:
         jobs: number of processes at a time.
         full: whether slow cases run for every mutant, rather than for those that quick ones miss.
-        every: how far apart the mechanical mutants are that are judged: 1 for all of them.
+        every: how far apart the mutants are that are judged, and the cases that honest variants
+            run: 1 for all of them.
         notify: function that is called with a line of progress.
 
     Raises:
@@ -43,8 +45,9 @@ def self_test(
     """
     started, known = time.monotonic(), read_equivalents()
     baseline = measure_baseline(jobs, notify)
-    require_variants(baseline.subjects["reference"], jobs, notify)
-    written = _judge_handwritten(baseline, jobs, full=full, notify=notify)
+    right = baseline.subjects["reference"]
+    require_variants(right, jobs, every=every, full=full, notify=notify)
+    written = _judge_handwritten(baseline, MUTANTS[::every], jobs, full=full, notify=notify)
     possible = list(changes())
     sample = possible[::every]
     made = judge_mechanical(baseline, sample, known, jobs=jobs, full=full, notify=notify)
@@ -72,13 +75,18 @@ def entries_of_sample(
 
 
 def _judge_handwritten(
-    baseline: Baseline, jobs: int, *, full: bool, notify: Callable[[str], None]
+    baseline: Baseline,
+    mutants: Sequence[Mutant],
+    jobs: int,
+    *,
+    full: bool,
+    notify: Callable[[str], None],
 ) -> list[Judgement]:
     found: dict[str, Judgement] = {}
-    for judgement in judge_mutants(baseline, MUTANTS, jobs=jobs, full=full):
+    for judgement in judge_mutants(baseline, mutants, jobs=jobs, full=full):
         found[judgement.mutant.id] = judgement
-        notify(f"handwritten {len(found)} of {len(MUTANTS)}: {judgement.mutant.id}")
-    return [found[mutant.id] for mutant in MUTANTS]
+        notify(f"handwritten {len(found)} of {len(mutants)}: {judgement.mutant.id}")
+    return [found[mutant.id] for mutant in mutants]
 
 
 def judge_mechanical(
