@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import gguf
 import numpy as np
@@ -13,7 +13,7 @@ import pytest
 from gguf_samples import LAYERS, WORDS, write_gguf
 
 import lmkernel as lk
-from lmkernel.families.gated import GatedFamily, Traits, read_gated, write_gated
+from lmkernel.families.gated import GatedFamily
 from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.plugins import FamilySpec, Registry, hookimpl
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lmkernel.config import ModelConfig
-    from lmkernel.families.family import HfConfig
 
 NAME = "outsider"
 
@@ -31,14 +29,8 @@ NAME = "outsider"
 class Outsider(GatedFamily):
     """Llama's shape with norms of queries and keys under a name of its own."""
 
-    def read(self, config: HfConfig) -> ModelConfig:
-        return read_gated(config, Traits(context=512))
-
-    def write(self, config: ModelConfig) -> dict[str, Any]:
-        return write_gated(config, NAME, "OutsiderForCausalLM")
-
-    def gguf(self) -> GgufArchitecture:
-        return GgufArchitecture(class_name="OutsiderForCausalLM")
+    model_type, class_name = NAME, "OutsiderForCausalLM"
+    layout = GgufArchitecture(class_name="OutsiderForCausalLM")
 
     def special_tokens(self) -> dict[str, str]:
         return {"eos_token": "<|over|>"}

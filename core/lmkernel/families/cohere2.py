@@ -6,18 +6,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.config import NormConfig
-from lmkernel.errors import CheckpointError
-from lmkernel.families.gated import (
-    GATED_KEYS,
-    LAYER,
-    GatedFamily,
-    Traits,
-    decoder_of,
-    read_gated,
-    with_changes,
-    write_gated,
-)
+from lmkernel.families.carried import with_fields
+from lmkernel.families.gated import GATED_KEYS, LAYER, GatedFamily, decoder_of
 from lmkernel.families.gguf_architecture import GgufArchitecture
+from lmkernel.families.llama import ATTENTION_BIAS
 from lmkernel.families.windows import FULL, SLIDING, kinds_of, layer_kinds, with_kinds
 
 if TYPE_CHECKING:
@@ -31,6 +23,7 @@ __all__ = ["Cohere2"]
 class Cohere2(GatedFamily):
     """``model_type`` ``"cohere2"``; layers that see everything have no positions at all."""
 
+    model_type, class_name = "cohere2", "Cohere2ForCausalLM"
     layer = MappingProxyType({k: v for k, v in LAYER.items() if k != "post_attention_layernorm"})
     keys = GATED_KEYS.but(
         vocab_size=256000,
@@ -61,38 +54,30 @@ class Cohere2(GatedFamily):
             "use_qk_norm",
         ),
     )
-
+    fixed = MappingProxyType(
+        {
+            "decoder.norm": NormConfig(kind="layer", bias=False),
+            "decoder.parallel": True,
+            "decoder.shared_norm": True,
+        }
+    )
+    carried = MappingProxyType(
+        {**ATTENTION_BIAS, "layer_norm_eps": "decoder.norm.eps", "logit_scale": "head.scale"}
+    )
     layout = GgufArchitecture(
         class_name="Cohere2ForCausalLM",
         fields={"attention.sliding_window": "sliding_window", "logit_scale": "logit_scale"},
     )
 
-    def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
-        bias = config.flag("attention_bias", default=False)
-        model = read_gated(config, Traits(bias=bias, out_bias=bias, context=8192))
-        norm = NormConfig(kind="layer", eps=config.number("layer_norm_eps"), bias=False)
-        model = with_changes(
-            model,
-            stack={"norm": norm, "parallel": True, "shared_norm": True},
-            attention={"interleaved": decoder_of(model).attention.head_dim},
-            head={"scale": config.number("logit_scale")},
-        )
+    def adapt(self, model: ModelConfig, config: HfConfig) -> ModelConfig:
+        head_dim = decoder_of(model).attention.head_dim
+        model = with_fields(model, {"decoder.attention.interleaved": head_dim})
         every = config.whole("sliding_window_pattern", 4)
         kinds = layer_kinds(config, lambda layer: SLIDING if (layer + 1) % every else FULL)
         window = config.whole("sliding_window", 4096)
         return with_kinds(model, kinds, {SLIDING: {"window": window}, FULL: {"rotary": None}})
 
-    def write(self, config: ModelConfig) -> dict[str, Any]:
-        stack, head = decoder_of(config), config.head
-        if head is None:
-            raise CheckpointError("expected a head")
+    def own_keys(self, config: ModelConfig) -> dict[str, Any]:
+        stack = decoder_of(config)
         windows = [stack.layer(i).attention.window or 0 for i in range(stack.layers)]
-        return {
-            **write_gated(config, "cohere2", "Cohere2ForCausalLM"),
-            "layer_norm_eps": stack.norm.eps,
-            "attention_bias": stack.attention.bias,
-            "logit_scale": head.scale,
-            "sliding_window": max(windows) or 4096,
-            "layer_types": kinds_of(stack),
-        }
+        return {"sliding_window": max(windows) or 4096, "layer_types": kinds_of(stack)}

@@ -21,6 +21,7 @@ from lmkernel.config import (
     TransformerConfig,
 )
 from lmkernel.errors import CheckpointError
+from lmkernel.families.carried import Carried, values_of_keys, with_fields, with_keys
 from lmkernel.families.config_keys import ConfigKeys
 from lmkernel.families.family import ACTIVATIONS, Family, name_of_activation
 from lmkernel.families.names import Rule, layer_rules, with_optional_prefix
@@ -42,7 +43,6 @@ __all__ = [
     "read_gated",
     "with_changes",
     "write_gated",
-    "write_partial",
 ]
 
 LAYER = MappingProxyType(
@@ -110,7 +110,7 @@ class Traits:
         qk_norm: whether heads of queries and keys are normalised.
         head_dim: size of a head where the configuration does not say; 0 for ``width / heads``.
         window: number of positions back that a query sees, itself included; None for all.
-        context: positions of a model whose configuration does not say.
+        context: positions of a model whose configuration does not say, in a family without keys.
         partial: the share of a head that RoPE turns where nothing says, in a family of which not
             all may be turned; None in the others.
     """
@@ -121,7 +121,7 @@ class Traits:
     qk_norm: bool = False
     head_dim: int = 0
     window: int | None = None
-    context: int
+    context: int = 2048
     partial: float | None = None
 
 
@@ -244,16 +244,54 @@ def write_gated(config: ModelConfig, model_type: str, architecture: str) -> dict
 
 
 class GatedFamily(Family):
-    """What all of them share; a family says how its configuration is read and written.
+    """What all of them share.
+
+    A family says in tables what it has of its own. What no table says, it says by `adapt` and
+    `own_keys`, or by `read` and `write` as wholes.
 
     Attributes:
+        model_type: what its configurations say.
+        class_name: transformers' class of its models that predict the next token.
+        traits: what tells it from the others, whatever a configuration says.
+        carried: keys that stand for a field each, with its path in our configuration, as in
+            ``decoder.attention.bias``, or with the paths of several that are equal.
+        fixed: fields that have one value in all of its models, by their paths.
         layer: the names of the parts of a layer, each with ours, or with several of ours whose rows
             it holds one after the other.
         more: further rules.
     """
 
+    model_type: ClassVar[str] = ""
+    class_name: ClassVar[str] = ""
+    traits: ClassVar[Traits] = Traits()
+    carried: ClassVar[Carried] = MappingProxyType({})
+    fixed: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     layer: ClassVar[Mapping[str, str | tuple[str, ...]]] = LAYER
     more: ClassVar[tuple[Rule, ...]] = ()
+
+    def read(self, config: HfConfig) -> ModelConfig:
+        keys = self.keys or GATED_KEYS
+        config = keys.complete(config)
+        model = with_fields(read_gated(config, self.traits), self.fixed)
+        return self.adapt(with_keys(model, config, self.carried, keys.read), config)
+
+    def adapt(self, model: ModelConfig, config: HfConfig) -> ModelConfig:
+        """The model with what no key says alone; ``config`` has all its keys."""
+        del config
+        return model
+
+    def write(self, config: ModelConfig) -> dict[str, Any]:
+        written = write_gated if self.traits.partial is None else write_partial
+        return {
+            **written(config, self.model_type, self.class_name),
+            **values_of_keys(config, self.carried),
+            **self.own_keys(config),
+        }
+
+    def own_keys(self, config: ModelConfig) -> dict[str, Any]:
+        """The keys of what `adapt` reads."""
+        del config
+        return {}
 
     def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
         del config

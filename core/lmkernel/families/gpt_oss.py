@@ -10,18 +10,10 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.config import ExpertsConfig
 from lmkernel.errors import CheckpointError
-from lmkernel.families.gated import (
-    GATED_KEYS,
-    LAYER,
-    GatedFamily,
-    Traits,
-    decoder_of,
-    read_gated,
-    with_changes,
-    write_gated,
-)
+from lmkernel.families.gated import GATED_KEYS, LAYER, GatedFamily, decoder_of
 from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.hf_config import HfConfig
+from lmkernel.families.llama import ATTENTION_BIAS
 from lmkernel.families.mixtures import INERT, experts_of, with_experts
 from lmkernel.families.names import Rule
 from lmkernel.families.windows import FULL, SLIDING, kinds_of, layer_kinds, with_kinds
@@ -51,6 +43,7 @@ _YARN = MappingProxyType(
 class GptOss(GatedFamily):
     """``model_type`` ``"gpt_oss"``."""
 
+    model_type, class_name = "gpt_oss", "GptOssForCausalLM"
     layer = MappingProxyType(
         {
             **{k: v for k, v in LAYER.items() if not k.startswith("mlp.")},
@@ -91,7 +84,16 @@ class GptOss(GatedFamily):
         inert=(*INERT, "experts_per_token", "initial_context_length"),
         aliases={"num_experts": "num_local_experts"},
     )
-
+    fixed = MappingProxyType(
+        {"decoder.attention.sinks": True, "decoder.mlp.bias": True, "decoder.mlp.shift": 1.0}
+    )
+    carried = MappingProxyType(
+        {
+            **ATTENTION_BIAS,
+            "swiglu_alpha": "decoder.mlp.slope",
+            "swiglu_limit": "decoder.mlp.limit",
+        }
+    )
     layout = GgufArchitecture(
         class_name="GptOssForCausalLM",
         name="gpt-oss",
@@ -108,19 +110,11 @@ class GptOss(GatedFamily):
     )
 
     def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
         if config.part("rope_scaling", "rope_parameters") is None:
             config = HfConfig({**config.values, "rope_scaling": {**_YARN}}, config.where)
-        bias = config.flag("attention_bias", default=True)
-        model = with_changes(
-            read_gated(config, Traits(bias=bias, out_bias=bias, mlp_bias=True, context=131072)),
-            attention={"sinks": True},
-            mlp={
-                "limit": config.number("swiglu_limit"),
-                "slope": config.number("swiglu_alpha"),
-                "shift": 1.0,
-            },
-        )
+        return super().read(config)
+
+    def adapt(self, model: ModelConfig, config: HfConfig) -> ModelConfig:
         experts = ExpertsConfig(
             count=config.whole("num_local_experts"),
             chosen=config.whole("num_experts_per_tok"),
@@ -134,18 +128,14 @@ class GptOss(GatedFamily):
     def new(self, sizes: Sizes) -> dict[str, Any]:
         return {**super().new(sizes), "num_local_experts": 8, "num_experts_per_tok": 2}
 
-    def write(self, config: ModelConfig) -> dict[str, Any]:
+    def own_keys(self, config: ModelConfig) -> dict[str, Any]:
         (experts, _), stack = experts_of(config), decoder_of(config)
         windows = [stack.layer(i).attention.window or 0 for i in range(stack.layers)]
         if not stack.attention.sinks or not stack.mlp.bias or stack.mlp.shift != 1:
             raise CheckpointError("expected sinks, and experts with biases and a gate of gpt-oss")
         return {
-            **write_gated(config, "gpt_oss", "GptOssForCausalLM"),
-            "attention_bias": stack.attention.bias,
             "sliding_window": max(windows) or 128,
             "layer_types": kinds_of(stack),
             "num_local_experts": experts.count,
             "num_experts_per_tok": experts.chosen,
-            "swiglu_alpha": stack.mlp.slope,
-            "swiglu_limit": stack.mlp.limit,
         }

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import CheckpointError
-from lmkernel.families.gated import (
-    GATED_KEYS,
-    GatedFamily,
-    Traits,
-    decoder_of,
-    read_gated,
-    with_changes,
-    write_gated,
-)
+from lmkernel.families.carried import with_fields
+from lmkernel.families.gated import GATED_KEYS, GatedFamily
 from lmkernel.families.gguf_architecture import GgufArchitecture
+from lmkernel.families.llama import BIASES
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -27,6 +22,7 @@ __all__ = ["Granite"]
 class Granite(GatedFamily):
     """``model_type`` ``"granite"``; the logits are divided, the others multiply."""
 
+    model_type, class_name = "granite", "GraniteForCausalLM"
     keys = GATED_KEYS.but(
         attention_bias=False,
         mlp_bias=False,
@@ -35,7 +31,14 @@ class Granite(GatedFamily):
         residual_multiplier=1.0,
         attention_multiplier=1.0,
     )
-
+    carried = MappingProxyType(
+        {
+            **BIASES,
+            "embedding_multiplier": "embedding.scale",
+            "residual_multiplier": "decoder.residual_scale",
+            "attention_multiplier": "decoder.attention.scale",
+        }
+    )
     layout = GgufArchitecture(
         class_name="GraniteForCausalLM",
         interleaved=True,
@@ -47,29 +50,10 @@ class Granite(GatedFamily):
         },
     )
 
-    def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
-        bias = config.flag("attention_bias", default=False)
-        mlp_bias = config.flag("mlp_bias", default=False)
-        traits = Traits(bias=bias, out_bias=bias, mlp_bias=mlp_bias, context=2048)
-        return with_changes(
-            read_gated(config, traits),
-            embedding={"scale": config.number("embedding_multiplier")},
-            stack={"residual_scale": config.number("residual_multiplier")},
-            attention={"scale": config.number("attention_multiplier")},
-            head={"scale": 1 / config.number("logits_scaling")},
-        )
+    def adapt(self, model: ModelConfig, config: HfConfig) -> ModelConfig:
+        return with_fields(model, {"head.scale": 1 / config.number("logits_scaling")})
 
-    def write(self, config: ModelConfig) -> dict[str, Any]:
-        stack, head = decoder_of(config), config.head
-        if head is None:
+    def own_keys(self, config: ModelConfig) -> dict[str, Any]:
+        if config.head is None:
             raise CheckpointError("expected a head")
-        return {
-            **write_gated(config, "granite", "GraniteForCausalLM"),
-            "attention_bias": stack.attention.bias,
-            "mlp_bias": stack.mlp.bias,
-            "embedding_multiplier": config.embedding.scale,
-            "residual_multiplier": stack.residual_scale,
-            "attention_multiplier": stack.attention.scale,
-            "logits_scaling": 1 / head.scale,
-        }
+        return {"logits_scaling": 1 / config.head.scale}

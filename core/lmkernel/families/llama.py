@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, final
 
-from lmkernel.families.gated import (
-    GATED_KEYS,
-    GatedFamily,
-    Traits,
-    decoder_of,
-    read_gated,
-    write_gated,
-)
+from lmkernel.families.gated import GATED_KEYS, GatedFamily
 from lmkernel.families.gguf_architecture import GgufArchitecture
 
 if TYPE_CHECKING:
-    from lmkernel.config import ModelConfig
-    from lmkernel.families.family import HfConfig
+    from lmkernel.families.carried import Carried
 
-__all__ = ["Llama"]
+__all__ = ["ATTENTION_BIAS", "BIASES", "Llama"]
+
+ATTENTION_BIAS: Carried = MappingProxyType(
+    {"attention_bias": ("decoder.attention.bias", "decoder.attention.out_bias")}
+)
+"""What a configuration says of attention's biases, in this family and in others."""
+BIASES: Carried = MappingProxyType({**ATTENTION_BIAS, "mlp_bias": "decoder.mlp.bias"})
+"""The same, with those of the MLP."""
 
 
 @final
 class Llama(GatedFamily):
     """``model_type`` ``"llama"``."""
 
+    model_type, class_name = "llama", "LlamaForCausalLM"
     keys = GATED_KEYS.but(attention_bias=False, mlp_bias=False)
-
-    def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
-        bias = config.flag("attention_bias", default=False)
-        mlp_bias = config.flag("mlp_bias", default=False)
-        traits = Traits(bias=bias, out_bias=bias, mlp_bias=mlp_bias, context=2048)
-        return read_gated(config, traits)
-
-    def write(self, config: ModelConfig) -> dict[str, Any]:
-        stack = decoder_of(config)
-        return {
-            **write_gated(config, "llama", "LlamaForCausalLM"),
-            "attention_bias": stack.attention.bias,
-            "mlp_bias": stack.mlp.bias,
-        }
-
-    def gguf(self) -> GgufArchitecture:
-        return GgufArchitecture(
-            class_name="LlamaForCausalLM", interleaved=True, flags=("attention_bias", "mlp_bias")
-        )
+    carried = BIASES
+    layout = GgufArchitecture(class_name="LlamaForCausalLM", interleaved=True, flags=tuple(BIASES))

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from types import MappingProxyType
+from typing import final
 
-from lmkernel.families.gated import (
-    GATED_KEYS,
-    GatedFamily,
-    Traits,
-    decoder_of,
-    read_gated,
-    write_gated,
-)
-
-if TYPE_CHECKING:
-    from lmkernel.config import ModelConfig
-    from lmkernel.families.family import HfConfig
+from lmkernel.families.gated import GATED_KEYS, GatedFamily
 
 __all__ = ["Mistral"]
 
@@ -24,6 +14,7 @@ __all__ = ["Mistral"]
 class Mistral(GatedFamily):
     """``model_type`` ``"mistral"``; ``sliding_window`` counts the position itself, as ours does."""
 
+    model_type, class_name = "mistral", "MistralForCausalLM"
     keys = GATED_KEYS.but(
         intermediate_size=14336,
         num_key_value_heads=8,
@@ -31,13 +22,4 @@ class Mistral(GatedFamily):
         sliding_window=4096,
         nullable=("sliding_window",),
     )
-
-    def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
-        window = config.whole("sliding_window") if config.has("sliding_window") else None
-        return read_gated(config, Traits(window=window, context=131072))
-
-    def write(self, config: ModelConfig) -> dict[str, Any]:
-        window = decoder_of(config).attention.window
-        written = write_gated(config, "mistral", "MistralForCausalLM")
-        return {**written, "sliding_window": window}
+    carried = MappingProxyType({"sliding_window": "decoder.attention.window"})

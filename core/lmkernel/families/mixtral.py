@@ -6,15 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.config import ExpertsConfig
-from lmkernel.families.gated import (
-    GATED_KEYS,
-    LAYER,
-    GatedFamily,
-    Traits,
-    decoder_of,
-    read_gated,
-    write_gated,
-)
+from lmkernel.families.gated import GATED_KEYS, LAYER, GatedFamily
 from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.mixtures import INERT, expert_rules, experts_of, with_experts
 
@@ -32,6 +24,7 @@ _NAMES = MappingProxyType({"gate": "w1", "up": "w3", "down": "w2"})
 class Mixtral(GatedFamily):
     """``model_type`` ``"mixtral"``."""
 
+    model_type, class_name = "mixtral", "MixtralForCausalLM"
     layer = MappingProxyType({k: v for k, v in LAYER.items() if not k.startswith("mlp.")})
     more = expert_rules(
         f"{_AT}.gate",
@@ -49,7 +42,7 @@ class Mixtral(GatedFamily):
         inert=INERT,
         aliases={"num_experts": "num_local_experts"},
     )
-
+    carried = MappingProxyType({"sliding_window": "decoder.attention.window"})
     layout = GgufArchitecture(
         class_name="MixtralForCausalLM",
         name="llama",
@@ -61,21 +54,14 @@ class Mixtral(GatedFamily):
         },
     )
 
-    def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
-        window = config.whole("sliding_window") if config.has("sliding_window") else None
+    def adapt(self, model: ModelConfig, config: HfConfig) -> ModelConfig:
         experts = ExpertsConfig(
             count=config.whole("num_local_experts"),
             chosen=config.whole("num_experts_per_tok"),
             hidden=config.whole("intermediate_size"),
         )
-        return with_experts(read_gated(config, Traits(window=window, context=131072)), experts)
+        return with_experts(model, experts)
 
-    def write(self, config: ModelConfig) -> dict[str, Any]:
+    def own_keys(self, config: ModelConfig) -> dict[str, Any]:
         experts, _ = experts_of(config)
-        return {
-            **write_gated(config, "mixtral", "MixtralForCausalLM"),
-            "sliding_window": decoder_of(config).attention.window,
-            "num_local_experts": experts.count,
-            "num_experts_per_tok": experts.chosen,
-        }
+        return {"num_local_experts": experts.count, "num_experts_per_tok": experts.chosen}

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.config import ExpertsConfig
-from lmkernel.families.gated import (
-    GATED_KEYS,
-    GatedFamily,
-    Traits,
-    decoder_of,
-    read_gated,
-    with_changes,
-    write_gated,
-)
+from lmkernel.families.gated import GATED_KEYS, GatedFamily, Traits
 from lmkernel.families.gguf_architecture import GgufArchitecture
+from lmkernel.families.llama import ATTENTION_BIAS
 from lmkernel.families.mixtures import INERT, expert_rules, experts_of, with_experts
 from lmkernel.families.qwen3 import NORMS
 
@@ -29,6 +23,7 @@ __all__ = ["Olmoe"]
 class Olmoe(GatedFamily):
     """``model_type`` ``"olmoe"``."""
 
+    model_type, class_name = "olmoe", "OlmoeForCausalLM"
     more = (
         *expert_rules(
             "mlp.gate", {name: f"mlp.experts.{{e}}.{name}_proj" for name in ("gate", "up", "down")}
@@ -51,32 +46,26 @@ class Olmoe(GatedFamily):
         aliases={"num_local_experts": "num_experts"},
         refused={"clip_qkv": None},
     )
-
+    traits = Traits(qk_norm=True)
+    carried = ATTENTION_BIAS
+    fixed = MappingProxyType({"decoder.attention.qk_norm_whole": True})
     layout = GgufArchitecture(
         class_name="OlmoeForCausalLM",
         fields={"expert_count": "num_experts", "expert_used_count": "num_experts_per_tok"},
     )
 
-    def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
-        bias = config.flag("attention_bias", default=False)
+    def adapt(self, model: ModelConfig, config: HfConfig) -> ModelConfig:
         experts = ExpertsConfig(
             count=config.whole("num_experts"),
             chosen=config.whole("num_experts_per_tok"),
             hidden=config.whole("intermediate_size"),
             renormalize=config.flag("norm_topk_prob", default=False),
         )
-        model = read_gated(config, Traits(bias=bias, out_bias=bias, context=4096))
-        norm = decoder_of(model).norm
-        return with_changes(
-            with_experts(model, experts), attention={"qk_norm": norm, "qk_norm_whole": True}
-        )
+        return with_experts(model, experts)
 
-    def write(self, config: ModelConfig) -> dict[str, Any]:
+    def own_keys(self, config: ModelConfig) -> dict[str, Any]:
         experts, _ = experts_of(config)
         return {
-            **write_gated(config, "olmoe", "OlmoeForCausalLM"),
-            "attention_bias": decoder_of(config).attention.bias,
             "num_experts": experts.count,
             "num_experts_per_tok": experts.chosen,
             "norm_topk_prob": experts.renormalize,

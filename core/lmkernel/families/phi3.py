@@ -5,21 +5,11 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.families.gated import (
-    GATED_KEYS,
-    LAYER,
-    GatedFamily,
-    Traits,
-    decoder_of,
-    read_gated,
-    with_changes,
-    write_partial,
-)
+from lmkernel.families.gated import GATED_KEYS, LAYER, GatedFamily, Traits
 from lmkernel.families.gguf_architecture import GgufArchitecture
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
-    from lmkernel.families.hf_config import HfConfig
 
 __all__ = ["Phi3"]
 
@@ -36,6 +26,7 @@ _SEPARATE = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")
 class Phi3(GatedFamily):
     """``model_type`` ``"phi3"``; RoPE may turn a part of each head (Phi-4-mini)."""
 
+    model_type, class_name = "phi3", "Phi3ForCausalLM"
     layer = MappingProxyType(
         {**{k: v for k, v in LAYER.items() if not k.endswith(_SEPARATE)}, **_FUSED}
     )
@@ -52,7 +43,14 @@ class Phi3(GatedFamily):
         embd_pdrop=0.0,
         inert=("attention_bias",),
     )
-
+    traits = Traits(partial=1.0)
+    carried = MappingProxyType(
+        {
+            "sliding_window": "decoder.attention.window",
+            "resid_pdrop": "decoder.dropout",
+            "embd_pdrop": "embedding.dropout",
+        }
+    )
     layout = GgufArchitecture(
         class_name="Phi3ForCausalLM",
         partial=True,
@@ -62,24 +60,8 @@ class Phi3(GatedFamily):
         },
     )
 
-    def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
-        window = config.whole("sliding_window") if config.has("sliding_window") else None
-        return with_changes(
-            read_gated(config, Traits(window=window, context=4096, partial=1.0)),
-            embedding={"dropout": config.rate("embd_pdrop", 0.0)},
-            stack={"dropout": config.rate("resid_pdrop", 0.0)},
-        )
-
-    def write(self, config: ModelConfig) -> dict[str, Any]:
-        stack, rotary = decoder_of(config), config.embedding.rotary
-        written = write_partial(config, "phi3", "Phi3ForCausalLM")
+    def own_keys(self, config: ModelConfig) -> dict[str, Any]:
+        rotary = config.embedding.rotary
         stretched = rotary is not None and rotary.scaling == "longrope"
         original = rotary.original_context if rotary and stretched else config.context
-        return {
-            **written,
-            "original_max_position_embeddings": original,
-            "sliding_window": stack.attention.window,
-            "resid_pdrop": stack.dropout,
-            "embd_pdrop": config.embedding.dropout,
-        }
+        return {"original_max_position_embeddings": original}

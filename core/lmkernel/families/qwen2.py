@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.families.gated import GATED_KEYS, GatedFamily, Traits, read_gated, write_gated
+from lmkernel.families.gated import GATED_KEYS, GatedFamily, Traits
 from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.windows import WINDOW_KEYS, with_windows, write_window
 
@@ -29,14 +29,13 @@ QWEN_KEYS = GATED_KEYS.but(
 class Qwen2(GatedFamily):
     """``model_type`` ``"qwen2"``; some layers have a window, or all, or none."""
 
+    model_type, class_name = "qwen2", "Qwen2ForCausalLM"
     keys = QWEN_KEYS
+    traits = Traits(bias=True)
+    layout = GgufArchitecture(class_name="Qwen2ForCausalLM", qkv_bias=True)
 
-    def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
-        return with_windows(config, read_gated(config, Traits(bias=True, context=32768)))
+    def adapt(self, model: ModelConfig, config: HfConfig) -> ModelConfig:
+        return with_windows(config, model)
 
-    def write(self, config: ModelConfig) -> dict[str, Any]:
-        return {**write_gated(config, "qwen2", "Qwen2ForCausalLM"), **write_window(config)}
-
-    def gguf(self) -> GgufArchitecture:
-        return GgufArchitecture(class_name="Qwen2ForCausalLM", qkv_bias=True)
+    def own_keys(self, config: ModelConfig) -> dict[str, Any]:
+        return write_window(config)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.families.gated import GatedFamily, Traits, decoder_of, read_gated, write_gated
+from lmkernel.families.gated import GatedFamily, Traits
 from lmkernel.families.gguf_architecture import GgufArchitecture
+from lmkernel.families.llama import ATTENTION_BIAS
 from lmkernel.families.names import Rule
 from lmkernel.families.qwen2 import QWEN_KEYS
 from lmkernel.families.windows import with_windows, write_window
@@ -29,28 +30,17 @@ NORMS = tuple(
 class Qwen3(GatedFamily):
     """``model_type`` ``"qwen3"``; some layers have a window, or all, or none."""
 
+    model_type, class_name = "qwen3", "Qwen3ForCausalLM"
     keys = QWEN_KEYS.but(head_dim=128, attention_bias=False)
+    traits = Traits(qk_norm=True)
+    carried = ATTENTION_BIAS
     more = NORMS
+    layout = GgufArchitecture(
+        class_name="Qwen3ForCausalLM", qk_norm=True, flags=("attention_bias",)
+    )
 
-    def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
-        bias = config.flag("attention_bias", default=False)
-        traits = Traits(
-            bias=bias,
-            out_bias=bias,
-            qk_norm=True,
-            context=32768,
-        )
-        return with_windows(config, read_gated(config, traits))
+    def adapt(self, model: ModelConfig, config: HfConfig) -> ModelConfig:
+        return with_windows(config, model)
 
-    def write(self, config: ModelConfig) -> dict[str, Any]:
-        return {
-            **write_gated(config, "qwen3", "Qwen3ForCausalLM"),
-            "attention_bias": decoder_of(config).attention.bias,
-            **write_window(config),
-        }
-
-    def gguf(self) -> GgufArchitecture:
-        return GgufArchitecture(
-            class_name="Qwen3ForCausalLM", qk_norm=True, flags=("attention_bias",)
-        )
+    def own_keys(self, config: ModelConfig) -> dict[str, Any]:
+        return write_window(config)

@@ -5,18 +5,14 @@ Some layers may be dense. Qwen2's have an expert besides that every position use
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.config import ExpertsConfig
-from lmkernel.families.gated import (
-    GATED_KEYS,
-    GatedFamily,
-    Traits,
-    decoder_of,
-    read_gated,
-    write_gated,
-)
+from lmkernel.families.carried import with_fields
+from lmkernel.families.gated import GATED_KEYS, GatedFamily, Traits, decoder_of
 from lmkernel.families.gguf_architecture import GgufArchitecture
+from lmkernel.families.llama import ATTENTION_BIAS
 from lmkernel.families.mixtures import (
     INERT,
     PRODUCTS,
@@ -85,6 +81,7 @@ def _written(config: ModelConfig) -> dict[str, Any]:
 class Qwen2Moe(GatedFamily):
     """``model_type`` ``"qwen2_moe"``."""
 
+    model_type, class_name = "qwen2_moe", "Qwen2MoeForCausalLM"
     more = (*_EXPERTS, *_SHARED)
     keys = QWEN_KEYS.but(
         hidden_size=2048,
@@ -102,7 +99,7 @@ class Qwen2Moe(GatedFamily):
         inert=(*INERT, "sliding_window", "max_window_layers", "layer_types"),
         refused={"use_sliding_window": False},
     )
-
+    carried = MappingProxyType({"qkv_bias": "decoder.attention.bias"})
     layout = GgufArchitecture(
         class_name="Qwen2MoeForCausalLM",
         name="qwen2moe",
@@ -114,28 +111,21 @@ class Qwen2Moe(GatedFamily):
         },
     )
 
-    def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
+    def adapt(self, model: ModelConfig, config: HfConfig) -> ModelConfig:
         shared = config.whole("shared_expert_intermediate_size")
         experts = ExpertsConfig(**_experts(config, "num_experts"), shared=shared, shared_gate=True)
-        model = read_gated(
-            config, Traits(bias=config.flag("qkv_bias", default=True), context=32768)
-        )
         return with_experts(model, experts, sparse_layers(config))
 
-    def write(self, config: ModelConfig) -> dict[str, Any]:
-        return {
-            **write_gated(config, "qwen2_moe", "Qwen2MoeForCausalLM"),
-            **_written(config),
-            "shared_expert_intermediate_size": experts_of(config)[0].shared,
-            "qkv_bias": decoder_of(config).attention.bias,
-        }
+    def own_keys(self, config: ModelConfig) -> dict[str, Any]:
+        shared = experts_of(config)[0].shared
+        return {**_written(config), "shared_expert_intermediate_size": shared}
 
 
 @final
 class Qwen3Moe(GatedFamily):
     """``model_type`` ``"qwen3_moe"``; all layers have the same window, or none has one."""
 
+    model_type, class_name = "qwen3_moe", "Qwen3MoeForCausalLM"
     more = (*_EXPERTS, *NORMS)
     keys = GATED_KEYS.but(
         vocab_size=151936,
@@ -155,7 +145,8 @@ class Qwen3Moe(GatedFamily):
         inert=(*INERT, "max_window_layers", "layer_types"),
         aliases={"num_experts": "num_local_experts"},
     )
-
+    traits = Traits(qk_norm=True)
+    carried = ATTENTION_BIAS
     layout = GgufArchitecture(
         class_name="Qwen3MoeForCausalLM",
         name="qwen3moe",
@@ -163,21 +154,14 @@ class Qwen3Moe(GatedFamily):
         values={"norm_topk_prob": True},
     )
 
-    def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
-        bias = config.flag("attention_bias", default=False)
+    def adapt(self, model: ModelConfig, config: HfConfig) -> ModelConfig:
         asked = config.flag("use_sliding_window", default=False) and config.has("sliding_window")
         window = config.whole("sliding_window") if asked else None
-        traits = Traits(bias=bias, out_bias=bias, qk_norm=True, window=window, context=32768)
+        model = with_fields(model, {"decoder.attention.window": window})
         experts = ExpertsConfig(**_experts(config, "num_local_experts"))
-        return with_experts(read_gated(config, traits), experts, sparse_layers(config))
+        return with_experts(model, experts, sparse_layers(config))
 
-    def write(self, config: ModelConfig) -> dict[str, Any]:
-        attention = decoder_of(config).attention
-        return {
-            **write_gated(config, "qwen3_moe", "Qwen3MoeForCausalLM"),
-            **_written(config),
-            "attention_bias": attention.bias,
-            "use_sliding_window": attention.window is not None,
-            "sliding_window": attention.window,
-        }
+    def own_keys(self, config: ModelConfig) -> dict[str, Any]:
+        window = decoder_of(config).attention.window
+        used = {"use_sliding_window": window is not None, "sliding_window": window}
+        return {**_written(config), **used}

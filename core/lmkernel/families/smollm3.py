@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.families.gated import (
-    GATED_KEYS,
-    GatedFamily,
-    Traits,
-    decoder_of,
-    read_gated,
-    write_gated,
-)
+from lmkernel.families.gated import GATED_KEYS, GatedFamily, decoder_of
 from lmkernel.families.gguf_architecture import GgufArchitecture
+from lmkernel.families.llama import BIASES
 from lmkernel.families.windows import FULL, SLIDING, kinds_of, layer_kinds, with_layers
 
 if TYPE_CHECKING:
@@ -26,6 +20,7 @@ __all__ = ["SmolLm3"]
 class SmolLm3(GatedFamily):
     """``model_type`` ``"smollm3"``; windows, where there are some, are of layers without RoPE."""
 
+    model_type, class_name = "smollm3", "SmolLM3ForCausalLM"
     keys = GATED_KEYS.but(
         vocab_size=128256,
         hidden_size=2048,
@@ -44,14 +39,10 @@ class SmolLm3(GatedFamily):
         layer_types=None,
         nullable=("num_key_value_heads",),
     )
-
+    carried = BIASES
     layout = GgufArchitecture(class_name="SmolLM3ForCausalLM", interleaved=True)
 
-    def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
-        bias = config.flag("attention_bias", default=False)
-        mlp_bias = config.flag("mlp_bias", default=False)
-        traits = Traits(bias=bias, out_bias=bias, mlp_bias=mlp_bias, context=32768)
+    def adapt(self, model: ModelConfig, config: HfConfig) -> ModelConfig:
         turning = self._turning(config)
         asked = config.flag("use_sliding_window", default=False) and config.has("sliding_window")
         window = config.whole("sliding_window") if asked else None
@@ -60,7 +51,7 @@ class SmolLm3(GatedFamily):
             {"rotary": 0 if turns else None, "window": window if kind == SLIDING else None}
             for turns, kind in zip(turning, kinds, strict=True)
         ]
-        return with_layers(read_gated(config, traits), own)
+        return with_layers(model, own)
 
     @staticmethod
     def _turning(config: HfConfig) -> list[bool]:
@@ -75,14 +66,11 @@ class SmolLm3(GatedFamily):
             raise config.error("no_rope_layers", f"a list of {layers} times 0 or 1", given)
         return [bool(mark) for mark in marks]
 
-    def write(self, config: ModelConfig) -> dict[str, Any]:
+    def own_keys(self, config: ModelConfig) -> dict[str, Any]:
         stack = decoder_of(config)
         attentions = [stack.layer(i).attention for i in range(stack.layers)]
         windows = [a.window for a in attentions if a.window]
         return {
-            **write_gated(config, "smollm3", "SmolLM3ForCausalLM"),
-            "attention_bias": stack.attention.bias,
-            "mlp_bias": stack.mlp.bias,
             "use_sliding_window": bool(windows),
             "sliding_window": max(windows, default=None),
             "no_rope_layers": [int(a.rotary is not None) for a in attentions],

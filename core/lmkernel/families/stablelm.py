@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.config import NormConfig
-from lmkernel.families.gated import (
-    GATED_KEYS,
-    GatedFamily,
-    Traits,
-    decoder_of,
-    read_gated,
-    with_changes,
-    write_partial,
-)
+from lmkernel.families.gated import GATED_KEYS, GatedFamily, Traits
 from lmkernel.families.gguf_architecture import GgufArchitecture
 
 if TYPE_CHECKING:
-    from lmkernel.config import ModelConfig
-    from lmkernel.families.hf_config import HfConfig
     from lmkernel.families.sizes import Sizes
 
 __all__ = ["StableLm"]
@@ -28,6 +19,7 @@ __all__ = ["StableLm"]
 class StableLm(GatedFamily):
     """``model_type`` ``"stablelm"``; parallel layers, where there are some, share one norm."""
 
+    model_type, class_name = "stablelm", "StableLmForCausalLM"
     keys = GATED_KEYS.but(
         vocab_size=50304,
         hidden_size=2560,
@@ -42,7 +34,16 @@ class StableLm(GatedFamily):
         inert=("rms_norm_eps", "head_dim"),
         refused={"qk_layernorm": False},
     )
-
+    traits = Traits(partial=0.25)
+    fixed = MappingProxyType({"decoder.norm": NormConfig(kind="layer")})
+    carried = MappingProxyType(
+        {
+            "layer_norm_eps": "decoder.norm.eps",
+            "use_qkv_bias": "decoder.attention.bias",
+            "use_parallel_residual": ("decoder.parallel", "decoder.shared_norm"),
+            "hidden_dropout": "decoder.dropout",
+        }
+    )
     layout = GgufArchitecture(
         class_name="StableLmForCausalLM",
         biases=True,
@@ -50,32 +51,6 @@ class StableLm(GatedFamily):
         fields={"use_parallel_residual": "use_parallel_residual"},
         complete=lambda names, _: {"use_qkv_bias": "blk.0.attn_q.bias" in names},
     )
-
-    def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
-        bias = config.flag("use_qkv_bias", default=False)
-        parallel = config.flag("use_parallel_residual", default=False)
-        norm = NormConfig(kind="layer", eps=config.number("layer_norm_eps"))
-        dropout = config.rate("hidden_dropout", 0.0)
-        return with_changes(
-            read_gated(config, Traits(bias=bias, context=4096, partial=0.25)),
-            stack={
-                "norm": norm,
-                "parallel": parallel,
-                "shared_norm": parallel,
-                "dropout": dropout,
-            },
-        )
-
-    def write(self, config: ModelConfig) -> dict[str, Any]:
-        stack = decoder_of(config)
-        return {
-            **write_partial(config, "stablelm", "StableLmForCausalLM"),
-            "layer_norm_eps": stack.norm.eps,
-            "use_qkv_bias": stack.attention.bias,
-            "use_parallel_residual": stack.parallel,
-            "hidden_dropout": stack.dropout,
-        }
 
     def new(self, sizes: Sizes) -> dict[str, Any]:
         described = super().new(sizes)
