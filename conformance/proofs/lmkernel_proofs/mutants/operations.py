@@ -102,7 +102,9 @@ def swiglu_other_half(ops: Any, x: Any) -> Any:
 
 def relu_half(ops: Any, x: Any) -> Any:
     """The gradient at 0 is ½."""
-    return (x + ops.sqrt(x * x + _c(ops, 1e-60, x))) * _c(ops, 0.5, x)
+    zero, right = _c(ops, 0.0, x), ops.relu(x)
+    there = ops.where(zero >= x, x * _c(ops, 0.5, x), right)
+    return ops.where(x >= zero, there, right)
 
 
 def smooth_ignored_targets(ops: Any, logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
