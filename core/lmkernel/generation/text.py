@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError
 from lmkernel.results import counted
+from lmkernel.tokenizers.stream import TextStream, overlap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
@@ -35,6 +36,7 @@ class TextGeneration:
         end_ids: ids that end the text and are not part of it.
         prompt: ids of the text that it continues, so that both together read as all ids do: a
             tokenizer of words may write the space between them.
+        shown: special tokens whose text is part of the answer's.
     """
 
     def __init__(
@@ -45,9 +47,10 @@ class TextGeneration:
         stop: Sequence[str] = (),
         end_ids: Iterable[int] = (),
         prompt: Sequence[int] = (),
+        shown: Collection[int] = (),
     ) -> None:
         self._source = iter(tokens)
-        self._stream = tokenizer.stream(before=prompt)
+        self._stream = _stream(tokenizer, prompt, shown)
         self._stop = tuple(stop)
         self._ends = frozenset(end_ids)
         self._scored: list[Scored] = []
@@ -172,17 +175,20 @@ class TextGeneration:
         if found:
             self._held = self._held[: min(found)]
             self._reason = "stop"
-        keep = 0 if found or last else _overlap(self._held, self._stop)
+        keep = 0 if found or last else overlap(self._held, self._stop)
         ready = self._held[: len(self._held) - keep]
         self._held = self._held[len(ready) :]
         if ready:
             self._pieces.append(ready)
 
 
-def _overlap(text: str, stops: Sequence[str]) -> int:
-    """The length of the longest end of ``text`` that begins a stop string."""
-    longest = max((len(stop) - 1 for stop in stops), default=0)
-    for size in range(min(longest, len(text)), 0, -1):
-        if any(stop.startswith(text[-size:]) for stop in stops):
-            return size
-    return 0
+def _stream(tokenizer: Tokenizer, before: Sequence[int], shown: Collection[int]) -> TextStream:
+    """Text as it comes, without special tokens but those that are shown."""
+    if not shown:
+        return tokenizer.stream(before=before)
+    hidden = tokenizer.special_ids - frozenset(shown)
+
+    def decode(ids: Sequence[int]) -> str:
+        return tokenizer.decode((one for one in ids if one not in hidden), skip_special=False)
+
+    return TextStream(decode, before)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, final
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["TextStream"]
+__all__ = ["TextStream", "overlap"]
 
 _INCOMPLETE = "\ufffd"
 
@@ -67,3 +67,12 @@ class TextStream:
         """How much of a text is there already; half a character that came before may be whole."""
         there = self._text if text.startswith(self._text) else self._text.rstrip(_INCOMPLETE)
         return len(there)
+
+
+def overlap(text: str, stops: Sequence[str]) -> int:
+    """The length of the longest end of ``text`` that begins one of some strings."""
+    longest = max((len(stop) - 1 for stop in stops), default=0)
+    for size in range(min(longest, len(text)), 0, -1):
+        if any(stop.startswith(text[-size:]) for stop in stops):
+            return size
+    return 0

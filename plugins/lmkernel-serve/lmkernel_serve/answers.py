@@ -69,15 +69,16 @@ class Usage:
 class _Answer:
     """One answer: its text is held back while it may be half a character or a stop."""
 
-    def __init__(self, served: Served, request: Request, index: int, *, continues: bool) -> None:
-        options = request.options
+    def __init__(self, served: Served, plan: Plan, request: Request, index: int) -> None:
+        options, own = request.options, served.model.tokenizer
         self.index = index
         self._text = TextGeneration(
             (),
-            served.model.tokenizer,
+            own,
             stop=options.stop_strings,
             end_ids=options.end_ids(served.model.end_ids),
-            prompt=request.prompt if continues else (),
+            prompt=request.prompt if plan.continues else (),
+            shown=plan.calls.shown_ids(own) if plan.calls else (),
         )
         self._ends = options.end_ids(served.model.end_ids)
         self._given = 0
@@ -180,9 +181,7 @@ class _Reader:
         for request in plan.requests:
             self._first[request] = index
             for choice in range(request.choices):
-                self._answers[request, choice] = _Answer(
-                    served, request, index + choice, continues=plan.continues
-                )
+                self._answers[request, choice] = _Answer(served, plan, request, index + choice)
             index += max(request.choices, 1)
         self._unscored = {r for r in plan.requests if r.choices == 0}
 

@@ -17,8 +17,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from lmkernel.errors import LmkernelError
+from lmkernel.structured import render_with_tools
 from lmkernel_serve.answers import ClientGone, Usage, pieces
-from lmkernel_serve.bodies import Bodies, ChatBodies, CompletionBodies
+from lmkernel_serve.bodies import Bodies, CompletionBodies
+from lmkernel_serve.chat_bodies import ChatBodies
+from lmkernel_serve.conversations import conversation_of
 from lmkernel_serve.documents import (
     ChatDocument,
     CompletionDocument,
@@ -27,7 +30,7 @@ from lmkernel_serve.documents import (
 )
 from lmkernel_serve.errors import ApiError, as_api_error
 from lmkernel_serve.metrics import Metrics
-from lmkernel_serve.plans import Plan, conversation_of, plan_chat, plan_completion
+from lmkernel_serve.plans import Plan, plan_chat, plan_completion
 from lmkernel_serve.reading import read_document
 from lmkernel_serve.vectors import embedding_body
 
@@ -222,7 +225,9 @@ class _Api:
             raise ApiError("expected prompt or messages, one of them")
         tokenizer = served.model.tokenizer
         if document.prompt is None:
-            text = await asyncio.to_thread(tokenizer.chat, conversation_of(document))
+            text = await asyncio.to_thread(
+                render_with_tools, tokenizer, conversation_of(document), ()
+            )
             ids = tokenizer.encode(text, special_tokens=False)
         else:
             ids = tokenizer.encode(document.prompt, special_tokens=document.add_special_tokens)

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lmkernel.generation import ScoredToken
     from lmkernel_serve.answers import Piece, Usage
     from lmkernel_serve.plans import Plan
     from lmkernel_serve.served import Served
 
-__all__ = ["Bodies", "ChatBodies", "CompletionBodies"]
+__all__ = ["LEAST", "Bodies", "CompletionBodies"]
 
-_LEAST = -9999.0
+LEAST = -9999.0
 """What minus infinity is written as, which JSON lacks."""
 
 
@@ -84,68 +83,6 @@ class Bodies(ABC):
 
 
 @final
-class ChatBodies(Bodies):
-    """Of ``/v1/chat/completions``."""
-
-    prefix = "chatcmpl"
-    whole_object = "chat.completion"
-    chunk_object = "chat.completion.chunk"
-
-    def opening(self) -> list[dict[str, Any]]:
-        """Each answer's role."""
-        delta = {"role": "assistant", "content": ""}
-        count = sum(request.choices for request in self._plan.requests)
-        return [self._chunk([self._delta(i, delta, None, "")]) for i in range(count)]
-
-    def _choice(self, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
-        text = "".join(piece.text for piece in pieces)
-        tokens = [token for piece in pieces for token in piece.tokens]
-        return {
-            "index": index,
-            "message": {"role": "assistant", "content": text, "refusal": None},
-            "logprobs": self._logprobs(tokens),
-            "finish_reason": pieces[-1].reason,
-        }
-
-    def _parts(self, piece: Piece) -> list[dict[str, Any]]:
-        parts = []
-        if piece.text or piece.tokens:
-            logprobs = self._logprobs(piece.tokens)
-            parts.append(self._delta(piece.index, {"content": piece.text}, logprobs, ""))
-        if piece.reason:
-            parts.append(self._delta(piece.index, {}, None, piece.reason))
-        return parts
-
-    def _delta(self, index: int, delta: Any, logprobs: Any, reason: str) -> dict[str, Any]:
-        return {
-            "index": index,
-            "delta": delta,
-            "logprobs": logprobs,
-            "finish_reason": reason or None,
-        }
-
-    def _logprobs(self, tokens: Sequence[ScoredToken]) -> dict[str, Any] | None:
-        if self._plan.logprobs is None:
-            return None
-        content = [
-            {
-                **self._entry(token.id, token.log_prob),
-                "top_logprobs": [self._entry(*one) for one in token.alternatives],
-            }
-            for token in tokens
-        ]
-        return {"content": content, "refusal": None}
-
-    def _entry(self, token: int, log_prob: float) -> dict[str, Any]:
-        own = self._served.token_bytes(token)
-        return {
-            "token": own.decode("utf-8", "replace"),
-            "logprob": max(log_prob, _LEAST),
-            "bytes": list(own),
-        }
-
-
-@final
 class CompletionBodies(Bodies):
     """Of ``/v1/completions``."""
 
@@ -191,9 +128,9 @@ class CompletionBodies(Bodies):
         if piece.echo:  # a prompt's first token follows nothing
             self._add(found, piece.index, self._firsts[piece.index], None, None)
         for token in piece.tokens:
-            best = {self._spelt(i): max(p, _LEAST) for i, p in reversed(token.alternatives)}
-            best[self._spelt(token.id)] = max(token.log_prob, _LEAST)
-            self._add(found, piece.index, token.id, max(token.log_prob, _LEAST), best)
+            best = {self._spelt(i): max(p, LEAST) for i, p in reversed(token.alternatives)}
+            best[self._spelt(token.id)] = max(token.log_prob, LEAST)
+            self._add(found, piece.index, token.id, max(token.log_prob, LEAST), best)
         return found
 
     def _add(self, found: dict[str, Any], index: int, token: int, own: Any, best: Any) -> None:

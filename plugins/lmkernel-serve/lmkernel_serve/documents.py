@@ -10,6 +10,8 @@ __all__ = [
     "ChatDocument",
     "CompletionDocument",
     "EmbeddingDocument",
+    "NamedTool",
+    "ResponseFormat",
     "SamplingDocument",
     "TokenizeDocument",
 ]
@@ -107,6 +109,35 @@ class ResponseFormat(_Document):
     json_schema: JsonSchema | None = None
 
 
+class FunctionDefinition(_Document):
+    """A function that may be called."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolDefinition(_Document):
+    """A tool that may be called."""
+
+    type: Literal["function"]
+    function: FunctionDefinition
+
+
+class FunctionName(_Document):
+    """A function by its name."""
+
+    name: str
+
+
+class NamedTool(_Document):
+    """The one tool that must be called."""
+
+    type: Literal["function"] = "function"
+    function: FunctionName
+
+
 class ChatDocument(SamplingDocument):
     """``POST /v1/chat/completions``."""
 
@@ -115,6 +146,9 @@ class ChatDocument(SamplingDocument):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
+    tools: Annotated[list[ToolDefinition], Field(max_length=128)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
     modalities: list[Literal["text"]] | None = None
 
 

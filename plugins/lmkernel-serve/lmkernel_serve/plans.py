@@ -6,22 +6,22 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-import numpy as np
-
 from lmkernel.generation import GenerationOptions, Request
+from lmkernel.structured import render_with_tools
+from lmkernel_serve.adjusting import adjustments, chain, check_ids
+from lmkernel_serve.conversations import conversation_of
 from lmkernel_serve.errors import ApiError
-from lmkernel_serve.grammar import GrammarMask, grammar_of
+from lmkernel_serve.structure import structure_of, tools_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
     from lmkernel.generation import Adjust
+    from lmkernel.structured import CallFormat
     from lmkernel_serve.documents import ChatDocument, CompletionDocument, SamplingDocument
     from lmkernel_serve.served import Served
 
-__all__ = ["Plan", "conversation_of", "plan_chat", "plan_completion"]
+__all__ = ["Plan", "plan_chat", "plan_completion"]
 
 _OPEN = 4096
 """The most tokens of an answer where neither request nor context has a limit."""
@@ -41,6 +41,7 @@ class Plan:
         logprobs: how many alternatives are shown for each token; None for no log-probabilities.
         stream: whether pieces are sent as they come.
         include_usage: whether a stream ends with the number of its tokens.
+        calls: how calls of tools are written in an answer; None where there are none.
     """
 
     requests: Sequence[Request]
@@ -49,20 +50,7 @@ class Plan:
     logprobs: int | None
     stream: bool
     include_usage: bool
-
-
-def conversation_of(document: ChatDocument | Any) -> list[dict[str, Any]]:
-    """The messages as chat templates know them."""
-    messages = []
-    for message in document.messages:
-        plain = message.model_dump(exclude_none=True)
-        if plain["role"] == "developer":
-            plain["role"] = "system"
-        if isinstance(plain.get("content"), list):
-            plain["content"] = "".join(part["text"] for part in plain["content"])
-        plain.setdefault("content", "")
-        messages.append(plain)
-    return messages
+    calls: CallFormat | None = None
 
 
 def plan_chat(served: Served, document: ChatDocument) -> Plan:
@@ -73,18 +61,20 @@ def plan_chat(served: Served, document: ChatDocument) -> Plan:
     """
     if document.top_logprobs is not None and not document.logprobs:
         raise ApiError("top_logprobs: expected logprobs to be true", param="top_logprobs")
-    tokenizer = served.model.tokenizer
-    text = tokenizer.chat(conversation_of(document))
+    tokenizer, tools = served.model.tokenizer, tools_of(document)
+    text = render_with_tools(tokenizer, conversation_of(document), tools)
     ids = tokenizer.encode(text, special_tokens=False)
     shown = (document.top_logprobs or 0) if document.logprobs else None
     if document.max_tokens == 0:
         raise ApiError("max_tokens: expected at least 1, got 0", param="max_tokens")
     most = document.max_completion_tokens or document.max_tokens or _rest(served, ids)
     options = _options(document, most)
-    grammar, choices = grammar_of(served, document.response_format), document.n or 1
-    masks = [GrammarMask(served, grammar) for _ in range(choices)] if grammar else ()
+    structure, choices = structure_of(served, document, tools), document.n or 1
+    grammar = structure.grammar
+    masks = [grammar.mask() for _ in range(choices)] if grammar else ()
     request = _request(served, document, ids, options, shown, choices, score=False, masks=masks)
-    return _plan(document, [request], [], continues=False, logprobs=shown)
+    calls = structure.calls
+    return _plan(document, [request], [], continues=False, logprobs=shown, calls=calls)
 
 
 def plan_completion(served: Served, document: CompletionDocument) -> Plan:
@@ -103,7 +93,7 @@ def plan_completion(served: Served, document: CompletionDocument) -> Plan:
         ids = served.model.token_ids(prompt) if isinstance(prompt, str) else list(prompt)
         if not ids:
             raise ApiError("prompt: expected at least one token", param="prompt")
-        _check_ids(served, ids, "prompt")
+        check_ids(served, ids, "prompt")
         choices = (document.n or 1) if most else 0
         requests.append(
             _request(served, document, ids, options, document.logprobs, choices, score=score)
@@ -120,6 +110,7 @@ def _plan(
     *,
     continues: bool,
     logprobs: int | None,
+    calls: CallFormat | None = None,
 ) -> Plan:
     options = document.stream_options
     if options is not None and not document.stream:
@@ -131,6 +122,7 @@ def _plan(
         logprobs=logprobs,
         stream=bool(document.stream),
         include_usage=options is not None and options.include_usage,
+        calls=calls,
     )
 
 
@@ -145,12 +137,6 @@ def _prompts(given: Any) -> list[str | list[int]]:
 
 def _text(served: Served, prompt: str | list[int]) -> str:
     return prompt if isinstance(prompt, str) else served.model.tokenizer.decode(prompt)
-
-
-def _check_ids(served: Served, ids: Sequence[int], param: str) -> None:
-    vocab = served.model.config.embedding.vocab
-    if max(ids) >= vocab or min(ids) < 0:
-        raise ApiError(f"{param}: expected token ids in 0 … {vocab - 1}", param=param)
 
 
 def _rest(served: Served, ids: Sequence[int]) -> int:
@@ -184,7 +170,7 @@ def _request(
     score: bool,
     masks: Sequence[Adjust] = (),
 ) -> Request:
-    usual = _adjust(served, document)
+    usual = adjustments(served, document)
     adjust = [[*usual, *masks[choice : choice + 1]] for choice in range(choices)]
     return Request(
         ids,
@@ -192,45 +178,5 @@ def _request(
         choices=choices,
         alternatives=logprobs or 0,
         score_prompt=score,
-        adjust=[_chain(own) for own in adjust] if any(adjust) else (),
+        adjust=[chain(own) for own in adjust] if any(adjust) else (),
     )
-
-
-def _adjust(served: Served, document: SamplingDocument) -> list[Adjust]:
-    """Biases and penalties, as OpenAI's reference defines them."""
-    found: list[Adjust] = []
-    if document.logit_bias:
-        ids = [_bias_id(served, key) for key in document.logit_bias]
-        values = np.array(list(document.logit_bias.values()))
-        found.append(lambda logits, _: _plus(logits, ids, values))
-    presence, frequency = document.presence_penalty or 0.0, document.frequency_penalty or 0.0
-    if presence or frequency:
-
-        def penalise(logits: NDArray[Any], answer: Sequence[int]) -> NDArray[Any]:
-            seen, counts = np.unique(np.array(answer, np.int64), return_counts=True)
-            return _plus(logits, seen, -presence - frequency * counts)
-
-        found.append(penalise)
-    return found
-
-
-def _bias_id(served: Served, key: str) -> int:
-    if not (key.isascii() and key.isdigit() and len(key) < 12):  # noqa: PLR2004 - longer than any id
-        raise ApiError(f"logit_bias: expected token ids, got {key!r:.40}", param="logit_bias")
-    _check_ids(served, [int(key)], "logit_bias")
-    return int(key)
-
-
-def _plus(logits: NDArray[Any], ids: Any, values: NDArray[Any]) -> NDArray[Any]:
-    changed = logits.astype(np.float64)
-    changed[ids] += values
-    return changed
-
-
-def _chain(adjust: Sequence[Adjust]) -> Callable[..., NDArray[Any]]:
-    def apply(logits: NDArray[Any], answer: Sequence[int]) -> NDArray[Any]:
-        for one in adjust:
-            logits = one(logits, answer)
-        return logits
-
-    return apply

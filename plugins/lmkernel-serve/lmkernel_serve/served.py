@@ -6,9 +6,8 @@ import functools
 import time
 from typing import TYPE_CHECKING, Any, final
 
-import llguidance
-
 from lmkernel.contract.version import CONTRACT_VERSION
+from lmkernel.structured import GrammarTokenizer
 from lmkernel_serve.worker import Worker
 
 if TYPE_CHECKING:
@@ -67,17 +66,13 @@ class Served:
         }
 
     @functools.cached_property
-    def grammar_tokenizer(self) -> llguidance.LLTokenizer:
+    def grammar_tokenizer(self) -> GrammarTokenizer:
         """The tokenizer as grammars, and the bytes of tokens, need it."""
-        own = self.model.tokenizer
-        vocab = max(self.model.config.embedding.vocab, own.vocab_size)
-        return llguidance.LLTokenizer(
-            own.document, n_vocab=vocab, eos_token=list(own.eos_ids) or None
-        )
+        return GrammarTokenizer(self.model.tokenizer, self.model.config.embedding.vocab)
 
     @functools.lru_cache(maxsize=65536)  # noqa: B019 - a served model lives as long as the server
     def token_bytes(self, token: int) -> bytes:
         """The bytes that a token stands for."""
         if token in self.model.tokenizer.special_ids:
             return self.model.tokenizer.decode([token], skip_special=False).encode()
-        return bytes(self.grammar_tokenizer.decode_bytes([token]))
+        return self.grammar_tokenizer.token_bytes(token)

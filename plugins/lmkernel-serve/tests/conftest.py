@@ -1,10 +1,13 @@
-"""A small model with a byte-level tokenizer, served on a port of its own."""
+"""A small model with a byte-level tokenizer, served on a port of its own, and ways to ask it."""
 
 from __future__ import annotations
 
+import http.client
+import json
 import threading
 import time
-from contextlib import contextmanager
+import urllib.request
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -27,10 +30,10 @@ if TYPE_CHECKING:
 CONFIG = {**HF_CONFIG, "vocab_size": 340, "max_position_embeddings": 256, "eos_token_id": 0}
 
 
-def tiny(folder: Path, **changes: Any) -> LanguageModel:
+def tiny(folder: Path, template: str = TEMPLATE, **changes: Any) -> LanguageModel:
     """A small Llama whose words are made at random."""
     special = {"eos_token": "<|im_end|>", "bos_token": "<|endoftext|>"}
-    tokenizer = Tokenizer(byte_level(), special, templates={"default": TEMPLATE})
+    tokenizer = Tokenizer(byte_level(), special, templates={"default": template})
     return loaded(folder, {**CONFIG, **changes}, tokenizer, dtype="float32")
 
 
@@ -50,6 +53,20 @@ def serving(*models: Served, **options: Any) -> Iterator[str]:
         thread.join()
         for model in models:
             model.worker.close()
+
+
+def post(address: str, path: str, body: Any) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection(address.removeprefix("http://"))
+    with closing(connection):
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        connection.request("POST", path, data, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+def get(address: str, path: str) -> str:
+    with urllib.request.urlopen(address + path) as answer:  # noqa: S310 - of our own server
+        return str(answer.read().decode())
 
 
 @pytest.fixture(name="tiny", scope="session")
@@ -83,3 +100,15 @@ def client(address: str) -> Iterator[openai.OpenAI]:
     """The real client."""
     with openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as made:
         yield made
+
+
+@pytest.fixture(name="post", scope="session")
+def post_fixture() -> Any:
+    """`post`, for tests that look at the answer of HTTP."""
+    return post
+
+
+@pytest.fixture(name="get", scope="session")
+def get_fixture() -> Any:
+    """`get`, the same."""
+    return get

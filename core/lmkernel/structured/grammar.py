@@ -1,0 +1,148 @@
+"""Answers that follow a grammar: what would break it is masked before each token is chosen."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.errors import InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from lmkernel.tokenizers.tokenizer import Tokenizer
+
+__all__ = ["Grammar", "GrammarMask", "GrammarTokenizer", "json_grammar", "json_rule"]
+
+_COMPACT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""With any white space a small model may go on with it for ever."""
+
+
+def json_grammar(schema: Mapping[str, Any]) -> str:
+    """The grammar, in llguidance's Lark, of JSON of a schema."""
+    return f"%llguidance {{}}\nstart: {json_rule(schema)}\n"
+
+
+def json_rule(schema: Mapping[str, Any]) -> str:
+    """A schema as a part of a rule of a grammar.
+
+    Raises:
+        InputError: it cannot be written as JSON.
+    """
+    try:
+        return f"%json {json.dumps({'x-guidance': _COMPACT, **schema}, allow_nan=False)}"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"expected a schema of JSON: {error}") from error
+
+
+@final
+class GrammarTokenizer:
+    """A tokenizer as grammars need it; made once for a model.
+
+    Args:
+        tokenizer: of the model.
+        vocab: the number of its logits, which may be more than the tokenizer's.
+
+    Raises:
+        MissingDependencyError: llguidance is not installed.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, vocab: int) -> None:
+        try:
+            import llguidance
+        except ImportError as error:
+            raise MissingDependencyError(
+                "answers of a form: llguidance is not installed; "
+                "run: pip install 'lmkernel[structured]'"
+            ) from error
+        self.tokenizer = tokenizer
+        self.library: Any = llguidance
+        size = max(vocab, tokenizer.vocab_size)
+        more = {"n_vocab": size, "eos_token": list(tokenizer.eos_ids) or None}
+        self.own: Any = self.library.LLTokenizer(tokenizer.document, **more)
+        # the library takes <tool_call> and <think> for special tokens by their look, so that no
+        # text could hold them
+        ends = tokenizer.special_ids | set(tokenizer.eos_ids)
+        if any(self.own.is_special_token(one) and one not in ends for one in range(size)):
+            wrapped = llguidance.TokenizerWrapper(_Vocabulary(tokenizer, self.own, size))
+            self.own = self.library.LLTokenizer(wrapped, **more)
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes that a token stands for."""
+        return bytes(self.own.decode_bytes([token]))
+
+
+@final
+class _Vocabulary:
+    """A tokenizer as the library takes it: bytes of each token, and which of them are special."""
+
+    def __init__(self, tokenizer: Tokenizer, read: Any, size: int) -> None:
+        self._tokenizer = tokenizer
+        self.eos_token_id = tokenizer.eos_ids[0] if tokenizer.eos_ids else 0
+        self.bos_token_id = None
+        self.tokens = [bytes(read.decode_bytes([one])) for one in range(size)]
+        self.special_token_ids = sorted(tokenizer.special_ids)
+
+    def __call__(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text, special_tokens=False)
+
+
+@final
+class Grammar:
+    """A grammar over the tokens of one model.
+
+    Args:
+        tokens: the model's.
+        source: from `json_grammar` or `call_grammar`.
+
+    Raises:
+        InputError: it is no grammar, such as one with a schema that is none.
+    """
+
+    def __init__(self, tokens: GrammarTokenizer, source: str) -> None:
+        self._tokens = tokens
+        self._source = source
+        try:
+            fault = tokens.library.LLMatcher.validate_grammar(source, tokens.own)
+        except Exception as error:
+            raise InputError(f"expected a schema that can be kept to: {error}"[:1000]) from error
+        if fault:
+            raise InputError(f"expected a schema that can be kept to: {fault}"[:1000])
+
+    def mask(self) -> GrammarMask:
+        """The mask of one answer."""
+        return GrammarMask(self._tokens.library.LLMatcher(self._tokens.own, self._source))
+
+
+@final
+class GrammarMask:
+    """Masks one answer's tokens.
+
+    Args:
+        matcher: llguidance's.
+    """
+
+    def __init__(self, matcher: Any) -> None:
+        self._matcher = matcher
+        self._taken = 0
+
+    def __call__(self, logits: NDArray[Any], answer: Sequence[int], /) -> NDArray[Any]:
+        """Logits with -inf for every token that the grammar does not allow next.
+
+        Raises:
+            InputError: the grammar became too large to follow.
+        """
+        for token in answer[self._taken :]:
+            self._matcher.consume_token(token)
+        self._taken = len(answer)
+        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        if self._matcher.is_error():
+            raise InputError(f"the grammar failed: {self._matcher.get_error()}"[:1000])
+        allowed = np.unpackbits(bits, bitorder="little")[: len(logits)].astype(bool)
+        masked = np.full(len(logits), -np.inf)
+        masked[: len(allowed)][allowed] = logits[: len(allowed)][allowed]
+        return masked

@@ -1,0 +1,49 @@
+"""Models, tokens, health and metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import openai
+import pytest
+
+MESSAGES: list[Any] = [{"role": "user", "content": "the cat?"}]
+
+
+def test_models_are_listed(client: openai.OpenAI) -> None:
+    [card] = client.models.list().data
+    assert (card.id, card.object, card.owned_by) == ("tiny", "model", "lmkernel")
+    assert card.created > 1_600_000_000
+    assert client.models.retrieve("tiny").model_extra == {"max_model_len": 256}
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.models.retrieve("huge")
+    assert caught.value.code == "model_not_found"
+
+
+def test_tokens_of_texts_and_chats(address: str, model: Any, post: Any) -> None:
+    _, text = post(address, "/tokenize", {"model": "tiny", "prompt": "the cat"})
+    assert text == {
+        "tokens": (ids := model.token_ids("the cat")),
+        "count": len(ids),
+        "max_model_len": 256,
+    }
+    _, chat = post(address, "/tokenize", {"messages": MESSAGES})
+    rendered = model.tokenizer.chat(MESSAGES)
+    assert chat["tokens"] == model.token_ids(rendered, special_tokens=False)
+
+
+def test_health_and_metrics(address: str, client: openai.OpenAI, get: Any) -> None:
+    assert json.loads(get(address, "/health")) == {"status": "ok"}
+    before = counted(get(address, "/metrics"))
+    client.completions.create(model="tiny", prompt="the cat", max_tokens=7, temperature=0)
+    assert counted(get(address, "/metrics")) == before + 7
+    assert 'lmkernel_requests_total{path="/v1/completions",status="200"}' in get(
+        address, "/metrics"
+    )
+
+
+def counted(text: str) -> float:
+    found = re.search(r'lmkernel_generated_tokens_total{model="tiny"} (\S+)', text)
+    return float(found[1]) if found else 0.0
