@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
-import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from lmkernel.errors import LmkernelError
 from lmkernel.structured import render_with_tools
 from lmkernel_serve.answers import ClientGone, Usage, pieces
 from lmkernel_serve.bodies import Bodies, CompletionBodies
@@ -28,14 +25,18 @@ from lmkernel_serve.documents import (
     EmbeddingDocument,
     TokenizeDocument,
 )
-from lmkernel_serve.errors import ApiError, as_api_error
+from lmkernel_serve.errors import ApiError, explain
 from lmkernel_serve.metrics import Metrics
-from lmkernel_serve.plans import Plan, plan_chat, plan_completion
+from lmkernel_serve.plans import Plan, plan_chat, plan_completion, plan_response
 from lmkernel_serve.reading import read_document
+from lmkernel_serve.response_bodies import ResponseBodies
+from lmkernel_serve.response_documents import ResponseDocument, messages_of
+from lmkernel_serve.response_store import ResponseStore
+from lmkernel_serve.streaming import send
 from lmkernel_serve.vectors import embedding_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.requests import Request
 
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Limits", "make_app"]
 
-_LOG = logging.getLogger("lmkernel.serve")
 _GONE = 499
 
 
@@ -89,6 +89,9 @@ def make_app(
             ("GET", "/v1/models/{name:path}", api.show_model),
             ("POST", "/v1/chat/completions", api.chat),
             ("POST", "/v1/completions", api.complete),
+            ("POST", "/v1/responses", api.respond),
+            ("GET", "/v1/responses/{name}", api.show_response),
+            ("DELETE", "/v1/responses/{name}", api.forget_response),
             ("POST", "/v1/embeddings", api.embed),
             ("POST", "/tokenize", api.tokenize),
             ("GET", "/health", api.health),
@@ -119,6 +122,7 @@ class _Api:
         self._key = None if key is None else key.encode()
         self._limits = limits
         self._metrics = Metrics(models)
+        self._responses = ResponseStore()
 
     def guarded(self, path: str, handler: Handler) -> Handler:
         """A handler behind the key, whose errors are in OpenAI's form."""
@@ -131,7 +135,7 @@ class _Api:
             except ClientGone:
                 response = Response(status_code=_GONE)
             except Exception as error:  # noqa: BLE001 - any fault is told in the one form
-                response = _told(error).response()
+                response = explain(error).response()
             self._metrics.answered(path, response.status_code)
             return response
 
@@ -184,35 +188,29 @@ class _Api:
         plan = await asyncio.to_thread(plan_completion, served, document)
         return await self._answer(request, served, plan, CompletionBodies(served, plan))
 
+    async def respond(self, request: Request) -> Response:
+        document = await read_document(request, ResponseDocument, self._limits.body)
+        served = self._generator(document.model)
+        before = self._responses.messages(document.previous_response_id)
+        messages = [*before, *messages_of(document)]
+        plan = await asyncio.to_thread(plan_response, served, document, messages)
+        bodies = ResponseBodies(served, plan, document, messages, self._responses)
+        return await self._answer(request, served, plan, bodies)
+
+    async def show_response(self, request: Request) -> Response:
+        return JSONResponse(self._responses.body(request.path_params["name"]))
+
+    async def forget_response(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        self._responses.forget(name)
+        return JSONResponse({"id": name, "object": "response", "deleted": True})
+
     async def _answer(
         self, request: Request, served: Served, plan: Plan, bodies: Bodies
     ) -> Response:
         usage = Usage(sum(len(one.prompt) for one in plan.requests))
         found = pieces(served, plan, usage, request.receive, self._metrics, self._limits.seconds)
-        if not plan.stream:
-            return JSONResponse(bodies.whole([piece async for piece in found], usage))
-        # a refusal has a status of its own, so the first piece is awaited before any is sent
-        first = await anext(found)
-
-        async def lines() -> AsyncIterator[str]:
-            try:
-                for chunk in (*bodies.opening(), *bodies.chunks(first)):
-                    yield _event(chunk)
-                async for piece in found:
-                    for chunk in bodies.chunks(piece):
-                        yield _event(chunk)
-                for chunk in bodies.closing(usage):
-                    yield _event(chunk)
-                yield "data: [DONE]\n\n"
-            except ClientGone:
-                return
-            except Exception as error:  # noqa: BLE001 - the status is sent, so it is told in the stream
-                yield _event(_told(error).json())
-            finally:
-                await found.aclose()
-
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
+        return await send(found, bodies, usage, stream=plan.stream)
 
     async def embed(self, request: Request) -> Response:
         document = await read_document(request, EmbeddingDocument, self._limits.body)
@@ -240,13 +238,3 @@ class _Api:
 
     async def show_metrics(self, _: Request) -> Response:
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
-
-
-def _told(error: Exception) -> ApiError:
-    if not isinstance(error, ApiError | LmkernelError):
-        _LOG.error("a request failed", exc_info=error)
-    return as_api_error(error)
-
-
-def _event(chunk: dict[str, Any]) -> str:
-    return f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"

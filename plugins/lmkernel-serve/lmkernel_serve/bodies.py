@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from abc import ABC, abstractmethod
@@ -11,10 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lmkernel_serve.answers import Piece, Usage
+    from lmkernel_serve.errors import ApiError
     from lmkernel_serve.plans import Plan
     from lmkernel_serve.served import Served
 
-__all__ = ["LEAST", "Bodies", "CompletionBodies"]
+__all__ = ["LEAST", "Bodies", "ChoiceBodies", "CompletionBodies"]
 
 LEAST = -9999.0
 """What minus infinity is written as, which JSON lacks."""
@@ -29,14 +31,45 @@ class Bodies(ABC):
     """
 
     prefix: str
-    whole_object: str
-    chunk_object: str
+    last = "data: [DONE]\n\n"
+    """What a stream ends with."""
 
     def __init__(self, served: Served, plan: Plan) -> None:
         self._served = served
         self._plan = plan
-        self._id = f"{self.prefix}-{secrets.token_hex(12)}"
+        self._id = f"{self.prefix}{secrets.token_hex(12)}"
         self._created = int(time.time())
+
+    @abstractmethod
+    def whole(self, pieces: Sequence[Piece], usage: Usage) -> dict[str, Any]:
+        """The answer that is no stream."""
+
+    @abstractmethod
+    def opening(self) -> list[dict[str, Any]]:
+        """The chunks before the first piece."""
+
+    @abstractmethod
+    def chunks(self, piece: Piece) -> list[dict[str, Any]]:
+        """The chunks of one piece."""
+
+    @abstractmethod
+    def closing(self, usage: Usage) -> list[dict[str, Any]]:
+        """The chunks after the last piece."""
+
+    def failure(self, error: ApiError) -> dict[str, Any]:
+        """The chunk of an error where the status is sent already."""
+        return error.json()
+
+    def frame(self, chunk: dict[str, Any]) -> str:
+        """A chunk as it is sent."""
+        return f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
+
+
+class ChoiceBodies(Bodies):
+    """Answers that are choices: of chats and of completions."""
+
+    whole_object: str
+    chunk_object: str
 
     def whole(self, pieces: Sequence[Piece], usage: Usage) -> dict[str, Any]:
         """The answer that is no stream."""
@@ -83,10 +116,10 @@ class Bodies(ABC):
 
 
 @final
-class CompletionBodies(Bodies):
+class CompletionBodies(ChoiceBodies):
     """Of ``/v1/completions``."""
 
-    prefix = "cmpl"
+    prefix = "cmpl-"
     whole_object = "text_completion"
     chunk_object = "text_completion"
 

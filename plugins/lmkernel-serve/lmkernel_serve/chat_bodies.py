@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.structured import CallReader, Part
-from lmkernel_serve.bodies import LEAST, Bodies
+from lmkernel_serve.bodies import LEAST, ChoiceBodies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lmkernel_serve.plans import Plan
     from lmkernel_serve.served import Served
 
-__all__ = ["AnswerReader", "ChatBodies", "logprob_entries"]
+__all__ = ["AnswerReader", "ChatBodies", "logprob_entries", "new_call_id"]
 
 
 @final
@@ -42,10 +42,10 @@ class AnswerReader:
 
 
 @final
-class ChatBodies(Bodies):
+class ChatBodies(ChoiceBodies):
     """Of ``/v1/chat/completions``."""
 
-    prefix = "chatcmpl"
+    prefix = "chatcmpl-"
     whole_object = "chat.completion"
     chunk_object = "chat.completion.chunk"
 
@@ -129,6 +129,11 @@ def _delta_of(part: Part) -> dict[str, Any]:
 
 
 def _call(part: Part) -> dict[str, Any]:
-    """A call that begins; Mistral's template wants nine letters and digits of its name."""
-    name = secrets.token_hex(5)[:9]
-    return {"id": name, "type": "function", "function": {"name": part.name, "arguments": ""}}
+    """A call that begins."""
+    function = {"name": part.name, "arguments": ""}
+    return {"id": new_call_id(), "type": "function", "function": function}
+
+
+def new_call_id() -> str:
+    """Nine letters and digits, which Mistral's template insists on."""
+    return secrets.token_hex(5)[:9]

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "ChatDocument",
     "CompletionDocument",
+    "Document",
     "EmbeddingDocument",
     "NamedTool",
     "ResponseFormat",
@@ -21,17 +22,19 @@ Stops = str | list[str] | None
 Ids = list[Annotated[int, Field(ge=0, lt=1 << 31)]]
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
+    """Fields of known names and exact types."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class StreamOptions(_Document):
+class StreamOptions(Document):
     """What is said at the end of a stream."""
 
     include_usage: bool = False
 
 
-class SamplingDocument(_Document):
+class SamplingDocument(Document):
     """How tokens are chosen, and how the answer is sent."""
 
     model: str
@@ -59,21 +62,21 @@ class SamplingDocument(_Document):
     prompt_cache_key: str | None = None
 
 
-class TextPart(_Document):
+class TextPart(Document):
     """A part of a message."""
 
     type: Literal["text"]
     text: str
 
 
-class FunctionCall(_Document):
+class FunctionCall(Document):
     """What was called, in a message of the assistant."""
 
     name: str
     arguments: str
 
 
-class ToolCall(_Document):
+class ToolCall(Document):
     """A call in a message of the assistant."""
 
     id: str
@@ -81,7 +84,7 @@ class ToolCall(_Document):
     function: FunctionCall
 
 
-class Message(_Document):
+class Message(Document):
     """One message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -93,7 +96,7 @@ class Message(_Document):
     tool_call_id: str | None = None
 
 
-class JsonSchema(_Document):
+class JsonSchema(Document):
     """A schema with its name."""
 
     name: str
@@ -102,14 +105,14 @@ class JsonSchema(_Document):
     strict: bool | None = None
 
 
-class ResponseFormat(_Document):
+class ResponseFormat(Document):
     """What an answer must look like."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
 
 
-class FunctionDefinition(_Document):
+class FunctionDefinition(Document):
     """A function that may be called."""
 
     name: str
@@ -118,20 +121,20 @@ class FunctionDefinition(_Document):
     strict: bool | None = None
 
 
-class ToolDefinition(_Document):
+class ToolDefinition(Document):
     """A tool that may be called."""
 
     type: Literal["function"]
     function: FunctionDefinition
 
 
-class FunctionName(_Document):
+class FunctionName(Document):
     """A function by its name."""
 
     name: str
 
 
-class NamedTool(_Document):
+class NamedTool(Document):
     """The one tool that must be called."""
 
     type: Literal["function"] = "function"
@@ -161,7 +164,7 @@ class CompletionDocument(SamplingDocument):
     best_of: Literal[1] | None = None
 
 
-class EmbeddingDocument(_Document):
+class EmbeddingDocument(Document):
     """``POST /v1/embeddings``."""
 
     model: str
@@ -170,7 +173,7 @@ class EmbeddingDocument(_Document):
     user: str | None = None
 
 
-class TokenizeDocument(_Document):
+class TokenizeDocument(Document):
     """``POST /tokenize``."""
 
     model: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, final
 
 from starlette.responses import JSONResponse
@@ -11,8 +12,9 @@ from lmkernel.errors import LmkernelError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ApiError", "as_api_error"]
+__all__ = ["ApiError", "as_api_error", "explain"]
 
+_LOG = logging.getLogger("lmkernel.serve")
 _INTERNAL = 500
 
 
@@ -68,3 +70,10 @@ def as_api_error(error: Exception) -> ApiError:
         code = "context_length_exceeded" if "the model's context" in str(error) else None
         return ApiError(str(error), code=code)
     return ApiError("the server failed to answer this request; its log says why", _INTERNAL)
+
+
+def explain(error: Exception) -> ApiError:
+    """What a client is told of an error; what is no client's mistake is logged."""
+    if not isinstance(error, ApiError | LmkernelError):
+        _LOG.error("a request failed", exc_info=error)
+    return as_api_error(error)

@@ -11,6 +11,7 @@ from lmkernel.structured import render_with_tools
 from lmkernel_serve.adjusting import adjustments, chain, check_ids
 from lmkernel_serve.conversations import conversation_of
 from lmkernel_serve.errors import ApiError
+from lmkernel_serve.response_documents import chat_document_of
 from lmkernel_serve.structure import structure_of, tools_of
 
 if TYPE_CHECKING:
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from lmkernel.generation import Adjust
     from lmkernel.structured import CallFormat
     from lmkernel_serve.documents import ChatDocument, CompletionDocument, SamplingDocument
+    from lmkernel_serve.response_documents import ResponseDocument
     from lmkernel_serve.served import Served
 
-__all__ = ["Plan", "plan_chat", "plan_completion"]
+__all__ = ["Plan", "plan_chat", "plan_completion", "plan_response"]
 
 _OPEN = 4096
 """The most tokens of an answer where neither request nor context has a limit."""
@@ -75,6 +77,28 @@ def plan_chat(served: Served, document: ChatDocument) -> Plan:
     request = _request(served, document, ids, options, shown, choices, score=False, masks=masks)
     calls = structure.calls
     return _plan(document, [request], [], continues=False, logprobs=shown, calls=calls)
+
+
+def plan_response(
+    served: Served, document: ResponseDocument, messages: Sequence[dict[str, Any]]
+) -> Plan:
+    """The next items of a conversation.
+
+    Args:
+        served: who answers.
+        document: what was sent.
+        messages: of the whole conversation, without instructions.
+
+    Raises:
+        ApiError, LmkernelError: what is asked for cannot be had.
+    """
+    try:
+        return plan_chat(served, chat_document_of(document, messages))
+    except ApiError as error:
+        if error.param != "response_format":
+            raise
+        said = str(error).removeprefix("response_format: ")
+        raise ApiError(f"text.format: {said}", param="text.format") from error
 
 
 def plan_completion(served: Served, document: CompletionDocument) -> Plan:

@@ -63,7 +63,8 @@ def _explain(error: ValidationError) -> ApiError:
     faults: list[Any] = [*error.errors(include_url=False, include_context=False)]
     unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
     fault = (unknown or sorted(faults, key=lambda one: -len(one["loc"])))[0]
-    param = ".".join(str(part) for part in fault["loc"])
+    # where a field is of several types, pydantic names that which it tried
+    param = ".".join(str(part) for part in fault["loc"] if "[" not in str(part))
     if unknown:
         return ApiError(
             f"{param}: this server does not know this field", param=param, code="unknown_parameter"

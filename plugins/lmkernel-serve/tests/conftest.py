@@ -19,15 +19,23 @@ from lmkernel_serve.served import Served
 from small import HF_CONFIG
 from vocabulary_samples import TEMPLATE, byte_level
 
+import lmkernel.generation.scheduler as scheduling
 from lmkernel.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lmkernel.language_model import LanguageModel
 
 CONFIG = {**HF_CONFIG, "vocab_size": 340, "max_position_embeddings": 256, "eos_token_id": 0}
+
+TOOLS = "{% for t in tools or [] %}{{ t | tojson }}\n{% endfor %}"
+MESSAGES = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 
 
 def tiny(folder: Path, template: str = TEMPLATE, **changes: Any) -> LanguageModel:
@@ -53,6 +61,24 @@ def serving(*models: Served, **options: Any) -> Iterator[str]:
         thread.join()
         for model in models:
             model.worker.close()
+
+
+@contextmanager
+def calling(folder: Path, form: str) -> Iterator[tuple[openai.OpenAI, LanguageModel]]:
+    """A client of a model whose template asks for calls in a form, and that model."""
+    own = byte_level()
+    own.add_tokens(["<tool_call>", "</tool_call>"])
+    own.add_special_tokens(["[TOOL_CALLS]", "[ARGS]"])
+    special = {"eos_token": "<|im_end|>", "bos_token": "<|endoftext|>"}
+    hint = "{% if tools %}" + form + "\n{% endif %}"
+    tokenizer = Tokenizer(own, special, templates={"default": TOOLS + hint + MESSAGES})
+    config = {**CONFIG, "vocab_size": 350, "max_position_embeddings": 1024}
+    model = loaded(folder / "caller", config, tokenizer, dtype="float32")
+    with (
+        serving(Served("caller", model, most_rows=2)) as address,
+        openai.OpenAI(base_url=f"{address}/v1", api_key="-", max_retries=0) as client,
+    ):
+        yield client, model
 
 
 def post(address: str, path: str, body: Any) -> tuple[int, Any]:
@@ -112,3 +138,32 @@ def post_fixture() -> Any:
 def get_fixture() -> Any:
     """`get`, the same."""
     return get
+
+
+@pytest.fixture(name="calling", scope="session")
+def calling_fixture() -> Any:
+    """`calling`, for tests of formats."""
+    return calling
+
+
+@pytest.fixture(scope="session")
+def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A client, and a model that writes calls as Hermes does."""
+    with calling(tmp_path_factory.mktemp("caller"), "<tool_call>") as found:
+        yield found
+
+
+@pytest.fixture
+def write(monkeypatch: pytest.MonkeyPatch) -> Callable[[LanguageModel, str], None]:
+    """Has a model write a text, so far as that is allowed."""
+
+    def script(model: LanguageModel, text: str) -> None:
+        ids = [*model.tokenizer.encode(text, special_tokens=False), model.end_ids[0]]
+
+        def sample(logits: Any, *_: Any, step: int, **__: Any) -> int:
+            assert logits[ids[step]] > -float("inf"), model.tokenizer.decode(ids[step:])
+            return ids[step]
+
+        monkeypatch.setattr(scheduling, "sample", sample)
+
+    return script

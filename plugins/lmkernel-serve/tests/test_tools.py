@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import openai
 import pydantic
 import pytest
-from inspected import loaded
 from lmkernel_serve.served import Served
-from small import HF_CONFIG
-from vocabulary_samples import byte_level
 
-import lmkernel.generation.scheduler as scheduling
 from lmkernel.structured import Tool, render_with_tools
-from lmkernel.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from lmkernel.language_model import LanguageModel
 
@@ -41,12 +34,6 @@ TOOLS: list[Any] = [
     {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}},
     {"type": "function", "function": {"name": "now", "description": "The time."}},
 ]
-BEGIN = "{% for t in tools or [] %}{{ t | tojson }}\n{% endfor %}"
-MESSAGES = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
-    "{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 ARGUMENTS = '{"city": "B", "days": 3}'
 WRITTEN = {
     "<tool_call>": f'<tool_call>\n{{"name": "weather", "arguments": {ARGUMENTS}}}\n</tool_call>\n'
@@ -59,53 +46,19 @@ WRITTEN = {
 }
 
 
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory, serving: Any) -> Iterator[Asked]:
+@pytest.fixture
+def asked(caller: tuple[openai.OpenAI, LanguageModel]) -> Asked:
     """A client, a model that writes calls as Hermes does, and two calls as it writes them."""
-    with caller("<tool_call>", tmp_path_factory.mktemp("tools"), serving) as found:
-        yield found
+    return *caller, WRITTEN["<tool_call>"]
 
 
 @pytest.fixture(scope="module", params=WRITTEN)
 def each(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, serving: Any
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, calling: Any
 ) -> Iterator[Asked]:
     """The same, of every format."""
-    with caller(request.param, tmp_path_factory.mktemp("tools"), serving) as found:
-        yield found
-
-
-@contextmanager
-def caller(form: str, folder: Path, serving: Any) -> Iterator[Asked]:
-    own = byte_level()
-    own.add_tokens(["<tool_call>", "</tool_call>"])
-    own.add_special_tokens(["[TOOL_CALLS]", "[ARGS]"])
-    special = {"eos_token": "<|im_end|>", "bos_token": "<|endoftext|>"}
-    hint = "{% if tools %}" + form + "\n{% endif %}"
-    tokenizer = Tokenizer(own, special, templates={"default": BEGIN + hint + MESSAGES})
-    config = {**HF_CONFIG, "vocab_size": 350, "max_position_embeddings": 1024, "eos_token_id": 0}
-    model = loaded(folder / "caller", config, tokenizer, dtype="float32")
-    with (
-        serving(Served("caller", model, most_rows=2)) as address,
-        openai.OpenAI(base_url=f"{address}/v1", api_key="-", max_retries=0) as client,
-    ):
-        yield client, model, WRITTEN[form]
-
-
-@pytest.fixture
-def write(monkeypatch: pytest.MonkeyPatch) -> Callable[[LanguageModel, str], None]:
-    """Has a model write a text, so far as that is allowed."""
-
-    def script(model: LanguageModel, text: str) -> None:
-        ids = [*model.tokenizer.encode(text, special_tokens=False), model.end_ids[0]]
-
-        def sample(logits: Any, *_: Any, step: int, **__: Any) -> int:
-            assert logits[ids[step]] > -float("inf"), model.tokenizer.decode(ids[step:])
-            return ids[step]
-
-        monkeypatch.setattr(scheduling, "sample", sample)
-
-    return script
+    with calling(tmp_path_factory.mktemp("tools"), request.param) as found:
+        yield *found, WRITTEN[request.param]
 
 
 def chat(client: openai.OpenAI, **changes: Any) -> Any:
