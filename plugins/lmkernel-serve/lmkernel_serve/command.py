@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.options import add_backend_options
+from lmkernel.cli.options import add_loading_options
 from lmkernel.cli.screen import note
 from lmkernel.errors import InputError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lmkernel_serve.served import Served
 
-__all__ = ["Serve"]
+__all__ = ["Serve", "open_models"]
 
 _KEY = "LMKERNEL_SERVE_KEY"
 
@@ -66,7 +66,7 @@ class Serve(Command):
         limits.add_argument(
             "--timeout", type=float, default=600, metavar="S", help="of a request; default 600"
         )
-        add_backend_options(parser)
+        add_loading_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Serve."""
@@ -76,7 +76,7 @@ class Serve(Command):
 
         key = args.key or os.environ.get(_KEY) or None
         _check(args, key)
-        models = _open(args)
+        models = open_models(args)
         app = make_app(
             models, key=key, limits=Limits(args.max_body, args.timeout), origins=args.cors
         )
@@ -121,7 +121,13 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _open(args: argparse.Namespace) -> list[Served]:
+def open_models(args: argparse.Namespace) -> list[Served]:
+    """The models that are asked for, under the names that clients call them by.
+
+    Raises:
+        InputError: two have one name.
+        LmkernelError: one cannot be opened.
+    """
     from lmkernel.loading import load
     from lmkernel_serve.served import Served
 
@@ -131,10 +137,11 @@ def _open(args: argparse.Namespace) -> list[Served]:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"two models are called {name!r}; name one of them with NAME=MODEL")
+    where = {name: getattr(args, name) for name in ("backend", "device", "dtype", "weights")}
     return [
         Served(
             name,
-            load(model, backend=args.backend, device=args.device, dtype=args.dtype),
+            load(model, **where),
             most_rows=args.max_batch,
             most_waiting=args.max_queue,
             embeds_only=embeds,
