@@ -44,6 +44,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "lmkernel:LanguageModel",
             "lmkernel:TextGeneration",
             "lmkernel:GenerationOptions",
+            "lmkernel.tool_calling:ToolAnswer",
             "lmkernel.generation:GenerationChanges",
             "lmkernel:LogProbs",
             "lmkernel.tokenizers.tokenizer:Tokenizer",

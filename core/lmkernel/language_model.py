@@ -6,11 +6,11 @@ import functools
 from collections.abc import Iterable, Mapping, Sized
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel import inspection
+from lmkernel import inspection, tool_calling
 from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
 from lmkernel.errors import InputError
-from lmkernel.generation import GenerationOptions, TextGeneration, generate_tokens
-from lmkernel.generation.answers import asked_options, encoded_rows, fill_answers, scored_tokens
+from lmkernel.generation import GenerationOptions, TextGeneration
+from lmkernel.generation.answers import asked_options, fill_answers, scored_tokens, token_rows
 from lmkernel.generation.checkpoint import OWN, warn_of_settings
 from lmkernel.inspection.inputs import check_ids, conversation, prompt_ids
 from lmkernel.tokenizers.ended import ended_ids
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lmkernel.model import Model
     from lmkernel.origin import Origin
     from lmkernel.parameters.holding import Holding
+    from lmkernel.structured import GrammarTokenizer
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["LanguageModel", "Message"]
@@ -111,6 +112,14 @@ class LanguageModel:
         used = OWN if self.reads_sources else ()
         warn_of_settings(self.origin.generation_config, self.origin.where, used)
         return self.tokenizer.eos_ids
+
+    @functools.cached_property
+    def grammar_tokenizer(self) -> GrammarTokenizer:
+        """The tokenizer as `lmkernel.structured` needs it; made when it is first asked for."""
+        from lmkernel.structured import GrammarTokenizer
+
+        vocab = (self.config.target_embedding or self.config.embedding).vocab
+        return GrammarTokenizer(self.tokenizer, vocab)
 
     def describe(self) -> Description:
         """Its family, sizes and memory, as a table."""
@@ -218,11 +227,7 @@ class LanguageModel:
         **changes: Unpack[GenerationChanges],
     ) -> Iterator[list[int | None]]:
         """One token for each row at each step, from token ids; see `lmkernel.generation`."""
-        asked = self._asked(options, changes)
-        rows, memory = encoded_rows(self, self._prompt_rows(prompts))
-        return generate_tokens(
-            self.model, self.params, rows, asked, end_ids=self.end_ids, memory=memory
-        )
+        return token_rows(self, self._prompt_rows(prompts), self._asked(options, changes))
 
     def _asked(self, options: object, changes: GenerationChanges) -> GenerationOptions:
         return asked_options(self, options, changes)
@@ -259,6 +264,8 @@ class LanguageModel:
     ) -> TextGeneration:
         ends, stop = self._last_ids(options), options.stop_strings
         return TextGeneration(tokens, self.tokenizer, stop=stop, end_ids=ends, prompt=prompt)
+
+    chat_with_tools = tool_calling.chat_with_tools
 
     # what is inside: functions of lmkernel.inspection, which take the model first
 

@@ -79,6 +79,7 @@ ORDER = (
         "tasks",
         "native",
         "description",
+        "tool_calling",
         "language_model",
         "loading",
         "rewriting",

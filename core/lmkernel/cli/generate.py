@@ -16,6 +16,7 @@ from lmkernel.cli.options import (
     read_prompt,
 )
 from lmkernel.cli.screen import note
+from lmkernel.paths import user_path
 
 if TYPE_CHECKING:
     import argparse
@@ -32,12 +33,23 @@ class Generate(Command):
         parser.add_argument("model", metavar="MODEL", help="a name, a folder or a GGUF file")
         parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="default: standard input")
         parser.add_argument("--json", action="store_true", help="print one object at the end")
+        parser.add_argument(
+            "--json-schema",
+            dest="schema_file",
+            metavar="FILE",
+            help="keep to a JSON schema; needs lmkernel[structured]",
+        )
         add_generation_options(parser)
         add_loading_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Generate."""
         options, prompt = generation_options(args), read_prompt(args.prompt)
+        if args.schema_file is not None:
+            from lmkernel.checkpoints.json_files import read_object
+
+            schema = read_object(user_path(args.schema_file), required=True)
+            options = options.replace(json_schema=schema)
         loaded = load(args)
         answer = loaded.generate(prompt, options)
         for piece in answer:

@@ -11,17 +11,19 @@ from lmkernel.generation.checkpoint import decoder_start, own_options, own_setti
 from lmkernel.generation.decoding import pad_rows
 from lmkernel.generation.likelihood import log_prob
 from lmkernel.generation.options import GenerationOptions
-from lmkernel.generation.tokens import generate_steps
+from lmkernel.generation.tokens import generate_steps, generate_tokens
 from lmkernel.model.feeding import pad_left
+from lmkernel.structured import Grammar, json_grammar
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from lmkernel.generation.requests import Adjust
     from lmkernel.generation.text import Scored, TextGeneration
     from lmkernel.interfaces import Memory
     from lmkernel.language_model import LanguageModel
 
-__all__ = ["asked_options", "encoded_rows", "fill_answers", "scored_tokens"]
+__all__ = ["asked_options", "encoded_rows", "fill_answers", "scored_tokens", "token_rows"]
 
 _FORCED = ("forced_bos_token_id", "forced_eos_token_id")
 
@@ -66,13 +68,37 @@ def encoded_rows(
     return [[first] for _ in rows], memory
 
 
+def _masks(model: LanguageModel, options: GenerationOptions, rows: int) -> list[Adjust]:
+    """The masks that keep each row to the options' schema; none where there is none.
+
+    Raises:
+        InputError: no answer can be kept to the schema.
+        MissingDependencyError: llguidance is not installed.
+    """
+    if options.json_schema is None:
+        return []
+    grammar = Grammar(model.grammar_tokenizer, json_grammar(options.json_schema))
+    return [grammar.mask() for _ in range(rows)]
+
+
 def scored_tokens(
     model: LanguageModel,
     ids: Sequence[int],
     options: GenerationOptions,
     ends: Collection[int],
+    adjust: Sequence[Adjust] = (),
 ) -> Iterator[Scored]:
     """The tokens of one answer with their log-probabilities, as they are asked for."""
+    return _scored(model, ids, options, ends, adjust or _masks(model, options, 1))
+
+
+def _scored(
+    model: LanguageModel,
+    ids: Sequence[int],
+    options: GenerationOptions,
+    ends: Collection[int],
+    adjust: Sequence[Adjust],
+) -> Iterator[Scored]:
     prompts, memory = encoded_rows(model, [ids])
     if options.num_beams > 1:
         [best] = beam_search(
@@ -88,10 +114,27 @@ def scored_tokens(
         ends=lambda _, token: token in ends,
         end_ids=ends,
         memory=memory,
+        adjust=adjust,
     ):
         token = step.tokens[0]
         if token is not None:
             yield token, log_prob(step.logits[0], token)
+
+
+def token_rows(
+    model: LanguageModel, prompts: Sequence[Sequence[int]], options: GenerationOptions
+) -> Iterator[list[int | None]]:
+    """One token for each row at each step; see `generate_tokens`."""
+    rows, memory = encoded_rows(model, prompts)
+    return generate_tokens(
+        model.model,
+        model.params,
+        rows,
+        options,
+        end_ids=model.end_ids,
+        memory=memory,
+        adjust=_masks(model, options, len(rows)),
+    )
 
 
 def fill_answers(
@@ -133,6 +176,7 @@ def fill_answers(
         ends=lambda row, _: answers[row].finished,
         end_ids=ends,
         memory=memory,
+        adjust=_masks(model, options, len(rows)),
     ):
         before, begun = begun, time.perf_counter()
         for answer, token, logits in zip(answers, step.tokens, step.logits, strict=True):

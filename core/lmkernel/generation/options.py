@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypedDict, final
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, final
 from lmkernel.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
 __all__ = ["GenerationChanges", "GenerationOptions"]
 
@@ -42,6 +43,7 @@ class GenerationChanges(TypedDict, total=False):
     bad_words_ids: Sequence[Sequence[int]]
     forced_bos_token_id: int | Sequence[int]
     forced_eos_token_id: int | Sequence[int]
+    json_schema: Mapping[str, Any] | None
 
 
 @final
@@ -75,6 +77,8 @@ class GenerationOptions:
         forced_bos_token_id: the token that comes after a prompt of one token, such as the start of
             a decoder; or several that may.
         forced_eos_token_id: the token that comes last where ``max_new_tokens`` is reached.
+        json_schema: the schema of JSON that the answer is kept to, as long as ``max_new_tokens``
+            allows; of a model with a tokenizer, and with the extra ``structured``.
 
     Raises:
         InputError: a value that makes no sense; the message names the option.
@@ -98,6 +102,7 @@ class GenerationOptions:
     bad_words_ids: Sequence[Sequence[int]] = ()
     forced_bos_token_id: int | Sequence[int] = ()
     forced_eos_token_id: int | Sequence[int] = ()
+    json_schema: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self._unify("stop", str, "a string, or several")
@@ -118,6 +123,11 @@ class GenerationOptions:
         self._require("seed", "0 to 2**64 - 1", ok=0 <= self.seed < 1 << 64)
         self._require("ignore_eos", "True or False", ok=isinstance(self.ignore_eos, bool))
         self._require("stop", "without empty strings", ok=all(self.stop))
+        schema = self.json_schema
+        self._require("json_schema", "a mapping", ok=schema is None or isinstance(schema, Mapping))
+        free = schema is None
+        self._require("num_beams", "1 with json_schema", ok=free or self.num_beams == 1)
+        self._require("ignore_eos", "False with json_schema", ok=free or not self.ignore_eos)
         self._check_beams()
 
     def _check_beams(self) -> None:

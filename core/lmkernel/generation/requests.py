@@ -61,6 +61,8 @@ class Request:
         self._require("score_prompt", "True with 0 choices", ok=self.choices or self.score_prompt)
         one = self.options.num_beams == 1
         self._require("options", "one beam, as rows come and go one by one", ok=one)
+        free = self.options.json_schema is None
+        self._require("options", "no json_schema; its mask belongs to `adjust`", ok=free)
         ok = len(self.adjust) in {0, self.choices}
         self._require("adjust", f"none, or {self.choices}", ok=ok)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.errors import InputError
 from lmkernel.generation.beams import beam_search
 from lmkernel.generation.constraints import Constraints
 from lmkernel.generation.decoding import decode, room
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Tree
     from lmkernel.generation.decoding import Step
     from lmkernel.generation.options import GenerationOptions
+    from lmkernel.generation.requests import Adjust
     from lmkernel.interfaces import Memory
     from lmkernel.model import Model
 
@@ -33,15 +35,24 @@ def generate_steps(
     ends: Callable[[int, int], bool],
     end_ids: Collection[int] = (),
     memory: Memory | None = None,
+    adjust: Sequence[Adjust] = (),
 ) -> Iterator[Step]:
     """The steps of `decode`, with tokens sampled as the options say; arguments as there.
 
-    ``end_ids`` are those that end an answer, as far as options forbid or force them.
+    ``end_ids`` are those that end an answer, as far as options forbid or force them; ``adjust``
+    changes the logits of each row first, as the mask of a schema does.
+
+    Raises:
+        InputError: options have a schema, of which no mask was made.
     """
     constraints = Constraints(options, end_ids)
+    if options.json_schema is not None and not adjust:
+        raise InputError("json_schema: expected a model with a tokenizer, or a mask in `adjust`")
 
     def choose(logits: NDArray[Any], *, history: Sequence[int], row: int, step: int) -> int:
         limit = room(model, len(history) - step, options.max_new_tokens)
+        if adjust:
+            logits = adjust[row](logits, history[len(history) - step :])
         allowed = constraints.apply(logits, history, step=step, limit=limit)
         return sample(allowed, options, history=history, row=row, step=step)
 
@@ -64,6 +75,7 @@ def generate_tokens(
     *,
     end_ids: Collection[int] = (),
     memory: Memory | None = None,
+    adjust: Sequence[Adjust] = (),
 ) -> Iterator[list[int | None]]:
     """Yield one token for each row at each step; None for a row that has ended.
 
@@ -77,6 +89,7 @@ def generate_tokens(
         options: the options of the generation.
         end_ids: tokens of the model's own end; ``options.ignore_eos`` passes over them.
         memory: each row's encoded source, for an encoder-decoder.
+        adjust: what changes the logits of each row before a token is chosen.
 
     Raises:
         InputError: an empty prompt, or one that fills the context.
@@ -93,5 +106,6 @@ def generate_tokens(
         ends=lambda _, token: token in last,
         end_ids=last,
         memory=memory,
+        adjust=adjust,
     )
     return (step.tokens for step in steps)

@@ -100,12 +100,15 @@ class Grammar:
         source: from `json_grammar` or `call_grammar`.
 
     Raises:
-        InputError: it is no grammar, such as one with a schema that is none.
+        InputError: it is no grammar, such as one with a schema that is none, or no token ends a
+            text.
     """
 
     def __init__(self, tokens: GrammarTokenizer, source: str) -> None:
         self._tokens = tokens
         self._source = source
+        if not tokens.tokenizer.eos_ids:
+            raise InputError("answers of a form: expected a tokenizer whose texts end by a token")
         try:
             fault = tokens.library.LLMatcher.validate_grammar(source, tokens.own)
         except Exception as error:

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.contract.version import CONTRACT_VERSION
-from lmkernel.structured import GrammarTokenizer
 from lmkernel_serve.worker import Worker
 
 if TYPE_CHECKING:
@@ -65,14 +64,9 @@ class Served:
             "max_model_len": self.context or None,
         }
 
-    @functools.cached_property
-    def grammar_tokenizer(self) -> GrammarTokenizer:
-        """The tokenizer as grammars, and the bytes of tokens, need it."""
-        return GrammarTokenizer(self.model.tokenizer, self.model.config.embedding.vocab)
-
     @functools.lru_cache(maxsize=65536)  # noqa: B019 - a served model lives as long as the server
     def token_bytes(self, token: int) -> bytes:
         """The bytes that a token stands for."""
         if token in self.model.tokenizer.special_ids:
             return self.model.tokenizer.decode([token], skip_special=False).encode()
-        return self.grammar_tokenizer.token_bytes(token)
+        return self.model.grammar_tokenizer.token_bytes(token)

@@ -71,6 +71,8 @@ def structure_of(served: Served, document: ChatDocument, tools: list[Tool]) -> S
         ApiError: a schema is missing, or is none.
     """
     schema = _schema(document.response_format)
+    if document.ignore_eos and (tools or schema is not None):
+        raise ApiError("ignore_eos: expected false beside tools or a schema", param="ignore_eos")
     if not tools:
         if schema is None:
             return Structure()
@@ -113,6 +115,6 @@ def _schema(wanted: ResponseFormat | None) -> dict[str, Any] | None:
 
 def _grammar(served: Served, source: str, param: str) -> Grammar:
     try:
-        return Grammar(served.grammar_tokenizer, source)
+        return Grammar(served.model.grammar_tokenizer, source)
     except InputError as error:
         raise ApiError(f"{param}: {error}"[:1000], param=param) from error
