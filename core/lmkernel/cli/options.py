@@ -13,6 +13,7 @@ from lmkernel.results import counted, human_size
 if TYPE_CHECKING:
     import argparse
 
+    from lmkernel.cli.chat.server import ServerAnswer
     from lmkernel.generation import GenerationOptions, TextGeneration
     from lmkernel.language_model import LanguageModel
 
@@ -95,7 +96,7 @@ def load(args: argparse.Namespace) -> LanguageModel:
 
 
 def cut_note(
-    answer: TextGeneration,
+    answer: TextGeneration | ServerAnswer,
     options: GenerationOptions,
     more: str = "; --max-new-tokens N allows more",
     anew: str = "",

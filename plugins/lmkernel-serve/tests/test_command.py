@@ -15,6 +15,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lmkernel.language_model import LanguageModel
+
 
 def test_the_command_serves_and_ends_in_order(tmp_path: Path, tiny: Any) -> None:
     tiny(tmp_path / "tiny")
@@ -68,3 +70,13 @@ def test_commands_that_make_no_sense_are_refused(
     monkeypatch.delenv("LMKERNEL_SERVE_KEY", raising=False)
     assert main(["serve", "smollm2-135m-instruct", *arguments]) == 1
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_chat_command_talks_with_a_server(
+    address: str, model: LanguageModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lmkernel.cli.main import main
+
+    arguments = ["chat", "the cat?", "--url", address, "--max-new-tokens", "20"]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == model.chat("the cat?", max_new_tokens=20).text + "\n"

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.chat.keys import hold_keys
+from lmkernel.cli.chat.server import ServedModel
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import (
     add_generation_options,
@@ -24,7 +25,11 @@ from lmkernel.loading import DEFAULT_MODEL
 if TYPE_CHECKING:
     import argparse
 
+    from lmkernel.language_model import LanguageModel
+
 __all__ = ["Chat"]
+
+_KEY = "LMKERNEL_SERVE_KEY"
 
 
 @final
@@ -37,8 +42,10 @@ class Chat(Command):
             "prompt", nargs="?", metavar="PROMPT", help="default: a conversation, or standard input"
         )
         parser.add_argument(
-            "--model", default=DEFAULT_MODEL, metavar="M", help=f"default {DEFAULT_MODEL}"
+            "--model", metavar="M", help=f"default {DEFAULT_MODEL}, or a server's first"
         )
+        parser.add_argument("--url", metavar="URL", help="talk with a server of OpenAI's interface")
+        parser.add_argument("--key", metavar="KEY", help=f"that the server wants; default ${_KEY}")
         parser.add_argument("--system", metavar="TEXT", help="what the model is told first")
         add_generation_options(parser)
         add_loading_options(parser)
@@ -52,8 +59,8 @@ class Chat(Command):
             from lmkernel.cli.chat.talk import converse
 
             with hold_keys():
-                model = load(args)
-            if model.tokenizer.chat_template is None:
+                model = _open(args)
+            if not isinstance(model, ServedModel) and model.tokenizer.chat_template is None:
                 model.tokenizer.chat([])  # says so now, not of each question
             return converse(Conversation(model, options, system))
         if args.prompt is not None and _is_model(args.prompt):
@@ -64,11 +71,24 @@ class Chat(Command):
         prompt = read_prompt(args.prompt)
         if not prompt.strip():
             raise InputError("expected a question, got an empty prompt")
-        answer = load(args).chat([*system, {"role": "user", "content": prompt}], options)
+        answer = _open(args).chat([*system, {"role": "user", "content": prompt}], options)
         show(answer)
         if cut := cut_note(answer, options):
             note(cut)
         return 0
+
+
+def _open(args: argparse.Namespace) -> LanguageModel | ServedModel:
+    """The model that is talked with: one of ours, or a server's."""
+    if args.url is None:
+        if args.key is not None:
+            raise InputError("--key: expected --url, whose server wants it")
+        args.model = args.model or DEFAULT_MODEL
+        return load(args)
+    for name in ("backend", "device", "dtype", "weights"):
+        if getattr(args, name) is not None:
+            raise InputError(f"--{name}: the server decides about it; leave it out with --url")
+    return ServedModel(args.url, args.key or os.environ.get(_KEY) or None, args.model)
 
 
 def _is_model(text: str) -> bool:

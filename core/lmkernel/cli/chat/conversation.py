@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.atomic import write_whole
+from lmkernel.cli.chat.server import ServedModel
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from lmkernel.cli.chat.server import ServerAnswer
     from lmkernel.generation import GenerationOptions, TextGeneration
     from lmkernel.language_model import LanguageModel, Message
 
@@ -33,7 +35,7 @@ class Turn:
         begun: what it goes on with; empty for a new answer.
     """
 
-    answer: TextGeneration
+    answer: TextGeneration | ServerAnswer
     before: tuple[Message, ...]
     begun: str = ""
 
@@ -43,18 +45,21 @@ class Conversation:
     """Messages with a model; a turn changes them only when it is kept.
 
     Args:
-        model: the model.
+        model: the model, which may be a server's.
         options: how it answers.
         messages: those to begin with, such as a system message.
     """
 
     def __init__(
-        self, model: LanguageModel, options: GenerationOptions, messages: Sequence[Message] = ()
+        self,
+        model: LanguageModel | ServedModel,
+        options: GenerationOptions,
+        messages: Sequence[Message] = (),
     ) -> None:
         self.model = model
         self.options = options
         self.messages = list(messages)
-        self.last: TextGeneration | None = None
+        self.last: TextGeneration | ServerAnswer | None = None
         self._again = 0
 
     @property
@@ -67,6 +72,11 @@ class Conversation:
     def system(self, text: str) -> None:
         rest = self.messages[bool(self.system) :]
         self.messages = [*([{"role": "system", "content": text}] if text else []), *rest]
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether an answer can be taken up where it ends."""
+        return not isinstance(self.model, ServedModel)
 
     def clear(self) -> None:
         """Forget everything but the system message."""
@@ -93,8 +103,10 @@ class Conversation:
         """The last answer, taken up where it ends.
 
         Raises:
-            InputError: there is no answer.
+            InputError: there is no answer, or it is a server's.
         """
+        if isinstance(self.model, ServedModel):
+            raise InputError("a server goes on with no answer; ask it for more, or /retry")
         if not self._answered():
             raise InputError("there is no answer yet that could go on")
         *asked, answer = self.messages

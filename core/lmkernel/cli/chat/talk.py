@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["converse"]
 
-_REMEDIES = ("; /continue goes on", "; /new begins another conversation")
+_NEW = "; /new begins another conversation"
 
 
 def converse(conversation: Conversation) -> int:
@@ -52,11 +52,13 @@ def _answer(conversation: Conversation, turn: Turn) -> None:
         try:
             show(turn.answer)
         except KeyboardInterrupt:
-            note("[stopped; /continue goes on, /retry asks again]")
+            more = "/continue goes on, " if conversation.goes_on else ""
+            note(f"[stopped; {more}/retry asks again]")
             return
         finally:
             conversation.keep(turn)
-    if cut := cut_note(turn.answer, conversation.options, *_REMEDIES):
+    more = "; /continue goes on" if conversation.goes_on else ""
+    if cut := cut_note(turn.answer, conversation.options, more, _NEW):
         note(cut)
     elif not turn.answer.text.strip():
         note("[an empty answer]")
