@@ -7,6 +7,7 @@ folder. Exit code 0 means that nothing failed; the verdict says whether that is 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, final
 
@@ -61,6 +62,12 @@ class Certify(Command):
         add("--explore", type=int, metavar="N", help="instead: search N examples of each operation")
         add("--seed", type=int, help="with --explore: that of an earlier search")
         add("--verify", metavar="FILE", help="instead: recompute hash and verdict")
+        add("--endpoint", metavar="URL", help="instead: a server, by the URL of its /v1")
+        add("--model", help="with --endpoint: that is asked (default: the first that it lists)")
+        add("--embed-model", metavar="MODEL", help="with --endpoint: that makes vectors")
+        add("--key", help="with --endpoint: that the server wants; default $LMKERNEL_SERVE_KEY")
+        add("--category", action="append", help="with --endpoint: only this one; repeatable")
+        add("--flood", type=int, default=256, help="with --endpoint: more at once than it takes")
         add("--self-test", action="store_true", help="instead: does the suite find every mutant?")
         add("--full", action="store_true", help="with --self-test: slow cases on all mutants")
         add(
@@ -75,6 +82,8 @@ class Certify(Command):
         """Certify, explore, verify or test the suite itself; the code is 0 if nothing failed."""
         if args.verify is not None:
             return _verify(user_path(args.verify))
+        if args.endpoint is not None:
+            return _certify_endpoint(args)
         from lmkernel_conformance.verb import usual_jobs
 
         args.jobs = usual_jobs() if args.jobs is None else args.jobs
@@ -84,7 +93,8 @@ class Certify(Command):
             return _self_test(args)
         if not args.backend:
             raise InputError(
-                "certify: expected the name of a backend, --verify FILE or --self-test"
+                "certify: expected the name of a backend, --endpoint URL, --verify FILE or "
+                "--self-test"
             )
         self.registry.select_backend(args.backend)
         if args.explore is not None or args.seed is not None:
@@ -124,11 +134,35 @@ def _certify(args: argparse.Namespace) -> int:
     return int(not certificate.passed)
 
 
+def _certify_endpoint(args: argparse.Namespace) -> int:
+    from lmkernel_conformance.endpoint.certification import certify_endpoint
+
+    certificate = certify_endpoint(
+        args.endpoint,
+        model=args.model,
+        embed_model=args.embed_model,
+        key=args.key or os.environ.get("LMKERNEL_SERVE_KEY"),
+        categories=args.category or (),
+        limit=args.limit,
+        flood=args.flood,
+        out=args.out,
+    )
+    text = certificate.text(painter(sys.stdout))
+    print(json.dumps(certificate.json(), indent=2) if args.json else text)  # noqa: T201 - a command's results are printed
+    return int(not certificate.passed)
+
+
 def _verify(path: Path) -> int:
+    from lmkernel.checkpoints.json_files import read_object
     from lmkernel_conformance.certificate.certificate import verify
+    from lmkernel_conformance.endpoint.manifest import read_endpoint_manifest
+    from lmkernel_conformance.endpoint.verdict import verify_endpoint
     from lmkernel_conformance.manifest import read_manifest
 
-    found = verify(path, read_manifest())
+    if "endpoint" in read_object(path, required=True):
+        found = verify_endpoint(path, read_endpoint_manifest())
+    else:
+        found = verify(path, read_manifest())
     lines = found or ["hash and verdict fit: certified"]
     print("\n".join(f"{path}: {line}" for line in lines))  # noqa: T201 - a command's results are printed
     return int(bool(found))

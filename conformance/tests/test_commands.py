@@ -112,7 +112,7 @@ def test_certify_explores_with_a_seed(capfd: pytest.CaptureFixture[str]) -> None
 
 def test_certify_wants_a_backend_or_a_file() -> None:
     with pytest.raises(
-        InputError, match="expected the name of a backend, --verify FILE or --self-test"
+        InputError, match="expected the name of a backend, --endpoint URL, --verify FILE"
     ):
         _run_command(Certify)
     with pytest.raises(InputError, match="--jobs of at least 1"):

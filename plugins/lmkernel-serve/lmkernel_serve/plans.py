@@ -71,7 +71,7 @@ def plan_chat(served: Served, document: ChatDocument) -> Plan:
         raise ApiError("max_tokens: expected at least 1, got 0", param="max_tokens")
     most = document.max_completion_tokens or document.max_tokens or _rest(served, ids)
     options = _options(document, most)
-    structure, choices = structure_of(served, document, tools), document.n or 1
+    structure, choices = structure_of(served, document, tools), _choices(served, document)
     grammar = structure.grammar
     masks = [grammar.mask() for _ in range(choices)] if grammar else ()
     request = _request(served, document, ids, options, shown, choices, score=False, masks=masks)
@@ -118,7 +118,7 @@ def plan_completion(served: Served, document: CompletionDocument) -> Plan:
         if not ids:
             raise ApiError("prompt: expected at least one token", param="prompt")
         check_ids(served, ids, "prompt")
-        choices = (document.n or 1) if most else 0
+        choices = _choices(served, document) if most else 0
         requests.append(
             _request(served, document, ids, options, document.logprobs, choices, score=score)
         )
@@ -161,6 +161,14 @@ def _prompts(given: Any) -> list[str | list[int]]:
 
 def _text(served: Served, prompt: str | list[int]) -> str:
     return prompt if isinstance(prompt, str) else served.model.tokenizer.decode(prompt)
+
+
+def _choices(served: Served, document: SamplingDocument) -> int:
+    """How many answers; asked before anything is made for each of them."""
+    most = served.worker.most_rows
+    if document.n is not None and document.n > most:
+        raise ApiError(f"n: expected at most {most}, the rows of the batch", param="n")
+    return document.n or 1
 
 
 def _rest(served: Served, ids: Sequence[int]) -> int:

@@ -52,6 +52,11 @@ class Worker:
         self._thread.start()
 
     @property
+    def most_rows(self) -> int:
+        """The most answers at once."""
+        return self._most_rows
+
+    @property
     def alive(self) -> bool:
         """Whether it answers."""
         return self._thread.is_alive() and not self._closing

@@ -27,7 +27,7 @@ REFUSED: list[tuple[str, Any, int, str]] = [
     ),
     (CHAT, {"model": "tiny", "messages": MESSAGES, "temperature": "1"}, 400, "temperature: "),
     (CHAT, {"model": "tiny", "messages": MESSAGES, "temperature": 9}, 400, "temperature: "),
-    (CHAT, {"model": "tiny", "messages": MESSAGES, "n": 5}, 400, "choices: expected at most 4"),
+    (CHAT, {"model": "tiny", "messages": MESSAGES, "n": 5}, 400, "n: expected at most 4"),
     (CHAT, {"model": "tiny", "messages": MESSAGES, "max_tokens": 0}, 400, "max_tokens: "),
     (CHAT, {"model": "tiny", "messages": MESSAGES, "stop": ""}, 400, "stop: "),
     (CHAT, {"model": "tiny", "messages": MESSAGES, "top_logprobs": 2}, 400, "top_logprobs: "),
