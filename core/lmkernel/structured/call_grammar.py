@@ -55,7 +55,10 @@ def call_grammar(
         "%llguidance {}",
         f"calls: {literal(form.opening)} call {more} {literal(form.closing)}",
         f"call: {' | '.join(calls)}",
-        *(f"arguments_{at}: {json_rule(tool.parameters)}" for at, tool in enumerate(tools)),
+        *(
+            f"arguments_{at}: {json_rule(_closed(tool.parameters))}"
+            for at, tool in enumerate(tools)
+        ),
         f"TEXT: {_text(form, tokenizer)}",
     ]
     marked = f"{literal(form.marker)} calls"
@@ -71,6 +74,16 @@ def call_grammar(
     else:
         rules.append("start: calls | TEXT")
     return "\n".join(rules) + "\n"
+
+
+def _closed(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The same without arguments that have no name, unless it says that they may be.
+
+    JSON Schema allows them where nothing is said, and no function has them.
+    """
+    combined = {"allOf", "anyOf", "oneOf", "$ref", "if", "patternProperties"} & set(parameters)
+    closed = {} if combined or not parameters.get("properties") else {"additionalProperties": False}
+    return {**closed, **parameters}
 
 
 def _text(form: CallFormat, tokenizer: Tokenizer) -> str:

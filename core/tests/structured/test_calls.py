@@ -170,6 +170,21 @@ def test_another_format_is_refused(template: str) -> None:
         call_format(template)
 
 
+@pytest.mark.parametrize(
+    ("more", "allowed"),
+    [({}, False), ({"additionalProperties": True}, True), ({"allOf": []}, True)],
+)
+def test_arguments_without_a_name_are_written_where_the_schema_says_so(
+    more: dict[str, Any], allowed: bool
+) -> None:
+    own = Tokenizer(byte_level(), {"eos_token": "<|im_end|>"})
+    tool = Tool("f", {"properties": {"a": {"type": "integer"}}, **more})
+    source = call_grammar(HERMES, [tool], own)
+    text = '<tool_call>\n{"name": "f", "arguments": {"a": 1, "b": 2}}\n</tool_call>'
+    found = refused(GrammarTokenizer(own, own.vocab_size), source, text)
+    assert (found is None) == allowed
+
+
 BAD: list[tuple[Any, str]] = [
     ({"type": "object", "properties": {"a": {"type": 7}}}, "a schema that can be kept to"),
     ({"type": "object", "properties": {"a": {"$ref": "http://x"}}}, "a schema that can be kept to"),

@@ -27,6 +27,7 @@ from lmkernel_serve.documents import (
 )
 from lmkernel_serve.errors import ApiError, explain
 from lmkernel_serve.metrics import Metrics
+from lmkernel_serve.openapi import openapi_document
 from lmkernel_serve.plans import Plan, plan_chat, plan_completion, plan_response
 from lmkernel_serve.reading import read_document
 from lmkernel_serve.response_bodies import ResponseBodies
@@ -94,6 +95,7 @@ def make_app(
             ("DELETE", "/v1/responses/{name}", api.forget_response),
             ("POST", "/v1/embeddings", api.embed),
             ("POST", "/tokenize", api.tokenize),
+            ("GET", "/openapi.json", api.show_schema),
             ("GET", "/health", api.health),
             ("GET", "/metrics", api.show_metrics),
         )
@@ -231,6 +233,9 @@ class _Api:
             ids = tokenizer.encode(document.prompt, special_tokens=document.add_special_tokens)
         body = {"tokens": ids, "count": len(ids), "max_model_len": served.context or None}
         return JSONResponse(body)
+
+    async def show_schema(self, _: Request) -> Response:
+        return JSONResponse(openapi_document())
 
     async def health(self, _: Request) -> Response:
         alive = all(model.worker.alive for model in self._models.values())

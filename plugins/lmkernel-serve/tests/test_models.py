@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
+from lmkernel_serve.app import make_app
+from lmkernel_serve.served import Served
+from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MESSAGES: list[Any] = [{"role": "user", "content": "the cat?"}]
 
@@ -47,3 +53,21 @@ def test_health_and_metrics(address: str, client: openai.OpenAI, get: Any) -> No
 def counted(text: str) -> float:
     found = re.search(r'lmkernel_generated_tokens_total{model="tiny"} (\S+)', text)
     return float(found[1]) if found else 0.0
+
+
+def test_the_schema_names_every_path(address: str, get: Any, tmp_path: Path, tiny: Any) -> None:
+    document = json.loads(get(address, "/openapi.json"))
+    own = Served("tiny", tiny(tmp_path / "tiny"))
+    routes = {
+        (route.path.replace(":path", ""), method.lower())
+        for route in make_app([own]).routes
+        if isinstance(route, Route)
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+    own.worker.close()
+    told = {(path, method) for path, methods in document["paths"].items() for method in methods}
+    assert told == routes - {("/openapi.json", "get")}
+    chat = document["components"]["schemas"]["ChatDocument"]
+    assert chat["additionalProperties"] is False
+    assert {"messages", "tools", "response_format"} <= set(chat["properties"])
