@@ -85,7 +85,7 @@ def chat_with_tools(
     asked = asked_options(model, options, changes)
     if asked.json_schema is not None or asked.num_beams > 1:
         raise InputError("chat_with_tools: expected no json_schema and one beam")
-    known = _known(tools)
+    known = _tools_by_name(tools)
     form = format_of(model.tokenizer)
     source = call_grammar(form, [*known.values()], model.tokenizer)
     grammar = Grammar(model.grammar_tokenizer, source)
@@ -115,7 +115,7 @@ def chat_with_tools(
         told += [_result(known, call) for call in calls]
 
 
-def _known(tools: Sequence[Callable[..., object] | Tool]) -> dict[str, Tool]:
+def _tools_by_name(tools: Sequence[Callable[..., object] | Tool]) -> dict[str, Tool]:
     if not tools:
         raise InputError("tools: expected at least one function")
     made = [one if isinstance(one, Tool) else tool_of(one) for one in tools]

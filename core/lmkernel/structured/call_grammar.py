@@ -56,7 +56,7 @@ def call_grammar(
         f"calls: {literal(form.opening)} call {more} {literal(form.closing)}",
         f"call: {' | '.join(calls)}",
         *(
-            f"arguments_{at}: {json_rule(_closed(tool.parameters))}"
+            f"arguments_{at}: {json_rule(_without_nameless(tool.parameters))}"
             for at, tool in enumerate(tools)
         ),
         f"TEXT: {_text(form, tokenizer)}",
@@ -76,7 +76,7 @@ def call_grammar(
     return "\n".join(rules) + "\n"
 
 
-def _closed(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _without_nameless(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The same without arguments that have no name, unless it says that they may be.
 
     JSON Schema allows them where nothing is said, and no function has them.

@@ -41,7 +41,7 @@ def render_with_tools(
     read = [_with_arguments(message, at) for at, message in enumerate(messages)]
     if "tools" in _template(tokenizer) or not _template(tokenizer):
         return tokenizer.chat(read, tools=[tool.document() for tool in tools] or None)
-    return tokenizer.chat([*_told(read, tools)])
+    return tokenizer.chat([*_plain_messages(read, tools)])
 
 
 def _template(tokenizer: Tokenizer) -> str:
@@ -71,7 +71,9 @@ def _object(function: Mapping[str, Any], at: int) -> dict[str, Any]:
     return read
 
 
-def _told(messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool]) -> list[dict[str, Any]]:
+def _plain_messages(
+    messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool]
+) -> list[dict[str, Any]]:
     """The same conversation for a model whose template knows texts alone."""
     plain: list[dict[str, Any]] = []
     for message in messages:
@@ -79,7 +81,7 @@ def _told(messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool]) -> list[
         if message["role"] == "tool":
             plain.append({"role": "user", "content": f"<tool_response>\n{text}\n</tool_response>"})
         elif message.get("tool_calls"):
-            calls = [text] * bool(text) + [_written(call) for call in message["tool_calls"]]
+            calls = [text] * bool(text) + [_call_text(call) for call in message["tool_calls"]]
             plain.append({"role": message["role"], "content": "\n".join(calls)})
         else:
             plain.append(dict(message))
@@ -90,7 +92,7 @@ def _told(messages: Sequence[Mapping[str, Any]], tools: Sequence[Tool]) -> list[
     return [{"role": "system", "content": system + _words(tools)}, *rest]
 
 
-def _written(call: Mapping[str, Any]) -> str:
+def _call_text(call: Mapping[str, Any]) -> str:
     form, function = HERMES, call["function"]
     begin = f"{form.marker}{form.opening}{form.before}{function['name']}{form.between}"
     return f"{begin}{json.dumps(function['arguments'])}{form.after}"
@@ -101,5 +103,5 @@ def _words(tools: Sequence[Tool]) -> str:
     example = {"function": {"name": "NAME", "arguments": {"PARAMETER": "VALUE"}}}
     return (
         f"These functions may be called:\n{described}\n\n"
-        f"A call is written as follows, and its result is then told:\n{_written(example)}"
+        f"A call is written as follows, and its result is then told:\n{_call_text(example)}"
     )

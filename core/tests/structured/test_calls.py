@@ -64,7 +64,7 @@ def tokens(request: pytest.FixtureRequest) -> GrammarTokenizer:
     return GrammarTokenizer(made, made.vocab_size)
 
 
-def refused(tokens: GrammarTokenizer, source: str, text: str) -> str | None:
+def first_refused(tokens: GrammarTokenizer, source: str, text: str) -> str | None:
     """The first token that a grammar refuses of a text and its end; None if it takes all."""
     mask, tokenizer = Grammar(tokens, source).mask(), tokens.tokenizer
     ids = [*tokenizer.encode(text, special_tokens=False), tokenizer.eos_ids[0]]
@@ -93,24 +93,24 @@ def parts_of(form: CallFormat, text: str, size: int) -> tuple[str, list[tuple[st
 def test_what_a_model_writes_is_in_the_grammar(tokens: GrammarTokenizer, form: str) -> None:
     own, text = BOTH[form]
     auto = call_grammar(own, TOOLS, tokens.tokenizer)
-    assert refused(tokens, auto, text) is None
-    assert refused(tokens, auto, 'It rains. {"a": 1} <b>[TOOL] <think>') is None
-    assert refused(tokens, auto, text.replace('"days": 3', '"days": "3"')) is not None
-    assert refused(tokens, auto, text.replace("weather", "whether")) is not None
-    assert refused(tokens, auto, text + "and") is not None
+    assert first_refused(tokens, auto, text) is None
+    assert first_refused(tokens, auto, 'It rains. {"a": 1} <b>[TOOL] <think>') is None
+    assert first_refused(tokens, auto, text.replace('"days": 3', '"days": "3"')) is not None
+    assert first_refused(tokens, auto, text.replace("weather", "whether")) is not None
+    assert first_refused(tokens, auto, text + "and") is not None
     if own.marker:
-        assert refused(tokens, auto, "Let me see.\n" + text) is None
+        assert first_refused(tokens, auto, "Let me see.\n" + text) is None
 
 
 @pytest.mark.parametrize("form", BOTH)
 def test_a_call_can_be_required_and_be_the_only_one(tokens: GrammarTokenizer, form: str) -> None:
     own, text = BOTH[form]
     required = call_grammar(own, TOOLS, tokens.tokenizer, required=True)
-    assert refused(tokens, required, text) is None
-    assert refused(tokens, required, "It rains.") is not None
-    assert refused(tokens, required, "") is not None
+    assert first_refused(tokens, required, text) is None
+    assert first_refused(tokens, required, "It rains.") is not None
+    assert first_refused(tokens, required, "") is not None
     assert (
-        refused(tokens, call_grammar(own, TOOLS, tokens.tokenizer, parallel=False), text)
+        first_refused(tokens, call_grammar(own, TOOLS, tokens.tokenizer, parallel=False), text)
         is not None
     )
 
@@ -119,9 +119,9 @@ def test_a_call_can_be_required_and_be_the_only_one(tokens: GrammarTokenizer, fo
 def test_an_answer_is_a_call_or_of_a_schema(tokens: GrammarTokenizer, form: str) -> None:
     own, text = BOTH[form]
     either = call_grammar(own, TOOLS, tokens.tokenizer, answer={"type": "array"})
-    assert refused(tokens, either, text) is None
-    assert refused(tokens, either, "[1, 2]") is None
-    assert refused(tokens, either, "It rains.") is not None
+    assert first_refused(tokens, either, text) is None
+    assert first_refused(tokens, either, "[1, 2]") is None
+    assert first_refused(tokens, either, "It rains.") is not None
 
 
 @pytest.mark.parametrize("form", BOTH)
@@ -181,7 +181,7 @@ def test_arguments_without_a_name_are_written_where_the_schema_says_so(
     tool = Tool("f", {"properties": {"a": {"type": "integer"}}, **more})
     source = call_grammar(HERMES, [tool], own)
     text = '<tool_call>\n{"name": "f", "arguments": {"a": 1, "b": 2}}\n</tool_call>'
-    found = refused(GrammarTokenizer(own, own.vocab_size), source, text)
+    found = first_refused(GrammarTokenizer(own, own.vocab_size), source, text)
     assert (found is None) == allowed
 
 

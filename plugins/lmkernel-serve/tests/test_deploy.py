@@ -16,7 +16,7 @@ DEPLOY = Path(__file__).parents[1] / "deploy"
 ROOT = DEPLOY.parents[2]
 
 
-def understood(words: list[str]) -> argparse.Namespace:
+def arguments_of(words: list[str]) -> argparse.Namespace:
     """The arguments of ``lmkernel serve``."""
     assert [Path(words[0]).name, words[1]] == ["lmkernel", "serve"]
     parser = argparse.ArgumentParser()
@@ -35,7 +35,7 @@ def test_an_image_is_made_of_what_is_there() -> None:
             re.findall(rf"^{word} (\[.+\])$", text, re.MULTILINE) for word in ("ENTRYPOINT", "CMD")
         )
     )
-    args = understood([*entry, *usual])
+    args = arguments_of([*entry, *usual])
     assert (args.host, args.port, args.models) == ("0.0.0.0", 8000, ["smollm2-135m-instruct"])  # noqa: S104 - of a container
     [health] = re.findall(r'^ +CMD \["python", "-c", (".+")\]$', text, re.MULTILINE)
     assert f":{args.port}/health" in json.loads(health)
@@ -47,7 +47,7 @@ def test_a_unit_leaves_time_to_finish() -> None:
     lines = dict(
         line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#")
     )
-    args = understood(shlex.split(lines["ExecStart"]))
+    args = arguments_of(shlex.split(lines["ExecStart"]))
     assert args.host == "127.0.0.1"
     assert float(lines["TimeoutStopSec"]) > args.timeout + 1
     assert lines["KillSignal"] == "SIGTERM"

@@ -43,7 +43,7 @@ def adapter(folder: Path, base: Path) -> Path:
     return folder
 
 
-def opened(*arguments: str) -> list[Served]:
+def models_of(*arguments: str) -> list[Served]:
     parser = argparse.ArgumentParser()
     Serve(default_registry()).configure(parser)
     return open_models(parser.parse_args(arguments))
@@ -55,7 +55,7 @@ def test_an_adapter_is_a_model_beside_its_base(
     base = tmp_path / "base"
     tiny(base)
     lora = adapter(tmp_path / "lora", base)
-    models = opened(str(base), f"tuned={lora}", "--max-batch", "2")
+    models = models_of(str(base), f"tuned={lora}", "--max-batch", "2")
     with serving(*models) as address:
         answers = {
             name: post(address, "/v1/completions", {"model": name, **ASKED})[1]["choices"][0]
@@ -69,7 +69,7 @@ def test_an_adapter_is_a_model_beside_its_base(
 
 def test_weights_are_held_with_few_bits(tmp_path: Path, serving: Any, tiny: Any, post: Any) -> None:
     tiny(tmp_path / "tiny")
-    models = opened(str(tmp_path / "tiny"), "--weights", "int8")
+    models = models_of(str(tmp_path / "tiny"), "--weights", "int8")
     assert models[0].model.holding is not None
     with serving(*models) as address:
         _, answer = post(address, "/v1/completions", {"model": "tiny", "logprobs": 0, **ASKED})
