@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.errors import InputError, MissingDependencyError
+from lmkernel.tokenizers.library import library_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +21,9 @@ __all__ = ["Grammar", "GrammarMask", "GrammarTokenizer", "json_grammar", "json_r
 
 _COMPACT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """With any white space a small model may go on with it for ever."""
+_MOST_WORK = 200_000
+"""A fifth of llguidance's own limit, which a pattern of a few characters uses up in seconds."""
+_REFUSAL = "expected a schema that can be kept to"
 
 
 def json_grammar(schema: Mapping[str, Any]) -> str:
@@ -105,20 +109,19 @@ class Grammar:
     """
 
     def __init__(self, tokens: GrammarTokenizer, source: str) -> None:
-        self._tokens = tokens
-        self._source = source
         if not tokens.tokenizer.eos_ids:
             raise InputError("answers of a form: expected a tokenizer whose texts end by a token")
-        try:
-            fault = tokens.library.LLMatcher.validate_grammar(source, tokens.own)
-        except Exception as error:
-            raise InputError(f"expected a schema that can be kept to: {error}"[:1000]) from error
-        if fault:
-            raise InputError(f"expected a schema that can be kept to: {fault}"[:1000])
+        limits = tokens.library.LLParserLimits(initial_lexer_fuel=_MOST_WORK, verbose_errors=False)
+        with library_code(_REFUSAL, InputError):
+            self._begun = tokens.library.LLMatcher(tokens.own, source, log_level=0, limits=limits)
+            # the first mask takes longest, and whoever serves many asks for it elsewhere than here
+            self._begun.compute_bitmask()
+        if self._begun.is_error():
+            raise InputError(f"{_REFUSAL}: {self._begun.get_error()}"[:1000])
 
     def mask(self) -> GrammarMask:
         """The mask of one answer."""
-        return GrammarMask(self._tokens.library.LLMatcher(self._tokens.own, self._source))
+        return GrammarMask(self._begun.deep_copy())
 
 
 @final
@@ -139,10 +142,11 @@ class GrammarMask:
         Raises:
             InputError: the grammar became too large to follow.
         """
-        for token in answer[self._taken :]:
-            self._matcher.consume_token(token)
-        self._taken = len(answer)
-        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        with library_code("the grammar failed", InputError):
+            for token in answer[self._taken :]:
+                self._matcher.consume_token(token)
+            self._taken = len(answer)
+            bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         if self._matcher.is_error():
             raise InputError(f"the grammar failed: {self._matcher.get_error()}"[:1000])
         allowed = np.unpackbits(bits, bitorder="little")[: len(logits)].astype(bool)

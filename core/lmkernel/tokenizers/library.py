@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["library_code", "tokenizers_package"]
 
+_SHOWN = 2000
+
 
 def tokenizers_package() -> ModuleType:
     """The ``tokenizers`` library, or the command that installs it."""
@@ -26,15 +28,16 @@ def tokenizers_package() -> ModuleType:
 
 
 @contextmanager
-def library_code(where: str) -> Iterator[None]:
-    """Run a block that calls the library.
+def library_code(where: str, kind: type[LmkernelError] = CheckpointError) -> Iterator[None]:
+    """Run a block that calls a library.
 
     Args:
         where: the file or folder that says what the library does.
+        kind: of the error.
 
     Raises:
-        CheckpointError: the library failed; a panic of its Rust code comes as an exception that is
-            no `Exception`, and counts as well.
+        CheckpointError: or that kind: the library failed; a panic of its Rust code comes as an
+            exception that is no `Exception`, and counts as well.
     """
     try:
         yield
@@ -42,4 +45,4 @@ def library_code(where: str) -> Iterator[None]:
         failed = isinstance(error, Exception) or type(error).__name__ == "PanicException"
         if not failed or isinstance(error, LmkernelError):
             raise
-        raise CheckpointError(f"{where}: {error}") from error
+        raise kind(f"{where}: {error}"[:_SHOWN]) from error

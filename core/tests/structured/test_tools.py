@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from vocabulary_samples import TEMPLATE, byte_level
 
 from lmkernel.errors import InputError, MissingDependencyError
 from lmkernel.structured import (
     Grammar,
+    GrammarMask,
     GrammarTokenizer,
     Tool,
     json_grammar,
@@ -145,3 +147,49 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "llguidance", None)
     with pytest.raises(MissingDependencyError, match=r"lmkernel\[structured\]"):
         GrammarTokenizer(tokenizer(TEMPLATE), 300)
+
+
+DEEP: dict[str, Any] = {"type": "object"}
+for _ in range(400):
+    DEEP = {"type": "object", "properties": {"a": DEEP}}
+HARD = {
+    "deep": DEEP,
+    "refers to itself": {"$ref": "#"},
+    "impossible": {"allOf": [{"type": "string"}, {"type": "integer"}]},
+    "not known": {"type": "array", "uniqueItems": True},
+    "looks ahead": {"type": "string", "pattern": "^(?=a)b"},
+    "many alternatives": {
+        "anyOf": [
+            {"type": "object", "properties": {f"k{i}": {}}, "required": [f"k{i}"]}
+            for i in range(2500)
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_a_schema_that_is_too_hard_is_refused_before_a_token_is_asked_for(kind: str) -> None:
+    own = tokenizer(TEMPLATE)
+    with pytest.raises(InputError, match="a schema that can be kept to"):
+        Grammar(GrammarTokenizer(own, own.vocab_size), json_grammar(HARD[kind]))
+
+
+def test_the_work_of_one_mask_is_bounded() -> None:
+    """A pattern of a few characters, whose automaton no machine holds, ends its own answer."""
+    own = tokenizer(TEMPLATE)
+    pattern = {"type": "string", "pattern": "^(a{1000}){1000}$"}
+    mask = Grammar(GrammarTokenizer(own, own.vocab_size), json_grammar(pattern)).mask()
+    quote = own.encode('"', special_tokens=False)
+    with pytest.raises(InputError, match="the grammar failed"):
+        mask(np.zeros(own.vocab_size), quote)
+
+
+def test_a_panic_of_the_library_is_an_error() -> None:
+    class PanicException(BaseException): ...
+
+    class Matcher:
+        def compute_bitmask(self) -> bytes:
+            raise PanicException("index out of bounds")
+
+    with pytest.raises(InputError, match="the grammar failed: index out of bounds"):
+        GrammarMask(Matcher())(np.zeros(9), [])
