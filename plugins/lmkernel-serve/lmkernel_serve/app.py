@@ -14,14 +14,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from lmkernel.structured import render_with_tools
 from lmkernel_serve.answers import ClientGone, Usage, pieces
 from lmkernel_serve.bodies import Bodies, CompletionBodies
 from lmkernel_serve.chat_bodies import ChatBodies
-from lmkernel_serve.conversations import conversation_of
 from lmkernel_serve.documents import (
     ChatDocument,
     CompletionDocument,
+    DetokenizeDocument,
     EmbeddingDocument,
     TokenizeDocument,
 )
@@ -34,6 +33,7 @@ from lmkernel_serve.response_bodies import ResponseBodies
 from lmkernel_serve.response_documents import ResponseDocument, messages_of
 from lmkernel_serve.response_store import ResponseStore
 from lmkernel_serve.streaming import send
+from lmkernel_serve.tokenizing import ids_body, info_body, text_body
 from lmkernel_serve.vectors import embedding_body
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ def make_app(
             ("DELETE", "/v1/responses/{name}", api.forget_response),
             ("POST", "/v1/embeddings", api.embed),
             ("POST", "/tokenize", api.tokenize),
+            ("POST", "/detokenize", api.detokenize),
+            ("GET", "/tokenizer_info", api.show_tokenizer),
             ("GET", "/openapi.json", api.show_schema),
             ("GET", "/health", api.health),
             ("GET", "/metrics", api.show_metrics),
@@ -221,18 +223,14 @@ class _Api:
     async def tokenize(self, request: Request) -> Response:
         document = await read_document(request, TokenizeDocument, self._limits.body)
         served = self._find(document.model)
-        if (document.prompt is None) == (document.messages is None):
-            raise ApiError("expected prompt or messages, one of them")
-        tokenizer = served.model.tokenizer
-        if document.prompt is None:
-            text = await asyncio.to_thread(
-                render_with_tools, tokenizer, conversation_of(document), ()
-            )
-            ids = tokenizer.encode(text, special_tokens=False)
-        else:
-            ids = tokenizer.encode(document.prompt, special_tokens=document.add_special_tokens)
-        body = {"tokens": ids, "count": len(ids), "max_model_len": served.context or None}
-        return JSONResponse(body)
+        return JSONResponse(await asyncio.to_thread(ids_body, served, document))
+
+    async def detokenize(self, request: Request) -> Response:
+        document = await read_document(request, DetokenizeDocument, self._limits.body)
+        return JSONResponse(text_body(self._find(document.model), document))
+
+    async def show_tokenizer(self, request: Request) -> Response:
+        return JSONResponse(info_body(self._find(request.query_params.get("model"))))
 
     async def show_schema(self, _: Request) -> Response:
         return JSONResponse(openapi_document())

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "ChatDocument",
     "CompletionDocument",
+    "DetokenizeDocument",
     "Document",
     "EmbeddingDocument",
     "NamedTool",
@@ -171,6 +172,13 @@ class EmbeddingDocument(Document):
     input: str | Annotated[list[str], Field(min_length=1)] | Ids | list[Ids]
     encoding_format: Literal["float", "base64"] | None = None
     user: str | None = None
+
+
+class DetokenizeDocument(Document):
+    """``POST /detokenize``."""
+
+    model: str | None = None
+    tokens: Ids
 
 
 class TokenizeDocument(Document):

@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 from lmkernel_serve.documents import (
     ChatDocument,
     CompletionDocument,
+    DetokenizeDocument,
     EmbeddingDocument,
     TokenizeDocument,
 )
@@ -27,9 +28,17 @@ _POSTS: tuple[tuple[str, type[BaseModel], bool], ...] = (
     ("/v1/responses", ResponseDocument, True),
     ("/v1/embeddings", EmbeddingDocument, False),
     ("/tokenize", TokenizeDocument, False),
+    ("/detokenize", DetokenizeDocument, False),
 )
 """Paths, what they take, and whether they can be streamed."""
-_GETS = ("/v1/models", "/v1/models/{name}", "/v1/responses/{name}", "/health", "/metrics")
+_GETS = (
+    "/v1/models",
+    "/v1/models/{name}",
+    "/v1/responses/{name}",
+    "/tokenizer_info",
+    "/health",
+    "/metrics",
+)
 _ERROR: dict[str, Any] = {
     "type": "object",
     "properties": {

@@ -40,6 +40,19 @@ def test_tokens_of_texts_and_chats(address: str, model: Any, post: Any) -> None:
     assert chat["tokens"] == model.token_ids(rendered, special_tokens=False)
 
 
+def test_a_remote_tokenizer_is_the_models(address: str, model: Any, get: Any, post: Any) -> None:
+    """The three requests that an evaluation harness makes of a tokenizer."""
+    info = json.loads(get(address, "/tokenizer_info"))
+    assert (info["bos_token"], info["eos_token"]) == ("<|endoftext|>", "<|im_end|>")
+    assert info["chat_template"] == model.tokenizer.chat_template
+    text = "the 学<|im_end|>"
+    _, ids = post(address, "/tokenize", {"prompt": text, "add_special_tokens": False})
+    assert post(address, "/detokenize", {"tokens": ids["tokens"]}) == (200, {"prompt": text})
+    assert post(address, "/detokenize", {"tokens": []}) == (200, {"prompt": ""})
+    status, answer = post(address, "/detokenize", {"tokens": [340]})
+    assert (status, answer["error"]["param"]) == (400, "tokens")
+
+
 def test_health_and_metrics(address: str, client: openai.OpenAI, get: Any) -> None:
     assert json.loads(get(address, "/health")) == {"status": "ok"}
     before = counted(get(address, "/metrics"))

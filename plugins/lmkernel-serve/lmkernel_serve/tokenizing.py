@@ -1,0 +1,63 @@
+"""``/tokenize``, ``/detokenize`` and ``/tokenizer_info``, as evaluation harnesses ask for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.structured import render_with_tools
+from lmkernel_serve.adjusting import check_ids
+from lmkernel_serve.conversations import conversation_of
+from lmkernel_serve.errors import ApiError
+
+if TYPE_CHECKING:
+    from lmkernel_serve.documents import DetokenizeDocument, TokenizeDocument
+    from lmkernel_serve.served import Served
+
+__all__ = ["ids_body", "info_body", "text_body"]
+
+
+def ids_body(served: Served, document: TokenizeDocument) -> dict[str, Any]:
+    """The ids of a text or of a chat.
+
+    Raises:
+        ApiError: neither or both were given.
+        LmkernelError: the chat cannot be rendered.
+    """
+    if (document.prompt is None) == (document.messages is None):
+        raise ApiError("expected prompt or messages, one of them")
+    tokenizer = served.model.tokenizer
+    if document.prompt is None:
+        text = render_with_tools(tokenizer, conversation_of(document), ())
+        ids = tokenizer.encode(text, special_tokens=False)
+    else:
+        ids = tokenizer.encode(document.prompt, special_tokens=document.add_special_tokens)
+    return {"tokens": ids, "count": len(ids), "max_model_len": served.context or None}
+
+
+def text_body(served: Served, document: DetokenizeDocument) -> dict[str, Any]:
+    """The text of ids, special tokens as they are written.
+
+    Raises:
+        ApiError: an id that the vocabulary lacks.
+    """
+    if document.tokens:
+        check_ids(served, document.tokens, "tokens")
+    return {"prompt": served.model.tokenizer.decode(document.tokens, skip_special=False)}
+
+
+def info_body(served: Served) -> dict[str, Any]:
+    """What a tokenizer has: its special tokens by their roles, and its chat template."""
+    tokenizer = served.model.tokenizer
+
+    def spelt(token: int | None) -> str | None:
+        return None if token is None else tokenizer.token(token)
+
+    return {
+        "model": served.name,
+        "vocab_size": tokenizer.vocab_size,
+        "max_model_len": served.context or None,
+        "bos_token": spelt(tokenizer.bos_id),
+        "eos_token": spelt(next(iter(tokenizer.eos_ids), None)),
+        "unk_token": tokenizer.unknown,
+        "chat_template": tokenizer.chat_template,
+    }
