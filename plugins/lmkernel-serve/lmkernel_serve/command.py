@@ -91,6 +91,7 @@ class Serve(Command):
         # the server finishes what runs, then raises the signal again, which must not end it badly
         signal.signal(signal.SIGTERM, lambda *_: None)
         sockets = [config.bind_socket()]
+        sockets[0].listen(config.backlog)  # who reads the address below may connect at once
         port = sockets[0].getsockname()[1]
         names = ", ".join(model.name for model in models)
         note(f"{names} at http://{args.host}:{port}/v1")
