@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lmkernel_serve.answers import ClientGone, Usage, pieces
+from lmkernel_serve.assets import page_routes
 from lmkernel_serve.bodies import Bodies, CompletionBodies
 from lmkernel_serve.chat_bodies import ChatBodies
 from lmkernel_serve.documents import (
@@ -35,6 +36,14 @@ from lmkernel_serve.response_store import ResponseStore
 from lmkernel_serve.streaming import send
 from lmkernel_serve.tokenizing import ids_body, info_body, text_body
 from lmkernel_serve.vectors import embedding_body
+from lmkernel_serve.views import (
+    AttentionDocument,
+    ContinueDocument,
+    LensDocument,
+    attention_body,
+    lens_body,
+    model_body,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -97,13 +106,17 @@ def make_app(
             ("POST", "/tokenize", api.tokenize),
             ("POST", "/detokenize", api.detokenize),
             ("GET", "/tokenizer_info", api.show_tokenizer),
+            ("GET", "/lmkernel/models", api.describe_models),
+            ("POST", "/lmkernel/continue", api.resume),
+            ("POST", "/lmkernel/attention", api.attention),
+            ("POST", "/lmkernel/lens", api.lens),
             ("GET", "/openapi.json", api.show_schema),
             ("GET", "/health", api.health),
             ("GET", "/metrics", api.show_metrics),
         )
     ]
     return Starlette(
-        routes=routes,
+        routes=[*routes, *page_routes()],
         middleware=[cors] if origins else [],
         exception_handlers={HTTPException: _http_error},
     )
@@ -167,10 +180,10 @@ class _Api:
             )
         return self._models[name]
 
-    def _generator(self, name: str) -> Served:
+    def _generator(self, name: str | None) -> Served:
         served = self._find(name)
         if not served.generates:
-            raise ApiError(f"the model {name!r} makes vectors, no text", param="model")
+            raise ApiError(f"the model {served.name!r} makes vectors, no text", param="model")
         return served
 
     async def list_models(self, _: Request) -> Response:
@@ -231,6 +244,23 @@ class _Api:
 
     async def show_tokenizer(self, request: Request) -> Response:
         return JSONResponse(info_body(self._find(request.query_params.get("model"))))
+
+    async def describe_models(self, _: Request) -> Response:
+        return JSONResponse({"data": [model_body(model) for model in self._models.values()]})
+
+    async def resume(self, request: Request) -> Response:
+        document = await read_document(request, ContinueDocument, self._limits.body)
+        served = self._generator(document.model)
+        plan = await asyncio.to_thread(plan_chat, served, document, document.answer)
+        return await self._answer(request, served, plan, ChatBodies(served, plan))
+
+    async def attention(self, request: Request) -> Response:
+        document = await read_document(request, AttentionDocument, self._limits.body)
+        return JSONResponse(await attention_body(self._generator(document.model), document))
+
+    async def lens(self, request: Request) -> Response:
+        document = await read_document(request, LensDocument, self._limits.body)
+        return JSONResponse(await lens_body(self._generator(document.model), document))
 
     async def show_schema(self, _: Request) -> Response:
         return JSONResponse(openapi_document())

@@ -107,12 +107,7 @@ def logprob_entries(served: Served, tokens: Sequence[ScoredToken]) -> list[dict[
     """Tokens with their log-probabilities and alternatives."""
 
     def entry(token: int, log_prob: float) -> dict[str, Any]:
-        own = served.token_bytes(token)
-        return {
-            "token": own.decode("utf-8", "replace"),
-            "logprob": max(log_prob, LEAST),
-            "bytes": list(own),
-        }
+        return {**served.spelt(token), "logprob": max(log_prob, LEAST)}
 
     return [
         {**entry(one.id, one.log_prob), "top_logprobs": [entry(*best) for best in one.alternatives]}

@@ -94,7 +94,8 @@ class Serve(Command):
         sockets[0].listen(config.backlog)  # who reads the address below may connect at once
         port = sockets[0].getsockname()[1]
         names = ", ".join(model.name for model in models)
-        note(f"{names} at http://{args.host}:{port}/v1")
+        where = f"http://{args.host}:{port}"
+        note(f"{names} at {where}/v1, and a page to chat on at {where}/")
         server.run(sockets)
         for model in models:
             model.worker.close()

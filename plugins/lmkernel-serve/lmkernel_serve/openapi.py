@@ -14,6 +14,7 @@ from lmkernel_serve.documents import (
     TokenizeDocument,
 )
 from lmkernel_serve.response_documents import ResponseDocument
+from lmkernel_serve.views import AttentionDocument, ContinueDocument, LensDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,9 @@ _POSTS: tuple[tuple[str, type[BaseModel], bool], ...] = (
     ("/v1/embeddings", EmbeddingDocument, False),
     ("/tokenize", TokenizeDocument, False),
     ("/detokenize", DetokenizeDocument, False),
+    ("/lmkernel/continue", ContinueDocument, True),
+    ("/lmkernel/attention", AttentionDocument, False),
+    ("/lmkernel/lens", LensDocument, False),
 )
 """Paths, what they take, and whether they can be streamed."""
 _GETS = (
@@ -36,6 +40,7 @@ _GETS = (
     "/v1/models/{name}",
     "/v1/responses/{name}",
     "/tokenizer_info",
+    "/lmkernel/models",
     "/health",
     "/metrics",
 )

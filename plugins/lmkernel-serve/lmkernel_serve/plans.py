@@ -55,8 +55,13 @@ class Plan:
     calls: CallFormat | None = None
 
 
-def plan_chat(served: Served, document: ChatDocument) -> Plan:
+def plan_chat(served: Served, document: ChatDocument, answer: Sequence[int] = ()) -> Plan:
     """A conversation's next message.
+
+    Args:
+        served: who answers.
+        document: what is asked.
+        answer: the ids that the message has begun with already.
 
     Raises:
         ApiError, LmkernelError: what is asked for cannot be had.
@@ -65,7 +70,9 @@ def plan_chat(served: Served, document: ChatDocument) -> Plan:
         raise ApiError("top_logprobs: expected logprobs to be true", param="top_logprobs")
     tokenizer, tools = served.model.tokenizer, tools_of(document)
     text = render_with_tools(tokenizer, conversation_of(document), tools)
-    ids = tokenizer.encode(text, special_tokens=False)
+    ids = [*tokenizer.encode(text, special_tokens=False), *answer]
+    if answer:
+        check_ids(served, answer, "answer")
     shown = (document.top_logprobs or 0) if document.logprobs else None
     if document.max_tokens == 0:
         raise ApiError("max_tokens: expected at least 1, got 0", param="max_tokens")
@@ -73,10 +80,12 @@ def plan_chat(served: Served, document: ChatDocument) -> Plan:
     options = _options(document, most)
     structure, choices = structure_of(served, document, tools), _choices(served, document)
     grammar = structure.grammar
+    if answer and grammar:
+        raise ApiError("answer: expected neither tools nor a schema beside it", param="answer")
     masks = [grammar.mask() for _ in range(choices)] if grammar else ()
     request = _request(served, document, ids, options, shown, choices, score=False, masks=masks)
     calls = structure.calls
-    return _plan(document, [request], [], continues=False, logprobs=shown, calls=calls)
+    return _plan(document, [request], [], continues=bool(answer), logprobs=shown, calls=calls)
 
 
 def plan_response(

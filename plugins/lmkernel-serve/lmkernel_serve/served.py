@@ -70,3 +70,8 @@ class Served:
         if token in self.model.tokenizer.special_ids:
             return self.model.tokenizer.decode([token], skip_special=False).encode()
         return self.model.grammar_tokenizer.token_bytes(token)
+
+    def spelt(self, token: int) -> dict[str, Any]:
+        """A token as answers name it."""
+        own = self.token_bytes(token)
+        return {"token": own.decode("utf-8", "replace"), "bytes": list(own), "id": token}

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from lmkernel_serve.documents import DetokenizeDocument, TokenizeDocument
     from lmkernel_serve.served import Served
 
-__all__ = ["ids_body", "info_body", "text_body"]
+__all__ = ["document_ids", "ids_body", "info_body", "text_body"]
 
 
-def ids_body(served: Served, document: TokenizeDocument) -> dict[str, Any]:
-    """The ids of a text or of a chat.
+def document_ids(served: Served, document: TokenizeDocument) -> list[int]:
+    """The ids of a text, or of a chat up to where its next answer begins.
 
     Raises:
         ApiError: neither or both were given.
@@ -26,11 +26,15 @@ def ids_body(served: Served, document: TokenizeDocument) -> dict[str, Any]:
     if (document.prompt is None) == (document.messages is None):
         raise ApiError("expected prompt or messages, one of them")
     tokenizer = served.model.tokenizer
-    if document.prompt is None:
-        text = render_with_tools(tokenizer, conversation_of(document), ())
-        ids = tokenizer.encode(text, special_tokens=False)
-    else:
-        ids = tokenizer.encode(document.prompt, special_tokens=document.add_special_tokens)
+    if document.prompt is not None:
+        return tokenizer.encode(document.prompt, special_tokens=document.add_special_tokens)
+    text = render_with_tools(tokenizer, conversation_of(document), ())
+    return tokenizer.encode(text, special_tokens=False)
+
+
+def ids_body(served: Served, document: TokenizeDocument) -> dict[str, Any]:
+    """The ids of a text or of a chat, and how many they are; raises as `document_ids` does."""
+    ids = document_ids(served, document)
     return {"tokens": ids, "count": len(ids), "max_model_len": served.context or None}
 
 
