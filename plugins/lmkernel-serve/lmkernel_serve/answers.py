@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from lmkernel.generation import Drawn, Failed, PromptScored, TextGeneration
 from lmkernel_serve.errors import ApiError, as_api_error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Coroutine, Sequence
 
     from starlette.types import Receive
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from lmkernel_serve.plans import Plan
     from lmkernel_serve.served import Served
 
-__all__ = ["ClientGone", "Piece", "Usage", "pieces"]
+__all__ = ["ClientGone", "Piece", "Usage", "pieces", "unless_gone"]
+
+_T = TypeVar("_T")
 
 
 @final
@@ -160,6 +162,24 @@ async def _next(queue: asyncio.Queue[Event], gone: asyncio.Future[None], end: fl
     if gone.done():
         raise ClientGone
     raise ApiError("the time of this request is over", 504, code="timeout")
+
+
+async def unless_gone(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
+    """What some work comes to; it is given up when the client goes.
+
+    Raises:
+        ClientGone: there is nobody to send it to.
+    """
+    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnect(receive))
+    try:
+        either: set[asyncio.Future[Any]] = {working, gone}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+    finally:
+        working.cancel()
+        gone.cancel()
+    raise ClientGone
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from lmkernel_serve.answers import ClientGone, Usage, pieces
+from lmkernel_serve.answers import ClientGone, Usage, pieces, unless_gone
 from lmkernel_serve.assets import page_routes
 from lmkernel_serve.bodies import Bodies, CompletionBodies
 from lmkernel_serve.chat_bodies import ChatBodies
@@ -256,11 +256,13 @@ class _Api:
 
     async def attention(self, request: Request) -> Response:
         document = await read_document(request, AttentionDocument, self._limits.body)
-        return JSONResponse(await attention_body(self._generator(document.model), document))
+        work = attention_body(self._generator(document.model), document)
+        return JSONResponse(await unless_gone(request.receive, work))
 
     async def lens(self, request: Request) -> Response:
         document = await read_document(request, LensDocument, self._limits.body)
-        return JSONResponse(await lens_body(self._generator(document.model), document))
+        work = lens_body(self._generator(document.model), document)
+        return JSONResponse(await unless_gone(request.receive, work))
 
     async def show_schema(self, _: Request) -> Response:
         return JSONResponse(openapi_document())

@@ -44,6 +44,7 @@ class Worker:
         self._schedules = schedules
         self._readers: dict[Request, tuple[asyncio.AbstractEventLoop, Events, set[int]]] = {}
         self._sent: deque[Callable[[], object]] = deque()
+        self._calls = 0
         self._wake = threading.Condition()
         self._closing = False
         self._scheduler: Scheduler | None = None
@@ -85,14 +86,7 @@ class Worker:
             self._scheduler.check(request)
         loop = asyncio.get_running_loop()
         with self._wake:
-            if len(self._readers) + len(requests) > self._most:
-                raise ApiError(
-                    f"{len(self._readers)} requests are being answered or wait already, of at "
-                    f"most {self._most}; try again later",
-                    429,
-                    code="queue_full",
-                    headers={"Retry-After": "1"},
-                )
+            self._check_room(len(self._readers), len(requests))
             for request in requests:
                 self._readers[request] = loop, events, set(range(request.choices))
                 self._sent.append(lambda own=request: self._own().add(own))  # type: ignore[misc]  # a default binds the loop's variable
@@ -107,11 +101,19 @@ class Worker:
             self._wake.notify()
 
     async def call(self, function: Callable[[], _T]) -> _T:
-        """The result of a function that computes with the model, run between two steps."""
+        """The result of a function that computes with the model, run between two steps.
+
+        Raises:
+            ApiError: too many wait already, or the server is stopping.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_T] = loop.create_future()
 
         def run() -> None:
+            with self._wake:
+                self._calls -= 1
+            if future.cancelled():  # whoever asked has gone
+                return
             try:
                 result = function()
             except Exception as error:  # noqa: BLE001 - it is raised where it is awaited
@@ -122,6 +124,8 @@ class Worker:
         with self._wake:
             if not self.alive:
                 raise ApiError("the server is stopping", 503, code="stopping")
+            self._check_room(self._calls, 1)
+            self._calls += 1
             self._sent.append(run)
             self._wake.notify()
         return await future
@@ -132,6 +136,16 @@ class Worker:
             self._closing = True
             self._wake.notify()
         self._thread.join()
+
+    def _check_room(self, waiting: int, more: int) -> None:
+        if waiting + more > self._most:
+            raise ApiError(
+                f"{waiting} requests are being answered or wait already, of at "
+                f"most {self._most}; try again later",
+                429,
+                code="queue_full",
+                headers={"Retry-After": "1"},
+            )
 
     def _own(self) -> Scheduler:
         if self._scheduler is None:

@@ -225,6 +225,18 @@ def test_a_conversation_is_a_tree() -> None:
     assert own.eval('asMessages(c, "q1", "").length') == 1
 
 
+def test_an_answer_that_never_began_is_not_sent() -> None:
+    own = engine("conversation.js")
+    own.eval("""
+        const c = newConversation("c", 0);
+        add(c, null, {role: "user", content: "q"}, "q1");
+        add(c, "q1", {role: "assistant", content: ""}, "a1");
+        add(c, "a1", {role: "user", content: "r"}, "r1");
+    """)
+    said = json.loads(str(own.eval('JSON.stringify(asMessages(c, "r1", ""))')))
+    assert [one["content"] for one in said] == ["q", "r"]
+
+
 def test_a_title_is_the_first_line_and_short() -> None:
     own = engine("conversation.js")
     assert own.eval('titleOf("  why?\\nbecause")') == "why?"

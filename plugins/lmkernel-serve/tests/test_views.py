@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import select
+import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from lmkernel_serve.served import Served
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     import openai
 
     from lmkernel.language_model import LanguageModel
@@ -162,6 +170,61 @@ def test_what_cannot_be_shown_is_refused(
     status, body = ask(address, f"/lmkernel/{path}", {"model": "tiny", **document})
     assert status == 400, body
     assert said in body["error"]["message"]
+
+
+@pytest.fixture(name="held")
+def held_fixture(tiny: Any, serving: Any, tmp_path: Path) -> Iterator[tuple[str, Any, Any]]:
+    """A server whose model does nothing until it is let go, how to do that, and its worker."""
+    own, go = tiny(tmp_path / "own"), threading.Event()
+    served = Served("tiny", own, most_rows=1, most_waiting=1)
+    with serving(served) as address:
+        served.worker._sent.append(go.wait)
+        with served.worker._wake:
+            served.worker._wake.notify()
+        yield address, go, served.worker
+        go.set()
+
+
+def metrics(address: str) -> str:
+    with closing(http.client.HTTPConnection(address.removeprefix("http://"))) as connection:
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode()
+
+
+def sent(address: str) -> http.client.HTTPConnection:
+    """A view that was asked for, and not answered yet."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://"))
+    body = json.dumps({"model": "tiny", "prompt": "the cat"})
+    connection.request("POST", "/lmkernel/lens", body)
+    return connection
+
+
+def test_views_wait_in_a_bounded_queue(held: tuple[str, Any, Any]) -> None:
+    address, go, _ = held
+    with contextlib.ExitStack() as stack:
+        asked = [stack.enter_context(closing(sent(address))) for _ in range(3)]
+        # two wait; the third is refused, whichever of them it is
+        read, _, _ = select.select([one.sock for one in asked], [], [], 30)
+        [refused] = [one for one in asked if one.sock in read]
+        answer = refused.getresponse()
+        assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+        go.set()
+        assert [one.getresponse().status for one in asked if one is not refused] == [200, 200]
+
+
+def test_a_view_is_not_computed_for_who_has_gone(
+    held: tuple[str, Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (address, go, worker), computed = held, []
+    monkeypatch.setattr("lmkernel_serve.views.lens_logits", lambda *_: computed.append(1))
+    with closing(sent(address)):
+        while worker._calls == 0:
+            time.sleep(0.005)
+    while 'path="/lmkernel/lens",status="499"} 1.0' not in metrics(address):
+        time.sleep(0.005)
+    go.set()
+    assert ask(address, "/lmkernel/attention", {"model": "tiny", "prompt": "a"})[0] == 200
+    assert computed == []
 
 
 def test_a_view_that_would_fill_the_memory_is_refused(

@@ -54,7 +54,9 @@ def chromium() -> Iterator[Browser]:
     assert found, f"these tests need one of {', '.join(_NAMES)} on the path, or LMKERNEL_CHROMIUM"
     expect.set_options(timeout=15_000)
     with sync_playwright() as playwright:
-        options: list[str] = ["--no-sandbox"] if os.geteuid() == 0 else []
+        # a name that is no loopback's, as a server on another machine would have
+        options = ["--host-resolver-rules=MAP elsewhere.test 127.0.0.1"]
+        options += ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=found, args=options)
         yield browser
         browser.close()

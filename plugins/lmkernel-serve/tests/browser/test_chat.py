@@ -157,3 +157,42 @@ def test_what_is_said_is_never_html(chat: Page) -> None:
     assert answer(chat).locator("a").count() == 0
     assert "<img src=x" in answer(chat).inner_text()
     assert chat.title() == "lmkernel"
+
+
+def test_it_works_over_plain_http_from_another_machine(page: Page, site: str, ask: Any) -> None:
+    page.goto(site.replace("127.0.0.1", "elsewhere.test"))
+    assert page.evaluate("isSecureContext") is False
+    page.wait_for_selector("#model option", state="attached")
+    page.get_by_role("button", name="Parameters").click()
+    page.get_by_label("Maximum tokens").fill("4")
+    ask(page)
+    page.locator(".message.assistant").get_by_role("button", name="Copy").click()
+    expect(page.locator("#status")).to_have_text("Copied")
+
+
+def test_reasoning_is_folded_beside_the_answer(chat: Page) -> None:
+    deltas = [{"reasoning_content": "first *this*"}, {"content": "then that"}]
+    chunks = [{"choices": [{"delta": delta, "finish_reason": None}]} for delta in deltas]
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    chat.route(
+        "**/v1/chat/completions",
+        lambda route: route.fulfill(content_type="text/event-stream", body=body),
+    )
+    chat.get_by_label("Message", exact=True).fill("why?")
+    chat.keyboard.press("Enter")
+    expect(answer(chat)).to_have_text("then that")
+    expect(chat.get_by_text("first this")).to_be_hidden()
+    chat.locator(".assistant summary").click()
+    expect(chat.get_by_text("first this")).to_be_visible()
+
+
+def test_what_the_browser_cannot_keep_is_told(chat: Page) -> None:
+    chat.evaluate(
+        "() => { IDBObjectStore.prototype.put = () => { throw new DOMException('full'); }; }"
+    )
+    chat.get_by_label("Message", exact=True).fill("the cat?")
+    chat.keyboard.press("Enter")
+    expect(chat.get_by_role("alert")).to_contain_text(
+        "The browser could not keep this conversation"
+    )
+    expect(chat.get_by_text("12 tokens")).to_be_visible()

@@ -31,20 +31,22 @@ export class AttentionView {
 
   /** The weights of one layer, asked for once. */
   async load(layer) {
+    this.asking?.abort();
+    const asking = (this.asking = new AbortController());
     this.said.textContent = "Computing …";
     this.element.setAttribute("aria-busy", "true");
     try {
-      const found = await postJson("lmkernel/attention", { ...this.place, layers: [layer] });
+      const found = await postJson("lmkernel/attention", { ...this.place, layers: [layer] }, asking.signal);
       const [{ layer: number, heads }] = found.weights;
       this.layers.set(number, heads);
       last.layer = number;
       this.said.textContent = "";
       return found;
     } catch (error) {
-      this.said.textContent = error.message;
+      if (error.name !== "AbortError") this.said.textContent = error.message;
       return null;
     } finally {
-      this.element.setAttribute("aria-busy", "false");
+      if (asking === this.asking) this.element.setAttribute("aria-busy", "false");
     }
   }
 

@@ -111,6 +111,7 @@ export class Chat {
     const [choice] = chunk.choices;
     if (!choice) return;
     node.content += choice.delta.content ?? "";
+    node.reasoning = (node.reasoning ?? "") + (choice.delta.reasoning_content ?? "");
     node.tokens.push(...tokensOf(choice));
     if (choice.finish_reason) node.reason = choice.finish_reason;
     this.page.changed(node);

@@ -3,13 +3,18 @@
 
 const ROOT = "";
 
+/** A name that no other thing has; crypto.randomUUID is not there where a server speaks plain HTTP. */
+function freshId() {
+  return [...crypto.getRandomValues(new Uint32Array(4))].map((word) => word.toString(36)).join("-");
+}
+
 /** An empty conversation. */
-export function newConversation(id = crypto.randomUUID(), now = Date.now()) {
+export function newConversation(id = freshId(), now = Date.now()) {
   return { id, title: "", changed: now, nodes: {}, children: {}, chosen: {} };
 }
 
 /** Adds a message under another one, or as a first one, and chooses it. */
-export function add(conversation, parent, message, id = crypto.randomUUID()) {
+export function add(conversation, parent, message, id = freshId()) {
   const under = parent ?? ROOT;
   const siblings = (conversation.children[under] ??= []);
   conversation.nodes[id] = { ...message, id, parent: parent ?? null };
@@ -47,9 +52,10 @@ export function turn(conversation, node, by) {
   conversation.chosen[node.parent ?? ROOT] = Math.min(Math.max(index + by, 0), count - 1);
 }
 
-/** What a conversation is asked with: the system prompt and the messages up to one. */
+/** What a conversation is asked with: the system prompt and the messages up to one; an answer that never began is none. */
 export function asMessages(conversation, id, system) {
-  const said = upTo(conversation, id).map(({ role, content }) => ({ role, content }));
+  const begun = upTo(conversation, id).filter((node) => node.content);
+  const said = begun.map(({ role, content }) => ({ role, content }));
   return system ? [{ role: "system", content: system }, ...said] : said;
 }
 

@@ -105,7 +105,11 @@ class Page {
   }
 
   async keep(conversation) {
-    await this.storage.save(conversation);
+    try {
+      await this.storage.save(conversation);
+    } catch (error) {
+      this.notice(`The browser could not keep this conversation: ${error.message}`, () => this.keep(conversation));
+    }
   }
 
   async save(conversation) {

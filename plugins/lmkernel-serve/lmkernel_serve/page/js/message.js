@@ -11,10 +11,12 @@ import { TokenText } from "./tokentext.js";
 export class MessageView {
   constructor(node, acts) {
     this.acts = acts;
+    this.reasoning = h("div", { class: "markdown" });
+    this.thought = h("details", { class: "thought", hidden: true }, h("summary", {}, "Reasoning"), this.reasoning);
     this.body = h("div", { class: "body" });
     this.foot = h("div", { class: "foot" });
     const name = node.role === "user" ? "You" : "Model";
-    this.element = h("li", { class: `message ${node.role}` }, h("h2", { class: "unseen" }, name), this.body, this.foot);
+    this.element = h("li", { class: `message ${node.role}` }, h("h2", { class: "unseen" }, name), this.thought, this.body, this.foot);
   }
 
   /** Shows a message as it is now. */
@@ -22,6 +24,8 @@ export class MessageView {
     const tokens = asTokens && node.role === "assistant" && node.tokens?.length;
     this.element.classList.toggle("writing", Boolean(node.writing));
     this.element.setAttribute("aria-busy", String(Boolean(node.writing)));
+    this.thought.hidden = !node.reasoning;
+    if (node.reasoning) showMarkdown(this.reasoning, node.reasoning);
     if (!this.editing) this.show(node, tokens);
     this.foot.replaceChildren(...this.notes(node, busy), ...this.buttons(node, version, busy));
   }

@@ -63,11 +63,25 @@ const inlines = (nodes) => nodes.map((node) => INLINES[node.type](node));
 /** Puts a text on the clipboard, and says so. */
 export async function copyText(text) {
   try {
-    await navigator.clipboard.writeText(text);
+    if (navigator.clipboard) await navigator.clipboard.writeText(text);
+    else copySelected(text);
     announce("Copied");
     return true;
   } catch {
     announce("The browser did not let this page copy");
     return false;
   }
+}
+
+/** The old way, for a server that speaks plain HTTP to another machine. */
+function copySelected(text) {
+  const field = h("textarea", { class: "unseen", "aria-hidden": "true" });
+  const focused = document.activeElement;
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  focused?.focus();
+  if (!done) throw new Error("the browser did not copy");
 }
