@@ -66,11 +66,9 @@ async def attention_body(served: Served, document: AttentionDocument) -> dict[st
         ApiError: nothing was read, or more than fits into memory.
         LmkernelError: ids or layers that the model has not, or attention without such weights.
     """
-    model, stack = served.model, served.model.config.decoder
-    ids = await _ids(served, document)
-    heads = stack.attention.heads if isinstance(stack, TransformerConfig) else 1
+    model, ids = served.model, await _ids(served, document)
     layers = _layers(served) if document.layers is None else len(document.layers)
-    _check_memory(layers * heads * len(ids) ** 2, "fewer layers, or a shorter text")
+    _check_memory(layers * _weights(served, ids), "fewer layers, or a shorter text")
     weights = await served.worker.call(
         lambda: model.attention_weights(ids, document.layers)[:, :, -1]
     )
@@ -100,8 +98,8 @@ async def lens_body(served: Served, document: LensDocument) -> dict[str, Any]:
     ids, token = await _ids(served, document), document.token
     if token is not None and token >= vocab:
         raise ApiError(f"token: expected an id in 0 … {vocab - 1}, got {token}", param="token")
-    width = model.config.embedding.width
-    _check_memory((_layers(served) + 1) * (len(ids) * width + vocab), "a shorter text")
+    states = (_layers(served) + 1) * (len(ids) * model.config.embedding.width + vocab)
+    _check_memory(max(states, _weights(served, ids)), "a shorter text")
     logits = await served.worker.call(lambda: lens_logits(model, ids))
     check_finite(model, logits, "logits")
     return {
@@ -139,6 +137,13 @@ async def _ids(served: Served, document: _ViewDocument) -> list[int]:
 def _layers(served: Served) -> int:
     """How many layers the decoder has; 0 of one without any."""
     return getattr(served.model.config.decoder, "layers", 0)
+
+
+def _weights(served: Served, ids: Sequence[int]) -> int:
+    """How many weights one layer's attention has, which some backends hold at once."""
+    stack = served.model.config.decoder
+    heads = stack.attention.heads if isinstance(stack, TransformerConfig) else 0
+    return heads * len(ids) ** 2
 
 
 def _check_memory(numbers: int, instead: str) -> None:

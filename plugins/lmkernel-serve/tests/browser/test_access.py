@@ -113,6 +113,17 @@ def test_all_of_it_by_keyboard(chat: Page) -> None:
     assert chat.evaluate("document.activeElement.dataset.at") == "2"
 
 
+def test_the_focus_stays_where_one_works(chat: Page, ask: Any) -> None:
+    ask(chat)
+    chat.get_by_role("button", name="Ask again").press("Enter")
+    expect(chat.get_by_text("2 / 2")).to_be_visible()
+    assert chat.evaluate("document.activeElement.id") == "text"
+    chat.get_by_role("button", name="The version before").press("Enter")
+    expect(chat.get_by_text("1 / 2")).to_be_visible()
+    # there is none before the first, so the focus is on the other one
+    assert chat.evaluate("document.activeElement.ariaLabel") == "The next version"
+
+
 def focused(page: Page, selector: str) -> None:
     """Press Tab until an element of this kind has the focus."""
     for _ in range(40):

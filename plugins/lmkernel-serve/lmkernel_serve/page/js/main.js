@@ -8,6 +8,7 @@ import { byId, h } from "./dom.js";
 import { inspect } from "./inspector.js";
 import { askForKey } from "./key.js";
 import { Panel } from "./panel.js";
+import { keepItem, readItem } from "./keeping.js";
 import { readSettings, settingsForm } from "./settings.js";
 import { Sidebar } from "./sidebar.js";
 import { openStorage } from "./storage.js";
@@ -31,7 +32,7 @@ class Page {
     this.thread = new Thread({
       retry: (node) => this.run(() => this.chat.retry(node)),
       edit: (node, text) => this.run(() => this.chat.ask(text, node.parent)),
-      turn: (node, by) => this.turn(node, by),
+      turn: (node, by, label) => this.turn(node, by, label),
       inspect: (node, at) => this.inspect(node, at),
       refresh: () => this.draw(),
     });
@@ -46,7 +47,7 @@ class Page {
   bind() {
     bindTheme();
     byId("new").addEventListener("click", () => this.sidebar.open(newConversation()));
-    byId("model").addEventListener("change", () => this.drawModel());
+    byId("model").addEventListener("change", () => this.chooseModel());
     byId("open-settings").addEventListener("click", (event) => this.toggleSettings(event.currentTarget));
     byId("show-tokens").addEventListener("click", () => this.showTokens(!this.asTokens));
     byId("examples").append(...EXAMPLES.map((text) => h("li", {}, h("button", { type: "button", onclick: () => this.send(text) }, text))));
@@ -67,7 +68,8 @@ class Page {
       return null;
     }
     const chatting = this.models.filter((model) => model.generates);
-    byId("model").replaceChildren(...chatting.map((model) => h("option", { value: model.id }, model.id)));
+    const last = readItem("model");
+    byId("model").replaceChildren(...chatting.map(({ id }) => h("option", { value: id, selected: id === last }, id)));
     if (!chatting.length) this.notice("This server has no model that chats; it makes vectors alone.", () => this.loadModels());
     this.drawModel();
     return this.draw();
@@ -75,6 +77,11 @@ class Page {
 
   model() {
     return byId("model").value;
+  }
+
+  chooseModel() {
+    keepItem("model", this.model());
+    this.drawModel();
   }
 
   drawModel() {
@@ -96,8 +103,13 @@ class Page {
     this.chat.conversation = conversation;
     this.draw();
     this.thread.toEnd();
-    if (matchMedia("(hover: hover)").matches) this.composer.field.focus();
+    this.focusField();
     this.list();
+  }
+
+  /** Not where it would bring a keyboard up that covers half of the page. */
+  focusField() {
+    if (matchMedia("(hover: hover)").matches) this.composer.field.focus();
   }
 
   async list() {
@@ -143,13 +155,17 @@ class Page {
   async run(act) {
     if (this.chat.busy) return;
     this.panel.close();
+    this.focusField();
     await act();
   }
 
-  async turn(node, by) {
+  /** Another version, where the focus stays on the button that showed it. */
+  async turn(node, by, label) {
     turn(this.chat.conversation, node, by);
     this.panel.close();
     this.draw();
+    const shown = path(this.chat.conversation).find((one) => one.parent === node.parent);
+    this.thread.view(shown).focusOn(label);
     await this.save(this.chat.conversation);
   }
 

@@ -27,7 +27,19 @@ export class MessageView {
     this.thought.hidden = !node.reasoning;
     if (node.reasoning) showMarkdown(this.reasoning, node.reasoning);
     if (!this.editing) this.show(node, tokens);
-    this.foot.replaceChildren(...this.notes(node, busy), ...this.buttons(node, version, busy));
+    this.showFoot([...this.notes(node, busy), ...this.buttons(node, version, busy)]);
+  }
+
+  /** Other buttons; one that had the focus has it still. */
+  showFoot(elements) {
+    const focused = this.foot.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
+    this.foot.replaceChildren(...elements);
+    if (focused) this.focusOn(focused);
+  }
+
+  focusOn(label) {
+    const found = [...this.foot.querySelectorAll("button:enabled")];
+    (found.find((one) => one.getAttribute("aria-label") === label) ?? found[0])?.focus();
   }
 
   show(node, tokens) {
@@ -71,7 +83,7 @@ export class MessageView {
 
   versions(node, { index, count }, busy) {
     const step = (name, label, by) =>
-      iconButton(name, label, () => this.acts.turn(node, by), { disabled: busy || index + by < 0 || index + by >= count });
+      iconButton(name, label, () => this.acts.turn(node, by, label), { disabled: busy || index + by < 0 || index + by >= count });
     return h(
       "span",
       { class: "versions", role: "group", "aria-label": "Versions" },

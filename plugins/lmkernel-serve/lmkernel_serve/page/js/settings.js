@@ -1,24 +1,16 @@
 // How answers are drawn. What is left empty is left to the server.
 
 import { h } from "./dom.js";
+import { keepItem, readItem } from "./keeping.js";
 
-const KEY = "lmkernel.settings";
 const USUAL = { system: "", temperature: 0.7, top_p: 1, max_tokens: "", seed: "", stop: "" };
 
 /** The settings that were kept, or the usual ones. */
 export function readSettings() {
   try {
-    return { ...USUAL, ...JSON.parse(localStorage.getItem(KEY)) };
+    return { ...USUAL, ...JSON.parse(readItem("settings")) };
   } catch {
     return { ...USUAL };
-  }
-}
-
-function keep(settings) {
-  try {
-    localStorage.setItem(KEY, JSON.stringify(settings));
-  } catch {
-    // they last as long as the page
   }
 }
 
@@ -39,7 +31,7 @@ export function settingsForm(settings) {
   const form = h("form", { class: "settings", onsubmit: (event) => event.preventDefault() });
   const change = (name, value) => {
     settings[name] = value;
-    keep(settings);
+    keepItem("settings", JSON.stringify(settings));
   };
   const draw = () =>
     form.replaceChildren(

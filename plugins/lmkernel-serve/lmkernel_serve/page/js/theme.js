@@ -1,6 +1,7 @@
 // Light, dark, or as the system says.
 
 import { byId } from "./dom.js";
+import { keepItem } from "./keeping.js";
 
 const ORDER = ["", "light", "dark"];
 const NAMES = { "": "as the system", light: "light", dark: "dark" };
@@ -17,11 +18,7 @@ export function bindTheme() {
     const next = ORDER[(ORDER.indexOf(root.dataset.theme ?? "") + 1) % ORDER.length];
     if (next) root.dataset.theme = next;
     else delete root.dataset.theme;
-    try {
-      localStorage.setItem("lmkernel.theme", next);
-    } catch {
-      // it lasts as long as the page
-    }
+    keepItem("theme", next);
     name();
   });
   name();
