@@ -73,6 +73,8 @@ export class MessageView {
   buttons(node, version, busy) {
     if (node.writing || this.editing) return [];
     const versions = version.count > 1 ? [this.versions(node, version, busy)] : [];
+    // a fault has a button of its own
+    if (node.error) return versions.length ? [h("div", { class: "acts" }, versions)] : [];
     const copy = iconButton("copy", "Copy", (event) => this.copy(node, event.currentTarget));
     const own =
       node.role === "user"
