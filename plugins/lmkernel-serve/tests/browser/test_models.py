@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="both")
 def both_fixture(tiny: Any, serving: Any, tmp_path: Path) -> Iterator[str]:
-    models = [Served(name, tiny(tmp_path / name)) for name in ("one", "two")]
+    models = [Served("one", tiny(tmp_path / "one"))]
+    models.append(Served("two", tiny(tmp_path / "two", num_hidden_layers=3)))
     models.append(Served("vectors", tiny(tmp_path / "vectors"), embeds_only=True))
     with serving(*models) as address:
         yield address
@@ -37,3 +38,19 @@ def test_a_model_is_picked(page: Page, both: str, ask: Any) -> None:
     assert caught.value.post_data_json["model"] == "two"
     page.reload()
     expect(picker).to_have_value("two")
+
+
+def test_a_layer_that_another_model_has_not_is_not_asked_of_it(
+    page: Page, both: str, ask: Any
+) -> None:
+    page.goto(both)
+    page.get_by_role("button", name="Show tokens").click()
+    page.get_by_role("button", name="Parameters").click()
+    page.get_by_label("Maximum tokens").fill("3")
+    for model, layers in (("two", "3"), ("one", "2")):
+        page.get_by_label("Model", exact=True).select_option(model)
+        ask(page)
+        page.locator(".message.assistant").last.locator(".token").last.click()
+        page.get_by_role("tab", name="Attention").click()
+        expect(page.get_by_label("Layer", exact=False)).to_have_attribute("max", layers)
+        expect(page.get_by_label("Layer", exact=False)).to_have_value(layers)

@@ -6,11 +6,13 @@ import { pieces, percent, spell } from "./tokens.js";
 import { parts } from "./tokentext.js";
 
 const LISTED = 5;
-let last = { layer: null, head: "mean" }; // what was looked at stays chosen for the next token
+const FIRST = { layer: -1, head: "mean" };
+let last = FIRST; // what was looked at stays chosen for the next token of the same model
 
 export class AttentionView {
   constructor(place) {
     this.place = place;
+    if (last.model !== place.model) last = { ...FIRST, model: place.model };
     this.layers = new Map();
     this.map = h("div", { class: "map", role: "img" });
     this.most = h("ol", { class: "bars" });
@@ -21,7 +23,7 @@ export class AttentionView {
   }
 
   async begin() {
-    const found = await this.load(last.layer ?? -1);
+    const found = await this.load(last.layer);
     if (!found) return;
     this.tokens = found.tokens;
     this.drawControls(found);
