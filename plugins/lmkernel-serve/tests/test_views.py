@@ -158,7 +158,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "continue",
         {"messages": MESSAGES, "answer": [5], "response_format": {"type": "json_object"}},
-        "response_format: expected none",
+        "answer: expected neither",
     ),
 ]
 
