@@ -72,7 +72,7 @@ ORDER = (
     *("errors", "files", "paths", "contract", "numerics", "random", "atomic", "progress"),
     *("settings", "results", "plugins", "config", "interfaces", "composed", "parameters"),
     *("components", "factory", "backend", "checkpoints", "tokenizers", "families", "gguf"),
-    *("sources", "model", "generation"),
+    *("pictures", "sources", "model", "generation"),
     *(
         "origin",
         "inspection",
