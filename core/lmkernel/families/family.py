@@ -117,7 +117,7 @@ def find_family(model_type: object, where: str, objective: str = "") -> Family:
         raise CheckpointError(f"{where}: unsupported model_type: {error}") from error
     family = _with_classes(family)
     if objective and objective not in family.heads():
-        fitting = " or ".join(family.heads())
+        fitting = " or ".join(family.heads()) or "nothing here"
         others = ", ".join(_trained_by(objective)) or "no family that is installed"
         raise ConfigError(
             f"objective {objective!r}: a {model_type} model is trained by {fitting}; "

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.checkpoints.directory import PREPROCESSOR
 from lmkernel.checkpoints.json_files import read_object
 from lmkernel.errors import CheckpointError
 from lmkernel.families.hf_config import HfConfig
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
 
     Size = tuple[int, int]
 
-__all__ = ["PREPROCESSOR", "PictureProcessor", "load_processor", "read_processor"]
+__all__ = ["PictureProcessor", "load_processor", "read_processor"]
 
-PREPROCESSOR = "preprocessor_config.json"
 _LARGEST = 8192  # no model has more pixels a side
 _FILTERS = 6  # Pillow's: nearest, Lanczos, bilinear, bicubic, box, Hamming
 _HALF = (0.5, 0.5, 0.5)
