@@ -61,7 +61,8 @@ class ModelFiles:
         config: the content of ``config.json``.
         tensors: the weights, under Hugging Face names.
         generation_config: the content of ``generation_config.json``, empty if there is none.
-        preprocessor: the content of ``preprocessor_config.json``, empty if there is none.
+        preprocessor: how pictures are prepared, as ``preprocessor_config.json`` says, or
+            ``processor_config.json`` among other things; empty if neither does.
         load_tokenizer: the function that loads the tokenizer, called when one is asked for.
     """
 
@@ -124,8 +125,16 @@ def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
         tensors=open_quantised(tensors, config, f"{folder / 'config.json'}"),
         generation_config=read_object(folder / "generation_config.json", required=False),
         load_tokenizer=functools.cache(functools.partial(_directory_tokenizer, folder)),
-        preprocessor=read_object(folder / PREPROCESSOR, required=False),
+        preprocessor=_preprocessor(folder),
     )
+
+
+def _preprocessor(folder: Path) -> dict[str, Any]:
+    """What says how pictures are prepared: a file of its own, or a part of one."""
+    own = read_object(folder / PREPROCESSOR, required=False)
+    whole = {} if own else read_object(folder / "processor_config.json", required=False)
+    part = whole.get("image_processor", {})
+    return own or (part if isinstance(part, dict) else {})
 
 
 def _without_mxfp4(

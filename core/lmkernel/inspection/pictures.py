@@ -98,6 +98,8 @@ def picture_outputs(
     process = _processor(model)
     for some in in_batches(pictures, batch, "picture"):
         pixels = [process(read_picture(picture)) for picture in some]
+        for made in pixels:
+            _check_shape(model, made.shape)
         # pictures that keep their proportions have sizes of their own
         alike = len({x.shape for x in pixels}) == 1
         rows = [np.stack(pixels)] if alike else [x[None] for x in pixels]
@@ -111,8 +113,24 @@ def picture_outputs(
 def _processor(model: LanguageModel) -> PictureProcessor:
     said, path = model.files.preprocessor, model.files.path / PREPROCESSOR
     if not said:
-        raise CheckpointError(f"{path}: missing, so that nothing says how pictures are prepared")
+        raise CheckpointError(f"{path}: no such file says how pictures are prepared")
     return read_processor(HfConfig(said, str(path)))
+
+
+def _check_shape(model: LanguageModel, shape: tuple[int, ...]) -> None:
+    """Refuse a processor that makes other pictures than the model reads."""
+    patches = _tower(model).config.embedding.patches
+    if patches is None:
+        return
+    channels, height, width = shape
+    same = (height, width) == (patches.height, patches.width)
+    large = height >= patches.patch_height and width >= patches.patch_width
+    if channels != patches.channels or not (large if patches.resized else same):
+        size = f"{patches.channels} × {patches.height} × {patches.width}"
+        raise CheckpointError(
+            f"{model.files.path / PREPROCESSOR}: the model reads pictures of {size} (channels, "
+            f"height, width), got {channels} × {height} × {width}"
+        )
 
 
 def _tower(model: LanguageModel) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,14 +113,25 @@ def test_a_text_beyond_the_context_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_does_not_say_how_pictures_are_prepared(tmp_path: Path) -> None:
     picture_model(tmp_path / "m", "vit")
     (tmp_path / "m" / "preprocessor_config.json").unlink()
-    with pytest.raises(CheckpointError, match=r"preprocessor_config\.json: missing, so that"):
+    with pytest.raises(CheckpointError, match=r"preprocessor_config\.json: no such file says"):
         lk.load(tmp_path / "m").embed_pictures(save_pictures(tmp_path))
+
+
+def test_the_file_of_a_whole_processor_says_so_too(tmp_path: Path) -> None:
+    """transformers 5 writes one file for a tokenizer and a processor of pictures."""
+    model, paths = picture_model(tmp_path / "m", "clip"), save_pictures(tmp_path)
+    own = tmp_path / "m" / "preprocessor_config.json"
+    whole = {"image_processor": json.loads(own.read_text()), "processor_class": "CLIPProcessor"}
+    (tmp_path / "m" / "processor_config.json").write_text(json.dumps(whole))
+    own.unlink()
+    found = lk.load(tmp_path / "m").embed_pictures(paths)
+    np.testing.assert_array_equal(found, model.embed_pictures(paths))
 
 
 def test_a_processor_that_makes_another_size_is_told(tmp_path: Path) -> None:
     picture_model(tmp_path / "m", "vit")
     change_processor(tmp_path / "m", size=20)
-    with pytest.raises(InputError, match=r"\(batch, 3, 16, 16\), got \(1, 3, 20, 20\)"):
+    with pytest.raises(CheckpointError, match=r"\.json: .* 3 × 16 × 16 .*, got 3 × 20 × 20"):
         lk.load(tmp_path / "m").embed_pictures(save_pictures(tmp_path, 1))
 
 
