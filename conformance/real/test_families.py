@@ -138,9 +138,7 @@ REPRESENTATIVES = (
     "umt5",
     "bart",
     "m2m 100",
-    "vit classes",
     "dinov2 classes",
-    "dinov2 gated",
     "clip",
     "siglip",
 )

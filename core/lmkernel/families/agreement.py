@@ -74,6 +74,7 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
     except ConfigError as error:
         named = re.sub(r"^\w+\.\w+", lambda field: _key_of_field(family, field[0]), str(error))
         raise CheckpointError(f"{described.where}: {named}") from error
+    config = family.as_stored(config, set(tensors.names()))
     rules = family.rules(config)
     towers = [("encoder", config), ("decoder", config)]
     towers += [("pictures.encoder", config.pair.pictures)] if config.pair else []

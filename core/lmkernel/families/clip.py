@@ -25,6 +25,7 @@ class Clip(TowersFamily):
     """``model_type`` ``"clip"``; a text's vector is made at its last token, which ends it."""
 
     model_type = "clip"
+    processor = "CLIP"
     architecture = "CLIPModel"
     causal = True
     token = True

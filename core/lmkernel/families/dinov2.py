@@ -32,6 +32,7 @@ class Dinov2(VisionFamily):
     """``model_type`` ``"dinov2"``."""
 
     model_type = "dinov2"
+    processor = "Bit"
     prefix = "dinov2."
     bare = "Dinov2Model"
     classes = "Dinov2ForImageClassification"

@@ -28,6 +28,7 @@ class Siglip(TowersFamily):
     """``model_type`` ``"siglip"``."""
 
     model_type = "siglip"
+    processor = "Siglip"
     architecture = "SiglipModel"
     causal = False
     token = False

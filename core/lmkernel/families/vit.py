@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
@@ -11,6 +12,9 @@ from lmkernel.families.family import ACTIVATIONS, name_of_activation
 from lmkernel.families.vision import VISION_KEYS, VisionFamily
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from lmkernel.config import ModelConfig
     from lmkernel.families.hf_config import HfConfig
 
 __all__ = ["Vit"]
@@ -21,6 +25,7 @@ class Vit(VisionFamily):
     """``model_type`` ``"vit"``."""
 
     model_type = "vit"
+    processor = "ViT"
     prefix = "vit."
     bare = "ViTModel"
     classes = "ViTForImageClassification"
@@ -56,8 +61,17 @@ class Vit(VisionFamily):
             pooling="first",
         )
 
+    def as_stored(self, config: ModelConfig, names: Collection[str]) -> ModelConfig:
+        """Without the pooler, where the model was saved without one (DINO, arXiv:2104.14294)."""
+        head = config.head
+        pooled = head is not None and not self.is_classifier(head)
+        there = any(name.endswith("pooler.dense.weight") for name in names)
+        return replace(config, head=None) if pooled and not there else config
+
     def write_pooler(self, head: HeadConfig | None) -> dict[str, Any]:
-        if head is None or head.pooling != "first":
+        if head is None:
+            return {}
+        if head.pooling != "first":
             raise CheckpointError(f"expected a head at the first position, got {head!r:.80}")
         act = name_of_activation(head.activation)
         return {"pooler_output_size": head.size, "pooler_act": act}

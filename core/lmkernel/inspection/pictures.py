@@ -114,7 +114,7 @@ def _processor(model: LanguageModel) -> PictureProcessor:
     said, path = model.files.preprocessor, model.files.path / PREPROCESSOR
     if not said:
         raise CheckpointError(f"{path}: no such file says how pictures are prepared")
-    return read_processor(HfConfig(said, str(path)))
+    return read_processor(HfConfig(said, str(path)), model.origin.family.processor)
 
 
 def _check_shape(model: LanguageModel, shape: tuple[int, ...]) -> None:

@@ -142,13 +142,18 @@ def load_processor(folder: Path) -> PictureProcessor:
     return read_processor(HfConfig(read_object(path, required=True), str(path)))
 
 
-def read_processor(config: HfConfig) -> PictureProcessor:
+def read_processor(config: HfConfig, kind: str = "") -> PictureProcessor:
     """The processor that a ``preprocessor_config.json`` describes.
+
+    Args:
+        config: its content.
+        kind: what it is of where it does not say so, as older files: ``"ViT"``, ``"CLIP"``,
+            ``"Bit"`` or ``"Siglip"``.
 
     Raises:
         CheckpointError: of a kind that is not done here, or a value that makes no sense.
     """
-    usual = _usual(config)
+    usual = _usual(config, kind)
     config.refuse(do_pad=False, do_flip_channel_order=False)
     size, shortest = (
         _size(config, usual) if config.flag("do_resize", default=True) else (None, None)
@@ -166,9 +171,11 @@ def read_processor(config: HfConfig) -> PictureProcessor:
     )
 
 
-def _usual(config: HfConfig) -> Mapping[str, Any]:
+def _usual(config: HfConfig, kind: str) -> Mapping[str, Any]:
     key = "image_processor_type"
     named = config.values.get(key) or config.values.get("feature_extractor_type")
+    if named is None and kind in _KINDS:
+        return _KINDS[kind]
     for ending in _ENDINGS:
         if isinstance(named, str) and named.removesuffix(ending) in _KINDS:
             return _KINDS[named.removesuffix(ending)]

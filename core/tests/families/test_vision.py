@@ -11,6 +11,7 @@ import pytest
 from picture_models import CONFIGS, SIZES, TEXTS, picture_model, save_pictures
 
 import lmkernel as lk
+from lmkernel.checkpoints.directory import open_model, write_directory
 from lmkernel.config import HeadConfig, MlpConfig
 from lmkernel.errors import CheckpointError, ConfigError
 from lmkernel.families.family import HfConfig, find_family
@@ -97,6 +98,24 @@ def test_a_model_survives_being_written(kind: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.embed_pictures(paths), model.embed_pictures(paths))
     if model.config.pair is not None:
         np.testing.assert_array_equal(again.embed(["a"]), model.embed(["a"]))
+
+
+def test_a_vit_may_be_saved_without_its_pooler(tmp_path: Path) -> None:
+    """As DINO's are, whose vectors are those of the first position."""
+    whole, paths = picture_model(tmp_path / "m", "vit bare"), save_pictures(tmp_path)
+    files = open_model(tmp_path / "m")
+    kept = [name for name in files.tensors.names() if "pooler" not in name]
+    write_directory(
+        tmp_path / "bare",
+        config=files.config,
+        tensors=((name, files.tensors.read(name)) for name in kept),
+        preprocessor=files.preprocessor,
+    )
+    bare = lk.load(tmp_path / "bare", backend="numpy")
+    assert bare.config.head is None
+    np.testing.assert_array_equal(bare.embed_pictures(paths), whole.embed_pictures(paths))
+    bare.save(tmp_path / "again")
+    assert lk.load(tmp_path / "again", backend="numpy").config == bare.config
 
 
 @pytest.mark.parametrize("kind", ["vit", "clip", "siglip"])

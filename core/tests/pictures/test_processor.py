@@ -32,6 +32,11 @@ def test_an_older_name_and_older_sizes() -> None:
     assert (made.size, made.shortest, made.crop) == (None, 50, (40, 40))
 
 
+def test_a_file_that_names_no_kind_is_of_its_familys() -> None:
+    assert read_processor(HfConfig({"size": 30}), "ViT").size == (30, 30)
+    assert read_processor(HfConfig({"size": 30}), "CLIP").shortest == 30
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
