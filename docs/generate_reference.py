@@ -86,7 +86,7 @@ def _family_row(model_type: str, load: str) -> str:
     refused = family.keys.refused if family.keys is not None else {}
     keys = ", ".join(f"`{key}` unless {value!r}" for key, value in sorted(refused.items()))
     objectives = ", ".join(f"`{objective}`" for objective in find_family(model_type, load).heads())
-    return f"| `{model_type}` | {about} | {objectives} | {made} | {gguf} | {keys or '–'} |"
+    return f"| `{model_type}` | {about} | {objectives or '–'} | {made} | {gguf} | {keys or '–'} |"
 
 
 def hooks_page() -> str:

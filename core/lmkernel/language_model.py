@@ -275,6 +275,8 @@ class LanguageModel:
     attention_weights = inspection.attention_weights
     embed = inspection.embed
     classify = inspection.classify
+    embed_pictures = inspection.embed_pictures
+    classify_pictures = inspection.classify_pictures
 
     # elsewhere
 
@@ -340,8 +342,7 @@ class LanguageModel:
             tensors=self.origin.tensors(kept, self.model.declare()),
             dtype=dtype,
             shard_bytes=shard_bytes,
-            tokenizer=self.tokenizer,
-            generation_config=self.origin.generation_config or None,
+            **self.origin.beside,
             overwrite=overwrite,
         )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.checkpoints.directory import fill_directory, open_model
-from lmkernel.errors import ConfigError, UnknownNameError
+from lmkernel.errors import CheckpointError, ConfigError, UnknownNameError
 from lmkernel.families.agreement import agreed_config, axis_keys, checkpoint_rules
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.files import hf_configuration
@@ -71,6 +71,8 @@ class Origin:
     @property
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer, loaded when it is first asked for; `CheckpointError` if it has none."""
+        if not self.config.embedding.vocab:
+            raise CheckpointError(f"{self.where}: the model reads pictures and no tokens")
         if self.own_tokenizer is not None:
             return self.own_tokenizer
         return self.own_files.tokenizer()
@@ -95,7 +97,7 @@ class Origin:
         return hf_configuration(
             self.config,
             self.family,
-            tokenizer=self.tokenizer,
+            tokenizer=self.beside["tokenizer"],
             extra=self._other_keys(),
             check=self.changed,
         )
@@ -207,9 +209,18 @@ class Origin:
             folder,
             config=self.document,
             tensors=self.tensors(values, declared),
-            tokenizer=self.tokenizer,
-            generation_config=self.generation_config or None,
+            **self.beside,
         )
+
+    @property
+    def beside(self) -> dict[str, Any]:
+        """What is written beside the weights, as `write_directory` takes it."""
+        preprocessor = self.files.preprocessor if self.files else None
+        return {
+            "tokenizer": self.tokenizer if self.config.embedding.vocab else None,
+            "generation_config": self.generation_config or None,
+            "preprocessor": preprocessor or None,
+        }
 
     @property
     def generation_config(self) -> Mapping[str, Any]:

@@ -140,8 +140,7 @@ def quantize(
         config={**origin.document, "quantization_config": compression(scheme, plain)},
         tensors=compressed_tensors(origin.tensors(values, declared), linear, scheme, errors),
         dtype=dtype,
-        tokenizer=origin.tokenizer,
-        generation_config=origin.generation_config or None,
+        **origin.beside,
         overwrite=overwrite,
     )
     options: dict[str, Any] = {"backend": backend, "progress": progress}
@@ -169,7 +168,12 @@ def _modules(origin: Origin, declared: Any) -> tuple[set[str], set[str]]:
         module, _, leaf = theirs.rpartition(".")
         if leaf != "weight" or not all(len(param.shape) == _MATRIX for param in params):
             continue
-        apart = rule.transpose or "{e}" in theirs or not all(param.linear for param in params)
+        apart = (
+            rule.transpose
+            or rule.stored is not None
+            or "{e}" in theirs
+            or not all(param.linear for param in params)
+        )
         named = {axis for param in params for axis in param.axes[:1]}
         (plain if apart or "vocab" in named else linear).add(module)
     return linear, plain

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
 __all__ = [
+    "PREPROCESSOR",
     "SHARD_BYTES",
     "ModelFiles",
     "convert_gguf",
@@ -44,6 +45,8 @@ __all__ = [
     "write_directory",
 ]
 
+PREPROCESSOR = "preprocessor_config.json"
+"""The file that says how pictures are prepared."""
 SHARD_BYTES = 5_000_000_000
 """More data than this is written in several files, unless told otherwise."""
 
@@ -58,6 +61,8 @@ class ModelFiles:
         config: the content of ``config.json``.
         tensors: the weights, under Hugging Face names.
         generation_config: the content of ``generation_config.json``, empty if there is none.
+        preprocessor: how pictures are prepared, as ``preprocessor_config.json`` says, or
+            ``processor_config.json`` among other things; empty if neither does.
         load_tokenizer: the function that loads the tokenizer, called when one is asked for.
     """
 
@@ -66,6 +71,7 @@ class ModelFiles:
     tensors: Tensors
     generation_config: dict[str, Any]
     load_tokenizer: Callable[[], Tokenizer] = field(repr=False)
+    preprocessor: Mapping[str, Any] = field(default_factory=dict)
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer; `CheckpointError` if the model has none."""
@@ -119,7 +125,16 @@ def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
         tensors=open_quantised(tensors, config, f"{folder / 'config.json'}"),
         generation_config=read_object(folder / "generation_config.json", required=False),
         load_tokenizer=functools.cache(functools.partial(_directory_tokenizer, folder)),
+        preprocessor=_preprocessor(folder),
     )
+
+
+def _preprocessor(folder: Path) -> dict[str, Any]:
+    """What says how pictures are prepared: a file of its own, or a part of one."""
+    own = read_object(folder / PREPROCESSOR, required=False)
+    whole = {} if own else read_object(folder / "processor_config.json", required=False)
+    part = whole.get("image_processor", {})
+    return own or (part if isinstance(part, dict) else {})
 
 
 def _without_mxfp4(
@@ -144,6 +159,7 @@ def write_directory(
     shard_bytes: int = SHARD_BYTES,
     tokenizer: Tokenizer | None = None,
     generation_config: Mapping[str, Any] | None = None,
+    preprocessor: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -158,6 +174,7 @@ def write_directory(
         shard_bytes: the most bytes in one file; more are written in several, with an index.
         tokenizer: the tokenizer to write beside the weights, if any.
         generation_config: the content of ``generation_config.json``, if given.
+        preprocessor: the content of ``preprocessor_config.json``, if given.
         progress: a function called with the number of bytes of tensors just written.
         overwrite: whether to replace a directory that exists and is not empty.
 
@@ -175,6 +192,7 @@ def write_directory(
             shard_bytes=shard_bytes,
             tokenizer=tokenizer,
             generation_config=generation_config,
+            preprocessor=preprocessor,
             progress=progress,
         )
 
@@ -188,6 +206,7 @@ def fill_directory(
     shard_bytes: int = SHARD_BYTES,
     tokenizer: Tokenizer | None = None,
     generation_config: Mapping[str, Any] | None = None,
+    preprocessor: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Write the files of `write_directory` into a folder that is not in its place yet."""
@@ -195,6 +214,8 @@ def fill_directory(
     write_object(folder / "config.json", {**config, "torch_dtype": dtype})
     if generation_config is not None:
         write_object(folder / "generation_config.json", generation_config)
+    if preprocessor is not None:
+        write_object(folder / PREPROCESSOR, preprocessor)
     if tokenizer is not None:
         tokenizer.save(folder)
 

@@ -1,4 +1,4 @@
-"""``lmkernel embed``: a vector for each text, or the texts that are nearest to each."""
+"""``lmkernel embed``: a vector for each text or picture, or those that are nearest to each."""
 
 from __future__ import annotations
 
@@ -32,12 +32,17 @@ _NEAREST = 5
 
 @final
 class Embed(Command):
-    """A JSON object a text, as they are computed; or all vectors in a file of NumPy."""
+    """A JSON object a text or picture, as they are computed; or all vectors in a file of NumPy."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """The model, the texts, and what becomes of the vectors."""
         parser.add_argument("model", metavar="MODEL", help="a name, a folder or a GGUF file")
         add_text_arguments(parser)
+        parser.add_argument(
+            "--pictures",
+            action="store_true",
+            help="the texts are files of pictures, for a model of both (CLIP, SigLIP)",
+        )
         parser.add_argument(
             "--pooling",
             metavar="NAME",
@@ -50,7 +55,7 @@ class Embed(Command):
         parser.add_argument(
             "--out",
             metavar="FILE",
-            help=".npy: the vectors, a row a text; .npz: `vectors` and `texts`",
+            help=".npy: the vectors, a row a text; .npz: `vectors` and `texts`, or `pictures`",
         )
         parser.add_argument(
             "--similar",
@@ -69,16 +74,17 @@ class Embed(Command):
         if out is not None:
             require_writable(out, InputError)
         texts, model = read_texts(args), load(args)
+        what = _what(model, args)
         if out is None and args.similar is None:
             while several := _next(texts, args.batch):
-                _print_vectors(several, _vectors(model, several, args))
+                _print_vectors(several, _vectors(model, several, args), what)
             return 0
         every = list(texts)
         vectors = _vectors(model, every, args)
         if out is not None:
-            _write(out, every, vectors)
+            _write(out, every, vectors, what)
         if args.similar is not None:
-            _print_similar(every, vectors, args.similar)
+            _print_similar(every, vectors, args.similar, what)
         return 0
 
 
@@ -89,6 +95,19 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--similar: expected 1 or more, got {args.similar}")
     if args.truncate:
         raise InputError("--truncate: the model's folder says where longer texts are cut")
+
+
+def _what(model: LanguageModel, args: argparse.Namespace) -> str:
+    """Whether the texts are texts, or files of pictures."""
+    from lmkernel.inspection.pictures import reads_pictures
+
+    readable = reads_pictures(model)
+    if args.pictures and not readable:
+        raise InputError("--pictures: expected a model that reads pictures, got one of texts alone")
+    found = "picture" if readable and (args.pictures or model.config.pair is None) else "text"
+    if found == "picture" and args.prompt is not None:
+        raise InputError("--prompt: expected none before pictures")
+    return found
 
 
 def _next(texts: Any, batch: int) -> list[str]:
@@ -102,6 +121,9 @@ def _vectors(
 
     if any(not isinstance(text, str) for text in texts):
         raise InputError("expected lone texts to embed, got pairs: leave the column second out")
+    if _what(model, args) == "picture":
+        own = bool(args.normalize)
+        return model.embed_pictures(list(texts), args.pooling, normalize=own, batch=args.batch)
     return embed(
         model,
         texts,
@@ -112,23 +134,25 @@ def _vectors(
     )
 
 
-def _print_vectors(texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
+def _print_vectors(texts: Sequence[str], vectors: NDArray[np.float32], what: str) -> None:
     for text, vector in zip(texts, vectors, strict=True):
         # nine digits tell any two float32 apart
         numbers = [float(f"{number:.9g}") for number in vector]
-        print(json.dumps({"text": text, "vector": numbers}))
+        print(json.dumps({what: text, "vector": numbers}))
     sys.stdout.flush()
 
 
-def _print_similar(texts: Sequence[str], vectors: NDArray[np.float32], count: int) -> None:
+def _print_similar(
+    texts: Sequence[str], vectors: NDArray[np.float32], count: int, what: str
+) -> None:
     from lmkernel.inspection.embeddings import most_similar
 
     for text, near in zip(texts, most_similar(vectors, count), strict=True):
-        found = [{"text": texts[i], "score": round(score, 6)} for i, score in near]
-        print(json.dumps({"text": text, "similar": found}))
+        found = [{what: texts[i], "score": round(score, 6)} for i, score in near]
+        print(json.dumps({what: text, "similar": found}))
 
 
-def _write(path: Path, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
+def _write(path: Path, texts: Sequence[str], vectors: NDArray[np.float32], what: str) -> None:
     import io
 
     import numpy as np
@@ -139,5 +163,6 @@ def _write(path: Path, texts: Sequence[str], vectors: NDArray[np.float32]) -> No
     if path.suffix == ".npy":
         np.save(made, vectors)
     else:
-        np.savez(made, vectors=vectors, texts=np.array(texts))
+        named: dict[str, Any] = {f"{what}s": np.array(texts)}
+        np.savez(made, vectors=vectors, **named)
     write_whole(path, made.getvalue(), InputError)

@@ -24,13 +24,13 @@ _HELP: Mapping[str, str] = MappingProxyType(
         ),
         "finetune:Finetune": "go on training a model on instructions, labels or text",
         "evaluate:Evaluate": "measure a model on data: loss, perplexity, accuracy",
-        "classify:Classify": "tell the classes of texts, with a model fine-tuned for that",
+        "classify:Classify": "tell the classes of texts, or of pictures by labels in words",
         "tag:Tag": "tag the words of texts, such as names, with a model fine-tuned for that",
         "fill:Fill": "guess what stands at the masks of texts",
         "answer:Answer": "answer questions from documents",
         "rerank:Rerank": "sort documents by how well they fit a query",
         "perplexity:Perplexity": "say how well a model predicts each text",
-        "embed:Embed": "make a vector of each text, or find the texts that are nearest to each",
+        "embed:Embed": "make a vector of each text or picture, or find those nearest to each",
         "compare:Compare": "run one prompt on several backends and compare what comes out",
         "verify:Verify": (
             "is somebody else's implementation of a checkpoint right, and where does it part"

@@ -20,7 +20,7 @@ from lmkernel.components.primitives import (
     scale,
 )
 from lmkernel.components.recent import lengthen
-from lmkernel.interfaces import ParamTree, View, project
+from lmkernel.interfaces import Init, Param, ParamTree, View, project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,10 @@ class TransformerLayer:
                 tree[f"{name}_norm"] = declare_norm(c.width, c.norm)
             if c.output_norm:
                 tree[f"{name}_output_norm"] = declare_norm(c.width, c.norm)
+            if c.layer_scale:
+                tree[f"{name}_scale"] = {
+                    "weight": Param((c.width,), Init("ones", c.layer_scale), ("embed",))
+                }
         return tree
 
     def __call__(
@@ -164,6 +168,8 @@ class TransformerLayer:
         y = f(normalize(ops, given, norm, c.norm) if c.pre_norm and norm else given)
         if c.output_norm:
             y = normalize(ops, y, params[f"{name}_output_norm"], c.norm)
+        if c.layer_scale:
+            y = y * params[f"{name}_scale"]["weight"]
         y = apply_dropout(ops, y, c.dropout, key, self._site + site)
         x = x + scale(ops, y, c.residual_scale)
         return x if c.pre_norm or c.output_norm else normalize(ops, x, norm, c.norm)
@@ -195,7 +201,11 @@ def mlp(ops: Ops, x: Array, params: dict[str, Any], config: MlpConfig) -> Array:
             shared = ops.sigmoid(project(ops, x, params["shared_gate"])) * shared
         return mixed + shared
     if not config.gated:
-        inner = activate(ops, project(ops, x, params["up"]), config.activation)
+        inner = project(ops, x, params["up"])
+        if config.slope == 1:
+            inner = activate(ops, inner, config.activation)
+        else:
+            inner = inner * ops.sigmoid(scale(ops, inner, config.slope))
     elif "gate_up" in params:
         inner = _gate(ops, project(ops, x, params["gate_up"]), config)
     else:

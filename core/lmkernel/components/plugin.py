@@ -7,6 +7,7 @@ from lmkernel.plugins import ComponentSpec, hookimpl
 _KINDS = (
     ("embedding", "token", "components.embedding:TokenEmbedding"),
     ("embedding", "vectors", "components.embedding:VectorEmbedding"),
+    ("embedding", "patches", "components.patches:PatchEmbedding"),
     ("attention", "multi_head", "components.attention:MultiHeadAttention"),
     ("attention", "disentangled", "components.disentangled:DisentangledAttention"),
     ("attention", "latent", "components.latent:LatentAttention"),

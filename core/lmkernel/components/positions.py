@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
 
-__all__ = ["linear_biases", "relative_biases", "sinusoids", "visible"]
+__all__ = ["count_positions", "linear_biases", "relative_biases", "sinusoids", "visible"]
+
+
+def count_positions(ops: Ops, inputs: Array) -> Array:
+    """Positions 0, 1, 2, … of inputs ``(batch, time, …)``."""
+    batch, time = inputs.shape[:2]
+    return ops.broadcast_to(ops.reshape(ops.arange(0, time, "int32"), (1, time)), (batch, time))
 
 
 def sinusoids(ops: Ops, positions: Array, width: int, dtype: DType, layout: str = "pairs") -> Array:

@@ -6,9 +6,9 @@ from lmkernel.config.attention import (
     LatentConfig,
     RelativeConfig,
 )
-from lmkernel.config.embedding import EmbeddingConfig
+from lmkernel.config.embedding import EmbeddingConfig, PatchConfig
 from lmkernel.config.experts import ExpertsConfig
-from lmkernel.config.head import HeadConfig, HeadTransformConfig
+from lmkernel.config.head import AttentionPoolConfig, HeadConfig, HeadTransformConfig
 from lmkernel.config.layers import (
     ACTIVATIONS,
     FeedForwardConfig,
@@ -18,13 +18,14 @@ from lmkernel.config.layers import (
     StackConfig,
     TransformerConfig,
 )
-from lmkernel.config.model import InitConfig, ModelConfig, PrecisionPolicy
+from lmkernel.config.model import InitConfig, ModelConfig, PairConfig, PrecisionPolicy
 from lmkernel.config.norm import NormConfig
 from lmkernel.config.rotary import RotaryConfig
 
 __all__ = [
     "ACTIVATIONS",
     "AttentionConfig",
+    "AttentionPoolConfig",
     "DisentangledConfig",
     "EmbeddingConfig",
     "ExpertsConfig",
@@ -37,6 +38,8 @@ __all__ = [
     "MlpConfig",
     "ModelConfig",
     "NormConfig",
+    "PairConfig",
+    "PatchConfig",
     "PrecisionPolicy",
     "RecurrentConfig",
     "RelativeConfig",

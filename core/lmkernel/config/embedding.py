@@ -14,17 +14,62 @@ if TYPE_CHECKING:
     from lmkernel.config.norm import NormConfig
     from lmkernel.config.rotary import RotaryConfig
 
-__all__ = ["EmbeddingConfig"]
+__all__ = ["EmbeddingConfig", "PatchConfig"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class PatchConfig:
+    """How a picture becomes vectors: a product of each patch's pixels (arXiv:2010.11929, §3.1).
+
+    Args:
+        height, width: pixels of the pictures that positions were learnt for.
+        patch_height, patch_width: pixels of a patch; what remains of a picture is left out.
+        channels: 3 for red, green and blue.
+        bias: whether the product has a bias.
+        token: whether a learned vector stands before those of the patches.
+        resized: whether pictures of other sizes are taken, with positions interpolated for them.
+    """
+
+    height: int
+    width: int
+    patch_height: int
+    patch_width: int
+    channels: int = 3
+    bias: bool = True
+    token: bool = True
+    resized: bool = False
+
+    def __post_init__(self) -> None:
+        positive(self, "height", "width", "patch_height", "patch_width", "channels")
+        require(self, "height", "a patch at least", ok=self.height >= self.patch_height)
+        require(self, "width", "a patch at least", ok=self.width >= self.patch_width)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.height // self.patch_height, self.width // self.patch_width
+
+    @property
+    def count(self) -> int:
+        """Number of vectors."""
+        rows, columns = self.grid
+        return rows * columns + self.token
+
+    @property
+    def values(self) -> int:
+        """Number of values in a patch."""
+        return self.channels * self.patch_height * self.patch_width
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingConfig:
-    """An embedding of some kind: ``"token"``, ``"vectors"`` (the inputs are vectors) or a plugin's.
+    """An embedding: ``"token"``, ``"vectors"`` (the inputs are such), ``"patches"`` or a plugin's.
 
     Args:
         width: hidden size.
-        vocab: number of tokens; 0 for ``"vectors"``.
+        vocab: number of tokens; 0 for ``"vectors"`` and ``"patches"``.
         positions: ``"none"``, ``"learned"``, ``"sinusoidal"`` or ``"rotary"``.
         context: number of positions; 0 means no limit (not for ``"learned"``).
         offset: number added to a learned or sinusoidal position before it is looked up.
@@ -40,6 +85,7 @@ class EmbeddingConfig:
         inner: size of the vectors in its tables, whose normalised sum a product makes as wide as
             hidden ones (arXiv:1909.11942, §3.1); 0 where they are as wide, without a product.
         scale: factor of the token vectors, applied in float32 whatever the dtype.
+        patches: of pictures, for ``"patches"``; else None.
         lookup: ``"gather"``, or ``"one_hot"`` for a product with one-hot vectors.
         dropout: rate of dropout after the sum, in training.
         options: settings of a plugin's kind.
@@ -60,6 +106,7 @@ class EmbeddingConfig:
     norm: NormConfig | None = None
     inner: int = 0
     scale: float = 1.0
+    patches: PatchConfig | None = None
     lookup: str = "gather"
     dropout: float = 0.0
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -72,6 +119,8 @@ class EmbeddingConfig:
         one_of(self, "positions", ("none", "learned", "sinusoidal", "rotary"))
         one_of(self, "sinusoids", ("pairs", "halves", "halves_to_last"))
         one_of(self, "lookup", ("gather", "one_hot"))
+        pictures = (self.patches is not None) == (self.kind == "patches")
+        require(self, "patches", "a PatchConfig exactly for its kind", ok=pictures)
         if self.positions == "learned":
             positive(self, "context")
         if self.positions == "sinusoidal":

@@ -9,9 +9,29 @@ from lmkernel.config.check import one_of, positive, require
 from lmkernel.config.layers import ACTIVATIONS
 
 if TYPE_CHECKING:
+    from lmkernel.config.layers import MlpConfig
     from lmkernel.config.norm import NormConfig
 
-__all__ = ["HeadConfig", "HeadTransformConfig"]
+__all__ = ["AttentionPoolConfig", "HeadConfig", "HeadTransformConfig"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class AttentionPoolConfig:
+    """One vector of a row: what a learned query attends to, and a network (arXiv:1810.00825, §3.2).
+
+    Args:
+        heads: number of heads, a divisor of the hidden size.
+        mlp: the network, whose output is added to its input.
+        norm: normalisation of the network's input.
+    """
+
+    heads: int
+    mlp: MlpConfig
+    norm: NormConfig
+
+    def __post_init__(self) -> None:
+        positive(self, "heads")
 
 
 @final
@@ -50,8 +70,12 @@ class HeadConfig:
         scale: factor of the product, before the bound.
         softcap: bound of the logits, or None.
         pooling: ``"none"``: each position has an output; ``"first"``: a row has one, made of its
-            first real position; ``"last"``: of its last; ``"mean"``: of the mean of the real ones.
+            first real position; ``"last"``: of its last; ``"mean"``: of the mean of the real ones;
+            ``"first_and_mean"``: of the first and the mean of the others side by side, for rows
+            without padding; ``"attention"``: of what ``pool`` makes of them.
+        pool: for ``"attention"``, else None.
         transform: a dense layer before the product, or None.
+        product: whether there is a product; without it, the pooled vector is the output.
         dropout: rate of dropout before the product, in training.
         labels: names of the classes, one for each of ``size``; or none.
         task: what the outputs mean where their shape does not say: ``"tokens"``, classes of each
@@ -67,7 +91,9 @@ class HeadConfig:
     scale: float = 1.0
     softcap: float | None = None
     pooling: str = "none"
+    pool: AttentionPoolConfig | None = None
     transform: HeadTransformConfig | None = None
+    product: bool = True
     dropout: float = 0.0
     labels: tuple[str, ...] = ()
     task: str = ""
@@ -75,13 +101,20 @@ class HeadConfig:
     def __post_init__(self) -> None:
         positive(self, "width", "size")
         one_of(self, "activation", ACTIVATIONS)
-        one_of(self, "pooling", ("none", "first", "last", "mean"))
+        one_of(self, "pooling", ("none", "first", "last", "mean", "first_and_mean", "attention"))
         one_of(self, "task", ("", "tokens", "span", "choice"))
         require(self, "dropout", "a rate in [0, 1)", ok=0 <= self.dropout < 1)
+        pooled = (self.pool is not None) == (self.pooling == "attention")
+        require(self, "pool", "an AttentionPoolConfig exactly for attention", ok=pooled)
+        plain = not (self.tied or self.bias) and self.size == self.inner
+        require(
+            self, "product", "a product, or no bias and the size pooled", ok=self.product or plain
+        )
         named = not self.labels or len(set(self.labels)) == self.size
         require(self, "labels", f"none, or {self.size} different names", ok=named)
 
     @property
     def inner(self) -> int:
         """Size of the vectors that the product reads."""
-        return self.transform.width or self.width if self.transform else self.width
+        pooled = self.width * (2 if self.pooling == "first_and_mean" else 1)
+        return self.transform.width or pooled if self.transform else pooled

@@ -39,7 +39,7 @@ class MlpConfig:
         bias: whether its products have biases.
         limit: bound of a gated network's products before they are multiplied: of the gate from
             above, of the other both ways; 0 for none.
-        slope: factor inside the sigmoid of a gate's ``"silu"``, x · sigmoid(slope · x).
+        slope: factor inside the sigmoid of ``"silu"``, x · sigmoid(slope · x) (1.702: CLIP).
         shift: number added to what the gate is multiplied with.
         experts: the networks that positions choose from, in place of one of ``hidden``; or None.
     """
@@ -58,8 +58,9 @@ class MlpConfig:
         one_of(self, "activation", ACTIVATIONS)
         for name, usual in (("limit", 0.0), ("slope", 1.0), ("shift", 0.0)):
             value = getattr(self, name)
-            gated = self.gated and (name != "slope" or self.activation == "silu")
-            require(self, name, f"{usual} without a gate", ok=value == usual or gated)
+            fits = self.activation == "silu" if name == "slope" else self.gated
+            needed = "silu" if name == "slope" else "a gate"
+            require(self, name, f"{usual} without {needed}", ok=value == usual or fits)
         require(self, "limit", "0 or more", ok=self.limit >= 0)
 
     @property
@@ -107,6 +108,8 @@ class TransformerConfig:
         parallel: whether attention and the feed-forward network read the same input, and both
             outputs are added to it; for pre-norm without cross-attention.
         shared_norm: whether, in parallel, both read it through one normalisation.
+        layer_scale: what the learned factors of each sublayer's output begin with, one for each
+            channel (arXiv:2103.17239, §3); 0 where there are none.
         residual_scale: factor of each sublayer's output before it is added.
         final_norm: whether the stack ends in one more normalisation.
         causal: whether a position sees only itself and those before it.
@@ -130,6 +133,7 @@ class TransformerConfig:
     output_norm: bool = False
     parallel: bool = False
     shared_norm: bool = False
+    layer_scale: float = 0.0
     residual_scale: float = 1.0
     final_norm: bool = True
     causal: bool = False

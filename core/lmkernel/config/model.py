@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lmkernel.config.layers import StackConfig
     from lmkernel.contract.capabilities import DType
 
-__all__ = ["InitConfig", "ModelConfig", "PrecisionPolicy"]
+__all__ = ["InitConfig", "ModelConfig", "PairConfig", "PrecisionPolicy"]
 
 
 @final
@@ -69,6 +69,8 @@ class ModelConfig:
         target_embedding: embedding of the target of an encoder-decoder; by default the source's.
         head: from hidden vectors to logits; None gives the hidden vectors themselves.
         context: largest number of positions; 0 for no limit.
+        pair: the tower of pictures whose vectors are compared with the model's own, of texts;
+            or None.
         init: initialization of the weights, or None for each component's own.
     """
 
@@ -78,6 +80,7 @@ class ModelConfig:
     target_embedding: EmbeddingConfig | None = None
     head: HeadConfig | None = None
     context: int = 0
+    pair: PairConfig | None = None
     init: InitConfig | None = None
 
     def __post_init__(self) -> None:
@@ -88,6 +91,10 @@ class ModelConfig:
             width = _output_width(self.encoder)
         if self.decoder is not None:
             width = self._decoder_width(self.decoder, width)
+        if self.pair is not None:
+            sizes = [tower.head and tower.head.size for tower in (self, self.pair.pictures)]
+            alike = sizes[0] is not None and sizes[0] == sizes[1]
+            require(self, "pair", f"two heads of one size, got {sizes}", ok=alike)
         if self.head is not None:
             self._require_width("head", self.head.width, width)
             tied_to = self.target_embedding or self.embedding
@@ -113,6 +120,25 @@ class ModelConfig:
     def _require_width(self, field: str, got: int, width: int) -> None:
         if got != width:
             raise ConfigError(f"ModelConfig.{field}: expected an input of width {width}, got {got}")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class PairConfig:
+    """Pictures beside texts: two towers, whose vectors are compared (arXiv:2103.00020, §2.3).
+
+    Args:
+        pictures: the tower of pictures.
+        scale: what the learned logarithm of the cosines' factor begins with.
+        bias: whether a learned number is added to each, so that a sigmoid makes a probability of it
+            (arXiv:2303.15343, §3.2), and not a softmax over all texts.
+        padded: whether texts are padded to the context, and padding is read like any token.
+    """
+
+    pictures: ModelConfig
+    scale: float = 0.0
+    bias: bool = False
+    padded: bool = False
 
 
 def _input_width(stack: StackConfig) -> int:

@@ -74,15 +74,18 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
     except ConfigError as error:
         named = re.sub(r"^\w+\.\w+", lambda field: _key_of_field(family, field[0]), str(error))
         raise CheckpointError(f"{described.where}: {named}") from error
+    config = family.as_stored(config, set(tensors.names()))
     rules = family.rules(config)
-    for part in ("encoder", "decoder"):
-        stack = getattr(config, part)
+    towers = [("encoder", config), ("decoder", config)]
+    towers += [("pictures.encoder", config.pair.pictures)] if config.pair else []
+    for part, tower in towers:
+        stack = getattr(tower, part.rpartition(".")[2])
         shared = getattr(stack, "sets", 0)
         claimed = shared or getattr(stack, "layers", 0)
         layered = [rule for rule in rules if rule.layered and _ours(rule)[0].startswith(part)]
         if claimed and layered:
             key = _key(family, "num_hidden_groups" if shared else "num_hidden_layers")
-            key = key if part == "encoder" else _decoder_key(family, described, key)
+            key = _decoder_key(family, described, key) if part == "decoder" else key
             _check_layers(described, key, claimed, layered, tensors.names())
     return _tie_as_stored(config, rules, described.where, tensors)
 

@@ -36,6 +36,7 @@ class ConfigKeys:
         nullable: keys that are read and may be null, though they are something else by default.
         inert: keys that change nothing here, whatever they say.
         aliases: other names of keys, each with the name that it stands for.
+        parts: keys that hold objects, such as those of two towers, each with the keys inside.
     """
 
     read: Mapping[str, Any]
@@ -43,6 +44,7 @@ class ConfigKeys:
     nullable: frozenset[str] = frozenset()
     inert: frozenset[str] = frozenset()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, ConfigKeys] = field(default_factory=dict)
 
     def but(
         self,
@@ -100,7 +102,13 @@ class ConfigKeys:
         """The keys that it has no place for."""
         tables = (self.read, self.refused, self.inert, self.aliases, _COMMON.inert, _COMMON.refused)
         unknown = [key for key in config.values if not any(key in table for table in tables)]
-        return [*unknown, *unused_rope_keys(config)]
+        inside = [
+            f"{key}.{name}"
+            for key, keys in self.parts.items()
+            if (part := config.part(key)) is not None
+            for name in keys.unknown(part)
+        ]
+        return [*unknown, *inside, *unused_rope_keys(config)]
 
 
 _COMMON = ConfigKeys(

@@ -11,7 +11,7 @@ from lmkernel.errors import CheckpointError, ConfigError, PluginError, UnknownNa
 from lmkernel.families.hf_config import ACTIVATIONS, HfConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from lmkernel.config import HeadConfig, ModelConfig
     from lmkernel.families.config_keys import ConfigKeys
@@ -36,10 +36,13 @@ class Family(ABC):
         layout: what `gguf` gives.
         keys: what it makes of each key of a configuration; None where nothing is known of that, so
             that keys are taken as `read` asks for them.
+        processor: what prepares pictures where no file names it, such as ``"ViT"``; empty for a
+            family that reads none.
     """
 
     keys: ClassVar[ConfigKeys | None] = None
     layout: ClassVar[GgufArchitecture | None] = None
+    processor: ClassVar[str] = ""
 
     @abstractmethod
     def read(self, config: HfConfig) -> ModelConfig:
@@ -64,6 +67,11 @@ class Family(ABC):
     @abstractmethod
     def ignored(self, config: ModelConfig) -> tuple[str, ...]:
         """Patterns of tensor names that a checkpoint may hold without need, such as buffers."""
+
+    def as_stored(self, config: ModelConfig, names: Collection[str]) -> ModelConfig:
+        """The configuration without what a checkpoint may lack; its tensors have these names."""
+        del names
+        return config
 
     def heads(self) -> Mapping[str, MakeHead | None]:
         """What its models can be trained for, each with what makes the head that it needs.
@@ -117,7 +125,7 @@ def find_family(model_type: object, where: str, objective: str = "") -> Family:
         raise CheckpointError(f"{where}: unsupported model_type: {error}") from error
     family = _with_classes(family)
     if objective and objective not in family.heads():
-        fitting = " or ".join(family.heads())
+        fitting = " or ".join(family.heads()) or "nothing here"
         others = ", ".join(_trained_by(objective)) or "no family that is installed"
         raise ConfigError(
             f"objective {objective!r}: a {model_type} model is trained by {fitting}; "

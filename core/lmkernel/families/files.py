@@ -99,7 +99,13 @@ def hf_configuration(
         CheckpointError: the family cannot express the model; the message names the field.
     """
     kept = {key: value for key, value in (extra or {}).items() if key not in _STORED}
-    written = {**_special_ids(tokenizer), **kept, **family.write(config)}
+    ids = _special_ids(tokenizer) if config.embedding.vocab else {}
+    written = {**ids, **kept, **family.write(config)}
+    # what is inside, too, such as ids in the part of texts, is kept
+    for key in family.keys.parts if family.keys else ():
+        before = kept.get(key)
+        own = ids if "vocab_size" in written[key] else {}
+        written[key] = {**own, **(before if isinstance(before, dict) else {}), **written[key]}
     if check:
         again = family.read(HfConfig(written, "the configuration to be written"))
         lost = _difference(_essential(config), _essential(again), "ModelConfig")

@@ -54,6 +54,7 @@ class Rule:
             each: GPT-NeoX has a head's queries, keys and values together, and then the next head's.
         stacked: whether the tensor holds all experts, as (expert, in, out), and the columns of
             several parameters take turns.
+        stored: the tensor's shape, where its numbers lie in another one than the parameter's.
         row: whether a vector is stored as the one row of a matrix, and is zero where it is not.
     """
 
@@ -63,6 +64,7 @@ class Rule:
     also: tuple[str, ...] = ()
     groups: int = field(default=1, repr=False)
     stacked: bool = field(default=False, repr=False)
+    stored: tuple[int, ...] | None = field(default=None, repr=False)
     row: bool = field(default=False, repr=False)
 
     def at(self, layer: int) -> Rule:
@@ -242,7 +244,8 @@ def _check_shape(
     if got == expected:
         return
     axes = first.axes[::-1] if rule.transpose else first.axes
-    sizes = zip(axes, expected, got, strict=True) if len(expected) == len(got) else ()
+    alike = len(axes) == len(expected) == len(got)
+    sizes = zip(axes, expected, got, strict=True) if alike else ()
     blame = [
         f"; {keys[axis]}: expected {there}, got {claimed}"
         for axis, claimed, there in sizes
@@ -265,6 +268,8 @@ def _check_floating(dtype: str, what: str) -> None:
 def _stored_shape(rule: Rule, ours: Mapping[str, Param]) -> tuple[int, ...]:
     """The shape of the tensor that holds these parameters, one after the other."""
     first = next(iter(ours.values())).shape
+    if rule.stored is not None:
+        return rule.stored
     if rule.stacked:
         return stacked_shape(first, len(ours))
     joined = (sum(param.shape[0] for param in ours.values()), *first[1:])
@@ -303,6 +308,7 @@ def from_ours(
         if not np.isfinite(whole).all():
             raise CheckpointError(f"parameter {ours[0]!r}: expected finite values to write")
         whole = whole[None] if rule.row else whole
+        whole = whole if rule.stored is None else whole.reshape(rule.stored)
         if "{e}" in theirs:
             yield from ((theirs.replace("{e}", str(e)), one) for e, one in enumerate(whole))
         else:

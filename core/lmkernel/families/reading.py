@@ -53,9 +53,8 @@ def _as_stored(
     tensors: Tensors, rule: Rule, names: Sequence[str], ours: Mapping[str, Param]
 ) -> Blocks | None:
     """A quantised weight, if its rows are rows of ours."""
-    plain = (
-        not (rule.transpose or rule.row or rule.stacked) and rule.groups == 1 and len(names) == 1
-    )
+    other = rule.transpose or rule.row or rule.stacked or rule.stored is not None
+    plain = not other and rule.groups == 1 and len(names) == 1
     packed = all(param.linear for param in ours.values())
     return tensors.blocks(names[0]) if plain and packed else None
 
@@ -85,6 +84,8 @@ def _parts(
     whole: NDArray[Any], rule: Rule, ours: Mapping[str, Param]
 ) -> Iterable[tuple[str, NDArray[Any]]]:
     """Our parameters of a tensor; views wherever that is possible."""
+    if rule.stored is not None:
+        return ((name, whole.reshape(param.shape)) for name, param in ours.items())
     if rule.stacked:
         return zip(ours, split_stack(whole, len(ours)), strict=True)
     return split_rows(whole.T if rule.transpose or rule.row else whole, ours, rule.groups)

@@ -9,6 +9,8 @@ from lmkernel.inspection.embeddings import embed
 from lmkernel.inspection.hidden import hidden_states
 from lmkernel.inspection.inputs import TokenRows, token_rows
 from lmkernel.inspection.outputs import logits
+from lmkernel.inspection.picture_classes import PictureClass, PictureClasses, classify_pictures
+from lmkernel.inspection.pictures import embed_pictures
 from lmkernel.inspection.run import Activation, activations
 from lmkernel.inspection.scoring import LogProbs, log_probs
 
@@ -17,11 +19,15 @@ __all__ = [
     "Classification",
     "Classifications",
     "LogProbs",
+    "PictureClass",
+    "PictureClasses",
     "TokenRows",
     "activations",
     "attention_weights",
     "classify",
+    "classify_pictures",
     "embed",
+    "embed_pictures",
     "hidden_states",
     "log_probs",
     "logits",

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from lmkernel.inspection.sentence_rows import Text
     from lmkernel.language_model import LanguageModel
 
-__all__ = ["Classification", "Classifications", "classify"]
+__all__ = [
+    "Classification",
+    "Classifications",
+    "classifier",
+    "classify",
+    "has_several_labels",
+]
 
 
 @final
@@ -84,7 +90,7 @@ def classify(
     Raises:
         InputError: no text, one longer than the context, or a model that tells no classes apart.
     """
-    head = _classifier(model)
+    head = classifier(model)
     if isinstance(texts, str | tuple):
         return _classify(model, head, [texts], truncate=truncate)[0]
     found: list[Classification] = []
@@ -93,8 +99,8 @@ def classify(
     return Classifications(found)
 
 
-def _classifier(model: LanguageModel) -> HeadConfig:
-    """The head that tells classes apart."""
+def classifier(model: LanguageModel) -> HeadConfig:
+    """The head that tells classes apart; `InputError` if there is none."""
     head, kind = model.config.head, model.origin.described.values.get("problem_type")
     if head is None or head.pooling == "none" or head.task or head.activation != "none":
         raise InputError(
@@ -106,12 +112,17 @@ def _classifier(model: LanguageModel) -> HeadConfig:
     return head
 
 
+def has_several_labels(model: LanguageModel, head: HeadConfig) -> bool:
+    """Whether each class is judged by itself: by ``problem_type``, or as there is one."""
+    kind = model.origin.described.values.get("problem_type")
+    return kind == "multi_label_classification" or head.size == 1
+
+
 def _classify(
     model: LanguageModel, head: HeadConfig, texts: Sequence[Any], *, truncate: bool
 ) -> list[Classification]:
     rows = [text_row(model, text, truncate=truncate) for text in texts]
-    several = model.origin.described.values.get("problem_type") == "multi_label_classification"
-    scores = probabilities(forward_rows(model, rows), each=several or head.size == 1)
+    scores = probabilities(forward_rows(model, rows), each=has_several_labels(model, head))
     names = label_names(model, head)
     return [
         Classification(text, names[int(row.argmax())], dict(zip(names, row.tolist(), strict=True)))

@@ -11,6 +11,7 @@ import numpy as np
 from lmkernel.errors import InputError, UnknownNameError
 from lmkernel.inspection.inputs import check_ids, single_stack
 from lmkernel.inspection.outputs import check_finite, last_hidden_states
+from lmkernel.inspection.pair_texts import text_vectors
 from lmkernel.inspection.sentence_settings import SentenceSettings, read_sentence_settings
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     Pool = Callable[[NDArray[np.float64], int], NDArray[np.float64]]
 
-__all__ = ["embed", "most_similar", "similarities"]
+__all__ = ["embed", "most_similar", "pool_hidden", "similarities", "unit_vectors"]
 
 POOLINGS: Mapping[str, Pool] = MappingProxyType(
     {
@@ -84,6 +85,11 @@ def embed(
         return np.asarray(vector)
     single_stack(model.model.config)
     _check(texts, batch)
+    if model.config.pair is not None:
+        own = bool(normalize)
+        return _embed_beside_pictures(
+            model, texts, batch, normalize=own, pooling=pooling, prompt=prompt
+        )
     settings = read_sentence_settings(model.files.path)
     usual = "last" if model.model.encoder is None else "mean"
     pools = _pools(pooling or settings.pooling or usual)
@@ -106,8 +112,31 @@ def embed(
         whole = layer.apply(whole)
     check_finite(model, whole, "hidden states")
     if settings.normalize if normalize is None else normalize:
-        whole /= np.maximum(np.linalg.norm(whole, axis=1, keepdims=True), _SHORTEST)
+        whole = unit_vectors(whole)
     return whole.astype(np.float32)
+
+
+def _embed_beside_pictures(
+    model: LanguageModel, texts: Sequence[str], batch: int, *, normalize: bool, **others: str | None
+) -> NDArray[np.float32]:
+    """Vectors of texts that are compared with those of pictures."""
+    for name, value in others.items():
+        if value is not None:
+            raise InputError(f"{name}: the model has its own, got {value!r:.60}")
+    whole = text_vectors(model, texts, batch)
+    return (unit_vectors(whole) if normalize else whole).astype(np.float32)
+
+
+def pool_hidden(hidden: NDArray[np.float64], pooling: str) -> NDArray[np.float64]:
+    """The vector of hidden states ``(time, width)``; `UnknownNameError` for no such pooling."""
+    return np.concatenate([pool(hidden, 0) for pool in _pools(pooling)])
+
+
+def unit_vectors(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same ``(…, width)`` with length 1."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    unit: NDArray[np.float64] = vectors / np.maximum(lengths, _SHORTEST)
+    return unit
 
 
 def _check(texts: object, batch: object) -> None:
@@ -165,8 +194,7 @@ def most_similar(vectors: NDArray[Any], count: int) -> list[list[tuple[int, floa
     Returns:
         For each, the numbers of the others from 0, each with its cosine.
     """
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    unit = vectors / np.maximum(lengths, _SHORTEST)
+    unit = unit_vectors(vectors.astype(np.float64))
     found = []
     for i, vector in enumerate(unit):  # a row at a time: all cosines might not fit in memory
         cosines = unit @ vector

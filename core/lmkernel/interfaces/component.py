@@ -27,8 +27,8 @@ ParamTree = Any
 class Init:
     """How a parameter is initialized.
 
-    ``"zeros"``, ``"ones"``, ``"normal"`` (standard deviation ``scale``), ``"uniform"``
-    (±``scale``) or ``"glorot_uniform"`` (Glorot & Bengio 2010, eq. 16).
+    ``"zeros"``, ``"ones"`` (times ``scale``), ``"normal"`` (standard deviation ``scale``),
+    ``"uniform"`` (±``scale``) or ``"glorot_uniform"`` (Glorot & Bengio 2010, eq. 16).
     """
 
     kind: Literal["zeros", "ones", "normal", "uniform", "glorot_uniform"] = "zeros"

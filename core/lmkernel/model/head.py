@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.components.attention_pool import attention_pool, declare_pool
 from lmkernel.components.primitives import (
     activate,
     apply_dropout,
@@ -31,16 +32,19 @@ _SITE = (1 << 15) - 1
 
 
 def declare_head(config: HeadConfig) -> ParamTree:
-    """``{"weight" (size, width)?, "bias" (size,)?, "transform"?, "norm"?}``.
+    """``{"weight" (size, width)?, "bias" (size,)?, "pool"?, "transform"?, "norm"?}``.
 
-    A tied head has no weight of its own; ``transform`` is ``(width, width)`` and its bias, or of
-    the number of rows that is configured, which is then what the weight has columns.
+    A tied head, or one without a product, has no weight of its own; ``transform`` is
+    ``(width, width)`` and its bias, or of the number of rows that is configured, which is then what
+    the weight has columns.
     """
     tree = declare_linear(
         config.size, config.inner, ("vocab", "embed"), bias=config.bias, init=_INIT
     )
-    if config.tied:
+    if config.tied or not config.product:
         tree.pop("weight")
+    if config.pool is not None:
+        tree["pool"] = declare_pool(config.width, config.pool)
     if (t := config.transform) is not None:
         square = declare_linear(
             config.inner, config.width, ("embed", "embed"), bias=t.bias, init=_INIT
@@ -68,7 +72,7 @@ def head(
         x: the last hidden vectors.
         params: as declared.
         config: the head's configuration.
-        weight: the head's own, or the embedding's where they are tied.
+        weight: the head's own, the embedding's where they are tied, or None without a product.
         positions: int32 ``(batch, time)``, -1 at padding.
         key: int32 ``(2,)`` for dropout, in training.
     """
@@ -76,12 +80,17 @@ def head(
         x = first_of_each_row(ops, x, positions)
     elif config.pooling == "last":
         x = last_of_each_row(ops, x, positions)
+    elif config.pool is not None:
+        x = attention_pool(ops, x, params["pool"], config.pool, positions)
+    elif config.pooling == "first_and_mean":
+        x = ops.concat([x[:, 0], ops.mean(x[:, 1:], 1)], -1)
     elif config.pooling == "mean":
         x = mean_of_each_row(ops, x, positions)
     if (t := config.transform) is not None:
         x = activate(ops, project(ops, x, params["transform"]), t.activation)
         x = x if t.norm is None else normalize(ops, x, params["norm"], t.norm)
-    y = ops.linear(apply_dropout(ops, x, config.dropout, key, _SITE), weight, params.get("bias"))
+    y = apply_dropout(ops, x, config.dropout, key, _SITE)
+    y = ops.linear(y, weight, params.get("bias")) if config.product else y
     y = scale(ops, y, config.scale)
     if config.softcap is not None:
         cap = ops.full((), config.softcap, ops.dtype(y))

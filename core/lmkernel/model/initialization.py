@@ -1,4 +1,4 @@
-"""How a family initializes its weights, in place of what each component would do by itself."""
+"""A model's parameters as its parts declare them, initialized as its family does."""
 
 from __future__ import annotations
 
@@ -8,18 +8,43 @@ from typing import TYPE_CHECKING, Any
 
 from lmkernel.config import TransformerConfig
 from lmkernel.interfaces import Init, Param, ParamTree
+from lmkernel.model.head import declare_head
+from lmkernel.model.pair import declare_pair
 from lmkernel.parameters.names import flatten, nest
 
 if TYPE_CHECKING:
-    from lmkernel.config import InitConfig, ModelConfig
+    from collections.abc import Mapping
 
-__all__ = ["with_initialization"]
+    from lmkernel.config import InitConfig, ModelConfig
+    from lmkernel.interfaces import Component
+    from lmkernel.model.model import Model
+
+__all__ = ["declare_parts"]
 
 _RESIDUAL = (("embed", "heads"), ("embed", "mlp"))
 """Axes of the weights whose products are added to the residual stream."""
 
 
-def with_initialization(
+def declare_parts(
+    config: ModelConfig, parts: Mapping[str, Component | None], pictures: Model | None
+) -> dict[str, ParamTree]:
+    """The declared parameters of a model, nested by component.
+
+    Args:
+        config: of the model.
+        parts: its components by name; None for those that it has not.
+        pictures: its tower of pictures, if it has one.
+    """
+    tree = {name: part.declare() for name, part in parts.items() if part is not None}
+    if config.head is not None:
+        tree["head"] = declare_head(config.head)
+    tree = _with_initialization(tree, config)
+    if config.pair is not None and pictures is not None:
+        tree |= {"pictures": pictures.declare(), "pair": declare_pair(config.pair)}
+    return tree
+
+
+def _with_initialization(
     declared: dict[str, ParamTree], config: ModelConfig
 ) -> dict[str, ParamTree]:
     """The declared parameters of each part, initialized as ``config.init`` asks.

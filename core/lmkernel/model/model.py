@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.components.positions import count_positions
 from lmkernel.config import HeadConfig, ModelConfig, PrecisionPolicy
 from lmkernel.contract.trees import tree_map
 from lmkernel.errors import InputError
 from lmkernel.factory import ComponentFactory
 from lmkernel.model.feeding import check_sizes, check_step, join_columns, pad_left, turns_anew
-from lmkernel.model.head import declare_head, head
-from lmkernel.model.initialization import with_initialization
+from lmkernel.model.head import head
+from lmkernel.model.initialization import declare_parts
 from lmkernel.model.state import DecodingState, bucket
 from lmkernel.parameters import initial_values, pack, place
 
@@ -78,22 +79,20 @@ class Model:
         )
         self.encoder: Encoder | None = config.encoder and factory.create("encoder", config.encoder)
         self.decoder: Decoder | None = config.decoder and factory.create("decoder", config.decoder)
+        self.pictures = config.pair and Model(backend, config.pair.pictures, self.policy)
         self._compiled_step = backend.ops.compile(self._step, donate=(3,), static=(5,))
 
     # parameters
 
     def declare(self) -> ParamTree:
         """The declared parameters, nested by component."""
-        components = {
+        parts = {
             "embedding": self.embedding,
             "target_embedding": self.target_embedding,
             "encoder": self.encoder,
             "decoder": self.decoder,
         }
-        tree = {name: part.declare() for name, part in components.items() if part is not None}
-        if self.config.head is not None:
-            tree["head"] = declare_head(self.config.head)
-        return with_initialization(tree, self.config)
+        return declare_parts(self.config, parts, self.pictures)
 
     def initial(self, seed: int) -> dict[str, NDArray[np.float32]]:
         """Initial host values by dotted name, the same bits on every backend."""
@@ -126,7 +125,8 @@ class Model:
 
         Args:
             params: the parameters, from `place` or `pack`.
-            inputs: int32 ``(batch, time)``, or vectors ``(batch, time, width)``.
+            inputs: int32 ``(batch, time)``, vectors ``(batch, time, width)``, or pictures
+                ``(batch, channels, height, width)``.
             positions: int32 ``(batch, time)``, -1 for padding; by default 0, 1, 2, …
             segments: int32 ``(batch, time)``.
             target: the decoder's input, for an encoder-decoder.
@@ -158,9 +158,8 @@ class Model:
         key: Array | None = None,
     ) -> Embedded:
         """The embedded inputs; arguments as for `forward`."""
-        if positions is None:
-            positions = self._default_positions(inputs)
-        return self.embedding(params["embedding"], inputs, positions, segments=segments, key=key)
+        where = count_positions(self.backend.ops, inputs) if positions is None else positions
+        return self.embedding(params["embedding"], inputs, where, segments=segments, key=key)
 
     def embed_target(
         self,
@@ -171,7 +170,7 @@ class Model:
         key: Array | None = None,
     ) -> Embedded:
         """The embedded input of the decoder, by its own embedding where it has one."""
-        where = self._default_positions(target) if positions is None else positions
+        where = count_positions(self.backend.ops, target) if positions is None else positions
         embedding = self.target_embedding or self.embedding
         return embedding(self._target_tables(params), target, where, key=key)
 
@@ -186,13 +185,9 @@ class Model:
         wanted = self.policy.output
         return hidden if ops.dtype(hidden) == wanted else ops.astype(hidden, wanted)
 
-    def _default_positions(self, inputs: Array) -> Array:
-        ops, (batch, time) = self.backend.ops, inputs.shape[:2]
-        return ops.broadcast_to(ops.reshape(ops.arange(0, time, "int32"), (1, time)), (batch, time))
-
     def _head_weight(self, params: Tree, config: HeadConfig) -> Array:
         if not config.tied:
-            return params["head"]["weight"]
+            return params["head"].get("weight")
         return (self.target_embedding or self.embedding).weight(self._target_tables(params))
 
     def _target_tables(self, params: Tree) -> Tree:

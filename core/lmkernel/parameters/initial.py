@@ -30,7 +30,8 @@ def initial_values(declared: ParamTree, seed: int) -> dict[str, NDArray[np.float
 def _value(param: Param, seed: int, name: str) -> NDArray[np.float32]:
     init, count = param.init, math.prod(param.shape)
     if init.kind in ("zeros", "ones"):
-        return np.full(param.shape, float(init.kind == "ones"), np.float32)
+        value = init.scale if init.kind == "ones" else 0.0
+        return np.full(param.shape, value, np.float32)
     purpose = f"init.{name}"
     if init.kind == "normal":
         draws = normals(seed, purpose, count) * init.scale

@@ -27,6 +27,8 @@ __all__ = ["Repository", "is_wanted"]
 WANTED = (
     "config.json",
     "generation_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "tokenizer.model",

@@ -85,7 +85,7 @@ def verify(
         if given not in known:
             raise UnknownNameError(what, given, known)
     name, report = find_subject(subject), as_progress(progress)
-    origin = open_origin(checkpoint, progress=report)
+    origin = _open_to_verify(checkpoint, report)
     tokenizer = _tokenizer(origin)
     asked = choose_prompts(origin.config, tokenizer, level, texts=prompts, ids=ids)
 
@@ -135,7 +135,7 @@ def write_prompts(
     Returns:
         The number of rows.
     """
-    origin = open_origin(checkpoint)
+    origin = _open_to_verify(checkpoint, None)
     asked = choose_prompts(origin.config, _tokenizer(origin), level, texts=prompts, ids=ids)
     lines = [
         json.dumps({"name": r.name, "ids": list(r.ids), "positions": list(r.positions)})
@@ -154,6 +154,17 @@ def _prompts_to_ask(opened: OpenSubject, origin: Origin, chosen: Prompts, *, own
             "asked; leave out prompts and ids"
         )
     return recorded_prompts(origin.config, rows) if rows else chosen
+
+
+def _open_to_verify(checkpoint: str | os.PathLike[str], report: Progress | None) -> Origin:
+    """A model of texts alone, opened; `InputError` for one that reads pictures."""
+    origin = open_origin(checkpoint, progress=report)
+    if not origin.config.embedding.vocab or origin.config.pair is not None:
+        raise InputError(
+            f"{origin.where}: expected a model of texts, got one that reads pictures, which is not "
+            "verified yet"
+        )
+    return origin
 
 
 def _tokenizer(origin: Origin) -> Tokenizer | None:

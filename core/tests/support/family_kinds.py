@@ -10,6 +10,7 @@ import torch
 import transformers
 from encoder_kinds import ENCODERS, auto_class, encoder_inputs, encoder_output, has_segments
 from sequence_kinds import SEQUENCES
+from vision_kinds import PICTURES, SQUARE_PICTURES, TOWERS, VISION, picture_output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,8 @@ LENGTHS = np.array([9, 4, 7, 1])
 GENERATOR = np.random.default_rng(17)
 REAL = np.arange(TIME) < LENGTHS[:, None]
 TOKENS = np.where(REAL, GENERATOR.integers(1, VOCAB, (BATCH, TIME)), 0)
+ENDED = np.where(np.arange(TIME) == LENGTHS[:, None] - 1, VOCAB - 1, np.minimum(TOKENS, VOCAB - 2))
+"""Texts whose last token is the largest of the vocabulary, and no other one."""
 SOURCE_LENGTHS = np.array([6, 9, 1, 8])
 SOURCE_REAL = np.arange(TIME) < SOURCE_LENGTHS[:, None]
 SOURCE = np.where(SOURCE_REAL, np.random.default_rng(19).integers(1, VOCAB, (BATCH, TIME)), 0)
@@ -257,7 +260,8 @@ def as_modules_have_them(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndar
 class Kind:
     """One sort of checkpoint: transformers' classes, and what makes it small.
 
-    ``source`` says that an encoder reads a source, and the tokens are the target's. ``alone`` says
+    ``source`` says that an encoder reads a source, and the tokens are the target's. ``pictures``
+    says that pictures are read, and no tokens; ``pair``, that both are. ``alone`` says
     that transformers is asked row by row, without padding: Gemma 2 adds two mask
     minima in float64, which gives NaN where a window shows padding alone.
     """
@@ -270,6 +274,13 @@ class Kind:
     segments: bool = False
     alone: bool = False
     source: bool = False
+    pictures: bool = False
+    pair: bool = False
+
+    @property
+    def causal(self) -> bool:
+        """Of a pair, whether padding of texts is not seen."""
+        return self.config == "CLIPConfig"
 
     def make(self) -> Any:
         """A random model, with weights and biases that all matter."""
@@ -291,6 +302,13 @@ class Kind:
 
     def output(self, model: Any, rows: np.ndarray) -> Any:
         """The logits, or the pooled vector, of some rows."""
+        if self.pictures:
+            pixels = torch.tensor(PICTURES[rows]).to(model.dtype)
+            return picture_output(model(pixel_values=pixels))
+        if self.pair:
+            pixels = torch.tensor(SQUARE_PICTURES[rows]).to(model.dtype)
+            texts = torch.tensor(ENDED), torch.tensor(REAL if self.causal else np.ones_like(REAL))
+            return model(texts[0], pixels, attention_mask=texts[1].long()).logits_per_image
         if self.alone:
             return torch.cat([self._row(model, row) for row in rows])
         named = {"input_ids": TOKENS[rows], "attention_mask": REAL[rows].astype(np.int64)}
@@ -361,6 +379,14 @@ KINDS = {
     **{
         name: Kind(config, model, "AutoModelForSeq2SeqLM", options, source=True)
         for name, (config, model, options) in SEQUENCES.items()
+    },
+    **{
+        name: Kind(f"{config}Config", model, auto, options, pictures=True)
+        for name, (config, model, auto, options) in VISION.items()
+    },
+    **{
+        name: Kind(f"{config}Config", f"{config}Model", "AutoModel", options, pair=True)
+        for name, (config, options) in TOWERS.items()
     },
     "qwen3": Kind("Qwen3Config", "Qwen3ForCausalLM", CAUSAL, {**GATED, "head_dim": 12}),
     "qwen3 biased": Kind(

@@ -20,14 +20,15 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fuzzing import models, requests, runs
+from fuzzing import models, pictures, requests, runs
 from lmkernel.errors import LmkernelError
 
 if TYPE_CHECKING:
     from fuzzing.formats import Format
 
 FORMATS: dict[str, Format] = {
-    each.name: each for each in (*models.FORMATS, *runs.FORMATS, *requests.FORMATS)
+    each.name: each
+    for each in (*models.FORMATS, *pictures.FORMATS, *runs.FORMATS, *requests.FORMATS)
 }
 MEMORY = 1536 * 2**20
 """Bytes of address space that an input may take beyond what the process began with."""

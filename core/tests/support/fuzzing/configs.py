@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from encoder_kinds import ENCODERS
+from picture_models import CONFIGS as PICTURES
 from sequence_kinds import SEQUENCES
 from small import HF_CONFIG
 from small_bert import BERT
@@ -165,6 +166,7 @@ CONFIGS: Mapping[str, dict[str, Any]] = MappingProxyType(
         **{name: _sequence(name) for name in _SEQUENCES},
         **{name: _gated(name) for name in _GATED},
         **{name: {**config, "model_type": name} for name, config in _OTHERS.items()},
+        **{name: PICTURES[name] for name in ("vit", "dinov2", "clip", "siglip")},
     }
 )
 """By ``model_type``."""

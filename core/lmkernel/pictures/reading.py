@@ -1,0 +1,151 @@
+"""Pictures from files, bytes or arrays, as red, green and blue.
+
+Constraint: a file is a stranger's. Its header says how large it is, and that is compared with
+limits before anything is decoded; only formats that Pillow decodes by itself are tried.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmkernel.errors import InputError, MissingDependencyError
+from lmkernel.files import open_regular
+from lmkernel.paths import user_path
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+    Picture = str | os.PathLike[str] | bytes | NDArray[np.uint8]
+
+__all__ = ["MOST_PIXELS", "STEEPEST", "picture_name", "pillow", "read_picture"]
+
+MOST_PIXELS = 89_478_485
+"""The most pixels of a picture, a quarter of a gigabyte: Pillow's own limit by default."""
+STEEPEST = 200
+"""The longer side of a picture over the shorter one, at most."""
+_SMALLEST = 2
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+_CHANNELS, _AXES = 3, 3
+
+
+def pillow() -> ModuleType:
+    """Pillow's module of pictures.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise MissingDependencyError(
+            "pictures: Pillow is not installed; run: pip install 'lmkernel[vision]'"
+        ) from error
+    found: ModuleType = Image
+    return found
+
+
+def read_picture(source: Picture) -> NDArray[np.uint8]:
+    """A picture as red, green and blue, ``(height, width, 3)``.
+
+    It is turned as its EXIF orientation says. Palettes become colours, grey becomes three equal
+    channels, 16 bits become the upper 8, and transparency is dropped; of several frames the first
+    counts.
+
+    Args:
+        source: a file's path, its bytes, or pixels: uint8 ``(height, width, 3)`` or
+            ``(height, width)``.
+
+    Raises:
+        InputError: no picture, one that ends early, or whose size is not between 2×2 and
+            `MOST_PIXELS` pixels, or a side of more than `STEEPEST` times the other.
+        MissingDependencyError: Pillow is not installed.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_pixels(source)
+    if isinstance(source, bytes):
+        return _decode(io.BytesIO(source), picture_name(source))
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(f"expected a picture's path, bytes or pixels, got {type(source).__name__}")
+    path = user_path(Path(source), InputError)
+    with open_regular(path, InputError) as file:
+        return _decode(file, str(path))
+
+
+def picture_name(source: object) -> str:
+    """What a picture is called in results and messages."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    return f"a picture of {len(source)} bytes" if isinstance(source, bytes) else "a picture"
+
+
+def _from_pixels(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    if pixels.ndim == _AXES - 1:
+        pixels = np.stack([pixels] * _CHANNELS, -1)
+    if pixels.dtype != np.uint8 or pixels.ndim != _AXES or pixels.shape[2] != _CHANNELS:
+        raise InputError(
+            "expected pixels as uint8 (height, width, 3) or (height, width), "
+            f"got {pixels.dtype} {pixels.shape}"
+        )
+    _check_size(pixels.shape[1], pixels.shape[0], "a picture")
+    return pixels
+
+
+def _decode(file: Any, where: str) -> NDArray[np.uint8]:
+    library = pillow()
+    try:
+        with warnings.catch_warnings():
+            # what Pillow warns of, such as damaged EXIF data, leaves the pixels as they are
+            warnings.simplefilter("ignore")
+            with library.open(file, formats=_FORMATS) as image:
+                _check_size(image.width, image.height, where)
+                image.load()
+                return _colours(_upright(image), where)
+    except InputError:
+        raise
+    except library.UnidentifiedImageError as error:
+        raise InputError(f"{where}: expected a picture ({', '.join(_FORMATS)})") from error
+    except library.DecompressionBombError as error:
+        raise InputError(f"{where}: expected at most {MOST_PIXELS} pixels, got more") from error
+    except Exception as error:  # decoders raise whatever meets them in damaged files
+        raise InputError(f"{where}: the picture is damaged or ends early: {error}") from error
+
+
+def _check_size(width: int, height: int, where: str) -> None:
+    """Compare what a header claims with the limits, before there is memory for it."""
+    size, short = f"{width}×{height}", min(width, height)
+    if short < _SMALLEST:
+        raise InputError(f"{where}: expected {_SMALLEST}×{_SMALLEST} pixels or more, got {size}")
+    if width * height > MOST_PIXELS:
+        raise InputError(f"{where}: expected at most {MOST_PIXELS} pixels, got {size}")
+    if max(width, height) > STEEPEST * short:
+        raise InputError(
+            f"{where}: expected a side of at most {STEEPEST} times the other, got {size}"
+        )
+
+
+def _upright(image: Any) -> Any:
+    from PIL import ImageOps
+
+    with contextlib.suppress(Exception):  # an orientation that cannot be read is none
+        return ImageOps.exif_transpose(image)
+    return image
+
+
+def _colours(image: Any, where: str) -> NDArray[np.uint8]:
+    if image.mode.startswith("I;16"):
+        # Pillow would cut at 255 what is larger
+        return _from_pixels((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise InputError(f"{where}: expected 8 or 16 bits a channel, got 32")
+    # a palette whose colours are partly transparent goes through RGBA: the same colours
+    step = image.convert("RGBA") if "transparency" in image.info else image
+    return np.asarray(step.convert("RGB"), np.uint8)
