@@ -29,6 +29,7 @@ SURFACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "lmkernel.contract.blocks": (),
         "lmkernel.contract.capabilities": (),
+        "lmkernel.contract.distribution": (),
         "lmkernel.contract.mandatory": (),
         "lmkernel.contract.optional": (),
         "lmkernel.contract.trees": (),
