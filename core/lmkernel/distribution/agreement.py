@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from lmkernel.contract.distribution import Distribution
 
 __all__ = ["agree", "any_of", "joined", "tell_failure", "watch_peers"]
+
+_PLACE = re.compile(r"\[[^\]]*\.cc:\d+\] ")
+"""Where in an engine's own source an error was raised."""
 
 
 @contextmanager
@@ -31,10 +35,10 @@ def watch_peers(distribution: Distribution) -> Iterator[None]:
         if not distribution.is_loss(error):
             raise
         own = distribution.processes
-        reason = str(error).strip().splitlines() or [type(error).__name__]
+        reason = _PLACE.sub("", str(error)).strip().splitlines() or [type(error).__name__]
         raise PeerError(
             f"process {own.rank} of {own.count}: another process of the run ended, or cannot be "
-            f"reached ({reason[0][:200]})"
+            f"reached ({reason[0].partition('. ')[0][:200]})"
         ) from error
 
 

@@ -167,7 +167,9 @@ class _Run:
         backend, step = self._session.backend, self._state.step
         self._folder.write_settings(to_toml(self._session.settings), step)
         spec = backend.registry.select_backend(backend.name)
-        self._folder.add_session(environment(spec, backend.device), step)
+        mesh = str(backend.distribution.mesh)
+        several = {"mesh": mesh} if mesh else {}
+        self._folder.add_session({**environment(spec, backend.device), **several}, step)
 
     def _recorder(self, stack: ExitStack) -> Recorder:
         """Where numbers go, closed with the stack; trackers learn how the run ended."""

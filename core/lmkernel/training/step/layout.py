@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lmkernel.backend import Backend
     from lmkernel.contract.capabilities import DType
-    from lmkernel.contract.distribution import Distribution, Mesh, Spec
+    from lmkernel.contract.distribution import Mesh, Spec
     from lmkernel.contract.mandatory import Array, Tree
     from lmkernel.interfaces import Param
     from lmkernel.training.data import Batch
@@ -69,7 +70,7 @@ class Layout:
     """Arrays of a trainer on the mesh of its backend.
 
     Args:
-        distribution: the backend's.
+        backend: whose engine it is.
         declared: all parameters by dotted name.
         dtype: of parameters.
 
@@ -77,11 +78,9 @@ class Layout:
         ConfigError: a parameter does not divide.
     """
 
-    def __init__(
-        self, distribution: Distribution, declared: Mapping[str, Param], dtype: DType
-    ) -> None:
-        self.distribution, self._dtype = distribution, dtype
-        self._mesh = mesh = distribution.mesh
+    def __init__(self, backend: Backend, declared: Mapping[str, Param], dtype: DType) -> None:
+        self.distribution, self._ops, self._dtype = backend.distribution, backend.ops, dtype
+        self._mesh = mesh = self.distribution.mesh
         self._specs = {name: spec_of(mesh, name, param) for name, param in declared.items()}
         self._rows: Spec = (mesh.rows,) if mesh.rows else ()
         self._sharded = any(self._specs.values())
@@ -106,7 +105,10 @@ class Layout:
 
     def params(self, values: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
         """Parameters, in row-major order: the other one rounds products differently."""
-        return {name: self._place(name, np.asarray(x, order="C")) for name, x in values.items()}
+        return {
+            name: self._place(name, np.asarray(value, order="C"), self._dtype)
+            for name, value in values.items()
+        }
 
     def batch(self, batch: Batch, compute: DType) -> dict[str, Array]:
         """A batch: integers as int32, vectors in the dtype of the computation.
@@ -151,7 +153,7 @@ class Layout:
                     if host.shape == values[name].shape:
                         self._specs[f"{slot}.{key}"] = self._specs[name]
                     self._shapes[f"{slot}.{key}"] = host.shape
-                    placed = self._place(f"{slot}.{key}", host)
+                    placed = self._place(f"{slot}.{key}", host, self._ops.dtype(array))
                     state.setdefault(slot, {})[key] = placed
         return state
 
@@ -165,12 +167,12 @@ class Layout:
         empty = np.zeros((), np.bool_)
         shapes = {n: np.broadcast_to(empty, self._shapes.get(n, x.shape)) for n, x in flat.items()}
         check_same_shapes("the optimizer's state", shapes, saved)
-        return nest(fresh, {name: self._place(name, saved[name]) for name in flat})
+        dtype = self._ops.dtype
+        placed = {name: self._place(name, saved[name], dtype(x)) for name, x in flat.items()}
+        return nest(fresh, placed)
 
-    def _place(self, name: str, value: NDArray[Any]) -> Array:
-        dtype = self._dtype if value.dtype.kind == "f" else str(value.dtype)
-        spec = self._specs.get(name, ())
-        return self.distribution.place(value, dtype, spec)  # type: ignore[arg-type]  # NumPy's names are the contract's
+    def _place(self, name: str, value: NDArray[Any], dtype: DType) -> Array:
+        return self.distribution.place(value, dtype, self._specs.get(name, ()))
 
     # within a computation
 

@@ -54,7 +54,7 @@ class ComposedTrainer(Trainer):
         self.model = Model(factory.backend, config.model_in_training(), config.policy)
         self._parts = Parts(self.model, config.lora, config.seed)
         declared = {**flatten(self.model.declare()), **self._parts.declare()}
-        self._layout = Layout(factory.backend.distribution, declared, config.policy.params)
+        self._layout = Layout(factory.backend, declared, config.policy.params)
         optimizer = build_optimizer(factory, config.optimizer, self._parts.declare())
         self._layout.require(optimizer)
         update = self._update = Update(factory.ops, optimizer, config.clip, self._layout)
