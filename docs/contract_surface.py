@@ -29,6 +29,7 @@ SURFACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "lmkernel.contract.blocks": (),
         "lmkernel.contract.capabilities": (),
+        "lmkernel.contract.distribution": (),
         "lmkernel.contract.mandatory": (),
         "lmkernel.contract.optional": (),
         "lmkernel.contract.trees": (),
@@ -154,11 +155,13 @@ def broken_promises(old: Sequence[str], new: Sequence[str]) -> list[str]:
     """What a minor version must not do: remove or change a line, or ask more of what exists.
 
     A new operation with a composed default, a new field with a default, a new name of a module are
-    additions; a new abstract method of a class that was there, or a new required field, is not.
+    additions, as is a default of a field that had none; a new abstract method of a class that was
+    there, or a new required field, is not.
     """
     before, classes = set(old), {line.partition("(")[0] for line in old}
     # a name alone, as of a cached function, keeps its promise when its signature is written down
     there = set(new) | {line.partition("(")[0] for line in new}
+    there |= {line.partition(" = ")[0] + _REQUIRED for line in new}
     told = [f"removed or changed: {line}" for line in old if line not in there]
     for line in new:
         owner = line.partition("(")[0].partition(":")[0].rpartition(".")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import jax
 
@@ -13,7 +14,10 @@ from lmkernel_jax.ops import JaxOps
 from lmkernel_jax.overrides import overrides
 from lmkernel_keras import as_keras
 
-__all__ = ["create"]
+if TYPE_CHECKING:
+    from lmkernel.contract.distribution import Distribution
+
+__all__ = ["create", "parts_on"]
 
 
 def create(device: str) -> BackendParts:
@@ -23,19 +27,24 @@ def create(device: str) -> BackendParts:
         CapabilityError: the device is not there.
     """
     index = require_present("jax", device, ("cpu", "gpu", "tpu"), _device_count)
-    mandatory = JaxOps(jax.devices(device.partition(":")[0])[index])
+    return parts_on(JaxOps(jax.local_devices(backend=device.partition(":")[0])[index]))
+
+
+def parts_on(mandatory: JaxOps, distribution: Distribution | None = None) -> BackendParts:
+    """The parts around a mandatory tier, on one process or on several."""
     return BackendParts(
         mandatory=mandatory,
         overrides=overrides(assemble(mandatory, {})),
         scope=_wide_types,
         strict=functools.partial(jax.default_matmul_precision, "highest"),
         native={"function": as_function, "keras": functools.partial(as_keras, framework="jax")},
+        distribution=distribution,
     )
 
 
 def _device_count(kind: str) -> int:
     try:
-        return len(jax.devices(kind))
+        return len(jax.local_devices(backend=kind))
     except RuntimeError:  # JAX knows no other answer for a kind that is not there
         return 0
 

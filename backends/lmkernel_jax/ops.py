@@ -23,13 +23,16 @@ __all__ = ["JaxOps"]
 
 @final
 class JaxOps(MandatoryOps):
-    """JAX's implementation of the mandatory tier, bound to one device."""
+    """JAX's implementation of the mandatory tier, bound to one device or to a sharding."""
 
     def __init__(self, device: Any) -> None:
         self._device = device
 
     def asarray(self, value: Any, dtype: DType, *, copy: bool = True) -> Array:
         host = np.asarray(value).astype(jnp.dtype(dtype), copy=copy)
+        if isinstance(self._device, jax.sharding.Sharding):
+            # to put it there, JAX would ask all processes each time whether they have the same
+            return jnp.array(host, copy=copy)
         return jax.device_put(host, self._device, may_alias=not copy)
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:

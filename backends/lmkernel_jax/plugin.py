@@ -14,6 +14,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
             name="jax",
             contract="1.2",
             load="lmkernel_jax.backend:create",
+            distribute="lmkernel_jax.distribution:distribute",
             requires=("jax",),
             distributions=("jax",),
             install="pip install 'lmkernel[jax]'",

@@ -14,6 +14,7 @@ def lmkernel_register_backends() -> list[BackendSpec]:
             name="torch",
             contract="1.2",
             load="lmkernel_torch.backend:create",
+            distribute="lmkernel_torch.distribution:distribute",
             requires=("torch",),
             distributions=("torch",),
             install="pip install 'lmkernel[torch]'",

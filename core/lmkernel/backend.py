@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.composed import assemble
+from lmkernel.composed.alone import Alone
 from lmkernel.errors import CapabilityError, PluginError
 from lmkernel.plugins.registry import default_registry
 
@@ -16,11 +17,20 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from lmkernel.contract.capabilities import Capabilities
+    from lmkernel.contract.distribution import Distribution, Mesh, Processes
     from lmkernel.contract.mandatory import MandatoryOps
     from lmkernel.contract.optional import Ops
     from lmkernel.plugins.registry import Registry
+    from lmkernel.plugins.specs import BackendSpec
 
-__all__ = ["Backend", "BackendParts", "load_backend", "require_present"]
+__all__ = [
+    "Backend",
+    "BackendParts",
+    "distributed_spec",
+    "load_backend",
+    "load_distributed",
+    "require_present",
+]
 
 
 @final
@@ -41,6 +51,8 @@ class BackendParts:
         native: makes the framework's own object, by kind: ``"module"`` (`torch.nn.Module`),
             ``"keras"`` (`keras.Model`), ``"function"`` (a pure function and its parameters); called
             with a `lmkernel.native.NativeModel` and its host parameters by dotted name.
+        distribution: the engine that holds arrays in parts, of what
+            `lmkernel.plugins.BackendSpec.distribute` names; None on one process.
     """
 
     mandatory: MandatoryOps
@@ -50,6 +62,7 @@ class BackendParts:
     inference: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     strict: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     native: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    distribution: Distribution | None = None
 
 
 @final
@@ -79,6 +92,7 @@ class Backend:
         inference: what is entered besides where no gradient is wanted.
         strict: what is entered besides so that products of float32 are computed in float32.
         native: what it hands a model over to its framework with, by kind.
+        engine: holds arrays in parts over several processes; None on one.
         registry: the plugins among which it was found; kinds and families are looked up there.
     """
 
@@ -91,8 +105,14 @@ class Backend:
     inference: Callable[[], AbstractContextManager[Any]]
     strict: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     native: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    engine: Distribution | None = None
     registry: Registry = field(default_factory=default_registry, repr=False)
     _entered: _Scopes = field(default_factory=_Scopes, init=False, repr=False, compare=False)
+
+    @property
+    def distribution(self) -> Distribution:
+        """How arrays lie over processes: whole, where there is one."""
+        return self.engine or Alone(self.ops)
 
     def __enter__(self) -> Self:
         # frameworks' context managers serve once, so each entry makes one and each exit takes the
@@ -123,7 +143,58 @@ def load_backend(
     spec = (registry or default_registry()).select_backend(name)
     wanted = device or spec.capabilities.devices[0]
     chosen = spec.capabilities.require_device(spec.name, wanted)
-    parts = spec.create(chosen)
+    made = _assembled(spec, chosen, spec.create(chosen))
+    return replace(made, registry=registry or default_registry())
+
+
+def load_distributed(
+    name: str | None,
+    mesh: Mesh,
+    processes: Processes,
+    *,
+    device: str | None = None,
+) -> Backend:
+    """Load a backend on a mesh of several processes, of which each calls this.
+
+    Args:
+        name: what it is registered under.
+        mesh: how processes, or devices, are arranged.
+        processes: which one this is.
+        device: a declared kind; an engine chooses the index.
+
+    Raises:
+        CapabilityError: the backend, or its device, has no such tier.
+        RunError: the others do not come.
+    """
+    spec = distributed_spec(name, processes)
+    wanted = device or spec.capabilities.devices[0]
+    chosen = spec.capabilities.require_device(spec.name, wanted)
+    parts = spec.create_distributed(chosen, mesh, processes)
+    if getattr(parts, "distribution", None) is None:
+        raise PluginError(
+            f"backend {spec.name!r}: expected BackendParts with a distribution from "
+            f"{spec.distribute}, got {type(parts).__name__}"
+        )
+    return _assembled(spec, chosen, parts)
+
+
+def distributed_spec(name: str | None, processes: Processes) -> BackendSpec:
+    """The backend of a name, without importing it.
+
+    Raises:
+        CapabilityError: it has no tier of distribution.
+    """
+    spec = default_registry().select_backend(name)
+    if not spec.distribute:
+        by = f" by {processes.found}" if processes.found else ""
+        raise CapabilityError(
+            f"backend {spec.name!r}: expected one process and no mesh, for it has no tier of "
+            f"distribution; got {processes.count} process{'es' * (processes.count > 1)}{by}"
+        )
+    return spec
+
+
+def _assembled(spec: BackendSpec, device: str, parts: BackendParts) -> Backend:
     if not isinstance(parts, BackendParts):
         raise PluginError(
             f"backend {spec.name!r}: expected {spec.load} to return BackendParts, "
@@ -131,7 +202,7 @@ def load_backend(
         )
     return Backend(
         name=spec.name,
-        device=chosen,
+        device=device,
         capabilities=spec.capabilities,
         ops=assemble(parts.mandatory, parts.overrides, spec.capabilities.unsupported),
         components=parts.components,
@@ -139,7 +210,7 @@ def load_backend(
         inference=parts.inference,
         strict=parts.strict,
         native=parts.native,
-        registry=registry or default_registry(),
+        engine=parts.distribution,
     )
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "MissingDependencyError",
     "NotFiniteError",
     "NotWrittenError",
+    "PeerError",
     "PluginError",
     "PullError",
     "RunError",
@@ -141,6 +142,12 @@ class PullError(LmkernelError):
 
 class RunError(LmkernelError):
     """A training run that cannot begin or go on; what it had written is untouched."""
+
+
+class PeerError(RunError):
+    """Another process of a run failed or cannot be reached; the message says which, if known."""
+
+    exit_code = 4
 
 
 class SubjectError(LmkernelError):

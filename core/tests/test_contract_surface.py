@@ -94,6 +94,8 @@ OLD = ["m.C(ABC)", "m.C.f(self) -> int [abstract]", "m.D()", "m.D.x: int [requir
         (OLD[1:], ["removed or changed: m.C(ABC)"]),
         (["m.C.g(self) -> int [abstract]", *OLD], ["asks more of m.C"]),
         (["m.D.y: int [required]", *OLD], ["asks more of m.D"]),
+        ([*OLD[:-1], "m.D.x: int = 3"], []),
+        ([*OLD[:-1], "m.D.x: float = 3"], ["removed or changed: m.D.x"]),
         (["m.D.y: int = 0", "m.C.g(self) -> int", "m.E()", "m.E.z: int [required]", *OLD], []),
     ],
 )

@@ -71,8 +71,8 @@ def test_the_check_itself_sees_branches() -> None:
 ORDER = (
     *("errors", "files", "paths", "contract", "numerics", "random", "atomic", "progress"),
     *("settings", "results", "plugins", "config", "interfaces", "composed", "parameters"),
-    *("components", "factory", "backend", "checkpoints", "tokenizers", "families", "gguf"),
-    *("pictures", "sources", "structured", "model", "generation"),
+    *("components", "factory", "backend", "distribution", "checkpoints", "tokenizers"),
+    *("families", "gguf", "pictures", "sources", "structured", "model", "generation"),
     *(
         "origin",
         "inspection",

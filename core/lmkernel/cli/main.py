@@ -3,7 +3,7 @@
 Constraints: help lists every command without importing one, and imports neither NumPy nor a
 framework; an error raised on purpose, or of the system, is one line without a traceback; exit
 codes are 0, 1 for an error, 2 for wrong usage, 3 for a subject of ``verify`` that cannot be asked,
-130 for an interrupt, 141 for a closed pipe.
+4 for another process that failed, 130 for an interrupt, 141 for a closed pipe.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def _run(arguments: list[str], registry: Registry) -> int:
     _add_debug(own, argparse.SUPPRESS)
     command.configure(own)
     # options may stand between the positional arguments, and before an optional last one
-    return command.run(own.parse_intermixed_args(arguments[at + 1 :]))
+    given = argparse.Namespace(arguments=arguments)  # for a command that starts others like itself
+    return command.run(own.parse_intermixed_args(arguments[at + 1 :], given))
 
 
 def _parser(specs: Mapping[str, CommandSpec]) -> _Parser:

@@ -61,7 +61,7 @@ class Pretrain(Command):
 
         run = train(args, pretrain, "family", *_SIZES, start=args.start)
         code = report_outcome(run, "pretrain")
-        if run.status != "interrupted" and run.settings.objective == "causal":
+        if run.rank == 0 and run.status != "interrupted" and run.settings.objective == "causal":
             self._show_sample(run)
         return code
 

@@ -29,7 +29,7 @@ INTERRUPTED = 130
 _PRETRAINED = ("causal", "masked")
 """The objectives of pre-training."""
 _SHARED = (
-    *("objective", "backend", "device", "dtype", "data", "validation", "truncate", "turns"),
+    *("objective", "backend", "device", "mesh", "dtype", "data", "validation", "truncate", "turns"),
     *("steps", "batch", "learning_rate", "seed", "lora", "trackers", "chat_template"),
 )
 """The settings that several commands have flags for, by their short names."""
@@ -65,6 +65,15 @@ def add_run_options(
     )
     what.add_argument("--seed", type=int, metavar="S", help="of weights, order, dropout; default 0")
     add_backend_options(parser, dtype="float32, or bfloat16 for mixed precision")
+    many = parser.add_argument_group("several processes, or devices")
+    many.add_argument(
+        "--processes", type=int, metavar="N", help="start so many on this machine; else found"
+    )
+    many.add_argument(
+        "--mesh",
+        metavar="AXES",
+        help="such as data=2,fsdp=4; by default rows of a batch are divided",
+    )
     kept = parser.add_argument_group("where it is written")
     kept.add_argument("--out", metavar="FOLDER", help="new or empty; default runs/COMMAND-TIME")
     kept.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder")
@@ -142,6 +151,8 @@ def train(
     """Train with ``verb`` from ``start``, or go on with the run in the folder of ``--resume``."""
     from lmkernel.training.verbs import resume
 
+    if args.processes is not None:
+        _start_processes(args)
     asked = {**short_settings(args, *names), "settings": args.set, "progress": not args.quiet}
     if not args.resume:
         return verb(**start, out=args.out, config=args.config, **asked)
@@ -149,6 +160,22 @@ def train(
         raise InputError("--resume: the folder says what runs; leave out --config and --out")
     _check_command(args.resume, verb.__name__, start)
     return resume(args.resume, **asked)
+
+
+def _start_processes(args: argparse.Namespace) -> None:
+    """Start this command as several processes, unless it is one of them; ends as they do."""
+    from lmkernel.distribution.environment import find_processes
+    from lmkernel.distribution.launch import launch
+
+    found = find_processes()
+    if found.count == 1:
+        command = [sys.executable, "-m", "lmkernel.cli", *args.arguments]
+        raise SystemExit(launch(command, args.processes))
+    if found.count != args.processes:
+        raise InputError(
+            f"--processes: expected {found.count}, as {found.found} say, or nothing; "
+            f"got {args.processes}"
+        )
 
 
 def _check_command(folder: str, command: str, start: Mapping[str, Any]) -> None:
@@ -171,7 +198,9 @@ def _check_command(folder: str, command: str, start: Mapping[str, Any]) -> None:
 
 
 def report_outcome(run: TrainingRun, command: str) -> int:
-    """Say how a run ended; returns the exit code."""
+    """Say how a run ended, as process 0; returns the exit code."""
+    if run.rank:
+        return INTERRUPTED if run.status == "interrupted" else 0
     if run.status == "interrupted":
         print(f"interrupted after step {run.step}; go on with:", file=sys.stderr)
         print(f"  lmkernel {command} --resume {shlex.quote(str(run.folder))}", file=sys.stderr)

@@ -88,8 +88,11 @@ class Spec:
             LmkernelError: what it raises on purpose, as it is.
             PluginError: it cannot be imported, or it raises anything else.
         """
-        made = self.resolve()
-        with plugin_code(f"{self.what} {self.name!r}, {self.load}", LmkernelError):
+        return self._call(self.load, *arguments)
+
+    def _call(self, where: str, *arguments: Any) -> Any:
+        made = _import_attribute(self, where)
+        with plugin_code(f"{self.what} {self.name!r}, {where}", LmkernelError):
             return made(*arguments)
 
 
@@ -120,6 +123,8 @@ class BackendSpec(Spec):
         capabilities: what the backend declares; known without importing it.
         native: what its framework can take a model over as, among `lmkernel.native.KINDS`: the
             keys of `BackendParts.native`.
+        distribute: names ``distribute(device, mesh, processes) -> BackendParts``, which joins the
+            processes of a run by the framework's own engine; empty where there is none.
     """
 
     what: ClassVar[str] = "backend"
@@ -130,9 +135,12 @@ class BackendSpec(Spec):
     install: str = ""
     description: str = ""
     native: tuple[str, ...] = ()
+    distribute: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.distribute and not _is_place(self.distribute):
+            self._refuse("distribute", "'package.module:attribute'", self.distribute)
         for module in self.requires:
             if not all(part.isidentifier() for part in module.split(".")):
                 self._refuse("requires", "names of modules", module)
@@ -142,6 +150,10 @@ class BackendSpec(Spec):
     def missing(self) -> tuple[str, ...]:
         """Those of the modules that it requires which are not installed."""
         return _missing(self.requires)
+
+    def create_distributed(self, *arguments: Any) -> Any:
+        """Import what `distribute` names, and call it; raises as `create` does."""
+        return self._call(self.distribute, *arguments)
 
 
 def _missing(requires: tuple[str, ...]) -> tuple[str, ...]:

@@ -74,11 +74,13 @@ class TrainingRun(Result):
         folder: of the run.
         settings: what it followed from.
         outcome: how it ended.
+        rank: the number of this process among those of the run; process 0 wrote the folder.
     """
 
     folder: Path
     settings: RunSettings
     outcome: Outcome
+    rank: int = 0
 
     @property
     def status(self) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import shutil
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.contract.distribution import Mesh
+from lmkernel.distribution.environment import find_processes
 from lmkernel.errors import InputError
 from lmkernel.paths import user_path
 from lmkernel.progress import as_progress
@@ -15,6 +18,7 @@ from lmkernel.training.run.folder import has_run, open_run
 from lmkernel.training.run.keywords import settings_of
 from lmkernel.training.run.running import run_session
 from lmkernel.training.run.session import evaluate_session, prepare_session
+from lmkernel.training.together import train_together
 from lmkernel.training.usual import ADAPTER_RATE, EVALUATE, FINETUNE, PRETRAIN
 
 if TYPE_CHECKING:
@@ -184,11 +188,15 @@ def _train(
 ) -> TrainingRun:
     """Run in a folder; by default one of its own under ``runs/``."""
     path = user_path(out or f"runs/{verb}-{time.strftime('%Y%m%d-%H%M%S')}")
-    shown = as_progress(progress)
-    with _held_folder(path, resume=resume) as folder:
-        session = prepare_session(settings, shown)
-        outcome = run_session(session, folder, shown)
-    return TrainingRun(folder=path, settings=settings, outcome=outcome)
+    shown, processes = as_progress(progress), find_processes()
+    if processes.count > 1 or Mesh.parse(settings.mesh).size > 1:
+        hold = partial(_held_folder, path, resume=resume)
+        path, outcome = train_together(settings, processes, hold, shown)
+    else:
+        with _held_folder(path, resume=resume) as folder:
+            session = prepare_session(settings, shown)
+            outcome = run_session(session, folder, shown)
+    return TrainingRun(folder=path, settings=settings, outcome=outcome, rank=processes.rank)
 
 
 @contextmanager

@@ -27,9 +27,9 @@ class RunKeywords(TypedDict, total=False):
 
     ``objective``; ``validation``, ``columns``, ``turns``, ``context`` and ``truncate`` (see
     `DataSettings`); ``steps``, ``batch``, ``seed`` and ``dtype`` (see `StepSettings`);
-    ``learning_rate``, the highest; ``backend`` and ``device``; ``lora``, the rank of adapters, and
-    ``merge``; ``chat_template`` (see `ModelSettings`); ``trackers``; of a new model ``family``,
-    ``width``, ``layers``, ``heads`` and ``vocab``.
+    ``learning_rate``, the highest; ``backend``, ``device`` and ``mesh``; ``lora``, the rank of
+    adapters, and ``merge``; ``chat_template`` (see `ModelSettings`); ``trackers``; of a new model
+    ``family``, ``width``, ``layers``, ``heads`` and ``vocab``.
     """
 
     objective: str
@@ -44,6 +44,7 @@ class RunKeywords(TypedDict, total=False):
     seed: int
     backend: str
     device: str
+    mesh: str
     dtype: str
     lora: int
     merge: bool
@@ -71,6 +72,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "seed": "training.seed",
         "backend": "backend",
         "device": "device",
+        "mesh": "mesh",
         "dtype": "training.precision",
         "lora": "lora.rank",
         "merge": "merge",

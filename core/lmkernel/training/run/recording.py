@@ -114,15 +114,19 @@ class Evaluations(Callback):
         settings: how often, and how many worse ones are borne.
         steps: of the whole run.
         data: the validation data.
-        recorder: where the numbers go.
+        note: takes the numbers of a step by name.
         best: is told.
     """
 
     def __init__(
-        self, settings: StepSettings, data: RunData, recorder: Recorder, best: Best
+        self,
+        settings: StepSettings,
+        data: RunData,
+        note: Callable[[int, Mapping[str, float]], None],
+        best: Best,
     ) -> None:
         self._settings, self._data = settings, data
-        self._recorder, self._best = recorder, best
+        self._note, self._best = note, best
         self.latest: dict[str, float] = {}
 
     def after_step(self, trainer: Trainer, state: TrainingState, result: StepResult) -> bool:
@@ -134,7 +138,7 @@ class Evaluations(Callback):
             return False
         self.latest = metrics_of(trainer, state, self._data)
         values = {VALIDATION + name: x for name, x in self.latest.items() if name != "targets"}
-        self._recorder.note(state.step, values)
+        self._note(state.step, values)
         self._best.judge(state.step, self.latest["loss"])
         return self._best.has_run_out(self._settings)
 

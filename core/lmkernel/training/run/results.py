@@ -34,7 +34,7 @@ def save_checkpoint(session: Session, folder: RunFolder, state: TrainingState, b
         CheckpointError: the disk refuses; what was there before stays.
     """
     trainer = session.trainer
-    trained = trainer.trained(state)
+    trained, optimizer = trainer.trained(state), trainer.optimizer_values(state)
     facts = {
         "step": state.step,
         "data": session.data.training.digest,
@@ -45,7 +45,7 @@ def save_checkpoint(session: Session, folder: RunFolder, state: TrainingState, b
     adapters = trained if session.settings.lora else {}
     with new_directory(folder.checkpoint(state.step), overwrite=True) as place:
         _write_model(session, place, trained)
-        write_state(place, SavedState(facts, trainer.optimizer_values(state), adapters))
+        write_state(place, SavedState(facts, optimizer, adapters))
     folder.prune(session.settings.training.keep, best.step)
 
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, final
 
+from lmkernel.distribution.agreement import watch_peers
 from lmkernel.errors import CheckpointError, NotFiniteError, RunError
 from lmkernel.parameters import flatten
 from lmkernel.settings.file import flat, to_toml
@@ -113,7 +114,7 @@ class _Run:
         self._describe()
         with ExitStack() as stack:
             recorder = self._recorder(stack)
-            evaluations = Evaluations(self._training, session.data, recorder, self._best)
+            evaluations = Evaluations(self._training, session.data, recorder.note, self._best)
             self._fit(recorder, evaluations)
             if not self._complete:
                 recorder.note_interrupt()
@@ -132,7 +133,8 @@ class _Run:
                 save_checkpoint(self._session, self._folder, state, self._best)
 
         saves = Saves(self._training, save, self._best)
-        with self._name_the_last_checkpoint(), Interrupts() as interrupts:
+        together = watch_peers(self._session.backend.distribution)
+        with self._name_the_last_checkpoint(), together, Interrupts() as interrupts:
             self._state = self._session.trainer.fit(
                 self._state,
                 self._session.data.training,
@@ -165,7 +167,9 @@ class _Run:
         backend, step = self._session.backend, self._state.step
         self._folder.write_settings(to_toml(self._session.settings), step)
         spec = backend.registry.select_backend(backend.name)
-        self._folder.add_session(environment(spec, backend.device), step)
+        mesh = str(backend.distribution.mesh)
+        several = {"mesh": mesh} if mesh else {}
+        self._folder.add_session({**environment(spec, backend.device), **several}, step)
 
     def _recorder(self, stack: ExitStack) -> Recorder:
         """Where numbers go, closed with the stack; trackers learn how the run ended."""

@@ -91,7 +91,11 @@ class Session:
 
 
 def prepare_session(
-    settings: RunSettings, progress: Progress = _SILENT, *, whole: bool = False
+    settings: RunSettings,
+    progress: Progress = _SILENT,
+    *,
+    whole: bool = False,
+    backend: Backend | None = None,
 ) -> Session:
     """Everything that a run needs.
 
@@ -99,11 +103,12 @@ def prepare_session(
         settings: what it follows from.
         progress: hears of long work.
         whole: validate on all data, to evaluate without training.
+        backend: where it runs, on several processes; by default what the settings name.
 
     Raises:
         LmkernelError: whatever is wrong with settings, model or data, by its name.
     """
-    backend = load_backend(settings.backend or None, device=settings.device or None)
+    backend = backend or load_backend(settings.backend or None, device=settings.device or None)
     training = settings.training
     backend.capabilities.require_dtype(backend.name, training.precision, backend.device)
     for name in settings.trackers:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, final
 
 from lmkernel.config.check import one_of, positive, require
+from lmkernel.contract.distribution import Mesh
 from lmkernel.families import DEFAULT_FAMILY
 from lmkernel.families.sizes import Sizes
 from lmkernel.training.config import LoraConfig, OptimizerConfig, ScheduleConfig
@@ -156,6 +157,8 @@ class RunSettings:
     Args:
         objective: one of `OBJECTIVES`.
         backend, device: where it runs; empty for the default.
+        mesh: how several processes are arranged, such as ``"data=2,fsdp=4"``; empty to divide the
+            rows of each batch among them.
         trackers: names of trackers besides the run's own folder.
         lora: adapters in place of the whole model, or None.
         merge: whether the resulting model has the adapters merged into its weights.
@@ -164,6 +167,7 @@ class RunSettings:
     objective: str = "causal"
     backend: str = ""
     device: str = ""
+    mesh: str = ""
     trackers: tuple[str, ...] = ()
     model: ModelSettings = field(default_factory=ModelSettings)
     data: DataSettings = field(default_factory=DataSettings)
@@ -179,6 +183,7 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         one_of(self, "objective", OBJECTIVES)
+        Mesh.parse(self.mesh)
         needless = self.merge and self.lora is None
         require(self, "merge", "true only beside adapters: [lora]", ok=not needless)
         fresh = self.lora is not None and not self.model.start

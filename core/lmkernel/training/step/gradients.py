@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.optional import Ops
     from lmkernel.interfaces import Loss
     from lmkernel.model import Model
+    from lmkernel.training.step.layout import Layout
     from lmkernel.training.step.optimizers import Optimizer
     from lmkernel.training.step.trainable import Parts
 
@@ -35,21 +36,24 @@ class Gradients:
         parts: how its parameters are made of what is trained and what is not.
         loss: of training.
         evaluation_loss: the same without smoothing.
+        layout: how arrays lie over processes.
     """
 
-    def __init__(self, model: Model, parts: Parts, loss: Loss, evaluation_loss: Loss) -> None:
-        self._model, self._parts = model, parts
+    def __init__(
+        self, model: Model, parts: Parts, loss: Loss, evaluation_loss: Loss, layout: Layout
+    ) -> None:
+        self._model, self._parts, self._layout = model, parts, layout
         self._loss, self._evaluation_loss = loss, evaluation_loss
 
     def outputs(self, trainable: Arrays, frozen: Arrays, batch: Arrays) -> Array:
         """What the model gives, without dropout."""
-        return self._outputs(self._parts.join(trainable, frozen), batch)
+        return self._outputs(self._join(trainable, frozen), batch)
 
     def first(self, trainable: Arrays, frozen: Arrays, batch: Arrays, key: Array) -> Arrays:
         """``{"total", "count", "gradients"}`` of one batch, with dropout by ``key (2,)``."""
 
         def total(trainable: Arrays, frozen: Arrays, batch: Arrays, key: Array) -> Tree:
-            params = self._parts.join(trainable, frozen)
+            params = self._join(trainable, frozen)
             return self._loss(self._outputs(params, batch, key), batch["targets"])
 
         # with regard to the first argument alone: what is frozen gets no gradient
@@ -72,7 +76,11 @@ class Gradients:
         result = {"total": total, "count": count}
         if ops.dtype(targets) == "int32":  # classes, not values
             result["predicted"] = ops.argmax(outputs, -1)
-        return result
+        return self._layout.total(result)
+
+    def _join(self, trainable: Arrays, frozen: Arrays) -> Tree:
+        used = self._layout.used
+        return self._parts.join(used(trainable), used(frozen))
 
     def _outputs(self, params: Tree, batch: Mapping[str, Array], key: Array | None = None) -> Array:
         named = {name: x for name, x in batch.items() if name not in ("inputs", "targets")}
@@ -96,10 +104,12 @@ class Update:
         ops: the backend's operations.
         optimizer: how gradients become new parameters.
         limit: largest global norm of the mean gradient, or 0 for no limit.
+        layout: how arrays lie over processes.
     """
 
-    def __init__(self, ops: Ops, optimizer: Optimizer, limit: float) -> None:
+    def __init__(self, ops: Ops, optimizer: Optimizer, limit: float, layout: Layout) -> None:
         self._ops, self.optimizer, self._limit = ops, optimizer, limit
+        self._layout = layout
 
     def __call__(
         self, trainable: Arrays, state: Any, sums: Arrays, scalars: Arrays
@@ -109,13 +119,13 @@ class Update:
         The figures are ``"total"`` and ``"count"`` of the loss, and ``"norm"``, that of the
         gradient of the mean loss.
         """
+        sums = self._layout.total(sums)
         ops, total, gradients = self._ops, sums["total"], sums["gradients"]
         one = ops.full((), 1.0, ops.dtype(total))
         # only now is it known over how many targets the mean is; a batch may have none
         count = ops.maximum(sums["count"], one)
         # the norm is linear, so that of the sums divided is that of the mean
-        whole = ops.global_norm([gradients[name] for name in sorted(gradients)])
-        norm = ops.astype(whole, ops.dtype(total)) / count
+        norm = ops.astype(self._layout.norm(gradients), ops.dtype(total)) / count
         factor = one / count
         if self._limit:
             factor = factor * clip_factor(ops, norm, self._limit)

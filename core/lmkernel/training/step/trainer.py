@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
 
+from lmkernel.distribution.agreement import any_of
 from lmkernel.errors import ConfigError
 from lmkernel.interfaces import StepResult, Trainer, TrainingState
 from lmkernel.model import Model
-from lmkernel.parameters import flatten, nest
+from lmkernel.parameters import flatten
 from lmkernel.random import raw_words
 from lmkernel.training.step.checks import check_batch, check_finite, check_same_shapes
 from lmkernel.training.step.gradients import Gradients, Update
+from lmkernel.training.step.layout import Layout
 from lmkernel.training.step.metrics import Metrics
 from lmkernel.training.step.optimizers import build_optimizer
 from lmkernel.training.step.schedules import learning_rate
@@ -51,12 +53,15 @@ class ComposedTrainer(Trainer):
         self.config = config
         self.model = Model(factory.backend, config.model_in_training(), config.policy)
         self._parts = Parts(self.model, config.lora, config.seed)
+        declared = {**flatten(self.model.declare()), **self._parts.declare()}
+        self._layout = Layout(factory.backend, declared, config.policy.params)
         optimizer = build_optimizer(factory, config.optimizer, self._parts.declare())
-        update = self._update = Update(factory.ops, optimizer, config.clip)
+        self._layout.require(optimizer)
+        update = self._update = Update(factory.ops, optimizer, config.clip, self._layout)
         loss = factory.create("loss", config.loss)
         # smoothing is a means of training; what is measured is the likelihood of the targets
         evaluation_loss = factory.create("loss", replace(config.loss, smoothing=0.0))
-        gradients = Gradients(self.model, self._parts, loss, evaluation_loss)
+        gradients = Gradients(self.model, self._parts, loss, evaluation_loss, self._layout)
 
         def whole(
             trainable: Any, optimizer: Any, frozen: Any, batch: Any, key: Array, scalars: Any
@@ -87,9 +92,9 @@ class ComposedTrainer(Trainer):
     def start(self, values: Mapping[str, NDArray[Any]]) -> TrainingState:
         trainable, frozen = self._parts.split(values)
         with self.model.backend.scope():
-            native = self._to_device(self._in_order(trainable))
-            optimizer = self._update.optimizer.init(native)
-            return TrainingState(0, native, self._to_device(frozen), optimizer)
+            native = self._layout.params(self._in_order(trainable))
+            optimizer = self._layout.begin(self._update.optimizer, trainable, native)
+            return TrainingState(0, native, self._layout.params(frozen), optimizer)
 
     def restore(
         self,
@@ -98,15 +103,13 @@ class ComposedTrainer(Trainer):
         optimizer: Mapping[str, NDArray[Any]],
         step: int,
     ) -> TrainingState:
-        ops, (_, frozen) = self._ops, self._parts.split(values)
+        _, frozen = self._parts.split(values)
         check_same_shapes("what is trained", self._parts.declare(), trained)
         with self.model.backend.scope():
-            native = self._to_device(self._in_order(trained))
-            fresh = self._update.optimizer.init(native)
-            flat = flatten(fresh)
-            check_same_shapes("the optimizer's state", flat, optimizer)
-            saved = {n: ops.asarray(optimizer[n], ops.dtype(array)) for n, array in flat.items()}
-            return TrainingState(step, native, self._to_device(frozen), nest(fresh, saved))
+            native = self._layout.params(self._in_order(trained))
+            fresh = self._layout.begin(self._update.optimizer, trained, native)
+            saved = self._layout.restored(fresh, optimizer)
+            return TrainingState(step, native, self._layout.params(frozen), saved)
 
     def trained(self, state: TrainingState) -> dict[str, NDArray[Any]]:
         return self._host(state.trainable)
@@ -130,7 +133,7 @@ class ComposedTrainer(Trainer):
             keys = [self._key(first + i) for i in range(len(batches))]
             # as arrays, for a number would be compiled into the step, and every step would differ
             scalars = {
-                name: self._ops.asarray(value, self.config.policy.params)
+                name: self._layout.whole(value, self.config.policy.params)
                 for name, value in self._update.optimizer.scalars(number, rate).items()
             }
             trainable, optimizer, figures = self._step(state, arrays, keys, scalars)
@@ -165,7 +168,8 @@ class ComposedTrainer(Trainer):
         while state.step < (self.config.steps if until is None else until):
             first = state.step * accumulate
             state, result = self.step(state, [data.at(first + i) for i in range(accumulate)])
-            if any([call.after_step(self, state, result) for call in callbacks]):  # noqa: C419 - each is called
+            asked = [call.after_step(self, state, result) for call in callbacks]
+            if any_of(self._layout.distribution, asked=any(asked)):
                 break
         return state
 
@@ -178,15 +182,18 @@ class ComposedTrainer(Trainer):
                 batch = data.at(number)
                 arrays = self._batch(batch, f"evaluation batch {number}")
                 sums = self._evaluate(state.trainable, state.frozen, arrays)
-                host = {name: self._ops.to_numpy(x) for name, x in sums.items()}
+                host = {name: self._ops.to_numpy(sums[name]) for name in ("total", "count")}
+                if "predicted" in sums:
+                    host["predicted"] = self._layout.gather_rows(sums["predicted"])
                 metrics.add(host, batch["targets"])
         return metrics.result()
 
     def predict(self, state: TrainingState, batch: Batch) -> NDArray[Any]:
         named = {name: x for name, x in batch.items() if name != "targets"}
         with self.model.backend.scope():
-            arrays = self._arrays(named)
-            return self._ops.to_numpy(self._outputs(state.trainable, state.frozen, arrays))
+            arrays = self._layout.batch(named, self.config.policy.compute)
+            outputs = self._outputs(state.trainable, state.frozen, arrays)
+            return self._layout.gather_rows(outputs)
 
     # to the device and back
 
@@ -201,30 +208,18 @@ class ComposedTrainer(Trainer):
 
     def _batch(self, batch: Batch, where: str) -> dict[str, Array]:
         check_batch(self.config.model, batch, where)
-        return self._arrays(batch)
-
-    def _arrays(self, batch: Batch) -> dict[str, Array]:
-        """Integers as int32, vectors in the dtype of the computation."""
-        compute = self.config.policy.compute
-        return {
-            name: self._ops.asarray(x, "int32" if x.dtype.kind == "i" else compute)
-            for name, x in batch.items()
-        }
+        return self._layout.batch(batch, self.config.policy.compute)
 
     def _key(self, number: int) -> Array:
         """A micro-batch's key of dropout; half of the second word is left to the sites."""
-        words = raw_words(self.config.seed, f"dropout.{number}", 2)
-        return self._ops.asarray([int(words[0] >> 33), int(words[1] >> 48) << 15], "int32")
+        own = f".{self._layout.part}" if self._layout.part else ""
+        words = raw_words(self.config.seed, f"dropout.{number}{own}", 2)
+        return self._layout.whole([int(words[0] >> 33), int(words[1] >> 48) << 15], "int32")
 
     def _in_order(self, trained: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """In the order of declaration, whatever a file's was, so that later files are equal."""
         return {name: trained[name] for name in self._parts.declare()}
 
-    def _to_device(self, values: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
-        """In row-major order, whatever a file's was: the other one rounds products differently."""
-        dtype, asarray = self.config.policy.params, self._ops.asarray
-        return {n: asarray(np.asarray(value, order="C"), dtype) for n, value in values.items()}
-
     def _host(self, arrays: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
         with self.model.backend.scope():
-            return {name: self._ops.to_numpy(x) for name, x in arrays.items()}
+            return self._layout.gather(arrays)

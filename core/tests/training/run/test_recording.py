@@ -91,7 +91,7 @@ def logged(folder: Path) -> list[dict[str, Any]]:
 def evaluations(recorder: Recorder, best: Best, size: int = 0, **settings: Any) -> Evaluations:
     data = RunData(training=Data(), validation=Data(), validation_bytes=size)
     steps = StepSettings(**{"steps": 6, "evaluate_every": 2, **settings})
-    return Evaluations(steps, data, recorder, best)
+    return Evaluations(steps, data, recorder.note, best)
 
 
 def ran(hook: Any, trainer: Any, steps: int = 6) -> int:

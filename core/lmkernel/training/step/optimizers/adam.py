@@ -25,6 +25,7 @@ __all__ = ["Adam", "AdamW"]
 class _AdamUpdate(DecayingOptimizer, ABC):
     """`Ops.adam_update` over all parameters. State: ``"m"`` and ``"v"``."""
 
+    elementwise = True
     slots = ("m", "v")
 
     def scalars(self, step: int, rate: float) -> dict[str, float]:

@@ -29,6 +29,8 @@ class SGD(SeparateOptimizer):
     alg. 1). State: ``"momentum"``, unless that is 0.
     """
 
+    elementwise = True
+
     @classmethod
     def build(cls, ops: Ops, config: OptimizerConfig, declared: Mapping[str, Param]) -> Self:
         """Raises `ConfigError` for ``nesterov`` without momentum."""
@@ -69,6 +71,7 @@ class Lion(SeparateOptimizer):
     sign(0) is 0. State: ``"m"``.
     """
 
+    elementwise = True
     slots = ("m",)
 
     @classmethod

@@ -8,7 +8,7 @@ corrections of a running mean, is computed on the host in float64 by `scalars` a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lmkernel.config.check import require
 from lmkernel.training.config import OptimizerConfig
@@ -25,7 +25,13 @@ __all__ = ["Optimizer", "build_optimizer", "require_known_options", "usual_confi
 
 
 class Optimizer(ABC):
-    """Turns gradients into new parameters; found by the name that it is registered under."""
+    """Turns gradients into new parameters; found by the name that it is registered under.
+
+    `elementwise` says whether each number's step follows from its own gradient and state alone, so
+    that parts of a parameter can be updated apart.
+    """
+
+    elementwise: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

@@ -1,0 +1,184 @@
+"""Runs of the command over several processes: killed, interrupted, resumed by others."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from lmkernel.checkpoints.safetensors import open_safetensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Start = Callable[..., subprocess.Popen[bytes]]
+
+BACKENDS = ("torch", "jax")
+TINY = [
+    *("--width", "16", "--layers", "1", "--heads", "2", "--context", "16", "--vocab", "280"),
+    *("--batch", "8", "--quiet", "--set", "training.evaluate_every=0"),
+]
+SOON = 300.0
+"""Seconds for a framework to start and compile on a busy machine."""
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "lmkernel.cli", "pretrain", *arguments]
+
+
+def run(*arguments: str) -> None:
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def losses(folder: Path) -> dict[int, float]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return {row["step"]: row["train/loss"] for row in rows if "train/loss" in row}
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    tensors = open_safetensors(folder, "model")
+    assert tensors is not None
+    return {name: tensors.read(name) for name in tensors.names()}
+
+
+def assert_same_model(one: Path, other: Path) -> None:
+    """Float32 sums in another order, through some steps of AdamW of a rate of about 1e-3."""
+    a, b = weights(one / "model"), weights(other / "model")
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_allclose(a[name], b[name], rtol=0, atol=2e-4, err_msg=name)
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A backend, and the folder of its run of one process."""
+    folder = tmp_path_factory.mktemp(request.param) / "one"
+    run("--backend", request.param, *TINY, "--steps", "30", "--out", str(folder))
+    return request.param, folder
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts the command, what it says in a file; ended with the test."""
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def begin(said: Path, *arguments: str) -> subprocess.Popen[bytes]:
+        with said.open("wb") as stream:
+            begun.append(subprocess.Popen(command(*arguments), stderr=stream, stdout=stream))
+        return begun[-1]
+
+    yield begin
+    for process in begun:
+        for _ in range(2):  # the second time it does not wait for a step
+            process.send_signal(signal.SIGTERM)
+        process.wait(SOON)
+
+
+@pytest.mark.parametrize("mesh", ["data=2", "data=2,fsdp=2"])
+def test_curves_are_those_of_one_process(whole: Any, mesh: str, tmp_path: Path) -> None:
+    backend, folder = whole
+    count = {"data=2": "2"}.get(mesh, "4")
+    several = ["--processes", count, "--mesh", mesh]
+    run("--backend", backend, *TINY, *several, "--steps", "30", "--out", str(tmp_path / "r"))
+    one, other = losses(folder), losses(tmp_path / "r")
+    assert one.keys() == other.keys()
+    np.testing.assert_allclose([*other.values()], [*one.values()], rtol=1e-5)
+    assert_same_model(folder, tmp_path / "r")
+
+
+@pytest.mark.parametrize("counts", [(2, 1), (1, 2)])
+def test_a_run_goes_on_with_another_number_on_another_backend(
+    whole: Any, counts: tuple[int, int], tmp_path: Path, start: Start
+) -> None:
+    backend, folder = whole
+    other = next(name for name in BACKENDS if name != backend)
+    several = [["--processes", str(count)] if count > 1 else [] for count in counts]
+    out = str(tmp_path / "r")
+    steps = ["--set", "training.checkpoint_every=10", "--steps", "30"]
+    first = start(
+        tmp_path / "first", "--backend", backend, *TINY, *several[0], *steps, "--out", out
+    )
+    wait_for(tmp_path / "r" / "checkpoints" / "step-000010", first)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(SOON) in (0, 130)
+    run("--resume", out, "--quiet", "--backend", other, *several[1])
+    assert_same_model(folder, tmp_path / "r")
+
+
+@pytest.mark.parametrize("killed", [0, 1, 2])
+def test_a_killed_process_ends_all_and_the_run_goes_on(
+    whole: Any, killed: int, tmp_path: Path, start: Start
+) -> None:
+    backend, folder = whole
+    out = tmp_path / "r"
+    steps = ["--set", "training.checkpoint_every=5", "--steps", "30"]
+    several = ["--processes", "4", "--mesh", "fsdp=4"]
+    parent = start(
+        tmp_path / "said", "--backend", backend, *TINY, *several, *steps, "--out", str(out)
+    )
+    wait_for(out / "checkpoints" / "step-000005", parent)
+    children = dict(ranks_of(parent.pid))
+    os.kill(children[killed], signal.SIGKILL)
+    begun = time.monotonic()
+    code = parent.wait(SOON)
+    said = (tmp_path / "said").read_text()
+    if code:  # else the run had ended before
+        assert f"process {killed} of 4: ended by signal SIGKILL" in said
+        assert killed == 0 or "the last checkpoint is" in said
+    assert time.monotonic() - begun < 30
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children.values())
+    run("--resume", str(out), "--quiet", *several)
+    assert_same_model(folder, out)
+
+
+def test_one_that_is_asked_to_stop_stops_all_after_the_same_step(
+    whole: Any, tmp_path: Path, start: Start
+) -> None:
+    backend, _ = whole
+    out = tmp_path / "r"
+    steps = ["--set", "training.checkpoint_every=5", "--steps", "100000"]
+    parent = start(
+        tmp_path / "said",
+        "--backend",
+        backend,
+        *TINY,
+        "--processes",
+        "2",
+        *steps,
+        "--out",
+        str(out),
+    )
+    wait_for(out / "checkpoints" / "step-000005", parent)
+    os.kill(dict(ranks_of(parent.pid))[1], signal.SIGTERM)
+    assert parent.wait(SOON) == 130
+    last = max(losses(out))
+    assert (out / "checkpoints" / f"step-{last:06d}").is_dir()
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + SOON
+    while not path.is_dir() and process.poll() is None:
+        assert time.monotonic() < until, f"{path} did not appear"
+        time.sleep(0.05)
+
+
+def ranks_of(parent: int) -> Iterator[tuple[int, int]]:
+    """The number and the process of each child."""
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (place / "stat").read_text().rpartition(")")[2].split()
+            words = (place / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue  # ended meanwhile
+        ranks = [int(word[5:]) for word in words if word.startswith(b"RANK=")]
+        if int(fields[1]) == parent and ranks:
+            yield ranks[0], int(place.name)
