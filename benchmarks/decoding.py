@@ -7,9 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
-from processes import warm_files
 from subject import BACKENDS, OURS, Metric, Subject
 from summary import agreement, answers
+
+from processes import warm_files
 
 if TYPE_CHECKING:
     import argparse

@@ -18,11 +18,12 @@ from bars import verdicts
 from contestants import Contestant, Pythons, contestants
 from decoding import METRICS, Decoding
 from machine import describe
-from processes import ContestantError, environment, run_cold, run_worker
 from report import markdown
 from subject import BACKENDS, Subject
 from summary import medians
 from train_steps import Training
+
+from processes import ContestantError, environment, run_cold, run_worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

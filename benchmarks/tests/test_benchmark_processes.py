@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+
 from processes import ContestantError, environment, run_cold, run_worker
 
 

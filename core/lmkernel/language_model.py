@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sized
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel import inspection, tool_calling
+from lmkernel import inspection, native, tool_calling
 from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
 from lmkernel.errors import InputError
 from lmkernel.generation import GenerationOptions, TextGeneration
@@ -278,6 +278,12 @@ class LanguageModel:
     embed_pictures = inspection.embed_pictures
     classify_pictures = inspection.classify_pictures
 
+    # as an object of the backend's own framework
+
+    as_module = native.as_module
+    as_keras = native.as_keras
+    as_function = native.as_function
+
     # elsewhere
 
     def to(
@@ -297,23 +303,6 @@ class LanguageModel:
             where = load_backend(name or where.name, device=device, registry=where.registry)
         held, own = self.holding.said if self.holding else None, self.model.policy.compute
         return place_origin(self.origin, where, dtype=dtype or own, weights=held)
-
-    def as_module(self) -> Any:
-        """The model as a `torch.nn.Module` with parameters of its own; on torch."""
-        return self._native("module")
-
-    def as_keras(self) -> Any:
-        """The model as a `keras.Model` with weights of its own; where Keras runs the backend."""
-        return self._native("keras")
-
-    def as_function(self) -> Any:
-        """The model as a pure function of its parameters, and these as a pytree; on JAX."""
-        return self._native("function")
-
-    def _native(self, kind: str) -> Any:
-        from lmkernel.native import hand_over
-
-        return hand_over(self, kind)
 
     def save(
         self,

@@ -31,7 +31,16 @@ if TYPE_CHECKING:
     from lmkernel.contract.optional import Ops
     from lmkernel.language_model import LanguageModel
 
-__all__ = ["KEY_WORD", "KINDS", "NativeModel", "hand_over", "positions_from_mask"]
+__all__ = [
+    "KEY_WORD",
+    "KINDS",
+    "NativeModel",
+    "as_function",
+    "as_keras",
+    "as_module",
+    "hand_over",
+    "positions_from_mask",
+]
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -47,6 +56,21 @@ KEY_WORD = (1 << 16, 1 << 15)
 
 The lower bits stay free for the places in a model where something is dropped.
 """
+
+
+def as_module(model: LanguageModel) -> Any:
+    """The model as a `torch.nn.Module` with parameters of its own; on torch."""
+    return hand_over(model, "module")
+
+
+def as_keras(model: LanguageModel) -> Any:
+    """The model as a `keras.Model` with weights of its own; where Keras runs the backend."""
+    return hand_over(model, "keras")
+
+
+def as_function(model: LanguageModel) -> Any:
+    """The model as a pure function of its parameters, and these as a pytree; on JAX."""
+    return hand_over(model, "function")
 
 
 def hand_over(model: LanguageModel, kind: str) -> Any:
