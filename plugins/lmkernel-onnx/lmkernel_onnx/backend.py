@@ -22,4 +22,5 @@ def create(device: str) -> BackendParts:
     require_present("onnx", device, ("cpu",), lambda _: 1)
     # operators of host arrays are NumPy's own, whose warnings are the contract's infinities
     quiet = functools.partial(np.errstate, all="ignore")
-    return BackendParts(mandatory=OnnxOps(), overrides=overrides(), scope=quiet)
+    mandatory = OnnxOps()
+    return BackendParts(mandatory=mandatory, overrides=overrides(mandatory), scope=quiet)

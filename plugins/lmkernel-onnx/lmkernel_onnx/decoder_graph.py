@@ -81,7 +81,8 @@ class DecoderGraph:
     """
 
     def __init__(self, model: Model, params: Tree) -> None:
-        ops = assemble(OnnxOps(), {**overrides(), "cache_append": _append})
+        mandatory = OnnxOps()
+        ops = assemble(mandatory, {**overrides(mandatory), "cache_append": _append})
         backend = dataclasses.replace(model.backend, ops=ops)
         self._model, self._ops = Model(backend, model.config, model.policy), ops
         self.graph = Graph()

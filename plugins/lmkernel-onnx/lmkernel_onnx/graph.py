@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lmkernel_onnx.values import Value
 
-__all__ = ["MICROSOFT", "OPSET", "Graph", "model_of"]
+__all__ = ["MICROSOFT", "OPSET", "Graph", "model_of", "outside"]
 
 OPSET = 21
 """The version of ONNX's operators that graphs are written in."""
@@ -144,3 +144,13 @@ def model_of(graph: onnx.GraphProto) -> onnx.ModelProto:
     """A graph as a whole model."""
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=_IR, producer_name="lmkernel")
+
+
+def outside(name: str, array: NDArray[Any], **place: object) -> onnx.TensorProto:
+    """A tensor whose numbers lie elsewhere: ``location``, and ``offset`` and ``length`` in it."""
+    kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+    elsewhere = onnx.TensorProto.EXTERNAL
+    tensor = onnx.TensorProto(name=name, data_type=kind, dims=array.shape, data_location=elsewhere)
+    for key, value in place.items():
+        tensor.external_data.add(key=key, value=str(value))
+    return tensor

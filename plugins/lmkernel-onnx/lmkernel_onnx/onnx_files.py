@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING, Any
 
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
-from lmkernel_onnx.graph import model_of
+from lmkernel_onnx.graph import model_of, outside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,17 +47,12 @@ def write_model(decoder: DecoderGraph, path: Path) -> list[Path]:
     return made
 
 
-def _outside(file: IO[bytes], name: str, array: NDArray[Any]) -> TensorProto:
+def _outside(file: IO[bytes], name: str, array: NDArray[Any]) -> onnx.TensorProto:
     """A tensor whose numbers are written to a file."""
     if array.nbytes <= _SMALL:
         return numpy_helper.from_array(array, name)
     file.write(bytes(-file.tell() % _ALIGNED))
-    kind = helper.np_dtype_to_tensor_dtype(array.dtype)
-    tensor = TensorProto(
-        name=name, data_type=kind, dims=array.shape, data_location=TensorProto.EXTERNAL
-    )
-    place = {"location": file.name, "offset": file.tell(), "length": array.nbytes}
-    for key, value in place.items():
-        tensor.external_data.add(key=key, value=str(value).rpartition("/")[2])
+    name_of_file = file.name.rpartition("/")[2]
+    tensor = outside(name, array, location=name_of_file, offset=file.tell(), length=array.nbytes)
     file.write(array.data)
     return tensor

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnxruntime
+from onnx import TensorProto, numpy_helper
 
-from lmkernel_onnx.graph import model_of
+from lmkernel_onnx.graph import model_of, outside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from lmkernel_onnx.graph import Graph
     from lmkernel_onnx.values import Value
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["new_options", "session_of"]
 
 _ERRORS_ONLY = 3
+_LARGE = 1 << 16
+"""Bytes from which a constant is no part of the graph's own bytes."""
 
 
 def session_of(
@@ -30,9 +35,21 @@ def session_of(
         outputs: its results.
         threads: how many it runs on; by default what ``OMP_NUM_THREADS`` says, else all cores.
     """
-    proto = model_of(graph.proto("compiled", outputs))
+    settings = new_options(threads)
+    large: dict[str, NDArray[Any]] = {}
+
+    def tensor(name: str, array: NDArray[Any]) -> TensorProto:
+        if array.nbytes < _LARGE:
+            return numpy_helper.from_array(array, name)
+        large[name] = array
+        return outside(name, array, location="memory")
+
+    proto = model_of(graph.proto("compiled", outputs, tensor=tensor))
+    # no graph has more than 2 GiB, so what is large is handed over beside it
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in large.values()]
+    settings.add_external_initializers(list(large), values)
     return onnxruntime.InferenceSession(
-        proto.SerializeToString(), new_options(threads), providers=["CPUExecutionProvider"]
+        proto.SerializeToString(), settings, providers=["CPUExecutionProvider"]
     )
 
 

@@ -35,7 +35,11 @@ __all__ = [
 ]
 
 _MOST = 1024
-"""Programs of single operations that are kept."""
+"""Programs of a function that are kept."""
+_MOST_HEAVY = 4
+"""Programs of a function that are kept where each has a copy of weights."""
+_HEAVY = 1 << 24
+"""Bytes of constants that make a program heavy."""
 
 
 def is_array(x: object) -> bool:
@@ -82,14 +86,21 @@ def compile_function(
             return f(*args)
         fixed = tuple((type(args[i]), args[i]) for i in static if i < len(args))
         key = (structure, len(args), fixed, *map(_key, leaves))
-        program = programs.get(key)
-        if program is None:
-            if len(programs) >= _MOST:
-                programs.clear()
-            program = programs[key] = _Program(f, args, static, threads)
+        program = programs.get(key) or _Program(f, args, static, threads)
+        programs.pop(key, None)
+        programs[key] = program  # the last one that was used
+        for old in _too_many(programs):
+            programs.pop(old, None)
         return program(leaves)
 
     return call
+
+
+def _too_many(programs: Mapping[Any, _Program]) -> list[Any]:
+    """The keys of programs to forget, of those that were not used for longest."""
+    every = list(programs.items())
+    heavy = [key for key, program in every if program.heavy]
+    return [key for key, _ in every[:-_MOST]] + heavy[:-_MOST_HEAVY]
 
 
 def alone(count: int, *, threads: int | None = 1) -> Callable[..., Any]:
@@ -167,6 +178,7 @@ class _Program:
         computed = [x for x in flatten(result)[0] if isinstance(x, Value)]
         # a result that is an argument, or is there twice, needs a name of its own
         outputs = [node("Identity", [x], x.dtype, x.shape) for x in computed]
+        self.heavy = sum(x.nbytes for x in graph.constants.values()) >= _HEAVY
         self._names = [value.name for value in graph.inputs]
         self._session = session_of(graph, outputs, threads) if outputs else None
         places = iter(range(len(outputs)))
