@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lmkernel.composed import assemble
 from lmkernel_onnx.few_bits import PackedCodes, takes
+from lmkernel_onnx.fused import attention, layer_norm, rms_norm, softmax
 from lmkernel_onnx.tracing import alone
 from lmkernel_onnx.values import cast_to, node
 
@@ -40,6 +42,13 @@ def overrides(mandatory: MandatoryOps) -> Mapping[str, Callable[..., Any]]:
         y = weight.times(x, bias)
         return y if delta is None else y + plain.linear(plain.linear(x, delta[0]), delta[1])
 
+    def normalised(x: Array, weight: Array, bias: Array | None, eps: float) -> Array:
+        # an operator's epsilon is a float32, so that of float64 would not be the one asked for
+        wide = x.dtype == np.float64
+        return (plain.layer_norm if wide else functools.partial(layer_norm, None))(
+            x, weight, bias, eps
+        )
+
     def take_rows(weight: Any, indices: Array) -> Array:
         if type(weight) is not PackedCodes:
             return plain.take_rows(weight, indices)
@@ -49,6 +58,10 @@ def overrides(mandatory: MandatoryOps) -> Mapping[str, Callable[..., Any]]:
         return weight.numbers() if type(weight) is PackedCodes else weight
 
     return {
+        "softmax": functools.partial(softmax, None),
+        "layer_norm": normalised,
+        "rms_norm": functools.partial(rms_norm, None),
+        "attention": attention,
         "pack_linear": _pack_linear,
         "unpack_linear": unpack_linear,
         "linear": linear,
