@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel_onnx.tracing import alone
-from lmkernel_onnx.values import cast_to, held, node
+from lmkernel_onnx.values import cast_to, node
 
 if TYPE_CHECKING:
     from lmkernel_onnx.values import Value
@@ -39,8 +39,8 @@ def rms_norm(_: Any, x: Value, weight: Any, eps: float) -> Value:
     shape = (*x.shape[:-1], 1)
     mean = node("ReduceMean", [square, x.graph.sizes([-1])], x.dtype, shape, keepdims=1)
     root = node("Sqrt", [mean + eps], x.dtype, shape)
-    normalised = node("Div", [x, root], x.dtype, x.shape)
-    return normalised * weight
+    scaled: Value = node("Div", [x, root], x.dtype, x.shape) * weight
+    return scaled
 
 
 def attention(
@@ -72,7 +72,7 @@ def _attention(
     batch, heads, time, width = queries.shape
     kv_heads, slots, dtype = keys.shape[1], keys.shape[2], queries.dtype
     if mask is not None:
-        keys, values = (_clean(queries, x, mask) for x in (keys, values))
+        keys, values = (_clean(x, mask) for x in (keys, values))
 
     def reshaped(x: Value, shape: tuple[int, ...]) -> Value:
         return node("Reshape", [x, queries.graph.sizes(shape)], dtype, shape)
@@ -99,14 +99,11 @@ def _where(mask: Any, x: Value, other: float) -> Value:
     return node("Where", [mask, x, np.array(other, x.dtype)], x.dtype, x.shape)
 
 
-def _clean(like: Value, x: Any, mask: Any) -> Value:
+def _clean(x: Value, mask: Value) -> Value:
     """Keys or values with zeros in the slots that no query of the row sees, which may hold NaN."""
-    x, mask = (
-        held(like.graph, each) if isinstance(each, np.ndarray) else each for each in (x, mask)
-    )
-    shown = cast_to(mask, _INT)
     shape = (mask.shape[0], 1, 1, mask.shape[3])
-    shown = node("ReduceMax", [shown, mask.graph.sizes([1, 2])], _INT, shape, keepdims=1)
+    axes = mask.graph.sizes([1, 2])
+    shown = node("ReduceMax", [cast_to(mask, _INT), axes], _INT, shape, keepdims=1)
     column = (shape[0], 1, shape[3], 1)
     seen = node("Transpose", [shown], _INT, column, perm=[0, 1, 3, 2]) > 0
     return _where(seen, x, 0.0)

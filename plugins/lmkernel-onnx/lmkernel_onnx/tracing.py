@@ -123,11 +123,10 @@ def alone(count: int, *, threads: int | None = 1) -> Callable[..., Any]:
         def call(self: Any, *args: Any, **options: Any) -> Any:
             arrays, rest = args[:count], args[count:]
             options |= dict(zip(names, rest, strict=False))
-            symbol = _symbol_in(options)
-            if symbol is not None:  # a host array of an extent that the graph knows
-                arrays = tree_map(lambda x: held(symbol.graph, x) if is_array(x) else x, arrays)
-            if traced_here(arrays):
-                return method(self, *arrays, **options)
+            graph = _traced_in(arrays, options)
+            if graph is not None:
+                held_here = functools.partial(_held, graph)
+                return method(self, *tree_map(held_here, arrays), **options)
             return compiled(arrays, tuple((k, _hashable(v)) for k, v in options.items()))
 
         return call
@@ -135,14 +134,16 @@ def alone(count: int, *, threads: int | None = 1) -> Callable[..., Any]:
     return decorate
 
 
-def _symbol_in(options: Mapping[str, Any]) -> Size | None:
-    """An extent among options that the graph computes."""
-    parts = (
-        x
-        for option in options.values()
-        for x in (option if isinstance(option, (list, tuple)) else [option])
-    )
-    return next((x for x in parts if isinstance(x, Size)), None)
+def _traced_in(arrays: Tree, options: Mapping[str, Any]) -> Graph | None:
+    """The graph to which an operation belongs: its values', or that of an extent among options."""
+    leaves = flatten([arrays, list(options.values())])[0]
+    graphs = [leaf.graph for leaf in leaves if isinstance(leaf, (Value, Size))]
+    return max(graphs, key=lambda graph: graph.depth) if graphs else None
+
+
+def _held(graph: Graph, leaf: Any) -> Any:
+    """A host array as a constant of the graph."""
+    return held(graph, leaf) if is_array(leaf) else leaf
 
 
 def _hashable(option: Any) -> Any:
