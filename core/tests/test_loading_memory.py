@@ -33,7 +33,7 @@ CONFIG = {
 }
 LIMIT = 1.15
 USUAL = 24_000_000
-"""Bytes that a short answer takes besides the weights: the cache, a weight as it is read, pages of code."""
+"""Bytes that a short answer takes besides the weights: the cache, a weight as it is read."""
 
 ANSWER = """
 import re, sys
