@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from lmkernel.listing.models import ModelList, models
     from lmkernel.loading import load, load_model
     from lmkernel.model import Model
+    from lmkernel.outside import certify, export
     from lmkernel.quantization import Quantization, quantize
     from lmkernel.rewriting.outcome import Rewriting, Rewritings
     from lmkernel.rewriting.verbs import summarize, translate
     from lmkernel.training.outcome import Evaluation, TrainingRun
     from lmkernel.training.verbs import evaluate, finetune, pretrain, resume
-    from lmkernel.verbs import answer, certify, classify, fill, perplexity, pull, rerank, tag
+    from lmkernel.verbs import answer, classify, fill, perplexity, pull, rerank, tag
     from lmkernel.verification.outcome import Verification
     from lmkernel.verification.twin import Twin, twin
     from lmkernel.verification.verb import verify
@@ -59,6 +60,7 @@ __all__ = [
     "compare",
     "compare_layers",
     "evaluate",
+    "export",
     "fill",
     "finetune",
     "load",
@@ -102,11 +104,12 @@ _HOMES = {
     "Verification": "lmkernel.verification.outcome",
     "answer": "lmkernel.verbs",
     "backends": "lmkernel.listing.backends",
-    "certify": "lmkernel.verbs",
+    "certify": "lmkernel.outside",
     "classify": "lmkernel.verbs",
     "compare": "lmkernel.comparison.verb",
     "compare_layers": "lmkernel.comparison.verb",
     "evaluate": "lmkernel.training.verbs",
+    "export": "lmkernel.outside",
     "fill": "lmkernel.verbs",
     "finetune": "lmkernel.training.verbs",
     "load": "lmkernel.loading",

@@ -137,6 +137,6 @@ def place_origin(
     compute = backend.capabilities.require_dtype(backend.name, dtype or "float32", backend.device)
     output = compute if compute == "float64" else "float32"
     model = Model(backend, origin.config, PrecisionPolicy(compute=compute, output=output))
-    holding = Holding(weights, STORED_DTYPES[compute].itemsize)
+    holding = Holding(weights, STORED_DTYPES[compute].itemsize, later=True)
     values = origin.weights(model.declare(), progress=progress, holding=holding)
     return LanguageModel(model, model.pack(values), origin, holding if weights else None)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
-from lmkernel.errors import MissingDependencyError, UnknownNameError
 from lmkernel.loading import as_language_model
 from lmkernel.paths import path_text
-from lmkernel.plugins import CommandSpec, default_registry
 from lmkernel.progress import as_progress
 
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 
     AnyModel = str | os.PathLike[str] | LanguageModel
 
-__all__ = ["answer", "certify", "classify", "fill", "perplexity", "pull", "rerank", "tag"]
+__all__ = ["answer", "classify", "fill", "perplexity", "pull", "rerank", "tag"]
 
 
 def pull(
@@ -262,62 +260,3 @@ def perplexity(
     from lmkernel import tasks
 
     return tasks.perplexity(as_language_model(model, **where), texts, batch=batch, stride=stride)
-
-
-def certify(
-    backend: str,
-    *,
-    profile: str = "full",
-    levels: str | Sequence[str] = (),
-    smoke: bool = False,
-    device: str | None = None,
-    strict: bool = False,
-    jobs: int | None = None,
-    limit: float = 240.0,
-    out: str | os.PathLike[str] | None = None,
-    progress: ProgressLike = True,
-) -> Any:
-    """Run the conformance suite on one backend.
-
-    Args:
-        backend: its name.
-        profile: ``"inference"`` (no gradients), ``"training"`` (no generation and no files) or
-            ``"full"``.
-        levels: only this level, or these, such as ``"operations"``; by default all.
-        smoke: only some cases of every level, within a minute.
-        device: where it computes; by default its first device.
-        strict: products of float32 in float32, without TF32.
-        jobs: worker processes at a time; by default one for each processor, four at most.
-        limit: seconds for one case.
-        out: a folder for certificate, page, JUnit XML and badge.
-        progress: True shows a bar on a terminal; a function is called with each case.
-
-    Returns:
-        The certificate, a `Result`: ``verdict``, ``passed``, ``reasons``, ``json()``.
-
-    Raises:
-        MissingDependencyError: nothing that is installed certifies, or the backend's library is
-            missing.
-        UnknownNameError: there is no such backend, profile or level.
-        CapabilityError: the backend does not declare the device, or the device is not there.
-        InputError: an option that makes no sense.
-    """
-    # the suite stands above the core, which finds it as it finds any plugin
-    try:
-        verb = default_registry().get(CommandSpec, "certify").verb
-    except UnknownNameError as error:
-        raise MissingDependencyError(
-            "certify: the conformance suite is not installed; it comes with lmkernel's own wheel"
-        ) from error
-    return verb()(
-        backend,
-        profile=profile,
-        levels=levels,
-        smoke=smoke,
-        device=device,
-        strict=strict,
-        jobs=jobs,
-        limit=limit,
-        out=out,
-        progress=progress,
-    )

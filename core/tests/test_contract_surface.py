@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
-USERS = ("lmkernel-lm-eval", "lmkernel-serve")
-"""They extend nothing of lmkernel but use it, as programs do, and need a minor version of it."""
+USERS = ("lmkernel-lm-eval", "lmkernel-onnx", "lmkernel-serve")
+"""They use lmkernel, as programs do, and need a minor version of it."""
 OUTSIDE = sorted(
     path
     for path in (ROOT / "plugins").glob("lmkernel-*/lmkernel_*/*.py")

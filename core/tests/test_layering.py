@@ -90,6 +90,7 @@ ORDER = (
         "verification",
         "listing",
         "training",
+        "outside",
         "verbs",
         "scaffolds",
         "cli",

@@ -64,6 +64,13 @@ def add_generation_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--num-beams", type=int, default=1, metavar="N", help="beginnings side by side; default 1"
     )
+    group.add_argument(
+        "--prompt-lookup-num-tokens",
+        type=int,
+        default=0,
+        metavar="N",
+        help="guess N tokens where the text repeats itself; the same answer in fewer steps",
+    )
     group.add_argument("--seed", type=int, default=0, metavar="S", help="of the draws; default 0")
     group.add_argument(
         "--stop", action="append", default=[], metavar="TEXT", help="end before it; repeatable"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lmkernel.errors import CheckpointError
 from lmkernel.families.shares import split_rows, split_stack
+from lmkernel.parameters.later import Later
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,6 +46,15 @@ def read_parts(
     stored = _as_stored(tensors, rule, names, ours) if holding.stored else None
     if stored is not None:
         return holding.keep(dict(_parts_of_blocks(stored, ours)), ours), stored.nbytes
+    if holding.later and len(names) == len(ours) == 1:
+        [(name, param)] = ours.items()
+
+        def read() -> NDArray[Any]:
+            return dict(_parts(tensors.read(names[0]), rule, ours))[name]
+
+        number = np.dtype(np.float32)
+        later = {name: Later(param.shape, number, read)}
+        return holding.keep(later, ours), math.prod(param.shape) * number.itemsize
     whole = _read_once(tensors, names, where)
     parts = dict(_parts(whole, rule, ours))
     return holding.keep(parts, ours), whole.nbytes

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmkernel.contract.mandatory import Tree
+    from lmkernel.generation.lookup import PromptLookup
     from lmkernel.interfaces import Memory
     from lmkernel.model import Model
     from lmkernel.model.state import DecodingState
@@ -63,6 +64,7 @@ def decode(
     choose: Choose,
     ends: Callable[[int, int], bool],
     memory: Memory | None = None,
+    lookup: PromptLookup | None = None,
 ) -> Iterator[Step]:
     """Yield steps until every row has ended; the token that ends a row is yielded too.
 
@@ -75,6 +77,7 @@ def decode(
         choose: the function that chooses each token.
         ends: tells, from a row's number and its newest token, whether the row ends there.
         memory: each row's encoded source, for an encoder-decoder.
+        lookup: guesses tokens, and feeds several at once; by default each is fed by itself.
 
     Raises:
         InputError: an empty prompt, or one that is longer than the context.
@@ -101,7 +104,10 @@ def decode(
             if token is not None:
                 history.append(token)
         tokens, positions = next_column(chosen, alive, histories)
-        logits, state = model.step(params, tokens, positions, state)
+        if lookup is None:
+            logits, state = model.step(params, tokens, positions, state)
+        else:
+            logits, state = lookup.step(tokens, positions, histories, state)
 
 
 @final

@@ -17,8 +17,11 @@ __all__ = ["GenerationChanges", "GenerationOptions"]
 
 _MOST = 1e200
 """Above it, and below its inverse, a quotient of logits may leave float64."""
-_MOST_BEAMS, _STEEPEST = 1024, 100
-_WHOLE = ("max_new_tokens", "top_k", "seed", "num_beams", "no_repeat_ngram_size", "min_new_tokens")
+_MOST_BEAMS, _STEEPEST, _MOST_GUESSES = 1024, 100, 256
+_WHOLE = (
+    *("max_new_tokens", "top_k", "seed", "num_beams", "no_repeat_ngram_size", "min_new_tokens"),
+    "prompt_lookup_num_tokens",
+)
 _REAL = ("temperature", "top_p", "min_p", "repetition_penalty", "length_penalty")
 
 
@@ -44,6 +47,8 @@ class GenerationChanges(TypedDict, total=False):
     forced_bos_token_id: int | Sequence[int]
     forced_eos_token_id: int | Sequence[int]
     json_schema: Mapping[str, Any] | None
+
+    prompt_lookup_num_tokens: int
 
 
 @final
@@ -80,6 +85,9 @@ class GenerationOptions:
         json_schema: the schema of JSON that the answer is kept to, as long as ``max_new_tokens``
             allows; of a model with a tokenizer, and with the extra ``structured``.
 
+        prompt_lookup_num_tokens: how many tokens are guessed where a row repeats what stands in it
+            already, and fed in one step; the answer is the same, in fewer steps. 0 for none.
+
     Raises:
         InputError: a value that makes no sense; the message names the option.
     """
@@ -103,6 +111,8 @@ class GenerationOptions:
     forced_bos_token_id: int | Sequence[int] = ()
     forced_eos_token_id: int | Sequence[int] = ()
     json_schema: Mapping[str, Any] | None = None
+
+    prompt_lookup_num_tokens: int = 0
 
     def __post_init__(self) -> None:
         self._unify("stop", str, "a string, or several")
@@ -141,6 +151,10 @@ class GenerationOptions:
         self._require(
             "temperature", "0 where there are beams", ok=self.num_beams == 1 or not self.temperature
         )
+        guesses, one = self.prompt_lookup_num_tokens, self.num_beams == 1
+        few = 0 <= guesses <= _MOST_GUESSES
+        self._require("prompt_lookup_num_tokens", f"0 to {_MOST_GUESSES}", ok=few)
+        self._require("prompt_lookup_num_tokens", "0 where there are beams", ok=one or not guesses)
         words = self.bad_words_ids
         listed = isinstance(words, list | tuple) and all(_is_word(word) for word in words)
         self._require("bad_words_ids", "lists of one token id or more", ok=listed)

@@ -63,6 +63,9 @@ class Request:
         self._require("options", "one beam, as rows come and go one by one", ok=one)
         free = self.options.json_schema is None
         self._require("options", "no json_schema; its mask belongs to `adjust`", ok=free)
+
+        alone = not self.options.prompt_lookup_num_tokens
+        self._require("options", "no prompt look-up, as rows share their steps", ok=alone)
         ok = len(self.adjust) in {0, self.choices}
         self._require("adjust", f"none, or {self.choices}", ok=ok)
 

@@ -9,6 +9,7 @@ from lmkernel.errors import InputError
 from lmkernel.generation.beams import beam_search
 from lmkernel.generation.constraints import Constraints
 from lmkernel.generation.decoding import decode, room
+from lmkernel.generation.lookup import PromptLookup
 from lmkernel.generation.sampling import sample
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def generate_steps(
         allowed = constraints.apply(logits, history, step=step, limit=limit)
         return sample(allowed, options, history=history, row=row, step=step)
 
+    guesses = options.prompt_lookup_num_tokens
     return decode(
         model,
         params,
@@ -64,6 +66,7 @@ def generate_steps(
         choose=choose,
         ends=ends,
         memory=memory,
+        lookup=PromptLookup(model, params, guesses) if guesses else None,
     )
 
 

@@ -29,6 +29,7 @@ class Holding:
         said: ``"stored"`` keeps weights that are quantised in their file as they are; ``"int8"``
             and ``"int4"`` quantise the others too, see `fitting`. None makes numbers of all.
         itemsize: bytes of a number.
+        later: whether numbers are read when they are packed.
 
     Attributes:
         bytes: what all parameters take.
@@ -39,12 +40,13 @@ class Holding:
         InputError: anything else is asked for.
     """
 
-    def __init__(self, said: str | None = None, itemsize: int = 4) -> None:
+    def __init__(self, said: str | None = None, itemsize: int = 4, *, later: bool = False) -> None:
         if not (said is None or isinstance(said, str)):
             raise InputError(f"weights: expected a word such as 'int8', got {said!r:.80}")
         self.stored = said == _STORED
         self._scheme = None if said is None or self.stored else fitting(said)
         self._size = itemsize
+        self.later = later and self._scheme is None
         self.said, self.bytes = said or "", 0
         self.errors: dict[str, float] = {}
         self.kinds: set[str] = set()

@@ -14,6 +14,7 @@ import numpy as np
 
 from lmkernel.contract.blocks import Blocks
 from lmkernel.interfaces import Param, ParamTree
+from lmkernel.parameters.later import read_now
 from lmkernel.parameters.names import nest
 from lmkernel.parameters.pages import owner_of, release
 from lmkernel.parameters.quantising import joined_blocks
@@ -63,6 +64,7 @@ def _pack_tree(ops: Ops, declared: ParamTree, values: Tree, dtype: DType) -> Tre
         release(values.codes)
         return few
     if isinstance(declared, Param):
+        values = read_now(values)
         # `pack_linear` copies the weight into the layout that the backend multiplies fastest, so a
         # copy here would be a second one; what is not packed must leave the file's memory now
         native = ops.asarray(values, dtype, copy=not declared.linear)
@@ -90,7 +92,7 @@ def _join(parts: list[Any]) -> Any:
     """One large product is faster than several small ones; None where it can't be one."""
     if any(isinstance(part, Blocks) for part in parts):
         return joined_blocks(parts)
-    return fuse_rows(parts)
+    return fuse_rows([read_now(part) for part in parts])
 
 
 def _groups(declared: dict[str, ParamTree]) -> dict[str, list[str]]:
@@ -107,7 +109,10 @@ def fuse_rows(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Arrays, one after the other along the first axis; a view where memory has them so already."""
     first = parts[0]
     if not all(_follows(a, b) for a, b in pairwise(parts)):
-        return np.concatenate(parts)
+        joined = np.concatenate(parts)
+        for part in parts:  # it is in memory now, and so would the file's pages be
+            release(part)
+        return joined
     # checkpoints keep siblings next to each other, so the joined weight is in the file already
     rows = sum(part.shape[0] for part in parts)
     return np.lib.stride_tricks.as_strided(first, (rows, *first.shape[1:]))
