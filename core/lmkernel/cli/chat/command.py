@@ -37,7 +37,10 @@ class Chat(Command):
             "prompt", nargs="?", metavar="PROMPT", help="default: a conversation, or standard input"
         )
         parser.add_argument(
-            "--model", default=DEFAULT_MODEL, metavar="M", help=f"default {DEFAULT_MODEL}"
+            "--model",
+            default=DEFAULT_MODEL,
+            metavar="M",
+            help=f"a name, a folder or a GGUF file; default {DEFAULT_MODEL}",
         )
         parser.add_argument("--system", metavar="TEXT", help="what the model is told first")
         add_generation_options(parser)

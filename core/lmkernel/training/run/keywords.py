@@ -89,6 +89,8 @@ KEYS: Mapping[str, str] = MappingProxyType(
 
 _MOVABLE = ("start", "tokenizer", "chat_template")
 """Settings of a model that name files; a resumed run may find them elsewhere."""
+_OF_A_RUN = ("objective", "lora", "optimizer.kind", "training.batch", "training.seed")
+"""What its batches, its parameters and the optimizer's state follow from."""
 _NEW = ("family", "width", "layers", "heads", "hidden", "context", "vocab", "tokenizer", "dropout")
 """Settings of a new model alone."""
 
@@ -136,12 +138,12 @@ def settings_of(
 def _check_same_run(asked: RunSettings, begun: RunSettings) -> None:
     """A resumed run trains what it began with; only files may have moved."""
     kept = [f"model.{field.name}" for field in fields(begun.model) if field.name not in _MOVABLE]
-    for key in (*kept, "objective", "lora"):
+    for key in (*kept, *_OF_A_RUN):
         find = operator.attrgetter(key)
         if find(asked) != find(begun):
             raise ConfigError(
                 f"{key}: expected {find(begun)!r}, as the run began, got {find(asked)!r}; "
-                "train another model in a new folder"
+                "begin a new run in a new folder for another"
             )
 
 
