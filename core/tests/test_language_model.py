@@ -30,7 +30,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
 
 @pytest.mark.parametrize("asked", [None, 3, 2.5, True, object(), b"ab", [3.5], [[3], [4]]])
 @pytest.mark.parametrize("verb", ["generate", "decode"])
-def test_what_is_no_prompt_is_refused(model: LanguageModel, verb: str, asked: Any) -> None:
+def test_m13_what_is_no_prompt_is_refused(model: LanguageModel, verb: str, asked: Any) -> None:
     with pytest.raises(InputError, match="expected"):
         getattr(model, verb)(asked)
 

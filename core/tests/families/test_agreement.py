@@ -113,6 +113,7 @@ def test_b07_a_head_of_another_size_is_refused(tmp_path: Path) -> None:
         ({"num_attention_heads": 4}, "num_attention_heads × head_dim: expected 48, got 32"),
         ({"num_key_value_heads": 3}, "num_key_value_heads × head_dim: expected 16, got 24"),
         ({"num_key_value_heads": 4}, "num_key_value_heads: expected a divisor of heads=6, got 4"),
+        ({"head_dim": 10**9}, "head_dim: expected at most 65536, got 1000000000"),
         ({"head_dim": 7}, "head_dim: expected an even number, got 7"),
         (
             {"rope_scaling": {"type": "linear", "factor": 0}},

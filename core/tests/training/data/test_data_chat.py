@@ -211,7 +211,7 @@ def test_b38_tools_that_are_none_are_named(given: Any) -> None:
         ({"messages": [{"content": "x"}]}, "message 0: expected a role"),
         (
             {"messages": TALK[:2]},
-            "expected something that the assistant says, got the roles 'system', 'user' and nothing",
+            "expected something that the assistant says, got the roles 'system', 'user' and no",
         ),
         (
             {"messages": [{"role": "human", "content": "x"}, {"role": "bot", "content": "y"}]},
