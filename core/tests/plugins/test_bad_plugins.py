@@ -1,6 +1,5 @@
 """A plugin that misbehaves is reported by its name, whatever it does, and the others work."""
 
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

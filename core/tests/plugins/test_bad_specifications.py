@@ -1,6 +1,5 @@
 """A specification with a field of the wrong kind is refused by the name of plugin and field."""
 
-
 from __future__ import annotations
 
 import json

@@ -1,6 +1,5 @@
 """What is built in keeps its names, whoever else registers them, and however."""
 
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
