@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lmkernel.families.hf_config import HfConfig
     from lmkernel.families.names import Rule
 
-__all__ = ["agreed_config", "axis_keys", "checkpoint_rules"]
+__all__ = ["agreed_config", "axis_keys", "checkpoint_rules", "read_config"]
 
 _AXES: Mapping[str, str] = MappingProxyType(
     {
@@ -69,11 +69,7 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
     """
     if family.keys is not None:
         warn_of_unknown(described.where, family.keys.unknown(described))
-    try:
-        config = family.read(described)
-    except ConfigError as error:
-        named = re.sub(r"^\w+\.\w+", lambda field: _key_of_field(family, field[0]), str(error))
-        raise CheckpointError(f"{described.where}: {named}") from error
+    config = read_config(family, described)
     rules = family.rules(config)
     for part in ("encoder", "decoder"):
         stack = getattr(config, part)
@@ -85,6 +81,19 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
             key = key if part == "encoder" else _decoder_key(family, described, key)
             _check_layers(described, key, claimed, layered, tensors.names())
     return _tie_as_stored(config, rules, described.where, tensors)
+
+
+def read_config(family: Family, described: HfConfig) -> ModelConfig:
+    """Our configuration of what a file describes, whose complaints name the file and its keys.
+
+    Raises:
+        CheckpointError: it cannot be used, or contradicts itself.
+    """
+    try:
+        return family.read(described)
+    except ConfigError as error:
+        named = re.sub(r"^\w+\.\w+", lambda field: _key_of_field(family, field[0]), str(error))
+        raise CheckpointError(f"{described.where}: {named}") from error
 
 
 def checkpoint_rules(family: Family, config: ModelConfig) -> tuple[Rule, ...]:
@@ -172,7 +181,15 @@ def _tie_as_stored(
         for ours in _ours(rule)
         if ours in pair and (name := rule.found(there))
     }
-    if config.head is None or not config.head.tied or len(found) < len(pair):
+    if config.head is None or not config.head.tied:
+        return config
+    if len(found) < len(pair):
+        if any(map(tensors.is_adapted, found.values())):
+            raise CheckpointError(
+                f"{where}: expected adapters that hold the model's head beside its table of "
+                "tokens, since they change one and both are the same tensor in the model; merge "
+                "them with PEFT (merge_and_unload) and open the model"
+            )
         return config
     table, head = (found[ours] for ours in pair)
     if tensors.shape(table) == tensors.shape(head) and np.array_equal(
