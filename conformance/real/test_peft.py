@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from letters import letters
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
@@ -92,12 +93,13 @@ def write_adapters(folder: Path, *, tied: bool = False, rows: int = 61, **said: 
     )
     torch.manual_seed(5)
     LlamaForCausalLM(config).save_pretrained(folder / "base")
+    letters().save(folder / "base")
     base = AutoModelForCausalLM.from_pretrained(folder / "base")
     if rows != config.vocab_size:
         base.resize_token_embeddings(rows, mean_resizing=False)
     model: Any = get_peft_model(base, LoraConfig(r=4, lora_alpha=4, **said))
     for value in model.parameters():
-        if value.requires_grad or rows != config.vocab_size:
+        if value.requires_grad:
             torch.nn.init.normal_(value, std=0.3)
     model.save_pretrained(folder / "adapters", save_embedding_layers="auto")
     written = folder / "adapters" / "adapter_config.json"

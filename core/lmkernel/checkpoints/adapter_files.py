@@ -34,6 +34,8 @@ _PICKLE = "adapter_model.bin"
 _PAIRS = ((".lora_A.weight", ".lora_B.weight"), (".lora_embedding_A", ".lora_embedding_B"))
 _WRAPPED = re.compile(r"\.(base_layer|modules_to_save(\.default)?)(?=\.)")
 """What PEFT puts into the name of a tensor that it keeps whole."""
+_FORMER = ".original_module."
+"""In the name of what such a tensor has replaced, which PEFT may keep and never computes with."""
 _AXES = 2
 _OTHERWISE = (
     *("use_dora", "use_qalora", "lora_bias", "layer_replication", "alora_invocation_tokens"),
@@ -130,6 +132,8 @@ class AdapterFiles:
         for name in self.tensors.names():
             if not name.startswith(PREFIX):
                 raise self.refuse(name)
+            if _FORMER in name:
+                continue
             ends = next((ends for ends in _PAIRS if name.endswith(ends)), None)
             if ends is None:
                 self.own[_WRAPPED.sub("", name.removeprefix(PREFIX))] = name
