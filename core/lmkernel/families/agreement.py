@@ -148,7 +148,9 @@ def _check_layers(
     numbers = dict(_layer_numbers(rules, names))
     if not numbers:
         name = rules[0].at(0).theirs
-        raise CheckpointError(f"{described.where}: the tensor {name!r}, for one, is missing")
+        other = next((n for n in names if n.endswith(f".{name}")), next(iter(names), ""))
+        there = f"; there is {other!r}" if other else ""
+        raise CheckpointError(f"{described.where}: the tensor {name!r}, for one, is missing{there}")
     last = max(numbers)
     if last >= claimed:
         expected = f"{last + 1} layers, for there is the tensor {numbers[last]!r}"

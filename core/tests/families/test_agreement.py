@@ -143,6 +143,20 @@ def test_m6_layers_of_which_there_is_nothing_are_missed(tmp_path: Path) -> None:
     assert "'model.layers.0.input_layernorm.weight', for one, is missing" in text
 
 
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "base_model.model."])
+def test_what_wrapped_a_model_when_it_was_saved_is_seen_in_the_message(
+    tmp_path: Path, prefix: str
+) -> None:
+    text = complaint(write(tmp_path / "m", {prefix + n: t for n, t in tensors_of().items()}))
+    assert f"is missing; there is '{prefix}model.layers.0.input_layernorm.weight'" in text
+
+
+@pytest.mark.parametrize("said", [None, 1, ["llama"]])
+def test_a_family_that_nothing_names_is_missed_as_such(tmp_path: Path, said: object) -> None:
+    text = complaint(write(tmp_path / "m", tensors_of(), model_type=said))
+    assert f"unsupported model_type: expected the name of a family, got {said!r}" in text
+
+
 def test_m6_a_family_is_answered_in_its_own_words(tmp_path: Path) -> None:
     family = find_family("gpt2", "a test")
     config = family.read(HfConfig(GPT2))
