@@ -38,7 +38,9 @@ def user_path(path: str | os.PathLike[str], error: type[LmkernelError] = InputEr
     """
     text = os.fspath(path)
     try:
-        whole = Path(text).expanduser()
+        whole = Path(text)
+        if str(whole).startswith("~"):  # after "./" it is a name like another
+            whole = whole.expanduser() if text.startswith("~") else whole.absolute()
         whole.lstat()
     except RuntimeError as reason:
         user = Path(text).parts[0].removeprefix("~") or "this user"

@@ -113,7 +113,8 @@ def find_family(model_type: object, where: str, objective: str = "") -> Family:
 
     if not isinstance(model_type, str):
         raise CheckpointError(
-            f"{where}: unsupported model_type: expected the name of a family, got {model_type!r:.80}"
+            f"{where}: unsupported model_type: expected the name of a family, "
+            f"got {model_type!r:.80}"
         )
     try:
         family: Family = default_registry().get(FamilySpec, model_type).create()
