@@ -113,6 +113,9 @@ def embed(
 def _check(texts: object, batch: object) -> None:
     if not isinstance(texts, Sequence) or not len(texts):
         raise InputError(f"expected one text or more, got {texts!r:.60}")
+    for text in texts:
+        if not isinstance(text, str):
+            raise InputError(f"expected texts, got {text!r:.60}")
     if not isinstance(batch, int) or batch < 1:
         raise InputError(f"expected batches of 1 or more, got {batch!r:.60}")
 
