@@ -36,7 +36,7 @@ def user_path(path: str | os.PathLike[str], error: type[LmkernelError] = InputEr
     Raises:
         error: the user has no folder, or the path holds a zero byte or is too long for the system.
     """
-    text = os.fspath(path)
+    text = path_text(path, "path")
     try:
         whole = Path(text)
         if str(whole).startswith("~"):  # after "./" it is a name like another

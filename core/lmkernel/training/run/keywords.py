@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lmkernel.errors import ConfigError, RunError, UnknownNameError
+from lmkernel.errors import ConfigError, InputError, RunError, UnknownNameError
 from lmkernel.paths import user_path
 from lmkernel.settings.file import load_settings, merge, parse_overrides, settings_from
 from lmkernel.settings.locations import Locations
@@ -167,6 +167,8 @@ def _by_key(
             raise UnknownNameError("setting of a run", name, RunKeywords.__annotations__)
     given = {KEYS[name]: _plain(value) for name, value in short.items() if value is not None}
     is_table = hasattr(overrides, "items")
+    if isinstance(overrides, str | bytes) or not hasattr(overrides, "__iter__"):
+        raise InputError(f"settings: expected values by dotted key, got {overrides!r:.80}")
     given.update(overrides if is_table else parse_overrides(overrides))  # type: ignore[arg-type]  # as tested
     return given
 
