@@ -53,11 +53,6 @@ class Tensors(ABC):
             CheckpointError: unknown name (the closest is named), or a dtype that NumPy lacks.
         """
 
-    def is_adapted(self, name: str) -> bool:
-        """Whether adapters change a tensor, or have one in its place."""
-        del name  # a file's own tensors are what they are
-        return False
-
     def blocks(self, name: str) -> Blocks | None:
         """A quantised weight as it is stored; None for any other, and where it can't be held so."""
         del name  # files of plain tensors have none

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmkernel.checkpoints.adapter import AdaptedTensors
 from lmkernel.errors import CheckpointError, ConfigError
 from lmkernel.families.config_keys import warn_of_unknown
 
@@ -186,7 +187,7 @@ def _tie_as_stored(
     if config.head is None or not config.head.tied:
         return config
     if len(found) < len(pair):
-        if any(map(tensors.is_adapted, found.values())):
+        if isinstance(tensors, AdaptedTensors) and any(map(tensors.is_adapted, found.values())):
             raise CheckpointError(
                 f"{where}: expected adapters that hold the model's head beside its table of "
                 "tokens, since they change one and both are the same tensor in the model; merge "
