@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from letters import letters
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
@@ -74,9 +75,11 @@ PATTERNS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:The following .* keys did not match:RuntimeWarning")
-@pytest.mark.parametrize("said", PATTERNS)
-def test_b40_patterns_scale_as_peft_scales(tmp_path: Path, said: dict[str, Any]) -> None:
+IDS = [3, 1, 4, 1, 5, 9, 2, 6]
+
+
+def write_adapters(folder: Path, *, tied: bool = False, rows: int = 61, **said: Any) -> Any:
+    """A small Llama and adapters of it with other values everywhere; returns PEFT's model."""
     config = LlamaConfig(
         vocab_size=61,
         hidden_size=32,
@@ -85,24 +88,55 @@ def test_b40_patterns_scale_as_peft_scales(tmp_path: Path, said: dict[str, Any])
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=32,
+        attention_bias=True,
+        tie_word_embeddings=tied,
     )
     torch.manual_seed(5)
-    LlamaForCausalLM(config).save_pretrained(tmp_path / "base")
-    base = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
-    lora = LoraConfig(r=4, lora_alpha=4, target_modules=["q_proj", "k_proj", "v_proj"], **said)
-    model = get_peft_model(base, lora)
-    for name, value in model.named_parameters():
-        if "lora_" in name:
+    LlamaForCausalLM(config).save_pretrained(folder / "base")
+    letters().save(folder / "base")
+    base = AutoModelForCausalLM.from_pretrained(folder / "base")
+    if rows != config.vocab_size:
+        base.resize_token_embeddings(rows, mean_resizing=False)
+    model: Any = get_peft_model(base, LoraConfig(r=4, lora_alpha=4, **said))
+    for value in model.parameters():
+        if value.requires_grad:
             torch.nn.init.normal_(value, std=0.3)
-    model.save_pretrained(tmp_path / "adapters")
-    written = tmp_path / "adapters" / "adapter_config.json"
-    described = {
-        **json.loads(written.read_text()),
-        "base_model_name_or_path": str(tmp_path / "base"),
-    }
+    model.save_pretrained(folder / "adapters", save_embedding_layers="auto")
+    written = folder / "adapters" / "adapter_config.json"
+    described = {**json.loads(written.read_text()), "base_model_name_or_path": f"{folder / 'base'}"}
     written.write_text(json.dumps(described))
-    ids = [3, 1, 4, 1, 5, 9, 2, 6]
-    expected = logits(model, ids)
-    np.testing.assert_allclose(load(tmp_path / "adapters").logits([ids]), expected, atol=2e-5)
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:The following .* keys did not match:RuntimeWarning")
+@pytest.mark.parametrize("said", PATTERNS)
+def test_b40_patterns_scale_as_peft_scales(tmp_path: Path, said: dict[str, Any]) -> None:
+    model = write_adapters(tmp_path, target_modules=["q_proj", "k_proj", "v_proj"], **said)
+    expected = logits(model, IDS)
+    np.testing.assert_allclose(load(tmp_path / "adapters").logits([IDS]), expected, atol=2e-5)
     with model.disable_adapter():
-        assert np.abs(expected - logits(model, ids)).max() > 0.05
+        assert np.abs(expected - logits(model, IDS)).max() > 0.05
+
+
+KEPT = [
+    {"modules_to_save": ["embed_tokens", "lm_head"]},
+    {"modules_to_save": ["embed_tokens", "lm_head", "norm"], "tied": True},
+    {"modules_to_save": ["lm_head"], "tied": True},
+    {"modules_to_save": ["embed_tokens", "lm_head"], "rows": 70},
+    {"target_modules": ["q_proj", "embed_tokens", "lm_head"]},
+    {"target_modules": ["v_proj", "lm_head"], "tied": True},
+    {"target_modules": ["q_proj", "embed_tokens"], "fan_in_fan_out": False},
+    {"bias": "lora_only"},
+    {"bias": "all"},
+]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of both, about heads that are tied no more
+@pytest.mark.parametrize("said", KEPT)
+def test_tensors_that_are_kept_whole_are_the_models(tmp_path: Path, said: dict[str, Any]) -> None:
+    model = write_adapters(tmp_path, **{"target_modules": ["q_proj", "v_proj"], **said})
+    ours, expected = load(tmp_path / "adapters"), logits(model, IDS)
+    np.testing.assert_allclose(ours.logits([IDS]), expected, atol=2e-5)
+    ours.save(tmp_path / "merged")
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    np.testing.assert_allclose(logits(again, IDS), expected, atol=2e-5)

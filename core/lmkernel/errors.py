@@ -62,13 +62,13 @@ class UnknownNameError(LmkernelError):
 
     Args:
         what: the kind of thing asked for, such as ``"backend"``.
-        name: the name that came.
+        name: the name that came, or what came in place of one.
         known: the names that are there; the closest is suggested.
     """
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, what: str, name: object, known: Iterable[str]) -> None:
         names = sorted(known)
-        close = difflib.get_close_matches(name, names, n=1)
+        close = difflib.get_close_matches(str(name), names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         there = ", ".join(names) or "none"
         super().__init__(f"unknown {what} {name!r}.{hint} Available: {there}")

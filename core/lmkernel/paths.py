@@ -36,9 +36,11 @@ def user_path(path: str | os.PathLike[str], error: type[LmkernelError] = InputEr
     Raises:
         error: the user has no folder, or the path holds a zero byte or is too long for the system.
     """
-    text = os.fspath(path)
+    text = path_text(path, "path")
     try:
-        whole = Path(text).expanduser()
+        whole = Path(text)
+        if str(whole).startswith("~"):  # after "./" it is a name like another
+            whole = whole.expanduser() if text.startswith("~") else whole.absolute()
         whole.lstat()
     except RuntimeError as reason:
         user = Path(text).parts[0].removeprefix("~") or "this user"

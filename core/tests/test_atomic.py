@@ -49,7 +49,7 @@ def test_folder_is_not_there_before_the_block_ends(tmp_path: Path) -> None:
 
 def test_folder_with_content_is_replaced_only_if_told(tmp_path: Path) -> None:
     make(tmp_path / "m", "1")
-    with pytest.raises(CheckpointError, match="is there already and not empty; overwrite=True"):
+    with pytest.raises(CheckpointError, match="is there already and not empty; overwrite "):
         make(tmp_path / "m", "2", overwrite=False)
     assert (tmp_path / "m" / "file").read_text() == "1"
     make(tmp_path / "m", "2")

@@ -13,7 +13,7 @@ from letters import TEMPLATE, letters
 from tokenizers import decoders
 
 import lmkernel as lk
-from lmkernel.errors import CheckpointError, InputError
+from lmkernel.errors import CapabilityError, CheckpointError, InputError, UnknownNameError
 from lmkernel.generation import GenerationOptions
 from lmkernel.language_model import LanguageModel
 from lmkernel.tokenizers import Tokenizer
@@ -30,7 +30,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
 
 @pytest.mark.parametrize("asked", [None, 3, 2.5, True, object(), b"ab", [3.5], [[3], [4]]])
 @pytest.mark.parametrize("verb", ["generate", "decode"])
-def test_what_is_no_prompt_is_refused(model: LanguageModel, verb: str, asked: Any) -> None:
+def test_m13_what_is_no_prompt_is_refused(model: LanguageModel, verb: str, asked: Any) -> None:
     with pytest.raises(InputError, match="expected"):
         getattr(model, verb)(asked)
 
@@ -82,6 +82,18 @@ def test_answers_of_a_batch_say_how_long_they_took(
     assert [answer.seconds for answer in answers] == [4.0, 4.0]
 
 
+@pytest.mark.parametrize("asked", [None, 3, b"x", ["cpu"]])
+def test_what_is_no_name_is_unknown(model: LanguageModel, asked: Any) -> None:
+    path = model.files.path
+    for option, error in (("device", CapabilityError), ("weights", InputError)):
+        if asked is not None:
+            with pytest.raises(error):
+                lk.load(path, **{option: asked})
+    for option in ("subject", "level", "dtype"):
+        with pytest.raises(UnknownNameError, match=f"unknown {option} "):
+            lk.verify(path, **{"subject": "file", option: asked})
+
+
 @pytest.mark.parametrize("path", [None, 3, 2.5, b"x", [1], {}, object()])
 def test_what_is_no_path_is_refused(model: LanguageModel, path: Any) -> None:
     for take, what in (
@@ -89,6 +101,7 @@ def test_what_is_no_path_is_refused(model: LanguageModel, path: Any) -> None:
         (model.save, "directory"),
         (lk.pull, "name"),
         (lambda one: lk.compare(one, ["numpy"]), "model"),
+        (lambda one: lk.twin(one, "out"), "path"),
     ):
         with pytest.raises(InputError, match=f"{what}: expected a name or a path, got "):
             take(path)

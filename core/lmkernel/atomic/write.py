@@ -63,7 +63,7 @@ def _place(path: Path, *, overwrite: bool, error: type[LmkernelError]) -> Path:
         kind = "the current folder" if path.is_dir() else "a file"
         raise error(f"{path}: expected a folder of its own, got {kind}, which is never replaced")
     if path.exists() and any(path.iterdir()) and not overwrite:
-        raise error(f"{path} is there already and not empty; overwrite=True replaces it")
+        raise error(f"{path} is there already and not empty; overwrite (--overwrite) replaces it")
     # what a link leads to is replaced, the link stays; a loop of links is the system's to refuse
     return Path(os.path.realpath(path))
 

@@ -12,14 +12,18 @@ from lmkernel.checkpoints.tensors import Tensors
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from lmkernel.checkpoints.adapter_files import AdapterFiles
     from lmkernel.contract.blocks import Blocks
 
+    _Shape = tuple[int, ...]
+
 __all__ = ["AdaptedTensors"]
 
-_WEIGHT = ".weight"
+_WEIGHT, _AXES = ".weight", 2
 
 
 @final
@@ -36,53 +40,100 @@ class AdaptedTensors(Tensors):
 
     def __init__(self, base: Tensors, adapters: AdapterFiles) -> None:
         self._base, self._adapters = base, adapters
+        self._own: dict[str, str] = {}
+        self._place_own()
         self._modules = self._weights()
 
+    @property
+    def vocab(self) -> int | None:
+        """The rows of a table of tokens that has others than the model's; None if none has."""
+        there = set(self._base.names())
+        sizes = (self.shape(n)[0] for n in self._own if n in there if self._is_resized(n))
+        return next(sizes, None)
+
     def names(self) -> tuple[str, ...]:
-        """The model's names."""
-        return self._base.names()
+        """The model's names, and that of a head that was tied to a table and is no more."""
+        return tuple(dict.fromkeys((*self._base.names(), *self._own)))
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape."""
-        return self._base.shape(name)
+        own = self._own.get(name)
+        return self._adapters.tensors.shape(own) if own else self._base.shape(name)
 
     def dtype(self, name: str) -> str:
-        """What is stored of the model; what is merged is float32."""
-        return "float32" if name in self._modules else self._base.dtype(name)
+        """What is stored; what is merged is float32."""
+        if name in self._modules:
+            return "float32"
+        own = self._own.get(name)
+        return self._adapters.tensors.dtype(own) if own else self._base.dtype(name)
 
     def read(self, name: str, dtype: str | None = None) -> NDArray[Any]:
         """The values; see `Tensors.read`."""
         if name not in self._modules:
-            return self._base.read(name, dtype)
+            return self._read(name, dtype)
         addition = self._adapters.addition(self._modules[name])
-        addition = addition.T if self._adapters.transposed else addition
-        whole = (self._base.read(name) + addition).astype(np.float32)
+        whole = (self._read(name) + addition).astype(np.float32)
         return to_dtype(whole, dtype, f"{self._adapters.where}: {name!r}")
 
     def blocks(self, name: str) -> Blocks | None:
         """What is stored, of weights that no adapter changes."""
-        return None if name in self._modules else self._base.blocks(name)
+        return None if self.is_adapted(name) else self._base.blocks(name)
+
+    def is_adapted(self, name: str) -> bool:
+        """Whether adapters change a tensor, or have one in its place."""
+        return name in self._modules or name in self._own
+
+    def _read(self, name: str, dtype: str | None = None) -> NDArray[Any]:
+        own = self._own.get(name)
+        return self._adapters.tensors.read(own, dtype) if own else self._base.read(name, dtype)
+
+    def _is_resized(self, name: str) -> bool:
+        return self.shape(name) != self._base.shape(name)
+
+    def _place_own(self) -> None:
+        """Find what each whole tensor of the adapters takes the place of."""
+        find, new = self._finder(), {}
+        for full, own in self._adapters.own.items():
+            name = find(full)
+            if name is None:
+                new[full] = own
+                continue
+            self._own[name] = own
+            there, wanted = self.shape(name), self._base.shape(name)
+            # a table of tokens may have grown
+            if there != wanted and (len(wanted) != _AXES or there[1:] != wanted[1:]):
+                raise self._mismatch(own, wanted, there)
+        tables = {self.shape(name) for name in self.names() if len(self.shape(name)) == _AXES}
+        for full, own in new.items():
+            if self._adapters.tensors.shape(own) not in tables:
+                raise self._adapters.refuse(own)
+            self._own[full] = own
 
     def _weights(self) -> dict[str, str]:
-        """The module of each weight that is adapted.
+        """The module of each weight that is adapted."""
+        find, found = self._finder(), {}
+        for module, wanted in self._adapters.shapes.items():
+            name = find(module + _WEIGHT)
+            if name is None:
+                raise self._adapters.refuse(f"{PREFIX}{module}.lora_A.weight")
+            if self.shape(name) != wanted:
+                raise self._mismatch(module, self.shape(name), wanted)
+            found[name] = module
+        return found
+
+    def _finder(self) -> Callable[[str], str | None]:
+        """A function from a name in the adapters to the model's.
 
         A checkpoint of the bare model leaves out the first part of the names (``model``,
         ``transformer``), and so do adapters of a bare model.
         """
-        known = self._base.names()
+        known = self.names()
         # the full name goes before the short one, where both are there
         short = {name.partition(".")[2]: name for name in known} | {name: name for name in known}
-        found = {}
-        for module, shape in self._adapters.shapes.items():
-            full = module + _WEIGHT
-            name = short.get(full) or short.get(full.partition(".")[2])
-            if name is None:
-                raise self._adapters.refuse(f"{PREFIX}{module}.lora_A.weight")
-            wanted = shape[::-1] if self._adapters.transposed else shape
-            if self._base.shape(name) != wanted:
-                raise CheckpointError(
-                    f"{self._adapters.where}: module {module!r}: expected adapters of a weight "
-                    f"{self._base.shape(name)}, got {wanted}"
-                )
-            found[name] = module
-        return found
+        return lambda full: short.get(full) or short.get(full.partition(".")[2])
+
+    def _mismatch(self, what: str, wanted: _Shape, got: _Shape) -> CheckpointError:
+        return CheckpointError(
+            f"{self._adapters.where}: module {what!r}: expected adapters of a weight {wanted}, "
+            f"got {got}"
+        )

@@ -2,7 +2,9 @@
 
 ``adapter_config.json`` and ``adapter_model.safetensors``: for each adapted module ``M`` the tensors
 ``base_model.model.M.lora_A.weight (rank, in)`` and ``….lora_B.weight (out, rank)``, whose product
-times alpha / rank is added to the module's weight (arXiv:2106.09685, eq. 3).
+times alpha / rank is added to the module's weight (arXiv:2106.09685, eq. 3); for a table of tokens
+``….lora_embedding_A (rank, vocab)`` and ``….lora_embedding_B (width, rank)``. Any other tensor
+takes the place of the model's own of that name (``modules_to_save``, biases, a table that grew).
 """
 
 from __future__ import annotations
@@ -29,10 +31,14 @@ ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_TENSORS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 _PICKLE = "adapter_model.bin"
-_A, _B = ".lora_A.weight", ".lora_B.weight"
+_PAIRS = ((".lora_A.weight", ".lora_B.weight"), (".lora_embedding_A", ".lora_embedding_B"))
+_WRAPPED = re.compile(r"\.(base_layer|modules_to_save(\.default)?)(?=\.)")
+"""What PEFT puts into the name of a tensor that it keeps whole."""
+_FORMER = ".original_module."
+"""In the name of what such a tensor has replaced, which PEFT may keep and never computes with."""
 _AXES = 2
 _OTHERWISE = (
-    *("use_dora", "use_qalora", "layer_replication", "alora_invocation_tokens"),
+    *("use_dora", "use_qalora", "lora_bias", "layer_replication", "alora_invocation_tokens"),
     *("arrow_config", "trainable_token_indices", "target_parameters"),
 )
 """Keys of ``adapter_config.json`` that ask for more than adding products to weights."""
@@ -54,7 +60,10 @@ class AdapterFiles:
     Attributes:
         base: name or path of the model that they adapt.
         where: the file of tensors, for messages.
-        shapes: ``(out, in)`` of each module's weight, by the module's name in that model.
+        shapes: of each adapted module's weight, by the module's name in that model.
+        own: the name in ``tensors`` of each tensor that takes the place of the model's, by the
+            model's name for it.
+        tensors: the file.
 
     Raises:
         CheckpointError: no plain LoRA adapters, or damaged ones; names the key or the tensor.
@@ -68,15 +77,19 @@ class AdapterFiles:
         self.transposed = self._flag("fan_in_fan_out")
         if not self.where.is_file() and (folder / _PICKLE).is_file():
             raise refuse_pickle(folder / _PICKLE)
-        self._file = SafetensorsFile(self.where)
-        self.shapes = dict(self._modules())
+        self.tensors = SafetensorsFile(self.where)
+        self.own: dict[str, str] = {}
+        self._halves: dict[str, tuple[str, str]] = {}
+        self._sort_names()
+        self.shapes = {module: self._shape(module) for module in self._halves}
         self._scales = {module: self._scale(module) for module in self.shapes}
 
     def addition(self, module: str) -> NDArray[np.float64]:
-        """What is added to a module's weight, ``(out, in)``, in float64."""
-        a, b = (self._file.read(f"{PREFIX}{module}{end}").astype(np.float64) for end in (_A, _B))
+        """What is added to a module's weight, of its shape, in float64."""
+        a, b = (self.tensors.read(name).astype(np.float64) for name in self._halves[module])
         with np.errstate(over="ignore", invalid="ignore"):
             whole: NDArray[np.float64] = (b @ a) * self._scales[module]
+        whole = whole.T if self._is_turned(module) else whole
         if np.abs(whole).max(initial=0) <= np.finfo(np.float32).max:  # NaN is not either
             return whole
         raise CheckpointError(
@@ -88,7 +101,7 @@ class AdapterFiles:
         """What to raise for a tensor that is no adapter of a weight of the model."""
         return CheckpointError(
             f"{self.where}: tensor {name!r} is no half of a pair of lora_A and lora_B for "
-            "a weight of the model"
+            "a weight of the model, and no tensor of the model itself"
         )
 
     def _check_kind(self) -> None:
@@ -113,25 +126,39 @@ class AdapterFiles:
             raise self._error(key, "a model's name or folder", name)
         return name
 
-    def _modules(self) -> list[tuple[str, tuple[int, int]]]:
-        names = set(self._file.names())
-        found = []
-        for name in self._file.names():
-            module = name.removesuffix(_A).removesuffix(_B)
-            other = _B if name.endswith(_A) else _A
-            if module == name or module + other not in names or not module.startswith(PREFIX):
+    def _sort_names(self) -> None:
+        """Tell the halves of pairs from tensors that take the place of the model's."""
+        names = set(self.tensors.names())
+        for name in self.tensors.names():
+            if not name.startswith(PREFIX):
                 raise self.refuse(name)
-            a, b = self._file.shape(module + _A), self._file.shape(module + _B)
-            if not len(a) == len(b) == _AXES or a[0] != b[1]:
-                raise CheckpointError(
-                    f"{self.where}: module {module!r}: expected lora_A (rank, in) and "
-                    f"lora_B (out, rank), got {a} and {b}"
-                )
-            found.append((module.removeprefix(PREFIX), (b[0], a[1])))
-        return found
+            if _FORMER in name:
+                continue
+            ends = next((ends for ends in _PAIRS if name.endswith(ends)), None)
+            if ends is None:
+                self.own[_WRAPPED.sub("", name.removeprefix(PREFIX))] = name
+                continue
+            module = name.removesuffix(ends[0]).removesuffix(ends[1])
+            both = (module + ends[0], module + ends[1])
+            if not names.issuperset(both):
+                raise self.refuse(name)
+            self._halves[module.removeprefix(PREFIX)] = both
+
+    def _is_turned(self, module: str) -> bool:
+        """Whether a weight is stored as (in, out), as tables of tokens are."""
+        return self.transposed or self._halves[module][0].endswith(_PAIRS[1][0])
+
+    def _shape(self, module: str) -> tuple[int, int]:
+        a, b = map(self.tensors.shape, self._halves[module])
+        if not len(a) == len(b) == _AXES or a[0] != b[1]:
+            raise CheckpointError(
+                f"{self.where}: module {module!r}: expected lora_A (rank, in) and "
+                f"lora_B (out, rank), got {a} and {b}"
+            )
+        return (a[1], b[0]) if self._is_turned(module) else (b[0], a[1])
 
     def _scale(self, module: str) -> float:
-        rank, there = self._number("r", module), self._file.shape(PREFIX + module + _A)[0]
+        rank, there = self._number("r", module), self.tensors.shape(self._halves[module][0])[0]
         if rank < 1:
             raise self._error("r", "a rank of 1 or more", rank)
         if rank != there:

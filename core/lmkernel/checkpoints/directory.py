@@ -288,10 +288,13 @@ def _open_adapters(
         )
     base = open_model(found, find, above=above)
     own = read_object(folder / "generation_config.json", required=False)
+    tensors = AdaptedTensors(base.tensors, adapters)
+    sizes = {} if tensors.vocab is None else {"vocab_size": tensors.vocab}
     return replace(
         base,
         path=folder,
-        tensors=AdaptedTensors(base.tensors, adapters),
+        config={**base.config, **sizes},
+        tensors=tensors,
         generation_config=own or base.generation_config,
         load_tokenizer=functools.cache(functools.partial(_adapters_tokenizer, folder, base)),
     )

@@ -23,7 +23,10 @@ class Evaluate(Command):
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """The model, the data, and what is asked of it."""
         parser.add_argument(
-            "model", nargs="?", metavar="MODEL", help="as for `lmkernel chat`, or that of a run"
+            "model",
+            nargs="?",
+            metavar="MODEL",
+            help="a name, a folder, also that of a run, or a GGUF file",
         )
         add_data_options(parser, "text, JSON, JSONL, CSV, Parquet, or a folder; all of it")
         parser.add_argument(

@@ -21,7 +21,10 @@ class Finetune(Command):
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """The model, adapters, and all that a run takes."""
         parser.add_argument(
-            "model", nargs="?", metavar="MODEL", help="what to start from: as for `lmkernel chat`"
+            "model",
+            nargs="?",
+            metavar="MODEL",
+            help="to start from: a name, a folder or a GGUF file",
         )
         talk = parser.add_argument_group("conversations")
         talk.add_argument(

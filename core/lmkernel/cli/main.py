@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 DEBUG_VARIABLE = "LMKERNEL_DEBUG"
+_MARK = "\0"  # no argument of a program can hold it
 ERROR, USAGE, INTERRUPTED = 1, 2, 130
 
 
@@ -94,7 +95,21 @@ def _run(arguments: list[str], registry: Registry) -> int:
     command.configure(own)
     # options may stand between the positional arguments, and before an optional last one
     given = argparse.Namespace(arguments=arguments)  # for a command that starts others like itself
-    return command.run(own.parse_intermixed_args(arguments[at + 1 :], given))
+    parsed = own.parse_intermixed_args(_hide_dashes(arguments[at + 1 :]), given)
+    return command.run(argparse.Namespace(**{k: _show(v) for k, v in vars(parsed).items()}))
+
+
+def _hide_dashes(arguments: list[str]) -> list[str]:
+    """What follows ``--`` marked as no option: argparse reads an intermixed line twice."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:at] + [_MARK + argument for argument in arguments[at + 1 :]]
+
+
+def _show(value: Any) -> Any:
+    """A parsed value without the mark."""
+    if isinstance(value, list):
+        return [_show(one) for one in value]
+    return value.removeprefix(_MARK) if isinstance(value, str) else value
 
 
 def _parser(specs: Mapping[str, CommandSpec]) -> _Parser:

@@ -56,8 +56,20 @@ def add_generation_options(parser: argparse.ArgumentParser) -> None:
         "--temperature", type=float, default=0.0, metavar="T", help="default 0: the likeliest token"
     )
     group.add_argument("--top-k", type=int, default=0, metavar="K", help="only the K likeliest")
-    group.add_argument("--top-p", type=float, default=1.0, metavar="P", help="only a share P")
-    group.add_argument("--min-p", type=float, default=0.0, metavar="P", help="only P of the best")
+    group.add_argument(
+        "--top-p",
+        type=float,
+        default=1.0,
+        metavar="P",
+        help="only the likeliest, until their shares add up to P",
+    )
+    group.add_argument(
+        "--min-p",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="only those with at least P of the best one's share",
+    )
     group.add_argument(
         "--repetition-penalty", type=float, default=1.0, metavar="R", help="default 1: none"
     )

@@ -24,7 +24,9 @@ class Perplexity(Command):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """The model and the texts."""
-        parser.add_argument("model", metavar="MODEL", help="a decoder, as for `lmkernel chat`")
+        parser.add_argument(
+            "model", metavar="MODEL", help="a decoder: a name, a folder or a GGUF file"
+        )
         add_text_arguments(parser, batch=_BATCH, cuts=False)
         parser.add_argument(
             "--stride",

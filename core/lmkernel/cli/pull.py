@@ -18,7 +18,9 @@ class Pull(Command):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """The model's name, and whether to fetch it again."""
-        parser.add_argument("name", metavar="NAME", help="a name from `lmkernel models`")
+        parser.add_argument(
+            "name", metavar="NAME", help="one that `lmkernel models` lists, or hf:ORG/NAME"
+        )
         parser.add_argument("--force", action="store_true", help="fetch it even if it is there")
 
     def run(self, args: argparse.Namespace) -> int:

@@ -55,7 +55,7 @@ class Rewrite(Command):
             metavar="METRIC",
             nargs="?",
             const="",
-            help=f"print scores beside the column target alone; default {self.metrics}",
+            help=f"print scores against the column target, no texts; default {self.metrics}",
         )
         parser.add_argument(
             "--batch", type=int, default=self.batch, metavar="N", help=f"default {self.batch}"

@@ -134,7 +134,7 @@ def _strings(what: str, given: object) -> tuple[str, ...]:
     """Several strings, at least one."""
     found = () if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
     if not found or not all(isinstance(one, str) and one for one in found):
-        raise InputError(f"{what}: expected a list of strings, got {given!r:.80}")
+        raise InputError(f"{what}: expected strings that are not empty, got {given!r:.80}")
     return found
 
 

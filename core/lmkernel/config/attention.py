@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AttentionConfig", "DisentangledConfig", "LatentConfig", "RelativeConfig"]
 
+_FARTHEST = 1 << 20
+"""The largest distance that a table of buckets has a row for."""
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,7 @@ class RelativeConfig:
         require(self, "table", f"one of tables={self.tables}, from 0", ok=there)
         require(self, "buckets", "at least 4", ok=self.buckets >= 4)  # noqa: PLR2004 - two a way
         require(self, "distance", "more than buckets", ok=self.distance > self.buckets)
+        require(self, "distance", f"at most {_FARTHEST}", ok=self.distance <= _FARTHEST)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -82,6 +86,7 @@ class DisentangledConfig:
         require(self, "queries", "queries or keys that score distances", ok=some)
         far = not self.context or (self.span > 3 and self.context > self.span // 2 + 1)  # noqa: PLR2004 - a logarithm of more than 1
         require(self, "context", f"0, or more than half of span={self.span}", ok=far)
+        require(self, "context", f"at most {_FARTHEST}", ok=self.context <= _FARTHEST)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from lmkernel.config.check import one_of, positive, require
 
 __all__ = ["RotaryConfig"]
 
+_WIDEST = 1 << 16
 _SCALINGS = ("none", "linear", "llama3", "yarn", "dynamic", "longrope")
 
 
@@ -65,6 +66,8 @@ class RotaryConfig:
     def __post_init__(self) -> None:
         positive(self, "dim", "original_context")
         require(self, "dim", "an even number", ok=self.dim % 2 == 0)
+        # its tables are made before any tensor could contradict it
+        require(self, "dim", f"at most {_WIDEST}", ok=self.dim <= _WIDEST)
         one_of(self, "scaling", _SCALINGS)
         for name in ("theta", "attention_factor", "beta_slow", "beta_fast"):
             require(self, name, "a positive number", ok=getattr(self, name) > 0)

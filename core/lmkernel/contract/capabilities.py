@@ -80,7 +80,7 @@ class Capabilities:
         Raises:
             CapabilityError: the kind is not declared, or the index is not a whole number.
         """
-        kind, colon, index = device.partition(":")
+        kind, colon, index = str(device).partition(":")
         if kind not in self.devices:
             raise CapabilityError(
                 f"backend {backend!r} declares the devices {', '.join(self.devices)}; "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmkernel.checkpoints.adapter import AdaptedTensors
 from lmkernel.errors import CheckpointError, ConfigError
 from lmkernel.families.config_keys import warn_of_unknown
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from lmkernel.families.hf_config import HfConfig
     from lmkernel.families.names import Rule
 
-__all__ = ["agreed_config", "axis_keys", "checkpoint_rules"]
+__all__ = ["agreed_config", "axis_keys", "checkpoint_rules", "read_config"]
 
 _AXES: Mapping[str, str] = MappingProxyType(
     {
@@ -69,12 +70,7 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
     """
     if family.keys is not None:
         warn_of_unknown(described.where, family.keys.unknown(described))
-    try:
-        config = family.read(described)
-    except ConfigError as error:
-        named = re.sub(r"^\w+\.\w+", lambda field: _key_of_field(family, field[0]), str(error))
-        raise CheckpointError(f"{described.where}: {named}") from error
-    config = family.as_stored(config, set(tensors.names()))
+    config = family.as_stored(read_config(family, described), set(tensors.names()))
     rules = family.rules(config)
     towers = [("encoder", config), ("decoder", config)]
     towers += [("pictures.encoder", config.pair.pictures)] if config.pair else []
@@ -88,6 +84,19 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
             key = _decoder_key(family, described, key) if part == "decoder" else key
             _check_layers(described, key, claimed, layered, tensors.names())
     return _tie_as_stored(config, rules, described.where, tensors)
+
+
+def read_config(family: Family, described: HfConfig) -> ModelConfig:
+    """Our configuration of what a file describes, whose complaints name the file and its keys.
+
+    Raises:
+        CheckpointError: it cannot be used, or contradicts itself.
+    """
+    try:
+        return family.read(described)
+    except ConfigError as error:
+        named = re.sub(r"^\w+\.\w+", lambda field: _key_of_field(family, field[0]), str(error))
+        raise CheckpointError(f"{described.where}: {named}") from error
 
 
 def checkpoint_rules(family: Family, config: ModelConfig) -> tuple[Rule, ...]:
@@ -142,7 +151,9 @@ def _check_layers(
     numbers = dict(_layer_numbers(rules, names))
     if not numbers:
         name = rules[0].at(0).theirs
-        raise CheckpointError(f"{described.where}: the tensor {name!r}, for one, is missing")
+        other = next((n for n in names if n.endswith(f".{name}")), next(iter(names), ""))
+        there = f"; there is {other!r}" if other else ""
+        raise CheckpointError(f"{described.where}: the tensor {name!r}, for one, is missing{there}")
     last = max(numbers)
     if last >= claimed:
         expected = f"{last + 1} layers, for there is the tensor {numbers[last]!r}"
@@ -175,7 +186,15 @@ def _tie_as_stored(
         for ours in _ours(rule)
         if ours in pair and (name := rule.found(there))
     }
-    if config.head is None or not config.head.tied or len(found) < len(pair):
+    if config.head is None or not config.head.tied:
+        return config
+    if len(found) < len(pair):
+        if isinstance(tensors, AdaptedTensors) and any(map(tensors.is_adapted, found.values())):
+            raise CheckpointError(
+                f"{where}: expected adapters that hold the model's head beside its table of "
+                "tokens, since they change one and both are the same tensor in the model; merge "
+                "them with PEFT (merge_and_unload) and open the model"
+            )
         return config
     table, head = (found[ours] for ours in pair)
     if tensors.shape(table) == tensors.shape(head) and np.array_equal(

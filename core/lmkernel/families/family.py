@@ -119,8 +119,13 @@ def find_family(model_type: object, where: str, objective: str = "") -> Family:
     """
     from lmkernel.plugins import FamilySpec, default_registry
 
+    if not isinstance(model_type, str):
+        raise CheckpointError(
+            f"{where}: unsupported model_type: expected the name of a family, "
+            f"got {model_type!r:.80}"
+        )
     try:
-        family: Family = default_registry().get(FamilySpec, str(model_type)).create()
+        family: Family = default_registry().get(FamilySpec, model_type).create()
     except UnknownNameError as error:
         raise CheckpointError(f"{where}: unsupported model_type: {error}") from error
     family = _with_classes(family)

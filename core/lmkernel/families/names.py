@@ -261,7 +261,7 @@ def _check_floating(dtype: str, what: str) -> None:
     if "float" not in dtype:
         raise CheckpointError(
             f"{what}: expected floating-point values, got {dtype}; weights quantised to integers "
-            "are read from GGUF alone"
+            "say in quantization_config by which method"
         )
 
 

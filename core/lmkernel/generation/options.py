@@ -120,9 +120,9 @@ class GenerationOptions:
         for name in ("forced_bos_token_id", "forced_eos_token_id"):
             self._unify(name, Integral, "a token id, or several")
         for name in _WHOLE:
-            self._require(name, "a whole number", ok=_is(getattr(self, name), Integral))
+            self._number(name, Integral, "a whole number")
         for name in _REAL:
-            self._require(name, "a number", ok=_is(getattr(self, name), Real))
+            self._number(name, Real, "a number")
         self._require("max_new_tokens", "at least 1", ok=self.max_new_tokens >= 1)
         self._require("temperature", f"0 to {_MOST:g}", ok=0 <= self.temperature <= _MOST)
         self._require("top_k", "0 or more", ok=self.top_k >= 0)
@@ -217,6 +217,12 @@ class GenerationOptions:
         )
         self._require(field, expected, ok=ok)
         object.__setattr__(self, field, tuple(values))
+
+    def _number(self, field: str, kind: type, expected: str) -> None:
+        """A number of any library becomes Python's own, which is compared without overflow."""
+        value = getattr(self, field)
+        self._require(field, expected, ok=_is(value, kind))
+        object.__setattr__(self, field, int(value) if isinstance(value, Integral) else float(value))
 
     def _require(self, field: str, expected: str, *, ok: bool) -> None:
         if not ok:

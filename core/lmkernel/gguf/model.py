@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lmkernel.checkpoints.directory import ModelFiles
 from lmkernel.errors import CheckpointError, PluginError
+from lmkernel.families.agreement import read_config
 from lmkernel.families.family import find_family
 from lmkernel.families.hf_config import HfConfig
 from lmkernel.gguf.configuration import gguf_config, gguf_generation_config, own_metadata
@@ -35,7 +36,7 @@ def open_gguf(path: Path) -> ModelFiles:
     file = open_parts(path)
     model_type, family, own = _architecture(file)
     config = gguf_config(file, own, model_type, family)
-    model = family.read(HfConfig(config, str(path)))
+    model = read_config(family, HfConfig(config, str(path)))
     return ModelFiles(
         path=path,
         config=config,

@@ -142,6 +142,9 @@ def unit_vectors(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 def _check(texts: object, batch: object) -> None:
     if not isinstance(texts, Sequence) or not len(texts):
         raise InputError(f"expected one text or more, got {texts!r:.60}")
+    for text in texts:
+        if not isinstance(text, str):
+            raise InputError(f"expected texts, got {text!r:.60}")
     if not isinstance(batch, int) or batch < 1:
         raise InputError(f"expected batches of 1 or more, got {batch!r:.60}")
 

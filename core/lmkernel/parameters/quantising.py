@@ -57,7 +57,7 @@ def fitting(said: str) -> Scheme:
     Raises:
         InputError: other words.
     """
-    kind, *more = said.split(",")
+    kind, *more = str(said).split(",")
     group = 0 if kind == "int8" else _USUAL
     for word in more:
         name, _, value = word.partition("=")

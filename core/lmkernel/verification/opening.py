@@ -59,6 +59,11 @@ def find_subject(asked: str | Callable[..., Any]) -> SubjectName:
     if callable(asked):
         name = getattr(asked, "__qualname__", type(asked).__name__)
         return SubjectName(name, "", lambda opening: FunctionSubject(opening, asked, name))
+    return _registered(str(asked))
+
+
+def _registered(asked: str) -> SubjectName:
+    """The subject that a name stands for."""
     registry = default_registry()
     name, _, argument = asked.partition(":")
     backends, known = registry.all(BackendSpec), registry.all(SubjectSpec)

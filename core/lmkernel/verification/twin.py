@@ -18,6 +18,7 @@ from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import fill_directory
 from lmkernel.checkpoints.json_files import read_object
 from lmkernel.errors import InputError
+from lmkernel.families.agreement import read_config
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.files import hf_configuration
 from lmkernel.families.names import from_ours
@@ -124,7 +125,7 @@ def twin(
     values, tokenizer = _describe(model, progress)
     model_type, where = values.get("model_type"), f"{os.fspath(model)}: config.json"
     family = find_family(model_type, where)
-    original = family.read(HfConfig(values, where))
+    original = read_config(family, HfConfig(values, where))
     if layers is None:
         config = with_every_kind_of_layer(original)
     else:

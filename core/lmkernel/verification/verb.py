@@ -82,7 +82,7 @@ def verify(
         InputError: prompts that the model does not take, or a model of another structure.
     """
     for what, given, known in (("level", level, LEVELS), ("dtype", dtype, FORMATS)):
-        if given not in known:
+        if str(given) not in known:
             raise UnknownNameError(what, given, known)
     name, report = find_subject(subject), as_progress(progress)
     origin = _open_to_verify(checkpoint, report)

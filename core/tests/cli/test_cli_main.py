@@ -268,6 +268,14 @@ def test_full_disk_is_one_line(command: str, unbuffered: str) -> None:
     assert (done.returncode, done.stderr) == (1, b"lmkernel: error: " + reason + b"\n")
 
 
+@pytest.mark.parametrize("said", ["-hi", "--help", "-5+3", "--"])
+def test_what_follows_two_dashes_is_no_option(
+    registry: Registry, capsys: pytest.CaptureFixture[str], said: str
+) -> None:
+    assert main(["say", "--", said], registry=registry) == 0
+    assert capsys.readouterr().out == f"{said}\n"
+
+
 def test_b48_closed_output_takes_everything() -> None:
     command = [sys.executable, "-m", "lmkernel.cli", "models"]
     code = f"import os, sys; os.close(1); os.execv({command[0]!r}, {command!r})"

@@ -37,13 +37,13 @@ def test_names_may_come_one_by_one(model: LanguageModel) -> None:
 
 @pytest.mark.parametrize("names", ["numpy", [], [None], [3], 3, iter(())])
 def test_what_is_no_list_of_backends_is_refused(model: LanguageModel, names: Any) -> None:
-    with pytest.raises(InputError, match="backends: expected a list of strings"):
+    with pytest.raises(InputError, match="backends: expected strings that are not empty"):
         lk.compare(model, names, prompts=["ab"], **SHORT)
 
 
 @pytest.mark.parametrize("prompts", ["ab", [], [3], [None], [[3, 4]], b"a", [""]])
 def test_what_is_no_list_of_prompts_is_refused(model: LanguageModel, prompts: Any) -> None:
-    with pytest.raises(InputError, match="prompts: expected a list of strings"):
+    with pytest.raises(InputError, match="prompts: expected strings that are not empty"):
         lk.compare(model, ["numpy"], prompts=prompts, **SHORT)
 
 

@@ -129,7 +129,9 @@ def test_a_stack_that_cannot_be_is_refused(changes: dict[str, Any], message: str
         replace(stack, **changes)
 
 
-@pytest.mark.parametrize("changes", [{"buckets": 3}, {"distance": 32}, {"heads": 0}])
-def test_biases_that_cannot_be_are_refused(changes: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "changes", [{"buckets": 3}, {"distance": 32}, {"distance": 10**9}, {"heads": 0}]
+)
+def test_m6_biases_that_cannot_be_are_refused(changes: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=f"RelativeConfig.{next(iter(changes))}"):
         RelativeConfig(**{"heads": 2, **changes})

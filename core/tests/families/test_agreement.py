@@ -113,6 +113,7 @@ def test_b07_a_head_of_another_size_is_refused(tmp_path: Path) -> None:
         ({"num_attention_heads": 4}, "num_attention_heads × head_dim: expected 48, got 32"),
         ({"num_key_value_heads": 3}, "num_key_value_heads × head_dim: expected 16, got 24"),
         ({"num_key_value_heads": 4}, "num_key_value_heads: expected a divisor of heads=6, got 4"),
+        ({"head_dim": 10**9}, "head_dim: expected at most 65536, got 1000000000"),
         ({"head_dim": 7}, "head_dim: expected an even number, got 7"),
         (
             {"rope_scaling": {"type": "linear", "factor": 0}},
@@ -140,6 +141,20 @@ def test_m6_layers_of_which_there_is_nothing_are_missed(tmp_path: Path) -> None:
     tensors = {TABLE: tensors_of()[TABLE]}
     text = complaint(write(tmp_path / "m", tensors, num_hidden_layers=10**9))
     assert "'model.layers.0.input_layernorm.weight', for one, is missing" in text
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "base_model.model."])
+def test_what_wrapped_a_model_when_it_was_saved_is_seen_in_the_message(
+    tmp_path: Path, prefix: str
+) -> None:
+    text = complaint(write(tmp_path / "m", {prefix + n: t for n, t in tensors_of().items()}))
+    assert f"is missing; there is '{prefix}model.layers.0.input_layernorm.weight'" in text
+
+
+@pytest.mark.parametrize("said", [None, 1, ["llama"]])
+def test_a_family_that_nothing_names_is_missed_as_such(tmp_path: Path, said: object) -> None:
+    text = complaint(write(tmp_path / "m", tensors_of(), model_type=said))
+    assert f"unsupported model_type: expected the name of a family, got {said!r}" in text
 
 
 def test_m6_a_family_is_answered_in_its_own_words(tmp_path: Path) -> None:

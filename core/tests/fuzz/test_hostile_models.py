@@ -78,6 +78,8 @@ def test_m10_configurations_are_refused_by_file(
         ("tokenizer.ggml.tokens", "abc"),
         ("llama.block_count", [2]),
         ("llama.block_count", 4_000_000_000),
+        ("llama.attention.head_count", 2**31 - 1),
+        ("llama.rope.dimension_count", 2**30),
         ("llama.rope.scaling.type", ["linear"]),
         ("general.alignment", [32]),
     ],

@@ -101,6 +101,12 @@ def test_b23_a_temperature_of_almost_nothing_is_greedy(temperature: float) -> No
     assert sample(np.array([-np.inf, 3.0, 2.999]), cold) == 1
 
 
+def test_b23_numbers_of_numpy_are_pythons_own() -> None:
+    given = GenerationOptions(temperature=np.float32(0.5), top_k=np.uint8(3), top_p=np.float16(1))
+    assert [type(v) for v in (given.temperature, given.top_k, given.top_p)] == [float, int, float]
+    assert given == GenerationOptions(temperature=0.5, top_k=3)
+
+
 def test_m10_a_penalty_counts_a_token_once_however_often_it_came() -> None:
     once, often = ([0], [0, 0, 0, 0])
     options = GenerationOptions(repetition_penalty=2.0)

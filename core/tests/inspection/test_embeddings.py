@@ -325,6 +325,8 @@ def test_a_damaged_list_of_modules_is_named(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "options", "error", "message"),
     [
+        (["a", 1], {}, InputError, "expected texts, got 1"),
+        (["a", None], {}, InputError, "expected texts, got None"),
         ([], {}, InputError, r"expected one text or more, got \[\]"),
         (["a", ""], {}, InputError, "at least one token id, got none"),
         (["a" * 17], {}, InputError, "at most 16 tokens, the model's context, got 17"),

@@ -36,7 +36,7 @@ CONFIG = small_config()
         ([np.int64(3), np.int32(1)], False, [[3, 1]]),
     ],
 )
-def test_ids_become_rows(given: Any, expected: list[list[int]], *, batched: bool) -> None:
+def test_m13_ids_become_rows(given: Any, expected: list[list[int]], *, batched: bool) -> None:
     rows = check_ids(CONFIG, given)
     assert rows.ids.dtype == np.int32
     assert rows.ids.tolist() == expected
@@ -65,7 +65,7 @@ def test_ids_become_rows(given: Any, expected: list[list[int]], *, batched: bool
         ([[[1]]], "expected token ids in one or two dimensions, got 3"),
     ],
 )
-def test_what_cannot_be_used_is_named(given: Any, message: str) -> None:
+def test_m13_what_cannot_be_used_is_named(given: Any, message: str) -> None:
     with pytest.raises(InputError) as caught:
         check_ids(CONFIG, given)
     assert str(caught.value) == message

@@ -1,5 +1,4 @@
 """A plugin that misbehaves is reported by its name, whatever it does, and the others work."""
-# ruff: noqa: N802 - a test has the name of the finding that it keeps mended
 
 from __future__ import annotations
 
@@ -37,19 +36,19 @@ def parametrize_raises() -> pytest.MarkDecorator:
 
 
 @parametrize_raises()
-def test_H4_import(site: Site, does: str, said: str) -> None:
+def test_h4_import(site: Site, does: str, said: str) -> None:
     site.add("bad", does)
     check_reported(Registry(), "cannot be imported", said)
 
 
 @parametrize_raises()
-def test_H4_hook(site: Site, does: str, said: str) -> None:
+def test_h4_hook(site: Site, does: str, said: str) -> None:
     site.add("bad", f"{HOOK}():\n    {does}\n")
     check_reported(Registry(), "lmkernel_register_backends", said)
 
 
 @parametrize_raises()
-def test_H4_iterating_what_the_hook_returns(site: Site, does: str, said: str) -> None:
+def test_h4_iterating_what_the_hook_returns(site: Site, does: str, said: str) -> None:
     spec = "yield BackendSpec(name='bad', **GOOD)"
     site.add("bad", f"{HOOK}():\n    {spec}\n    {does}\n")
     # Python itself turns the end of an iteration inside a generator into an error
@@ -58,7 +57,7 @@ def test_H4_iterating_what_the_hook_returns(site: Site, does: str, said: str) ->
 
 
 @parametrize_raises()
-def test_H4_importing_what_load_names(site: Site, does: str, said: str) -> None:
+def test_h4_importing_what_load_names(site: Site, does: str, said: str) -> None:
     site.add("target", does, distribution="lmkernel-unread")
     (site.folder / "lmkernel_unread-1.dist-info" / "entry_points.txt").unlink()
     site.add("bad", loading("lmkernel_unread_plugin:create"))
@@ -69,7 +68,7 @@ def test_H4_importing_what_load_names(site: Site, does: str, said: str) -> None:
 
 
 @parametrize_raises()
-def test_H4_create(site: Site, does: str, said: str) -> None:
+def test_h4_create(site: Site, does: str, said: str) -> None:
     site.add("bad", f"{loading('bad_plugin:create')}\ndef create(device):\n    {does}\n")
     spec = Registry().get(BackendSpec, "bad")
     with pytest.raises(PluginError, match="backend 'bad', bad_plugin:create: ") as caught:
@@ -83,7 +82,7 @@ def loading(place: str) -> str:
     return f"{HOOK}():\n    return [BackendSpec({fields})]\n"
 
 
-def test_H4_what_create_raises_on_purpose_goes_through(site: Site) -> None:
+def test_h4_what_create_raises_on_purpose_goes_through(site: Site) -> None:
     does = (
         "from lmkernel.errors import CapabilityError\n    raise CapabilityError('no such device')"
     )
@@ -93,7 +92,7 @@ def test_H4_what_create_raises_on_purpose_goes_through(site: Site) -> None:
 
 
 @pytest.mark.parametrize("place", ["import", "hook", "create"])
-def test_H4_the_users_interrupt_goes_through(site: Site, place: str) -> None:
+def test_h4_the_users_interrupt_goes_through(site: Site, place: str) -> None:
     does = "raise KeyboardInterrupt"
     function = "def create(device):\n    "
     sources = {
@@ -123,7 +122,7 @@ def test_H4_the_users_interrupt_goes_through(site: Site, place: str) -> None:
         ("[type('Odd', (), {'__class__': property(lambda self: exit())})()]", "got Odd"),
     ],
 )
-def test_H4_what_a_hook_returns(site: Site, returned: str, said: str) -> None:
+def test_h4_what_a_hook_returns(site: Site, returned: str, said: str) -> None:
     site.add("bad", f"{HOOK}():\n    return {returned}\n")
     check_reported(Registry(), "lmkernel_register_backends", said)
 
@@ -154,7 +153,7 @@ class Sub(BackendSpec):
         ("__getattribute__ = lambda self, name: exit()", "SystemExit"),
     ],
 )
-def test_H4_broken_subclass_of_a_specification(site: Site, member: str, said: str) -> None:
+def test_h4_broken_subclass_of_a_specification(site: Site, member: str, said: str) -> None:
     fresh = "__setattr__ = object.__setattr__"
     site.add("bad", SUBCLASS.format(member=f"{member}\n    {fresh}", hook=HOOK))
     registry = Registry()
@@ -173,12 +172,12 @@ def test_H4_broken_subclass_of_a_specification(site: Site, member: str, said: st
         ("", "has no attribute 'PLUGIN'"),
     ],
 )  # fmt: skip
-def test_H4_malformed_plugin(site: Site, source: str, said: str) -> None:
+def test_h4_malformed_plugin(site: Site, source: str, said: str) -> None:
     site.add("bad", source, target="PLUGIN")
     check_reported(Registry(), said)
 
 
-def test_H4_a_plugin_that_breaks_when_it_is_compared(site: Site) -> None:
+def test_h4_a_plugin_that_breaks_when_it_is_compared(site: Site) -> None:
     hook = "@hookimpl\n    def lmkernel_register_backends(self): return []"
     site.add("bad", f"class PLUGIN:\n    __eq__ = lambda *_: exit()\n    {hook}\nPLUGIN = PLUGIN()",
              target="PLUGIN")  # fmt: skip

@@ -1,5 +1,4 @@
 """A specification with a field of the wrong kind is refused by the name of plugin and field."""
-# ruff: noqa: N802 - a test has the name of the finding that it keeps mended
 
 from __future__ import annotations
 
@@ -72,7 +71,7 @@ if TYPE_CHECKING:
         ("TrackerSpec", "name=' bad'", "name: expected at most 100 printable"),
     ],
 )  # fmt: skip
-def test_H5_field_of_a_specification(site: Site, kind: str, fields: str, said: str) -> None:
+def test_h5_field_of_a_specification(site: Site, kind: str, fields: str, said: str) -> None:
     hook = f"lmkernel_register_{'families' if kind == 'FamilySpec' else kind[:-4].lower() + 's'}"
     common = "dict(name='bad', load='json:loads', contract='1.0')"
     more = " | dict(capabilities=Capabilities())" if kind == "BackendSpec" else ""
@@ -92,7 +91,7 @@ def test_H5_field_of_a_specification(site: Site, kind: str, fields: str, said: s
         "exiting_module.sub",
     ],
 )
-def test_H5_what_is_required_and_cannot_be_found_is_missing(site: Site, module: str) -> None:
+def test_h5_what_is_required_and_cannot_be_found_is_missing(site: Site, module: str) -> None:
     (site.folder / "exiting_module").mkdir()
     (site.folder / "exiting_module" / "__init__.py").write_text("raise SystemExit", "utf-8")
     bad = BackendSpec(
@@ -102,7 +101,7 @@ def test_H5_what_is_required_and_cannot_be_found_is_missing(site: Site, module: 
     assert bad.missing() == (() if there else (module,))
 
 
-def test_H5_a_backend_without_its_framework_is_listed_and_says_so(
+def test_h5_a_backend_without_its_framework_is_listed_and_says_so(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fields = "name='absent', requires=('nosuch.sub',), install='pip install it', **GOOD"

@@ -1,5 +1,4 @@
 """What is built in keeps its names, whoever else registers them, and however."""
-# ruff: noqa: N802 - a test has the name of the finding that it keeps mended
 
 from __future__ import annotations
 
@@ -30,7 +29,7 @@ TAKEN = {
 
 @pytest.mark.parametrize("order", ["", "tryfirst=True", "trylast=True"])
 @pytest.mark.parametrize(("spec", "hook", "kind", "name"), list(TAKEN.values()), ids=list(TAKEN))
-def test_H6_built_in_name(
+def test_h6_built_in_name(
     site: Site, order: str, spec: str, hook: str, kind: type[BackendSpec], name: str
 ) -> None:
     site.add("bad", f"@hookimpl({order})\ndef lmkernel_register_{hook}():\n    return [{spec}]\n")
@@ -40,7 +39,7 @@ def test_H6_built_in_name(
     assert isinstance(registry.problems[0][1], DuplicateNameError)
 
 
-def test_H6_entry_point_with_the_name_of_a_built_in_plugin(site: Site) -> None:
+def test_h6_entry_point_with_the_name_of_a_built_in_plugin(site: Site) -> None:
     site.add("numpy", f"{HOOK}():\n    return [BackendSpec(name='numpy', **GOOD)]\n",
              distribution="aaa-first")  # fmt: skip
     registry = Registry()
@@ -48,7 +47,7 @@ def test_H6_entry_point_with_the_name_of_a_built_in_plugin(site: Site) -> None:
     check_reported(registry, "is registered by plugin 'numpy'", name="numpy of aaa-first")
 
 
-def test_H6_two_plugins_of_one_name_both_work(site: Site) -> None:
+def test_h6_two_plugins_of_one_name_both_work(site: Site) -> None:
     for name in ("first", "second"):
         source = f"{HOOK}():\n    return [BackendSpec(name={name!r}, **GOOD)]\n"
         site.add("plugin", source, distribution=f"lmkernel-{name}")
@@ -57,7 +56,7 @@ def test_H6_two_plugins_of_one_name_both_work(site: Site) -> None:
     assert {"first", "second"} <= set(registry.all(BackendSpec))
 
 
-def test_H6_a_name_registered_again_leaves_the_first_alone() -> None:
+def test_h6_a_name_registered_again_leaves_the_first_alone() -> None:
     registry = Registry({"same": _Backends("one")})
     registry.register("same", _Backends("two"))
     assert set(registry.all(BackendSpec)) == {"one"}

@@ -102,6 +102,11 @@ H2 = {  # work that is no turn of a loop
     "round": "{{ 5|round(-999999999) }}",
     "power": "{{ 10 ** 10 ** 10 }}",
     "powers": GROW.format("3", "n.x * n.x"),
+    "mapped often": "{{ range(99999)" + "|map('string')" * 9 + "|list|length }}",
+    "count": WIDE + "{{ a.count('xx') }}" * 4000,
+    "within": WIDE + "{% set b = 'x' * 2000000 ~ 'y' %}" + "{{ b in a }}" * 4000,
+    "cycle": LOOP + "{{ loop.cycle(*range(99999)) }}" + END,
+    "sorted dictionary": LOOP + "{% set x = {'a': 1, 'b': 2}|dictsort %}" * 400 + END,
     "negative power": "{{ 2 ** -999999999999 ** 3 }}",
 }
 H3 = {  # one call that makes much
@@ -228,6 +233,8 @@ H3 = {  # one call that makes much
 }
 M15 = {  # what is no program
     "200 loops": "{% for i in [1] %}" * 200 + "x" + END * 200,
+    "many subscripts": "{{ a" + "[0]" * 33_000 + " }}",
+    "many calls": "{{ a" + "()" * 48_000 + " }}",
     "break outside": "{% break %}",
     "continue outside": "{% if true %}{% continue %}{% endif %}",
     "break out of a macro": (

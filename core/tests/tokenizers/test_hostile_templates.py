@@ -51,28 +51,24 @@ def check_refusal(outcome: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("name", H1)
-def test_H1_a_budget_of_its_own_changes_nothing(  # noqa: N802 - the row's id
-    name: str, outcomes: dict[str, list[Any]]
-) -> None:
+def test_h1_a_budget_of_its_own_changes_nothing(name: str, outcomes: dict[str, list[Any]]) -> None:
     check_refusal(outcomes[f"H1 {name}"])
 
 
 @pytest.mark.parametrize("name", H2)
-def test_H2_work_that_is_no_turn_of_a_loop_is_counted(  # noqa: N802 - the row's id
+def test_h2_work_that_is_no_turn_of_a_loop_is_counted(
     name: str, outcomes: dict[str, list[Any]]
 ) -> None:
     check_refusal(outcomes[f"H2 {name}"])
 
 
 @pytest.mark.parametrize("name", H3)
-def test_H3_one_call_makes_no_gigabytes(  # noqa: N802 - the row's id
-    name: str, outcomes: dict[str, list[Any]]
-) -> None:
+def test_h3_one_call_makes_no_gigabytes(name: str, outcomes: dict[str, list[Any]]) -> None:
     check_refusal(outcomes[f"H3 {name}"])
 
 
 @pytest.mark.parametrize("name", M15)
-def test_M15_what_is_no_program_is_a_template_error(  # noqa: N802 - the row's id
+def test_m15_what_is_no_program_is_a_template_error(
     name: str, outcomes: dict[str, list[Any]]
 ) -> None:
     check_refusal(outcomes[f"M15 {name}"])

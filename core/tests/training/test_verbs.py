@@ -126,6 +126,18 @@ def test_a_resumed_run_keeps_its_model_and_what_it_says_of_itself(text: Path) ->
     assert (run.folder / "run.toml").read_bytes() == said
 
 
+@pytest.mark.parametrize("settings", [5, "training.steps=1", b"x"])
+def test_settings_that_are_none_are_named(text: Path, settings: Any) -> None:
+    with pytest.raises(InputError, match="settings: expected values by dotted key, got"):
+        lk.pretrain(text, out="run", settings=settings, progress=False)
+
+
+@pytest.mark.parametrize("folder", [5, b"x", None, ["run"]])
+def test_a_run_that_is_no_path_is_named(folder: Any) -> None:
+    with pytest.raises((InputError, RunError), match="expected"):
+        lk.resume(folder, progress=False)
+
+
 @pytest.mark.parametrize("verb", ["pretrain", "finetune"])
 def test_a_run_reads_its_models_configuration_once(
     tmp_path: Path, text: Path, llama: Path, monkeypatch: pytest.MonkeyPatch, verb: str

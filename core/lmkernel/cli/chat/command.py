@@ -42,7 +42,9 @@ class Chat(Command):
             "prompt", nargs="?", metavar="PROMPT", help="default: a conversation, or standard input"
         )
         parser.add_argument(
-            "--model", metavar="M", help=f"default {DEFAULT_MODEL}, or a server's first"
+            "--model",
+            metavar="M",
+            help=f"a name, a folder or a GGUF file; default {DEFAULT_MODEL}, or a server's first",
         )
         parser.add_argument("--url", metavar="URL", help="talk with a server of OpenAI's interface")
         parser.add_argument("--key", metavar="KEY", help=f"that the server wants; default ${_KEY}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Budget", "Weight"]
 
 MAX_STEPS = 3_000_000  # evaluations of a statement or an expression
-MAX_SECONDS = 5.0
+MAX_SECONDS = 3.0
 MAX_CHARACTERS = 4_000_000  # of one text, and of the rendered chat
 MAX_ITEMS = 1_000_000  # of one list or dictionary, counted to the bottom where it is read whole
 MAX_BYTES = 256 * 2**20  # of all values that are made, whether they are kept or not

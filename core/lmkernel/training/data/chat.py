@@ -66,6 +66,7 @@ def chat_examples(
         if unused is not None:
             unused.note(row, said.columns)
         try:
+            _check_roles(said)
             if plain and said.texts:
                 made = [_plain(said.texts, tokenizer, row.where)]
             elif marking is not None:
@@ -81,6 +82,16 @@ def _answers(said: Conversation, turns: str) -> list[int]:
     """The numbers of the assistant's messages that are learned: not those of ``"weight": 0``."""
     own = [n for n, message in enumerate(said.messages) if message.get("role") == ASSISTANT]
     return [n for n in own[-1 if turns == "last" else 0 :] if said.messages[n].get("weight") != 0]
+
+
+def _check_roles(said: Conversation) -> None:
+    roles = [message.get("role") for message in said.messages]
+    if all(isinstance(role, str) for role in roles) and ASSISTANT not in roles:
+        got = ", ".join(map(repr, dict.fromkeys(roles))) or "none"
+        raise InputError(
+            f"expected something that the assistant says, got the roles {got:.80} and "
+            f"nothing by {ASSISTANT!r}"
+        )
 
 
 def _turns(

@@ -1,8 +1,9 @@
 """Rows as conversations, in the forms that public data sets have.
 
 - ``messages`` or ``conversations``: a list of ``{"role", "content"}``, or of ``{"from", "value"}``
-- a prompt (``prompt``, ``instruction``, ``question``) and a completion (``completion``,
-  ``response``, ``output``, ``answer``), each a text or such a list
+- a prompt (``prompt``, ``instruction``, ``question``, ``query``, ``problem``) and a completion
+  (``completion``, ``response``, ``output``, ``answer``, ``solution``), each a text or such a list;
+  with none of these prompts, ``input`` is one
 
 Beside them ``input`` or ``context``, which ends the prompt; ``system``; ``tools``.
 """
@@ -29,8 +30,8 @@ Messages = list[dict[str, Any]]
 _KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "messages": ("messages", "conversations", "conversation"),
-        "prompt": ("prompt", "instruction", "question"),
-        "completion": ("completion", "response", "output", "answer"),
+        "prompt": ("prompt", "instruction", "question", "query", "problem"),
+        "completion": ("completion", "response", "output", "answer", "solution"),
         "input": ("input", "context"),
         "system": ("system",),
         "tools": ("tools",),
@@ -79,6 +80,8 @@ def read_conversation(row: Row, columns: Mapping[str, str]) -> Conversation:
         InputError: names the row, and the columns that are understood.
     """
     names = {use: _find(row, use, columns) for use in _KNOWN}
+    if names["input"] == "input" and not names["prompt"]:
+        names |= {"prompt": "input", "input": None}
     messages, texts, used = _read_turns(row, names, columns)
     system, tools = names["system"], names["tools"]
     own = bool(messages) and messages[0].get("role") == "system"

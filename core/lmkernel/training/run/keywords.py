@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lmkernel.errors import ConfigError, RunError, UnknownNameError
+from lmkernel.errors import ConfigError, InputError, RunError, UnknownNameError
 from lmkernel.paths import user_path
 from lmkernel.settings.file import load_settings, merge, parse_overrides, settings_from
 from lmkernel.settings.locations import Locations
@@ -91,6 +91,8 @@ KEYS: Mapping[str, str] = MappingProxyType(
 
 _MOVABLE = ("start", "tokenizer", "chat_template")
 """Settings of a model that name files; a resumed run may find them elsewhere."""
+_OF_A_RUN = ("objective", "lora", "optimizer.kind", "training.batch", "training.seed")
+"""What its batches, its parameters and the optimizer's state follow from."""
 _NEW = ("family", "width", "layers", "heads", "hidden", "context", "vocab", "tokenizer", "dropout")
 """Settings of a new model alone."""
 
@@ -138,12 +140,12 @@ def settings_of(
 def _check_same_run(asked: RunSettings, begun: RunSettings) -> None:
     """A resumed run trains what it began with; only files may have moved."""
     kept = [f"model.{field.name}" for field in fields(begun.model) if field.name not in _MOVABLE]
-    for key in (*kept, "objective", "lora"):
+    for key in (*kept, *_OF_A_RUN):
         find = operator.attrgetter(key)
         if find(asked) != find(begun):
             raise ConfigError(
                 f"{key}: expected {find(begun)!r}, as the run began, got {find(asked)!r}; "
-                "train another model in a new folder"
+                "begin a new run in a new folder for another"
             )
 
 
@@ -167,6 +169,8 @@ def _by_key(
             raise UnknownNameError("setting of a run", name, RunKeywords.__annotations__)
     given = {KEYS[name]: _plain(value) for name, value in short.items() if value is not None}
     is_table = hasattr(overrides, "items")
+    if isinstance(overrides, str | bytes) or not hasattr(overrides, "__iter__"):
+        raise InputError(f"settings: expected values by dotted key, got {overrides!r:.80}")
     given.update(overrides if is_table else parse_overrides(overrides))  # type: ignore[arg-type]  # as tested
     return given
 

@@ -101,4 +101,5 @@ def test_low_paths_that_cannot_be_are_errors_of_our_own(
 @pytest.mark.usefixtures("user")
 def test_path_of_this_system_stays_as_it_is() -> None:
     assert user_path("a/~/b") == Path("a/~/b")
+    assert user_path("./~x") == Path.cwd() / "~x"
     assert user_path(Path("/no/such")) == Path("/no/such")

@@ -211,7 +211,11 @@ def test_b38_tools_that_are_none_are_named(given: Any) -> None:
         ({"messages": [{"content": "x"}]}, "message 0: expected a role"),
         (
             {"messages": TALK[:2]},
-            "expected something that the assistant says .* got nothing",
+            "expected something that the assistant says, got the roles 'system', 'user' and no",
+        ),
+        (
+            {"messages": [{"role": "human", "content": "x"}, {"role": "bot", "content": "y"}]},
+            "expected something that the assistant says, got the roles 'human', 'bot' and nothing",
         ),
         ({"prompt": "x", "completion": "\ud800"}, r"expected text .* lone surrogate U\+D800"),
     ],

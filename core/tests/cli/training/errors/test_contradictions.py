@@ -57,6 +57,9 @@ def test_a_resumed_run_keeps_its_model_objective_and_adapters(run: Path, capsys:
         (("--width", "64"), "model.width: expected 16"),
         (("--family", "llama"), "model.family: expected 'gpt2'"),
         (("--set", "lora.rank=2"), "lora: expected none for a new model"),
+        (("--batch", "7"), "training.batch: expected"),
+        (("--seed", "7"), "training.seed: expected 0, as the run began, got 7"),
+        (("--set", "optimizer.kind=muon"), "optimizer.kind: expected 'adamw'"),
         (("--start", str(run)), "--resume: the folder says which model; leave out --start"),
     ):
         assert key in untouched(run, capsys, "pretrain", "--resume", run, *flags)
