@@ -90,10 +90,14 @@ def diagnose(
     asked = sorted((q for q in asked if not q.prefill), key=lambda q: -worst[q.name])[:_ROWS]
     shares = [c.share for c in found.cells if c.activation == LOGITS]
     before, close = max(shares, default=0.0), []
+    # what does not explain the shortest row that is wrong need not be tried on the others
+    shortest = sorted([q for q in asked if not worst[q.name] <= 1] or asked, key=_time)[:1]
     for one in tried:
-        left = _left(origin, asked, answers, found, dtype, one)
-        if left < max(_NEAR * before, min(_CLOSE, before / 2)):
-            close.append((left, one))
+        left = _left(origin, shortest, answers, found, dtype, one)
+        if all(left < _near(worst[q.name]) for q in shortest):
+            left = _left(origin, asked, answers, found, dtype, one)
+            if left < _near(before):
+                close.append((left, one))
         advance(1)
     close.sort(key=lambda pair: pair[0])
     named = []
@@ -108,6 +112,15 @@ def diagnose(
             named.append(Diagnosis(one.id, words, before, alone))
     named.sort(key=lambda d: d.after)
     return tuple(named)
+
+
+def _time(question: Question) -> int:
+    return question.time
+
+
+def _near(before: float) -> float:
+    """How many budgets a candidate may leave, of so many, to be given a budget of its own."""
+    return max(_NEAR * before, min(_CLOSE, before / 2))
 
 
 def diagnose_digits(
