@@ -24,6 +24,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 PER_TOKEN = frozenset({"token_log_probs", "best_log_probs"})
 """What is one number for each position."""
 _BATCHED = 3
+_HALF = 0.5 + 1e-3
+"""Half a step, and what its own float32 rounds."""
 
 
 @final
@@ -36,12 +38,27 @@ class RowAnswer:
         kind: what they are.
         activations: each ``(time, width)``.
         first: the first position that was answered: in decoding those before are not.
+        step: the steps in which values were written, ``(time, 1)``; 0 where they are exact.
     """
 
     values: NDArray[Any]
     kind: Kind
     activations: Mapping[str, NDArray[Any]]
     first: int = 0
+    step: NDArray[Any] | float = 0.0
+
+    def nearest(self, want: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What it may have computed that is nearest to ``want (1, time, channels)``.
+
+        Both are of the positions that were answered.
+        """
+        got = self.values[None, self.first :].astype(np.float64)
+        if isinstance(self.step, float):
+            return got
+        half = self.step[None, self.first :] * _HALF
+        within = np.clip(want, got - half, got + half)
+        lowest = got <= got.min(-1, keepdims=True)
+        return np.where(lowest, np.minimum(want, got + half), within)
 
 
 def read_answer(named: Mapping[str, Any], where: str) -> Answer:
@@ -121,4 +138,5 @@ def _row(
                 f"question {question.name!r}: {name}: expected the shape {shape}, got {x.shape}"
             )
         kept[name] = x[number, columns]
-    return RowAnswer(own, answer.kind, kept, first)
+    step = 0.0 if answer.step is None else answer.step[number, columns, None]
+    return RowAnswer(own, answer.kind, kept, first, step)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel.comparison.layers import Deviation, Limit, limits
+from lmkernel.verification.arithmetic import dtype_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +41,7 @@ def channel_limit(
 def deviation(limit: Limit, got: NDArray[Any], want: NDArray[np.float64], dtype: str) -> Deviation:
     """How far off a row, or some of its positions, is: ``(1, time, channels)``; NaN infinitely."""
     gap = np.abs(got - want)
-    return limit.judge(_by_channel(np.where(np.isnan(gap), np.inf, gap), want), dtype)
+    return limit.judge(_by_channel(np.where(np.isnan(gap), np.inf, gap), want), dtype_of(dtype))
 
 
 def _by_channel(x: NDArray[np.float64], like: NDArray[Any]) -> NDArray[np.float64]:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from lmkernel.errors import LmkernelError
 from lmkernel.verification.budgets import deviation
-from lmkernel.verification.defects import candidates
 from lmkernel.verification.judging import as_input, judge, view_of
 from lmkernel.verification.running import LOGITS, variant_logits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lmkernel.verification.prompts import Prompts
     from lmkernel.verification.sequences import Question
 
-__all__ = ["Diagnosis", "diagnose", "shares_of"]
+__all__ = ["Diagnosis", "diagnose", "diagnose_digits", "shares_of"]
 
 _CLOSE, _NEAR = 50.0, 0.2
 """A candidate is judged with its own budget if so many of the reference's are left, or if so small
@@ -68,10 +68,11 @@ def diagnose(
     answers: Answers,
     found: Judgement,
     dtype: str,
+    tried: Sequence[Candidate],
     *,
     advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[Diagnosis, ...]:
-    """Every defect of the table that explains the difference, the nearest first.
+    """Every defect that explains the difference, the nearest first.
 
     Several are named only where no question tells them apart.
 
@@ -81,6 +82,7 @@ def diagnose(
         answers: what was said.
         found: how they compare with the reference.
         dtype: of the subject's computation.
+        tried: the defects of the table.
         advance: called with 1 after each candidate.
     """
     asked = [q for q in prompts.questions if q.name in answers and len(q.rows) == 1]
@@ -88,10 +90,14 @@ def diagnose(
     asked = sorted((q for q in asked if not q.prefill), key=lambda q: -worst[q.name])[:_ROWS]
     shares = [c.share for c in found.cells if c.activation == LOGITS]
     before, close = max(shares, default=0.0), []
-    for one in candidates(origin.config):
-        left = _left(origin, asked, answers, found, dtype, one)
-        if left < _CLOSE or left < _NEAR * before:
-            close.append((left, one))
+    # what does not explain the shortest row that is wrong need not be tried on the others
+    shortest = sorted([q for q in asked if not worst[q.name] <= 1] or asked, key=_time)[:1]
+    for one in tried:
+        left = _left(origin, shortest, answers, found, dtype, one)
+        if all(left < _near(worst[q.name]) for q in shortest):
+            left = _left(origin, asked, answers, found, dtype, one)
+            if left < _near(before):
+                close.append((left, one))
         advance(1)
     close.sort(key=lambda pair: pair[0])
     named = []
@@ -106,6 +112,36 @@ def diagnose(
             named.append(Diagnosis(one.id, words, before, alone))
     named.sort(key=lambda d: d.after)
     return tuple(named)
+
+
+def _time(question: Question) -> int:
+    return question.time
+
+
+def _near(before: float) -> float:
+    """How many budgets a candidate may leave, of so many, to be given a budget of its own."""
+    return max(_NEAR * before, min(_CLOSE, before / 2))
+
+
+def diagnose_digits(
+    origin: Origin, prompts: Prompts, answers: Answers, found: Judgement, short: str
+) -> Iterator[Diagnosis]:
+    """Whether all is well if the subject computed in the dtype of 16 bits whose numbers it gives.
+
+    Args:
+        origin: the checkpoint.
+        prompts: what was asked.
+        answers: what was said, float32 having been asked for.
+        found: how that compares with the reference.
+        short: the dtype.
+    """
+    again = judge(origin, prompts, answers, found.kind, short)
+    before, after = (max(c.share for c in one.cells) for one in (found, again))
+    inside = [c for c in found.cells if c.activation != LOGITS]
+    if after <= 1 and inside and all(c.share <= 1 for c in inside):
+        yield Diagnosis("dtype.logits", f"logits were rounded to {short}", before, after)
+    elif after <= 1:
+        yield Diagnosis("dtype.all", f"everything were computed in {short}", before, after)
 
 
 def _alone(found: Judgement) -> list[Cell]:
@@ -123,7 +159,10 @@ def _left(
 ) -> float:
     """How many of the reference's budgets the subject is off from a candidate."""
     rows = {row.name: row for q in asked for row in q.rows}
-    made = variant_logits(origin, [as_input(row) for row in rows.values()], one.variant)
+    try:
+        made = variant_logits(origin, [as_input(row) for row in rows.values()], one.variant)
+    except LmkernelError:  # a change that this model's parameters do not fit
+        return float(np.inf)
     view = view_of(found.kind, list(rows.values()))
     seen = {name: view(i, x) for i, (name, x) in enumerate(zip(rows, made, strict=True))}
     return max(shares_of(asked, answers, seen, found, dtype), default=np.inf)
@@ -140,10 +179,11 @@ def shares_of(
     made = []
     for question in asked:
         for row, answer in zip(question.rows, answers[question.name], strict=True):
-            want, got = seen[row.name], answer.values[None].astype(np.float64)
-            if want.shape != got.shape:
+            want = seen[row.name]
+            if want.shape != answer.values[None].shape:
                 return [np.inf]
-            want, got = want[:, answer.first :], got[:, answer.first :]
+            want = want[:, answer.first :]
+            got = answer.nearest(want)
             limit = found.limits[row.name]
             made.append(deviation(limit, got, want, dtype).share)
     return made

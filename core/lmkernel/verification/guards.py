@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 
-from lmkernel.checkpoints.dtypes import narrow, widen
 from lmkernel.comparison.metrics import log_softmax
 from lmkernel.errors import SubjectError
 from lmkernel.verification.answers import PER_TOKEN
+from lmkernel.verification.rounding import SHORT, round_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,14 +20,18 @@ if TYPE_CHECKING:
     from lmkernel.tokenizers.tokenizer import Tokenizer
     from lmkernel.verification.answers import RowAnswer
     from lmkernel.verification.opening import OpenSubject
+    from lmkernel.verification.sequences import Question
     from lmkernel.verification.subject import Kind
 
     Answers = Mapping[str, Sequence[RowAnswer]]
 
-__all__ = ["Guard", "check_token_ids", "check_values"]
+__all__ = ["Guard", "check_repeat", "check_token_ids", "check_values", "digits_of"]
 
 _NORMALISED, _EXACT = 0.05, 2e-5
 """How far the logarithm of a sum of probabilities may be from 0: at all, and in float32."""
+
+_REPEATED = 0.01
+"""The largest difference between two answers, as a share of the largest value, by rounding."""
 
 
 @final
@@ -121,10 +125,20 @@ def _check_kind(answers: Answers, kind: Kind) -> tuple[Kind, Guard]:
     if kind == "log_probs" and worst >= _NORMALISED:
         text = "what was given as log-probabilities does not sum to one, and is compared as logits"
         return "logits", Guard(name, "note", text)
-    if kind == "log_probs" and worst >= _EXACT:
+    exact = all(isinstance(row.step, float) for rows in answers.values() for row in rows)
+    if kind == "log_probs" and worst >= _EXACT and exact:
         text = f"probabilities sum to 1 ± {worst:.1e}: a softmax in 16 bits"
         return kind, Guard(name, "problem", text)
     return kind, Guard(name, "ok", kind)
+
+
+def digits_of(answers: Answers, dtype: str) -> str | None:
+    """The dtype of 16 bits whose numbers all values are, though they are said to be float32."""
+    if dtype != "float32":
+        return None
+    values = [row.values[row.first :] for rows in answers.values() for row in rows]
+    flat = np.concatenate([x.ravel() for x in values]).astype(np.float32)
+    return next((kind for kind in SHORT if np.array_equal(round_to(flat, kind), flat)), None)
 
 
 def _check_dtype(answers: Answers, dtype: str) -> Guard:
@@ -132,15 +146,28 @@ def _check_dtype(answers: Answers, dtype: str) -> Guard:
     name = "digits"
     if dtype != "float32":
         return Guard(name, "ok", f"said to be {dtype}")
-    values = [row.values[row.first :] for rows in answers.values() for row in rows]
-    flat = np.concatenate([x.ravel() for x in values]).astype(np.float32)
-    with np.errstate(over="ignore"):
-        half = flat.astype(np.float16).astype(np.float32)
-    for kind, rounded in (("bfloat16", widen(narrow(flat))), ("float16", half)):
-        if np.array_equal(rounded, flat):
-            text = (
-                f"every value is a {kind} number, though float32 was asked for; if {kind} is "
-                f"meant, say --dtype {kind}"
-            )
-            return Guard(name, "problem", text)
+    if (kind := digits_of(answers, dtype)) is not None:
+        text = (
+            f"every value is a {kind} number, though float32 was asked for; if {kind} is "
+            f"meant, say --dtype {kind}"
+        )
+        return Guard(name, "problem", text)
     return Guard(name, "ok", "more than 16 bits")
+
+
+def check_repeat(subject: OpenSubject, asked: Sequence[Question], answers: Answers) -> Guard:
+    """Whether the same question has the same answer twice."""
+    name = "run to run"
+    if not asked or subject.own_rows():
+        return Guard(name, "not asked", "the subject answered before it came here")
+    question = min(asked, key=lambda q: (q.time, q.prefill))
+    again = subject.ask(question, activations=False)
+    pairs = list(zip(answers[question.name], again, strict=True))
+    gap = max(float(np.abs(a.values - b.values)[a.first :].max()) for a, b in pairs)
+    size = max(float(np.abs(a.values[a.first :]).max()) for a, _ in pairs)
+    if gap == 0:
+        return Guard(name, "ok", "the same bits")
+    text = f"{question.name!r} has two answers, up to {gap:.2e} apart"
+    if gap > _REPEATED * size:
+        return Guard(name, "problem", f"{text}: is dropout on, or is it sampled?")
+    return Guard(name, "note", f"{text}: another order of summation")

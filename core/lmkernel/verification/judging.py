@@ -11,6 +11,7 @@ from lmkernel.comparison.metrics import Measured, Metrics, log_softmax, measure
 from lmkernel.errors import SubjectError
 from lmkernel.numerics import FACTOR, float32_ulps
 from lmkernel.verification.answers import PER_TOKEN
+from lmkernel.verification.arithmetic import dtype_of
 from lmkernel.verification.budgets import deviation
 from lmkernel.verification.guards import Guard
 from lmkernel.verification.running import LOGITS, Input, reference_places
@@ -90,6 +91,7 @@ def view_of(kind: Kind, rows: Sequence[Row]) -> Callable[[int, NDArray[Any]], ND
     """What is compared of logits ``(1, time, size)``: themselves, or log-probabilities."""
 
     def view(number: int, logits: NDArray[Any]) -> NDArray[np.float64]:
+        logits = logits.reshape(1, -1, logits.shape[-1])  # where the head pools, of one position
         if kind == "logits":
             return logits.astype(np.float64)
         all_of_them = log_softmax(logits)
@@ -137,7 +139,8 @@ def judge(
     cells: list[Cell] = []
     names: list[str] = []
     last: Place | None = None
-    for place in reference_places(origin, [as_input(r) for r in rows], view, variant):
+    inputs = [as_input(r) for r in rows]
+    for place in reference_places(origin, inputs, view, variant, arithmetic=dtype):
         last = place
         names.append(place.name)
         for question, row, answer in _each(asked, answers):
@@ -221,8 +224,9 @@ def _deviation(place: Place, at: int, answer: RowAnswer, dtype: str) -> Deviatio
     """How far one row is off at one place; None if the subject does not give it."""
     name, want = place.name, place.reference[at]
     if name == LOGITS:
-        got = answer.values[None]
-        want, got = want[:, answer.first :], got[:, answer.first :]
+        want = want[:, answer.first :]
+        got = answer.values[None, answer.first :]
+        got = answer.nearest(want) if got.shape == want.shape else got
     elif name in answer.activations:
         got = answer.activations[name][None]
     else:
@@ -251,7 +255,9 @@ def _measure(
     def rows() -> Iterator[Measured]:
         for question, row, answer in _each(asked, answers):
             limit, first = limits[row.name], answer.first
-            budget = float32_ulps(dtype) * FACTOR * float((limit.honest + limit.floor).max())
+            budget = (
+                float32_ulps(dtype_of(dtype)) * FACTOR * float((limit.honest + limit.floor).max())
+            )
             want, got = reference[row.name][0, first:], answer.values[first:].astype(np.float64)
             per_token = len(want) == len(row.ids) - first
             following = np.asarray(row.ids[first + 1 :] if per_token else (), np.int64)

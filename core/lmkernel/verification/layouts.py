@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,17 +85,24 @@ def diagnose_layouts(
     wrong = [
         q for q in prompts.questions if q.name in answers and not is_right(found.cells, q.name)
     ]
+    tried: list[tuple[Variant, list[list[Any]]]] = []
     for ident, words, move, variant in _moves(origin.config):
         moved = [move(q) for q in wrong]
         if not wrong or any(m is None for m in moved):
             continue
+        same = (variant, [m.tolist() for m in moved if m is not None])
+        if same in tried:
+            continue
+        tried.append(same)
         inputs = [Input(q.ids, m) for q, m in zip(wrong, moved, strict=True) if m is not None]
         shares = []
         for question, given in zip(wrong, inputs, strict=True):
             [logits] = variant_logits(origin, [given], variant)
             view = view_of(found.kind, question.rows)
+            pooled = logits.ndim < 3  # noqa: PLR2004 - (batch, time, size)
+            every = slice(None)
             seen = {
-                row.name: view(i, logits[i : i + 1, question.columns(i)])
+                row.name: view(i, logits[i : i + 1, every if pooled else question.columns(i)])
                 for i, row in enumerate(question.rows)
             }
             shares += shares_of([question], answers, seen, found, dtype)
@@ -126,13 +133,35 @@ def _restart(question: Question) -> NDArray[np.int32] | None:
     return np.arange(question.time, dtype=np.int32)[None]
 
 
-def _skip_one(question: Question) -> NDArray[np.int32] | None:
-    """Tokens fed one by one stand one position too far."""
+def _columns(question: Question) -> NDArray[np.int32] | None:
+    """Every position is its column's number, though padding is hidden."""
+    counted = _count_padding(question)
+    return _restart(question) if counted is None else counted
+
+
+def _stay_at_start(question: Question) -> NDArray[np.int32] | None:
+    """Tokens fed one by one all stand at position 0."""
+    return _fed(question, lambda own: own * 0)
+
+
+def _begin_again(question: Question) -> NDArray[np.int32] | None:
+    """Tokens fed one by one are counted from 0."""
+    return _fed(question, lambda own: own - own[:, :1])
+
+
+def _fed(
+    question: Question, move: Callable[[NDArray[np.int32]], NDArray[np.int32]]
+) -> NDArray[np.int32] | None:
     if not question.prefill:
         return None
     made = question.positions.copy()
-    made[:, question.prefill :] += 1
+    made[:, question.prefill :] = move(made[:, question.prefill :])
     return made
+
+
+def _skip_one(question: Question) -> NDArray[np.int32] | None:
+    """Tokens fed one by one stand one position too far."""
+    return _fed(question, lambda own: own + 1)
 
 
 def _as_given(question: Question) -> NDArray[np.int32] | None:
@@ -145,16 +174,14 @@ def _moves(config: ModelConfig) -> list[tuple[str, str, _Move, Variant]]:
     unmasked = wrong.see_earlier_slots if stack.causal else wrong.see_all_slots
     seen = Variant(operations={"attention": unmasked})
     words = "the mask were not passed on: padding is seen"
-    counted = "padding were counted in the positions"
+    counted, fed = "padding were counted in the positions", "tokens fed one by one"
     return [
         ("mask.ignored", words, _as_given, seen),
         ("mask.ignored", f"{words}, and counted", _show_padding, Variant()),
         ("positions.padding", counted, _count_padding, Variant()),
         ("positions.restart", "positions were not passed on and began at 0", _restart, Variant()),
-        (
-            "cache.positions",
-            "tokens fed one by one stood one position too far",
-            _skip_one,
-            Variant(),
-        ),
+        ("positions.ignored", "each position were the number of its column", _columns, Variant()),
+        ("cache.positions", f"{fed} stood one position too far", _skip_one, seen),
+        ("cache.positions", f"{fed} stood at position 0", _stay_at_start, seen),
+        ("cache.positions", f"{fed} were counted from 0", _begin_again, seen),
     ]

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.errors import (
     LmkernelError,
     MissingDependencyError,
+    PluginError,
     SubjectError,
     UnknownNameError,
 )
 from lmkernel.plugins import BackendSpec, SubjectSpec, default_registry
 from lmkernel.verification.answers import RowAnswer, take_apart
+from lmkernel.verification.arithmetic import check_arithmetic
 from lmkernel.verification.subject import Opening, Subject
 from lmkernel.verification.subjects.python import FunctionSubject
 
@@ -108,6 +110,7 @@ class OpenSubject:
         with self._faults():
             self._subject: Subject = name.create(opening)
             self.capabilities = frozenset(self._subject.capabilities)
+            self.arithmetic = check_arithmetic(self._subject.arithmetic or dtype)
 
     def __enter__(self) -> OpenSubject:
         return self
@@ -146,6 +149,8 @@ class OpenSubject:
     def _faults(self, where: str = "") -> Iterator[None]:
         try:
             yield
+        except PluginError as error:  # its code cannot be imported, or failed as it was made
+            raise SubjectError(str(error)) from error
         except LmkernelError:
             raise
         except Exception as error:  # a stranger's code may raise anything

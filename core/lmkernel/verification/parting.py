@@ -47,6 +47,15 @@ class Parting:
     share: float
     how: str
 
+    @property
+    def layer(self) -> int | None:
+        """The number of its layer, where it is known to be in one."""
+        word, _, rest = self.activation.partition(" ")
+        number = rest.partition(" ")[0].rstrip(",")
+        return (
+            int(number) if word == "layer" and number.isdigit() and rest != number + "," else None
+        )
+
 
 def first_place(cells: Sequence[Cell]) -> Parting | None:
     """The first activation at which some question is outside its budget; None if none is."""

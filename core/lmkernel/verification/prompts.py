@@ -143,10 +143,12 @@ def _long(config: ModelConfig, size: Level) -> tuple[int, list[str]]:
         "the sliding window": max(windows),
         "the original context of RoPE's scaling": max(scaled, default=0),
     }
+    # dynamic scaling begins where the context ends
+    beyond = _BEYOND if any(r.scaling == "dynamic" for r in config.embedding.rotaries) else 0
     length = min(
         max(size.usual, *(edge + _BEYOND for edge in edges.values())),
         size.most,
-        config.context or size.most,
+        config.context + beyond if config.context else size.most,
     )
     unseen = [
         f"no prompt is longer than {what}, {edge} tokens; see --thorough, or verify a twin"

@@ -20,6 +20,7 @@ from lmkernel.inspection.run import activations
 from lmkernel.model import Model
 from lmkernel.plugins.registry import DEFAULT_BACKEND
 from lmkernel.verification.angles import MultipliedAngles
+from lmkernel.verification.arithmetic import rounded_products
 from lmkernel.verification.budgets import channel_limit
 from lmkernel.verification.layerwise import LayerWeights
 
@@ -98,6 +99,7 @@ def reference_places(
     view: View = lambda _, logits: logits,
     variant: Variant | None = None,
     runs: int = HONEST_RUNS,
+    arithmetic: str = "float32",
 ) -> Iterator[Place]:
     """Every activation in float64 with its budget, in the order of the run; the logits last.
 
@@ -107,9 +109,12 @@ def reference_places(
         view: what is compared of the logits ``(1, time, size)`` of the input with this number.
         variant: the model with something changed.
         runs: how many honest runs there are.
+        arithmetic: of the honest runs, as `verification.arithmetic` says.
     """
     exact = _Model(origin, inputs, "float64", variant or Variant())
-    rough = _Model(origin, inputs, "float32", variant or Variant())
+    own = variant or Variant()
+    rounding = replace(own, operations={**own.operations, **rounded_products(arithmetic)})
+    rough = _Model(origin, inputs, "float32", rounding)
     exact_runs = [_Run(exact, one) for one in inputs]
     honest_runs = [_Run(rough, one, order) for order in range(runs) for one in inputs]
     count = len(inputs)

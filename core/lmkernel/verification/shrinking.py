@@ -7,6 +7,7 @@ that a prompt of some hundred tokens is beyond them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -104,19 +105,29 @@ def _attention(own: AttentionConfig) -> AttentionConfig:
     width = heads * _HEAD_DIM
     if own.heads * own.head_dim != own.width:
         width -= _HEAD_DIM // 2 if own.heads * own.head_dim > own.width else -_HEAD_DIM // 2
-    usual = own.scale == own.head_dim**-0.5
     return replace(
         own,
         width=width,
         heads=heads,
         kv_heads=kv,
         head_dim=_HEAD_DIM,
-        scale=0.0 if usual else own.scale,
+        scale=_scale(own),
         relative=_relative(own.relative, heads, width),
         window=own.window and min(own.window, _WINDOW),
         interleaved=_even_part(own.interleaved, own.head_dim),
         latent=own.latent and _latent(own.latent, own.head_dim),
     )
+
+
+def _scale(own: AttentionConfig) -> float:
+    """The usual one (0), the root of as many times a head's size as it was, or the model's own."""
+    if own.scale == own.head_dim**-0.5:
+        return 0.0
+    if own.latent is not None:
+        return own.scale * float((own.head_dim / _HEAD_DIM) ** 0.5)
+    times = own.scale**-2 / own.head_dim
+    whole = math.isclose(times, round(times), rel_tol=1e-9)
+    return float((_HEAD_DIM * round(times)) ** -0.5) if whole else own.scale
 
 
 def _latent(own: LatentConfig, head_dim: int) -> LatentConfig:
@@ -171,20 +182,27 @@ def _rotary(own: RotaryConfig, before: AttentionConfig, after: AttentionConfig) 
     def pick(factors: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(factors[i * old // half] for i in range(half)) if factors else ()
 
-    scaled = own.scaling != "none"
     return replace(
         own,
         dim=dim,
-        original_context=min(own.original_context, _ORIGINAL) if scaled else own.original_context,
+        original_context=_original(own),
         short_factors=pick(own.short_factors),
         long_factors=pick(own.long_factors),
         still=own.still * half // old,
     )
 
 
+def _original(own: RotaryConfig) -> int:
+    """Small where it counts; dynamic scaling begins where the context ends."""
+    small = {"none": own.original_context, "linear": own.original_context, "dynamic": _ORIGINAL}
+    return min(own.original_context, small.get(own.scaling, _ORIGINAL))
+
+
 def _context(own: int, before: RotaryConfig | None, after: RotaryConfig | None) -> int:
     """Small, and as many times the original context as it was."""
-    if before is None or after is None or before.scaling == "none":
+    if before is None or after is None or before.scaling in ("none", "linear"):
         return min(own, _CONTEXT)
+    if before.scaling == "dynamic":
+        return after.original_context
     times = max(own / before.original_context, before.factor)
     return min(own, max(_CONTEXT, int(times * after.original_context)))

@@ -70,12 +70,16 @@ class Answer:
             ``layer 3 (attention)``: the hidden vectors after attention has been added; each
             ``(batch, time, width)``. Any that are missing are passed over.
         first: the first column that is answered; those before are not looked at.
+        step: where values were written as whole numbers of steps above the lowest of a position,
+            those steps, ``(batch, time)``: a value may be half of one off, and the lowest stands
+            for whatever is less.
     """
 
     values: NDArray[Any]
     kind: Kind = "logits"
     activations: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     first: int = 0
+    step: NDArray[Any] | None = None
 
 
 class Subject(ABC):
@@ -90,6 +94,14 @@ class Subject(ABC):
     def capabilities(self) -> frozenset[str]:
         """What it can do, among `CAPABILITIES`; by default nothing of it."""
         return frozenset()
+
+    @property
+    def arithmetic(self) -> str:
+        """In what it multiplies: a dtype, or ``"int8xN"`` as `verification.arithmetic` says.
+
+        Empty where it is the dtype that it was opened with.
+        """
+        return ""
 
     @abstractmethod
     def answer(self, question: Question, *, activations: bool) -> Answer:

@@ -22,6 +22,7 @@ from lmkernel.families.agreement import read_config
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.files import hf_configuration
 from lmkernel.families.names import from_ours
+from lmkernel.families.rope import ROPE_KEYS
 from lmkernel.interfaces import Init
 from lmkernel.model import Model
 from lmkernel.origin import open_origin
@@ -208,7 +209,7 @@ def _write(
     if seed < 0:
         raise InputError(f"seed: expected an integer of at least 0, got {seed!r}")
     declared = Model(load_backend(DEFAULT_BACKEND), replace(config, init=None)).declare()
-    described = hf_configuration(config, family, tokenizer=tokenizer)
+    described = _without_nulls(hf_configuration(config, family, tokenizer=tokenizer), family)
     with new_directory(folder, overwrite=overwrite) as place:
         fill_directory(
             place,
@@ -216,6 +217,13 @@ def _write(
             tensors=from_ours(_draw(declared, seed), family.rules(config), declared),
             tokenizer=tokenizer,
         )
+
+
+def _without_nulls(described: dict[str, Any], family: Family) -> dict[str, Any]:
+    """Without RoPE's null keys, on which some readers fail, where they say what none would."""
+    shorter = {n: x for n, x in described.items() if x is not None or n not in ROPE_KEYS}
+    read, again = (family.read(HfConfig(x, "the twin")) for x in (described, shorter))
+    return shorter if read == again else described
 
 
 def _draw(declared: ParamTree, seed: int) -> dict[str, NDArray[np.float32]]:

@@ -17,9 +17,9 @@ from lmkernel.paths import user_path
 from lmkernel.plugins.registry import DEFAULT_BACKEND
 from lmkernel.progress import as_progress
 from lmkernel.verification.defects import candidates
-from lmkernel.verification.diagnosing import diagnose
+from lmkernel.verification.diagnosing import diagnose, diagnose_digits
 from lmkernel.verification.document import FORMAT, finite, with_verdict
-from lmkernel.verification.guards import check_token_ids, check_values
+from lmkernel.verification.guards import check_repeat, check_token_ids, check_values, digits_of
 from lmkernel.verification.judging import judge, with_shift_taken_out
 from lmkernel.verification.layouts import check_layouts, diagnose_layouts, is_right
 from lmkernel.verification.opening import OpenSubject, find_subject
@@ -94,6 +94,7 @@ def verify(
 
     with open_subject(origin.own_files.path, origin) as opened:
         versions, able = opened.versions(), opened.capabilities
+        dtype = opened.arithmetic
         asked = _prompts_to_ask(opened, origin, asked, own=bool(prompts or ids))
         first = check_token_ids(opened, tokenizer, asked.texts)
         answers: Answers = {}
@@ -103,17 +104,25 @@ def verify(
                 wanted = not question.prefill
                 answers = {**answers, question.name: opened.ask(question, activations=wanted)}
                 advance(1)
+        repeated = check_repeat(opened, todo, answers)
     size = 0 if origin.config.head is None else origin.config.head.size
     answers, kind, guards = check_values(answers, size, dtype)
     found = judge(origin, asked, answers, kind, dtype)
     found, answers, shift = with_shift_taken_out(origin, asked, answers, found, dtype)
-    guards = [first, *guards, *found.guards, shift, *check_layouts(asked, answers, found.cells)]
+    guards = [
+        first,
+        repeated,
+        *guards,
+        *found.guards,
+        shift,
+        *check_layouts(asked, answers, found.cells),
+    ]
     parting = first_place(found.cells)
     looks: tuple[Diagnosis, ...] = ()
     if parting is not None and diagnosing:
-        looks = _diagnose(origin, asked, answers, found, dtype, report)
         if parting.how == "logits" and "checkpoints" in able and _is_wrong_alone(asked, found):
             parting = layer_by_truncation(origin, asked, open_subject, dtype) or parting
+        looks = _diagnose(origin, asked, answers, found, dtype, parting, report)
     about = {"name": name.text, "dtype": dtype, "versions": versions, "options": dict(options)}
     return Verification(
         _document(origin, about, level, asked, answers, found, guards, parting, looks)
@@ -190,13 +199,16 @@ def _diagnose(
     answers: Answers,
     found: Judgement,
     dtype: str,
+    parting: Parting,
     progress: Progress,
 ) -> tuple[Diagnosis, ...]:
+    if (short := digits_of(answers, dtype)) is not None:
+        return tuple(diagnose_digits(origin, prompts, answers, found, short))
     if not _is_wrong_alone(prompts, found):
         return tuple(diagnose_layouts(origin, prompts, answers, found, dtype))
-    count = len(candidates(origin.config))
-    with progress.bar("what it looks like", count, "defect") as advance:
-        looks = diagnose(origin, prompts, answers, found, dtype, advance=advance)
+    tried = candidates(origin.config, parting.layer)
+    with progress.bar("what it looks like", len(tried), "defect") as advance:
+        looks = diagnose(origin, prompts, answers, found, dtype, tried, advance=advance)
     return looks or tuple(diagnose_layouts(origin, prompts, answers, found, dtype))
 
 

@@ -60,6 +60,49 @@ def test_the_last_logits_of_llama_cpp_are_judged(
     ).passed
 
 
+def write_base(path: Path, logits: Any, ids: Any) -> str:
+    """As llama.cpp writes log-probabilities in 65,536 steps, of the second half of each chunk."""
+    chunks, context = ids.shape
+    records = []
+    for row in ids.tolist():
+        x = logits(row)[context // 2 : context - 1].astype(np.float32)
+        top, low = x.max(-1, keepdims=True), np.maximum(x.min(-1), x.max(-1) - 16)[:, None]
+        step = (top - low) / np.float32(65535)
+        lowest = low - top - np.log(np.exp(x - top).sum(-1, keepdims=True))
+        steps = np.rint(np.maximum(x - low, 0) / step).astype("<u2")
+        odd = np.zeros((len(x), x.shape[1] % 2), "<u2")
+        numbers = [step.astype("<f4").view("<u2"), lowest.astype("<f4").view("<u2")]
+        records.append(np.concatenate([*numbers, steps, odd], -1))
+    header = np.array([context, x.shape[1], chunks], "<i4").tobytes()
+    path.write_bytes(
+        b"_logits_" + header + ids.astype("<i4").tobytes() + np.stack(records).tobytes()
+    )
+    return f"file:{path}"
+
+
+def test_log_probabilities_of_llama_cpp_are_judged_within_their_steps(
+    quick: Any, twins: dict[str, Path], tmp_path: Path
+) -> None:
+    own, ids = own_logits(twins["qwen2"]), np.arange(32).reshape(2, 16)
+    name = write_base(tmp_path / "a.kld", own, ids)
+    found = quick("qwen2", name, options={"chunks": "2"})
+    assert found.passed, found
+    assert found.document["subject"]["versions"] == {"chunks": "2 of 2"}
+    assert found.document["metrics"]["positions"] == 14
+    # a hundredth of a logit is fifty steps
+    off = write_base(tmp_path / "b.kld", lambda i: own(i) + 0.01 * (np.arange(61) == 7), ids)
+    assert not quick("qwen2", off, diagnosing=False).passed
+
+
+def test_a_first_token_that_was_put_there_is_said(
+    quick: Any, twins: dict[str, Path], tmp_path: Path
+) -> None:
+    own, ids = own_logits(twins["qwen2"]), np.arange(32).reshape(2, 16)
+    name = write_base(tmp_path / "a.kld", lambda i: own([1, *i[1:]]), ids)
+    assert quick("qwen2", name, options={"bos": "1"}).passed
+    assert not quick("qwen2", name, diagnosing=False).passed
+
+
 def test_other_rows_cannot_be_asked(quick: Any, twins: dict[str, Path], tmp_path: Path) -> None:
     name = write_golden(tmp_path / "g.jsonl", own_logits(twins["qwen2"]))
     with pytest.raises(InputError, match="holds answers to rows of its own"):
@@ -74,6 +117,7 @@ def test_other_rows_cannot_be_asked(quick: Any, twins: dict[str, Path], tmp_path
         ({"a.bin": b"12345", "a-tokens.bin": b"\1\0\0\0"}, "numbers of 4 bytes each, got 5"),
         ({"a.bin": b"1234", "a-tokens.bin": b""}, "numbers of 4 bytes each, got 0"),
         ({"a.bin": b"1234", "a-tokens.bin": b"\1\0\0\0"}, r"\(1, 1, 61\), got \(1, 1, 1\)"),
+        ({"a.kld": b"_logits_" + b"\1\0\0\0" * 3}, "1 chunks of 1 positions and 1 tokens in 20"),
         ({"a.jsonl": b'{"tokens": []}'}, "tokens: expected a list of token ids, got"),
         ({"a.jsonl": b'{"tokens": [1]}'}, "line 1: expected logits beside tokens, got tokens"),
         ({"a.jsonl": b'{"tokens": [1], "logits": [[1]]}\n{"name": "x"}'}, "with tokens, got both"),

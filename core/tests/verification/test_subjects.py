@@ -172,7 +172,8 @@ class Plugin:
                 help="not here",
                 requires=("no_such_library",),
                 install="pip install far",
-            )
+            ),
+            SubjectSpec(name="broken", contract="1.2", load="json:loads", help="fails"),
         ]
 
 
@@ -181,3 +182,22 @@ def test_a_missing_extra_comes_with_its_command(quick: Any) -> None:
     registry.register("far", Plugin())
     with registry.use(), pytest.raises(MissingDependencyError, match="run: pip install far"):
         quick("qwen2", "far")
+
+
+def test_a_plugin_that_fails_is_a_subject_that_cannot_be_asked(quick: Any) -> None:
+    registry = Registry()
+    registry.register("far", Plugin())
+    with registry.use(), pytest.raises(SubjectError, match="subject 'broken', json:loads"):
+        quick("qwen2", "broken")
+
+
+def test_a_subject_that_answers_differently_each_time_is_said(quick: Any) -> None:
+    asked = iter(range(1000))
+
+    def drops(ids: Any) -> Any:
+        return np.random.default_rng(next(asked)).standard_normal((*ids.shape, 61))
+
+    found = quick("qwen2", drops, diagnosing=False)
+    [guard] = [g for g in found.document["guards"] if g["name"] == "run to run"]
+    assert guard["state"] == "problem"
+    assert "two answers" in guard["text"]

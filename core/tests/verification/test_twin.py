@@ -152,3 +152,10 @@ def test_the_command_says_what_became_of_each_size(
     assert "49152     211" in capsys.readouterr().out
     assert main(["twin", str(config), str(tmp_path / "t")]) == 1
     assert "overwrite" in capsys.readouterr().err
+
+
+def test_a_twin_says_nothing_of_a_rope_that_is_the_usual_one(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"model_type": "llama", "rope_scaling": None}))
+    made = json.loads((lk.twin(config, tmp_path / "twin").path / "config.json").read_text())
+    assert not {"rope_scaling", "rope_parameters"} & set(made)

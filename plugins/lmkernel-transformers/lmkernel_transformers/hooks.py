@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["record"]
 
-_BEFORE_MLP = ("pre_feedforward_layernorm", "post_attention_layernorm", "ln_2")
+_BEFORE_MLP = ("pre_feedforward_layernorm", "post_attention_layernorm", "ln_2", "mlp_norm")
+_ALONE = ("ln_2", "mlp_norm")
 _FINAL_NORM = ("norm", "ln_f", "final_layernorm", "final_layer_norm")
 
 
@@ -53,16 +54,24 @@ def _hook_layer(hooks: ExitStack, kept: dict[str, Any], layer: Any, name: str) -
     hooks.callback(made.remove)
     if getattr(layer, "use_parallel_residual", False):
         return  # attention and the MLP are added together, so nothing is between them
+    if hasattr(layer, "post_feedforward_layernorm") and not hasattr(layer, "input_layernorm"):
+        # all norms stand after their sublayers, as in OLMo 2: the MLP reads the sum itself
+        given = _given(kept, f"{name} (attention)")
+        hooks.callback(layer.mlp.register_forward_pre_hook(given, with_kwargs=True).remove)
+        return
     for part in _BEFORE_MLP:
         norm = getattr(layer, part, None)
         # without a norm before attention the others stand after their sublayers, as in OLMo 2
-        if norm is not None and (hasattr(layer, "input_layernorm") or part == "ln_2"):
+        if norm is not None and (hasattr(layer, "input_layernorm") or part in _ALONE):
             given = _given(kept, f"{name} (attention)")
             hooks.callback(norm.register_forward_pre_hook(given, with_kwargs=True).remove)
             return
     attention = getattr(layer, "attention", None)
-    if attention is not None and hasattr(attention, "output"):
-        after = attention.register_forward_hook(_made(kept, f"{name} (attention)"))
+    after_norm = getattr(layer, "sa_layer_norm", None)
+    if after_norm is None and hasattr(attention, "output"):
+        after_norm = attention
+    if after_norm is not None:
+        after = after_norm.register_forward_hook(_made(kept, f"{name} (attention)"))
         hooks.callback(after.remove)
 
 

@@ -47,6 +47,7 @@ class TransformersSubject(Subject):
         # transformers 5.2x renames the argument, and warns of the old name
         named = inspect.signature(self._model.forward).parameters
         self._cache = "cache" if "cache" in named else "past_key_values"
+        self._first_row = _first_row(self._model)
         self._compiled = opening.options.get("compile", "0") not in ("", "0")
         self._call: Any = torch.compile(self._model) if self._compiled else self._model
 
@@ -91,7 +92,7 @@ class TransformersSubject(Subject):
         return {
             "input_ids": torch.tensor(question.ids, device=self._device, dtype=torch.long),
             "attention_mask": (positions >= 0).long(),
-            "position_ids": positions.clamp(min=0),
+            "position_ids": positions.clamp(min=0) + self._first_row,
         }
 
     def _decode(self, question: Question) -> NDArray[Any]:
@@ -112,6 +113,17 @@ class TransformersSubject(Subject):
             )
             made.append(_host(out.logits))
         return np.concatenate(made, 1)
+
+
+def _first_row(model: Any) -> int:
+    """The row of position 0 in the table of positions: after that of padding, as in RoBERTa."""
+    for name, module in model.named_modules():
+        if (
+            name.endswith("position_embeddings")
+            and getattr(module, "padding_idx", None) is not None
+        ):
+            return int(module.padding_idx) + 1
+    return 0
 
 
 def _load(checkpoint: Path, dtype: Any, attention: str | None) -> Any:

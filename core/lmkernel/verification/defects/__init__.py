@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lmkernel.verification.defects.attention import attention_defects
 from lmkernel.verification.defects.common import Candidate
-from lmkernel.verification.defects.layers import attention_defects, mlp_defects, norm_defects
+from lmkernel.verification.defects.ends import end_defects
+from lmkernel.verification.defects.experts import expert_defects
+from lmkernel.verification.defects.layers import layer_defects, mlp_defects
+from lmkernel.verification.defects.norms import norm_defects
+from lmkernel.verification.defects.precision import precision_defects
 from lmkernel.verification.defects.rope import rope_defects, scaling_defects
-from lmkernel.verification.defects.weights import end_defects, order_defects, weight_defects
+from lmkernel.verification.defects.weights import lost_defects, order_defects, weight_defects
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -24,12 +29,21 @@ _GROUPS = (
     norm_defects,
     attention_defects,
     mlp_defects,
+    expert_defects,
+    layer_defects,
     end_defects,
     weight_defects,
     order_defects,
+    precision_defects,
 )
 
 
-def candidates(config: ModelConfig) -> list[Candidate]:
-    """Those that fit a model: whatever would change nothing of it is left out."""
-    return [one for group in _GROUPS for one in group(config)]
+def candidates(config: ModelConfig, first: int | None = None) -> list[Candidate]:
+    """Those that fit a model: whatever would change nothing of it is left out.
+
+    Args:
+        config: the model.
+        first: the layer at which the subject parts, where it is known.
+    """
+    made = [one for group in _GROUPS for one in group(config)]
+    return [*made, *lost_defects(config, first)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.config import AttentionConfig, MlpConfig, NormConfig
+from lmkernel.verification.defects import operations as wrong
 from lmkernel.verification.running import Variant
 from lmkernel.verification.structure import change_every, single_transformer
 
@@ -27,7 +28,9 @@ __all__ = [
     "exchanged",
     "mlp_with",
     "norms_with",
+    "rewritten",
     "stack_with",
+    "without_norms",
     "zeroed",
 ]
 
@@ -75,13 +78,30 @@ def embedding_with(config: ModelConfig, **changes: Any) -> Variant:
     return Variant(config=replace(config, embedding=replace(config.embedding, **changes)))
 
 
-def zeroed(*endings: str) -> Callable[[Values], Values]:
-    """Parameters whose names end so are zero."""
+def rewritten(
+    how: Callable[[NDArray[Any]], NDArray[Any]], *endings: str
+) -> Callable[[Values], Values]:
+    """Parameters whose names end so are others."""
 
     def change(values: Values) -> Values:
-        return {n: np.zeros_like(x) if n.endswith(endings) else x for n, x in values.items()}
+        return {n: how(x) if n.endswith(endings) else x for n, x in values.items()}
 
     return change
+
+
+def zeroed(*endings: str) -> Callable[[Values], Values]:
+    """Parameters whose names end so are zero."""
+    return rewritten(np.zeros_like, *endings)
+
+
+def without_norms(*endings: str) -> Variant:
+    """Normalisations whose names end so are left out: a weight that is no number marks them."""
+    marked = rewritten(lambda x: np.full_like(x, np.nan), *(f"{e}.weight" for e in endings))
+    skipping: dict[str, Callable[..., Any]] = {
+        "rms_norm": wrong.rms_unless_marked,
+        "layer_norm": wrong.layer_unless_marked,
+    }
+    return Variant(change=marked, operations=skipping)
 
 
 def exchanged(one: str, other: str) -> Callable[[Values], Values]:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
 
 __all__ = [
+    "LateNorm",
     "hide_itself",
     "interleave_pairs",
     "layer_as_rms",
     "layer_bessel",
     "layer_eps_outside",
+    "layer_unless_marked",
+    "quick_gelu",
     "rms_as_layer",
     "rms_eps_outside",
+    "rms_unless_marked",
     "rotate_backwards",
     "rotate_nothing",
+    "rotate_some",
     "see_all_slots",
     "see_earlier_slots",
     "show_next",
+    "squared_relu",
     "stride_heads",
 ]
 
@@ -111,6 +119,65 @@ def see_all_slots(ops: Ops, q: Array, k: Array, v: Array, mask: Array, **options
     """Everybody sees every slot, padding too."""
     del mask
     return ops.attention(q, k, v, None, **options)
+
+
+def rms_unless_marked(ops: Ops, x: Array, weight: Array, eps: float) -> Array:
+    """Nothing where the weight is no number."""
+    return x if np.isnan(ops.to_numpy(weight)).any() else ops.rms_norm(x, weight, eps)
+
+
+def layer_unless_marked(ops: Ops, x: Array, weight: Array, bias: Array | None, eps: float) -> Array:
+    """Nothing where the weight is no number."""
+    marked = np.isnan(ops.to_numpy(weight)).any()
+    return x if marked else ops.layer_norm(x, weight, bias, eps)
+
+
+def quick_gelu(ops: Ops, x: Array) -> Array:
+    """X · sigmoid(1.702 x)."""
+    return x * ops.sigmoid(x * _constant(ops, 1.702, x))
+
+
+def squared_relu(ops: Ops, x: Array) -> Array:
+    """The square of a ReLU."""
+    return ops.relu(x) * ops.relu(x)
+
+
+def rotate_some(heads: int, kv_heads: int, *, queries: bool) -> Callable[..., Array]:
+    """RoPE of queries alone, or of keys alone; both come in one call or each in its own."""
+
+    def rotate(ops: Ops, x: Array, cos: Array, sin: Array) -> Array:
+        turned = ops.rotate(x, cos, sin)
+        if x.shape[1] == heads + kv_heads:
+            pair = (turned, x) if queries else (x, turned)
+            return ops.concat([pair[0][:, :heads], pair[1][:, heads:]], 1)
+        return turned if (x.shape[1] == heads) == queries else x
+
+    return rotate
+
+
+@final
+class LateNorm:
+    """Norms of queries and keys whose weight is applied after RoPE, which is what is left of them.
+
+    A norm of a head keeps its weight, and the turn that follows takes the first that is kept.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[Array] = []
+
+    def operations(self) -> dict[str, Callable[..., Array]]:
+        """The operations that are replaced."""
+        return {"rms_norm": self._norm, "rotate": self._rotate}
+
+    def _norm(self, ops: Ops, x: Array, weight: Array, eps: float) -> Array:
+        if len(x.shape) < 4:  # noqa: PLR2004 - (batch, heads, time, size)
+            return ops.rms_norm(x, weight, eps)
+        self._kept.append(weight)
+        return ops.rms_norm(x, ops.full(weight.shape, 1.0, ops.dtype(weight)), eps)
+
+    def _rotate(self, ops: Ops, x: Array, cos: Array, sin: Array) -> Array:
+        turned = ops.rotate(x, cos, sin)
+        return turned * self._kept.pop(0) if self._kept else turned
 
 
 def _constant(ops: Ops, value: float, like: Array) -> Array:

@@ -8,6 +8,7 @@
   ``NAME/log_probs`` or ``NAME/token_log_probs`` holds what it says in place of logits.
 - ``.jsonl``: a line for each row with ``name`` and ``logits``, ``log_probs`` or
   ``token_log_probs``, and ``ids`` if they are to be checked;
+- what ``llama-perplexity --kl-divergence-base`` writes (`subjects.kl_base`);
 - a dump of llama.cpp's or MaxText's, which holds ids of its own (`subjects.dumps`): then those are
   the rows.
 """
@@ -26,6 +27,7 @@ from lmkernel.paths import user_path
 from lmkernel.verification.answers import KINDS, read_answer
 from lmkernel.verification.subject import Answer, Subject
 from lmkernel.verification.subjects.dumps import read_golden_line, read_llama_cpp
+from lmkernel.verification.subjects.kl_base import KlBaseSubject, is_kl_base
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,20 +35,30 @@ if TYPE_CHECKING:
     from lmkernel.verification.sequences import Question
     from lmkernel.verification.subject import Opening
 
-__all__ = ["FileSubject"]
+__all__ = ["FileSubject", "open_file"]
 
 _BATCHED = 3
+
+
+def open_file(opening: Opening) -> Subject:
+    """The subject that a file is, by what it begins with.
+
+    Raises:
+        InputError: it is not there.
+    """
+    path = user_path(opening.argument)
+    if not path.is_file():
+        raise InputError(f"subject 'file': expected file:PATH of a file, got {path}")
+    return KlBaseSubject(opening, path) if is_kl_base(path) else FileSubject(path)
 
 
 @final
 class FileSubject(Subject):
     """``file:PATH``."""
 
-    def __init__(self, opening: Opening) -> None:
-        self._path = user_path(opening.argument)
-        if not self._path.is_file():
-            raise InputError(f"subject 'file': expected file:PATH of a file, got {self._path}")
-        self._own, self._rows = _read(self._path)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._own, self._rows = _read(path)
 
     @property
     def capabilities(self) -> frozenset[str]:

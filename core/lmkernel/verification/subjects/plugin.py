@@ -33,7 +33,7 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
         SubjectSpec(
             name="file",
             contract="1.2",
-            load="lmkernel.verification.subjects.file:FileSubject",
+            load="lmkernel.verification.subjects.file:open_file",
             help="file:PATH, answers in .npz, .safetensors or .jsonl, or llama.cpp's or MaxText's",
             capabilities=("activations", "positions"),
         ),
