@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
-USERS = ("lmkernel-lm-eval", "lmkernel-onnx", "lmkernel-serve")
+USERS = ("lmkernel-llama-cpp", "lmkernel-lm-eval", "lmkernel-onnx", "lmkernel-serve")
 """They use lmkernel, as programs do, and need a minor version of it."""
 OUTSIDE = sorted(
     path

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from lmkernel.verification.sequences import Question
     from lmkernel.verification.subject import Opening
 
-__all__ = ["FileSubject", "open_file"]
+__all__ = ["open_file"]
 
 _BATCHED = 3
 
