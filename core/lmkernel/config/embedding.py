@@ -65,7 +65,7 @@ class PatchConfig:
 @final
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingConfig:
-    """An embedding: ``"token"``, ``"vectors"`` (inputs are such), ``"patches"``, ``"frames"``, others.
+    """An embedding: ``"token"``, ``"vectors"``, ``"patches"``, ``"frames"`` or a plugin's kind.
 
     Args:
         width: hidden size.

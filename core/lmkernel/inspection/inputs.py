@@ -162,6 +162,8 @@ def layer_indices(count: int, layers: int | Sequence[int] | None) -> list[int]:
 def _vocabulary_ids(config: ModelConfig, ids: Any) -> NDArray[Any]:
     """Ids of the vocabulary, of one or two axes."""
     array, vocab = _integers(ids, "token id"), config.embedding.vocab
+    if not vocab:
+        raise InputError("expected a model that reads tokens; this one hears: see `transcribe`")
     for got in (int(array.min()), int(array.max())):
         if not 0 <= got < vocab:
             raise InputError(f"expected token ids in 0 … {vocab - 1}, got {got}")
