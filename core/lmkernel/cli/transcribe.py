@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_loading_options, load
@@ -14,6 +14,7 @@ from lmkernel.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lmkernel.speech.live import Caption
     from lmkernel.speech.options import SpeechOptions
     from lmkernel.speech.outcome import Segment
     from lmkernel.speech.sounds import Sound
@@ -61,6 +62,19 @@ class Transcribe(Command):
         group.add_argument(
             "--condition", action="store_true", help="tell each window what was written before it"
         )
+        live = parser.add_argument_group("what is still being spoken")
+        live.add_argument(
+            "--live",
+            action="store_true",
+            help="FILE is -: 16-bit samples of one channel, low byte first, without a header;"
+            " captions come as they settle",
+        )
+        live.add_argument(
+            "--rate", type=int, default=16000, metavar="HZ", help="of the samples; default 16000"
+        )
+        live.add_argument(
+            "--every", type=float, default=1.0, metavar="S", help="between attempts; default 1"
+        )
         add_loading_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
@@ -76,6 +90,9 @@ class Transcribe(Command):
             condition=args.condition,
         )
         self._check_format(args, options)
+        if args.live:
+            _print_captions(_captions(args, options), args.format)
+            return 0
         sound = _read(args.file)
         found = segments_of(load(args), sound, options)
         if args.format == "json":
@@ -85,6 +102,8 @@ class Transcribe(Command):
         return 0
 
     def _check_format(self, args: argparse.Namespace, options: SpeechOptions) -> None:
+        if args.live and (args.file != "-" or options.chunked or not options.timestamps):
+            raise InputError("--live: expected - and times, so no --chunked, no --no-timestamps")
         timed = options.timestamps and not options.chunked
         if args.format in ("srt", "vtt") and not timed:
             raise InputError(
@@ -99,12 +118,51 @@ def _read(file: str) -> Sound:
 
     if file != "-":
         return as_sound(file)
+    return sound_of_bytes(_standard_input().read(), "standard input")
+
+
+def _standard_input() -> BinaryIO:
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("expected a sound on standard input, got a terminal")
-    return sound_of_bytes(sys.stdin.buffer.read(), "standard input")
+    return sys.stdin.buffer
 
 
-def _print_parts(found: Iterator[Segment | str], form: str) -> None:
+def _captions(args: argparse.Namespace, options: SpeechOptions) -> Iterator[Caption]:
+    """What is heard of standard input."""
+    from lmkernel.speech.live import Captions
+    from lmkernel.speech.sounds import blocks_of
+    from lmkernel.speech.transcriber import Transcriber
+
+    stream = _standard_input()
+    transcriber = Transcriber(load(args), options)
+    listening = Captions(transcriber, every=args.every)
+    return listening.hear(blocks_of(stream, args.rate, transcriber.settings.rate))
+
+
+def _print_captions(found: Iterator[Caption], form: str) -> None:
+    """Settled captions; the others pass by on a terminal's last line."""
+    passing = sys.stderr.isatty()
+
+    def settled() -> Iterator[Segment]:
+        for one in found:
+            if one.settled:
+                yield one.segment
+            elif passing:
+                print(f"\r\x1b[K{_one_line(one.segment.text)[-70:]}", end="", file=sys.stderr)
+
+    if form != "json":
+        _print_parts(settled(), form)
+        return
+    for one in found:
+        if one.settled:
+            print(json.dumps(one.json(), ensure_ascii=False), flush=True)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _print_parts(found: Iterator[Segment | str] | Iterator[Segment], form: str) -> None:
     from lmkernel.speech.outcome import srt_cue, vtt_cue
 
     number = 0
@@ -119,7 +177,7 @@ def _print_parts(found: Iterator[Segment | str], form: str) -> None:
         elif form == "vtt":
             print(vtt_cue(one), end="", flush=True)
         elif one.text.strip():
-            print(" ".join(one.text.split()), flush=True)
+            print(_one_line(one.text), flush=True)
 
 
 def _print_json(found: Iterator[Segment | str], sound: Sound) -> None:

@@ -10,7 +10,7 @@ import importlib
 import io
 import wave
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 import numpy as np
 
@@ -18,16 +18,18 @@ from lmkernel.errors import InputError, MissingDependencyError
 from lmkernel.files import read_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["Sound", "read_sound", "sound_of_bytes"]
+__all__ = ["Sound", "blocks_of", "read_sound", "sound_of_bytes"]
 
 _MOST_BYTES = 8 << 30
 _MOST_SECONDS = 86_400
 """A day; a small compressed file may claim years."""
 _MOST_RATE = 1 << 20
+_MOST_READ = 1 << 20
 _OPEN_ENDED = 0x7FFFF000
 """Sizes from here on are what programs write that cannot go back to the header of a pipe."""
 
@@ -78,6 +80,31 @@ class Sound:
         if not len(resampled):  # shorter than one sample of the new rate
             resampled = self.samples[:1]
         return Sound(np.asarray(resampled, np.float32), rate)
+
+
+def blocks_of(stream: BinaryIO, rate: int, wanted: int) -> Iterator[NDArray[np.float32]]:
+    """Samples of a stream of 16-bit numbers of one channel, as they come, at another rate.
+
+    Args:
+        stream: numbers with their low byte first, without a header.
+        rate: samples a second of the stream.
+        wanted: of the result.
+
+    Raises:
+        InputError: a rate that makes no sense.
+        MissingDependencyError: the library that resamples is not installed.
+    """
+    Sound(np.zeros(1, np.float32), rate)  # checks the rate
+    change = None if rate == wanted else _library("soxr").ResampleStream(rate, wanted, 1)
+    rest = b""  # a sample may come in two reads
+    while data := stream.read1(_MOST_READ):  # type: ignore[attr-defined]  # buffered streams have it
+        data = rest + data
+        whole = len(data) // 2 * 2
+        rest = data[whole:]
+        samples = _values(data[:whole], 2)
+        yield samples if change is None else change.resample_chunk(samples)
+    if change is not None:
+        yield change.resample_chunk(np.empty(0, np.float32), last=True)
 
 
 def read_sound(path: Path) -> Sound:

@@ -124,9 +124,9 @@ class Transcriber:
                 yield language or ""
                 prefix = self.prefix(language)
             context = self._context(before) if told else []
-            heard, temperature = self._heard(memory, context, prefix)
+            heard, temperature = self.heard(memory, context, prefix)
             told = self._options.condition and temperature < _COLD
-            parts, step = self._parts(heard, window)
+            parts, step = self.parts_of(heard, window)
             for part in parts:
                 yield part
                 before += _without_second_time(part.tokens, self.tokens)
@@ -179,7 +179,7 @@ class Transcriber:
         most = self._model.config.context // 2 - 1
         return [self.tokens.previous, *before[-most:]]
 
-    def _heard(
+    def heard(
         self, memory: Memory, context: list[int], prefix: list[int]
     ) -> tuple[Heard | None, float]:
         """What is heard at the first temperature that gives a text to be taken, and which it was.
@@ -206,7 +206,8 @@ class Transcriber:
         shares = np.exp(logits - logits.max())
         return float(shares[self.tokens.no_timestamps - 1] / shares.sum())
 
-    def _parts(self, heard: Heard | None, window: Window) -> tuple[list[Part], int]:
+    def parts_of(self, heard: Heard | None, window: Window) -> tuple[list[Part], int]:
+        """The parts of a window, and how many frames the next window begins later."""
         if heard is None:
             return [], window.frames
         if not self._options.timestamps:
