@@ -105,6 +105,30 @@ def test_one_window_without_times_is_heard_alike(model: Any, witness: Any) -> No
     assert begun[-len(part.tokens) :] == list(part.tokens)
 
 
+def test_each_token_has_the_same_time(model: Any, witness: Any) -> None:
+    heads = [[0, 1], [1, 3], [2, 0]]
+    model.origin.files.generation_config["alignment_heads"] = heads
+    witness.generation_config.alignment_heads = heads
+    options = {**UNCHECKED, "words": True, "language": "de", "task": "translate"}
+    made = Transcriber(model, SpeechOptions(**options))
+    frames, count = made.features(frames_of(NOISE[:16_000]))
+    _, *parts = made.parts(frames, count)
+    with torch.inference_mode():
+        out = witness.generate(
+            torch.tensor(frames.T[None]),
+            attention_mask=torch.ones(1, count, dtype=torch.long),
+            language="de",
+            task="translate",
+            return_timestamps=True,
+            return_token_timestamps=True,
+            return_segments=True,
+        )
+    assert len(parts) == len(out["segments"][0]) > 1
+    for part, expected in zip(parts, out["segments"][0], strict=True):
+        got = np.array(part.steps) * 0.02
+        np.testing.assert_allclose(got, expected["token_timestamps"].numpy(), atol=1e-6)
+
+
 def test_windows_are_joined_alike() -> None:
     drawn = np.random.default_rng(5)
     for _ in range(200):

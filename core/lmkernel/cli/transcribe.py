@@ -60,6 +60,9 @@ class Transcribe(Command):
             "--no-timestamps", action="store_true", help="of a sound that fits in a window"
         )
         group.add_argument(
+            "--words", action="store_true", help="the times of each word, too, with --format json"
+        )
+        group.add_argument(
             "--condition", action="store_true", help="tell each window what was written before it"
         )
         live = parser.add_argument_group("what is still being spoken")
@@ -88,6 +91,7 @@ class Transcribe(Command):
             timestamps=not args.no_timestamps,
             chunked=args.chunked,
             condition=args.condition,
+            words=args.words,
         )
         self._check_format(args, options)
         if args.live:
@@ -104,6 +108,8 @@ class Transcribe(Command):
     def _check_format(self, args: argparse.Namespace, options: SpeechOptions) -> None:
         if args.live and (args.file != "-" or options.chunked or not options.timestamps):
             raise InputError("--live: expected - and times, so no --chunked, no --no-timestamps")
+        if options.words and (args.format != "json" or args.live or options.chunked):
+            raise InputError("--words: expected --format json, and neither --live nor --chunked")
         timed = options.timestamps and not options.chunked
         if args.format in ("srt", "vtt") and not timed:
             raise InputError(

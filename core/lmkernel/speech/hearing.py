@@ -39,11 +39,13 @@ class Heard:
         log_prob: the mean natural log-probability of each token among those that may stand there,
             the one that ends a transcript included.
         ratio: length of the tokens beside that of them compressed; large where words repeat.
+        ended: whether the model ended it, and not the number of tokens.
     """
 
     tokens: tuple[int, ...]
     log_prob: float
     ratio: float
+    ended: bool = True
 
 
 @final
@@ -149,9 +151,8 @@ class Hearing:
         mean = math.fsum(log_probs) / len(log_probs)
         vocab = self._model.config.target_embedding or self._model.config.embedding
         ratio = compression_ratio(tokens, vocab.vocab)
-        if tokens[-1] in self._tokens.ends:
-            tokens = tokens[:-1]
-        return Heard(tuple(tokens), mean, ratio)
+        ended = tokens[-1] in self._tokens.ends
+        return Heard(tuple(tokens[: len(tokens) - ended]), mean, ratio, ended)
 
 
 def compression_ratio(tokens: Sequence[int], vocab: int) -> float:

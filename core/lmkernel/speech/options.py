@@ -25,6 +25,7 @@ class SpeechChanges(TypedDict, total=False):
     most_repetitive: float | None
     least_log_prob: float | None
     most_silent: float | None
+    words: bool
     condition: bool
     seed: int
     chunked: bool
@@ -51,6 +52,7 @@ class SpeechOptions:
         least_log_prob: the least mean log-probability of a text that is taken; None to take any.
         most_silent: the largest probability of no speech of a window that is unlikely and yet
             taken; None to take any.
+        words: whether each word has its times, too; not where windows are chunked.
         condition: whether a window is told what was written before it.
         seed: of the draws.
         chunked: whether windows overlap and are heard side by side, in place of one after the
@@ -70,6 +72,7 @@ class SpeechOptions:
     most_repetitive: float | None = 1.35
     least_log_prob: float | None = -1.0
     most_silent: float | None = 0.6
+    words: bool = False
     condition: bool = False
     seed: int = 0
     chunked: bool = False
@@ -80,7 +83,7 @@ class SpeechOptions:
             raise InputError(f"language: expected a code or a name, got {self.language!r:.60}")
         if self.task not in TASKS:
             raise UnknownNameError("task", str(self.task), TASKS)
-        for name in ("timestamps", "condition", "chunked"):
+        for name in ("timestamps", "words", "condition", "chunked"):
             self._require(name, "True or False", ok=isinstance(getattr(self, name), bool))
         for name, least in (("num_beams", 1), ("max_new_tokens", 0), ("seed", 0), ("batch", 1)):
             value = getattr(self, name)

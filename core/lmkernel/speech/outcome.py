@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lmkernel.speech.words import Word
+
 __all__ = ["Segment", "Transcript", "srt_cue", "vtt_cue"]
 
 
@@ -21,12 +23,14 @@ class Segment:
         end: in seconds.
         text: as the model writes it; where words have spaces between them, it begins with one.
         tokens: ids, with those of its times.
+        words: with times of their own, where these are asked for.
     """
 
     begin: float
     end: float
     text: str
     tokens: tuple[int, ...] = field(default=(), repr=False)
+    words: tuple[Word, ...] = ()
 
     def json(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -35,6 +39,7 @@ class Segment:
             "end": round(self.end, 3),
             "text": self.text.strip(),
             "tokens": list(self.tokens),
+            **({"words": [word.json() for word in self.words]} if self.words else {}),
         }
 
 

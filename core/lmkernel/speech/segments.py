@@ -23,11 +23,13 @@ class Part:
         begin: in steps from the beginning of the sound.
         end: the same.
         tokens: with those of its times.
+        steps: when each token begins to be spoken, the same; empty where this is not asked for.
     """
 
     begin: float
     end: float
     tokens: tuple[int, ...]
+    steps: tuple[float, ...] = ()
 
 
 @final

@@ -13,6 +13,7 @@ import numpy as np
 from lmkernel.checkpoints.json_files import read_object
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.files import is_folder
+from lmkernel.speech.alignment import token_steps
 from lmkernel.speech.chunks import chunk_starts, joined_tokens
 from lmkernel.speech.features import FeatureSettings, log_mel, one_window
 from lmkernel.speech.hearing import Heard, Hearing
@@ -21,6 +22,7 @@ from lmkernel.speech.outcome import Segment
 from lmkernel.speech.rules import SpeechRules
 from lmkernel.speech.segments import Part, Window, window_parts
 from lmkernel.speech.vocabulary import SpeechTokens
+from lmkernel.speech.words import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -106,14 +108,14 @@ class Transcriber:
             frames: from `features`.
             count: how many of them are the sound's.
         """
-        size = self.settings.frames
-        if not self._options.timestamps and count > size:
+        size, options = self.settings.frames, self._options
+        if not options.timestamps and count > size:
             raise InputError(
                 f"timestamps: a sound of more than {self.settings.seconds} s needs them, "
                 "unless it is chunked"
             )
         before: list[int] = []
-        told = self._options.condition
+        told = options.condition
         prefix: list[int] = []
         first = 0
         while first < count:
@@ -125,18 +127,47 @@ class Transcriber:
                 prefix = self.prefix(language)
             context = self._context(before) if told else []
             heard, temperature = self.heard(memory, context, prefix)
-            told = self._options.condition and temperature < _COLD
+            told = options.condition and temperature < _COLD
             parts, step = self.parts_of(heard, window)
+            if options.words and heard is not None:
+                parts = self._timed(parts, heard, memory, [*context, *prefix], window)
             for part in parts:
                 yield part
                 before += _without_second_time(part.tokens, self.tokens)
             first += step
 
-    def segment(self, part: Part, seconds: float) -> Segment:
-        """A part as text, with times in seconds that end where the sound does."""
+    def _timed(
+        self, parts: list[Part], heard: Heard, memory: Memory, prompt: list[int], window: Window
+    ) -> list[Part]:
+        """The same parts with the step at which each of their tokens begins to be spoken."""
+        # what follows the last token is not known of one that the limit made the last
+        aligned = heard.tokens if heard.ended else heard.tokens[:-1]
+        if not aligned:
+            return parts
+        steps = token_steps(self._model, memory, prompt, aligned, steps=max(window.frames // 2, 1))
+        steps += steps[-1:] * (len(heard.tokens) - len(steps))
+        steps = [window.first / 2 + step for step in steps]
+        timed = []
+        for part in parts:  # one after the other, from the first token on
+            timed.append(replace(part, steps=tuple(steps[: len(part.tokens)])))
+            steps = steps[len(part.tokens) :]
+        return timed
+
+    def segment(self, part: Part, seconds: float, language: str = "") -> Segment:
+        """A part as text, with times in seconds that end where the sound does.
+
+        Args:
+            part: the part.
+            seconds: length of the sound.
+            language: the code of what is spoken, which says what a word is.
+        """
         step = 2 * self.settings.hop / self.settings.rate
         begin, end = (min(steps * step, seconds) for steps in (part.begin, part.end))
-        return Segment(begin, end, self._text(part.tokens), part.tokens)
+        last = self.tokens.last_text
+        spoken = [(t, s) for t, s in zip(part.tokens, part.steps, strict=False) if t < last]
+        times = [min(s * step, seconds) for _, s in spoken] + [max(end, begin)]
+        words = words_of([t for t, _ in spoken], times, self._model.tokenizer.decode, language)
+        return Segment(begin, end, self._text(part.tokens), part.tokens, words)
 
     def chunked(self, sound: Sound) -> Iterator[Segment | str]:
         """The code of the language, and all that is spoken as one segment.

@@ -99,8 +99,10 @@ def segments_of(
         yield from transcriber.chunked(sound)
         return
     frames, count = transcriber.features(sound)
+    language = ""
     for one in transcriber.parts(frames, count):
         if isinstance(one, str):
-            yield one
+            language = one
+            yield language
         else:
-            yield transcriber.segment(one, sound.seconds)
+            yield transcriber.segment(one, sound.seconds, language)

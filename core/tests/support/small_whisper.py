@@ -19,7 +19,15 @@ from lmkernel.tokenizers import Tokenizer
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DESCRIBED", "WINDOW", "small_whisper", "speech_model", "speech_tokenizer"]
+__all__ = [
+    "DESCRIBED",
+    "STEPS",
+    "WINDOW",
+    "generation_settings",
+    "small_whisper",
+    "speech_model",
+    "speech_tokenizer",
+]
 
 DESCRIBED: dict[str, Any] = {
     "model_type": "whisper",
@@ -49,20 +57,21 @@ def small_whisper(**changes: Any) -> tuple[Model, dict[str, np.ndarray]]:
 
 WINDOW = 1.0
 """Seconds that the small model hears at once."""
-_STEPS = 50
+STEPS = 50
+"""Of time, in such a window."""
 
 
-def speech_tokenizer() -> Tokenizer:
-    """Bytes, and behind them the tokens that a speech model has."""
+def speech_tokenizer(corpus: str = "the cat sat on the mat", steps: int = STEPS) -> Tokenizer:
+    """Bytes and what is frequent in a text, and behind them the tokens that a speech model has."""
     made = tokenizers.Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=270, initial_alphabet=alphabet, show_progress=False)
-    made.train_from_iterator(["the cat sat on the mat"], trainer)
+    made.train_from_iterator([corpus], trainer)
     names = ["endoftext", "startoftranscript", "en", "de", "fr", "translate", "transcribe"]
     names += ["startoflm", "startofprev", "nospeech", "notimestamps"]
-    names += [f"{i * 0.02:.2f}" for i in range(_STEPS + 1)]
+    names += [f"{i * 0.02:.2f}" for i in range(steps + 1)]
     made.add_special_tokens([AddedToken(f"<|{name}|>", special=True) for name in names])
     return Tokenizer(made, {"eos_token": "<|endoftext|>"})
 
@@ -96,7 +105,7 @@ def generation_settings(made: Tokenizer) -> dict[str, Any]:
 def speech_model(folder: Path, **changes: Any) -> Path:
     """A random model that hears one second at once, and writes anything."""
     made = speech_tokenizer()
-    sizes = {"max_source_positions": _STEPS, "max_target_positions": 40, "num_mel_bins": 80}
+    sizes = {"max_source_positions": STEPS, "max_target_positions": 40, "num_mel_bins": 80}
     values = {**DESCRIBED, **sizes, "vocab_size": made.vocab_size}
     model, weights = small_whisper(**{k: v for k, v in values.items() if k != "model_type"})
     family = find_family("whisper", "a test")
