@@ -178,6 +178,10 @@ def test_what_is_no_sound_is_refused(model: LanguageModel, sound: Any) -> None:
         lmkernel.transcribe(model, sound)
 
 
+def test_a_model_is_described_by_the_tokens_that_it_writes(model: LanguageModel) -> None:
+    assert model.describe().vocab == model.tokenizer.vocab_size
+
+
 def test_a_model_that_reads_text_hears_nothing(tmp_path: Path, model: LanguageModel) -> None:
     from sequence_models import sequence_model
 
