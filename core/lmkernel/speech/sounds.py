@@ -222,7 +222,7 @@ def _check_length(count: int, rate: int, where: str, *, open_ended: bool = False
 def _library(name: str) -> Any:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # soundfile says so of a libsndfile that is not there
         raise MissingDependencyError(
             f"{name} is not installed; run: pip install 'lmkernel[speech]'"
         ) from error
