@@ -131,7 +131,8 @@ def sound_of_bytes(content: bytes, where: str) -> Sound:
             rows, rate = _wave_rows(content, where)
         else:
             rows, rate = _library_rows(content, where)
-        return Sound(rows.mean(axis=1, dtype=np.float64).astype(np.float32), rate)
+        one = rows[:, 0] if rows.shape[1] == 1 else rows.mean(axis=1, dtype=np.float64)
+        return Sound(one.astype(np.float32, copy=False), rate)
     except InputError as error:
         text = str(error)
         raise InputError(text if text.startswith(where) else f"{where}: {text}") from error
@@ -174,8 +175,9 @@ def _values(data: bytes, width: int) -> NDArray[Any]:
     if width == 1:  # the only ones without a sign
         return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
     if width in (2, 4):
-        whole = np.frombuffer(data, f"<i{width}")
-        return (whole / float(1 << (8 * width - 1))).astype(np.float32)
+        whole = np.frombuffer(data, f"<i{width}").astype(np.float32)
+        whole *= np.float32(2.0 ** (1 - 8 * width))
+        return whole
     if width == 3:  # noqa: PLR2004 - 24 bits, which no dtype has
         bytes_ = np.frombuffer(data, np.uint8).reshape(-1, 3)
         wide = np.zeros((len(bytes_), 4), np.uint8)
