@@ -119,6 +119,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "lmkernel:summarize",
             "lmkernel:Rewritings",
             "lmkernel:Rewriting",
+            "lmkernel:transcribe",
+            "lmkernel:Transcript",
+            "lmkernel.speech.outcome:Segment",
+            "lmkernel:Sound",
+            "lmkernel.speech.options:SpeechOptions",
         ),
         "What all results have": ("lmkernel.results:Result",),
         "Your own composition": (

@@ -27,6 +27,7 @@ from family_kinds import (
     POSITIONS,
     REAL,
     SEGMENTS,
+    SOUND,
     SOURCE,
     SOURCE_POSITIONS,
     TIME,
@@ -141,6 +142,7 @@ REPRESENTATIVES = (
     "dinov2 classes",
     "clip",
     "siglip",
+    "whisper",
 )
 """Together they have every way in which layers differ; each is tried on every backend."""
 EVERYWHERE = sorted(KINDS) if os.environ.get("LMKERNEL_FAMILIES") == "all" else REPRESENTATIVES
@@ -205,9 +207,13 @@ def fed(model: Model, kind: Kind) -> dict[str, Any]:
     if kind.source:
         named = {"target": TOKENS, "target_positions": POSITIONS}
         named |= {"inputs": SOURCE, "positions": SOURCE_POSITIONS}
+    if kind.sound:
+        named.pop("positions")
+        named["inputs"] = SOUND
     if kind.segments:
         named["segments"] = SEGMENTS
-    return {name: ops.asarray(x.astype(np.int32), "int32") for name, x in named.items()}
+    dtypes = {name: "float32" if x.dtype.kind == "f" else "int32" for name, x in named.items()}
+    return {name: ops.asarray(x, dtypes[name]) for name, x in named.items()}
 
 
 def answer(model: Model, params: Any, batch: dict[str, Any]) -> Any:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from lmkernel.quantization import Quantization, quantize
     from lmkernel.rewriting.outcome import Rewriting, Rewritings
     from lmkernel.rewriting.verbs import summarize, translate
+    from lmkernel.speech.outcome import Transcript
+    from lmkernel.speech.sounds import Sound
+    from lmkernel.speech.verbs import transcribe
     from lmkernel.training.outcome import Evaluation, TrainingRun
     from lmkernel.training.verbs import evaluate, finetune, pretrain, resume
     from lmkernel.verbs import answer, classify, fill, perplexity, pull, rerank, tag
@@ -49,8 +52,10 @@ __all__ = [
     "Quantization",
     "Rewriting",
     "Rewritings",
+    "Sound",
     "TextGeneration",
     "TrainingRun",
+    "Transcript",
     "Twin",
     "Verification",
     "answer",
@@ -75,6 +80,7 @@ __all__ = [
     "resume",
     "summarize",
     "tag",
+    "transcribe",
     "translate",
     "twin",
     "verify",
@@ -98,8 +104,10 @@ _HOMES = {
     "Quantization": "lmkernel.quantization",
     "Rewriting": "lmkernel.rewriting.outcome",
     "Rewritings": "lmkernel.rewriting.outcome",
+    "Sound": "lmkernel.speech.sounds",
     "TextGeneration": "lmkernel.generation",
     "TrainingRun": "lmkernel.training.outcome",
+    "Transcript": "lmkernel.speech.outcome",
     "Twin": "lmkernel.verification.twin",
     "Verification": "lmkernel.verification.outcome",
     "answer": "lmkernel.verbs",
@@ -124,6 +132,7 @@ _HOMES = {
     "resume": "lmkernel.training.verbs",
     "summarize": "lmkernel.rewriting.verbs",
     "tag": "lmkernel.verbs",
+    "transcribe": "lmkernel.speech.verbs",
     "translate": "lmkernel.rewriting.verbs",
     "twin": "lmkernel.verification.twin",
     "verify": "lmkernel.verification.verb",

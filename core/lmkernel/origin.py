@@ -71,7 +71,7 @@ class Origin:
     @property
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer, loaded when it is first asked for; `CheckpointError` if it has none."""
-        if not self.config.embedding.vocab:
+        if not (self.config.target_embedding or self.config.embedding).vocab:
             raise CheckpointError(f"{self.where}: the model reads pictures and no tokens")
         if self.own_tokenizer is not None:
             return self.own_tokenizer

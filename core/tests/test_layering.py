@@ -83,6 +83,7 @@ ORDER = (
         "language_model",
         "loading",
         "rewriting",
+        "speech",
     ),
     *(
         "quantization",

@@ -122,10 +122,12 @@ class MultiHeadAttention(Attention):
         q, kv = c.heads * c.head_dim, c.kv_heads * c.head_dim
         # q of cross-attention reads another input than k and v, so it cannot be fused with them
         width, fuse = (c.memory_width, "kv") if c.memory_width else (c.width, "qkv")
-        own = "" if c.memory_width else fuse
+        # and nothing is fused of which one part has a bias and another has not
+        fuse = fuse if c.key_bias or not c.bias else ""
+        own, key_bias = "" if c.memory_width else fuse, c.bias and c.key_bias
         tree = {
             "q": declare_linear(q, c.width, ("heads", "embed"), bias=c.bias, fuse=own),
-            "k": declare_linear(kv, width, ("kv", "embed"), bias=c.bias, fuse=fuse),
+            "k": declare_linear(kv, width, ("kv", "embed"), bias=key_bias, fuse=fuse),
             "v": declare_linear(kv, width, ("kv", "embed"), bias=c.bias, fuse=fuse),
             "o": declare_linear(c.width, q, ("embed", "heads"), bias=c.out_bias),
         }

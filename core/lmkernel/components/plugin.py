@@ -8,6 +8,7 @@ _KINDS = (
     ("embedding", "token", "components.embedding:TokenEmbedding"),
     ("embedding", "vectors", "components.embedding:VectorEmbedding"),
     ("embedding", "patches", "components.patches:PatchEmbedding"),
+    ("embedding", "frames", "components.frames:FrameEmbedding"),
     ("attention", "multi_head", "components.attention:MultiHeadAttention"),
     ("attention", "disentangled", "components.disentangled:DisentangledAttention"),
     ("attention", "latent", "components.latent:LatentAttention"),

@@ -129,6 +129,7 @@ class AttentionConfig:
         kv_heads: number of key and value heads, a divisor of ``heads``; by default the same number.
         head_dim: size of a head; by default ``width / heads``.
         bias: whether queries, keys and values have biases.
+        key_bias: whether, where queries and values have biases, keys do.
         out_bias: whether the output product has a bias.
         scale: factor of q·k; by default ``head_dim ** -0.5``.
         window: number of positions back that a query sees, itself included; None for all.
@@ -156,6 +157,7 @@ class AttentionConfig:
     kv_heads: int = 0
     head_dim: int = 0
     bias: bool = False
+    key_bias: bool = True
     out_bias: bool = False
     scale: float = 0.0
     window: int | None = None
@@ -180,6 +182,8 @@ class AttentionConfig:
         self._default("head_dim", self.width // self.heads)
         positive(self, "kv_heads", "head_dim")
         require(self, "memory_width", "0 or more", ok=self.memory_width >= 0)
+        usual = self.key_bias or self.kind == "multi_head"
+        require(self, "key_bias", 'True but for "multi_head"', ok=usual)
         without = self.qk_norm is None or not self.memory_width
         require(self, "qk_norm", "None where there is a memory", ok=without)
         require(

@@ -65,11 +65,11 @@ class PatchConfig:
 @final
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingConfig:
-    """An embedding: ``"token"``, ``"vectors"`` (the inputs are such), ``"patches"`` or a plugin's.
+    """An embedding: ``"token"``, ``"vectors"``, ``"patches"``, ``"frames"`` or a plugin's kind.
 
     Args:
         width: hidden size.
-        vocab: number of tokens; 0 for ``"vectors"`` and ``"patches"``.
+        vocab: number of tokens; 0 where the inputs are no tokens.
         positions: ``"none"``, ``"learned"``, ``"sinusoidal"`` or ``"rotary"``.
         context: number of positions; 0 means no limit (not for ``"learned"``).
         offset: number added to a learned or sinusoidal position before it is looked up.
@@ -88,7 +88,7 @@ class EmbeddingConfig:
         patches: of pictures, for ``"patches"``; else None.
         lookup: ``"gather"``, or ``"one_hot"`` for a product with one-hot vectors.
         dropout: rate of dropout after the sum, in training.
-        options: settings of a plugin's kind.
+        options: settings of a plugin's kind; ``bins`` of ``"frames"``.
     """
 
     kind: str = "token"

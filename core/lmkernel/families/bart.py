@@ -88,6 +88,7 @@ class BartFamily(Family):
         sinusoids: how positions lie that are sinusoids; ``""`` where they are learned.
         offset: number added to a position.
         bias: whether the head has a bias.
+        key_bias: whether products of keys have biases.
     """
 
     model_type: ClassVar[str]
@@ -98,6 +99,7 @@ class BartFamily(Family):
     sinusoids: ClassVar[str] = ""
     offset: ClassVar[int] = 0
     bias: ClassVar[bool] = True
+    key_bias: ClassVar[bool] = True
 
     def read(self, config: HfConfig) -> ModelConfig:
         config = self.keys.complete(config)
@@ -143,6 +145,7 @@ class BartFamily(Family):
             width=width,
             heads=config.whole(f"{side}_attention_heads"),
             bias=True,
+            key_bias=self.key_bias,
             out_bias=True,
         )
         return TransformerConfig(

@@ -61,6 +61,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "pegasus": "lmkernel.families.bart_kin:Pegasus",
         "m2m_100": "lmkernel.families.bart_kin:M2m100",
         "marian": "lmkernel.families.bart_kin:Marian",
+        "whisper": "lmkernel.families.whisper:Whisper",
     }
 )
 

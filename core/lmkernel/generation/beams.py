@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from lmkernel.contract.mandatory import Tree
     from lmkernel.generation.options import GenerationOptions
+    from lmkernel.generation.requests import Adjust
     from lmkernel.interfaces import Memory
     from lmkernel.model import Model
 
@@ -55,6 +56,7 @@ def beam_search(
     *,
     end_ids: Collection[int] = (),
     memory: Memory | None = None,
+    adjust: Adjust | None = None,
 ) -> list[Beam]:
     """The best answer to each prompt, with ``options.num_beams`` beams.
 
@@ -65,13 +67,14 @@ def beam_search(
         options: of the generation.
         end_ids: all tokens that end an answer.
         memory: each row's encoded source, for an encoder-decoder.
+        adjust: what else changes the log-probabilities of the next token; or None.
 
     Raises:
         InputError: an empty prompt, one that fills the context, or logits that are NaN.
     """
     count = options.num_beams
     begun = prefill(model, params, prompts, limit=options.max_new_tokens, memory=memory)
-    constraints = Constraints(options, end_ids)
+    constraints = Constraints(options, end_ids, adjust)
     searches = [
         _Search(prompt, limit, options, frozenset(end_ids), constraints)
         for prompt, limit in zip(prompts, begun.limits, strict=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmkernel.generation.options import GenerationOptions
+    from lmkernel.generation.requests import Adjust
 
 __all__ = ["Constraints"]
 
@@ -26,10 +27,16 @@ class Constraints:
     Args:
         options: of the generation.
         end_ids: tokens that end a row.
+        adjust: what else changes scores, after the options; or None.
     """
 
-    def __init__(self, options: GenerationOptions, end_ids: Collection[int] = ()) -> None:
-        self._options = options
+    def __init__(
+        self,
+        options: GenerationOptions,
+        end_ids: Collection[int] = (),
+        adjust: Adjust | None = None,
+    ) -> None:
+        self._options, self._adjust = options, adjust
         self._ends = sorted(end_ids)
         self._first = _ids(options.forced_bos_token_id)
         self._last = _ids(options.forced_eos_token_id)
@@ -40,7 +47,7 @@ class Constraints:
         """Whether they change anything."""
         o = self._options
         limits = o.no_repeat_ngram_size or (o.min_new_tokens and self._ends)
-        return bool(limits or self._words or self._first or self._last)
+        return bool(limits or self._words or self._first or self._last or self._adjust)
 
     def apply(
         self, scores: NDArray[Any], history: Sequence[int], *, step: int, limit: int
@@ -66,6 +73,8 @@ class Constraints:
             return only
         changed = scores.copy()
         changed[list(self._forbidden(history, step))] = -np.inf
+        if self._adjust is not None:
+            changed = self._adjust(changed, history[len(history) - step :])
         if not np.isfinite(changed.max()) and np.isfinite(scores.max()):
             raise InputError(f"expected a token that may be written at step {step}, got none")
         return changed

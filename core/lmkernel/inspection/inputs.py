@@ -78,6 +78,8 @@ def _refuse_texts(inputs: Any) -> None:
 
 def check_ids(config: ModelConfig, ids: Any) -> TokenRows:
     """Ids, flat or in rows, as a model takes them; raises as `token_rows` does."""
+    if not config.embedding.vocab:
+        raise InputError("expected a model that reads tokens; this one hears: see `transcribe`")
     array, context = _vocabulary_ids(config, ids), config.context
     if context and array.shape[-1] > context:
         got = array.shape[-1]
@@ -161,7 +163,9 @@ def layer_indices(count: int, layers: int | Sequence[int] | None) -> list[int]:
 
 def _vocabulary_ids(config: ModelConfig, ids: Any) -> NDArray[Any]:
     """Ids of the vocabulary, of one or two axes."""
-    array, vocab = _integers(ids, "token id"), config.embedding.vocab
+    tables = (config.embedding, config.target_embedding)
+    array = _integers(ids, "token id")
+    vocab = next((table.vocab for table in tables if table is not None and table.vocab), 0)
     for got in (int(array.min()), int(array.max())):
         if not 0 <= got < vocab:
             raise InputError(f"expected token ids in 0 … {vocab - 1}, got {got}")

@@ -6,19 +6,19 @@ may be differentiated and compiled; `begin`, `step` and `grow` drive a decoder t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from lmkernel.components.positions import count_positions
 from lmkernel.config import HeadConfig, ModelConfig, PrecisionPolicy
-from lmkernel.contract.trees import tree_map
 from lmkernel.errors import InputError
 from lmkernel.factory import ComponentFactory
 from lmkernel.model.feeding import check_sizes, check_step, join_columns, pad_left, turns_anew
 from lmkernel.model.head import head
 from lmkernel.model.initialization import declare_parts
-from lmkernel.model.state import DecodingState, bucket
+from lmkernel.model.state import DecodingState, bucket, copied
 from lmkernel.parameters import initial_values, pack, place
 
 if TYPE_CHECKING:
@@ -238,6 +238,9 @@ class Model:
         # a compiled backend compiles anew for each capacity, so conversations share a few of them
         capacity = bucket(capacity, self.backend.capabilities.shape_step)
         with self.backend.scope(), self.backend.inference():
+            if memory is not None:  # parts of it become the state, and it serves again
+                where, last = copied(self.backend.ops, (memory.positions, memory.state))
+                memory = replace(memory, positions=where, state=last)
             tree = self.decoder.start(
                 params["decoder"], batch, capacity, self.policy.compute, memory=memory
             )
@@ -255,12 +258,8 @@ class Model:
 
     def fork(self, state: DecodingState) -> DecodingState:
         """A copy of a state, so that both can go on."""
-        ops = self.backend.ops
         with self.backend.scope(), self.backend.inference():
-            # `concat` of one array may return it as it is; a sum is always new memory
-            tree = tree_map(
-                lambda x: ops.concat([x], 0) + ops.full((), 0, ops.dtype(x)), state.peek()
-            )
+            tree = copied(self.backend.ops, state.peek())
         return state.followed_by(tree)
 
     def step(

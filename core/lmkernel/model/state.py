@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmkernel.backend import Backend
-    from lmkernel.contract.mandatory import Tree
+    from lmkernel.contract.mandatory import Array, Tree
+    from lmkernel.contract.optional import Ops
 
     Fed = tuple[NDArray[np.int32], NDArray[np.int32]]
 
-__all__ = ["DecodingState", "bucket", "chosen_rows"]
+__all__ = ["DecodingState", "bucket", "chosen_rows", "copied"]
 
 
 @final
@@ -99,3 +100,13 @@ def bucket(needed: int, step: int) -> int:
     while size < needed:
         size *= 2
     return size
+
+
+def copied(ops: Ops, tree: Tree) -> Tree:
+    """The same arrays in memory of their own; None stays."""
+
+    def copy(x: Array) -> Array:
+        # `concat` of one array may return it as it is; a sum is always new memory
+        return x if x is None else ops.concat([x], 0) + ops.full((), 0, ops.dtype(x))
+
+    return tree_map(copy, tree)

@@ -1,6 +1,7 @@
 """How near written texts are to right ones, by the libraries that papers quote.
 
-BLEU and chrF are sacreBLEU's (arXiv:1804.08771) with its defaults, ROUGE is rouge-score's.
+BLEU and chrF are sacreBLEU's (arXiv:1804.08771) with its defaults, ROUGE is rouge-score's, the word
+error rate of speech jiwer's.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = ["Scores", "score_texts"]
 
 @final
 class Scores(Result):
-    """The scores of texts, 0 to 100, by metric.
+    """The scores of texts by metric, 0 to 100; a word error rate is best at 0, and may be more.
 
     Args:
         values: by the metric's name.
@@ -50,8 +51,8 @@ def score_texts(
     Args:
         texts: what was written.
         references: what is right, in the same order.
-        metrics: ``"bleu"``, ``"chrf"``, ``"rouge1"``, ``"rouge2"`` or ``"rougeL"``; by default the
-            first two.
+        metrics: ``"bleu"``, ``"chrf"``, ``"rouge1"``, ``"rouge2"``, ``"rougeL"`` or ``"wer"``; by
+            default the first two.
 
     Raises:
         InputError: none, or not as many references as there are texts.
@@ -83,6 +84,12 @@ def _rouge(name: str, texts: Sequence[str], references: Sequence[str]) -> float:
     return float(100 * sum(found) / len(found))
 
 
+def _error_rate(name: str, texts: Sequence[str], references: Sequence[str]) -> float:
+    if not all(text.split() for text in references):
+        raise InputError("expected references of a word or more, got an empty one")
+    return float(100 * getattr(_library("jiwer", "jiwer"), name)(list(references), list(texts)))
+
+
 def _library(module: str, distribution: str) -> Any:
     try:
         return importlib.import_module(module)
@@ -99,6 +106,7 @@ _METRICS: Mapping[str, Callable[[str, Sequence[str], Sequence[str]], float]] = M
         "rouge1": _rouge,
         "rouge2": _rouge,
         "rougeL": _rouge,
+        "wer": _error_rate,
     }
 )
 """By name, each with what computes it."""

@@ -135,6 +135,22 @@ def test_a_summary_has_the_prefix_of_the_files(tmp_path: Path) -> None:
     assert str(bare) == model.generate("the cat", max_new_tokens=5).text.strip()
 
 
+def test_a_word_error_rate_is_the_librarys(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[list[str], list[str]]] = []
+
+    class Library:
+        @staticmethod
+        def wer(right: list[str], said: list[str]) -> float:
+            asked.append((right, said))
+            return 0.25
+
+    monkeypatch.setitem(sys.modules, "jiwer", Library)  # type: ignore[arg-type]  # as a module
+    assert score_texts(["a b"], ["a c"], ["wer"])["wer"] == 25
+    assert asked == [(["a c"], ["a b"])]
+    with pytest.raises(InputError, match="a word or more"):
+        score_texts(["a"], [" "], ["wer"])
+
+
 def test_scores_are_those_of_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     class Found:
         score = 50.0

@@ -26,6 +26,7 @@ SOURCE_LENGTHS = np.array([6, 9, 1, 8])
 SOURCE_REAL = np.arange(TIME) < SOURCE_LENGTHS[:, None]
 SOURCE = np.where(SOURCE_REAL, np.random.default_rng(19).integers(1, VOCAB, (BATCH, TIME)), 0)
 SOURCE_POSITIONS = np.where(SOURCE_REAL, np.arange(TIME), -1)
+SOUND = np.random.default_rng(29).normal(size=(BATCH, 2 * TIME, 10)).astype(np.float32)
 SEGMENTS = np.where(REAL, np.arange(TIME) >= LENGTHS[:, None] // 2, 0)
 POSITIONS = np.where(REAL, np.arange(TIME), -1)
 HEADS = {"num_attention_heads": 6, "num_key_value_heads": 2, "num_hidden_layers": 3}
@@ -223,6 +224,24 @@ OLDER: dict[str, tuple[str, str, dict[str, Any]]] = {
         {**PLAIN, "ffn_dim": 80, "word_embed_proj_dim": 48, "do_layer_norm_before": False},
     ),
 }
+WHISPER = {
+    "vocab_size": VOCAB,
+    "num_mel_bins": 10,
+    "d_model": 48,
+    "encoder_layers": 2,
+    "encoder_ffn_dim": 80,
+    "encoder_attention_heads": 6,
+    "decoder_layers": 3,
+    "decoder_ffn_dim": 56,
+    "decoder_attention_heads": 4,
+    "max_source_positions": TIME,
+    "max_target_positions": 20,
+    "scale_embedding": True,
+    "decoder_start_token_id": 2,
+    "pad_token_id": 0,
+    "bos_token_id": 0,
+    "eos_token_id": 3,
+}
 LABELS = {0: "no", 1: "perhaps", 2: "yes"}
 
 
@@ -256,14 +275,19 @@ def as_modules_have_them(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndar
     return found
 
 
+def named_dtype(model: Any) -> str:
+    """The dtype of a model's floats, as NumPy calls it."""
+    return str(model.dtype).removeprefix("torch.")
+
+
 @dataclass(frozen=True)
 class Kind:
     """One sort of checkpoint: transformers' classes, and what makes it small.
 
-    ``source`` says that an encoder reads a source, and the tokens are the target's. ``pictures``
-    says that pictures are read, and no tokens; ``pair``, that both are. ``alone`` says
-    that transformers is asked row by row, without padding: Gemma 2 adds two mask
-    minima in float64, which gives NaN where a window shows padding alone.
+    ``source`` says that an encoder reads a source, and the tokens are the target's; ``sound``
+    that the source is one. ``pictures`` says that pictures are read, and no tokens; ``pair``, that
+    both are. ``alone`` says that transformers is asked row by row, without padding: Gemma 2 adds
+    two mask minima in float64, which gives NaN where a window shows padding alone.
     """
 
     config: str
@@ -274,6 +298,7 @@ class Kind:
     segments: bool = False
     alone: bool = False
     source: bool = False
+    sound: bool = False
     pictures: bool = False
     pair: bool = False
 
@@ -287,6 +312,8 @@ class Kind:
         torch.manual_seed(11)
         config = getattr(transformers, self.config)(**self.options)
         model = getattr(transformers, self.model)(config)
+        if self.sound:  # a table that transformers doesn't train, and opens
+            model.model.encoder.embed_positions.requires_grad_()
         with torch.no_grad():
             learnt = [p for p in model.parameters() if p.requires_grad]
             for parameter in (
@@ -316,6 +343,10 @@ class Kind:
             named = {f"decoder_{name}": x for name, x in named.items()}
             named["input_ids"] = SOURCE[rows]
             named["attention_mask"] = SOURCE_REAL[rows].astype(np.int64)
+        if self.sound:
+            named.pop("attention_mask")
+            named["input_features"] = SOUND[rows].transpose(0, 2, 1).astype(named_dtype(model))
+            named.pop("input_ids")
         if self.segments:
             named["token_type_ids"] = SEGMENTS[rows]
         return encoder_output(self.model, model(**encoder_inputs(self.model, named)))
@@ -388,6 +419,22 @@ KINDS = {
         name: Kind(f"{config}Config", f"{config}Model", "AutoModel", options, pair=True)
         for name, (config, options) in TOWERS.items()
     },
+    "whisper": Kind(
+        "WhisperConfig",
+        "WhisperForConditionalGeneration",
+        "AutoModelForSpeechSeq2Seq",
+        WHISPER,
+        source=True,
+        sound=True,
+    ),
+    "whisper untied": Kind(
+        "WhisperConfig",
+        "WhisperForConditionalGeneration",
+        "AutoModelForSpeechSeq2Seq",
+        {**WHISPER, "tie_word_embeddings": False, "activation_function": "relu"},
+        source=True,
+        sound=True,
+    ),
     "qwen3": Kind("Qwen3Config", "Qwen3ForCausalLM", CAUSAL, {**GATED, "head_dim": 12}),
     "qwen3 biased": Kind(
         "Qwen3Config",

@@ -43,9 +43,10 @@ BLOOM = {"hidden_size": 512, "n_layer": 9, "n_head": 8, "vocab_size": 30000}
 
 
 def described(name: str) -> dict[str, Any]:
-    """A model of a family; ALiBi has no context, so sizes do not describe a BLOOM."""
+    """A model of a family; sizes describe neither a BLOOM's context nor a Whisper's frames."""
     family = default_registry().get(FamilySpec, name).create()
-    return BLOOM if name == "bloom" else family.new(SIZES)
+    others: dict[str, dict[str, Any]] = {"bloom": BLOOM, "whisper": {}}
+    return others[name] if name in others else family.new(SIZES)
 
 
 def write_config(folder: Path, values: dict[str, Any]) -> Path:
@@ -54,7 +55,7 @@ def write_config(folder: Path, values: dict[str, Any]) -> Path:
     return folder / "config.json"
 
 
-SEQUENCES = ("bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5", "umt5")
+SEQUENCES = ("bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5", "umt5", "whisper")
 """Families of an encoder and a decoder, which `verify` does not ask yet."""
 
 

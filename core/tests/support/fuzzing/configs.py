@@ -103,6 +103,17 @@ _OTHERS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "bloom": {"vocab_size": 61, "hidden_size": 24, "n_layer": 1, "n_head": 3},
         "deepseek_v2": {**_LATENT, "topk_method": "group_limited_greedy"},
         "deepseek_v3": _LATENT,
+        "whisper": {
+            "vocab_size": 61,
+            "num_mel_bins": 5,
+            "d_model": 24,
+            **{f"{side}_layers": 1 for side in ("encoder", "decoder")},
+            **{f"{side}_ffn_dim": 40 for side in ("encoder", "decoder")},
+            **{f"{side}_attention_heads": 3 for side in ("encoder", "decoder")},
+            "max_source_positions": 8,
+            "max_target_positions": 20,
+            "is_encoder_decoder": True,
+        },
         "opt": {**PLAIN, "ffn_dim": 40, "word_embed_proj_dim": 24},
         "gpt2": {**GPT2, "n_layer": 1, "activation_function": "gelu_new"},
         "bert": {

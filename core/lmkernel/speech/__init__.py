@@ -1,0 +1,1 @@
+"""Speech: sounds from files, their features, and the text that a model hears in them."""

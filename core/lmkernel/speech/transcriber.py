@@ -1,0 +1,265 @@
+"""Transcribes a sound window by window, each from where the last finished part ended.
+
+Constraint: with the same settings the tokens and times are those of transformers' ``generate``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from lmkernel.checkpoints.json_files import read_object
+from lmkernel.errors import CheckpointError, InputError
+from lmkernel.files import is_folder
+from lmkernel.speech.alignment import token_steps
+from lmkernel.speech.chunks import chunk_starts, joined_tokens
+from lmkernel.speech.features import FeatureSettings, log_mel, one_window
+from lmkernel.speech.hearing import Heard, Hearing
+from lmkernel.speech.languages import language_code
+from lmkernel.speech.outcome import Segment
+from lmkernel.speech.rules import SpeechRules
+from lmkernel.speech.segments import Part, Window, window_parts
+from lmkernel.speech.vocabulary import SpeechTokens
+from lmkernel.speech.words import words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from lmkernel.interfaces import Memory
+    from lmkernel.language_model import LanguageModel
+    from lmkernel.speech.options import SpeechOptions
+    from lmkernel.speech.sounds import Sound
+
+__all__ = ["Transcriber"]
+
+_COLD = 0.5
+"""Above this temperature, text is too much of a guess to be told to the next window."""
+
+
+@final
+class Transcriber:
+    """A model that reads frames, and how it is asked.
+
+    Args:
+        model: the model.
+        options: how a sound is transcribed.
+
+    Raises:
+        InputError: a model that reads no sounds, or what it can't be asked.
+        CheckpointError: settings that contradict its sizes.
+        UnknownNameError: a language that it has not.
+    """
+
+    def __init__(self, model: LanguageModel, options: SpeechOptions) -> None:
+        source = model.config.embedding
+        bins = source.options.get("bins")
+        if not isinstance(bins, int) or not model.reads_sources:
+            raise InputError(
+                f"expected a model that hears sounds, such as a Whisper model, got a "
+                f"{model.origin.model_type} model"
+            )
+        where = f"{model.origin.where}: preprocessor_config.json"
+        self.settings = FeatureSettings.of(_feature_document(model), where, bins)
+        if self.settings.frames != 2 * source.context:
+            raise CheckpointError(
+                f"{where}: expected settings of {2 * source.context} frames, which the model "
+                f"takes, got {self.settings.frames}"
+            )
+        options = replace(options, timestamps=options.timestamps and not options.chunked)
+        self._model, self._options = model, options
+        self.tokens = SpeechTokens.of(model.origin)
+        rules = SpeechRules(self.tokens, timestamps=options.timestamps)
+        self.hearing = Hearing(
+            model, self.tokens, rules, beams=options.num_beams, most=options.max_new_tokens
+        )
+        # a language or task that the model has not is an error before anything is computed
+        self.tokens.prefix(options.language, options.task, timestamps=options.timestamps)
+
+    def features(self, sound: Sound) -> tuple[NDArray[np.float32], int]:
+        """Frames ``(count, bins)`` of a sound at any rate, and how many of them are the sound's."""
+        samples = sound.at_rate(self.settings.rate).samples
+        count = -(-len(samples) // self.settings.hop)
+        if len(samples) <= self.settings.samples:
+            return one_window(samples, self.settings), min(count, self.settings.frames)
+        frames = log_mel(samples, self.settings)
+        return frames, len(frames)
+
+    def language_of(self, memory: Memory) -> str | None:
+        """The code of the language that is asked for, else of the one that the model hears."""
+        languages, asked = self.tokens.languages, self._options.language
+        if not languages or asked is not None:
+            return language_code(asked, languages) if asked is not None else None
+        logits = self.hearing.first_logits(memory, [self.tokens.start])[0]
+        return max(languages, key=lambda code: logits[languages[code]])
+
+    def prefix(self, language: str | None) -> list[int]:
+        """What each transcript begins with."""
+        options = self._options
+        return self.tokens.prefix(language, options.task, timestamps=options.timestamps)
+
+    def parts(self, frames: NDArray[np.float32], count: int) -> Iterator[Part | str]:
+        """The code of the language, and then the parts of each window.
+
+        Args:
+            frames: from `features`.
+            count: how many of them are the sound's.
+        """
+        size, options = self.settings.frames, self._options
+        if not options.timestamps and count > size:
+            raise InputError(
+                f"timestamps: a sound of more than {self.settings.seconds} s needs them, "
+                "unless it is chunked"
+            )
+        before: list[int] = []
+        told = options.condition
+        prefix: list[int] = []
+        first = 0
+        while first < count:
+            window = Window(first, min(size, count - first))
+            memory = self.hearing.encode(self._window(frames, first))
+            if not prefix:
+                language = self.language_of(memory)
+                yield language or ""
+                prefix = self.prefix(language)
+            context = self._context(before) if told else []
+            heard, temperature = self.heard(memory, context, prefix)
+            told = options.condition and temperature < _COLD
+            parts, step = self.parts_of(heard, window)
+            if options.words and heard is not None:
+                parts = self._timed(parts, heard, memory, [*context, *prefix], window)
+            for part in parts:
+                yield part
+                before += _without_second_time(part.tokens, self.tokens)
+            first += step
+
+    def _timed(
+        self, parts: list[Part], heard: Heard, memory: Memory, prompt: list[int], window: Window
+    ) -> list[Part]:
+        """The same parts with the step at which each of their tokens begins to be spoken."""
+        # what follows the last token is not known of one that the limit made the last
+        aligned = heard.tokens if heard.ended else heard.tokens[:-1]
+        if not aligned:
+            return parts
+        steps = token_steps(self._model, memory, prompt, aligned, steps=max(window.frames // 2, 1))
+        steps += steps[-1:] * (len(heard.tokens) - len(steps))
+        steps = [window.first / 2 + step for step in steps]
+        timed = []
+        for part in parts:  # one after the other, from the first token on
+            timed.append(replace(part, steps=tuple(steps[: len(part.tokens)])))
+            steps = steps[len(part.tokens) :]
+        return timed
+
+    def segment(self, part: Part, seconds: float, language: str = "") -> Segment:
+        """A part as text, with times in seconds that end where the sound does.
+
+        Args:
+            part: the part.
+            seconds: length of the sound.
+            language: the code of what is spoken, which says what a word is.
+        """
+        step = 2 * self.settings.hop / self.settings.rate
+        begin, end = (min(steps * step, seconds) for steps in (part.begin, part.end))
+        last = self.tokens.last_text
+        spoken = [(t, s) for t, s in zip(part.tokens, part.steps, strict=False) if t < last]
+        times = [min(s * step, seconds) for _, s in spoken] + [max(end, begin)]
+        words = words_of([t for t, _ in spoken], times, self._model.tokenizer.decode, language)
+        return Segment(begin, end, self._text(part.tokens), part.tokens, words)
+
+    def chunked(self, sound: Sound) -> Iterator[Segment | str]:
+        """The code of the language, and all that is spoken as one segment.
+
+        Windows that overlap are heard as many at a time as there are in a batch.
+        """
+        settings, options = self.settings, self._options
+        samples = sound.at_rate(settings.rate).samples
+        starts = chunk_starts(len(samples), settings.samples)
+        prefix: list[int] = []
+        rows: list[tuple[int, ...]] = []
+        for begin in range(0, len(starts), options.batch):
+            some = starts[begin : begin + options.batch]
+            memory = self.hearing.encode(
+                np.stack([one_window(samples[start:], settings) for start in some])
+            )
+            if not prefix:
+                language = self.language_of(memory)
+                yield language or ""
+                prefix = self.prefix(language)
+            rows += [heard.tokens for heard in self.hearing.hear(memory, prefix)]
+        tokens = joined_tokens(rows)
+        yield Segment(0.0, sound.seconds, self._text(tokens), tuple(tokens))
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, those of times left out."""
+        last = self.tokens.last_text
+        return self._model.tokenizer.decode([t for t in tokens if t < last])
+
+    def _window(self, frames: NDArray[np.float32], first: int) -> NDArray[np.float32]:
+        """Frames ``(1, size, bins)`` from the first one on; zeros where there are no more."""
+        size = self.settings.frames
+        part = frames[first : first + size]
+        return np.pad(part, ((0, size - len(part)), (0, 0)))[None]
+
+    def _context(self, before: Sequence[int]) -> list[int]:
+        """What was written before, so far as there is room, behind the token that says so."""
+        if not before or self.tokens.previous is None:
+            return []
+        most = self._model.config.context // 2 - 1
+        return [self.tokens.previous, *before[-most:]]
+
+    def heard(
+        self, memory: Memory, context: list[int], prefix: list[int]
+    ) -> tuple[Heard | None, float]:
+        """What is heard at the first temperature that gives a text to be taken, and which it was.
+
+        None where nothing is spoken.
+        """
+        options, prompt = self._options, [*context, *prefix]
+        silent = self._silence(memory, [*context, prefix[0]])
+        for temperature in options.temperatures:
+            [heard] = self.hearing.hear(memory, prompt, temperature=temperature, seed=options.seed)
+            likely = options.least_log_prob is None or heard.log_prob >= options.least_log_prob
+            if not likely and options.most_silent is not None and silent > options.most_silent:
+                return None, temperature
+            plain = options.most_repetitive is None or heard.ratio <= options.most_repetitive
+            if likely and plain:
+                break
+        return heard, temperature
+
+    def _silence(self, memory: Memory, prompt: list[int]) -> float:
+        """The probability that nothing is spoken."""
+        if self._options.most_silent is None or self.tokens.no_timestamps is None:
+            return 0.0
+        logits = self.hearing.first_logits(memory, prompt)[0].astype(np.float64)
+        shares = np.exp(logits - logits.max())
+        return float(shares[self.tokens.no_timestamps - 1] / shares.sum())
+
+    def parts_of(self, heard: Heard | None, window: Window) -> tuple[list[Part], int]:
+        """The parts of a window, and how many frames the next window begins later."""
+        if heard is None:
+            return [], window.frames
+        if not self._options.timestamps:
+            begin, end = window.first / 2, (window.first + window.frames) / 2
+            return [Part(begin, end, heard.tokens)], window.frames
+        return window_parts(heard.tokens, self.tokens.first_time, window)
+
+
+def _feature_document(model: LanguageModel) -> Mapping[str, Any]:
+    """What the model's files say of features: in a file of their own, or in the processor's."""
+    folder = model.files.path
+    own = read_object(folder / "preprocessor_config.json", required=False)
+    if own or not is_folder(folder):
+        return own
+    both = read_object(folder / "processor_config.json", required=False)
+    inner = both.get("feature_extractor", both)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _without_second_time(tokens: Sequence[int], known: SpeechTokens) -> Sequence[int]:
+    """A part's tokens as they are told to the next window: of a pair of times the first one."""
+    first: Any = known.first_time if known.no_timestamps is not None else np.inf
+    ends_twice = len(tokens) > 2 and tokens[-2] >= first  # noqa: PLR2004 - more than the pair
+    return tokens[:-1] if ends_twice else tokens

@@ -1,0 +1,161 @@
+"""The tokens by which a speech model is told what to do, and says when something was spoken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.errors import CheckpointError, InputError, UnknownNameError
+from lmkernel.generation.checkpoint import decoder_start, own_settings
+from lmkernel.speech.languages import LANGUAGES, language_code
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lmkernel.origin import Origin
+
+__all__ = ["TASKS", "SpeechTokens"]
+
+TASKS = ("transcribe", "translate")
+_MULTILINGUAL = 51865
+"""The smallest vocabulary that has tokens of languages and of tasks, besides those of text."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SpeechTokens:
+    """Ids of tokens that are no text.
+
+    Args:
+        start: what a transcript begins with.
+        ends: what it ends with.
+        languages: by code; empty for a model of English alone.
+        tasks: by name, of `TASKS`; empty for a model that transcribes alone.
+        no_timestamps: said where times are not wanted; the tokens after it are times. None for a
+            model that has none.
+        previous: what stands before the text of an earlier part, or None.
+        suppressed: tokens that are never written.
+        first_suppressed: tokens that are not written first.
+        latest_first: the largest time that may be written first, in steps; None for any.
+    """
+
+    start: int
+    ends: frozenset[int]
+    languages: Mapping[str, int]
+    tasks: Mapping[str, int]
+    no_timestamps: int | None
+    previous: int | None
+    suppressed: tuple[int, ...]
+    first_suppressed: tuple[int, ...]
+    latest_first: int | None
+
+    @property
+    def first_time(self) -> int:
+        """The token of time 0; each one after it is a step later.
+
+        Raises:
+            InputError: the model has no tokens of times.
+        """
+        if self.no_timestamps is None:
+            raise InputError(
+                "timestamps: the model has no token '<|notimestamps|>', and so no times"
+            )
+        return self.no_timestamps + 1
+
+    @property
+    def last_text(self) -> int:
+        """The first token that is no text."""
+        return min(self.ends)
+
+    @classmethod
+    def of(cls, origin: Origin) -> SpeechTokens:
+        """Those that a model's ``generation_config.json`` names, else its tokenizer.
+
+        Raises:
+            CheckpointError: settings of another type, or none that say how a transcript ends.
+        """
+        settings, tokenizer, where = own_settings(origin), origin.tokenizer, origin.where
+        languages = _table(settings, "lang_to_id", where)
+        tasks = _table(settings, "task_to_id", where)
+        vocab = (origin.config.target_embedding or origin.config.embedding).vocab
+        several = settings.get("is_multilingual", vocab >= _MULTILINGUAL)
+        no_times = _one(settings, "no_timestamps_token_id", vocab, where)
+        previous = _one(settings, "prev_sot_token_id", vocab, where)
+        if not languages and several:
+            languages = {c: i for c in LANGUAGES if (i := tokenizer.token_id(f"<|{c}|>"))}
+        if not tasks and several:
+            tasks = {t: i for t in TASKS if (i := tokenizer.token_id(f"<|{t}|>"))}
+        ends = settings.get("eos_token_id")
+        listed = ends if isinstance(ends, list) else [ends] if ends is not None else []
+        found = frozenset(_whole(listed, "eos_token_id", where)) or frozenset(tokenizer.eos_ids)
+        if not found:
+            raise CheckpointError(f"{where}: eos_token_id: expected an id, got none")
+        no_times = tokenizer.token_id("<|notimestamps|>") if no_times is None else no_times
+        previous = tokenizer.token_id("<|startofprev|>") if previous is None else previous
+        return cls(
+            start=decoder_start(origin),
+            ends=found,
+            languages=languages if several else {},
+            tasks=tasks if several else {},
+            no_timestamps=no_times,
+            previous=previous,
+            suppressed=_ids(settings, "suppress_tokens", vocab, where),
+            first_suppressed=_ids(settings, "begin_suppress_tokens", vocab, where),
+            latest_first=_one(settings, "max_initial_timestamp_index", vocab, where),
+        )
+
+    def prefix(self, language: str | None, task: str, *, timestamps: bool) -> list[int]:
+        """What a transcript begins with.
+
+        Args:
+            language: its code; None for a model of one language.
+            task: one of `TASKS`.
+            timestamps: whether times are written.
+
+        Raises:
+            InputError: a language or a task of a model that is told none.
+            UnknownNameError: a task that there is none of, or a language that the model has not.
+        """
+        if task not in TASKS:
+            raise UnknownNameError("task", task, TASKS)
+        if not self.languages and (language is not None or task != TASKS[0]):
+            raise InputError(
+                "language, task: the model transcribes one language alone, and is told neither"
+            )
+        told = [self.start]
+        if language is not None:
+            told.append(self.languages[language_code(language, self.languages)])
+        told += [self.tasks[task]] if task in self.tasks else []
+        without = [] if self.no_timestamps is None or timestamps else [self.no_timestamps]
+        return [*told, *without]
+
+
+def _table(settings: Mapping[str, Any], key: str, where: str) -> dict[str, int]:
+    """Ids by name, without the marks of tokens."""
+    given = settings.get(key) or {}
+    if not isinstance(given, dict):
+        raise CheckpointError(f"{where}: {key}: expected ids by name, got {given!r:.60}")
+    _whole(list(given.values()), key, where)
+    return {name.removeprefix("<|").removesuffix("|>"): number for name, number in given.items()}
+
+
+def _ids(settings: Mapping[str, Any], key: str, vocab: int, where: str) -> tuple[int, ...]:
+    """Ids of the vocabulary; others forbid nothing."""
+    given = settings.get(key) or []
+    if not isinstance(given, list):
+        raise CheckpointError(f"{where}: {key}: expected a list of ids, got {given!r:.60}")
+    return tuple(i for i in _whole(given, key, where) if 0 <= i < vocab)
+
+
+def _one(settings: Mapping[str, Any], key: str, vocab: int, where: str) -> int | None:
+    """An id, or a number of ids, of the vocabulary; None where none is said."""
+    given = settings.get(key)
+    if given is not None and (type(given) is not int or not 0 <= given < vocab):
+        raise CheckpointError(f"{where}: {key}: expected 0 … {vocab - 1}, got {given!r:.60}")
+    return given
+
+
+def _whole(ids: list[Any], key: str, where: str) -> list[int]:
+    if not all(type(number) is int for number in ids):
+        raise CheckpointError(f"{where}: {key}: expected whole numbers, got {ids!r:.60}")
+    return ids

@@ -1,0 +1,150 @@
+"""Sounds from files, and files that are none."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import soundfile
+from made_sounds import SOUNDS, vowels, wave_bytes
+
+from lmkernel.errors import InputError, MissingDependencyError
+from lmkernel.speech import sounds
+from lmkernel.speech.sounds import Sound, read_sound, sound_of_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROWS = np.stack([vowels(0.5), vowels(0.5, 200)], 1)
+
+
+def in_format(kind: str, subtype: str | None = None) -> bytes:
+    made = io.BytesIO()
+    soundfile.write(made, ROWS, 44100, format=kind, subtype=subtype)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_whole_numbers_of_a_wave_file_become_shares_of_one(width: int) -> None:
+    found = sound_of_bytes(wave_bytes(ROWS, 44100, width), "a file")
+    assert found.rate == 44100
+    step = 2.0 ** (1 - 8 * width)
+    np.testing.assert_allclose(found.samples, ROWS.mean(1), atol=2 * step + 1e-7)
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype", "off"),
+    [
+        ("FLAC", None, 1e-4),
+        ("OGG", None, 0.1),
+        ("MP3", None, 0.1),
+        ("WAV", "FLOAT", 1e-7),
+        ("WAVEX", "PCM_16", 1e-4),
+        ("AIFF", "PCM_24", 1e-6),
+    ],
+)
+def test_other_formats_are_read_by_the_library(kind: str, subtype: str | None, off: float) -> None:
+    found = sound_of_bytes(in_format(kind, subtype), "a file")
+    assert found.rate == 44100
+    np.testing.assert_allclose(found.samples[: len(ROWS)], ROWS.mean(1), atol=off)
+
+
+def test_another_rate_is_the_same_sound() -> None:
+    tone = np.sin(2 * np.pi * 440 * np.arange(44100) / 44100).astype(np.float32)
+    found = Sound(tone, 44100).at_rate(16000)
+    exact = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+    assert len(found.samples) == 16000
+    np.testing.assert_allclose(found.samples[500:-500], exact[500:-500], atol=1e-4)
+
+
+def test_what_a_lower_rate_cannot_hold_is_filtered_away() -> None:
+    high = np.sin(2 * np.pi * 15000 * np.arange(44100) / 44100).astype(np.float32)
+    assert np.abs(Sound(high, 44100).at_rate(16000).samples[500:-500]).max() < 1e-4
+
+
+def test_one_sample_is_a_sound_at_any_rate() -> None:
+    for rate in (8000, 16000, 44100):
+        assert len(Sound(np.ones(1, np.float32), rate).at_rate(16000).samples) >= 1
+
+
+def test_the_made_sounds_survive_a_file() -> None:
+    for samples, rate in SOUNDS.values():
+        found = sound_of_bytes(wave_bytes(samples[:, None], rate), "a file")
+        np.testing.assert_allclose(found.samples, samples, atol=2**-14)
+
+
+def with_field(content: bytes, at: int, form: str, value: int) -> bytes:
+    return content[:at] + struct.pack(form, value) + content[at + struct.calcsize(form) :]
+
+
+WAVE = wave_bytes(ROWS[:4000], 16000)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "an empty file"),
+        (b"hello, this is a text", "something else"),
+        (b"%PDF-1.7" + bytes(100), "something else"),
+        (WAVE[:-100], "ends early: expected 4000 samples, got 3975"),
+        (WAVE[:46], "ends early"),
+        (WAVE[:20], "no WAV file"),
+        (wave_bytes(np.zeros((0, 1)), 16000), "at least one sample"),
+        (with_field(WAVE, 24, "<I", 0), "a rate of 1 to"),
+        (with_field(WAVE, 24, "<I", 1 << 31), "a rate of 1 to"),
+        (with_field(WAVE, 22, "<H", 0), "no WAV file"),
+        (with_field(WAVE, 34, "<H", 5 * 8), "8, 16, 24 or 32 bits"),
+        (in_format("FLAC")[:300], "no sound that can be read|ends early"),
+        (in_format("FLAC")[:-3000], "no sound that can be read|ends early"),
+        (in_format("OGG")[:40], "no sound that can be read|ends early"),
+        (b"ID3" + bytes(300), "no sound that can be read"),
+    ],
+    ids=range(15),
+)
+def test_what_is_no_sound_is_refused_with_its_name(content: bytes, said: str) -> None:
+    with pytest.raises(InputError, match=f"^a file: .*({said})"):
+        sound_of_bytes(content, "a file")
+
+
+def test_a_stream_without_a_size_is_read_to_its_end() -> None:
+    endless = with_field(with_field(WAVE, 40, "<I", 0xFFFFFFFF), 4, "<I", 0xFFFFFFFF)
+    np.testing.assert_array_equal(
+        sound_of_bytes(endless, "a pipe").samples, sound_of_bytes(WAVE, "a file").samples
+    )
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.wav", tmp_path):
+        with pytest.raises(InputError, match=str(path)):
+            read_sound(path)
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "said"),
+    [
+        (np.zeros(3), 0, "a rate"),
+        (np.zeros(3), 16000.0, "a rate"),
+        (np.zeros((3, 2)), 16000, "shape"),
+        (np.zeros(3, int), 16000, "floating"),
+        (np.array([np.nan]), 16000, "finite"),
+    ],
+)
+def test_samples_of_a_program_are_checked(samples: np.ndarray, rate: int, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Sound(samples, rate)
+
+
+def test_the_extra_is_named_where_a_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(sounds.importlib, "import_module", absent)
+    for use in (
+        lambda: sound_of_bytes(in_format("FLAC"), "x"),
+        lambda: Sound(np.ones(2), 8000).at_rate(9),
+    ):
+        with pytest.raises(MissingDependencyError, match=r"lmkernel\[speech\]"):
+            use()
