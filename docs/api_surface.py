@@ -54,6 +54,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "lmkernel:models",
             "lmkernel:ModelList",
             "lmkernel:pull",
+            "lmkernel:export",
             "lmkernel:backends",
             "lmkernel:BackendList",
         ),

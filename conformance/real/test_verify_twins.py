@@ -15,7 +15,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REFUSED = frozenset(
-    "bart clip dinov2 m2m_100 marian mbart mt5 pegasus siglip t5 umt5 vit whisper".split()
+    [
+        "bart",
+        "clip",
+        "dinov2",
+        "m2m_100",
+        "marian",
+        "mbart",
+        "mt5",
+        "pegasus",
+        "siglip",
+        "t5",
+        "umt5",
+        "vit",
+        "whisper",
+    ]
 )
 """Encoder-decoders and models of pictures and sounds, of which twins are refused by a sentence."""
 TWINNED = sorted({*default_registry().all(FamilySpec)} - REFUSED)

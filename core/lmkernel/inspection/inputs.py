@@ -80,8 +80,8 @@ def check_ids(config: ModelConfig, ids: Any) -> TokenRows:
     """Ids, flat or in rows, as a model takes them; raises as `token_rows` does."""
     if not config.embedding.vocab:
         raise InputError(
-            "expected a model that reads tokens; this one takes sounds or pictures: see `transcribe`, "
-            "`classify_pictures` and `embed_pictures`"
+            "expected a model that reads tokens; this one takes sounds or pictures: see "
+            "`transcribe`, `classify_pictures` and `embed_pictures`"
         )
     array, context = _vocabulary_ids(config, ids), config.context
     if context and array.shape[-1] > context:
