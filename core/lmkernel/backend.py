@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.composed import assemble
@@ -140,11 +140,11 @@ def load_backend(
         UnknownNameError, MissingDependencyError, PluginError.
         CapabilityError: the backend does not declare the device, or the device is not there.
     """
-    spec = (registry or default_registry()).select_backend(name)
+    found = registry or default_registry()
+    spec = found.select_backend(name)
     wanted = device or spec.capabilities.devices[0]
     chosen = spec.capabilities.require_device(spec.name, wanted)
-    made = _assembled(spec, chosen, spec.create(chosen))
-    return replace(made, registry=registry or default_registry())
+    return _assembled(spec, chosen, spec.create(chosen), found)
 
 
 def load_distributed(
@@ -175,7 +175,7 @@ def load_distributed(
             f"backend {spec.name!r}: expected BackendParts with a distribution from "
             f"{spec.distribute}, got {type(parts).__name__}"
         )
-    return _assembled(spec, chosen, parts)
+    return _assembled(spec, chosen, parts, default_registry())
 
 
 def distributed_spec(name: str | None, processes: Processes) -> BackendSpec:
@@ -194,7 +194,7 @@ def distributed_spec(name: str | None, processes: Processes) -> BackendSpec:
     return spec
 
 
-def _assembled(spec: BackendSpec, device: str, parts: BackendParts) -> Backend:
+def _assembled(spec: BackendSpec, device: str, parts: BackendParts, registry: Registry) -> Backend:
     if not isinstance(parts, BackendParts):
         raise PluginError(
             f"backend {spec.name!r}: expected {spec.load} to return BackendParts, "
@@ -211,6 +211,7 @@ def _assembled(spec: BackendSpec, device: str, parts: BackendParts) -> Backend:
         strict=parts.strict,
         native=parts.native,
         engine=parts.distribution,
+        registry=registry,
     )
 
 
