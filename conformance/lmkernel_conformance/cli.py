@@ -75,7 +75,13 @@ class Certify(Command):
             type=int,
             default=1,
             metavar="N",
-            help="with --self-test: one in N of the mechanical mutants (default: all)",
+            help="with --self-test: one in N of the mutants (default: all)",
+        )
+        add(
+            "--mutants",
+            choices=("all", "handwritten", "mechanical"),
+            default="all",
+            help="with --self-test: which ones (default: all)",
         )
 
     def run(self, args: argparse.Namespace) -> int:
@@ -193,11 +199,15 @@ def _self_test(args: argparse.Namespace) -> int:
         if out.is_dir() or not out.absolute().parent.is_dir():
             raise InputError(f"certify: expected --out to be a file in a folder, got {out}")
         require_writable(out, InputError)
-    if args.every < 1 or (args.every > 1 and args.out is not None):
-        raise InputError("certify: expected --every of at least 1, and 1 for the page of --out")
+    if args.every < 1 or (args.out is not None and (args.every > 1 or args.mutants != "all")):
+        raise InputError(
+            "certify: expected --every of at least 1; the page of --out is of all mutants"
+        )
     Progress(sys.stderr).say(_BEGINNING)
 
-    report = self_test(jobs=args.jobs, full=args.full, every=args.every, notify=_line)
+    report = self_test(
+        jobs=args.jobs, full=args.full, every=args.every, mutants=args.mutants, notify=_line
+    )
     _clear()
     if out is not None:
         save(report, out)

@@ -219,7 +219,7 @@ def test_reference_fails_where_a_value_disagrees(
 
 def test_a_page_of_a_sample_is_refused(tmp_path: Path) -> None:
     page = str(tmp_path / "page.md")
-    with pytest.raises(InputError, match="expected --every of at least 1, and 1 for the page"):
+    with pytest.raises(InputError, match="the page of --out is of all mutants"):
         _run_command(Certify, "--self-test", "--every", "3", "--out", page)
 
 

@@ -39,6 +39,7 @@ class Report:
         seconds: processor time of all processes.
         elapsed: seconds by the clock.
         every: how far apart the mutants are that were judged: 1 for all.
+        mutants: the kind of mutants that was judged, or ``"all"``.
     """
 
     handwritten: tuple[Judgement, ...]
@@ -48,6 +49,7 @@ class Report:
     seconds: float
     elapsed: float
     every: int = 1
+    mutants: str = "all"
 
     @property
     def is_strong(self) -> bool:
@@ -77,7 +79,7 @@ class Report:
                 ("handwritten", LEAST_HANDWRITTEN // self.every, written),
                 ("mechanical", LEAST_MECHANICAL // self.every, made),
             )
-            if got < least
+            if got < least and self.mutants in (kind, "all")
         ]
 
     def _survivors(self) -> list[str]:
@@ -119,11 +121,15 @@ class Report:
             *self._levels(),
             f"{self.seconds:.0f} seconds of the processor in {self.elapsed:.0f} seconds",
             *(f"problem: {line}" for line in self.problems),
-            "every mutant is killed or proved equivalent"
+            f"every {self._kind}mutant is killed or proved equivalent"
             if self.is_strong
             else "the suite is not as strong as it says",
         ]
         return "\n".join(lines)
+
+    @property
+    def _kind(self) -> str:
+        return "" if self.mutants == "all" else f"{self.mutants} "
 
     @property
     def _share(self) -> str:
@@ -143,6 +149,7 @@ class Report:
             "passed": self.is_strong,
             "full": self.full,
             "every": self.every,
+            "mutants": self.mutants,
             "seconds": round(self.seconds, 1),
             "elapsed": round(self.elapsed, 1),
             "problems": self.problems,

@@ -28,7 +28,12 @@ __all__ = ["entries_of_sample", "judge_mechanical", "self_test"]
 
 
 def self_test(
-    *, jobs: int, full: bool = False, every: int = 1, notify: Callable[[str], None]
+    *,
+    jobs: int,
+    full: bool = False,
+    every: int = 1,
+    mutants: str = "all",
+    notify: Callable[[str], None],
 ) -> Report:
     """Judge every mutant, or a sample of them.
 
@@ -37,6 +42,7 @@ def self_test(
         full: whether slow cases run for every mutant, rather than for those that quick ones miss.
         every: how far apart the mutants are that are judged, and the cases that honest variants
             run: 1 for all of them.
+        mutants: ``"handwritten"``, ``"mechanical"`` or ``"all"``.
         notify: function that is called with a line of progress.
 
     Raises:
@@ -47,9 +53,10 @@ def self_test(
     baseline = measure_baseline(jobs, notify)
     right = baseline.subjects["reference"]
     require_variants(right, jobs, every=every, full=full, notify=notify)
-    written = _judge_handwritten(baseline, MUTANTS[::every], jobs, full=full, notify=notify)
+    chosen = () if mutants == "mechanical" else MUTANTS[::every]
+    written = _judge_handwritten(baseline, chosen, jobs, full=full, notify=notify)
     possible = list(changes())
-    sample = possible[::every]
+    sample = [] if mutants == "handwritten" else possible[::every]
     made = judge_mechanical(baseline, sample, known, jobs=jobs, full=full, notify=notify)
     spent = sum(j.seconds for j in written) + sum(verdict.seconds for _, verdict in made)
     return Report(
@@ -58,6 +65,7 @@ def self_test(
         equivalents=entries_of_sample(known, possible=possible, sample=sample),
         full=full,
         every=every,
+        mutants=mutants,
         seconds=baseline.seconds + spent,
         elapsed=time.monotonic() - started,
     )
