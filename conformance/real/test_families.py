@@ -16,13 +16,9 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from family_kinds import (
+from family_inputs import (
     BATCH,
     ENDED,
-    GPT2,
-    GROWING,
-    KINDS,
-    LABELS,
     LENGTHS,
     POSITIONS,
     REAL,
@@ -32,10 +28,8 @@ from family_kinds import (
     SOURCE_POSITIONS,
     TIME,
     TOKENS,
-    Kind,
-    as_modules_have_them,
-    use_eager_experts,
 )
+from family_kinds import GPT2, GROWING, KINDS, LABELS, Kind, as_modules_have_them, use_eager_experts
 from vision_kinds import PICTURES, SQUARE_PICTURES, as_picture_modules_have_them
 from vocabulary_samples import byte_level
 

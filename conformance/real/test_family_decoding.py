@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from family_kinds import CAUSAL, KINDS, POSITIONS, TOKENS
+from family_inputs import POSITIONS, TOKENS
+from family_kinds import CAUSAL, KINDS
 
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import open_model

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import transformers
-from family_kinds import CAUSAL, KINDS, MLA_YARN
+from decoder_kinds import MLA_YARN
+from family_kinds import CAUSAL, KINDS
 from gguf_written import ARCHITECTURES, write_as_gguf
 
 from lmkernel.backend import load_backend
