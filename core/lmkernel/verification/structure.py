@@ -20,8 +20,11 @@ def single_transformer(config: ModelConfig) -> tuple[str, TransformerConfig]:
     """The one stack of a model, and whether it is its ``"encoder"`` or its ``"decoder"``.
 
     Raises:
-        InputError: it has both or neither, or its stack is none of transformer layers.
+        InputError: it has both or neither, its stack is none of transformer layers, or it reads
+            pictures.
     """
+    if config.pair or not (config.target_embedding or config.embedding).vocab:
+        raise InputError("expected a model of texts, got one that reads pictures")
     there = {n: s for n in ("encoder", "decoder") if (s := getattr(config, n)) is not None}
     if len(there) == 1:
         [(name, stack)] = there.items()

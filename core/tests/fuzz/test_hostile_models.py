@@ -241,9 +241,11 @@ def test_m6_a_number_of_layers_that_the_file_does_not_hold_is_refused(
     write_model(tmp_path / "model", name)
     path = tmp_path / "model" / "config.json"
     config = json.loads(path.read_text())
-    lists = ("layer_types", "no_rope_layers", "mlp_only_layers")
-    key = next(k for k in LAYERS if k in config)
-    kept = {name: value for name, value in config.items() if name not in lists}
-    path.write_text(json.dumps({**kept, key: layers}))
+    part = config.get("text_config", config)  # of two towers, that of texts
+    key = next(k for k in LAYERS if k in part)
+    part[key] = layers
+    for name_of_list in ("layer_types", "no_rope_layers", "mlp_only_layers"):
+        part.pop(name_of_list, None)
+    path.write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=rf"config\.json: {key}: expected .* {layers}"):
         load(tmp_path / "model")

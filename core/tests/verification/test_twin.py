@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from picture_models import CONFIGS
 
 import lmkernel as lk
 from lmkernel.cli.main import main
@@ -67,7 +68,19 @@ def test_an_encoder_and_a_decoder_have_no_twin(name: str, tmp_path: Path) -> Non
     assert not (tmp_path / "twin").exists()
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in SEQUENCES])
+PICTURES = ("clip", "dinov2", "siglip", "vit")
+"""Families that see, which `verify` does not ask yet either."""
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_what_sees_has_no_twin(name: str, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "described", {"model_type": name, **CONFIGS[name]})
+    with pytest.raises(InputError, match="pictures"):
+        twin(config, tmp_path / "twin")
+    assert not (tmp_path / "twin").exists()
+
+
+@pytest.mark.parametrize("name", [n for n in FAMILIES if n not in (*SEQUENCES, *PICTURES)])
 def test_every_family_has_a_twin_that_opens(name: str, tmp_path: Path) -> None:
     values = described(name)
     config = write_config(tmp_path / "described", {"model_type": name, **values})
