@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.checkpoints.json_files import read_object
-from lmkernel_conformance.canonical import HASH, fingerprint, with_hash
+from lmkernel_conformance.canonical import HASH, read_hashed, with_hash
 from lmkernel_conformance.designs.design import FILE as ROWS
 
 if TYPE_CHECKING:
@@ -125,10 +124,7 @@ def read_manifest(path: Path = FILE) -> Manifest:
         CheckpointError: the file is missing or is not JSON.
         ValueError: the content does not match its hash.
     """
-    content = read_object(path, required=True)
-    if content.get(HASH) != fingerprint(content):
-        raise ValueError(f"{path}: the content does not fit its hash; {_REMAKE}")
-    return Manifest(content)
+    return Manifest(read_hashed(path, _REMAKE))
 
 
 _REMAKE = "run: python -m lmkernel_conformance.manifest"

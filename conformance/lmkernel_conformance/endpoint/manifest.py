@@ -10,8 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.checkpoints.json_files import read_object
-from lmkernel_conformance.canonical import HASH, fingerprint, with_hash
+from lmkernel_conformance.canonical import read_hashed, with_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,10 +28,7 @@ def read_endpoint_manifest(path: Path = FILE) -> Mapping[str, Any]:
         CheckpointError: the file is missing or is not JSON.
         ValueError: the content does not match its hash.
     """
-    content = read_object(path, required=True)
-    if content.get(HASH) != fingerprint(content):
-        raise ValueError(f"{path}: the content does not fit its hash; {_REMAKE}")
-    return content
+    return read_hashed(path, _REMAKE)
 
 
 def generate() -> dict[str, Any]:

@@ -118,14 +118,19 @@ class BartFamily(Family):
             scale=scale,
             dropout=config.rate("dropout", 0.1),
         )
-        target = self.target(config, source)
+        return self.between(config, source, self.target(config, source), context)
+
+    def between(
+        self, config: HfConfig, source: EmbeddingConfig, target: EmbeddingConfig, context: int
+    ) -> ModelConfig:
+        """The model between the embeddings of a source and of a target of ``context`` tokens."""
         return ModelConfig(
             embedding=source,
             encoder=self._stack(config, "encoder"),
             decoder=self._stack(config, "decoder"),
             target_embedding=target,
             head=HeadConfig(
-                width=width,
+                width=target.width,
                 size=target.vocab,
                 tied=config.flag("tie_word_embeddings", default=True),
                 bias=self.bias,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.config import EmbeddingConfig, HeadConfig, InitConfig, ModelConfig
+from lmkernel.config import EmbeddingConfig, ModelConfig
 from lmkernel.families.bart import BartFamily
 from lmkernel.families.config_keys import ConfigKeys, key_set
 from lmkernel.families.family import Family
@@ -85,19 +85,7 @@ class Whisper(BartFamily):
             dropout=dropout,
             options={"bins": config.whole("num_mel_bins")},
         )
-        return ModelConfig(
-            embedding=source,
-            encoder=self._stack(config, "encoder"),
-            decoder=self._stack(config, "decoder"),
-            target_embedding=target,
-            head=HeadConfig(
-                width=width,
-                size=target.vocab,
-                tied=config.flag("tie_word_embeddings", default=True),
-            ),
-            context=context,
-            init=InitConfig(scale=config.number("init_std")),
-        )
+        return self.between(config, source, target, context)
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
         written = super().write(config)

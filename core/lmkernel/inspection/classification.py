@@ -28,7 +28,14 @@ __all__ = [
     "classifier",
     "classify",
     "has_several_labels",
+    "plain_scores",
 ]
+
+
+def plain_scores(label: str, scores: Mapping[str, float]) -> dict[str, Any]:
+    """The label, its score and all scores, rounded to six digits, as plain values."""
+    rounded = {name: round(score, 6) for name, score in scores.items()}
+    return {"label": label, "score": rounded[label], "scores": rounded}
 
 
 @final
@@ -53,9 +60,8 @@ class Classification(Line):
 
     def json(self) -> dict[str, Any]:
         """The same as plain values."""
-        rounded = {label: round(score, 6) for label, score in self.scores.items()}
         text = self.text if isinstance(self.text, str) else list(self.text)
-        return {"text": text, "label": self.label, "score": rounded[self.label], "scores": rounded}
+        return {"text": text, **plain_scores(self.label, self.scores)}
 
     def cells(self) -> dict[str, str]:
         """Its row in a table."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError
-from lmkernel.inspection.classification import classifier, has_several_labels
+from lmkernel.inspection.classification import classifier, has_several_labels, plain_scores
 from lmkernel.inspection.pair_texts import text_vectors
 from lmkernel.inspection.pictures import picture_outputs, several_pictures
 from lmkernel.inspection.sentence_rows import label_names, probabilities
@@ -50,9 +50,7 @@ class PictureClass(Line):
 
     def json(self) -> dict[str, Any]:
         """The same as plain values."""
-        rounded = {label: round(score, 6) for label, score in self.scores.items()}
-        score = rounded[self.label]
-        return {"picture": self.picture, "label": self.label, "score": score, "scores": rounded}
+        return {"picture": self.picture, **plain_scores(self.label, self.scores)}
 
     def cells(self) -> dict[str, str]:
         """Its row in a table."""

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from made_sounds import vowels
-from small_whisper import speech_model
 
-from lmkernel import LanguageModel, load
 from lmkernel.cli.main import main
 from lmkernel.errors import InputError
 from lmkernel.speech.hearing import Heard, Hearing
@@ -26,17 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from lmkernel import LanguageModel
+
 ONCE: dict[str, Any] = {"temperatures": (0.0,), "most_silent": None, "max_new_tokens": 6}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return speech_model(tmp_path_factory.mktemp("speech") / "model")
-
-
-@pytest.fixture(scope="module")
-def model(folder: Path) -> LanguageModel:
-    return load(folder)
 
 
 def heard(

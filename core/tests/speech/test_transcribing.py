@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from made_sounds import vowels, wave_bytes
-from small_whisper import WINDOW, speech_model
+from small_whisper import WINDOW
 
 import lmkernel
 from lmkernel import LanguageModel, Sound, load
@@ -34,16 +34,6 @@ PLAIN: dict[str, Any] = {
     "progress": False,
 }
 LONG = Sound(np.resize(vowels(1.3), 41_000).astype(np.float32), 16000)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return speech_model(tmp_path_factory.mktemp("speech") / "model")
-
-
-@pytest.fixture(scope="module")
-def model(folder: Path) -> LanguageModel:
-    return load(folder)
 
 
 def test_parts_follow_each_other_to_the_end(model: LanguageModel) -> None:

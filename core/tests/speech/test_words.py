@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from made_sounds import vowels, wave_bytes
-from small_whisper import speech_model
 
 import lmkernel
-from lmkernel import LanguageModel, Sound, load
+from lmkernel import LanguageModel, Sound
 from lmkernel.cli.main import main
 from lmkernel.errors import CheckpointError
 from lmkernel.speech.alignment import alignment_heads, warped
@@ -84,16 +83,6 @@ def test_the_path_is_the_cheapest(shape: tuple[int, int]) -> None:
         (b - a, d - c) for (a, b), (c, d) in zip(pairwise(rows), pairwise(columns), strict=True)
     }
     assert steps <= {(0, 1), (1, 0), (1, 1)}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return speech_model(tmp_path_factory.mktemp("speech") / "model")
-
-
-@pytest.fixture(scope="module")
-def model(folder: Path) -> LanguageModel:
-    return load(folder)
 
 
 def with_heads(model: LanguageModel, heads: object) -> LanguageModel:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from family_inputs import TIME, VOCAB
+from family_inputs import VOCAB
+from small_whisper import DESCRIBED
 
 HEADS = {"num_attention_heads": 6, "num_key_value_heads": 2, "num_hidden_layers": 3}
 GATED = {
@@ -202,17 +203,7 @@ OLDER: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
 }
 WHISPER = {
-    "vocab_size": VOCAB,
-    "num_mel_bins": 10,
-    "d_model": 48,
-    "encoder_layers": 2,
-    "encoder_ffn_dim": 80,
-    "encoder_attention_heads": 6,
-    "decoder_layers": 3,
-    "decoder_ffn_dim": 56,
-    "decoder_attention_heads": 4,
-    "max_source_positions": TIME,
-    "max_target_positions": 20,
+    **DESCRIBED,
     "scale_embedding": True,
     "decoder_start_token_id": 2,
     "pad_token_id": 0,
