@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from scheduling import LONG, alone, prompts, requests, run, tokens
 from small import HF_CONFIG, small_config, values_of
 from small_windows import windowed
 
@@ -16,7 +17,6 @@ from lmkernel.families.deepseek import DeepseekV2
 from lmkernel.families.family import HfConfig
 from lmkernel.generation import (
     Drawn,
-    Failed,
     GenerationOptions,
     PromptScored,
     Request,
@@ -29,12 +29,7 @@ from lmkernel.model import Model
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
     from lmkernel.config import ModelConfig
-    from lmkernel.generation import Event
-
-LENGTHS = [3, 17, 1, 9, 30, 5, 12, 2, 21, 8]
 
 
 @pytest.fixture(scope="module")
@@ -45,50 +40,6 @@ def model() -> Model:
 @pytest.fixture(scope="module")
 def params(model: Model) -> Any:
     return model.pack(values_of(model))
-
-
-def prompts() -> list[list[int]]:
-    drawn = np.random.Generator(np.random.Philox(3))
-    return [drawn.integers(0, 61, size=length).tolist() for length in LENGTHS]
-
-
-def requests() -> list[Request]:
-    """Greedy ones and drawn ones, of unequal length."""
-    return [
-        Request(
-            prompt,
-            GenerationOptions(
-                max_new_tokens=4 + 7 * i % 30, temperature=(i % 3) / 2, seed=i, top_k=20
-            ),
-        )
-        for i, prompt in enumerate(prompts())
-    ]
-
-
-def alone(model: Model, params: Any, request: Request, end: int = 60) -> list[int]:
-    steps = generate_tokens(model, params, [request.prompt], request.options, end_ids=(end,))
-    return [column[0] for column in steps if column[0] is not None]
-
-
-def run(
-    scheduler: Scheduler, arriving: Sequence[Request], every: int = 3
-) -> dict[tuple[Request, int], list[Drawn]]:
-    """All answers; one request arrives at each ``every``-th step."""
-    found: dict[tuple[Request, int], list[Drawn]] = {}
-    rest = list(arriving)
-    for step in range(10_000):
-        if rest and step % every == 0:
-            scheduler.add(rest.pop(0))
-        for event in scheduler.step():
-            assert isinstance(event, Drawn), event
-            found.setdefault((event.request, event.choice), []).append(event)
-        if scheduler.idle and not rest:
-            return found
-    raise AssertionError
-
-
-def tokens(events: Sequence[Drawn]) -> list[int]:
-    return [event.token.id for event in events]
 
 
 @pytest.mark.parametrize("rows", [1, 3, 16])
@@ -108,12 +59,6 @@ def test_each_answer_is_what_it_is_alone(
         assert [bool(event.reason) for event in answer] == [False] * (len(answer) - 1) + [True]
 
 
-LONG = {
-    "rope_type": "longrope",
-    "short_factor": [1.0, 1.1, 1.2, 1.3],
-    "long_factor": [3.0, 2.0, 4.0, 5.0],
-    "original_max_position_embeddings": 12,
-}
 LATENT = {
     "model_type": "deepseek_v2",
     "num_key_value_heads": 6,
@@ -218,153 +163,3 @@ def test_choices_share_a_prompt_and_are_drawn_apart(model: Model, params: Any) -
     expected = [list(row) for row in zip(*rows, strict=True)]
     assert [tokens(found[request, choice]) for choice in range(5)] == expected
     assert len({tuple(row) for row in expected}) > 1
-
-
-def test_one_that_leaves_frees_its_row_at_once(model: Model, params: Any) -> None:
-    scheduler = Scheduler(model, params, most_rows=1)
-    first, second = (Request(p, GenerationOptions(max_new_tokens=20)) for p in prompts()[:2])
-    scheduler.add(first)
-    scheduler.add(second)
-    scheduler.step()
-    assert (scheduler.running, scheduler.waiting) == (1, 1)
-    scheduler.cancel(first)
-    assert scheduler.running == 0
-    events = scheduler.step()
-    assert {event.request for event in events} == {second}
-    assert tokens(run_on(scheduler, events)) == alone(model, params, second)
-
-
-def run_on(scheduler: Scheduler, events: list[Event]) -> list[Drawn]:
-    while not scheduler.idle:
-        events = events + scheduler.step()
-    return [event for event in events if isinstance(event, Drawn)]
-
-
-def test_one_that_never_began_may_leave(model: Model, params: Any) -> None:
-    scheduler = Scheduler(model, params, chunk=2)
-    request = Request(prompts()[1])
-    scheduler.add(request)
-    scheduler.cancel(request)
-    assert scheduler.idle
-    scheduler.add(request)
-    assert scheduler.step() == []
-    scheduler.cancel(request)
-    assert scheduler.idle
-
-
-def test_what_is_masked_is_never_chosen(model: Model, params: Any) -> None:
-    def odd(logits: NDArray[Any], answer: Sequence[int]) -> NDArray[Any]:
-        del answer
-        return np.where(np.arange(len(logits)) % 2, logits, -np.inf)
-
-    options = GenerationOptions(max_new_tokens=20, temperature=2.0, repetition_penalty=1.2)
-    request = Request(prompts()[3], options, adjust=[odd])
-    found = run(Scheduler(model, params), [request])
-    assert all(token % 2 for token in tokens(found[request, 0]))
-
-
-def test_an_error_is_its_own_requests_alone(model: Model, params: Any) -> None:
-    def broken(logits: NDArray[Any], answer: Sequence[int]) -> NDArray[Any]:
-        if len(answer) == 3:
-            raise ValueError("broken")
-        return logits
-
-    good = Request(prompts()[0], GenerationOptions(max_new_tokens=9))
-    bad = Request(prompts()[1], choices=2, adjust=[broken, broken])
-    scheduler = Scheduler(model, params)
-    scheduler.add(bad)
-    scheduler.add(good)
-    events: list[Event] = []
-    while not scheduler.idle:
-        events += scheduler.step()
-    [failed] = [event for event in events if isinstance(event, Failed)]
-    assert failed.request is bad
-    assert str(failed.error) == "broken"
-    assert [e.token.id for e in events if isinstance(e, Drawn) and e.request is good] == alone(
-        model, params, good
-    )
-
-
-def test_a_step_that_fails_ends_what_ran_and_no_more(
-    model: Model, params: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scheduler = Scheduler(model, params, most_rows=1)
-    first, second = requests()[:2]
-    scheduler.add(first)
-    scheduler.step()
-    scheduler.add(second)
-    with monkeypatch.context() as patch:
-        patch.setattr(Model, "step", lambda *_: 1 / 0)
-        [failed] = scheduler.step()
-    assert isinstance(failed, Failed)
-    assert failed.request is first
-    assert tokens(run_on(scheduler, [])) == alone(model, params, second)
-
-
-@pytest.mark.parametrize("changes", [{}, {"rope_scaling": LONG}], ids=["plain", "longrope"])
-def test_slots_that_nobody_uses_are_given_back(changes: dict[str, Any]) -> None:
-    model = Model(load_backend(), small_config(**changes))
-    scheduler = Scheduler(model, model.pack(values_of(model)))
-    most = 0
-    for _ in range(20):
-        overlapping = [Request([7, 8], GenerationOptions(max_new_tokens=30)) for _ in range(2)]
-        scheduler.add(overlapping[0])
-        for _ in range(15):
-            scheduler.step()
-        scheduler.add(overlapping[1])
-        for _ in range(15):
-            scheduler.step()
-            state = scheduler._batch._state
-            most = max(most, state.capacity if state is not None else 0)
-    assert most <= 256
-
-
-def test_a_prompt_that_was_fed_is_not_fed_again(
-    model: Model, params: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fed: list[int] = []
-    step = Model.step
-
-    def counting(self: Model, params: Any, tokens: Any, *rest: Any) -> Any:
-        fed.append(tokens.shape[1])
-        return step(self, params, tokens, *rest)
-
-    monkeypatch.setattr(Model, "step", counting)
-    scheduler, prompt = Scheduler(model, params), prompts()[4]
-    once = GenerationOptions(max_new_tokens=1)
-    longer = Request([*prompt, 5, 6], GenerationOptions(max_new_tokens=6))
-    for request in (Request(prompt, once), Request(prompt, once), longer):
-        found = run(scheduler, [request])
-    assert fed == [30, 2, 1, 1, 1, 1, 1]
-    assert tokens(found[longer, 0]) == alone(model, params, longer)
-    shorter = Request(prompt[:20], GenerationOptions(max_new_tokens=6))
-    assert tokens(run(scheduler, [shorter])[shorter, 0]) == alone(model, params, shorter)
-
-
-REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"prompt": []}, "prompt: expected at least one token"),
-    ({"choices": -1}, "choices: expected a number of answers"),
-    ({"choices": 0}, "score_prompt: expected True with 0 choices"),
-    ({"alternatives": -1}, "alternatives: expected"),
-    ({"adjust": [lambda logits, _: logits] * 2}, "adjust: expected none, or 1"),
-]
-
-
-@pytest.mark.parametrize(("changes", "message"), REFUSED)
-def test_requests_that_make_no_sense_are_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Request(**{"prompt": [1], **changes})
-
-
-@pytest.mark.parametrize(
-    ("request_", "message"),
-    [
-        (Request([1], choices=17), "choices: expected at most 16"),
-        (Request([1] * 97), "97 tokens, the model's context only 96"),
-    ],
-)
-def test_what_can_never_be_answered_is_refused(
-    model: Model, params: Any, request_: Request, message: str
-) -> None:
-    with pytest.raises(InputError, match=message):
-        Scheduler(model, params).add(request_)
