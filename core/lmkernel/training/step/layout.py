@@ -65,6 +65,11 @@ def spec_of(mesh: Mesh, name: str, param: Param) -> Spec:
     return tuple(spec) if used else ()
 
 
+def _without_parts(spec: Spec) -> Spec:
+    """How an array lies once the parts of ``fsdp`` are joined."""
+    return tuple(tuple(name for name in names if name != "fsdp") for names in spec)
+
+
 @final
 class Layout:
     """Arrays of a trainer on the mesh of its backend.
@@ -82,6 +87,7 @@ class Layout:
         self.distribution, self._ops, self._dtype = backend.distribution, backend.ops, dtype
         self._mesh = mesh = self.distribution.mesh
         self._specs = {name: spec_of(mesh, name, param) for name, param in declared.items()}
+        self._joined = {name: _without_parts(spec) for name, spec in self._specs.items()}
         self._rows: Spec = (mesh.rows,) if mesh.rows else ()
         self._sharded = any(self._specs.values())
         self._shapes: dict[str, tuple[int, ...]] = {}
@@ -178,12 +184,8 @@ class Layout:
 
     def used(self, params: Mapping[str, Array]) -> dict[str, Array]:
         """Parameters as the model computes with them: joined but for what ``model`` divides."""
-        return {name: self._used(name, x) for name, x in params.items()}
-
-    def _used(self, name: str, x: Array) -> Array:
-        spec = self._specs[name]
-        wanted = tuple(tuple(n for n in names if n != "fsdp") for names in spec)
-        return self.distribution.constrain(x, spec, wanted)
+        join = self.distribution.constrain
+        return {name: join(x, self._specs[name], self._joined[name]) for name, x in params.items()}
 
     def total(self, sums: Mapping[str, Any]) -> dict[str, Any]:
         """``"total"`` and ``"count"``, and ``"gradients"`` if any, over the rows of all."""
