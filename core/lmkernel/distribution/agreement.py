@@ -31,7 +31,7 @@ def watch_peers(distribution: Distribution) -> Iterator[None]:
         yield
     except LmkernelError:
         raise
-    except Exception as error:
+    except Exception as error:  # an engine raises its own where a process is gone
         if not distribution.is_loss(error):
             raise
         own = distribution.processes

@@ -40,7 +40,7 @@ def largest_difference(model: Model, params: Tree, path: Path) -> float:
         whole = model.forward(params, ids.astype(np.int32), positions=positions)
     try:
         found = _run(path, ids, mask)
-    except Exception as error:
+    except Exception as error:  # the runtime raises its own for what it cannot run
         raise InputError(f"export: the graph of this model can't be run: {error}") from error
     real = mask > 0
     apart = np.abs(found - whole)[real].max() / np.abs(whole[real]).max()
