@@ -61,7 +61,11 @@ VISION_KEYS = ConfigKeys(
 
 
 def pixels_of(config: HfConfig, key: str) -> tuple[int, int]:
-    """Height and width, from one number or two."""
+    """Height and width in pixels, from one number or two.
+
+    Raises:
+        CheckpointError: the key is missing, or is neither a positive integer nor two of them.
+    """
     value = config.values.get(key)
     if not isinstance(value, list | tuple):
         return (config.whole(key),) * 2

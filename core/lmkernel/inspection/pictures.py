@@ -90,6 +90,13 @@ def picture_outputs(
         pictures: one or more.
         batch: how many at a time.
         hidden: whether the last hidden states are wanted, and not the output of the head.
+
+    Returns:
+        For some pictures at a time, these and ``(pictures, classes)``, or with ``hidden``
+        ``(pictures, patches, width)``.
+
+    Raises:
+        InputError: the model reads no pictures, or one cannot be read or has another shape.
     """
     if not reads_pictures(model):
         raise InputError(

@@ -118,11 +118,15 @@ def read_sound(path: Path) -> Sound:
 
 
 def sound_of_bytes(content: bytes, where: str) -> Sound:
-    """The sound in a file's bytes; raises as `read_sound`.
+    """The sound in a file's bytes.
 
     Args:
         content: of the file.
         where: its name, for messages.
+
+    Raises:
+        InputError: it is no sound, is empty, or ends early.
+        MissingDependencyError: its format needs soundfile, which is not installed.
     """
     if not content:
         raise InputError(f"{where}: expected a sound, got an empty file")

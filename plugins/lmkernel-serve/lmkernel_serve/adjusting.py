@@ -63,7 +63,7 @@ def chain(adjust: Sequence[Adjust]) -> Callable[..., NDArray[Any]]:
 
 
 def check_ids(served: Served, ids: Sequence[int], param: str) -> None:
-    """Refuse ids that the model's vocabulary lacks."""
+    """Raise `ApiError` for ids that the model's vocabulary lacks."""
     vocab = served.model.config.embedding.vocab
     if max(ids) >= vocab or min(ids) < 0:
         raise ApiError(f"{param}: expected token ids in 0 … {vocab - 1}", param=param)
