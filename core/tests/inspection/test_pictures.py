@@ -32,10 +32,14 @@ def test_a_picture_in_each_form_is_the_same(tmp_path: Path) -> None:
 def test_batches_change_nothing(kind: str, tmp_path: Path) -> None:
     model = picture_model(tmp_path / "m", kind)
     paths = save_pictures(tmp_path, 5)
+    exact = lk.load(tmp_path / "m", dtype="float64").embed_pictures(paths)
     whole = model.embed_pictures(paths)
     alone = np.stack([model.embed_pictures(path) for path in paths])
-    np.testing.assert_allclose(model.embed_pictures(paths, batch=2), whole, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(alone, whole, rtol=1e-5, atol=1e-5)
+    # products of other numbers of rows sum in another order: each is as honest as the first
+    budget = 4 * np.abs(whole - exact).max()
+    for what, other in (("pairs", model.embed_pictures(paths, batch=2)), ("alone", alone)):
+        error = np.abs(other - exact).max()
+        assert error <= budget, f"{what}: expected an error of at most {budget}, got {error}"
     assert np.linalg.norm(whole[1:] - whole[0], axis=1).min() > 1e-3
 
 
