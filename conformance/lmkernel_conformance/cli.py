@@ -11,6 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, final
 
+from lmkernel.arguments import require_count, require_number
 from lmkernel.atomic import require_writable
 from lmkernel.cli.command import Command
 from lmkernel.cli.style import painter
@@ -93,8 +94,8 @@ class Certify(Command):
         from lmkernel_conformance.verb import usual_jobs
 
         args.jobs = usual_jobs() if args.jobs is None else args.jobs
-        if args.jobs < 1 or args.limit <= 0:
-            raise InputError("certify: expected --jobs of at least 1 and a --limit above 0")
+        require_count("--jobs", args.jobs)
+        require_number("--limit", args.limit, above=0)
         if args.self_test:
             return _self_test(args)
         if not args.backend:
@@ -199,10 +200,9 @@ def _self_test(args: argparse.Namespace) -> int:
         if out.is_dir() or not out.absolute().parent.is_dir():
             raise InputError(f"certify: expected --out to be a file in a folder, got {out}")
         require_writable(out, InputError)
-    if args.every < 1 or (args.out is not None and (args.every > 1 or args.mutants != "all")):
-        raise InputError(
-            "certify: expected --every of at least 1; the page of --out is of all mutants"
-        )
+    require_count("--every", args.every)
+    if args.out is not None and (args.every > 1 or args.mutants != "all"):
+        raise InputError("certify: the page of --out is of all mutants, without --every")
     Progress(sys.stderr).say(_BEGINNING)
 
     report = self_test(

@@ -18,8 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = _parse(arguments)
     if args.seed is not None:
         os.environ["LMKERNEL_CONFORMANCE_SEED"] = str(args.seed)
+    from lmkernel.arguments import require_known
     from lmkernel.backend import load_backend
-    from lmkernel.errors import UnknownNameError
     from lmkernel.plugins import default_registry
     from lmkernel_conformance.cases import CASES, Item
     from lmkernel_conformance.catalogue import likely
@@ -27,8 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     from lmkernel_conformance.runner import attempt
     from lmkernel_conformance.subject import Subject
 
-    if args.case not in CASES:
-        raise UnknownNameError("case", args.case, CASES)
+    require_known("case", args.case, CASES)
     registry = default_registry()
     backend = load_backend(args.backend, registry=registry)
     case = CASES[args.case]

@@ -6,7 +6,8 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.arguments import as_strings, require_count, require_known, require_number
+from lmkernel.errors import InputError
 from lmkernel.paths import path_text, user_path
 from lmkernel.plugins import default_registry
 from lmkernel.progress import as_progress
@@ -95,12 +96,11 @@ def certify(
     spec = default_registry().select_backend(backend)
     if device:
         spec.capabilities.require_device(spec.name, device)
-    _require_known("profile", [profile], PROFILES)
-    asked = (levels,) if isinstance(levels, str) else tuple(levels)
-    _require_known("level", asked, LEVELS)
+    require_known("profile", profile, PROFILES)
+    asked = _levels(levels)
     count = usual_jobs() if jobs is None else jobs
-    if count < 1 or not limit > 0:  # NaN is refused, too
-        raise InputError("certify: expected jobs of at least 1 and a limit above 0")
+    require_count("jobs", count)
+    require_number("limit", limit, above=0)
     if out is not None:
         require_place(place := user_path(path_text(out, "out")))
     plan = Plan(backend=spec.name, device=device, jobs=count, limit=limit, strict=strict)
@@ -144,7 +144,11 @@ def _require_levels(certification: Certification) -> None:
             )
 
 
-def _require_known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise UnknownNameError(what, name, known)
+def _levels(given: str | Sequence[str]) -> tuple[str, ...]:
+    """The levels that are asked for; none for all of them."""
+    named = [given] if isinstance(given, str) else given
+    none = isinstance(named, list | tuple) and not named
+    asked = () if none else as_strings("levels", named)
+    for level in asked:
+        require_known("level", level, LEVELS)
+    return asked

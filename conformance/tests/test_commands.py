@@ -115,7 +115,7 @@ def test_certify_wants_a_backend_or_a_file() -> None:
         InputError, match="expected the name of a backend, --endpoint URL, --verify FILE"
     ):
         _run_command(Certify)
-    with pytest.raises(InputError, match="--jobs of at least 1"):
+    with pytest.raises(InputError, match="--jobs: expected a whole number of at least 1"):
         _run_command(Certify, "numpy", "--jobs", "0")
 
 
@@ -124,9 +124,19 @@ def test_the_verb_and_what_it_calls_take_the_same() -> None:
     assert list(called.values()) == list(asked.values())
 
 
-@pytest.mark.parametrize("senseless", [{"limit": float("nan")}, {"limit": 0.0}, {"jobs": 0}])
-def test_certify_refuses_senseless_options(senseless: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="expected jobs of at least 1 and a limit above 0"):
+@pytest.mark.parametrize(
+    ("senseless", "expected"),
+    [
+        ({"limit": float("nan")}, "limit: expected a number above 0, got nan"),
+        ({"limit": 0.0}, "limit: expected a number above 0, got 0.0"),
+        ({"limit": "x"}, "limit: expected a number above 0, got 'x'"),
+        ({"jobs": 0}, "jobs: expected a whole number of at least 1, got 0"),
+        ({"jobs": "x"}, "jobs: expected a whole number of at least 1, got 'x'"),
+        ({"levels": 5}, "levels: expected strings that are not empty, got 5"),
+    ],
+)
+def test_certify_refuses_senseless_options(senseless: dict[str, Any], expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
         certify("numpy", progress=False, **senseless)
 
 

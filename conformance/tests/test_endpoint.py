@@ -128,8 +128,11 @@ def test_what_is_no_certificate_is_refused(tmp_path: Path) -> None:
         (["--endpoint", "x"], "expected http://HOST:PORT/v1"),
         (["--endpoint", "http://127.0.0.1:9/v1"], "expected a server that lists models"),
         (["--endpoint", "http://x/v1", "--category", "manners"], "unknown category 'manners'"),
-        (["--endpoint", "http://x/v1", "--flood", "0"], "--flood of at least 1"),
-        (["--endpoint", "http://x/v1", "--limit", "nan"], "a --limit above 0"),
+        (
+            ["--endpoint", "http://x/v1", "--flood", "0"],
+            "--flood: expected a whole number",
+        ),
+        (["--endpoint", "http://x/v1", "--limit", "nan"], "--limit: expected a number above 0"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, final
 
+from lmkernel.arguments import is_absent
 from lmkernel.composed import assemble
 from lmkernel.composed.alone import Alone
 from lmkernel.errors import CapabilityError, PluginError
@@ -140,9 +141,9 @@ def load_backend(
         UnknownNameError, MissingDependencyError, PluginError.
         CapabilityError: the backend does not declare the device, or the device is not there.
     """
-    found = registry or default_registry()
+    found = default_registry() if registry is None else registry
     spec = found.select_backend(name)
-    wanted = device or spec.capabilities.devices[0]
+    wanted = spec.capabilities.devices[0] if device is None or is_absent(device) else device
     chosen = spec.capabilities.require_device(spec.name, wanted)
     return _assembled(spec, chosen, spec.create(chosen), found)
 

@@ -298,11 +298,13 @@ class LanguageModel:
         from lmkernel.loading import place_origin
 
         where = backend if isinstance(backend, Backend) else self.backend
-        name = None if isinstance(backend, Backend) else backend
-        if name not in (None, where.name) or device not in (None, where.device):
-            where = load_backend(name or where.name, device=device, registry=where.registry)
+        name = where.name if backend is None or isinstance(backend, Backend) else backend
+        place = where.device if device is None else device
+        # what is no name equals none, and is refused where backends are looked up
+        if (str(name), str(place)) != (where.name, where.device):
+            where = load_backend(name, device=device, registry=where.registry)
         held, own = self.holding.said if self.holding else None, self.model.policy.compute
-        return place_origin(self.origin, where, dtype=dtype or own, weights=held)
+        return place_origin(self.origin, where, dtype=own if dtype is None else dtype, weights=held)
 
     def save(
         self,

@@ -134,7 +134,8 @@ def place_origin(
     from lmkernel.model import Model
     from lmkernel.parameters.holding import Holding
 
-    compute = backend.capabilities.require_dtype(backend.name, dtype or "float32", backend.device)
+    asked = "float32" if dtype is None else dtype
+    compute = backend.capabilities.require_dtype(backend.name, asked, backend.device)
     output = compute if compute == "float64" else "float32"
     model = Model(backend, origin.config, PrecisionPolicy(compute=compute, output=output))
     holding = Holding(weights, STORED_DTYPES[compute].itemsize, later=True)

@@ -11,11 +11,12 @@ from dataclasses import fields, is_dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, final
 
+from lmkernel.arguments import require_known
 from lmkernel.backend import load_backend
 from lmkernel.config import PrecisionPolicy
 from lmkernel.contract.capabilities import FLOATING
 from lmkernel.contract.trees import tree_map
-from lmkernel.errors import CapabilityError, UnknownNameError
+from lmkernel.errors import CapabilityError
 from lmkernel.model import Model
 from lmkernel.parameters import flatten, nest
 from lmkernel.plugins.specs import BackendSpec
@@ -80,8 +81,7 @@ def hand_over(model: LanguageModel, kind: str) -> Any:
         UnknownNameError: there is no such kind.
         CapabilityError: the backend does not make it; the message says which backends do.
     """
-    if kind not in KINDS:
-        raise UnknownNameError("kind of native object", kind, KINDS)
+    require_known("kind of native object", kind, KINDS)
     backend = model.model.backend
     make = backend.native.get(kind)
     if make is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
-from lmkernel.errors import UnknownNameError
+from lmkernel.arguments import require_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +69,5 @@ def float32_ulps(dtype: str) -> float:
     Raises:
         UnknownNameError: it is none of them.
     """
-    if dtype not in FORMATS:
-        raise UnknownNameError("dtype", dtype, FORMATS)
+    require_known("dtype", dtype, FORMATS)
     return FORMATS[dtype].ulp / FORMATS["float32"].ulp

@@ -10,8 +10,9 @@ import functools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.arguments import require_known
 from lmkernel.checkpoints.directory import fill_directory, open_model
-from lmkernel.errors import CheckpointError, ConfigError, UnknownNameError
+from lmkernel.errors import CheckpointError, ConfigError
 from lmkernel.families.agreement import agreed_config, axis_keys, checkpoint_rules
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.files import hf_configuration
@@ -305,8 +306,7 @@ def new_origin(
             trained for the objective.
     """
     families = default_registry().all(FamilySpec)
-    if model_type not in families:
-        raise UnknownNameError("family of new models", model_type, families)
+    require_known("family of new models", model_type, families)
     # whether the objective fits is asked before a tokenizer is learnt, which takes long
     family = find_family(model_type, "a new model", objective)
     own = tokenizer(family.special_tokens())

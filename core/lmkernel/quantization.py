@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.arguments import require_count
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.compressed_writer import compressed_tensors, compression
 from lmkernel.checkpoints.directory import write_directory
@@ -21,6 +22,7 @@ from lmkernel.paths import path_text, user_path
 from lmkernel.plugins.registry import DEFAULT_BACKEND
 from lmkernel.progress import as_progress
 from lmkernel.results import Result, counted, human_size
+from lmkernel.tokenizers.checks import check_text
 
 if TYPE_CHECKING:
     import os
@@ -122,10 +124,13 @@ def quantize(
         progress: as for `load`.
 
     Raises:
-        InputError: the model has no linear layer, or the group does not fit one.
+        InputError: the model has no linear layer, or the group does not fit one; an argument
+            that is none.
         CheckpointError: the folder is there, or the disk refuses.
     """
     scheme, place = fitting(weights), user_path(path_text(out, "out"))
+    check_text(text)
+    require_count("tokens", tokens)
     if not scheme.symmetric:  # it packs zeros of groups, and fails when it opens them
         raise InputError(f"weights: expected a kind that transformers opens, got {weights!r}")
     origin = open_origin(model, progress=as_progress(progress))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -116,8 +117,8 @@ def chat_with_tools(
 
 
 def _tools_by_name(tools: Sequence[Callable[..., object] | Tool]) -> dict[str, Tool]:
-    if not tools:
-        raise InputError("tools: expected at least one function")
+    if not isinstance(tools, list | tuple) or not tools:
+        raise InputError(f"tools: expected a list of at least one function, got {tools!r:.60}")
     made = [one if isinstance(one, Tool) else tool_of(one) for one in tools]
     known = {tool.name: tool for tool in made}
     if len(known) < len(made):

@@ -8,7 +8,8 @@ import importlib.metadata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.arguments import require_count, require_known, require_number
+from lmkernel.errors import InputError
 from lmkernel.paths import path_text, user_path
 from lmkernel.progress import as_progress
 from lmkernel.results import Paint, Result, plain
@@ -103,10 +104,9 @@ def certify_endpoint(
         UnknownNameError: a category that is none.
     """
     for name in categories:
-        if name not in CATEGORIES:
-            raise UnknownNameError("category", name, CATEGORIES)
-    if not limit > 0 or flood < 1:
-        raise InputError("certify: expected a --limit above 0 and a --flood of at least 1")
+        require_known("category", name, CATEGORIES)
+    require_number("--limit", limit, above=0)
+    require_count("--flood", flood)
     place = None if out is None else user_path(path_text(out, "out"))
     if place is not None:
         require_place(place)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.arguments import require_count
 from lmkernel.checkpoints.dtypes import STORED_DTYPES, narrow, widen
 from lmkernel.checkpoints.json_files import write_object
 from lmkernel.checkpoints.safetensors_header import DTYPE_CODES, LENGTH_BYTES
@@ -55,9 +56,11 @@ def write_safetensors(
     Raises:
         CheckpointError: a dtype that cannot be written, a name given twice, a value that the dtype
             cannot hold.
+        InputError: no number of bytes.
     """
-    if dtype not in FLOAT_DTYPES:
+    if str(dtype) not in FLOAT_DTYPES:
         raise CheckpointError(f"expected a dtype among {', '.join(FLOAT_DTYPES)}, got {dtype!r}")
+    require_count("shard_bytes", shard_bytes)
     shards: list[_Shard] = []
     try:
         for name, array in tensors:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.arguments import require_count
 from lmkernel.atomic import require_writable
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_loading_options, load
@@ -91,8 +92,8 @@ class Embed(Command):
 def _check(args: argparse.Namespace) -> None:
     if args.out is not None and Path(args.out).suffix not in _FILES:
         raise InputError(f"--out: expected a name that ends in .npy or .npz, got {args.out!r}")
-    if args.similar is not None and args.similar < 1:
-        raise InputError(f"--similar: expected 1 or more, got {args.similar}")
+    if args.similar is not None:
+        require_count("--similar", args.similar)
     if args.truncate:
         raise InputError("--truncate: the model's folder says where longer texts are cut")
 

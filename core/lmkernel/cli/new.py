@@ -13,8 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+from lmkernel.arguments import require_known
 from lmkernel.cli.command import Command
-from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.errors import InputError
 from lmkernel.paths import user_path
 from lmkernel.plugins import default_registry
 from lmkernel.scaffolds import Names, hooks, write_scaffold
@@ -59,8 +60,7 @@ def _hook(what: str, hook: str | None) -> str:
     wanted = (hook or (_BACKENDS if what == "backend" else "")).removeprefix("lmkernel_register_")
     if not wanted:
         raise InputError(f"new plugin: expected --hook and one of {', '.join(hooks())}")
-    if wanted not in hooks():
-        raise UnknownNameError("hook", wanted, hooks())
+    require_known("hook", wanted, hooks())
     if what == "backend" and wanted != _BACKENDS:
         raise InputError(f"new backend: expected no hook but {_BACKENDS}, got {wanted!r}")
     return wanted

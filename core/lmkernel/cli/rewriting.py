@@ -9,6 +9,7 @@ import sys
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.arguments import require_count
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_loading_options, load
 from lmkernel.cli.runs import add_data_options, named_columns
@@ -74,8 +75,7 @@ class Rewrite(Command):
 
     def run(self, args: argparse.Namespace) -> int:
         """Write."""
-        if args.batch < 1:
-            raise InputError(f"--batch: expected 1 or more, got {args.batch}")
+        require_count("--batch", args.batch)
         pairs, model = self._pairs(args), load(args)
         written: list[str] = []
         references: list[str] = []

@@ -7,6 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.arguments import require_count
 from lmkernel.cli.options import read_prompt
 from lmkernel.cli.runs import add_data_options, named_columns
 from lmkernel.errors import InputError
@@ -64,8 +65,7 @@ def add_text_arguments(
 
 def check_batch(args: argparse.Namespace) -> None:
     """A batch of nothing is wrong before a model is loaded."""
-    if args.batch < 1:
-        raise InputError(f"--batch: expected 1 or more, got {args.batch}")
+    require_count("--batch", args.batch)
 
 
 def read_texts(args: argparse.Namespace) -> Iterator[Any]:

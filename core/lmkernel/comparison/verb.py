@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.arguments import as_strings, require_count
 from lmkernel.backend import load_backend
 from lmkernel.comparison.greedy import decode_greedily
 from lmkernel.comparison.layers import (
@@ -27,7 +27,7 @@ from lmkernel.plugins.registry import DEFAULT_BACKEND, default_registry
 from lmkernel.progress import as_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -71,8 +71,7 @@ def compare(
         InputError: no backends, or no tokens.
         UnknownNameError, MissingDependencyError: a backend that is not there.
     """
-    if max_new_tokens < 1:
-        raise InputError(f"max_new_tokens: expected at least 1, got {max_new_tokens}")
+    require_count("max_new_tokens", max_new_tokens)
     runs = _Runs(model, backends, prompts, PROMPTS, as_progress(progress), room=max_new_tokens)
     reference = runs.decode(DEFAULT_BACKEND, "float64", max_new_tokens, role="the reference")
     # the honest run is led along the reference's tokens, so that every step has the same past
@@ -130,14 +129,6 @@ def _installed() -> list[str]:
     return backends().installed
 
 
-def _strings(what: str, given: object) -> tuple[str, ...]:
-    """Several strings, at least one."""
-    found = () if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
-    if not found or not all(isinstance(one, str) and one for one in found):
-        raise InputError(f"{what}: expected strings that are not empty, got {given!r:.80}")
-    return found
-
-
 @final
 class _Runs:
     """Runs the prompts on one backend after another; only one model is in memory at a time."""
@@ -152,10 +143,10 @@ class _Runs:
         *,
         room: int = 0,
     ) -> None:
-        self.backends = _installed() if backends is None else _strings("backends", backends)
+        self.backends = _installed() if backends is None else as_strings("backends", backends)
         for name in self.backends:
             default_registry().select_backend(name)
-        self.texts = tuple(usual) if prompts is None else _strings("prompts", prompts)
+        self.texts = tuple(usual) if prompts is None else as_strings("prompts", prompts)
         self._progress = progress
         self._origin: Origin = open_origin(model, progress=progress)
         self.prompts = [prompt_ids(self._origin.tokenizer, text) for text in self.texts]

@@ -9,10 +9,11 @@ import functools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, cast, final
 
+from lmkernel.arguments import require_known
 from lmkernel.composed.blocks import handling_blocks
 from lmkernel.composed.table import COMPOSED
 from lmkernel.contract.mandatory import MandatoryOps
-from lmkernel.errors import CapabilityError, UnknownNameError
+from lmkernel.errors import CapabilityError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,12 +41,10 @@ def assemble(
             no operation.
     """
     for name in overrides:
-        if name not in COMPOSED:
-            raise UnknownNameError("optional operation", name, COMPOSED)
+        require_known("optional operation", name, COMPOSED)
     for name in unsupported:
         known = {*COMPOSED, *MandatoryOps.__abstractmethods__}
-        if name not in known:
-            raise UnknownNameError("operation", name, known)
+        require_known("operation", name, known)
     return cast("Ops", _FrozenOps(mandatory, overrides, unsupported))
 
 

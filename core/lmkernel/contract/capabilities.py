@@ -97,9 +97,9 @@ class Capabilities:
         """Return ``dtype`` if it is declared for the device, else raise `CapabilityError`."""
         there = self.dtypes_on(device)
         for declared in there:
-            if declared == dtype:
+            if declared == str(dtype):
                 return declared
-        known = "" if dtype in get_args(DType) else " (no such dtype is known)"
+        known = "" if str(dtype) in get_args(DType) else " (no such dtype is known)"
         where = f" on {device}" if self.device_dtypes and device else ""
         raise CapabilityError(
             f"backend {backend!r} declares the dtypes {', '.join(there)}{where}; "

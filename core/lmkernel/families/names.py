@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
@@ -19,7 +20,7 @@ from lmkernel.parameters.holding import Holding
 from lmkernel.parameters.names import flatten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -287,6 +288,8 @@ def from_ours(
             missing, of another shape or not floating, or a value of no parameter; at a tensor, that
             it has a NaN or an infinity.
     """
+    if not isinstance(values, Mapping):
+        raise CheckpointError(f"expected values by dotted name, got {values!r:.60}")
     known: dict[str, Param] = flatten(declared)
     pairs = list(rule_pairs(rules, known))
     covered = {name for _, _, ours in pairs for name in ours}

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypedDict, final
 
-from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.arguments import require_known
+from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -183,8 +184,7 @@ class GenerationOptions:
         """
         known = [field.name for field in dataclasses.fields(self)]
         for name in changes:
-            if name not in known:
-                raise UnknownNameError("option of generation", name, known)
+            require_known("option of generation", name, known)
         return dataclasses.replace(self, **changes)
 
     @property

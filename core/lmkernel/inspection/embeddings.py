@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.arguments import is_absent, require_count, require_known
+from lmkernel.errors import InputError
 from lmkernel.inspection.inputs import check_ids, single_stack
 from lmkernel.inspection.outputs import check_finite, last_hidden_states
 from lmkernel.inspection.pair_texts import text_vectors
@@ -92,7 +93,7 @@ def embed(
         )
     settings = read_sentence_settings(model.files.path)
     usual = "last" if model.model.encoder is None else "mean"
-    pools = _pools(pooling or settings.pooling or usual)
+    pools = _pools((settings.pooling or usual) if is_absent(pooling) else pooling)
     before = settings.prompt(prompt)
     rows = [_ids(model, before + text, settings) for text in texts]
     skip = 0 if settings.pools_prompt or not before else _prompt_length(model, before, settings)
@@ -145,15 +146,13 @@ def _check(texts: object, batch: object) -> None:
     for text in texts:
         if not isinstance(text, str):
             raise InputError(f"expected texts, got {text!r:.60}")
-    if not isinstance(batch, int) or batch < 1:
-        raise InputError(f"expected batches of 1 or more, got {batch!r:.60}")
+    require_count("batch", batch)
 
 
 def _pools(name: object) -> list[Pool]:
     names = name.split("+") if isinstance(name, str) else [str(name)]
     for one in names:
-        if one not in POOLINGS:
-            raise UnknownNameError("pooling", one, POOLINGS)
+        require_known("pooling", one, POOLINGS)
     return [POOLINGS[one] for one in names]
 
 

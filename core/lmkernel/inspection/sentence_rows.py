@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmkernel.arguments import require_count
 from lmkernel.errors import InputError
 from lmkernel.inspection.inputs import check_ids
 from lmkernel.inspection.outputs import check_finite
@@ -36,17 +37,16 @@ _PAIR = 2
 _ENDLESS = 1 << 30
 
 
-def in_batches(items: object, batch: object, what: str) -> Iterator[list[Any]]:
+def in_batches(items: object, batch: int, what: str) -> Iterator[list[Any]]:
     """Lists of ``batch`` items.
 
     Raises:
         InputError: not one item, or batches of nothing.
     """
     given = list(items) if isinstance(items, Iterable) and not isinstance(items, str) else []
-    if not given or not isinstance(batch, int) or batch < 1:
-        raise InputError(
-            f"expected one {what} or more in batches of 1 or more, got {items!r:.60} and {batch!r}"
-        )
+    if not given:
+        raise InputError(f"expected one {what} or more, got {items!r:.60}")
+    require_count("batch", batch)
     for begin in range(0, len(given), batch):
         yield given[begin : begin + batch]
 

@@ -12,8 +12,9 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.arguments import require_known
 from lmkernel.checkpoints.json_files import read_list, read_object
-from lmkernel.errors import CheckpointError, UnknownNameError
+from lmkernel.errors import CheckpointError
 from lmkernel.files import is_there
 from lmkernel.inspection.dense import Dense, read_dense
 
@@ -88,8 +89,7 @@ class SentenceSettings:
         wanted = self.usual_prompt if name is None else name
         if wanted is None:
             return ""
-        if wanted not in self.prompts:
-            raise UnknownNameError("prompt", wanted, self.prompts)
+        require_known("prompt", wanted, self.prompts)
         return self.prompts[wanted]
 
 

@@ -10,7 +10,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import LmkernelError, UnknownNameError
+from lmkernel.arguments import require_known
+from lmkernel.errors import LmkernelError
 from lmkernel.plugins import BackendSpec, default_registry
 from lmkernel.plugins.guard import describe, plugin_code
 from lmkernel.plugins.installed import installed_versions
@@ -59,8 +60,7 @@ class BackendList(Result):
             UnknownNameError: nothing registers it.
         """
         found = {row["name"]: row for row in self.backends}
-        if name not in found:
-            raise UnknownNameError("backend", name, found)
+        require_known("backend", name, found)
         return found[name]
 
     def __len__(self) -> int:

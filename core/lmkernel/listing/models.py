@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.arguments import require_known
 from lmkernel.errors import UnknownNameError
 from lmkernel.plugins import SourceSpec, default_registry
 from lmkernel.results import Result, human_size
@@ -41,8 +42,7 @@ class ModelList(Result):
             UnknownNameError: there is none.
         """
         found = {row["name"]: row for row in self.models}
-        if name not in found:
-            raise UnknownNameError("model", name, found)
+        require_known("model", name, found)
         return found[name]
 
     def __len__(self) -> int:

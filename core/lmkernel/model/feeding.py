@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     Columns = tuple[NDArray[np.int32], NDArray[np.int32]]
 
-__all__ = ["check_sizes", "check_step", "join_columns", "pad_left", "turns_anew"]
+__all__ = ["check_step", "join_columns", "pad_left", "turns_anew"]
 
 
 def check_step(
@@ -46,15 +45,6 @@ def check_step(
             f"expected positions {most}, -1 for padding, got {positions.min()} … {positions.max()}"
         )
     return tokens.astype(np.int32, copy=False), positions.astype(np.int32, copy=False)
-
-
-def check_sizes(**sizes: tuple[object, int]) -> None:
-    """Raise `InputError` unless each is a whole number that is not below its least."""
-    for what, (given, least) in sizes.items():
-        if isinstance(given, bool) or not isinstance(given, Integral) or given < least:
-            raise InputError(
-                f"{what}: expected a whole number of at least {least}, got {given!r:.60}"
-            )
 
 
 def _require_integers(what: str, given: object) -> None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.arguments import require_count
 from lmkernel.components.positions import count_positions
 from lmkernel.config import HeadConfig, ModelConfig, PrecisionPolicy
 from lmkernel.errors import InputError
 from lmkernel.factory import ComponentFactory
-from lmkernel.model.feeding import check_sizes, check_step, join_columns, pad_left, turns_anew
+from lmkernel.model.feeding import check_step, join_columns, pad_left, turns_anew
 from lmkernel.model.head import head
 from lmkernel.model.initialization import declare_parts
 from lmkernel.model.state import DecodingState, bucket, copied
@@ -234,7 +235,8 @@ class Model:
             raise InputError("expected a model with a decoder, got one without")
         if self.config.head is not None and self.config.head.pooling != "none":
             raise InputError("expected a head for each position, got one that pools")
-        check_sizes(batch=(batch, 1), capacity=(capacity, 0))
+        require_count("batch", batch)
+        require_count("capacity", capacity, least=0)
         # a compiled backend compiles anew for each capacity, so conversations share a few of them
         capacity = bucket(capacity, self.backend.capabilities.shape_step)
         with self.backend.scope(), self.backend.inference():

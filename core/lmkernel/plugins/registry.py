@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, final
 
 import pluggy
 
+from lmkernel.arguments import is_absent
 from lmkernel.contract.version import check_contract
 from lmkernel.errors import (
     ContractVersionError,
@@ -143,11 +144,12 @@ class Registry:
 
     def select_backend(self, name: str | None = None) -> BackendSpec:
         """The backend asked for: argument, then ``LMKERNEL_BACKEND``, then the default."""
-        chosen = name or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_BACKEND
+        usual = os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_BACKEND
+        chosen = usual if name is None or is_absent(name) else name
         try:
             spec = self.get(BackendSpec, chosen)
         except UnknownNameError as error:
-            if name:
+            if chosen is name:
                 raise
             # a name that nobody typed is hard to find, so the message says where it stands
             what = f"backend in {ENVIRONMENT_VARIABLE}"

@@ -10,7 +10,8 @@ import importlib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import InputError, MissingDependencyError, UnknownNameError
+from lmkernel.arguments import require_known
+from lmkernel.errors import InputError, MissingDependencyError
 from lmkernel.results import Result
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ def score_texts(
         )
     asked = list(metrics) or ["bleu", "chrf"]
     for name in asked:
-        if name not in _METRICS:
-            raise UnknownNameError("metric", name, _METRICS)
+        require_known("metric", name, _METRICS)
     return Scores({name: _METRICS[name](name, texts, references) for name in asked}, len(texts))
 
 

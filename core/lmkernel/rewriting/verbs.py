@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 
+from lmkernel.arguments import require_count
 from lmkernel.errors import InputError
 from lmkernel.loading import as_language_model
 from lmkernel.progress import as_progress
@@ -131,10 +132,9 @@ def _rewrite(
     if isinstance(texts, str):
         return _some(model, [texts], direction, changes, truncate=truncate)[0]
     given = list(texts) if isinstance(texts, Iterable) else []  # type: ignore[redundant-expr]  # whatever a program passes
-    if not given or type(batch) is not int or batch < 1:
-        raise InputError(
-            f"expected one text or more in batches of 1 or more, got {texts!r:.60} and {batch!r}"
-        )
+    if not given:
+        raise InputError(f"expected one text or more, got {texts!r:.60}")
+    require_count("batch", batch)
     if len(given) <= batch:
         return Rewritings(_some(model, given, direction, changes, truncate=truncate))
     found: list[Rewriting] = []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.arguments import require_count
 from lmkernel.errors import CheckpointError, InputError
 
 if TYPE_CHECKING:
@@ -52,9 +53,7 @@ class FeatureSettings:
 
     def __post_init__(self) -> None:
         for name in ("bins", "rate", "hop", "window", "seconds"):
-            value = getattr(self, name)
-            if type(value) is not int or not 0 < value <= 1 << 20:
-                raise InputError(f"{name}: expected a whole number above 0, got {value!r:.40}")
+            require_count(name, getattr(self, name), most=1 << 20)
 
     @property
     def samples(self) -> int:

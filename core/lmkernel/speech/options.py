@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, TypedDict, final
 
-from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.arguments import require_known
+from lmkernel.errors import InputError
 from lmkernel.speech.vocabulary import TASKS
 
 __all__ = ["SpeechChanges", "SpeechOptions"]
@@ -81,8 +82,7 @@ class SpeechOptions:
     def __post_init__(self) -> None:
         if self.language is not None and not isinstance(self.language, str):
             raise InputError(f"language: expected a code or a name, got {self.language!r:.60}")
-        if self.task not in TASKS:
-            raise UnknownNameError("task", str(self.task), TASKS)
+        require_known("task", self.task, TASKS)
         for name in ("timestamps", "words", "condition", "chunked"):
             self._require(name, "True or False", ok=isinstance(getattr(self, name), bool))
         for name, least in (("num_beams", 1), ("max_new_tokens", 0), ("seed", 0), ("batch", 1)):
@@ -104,8 +104,7 @@ class SpeechOptions:
             UnknownNameError: a name that is no option.
         """
         for name in changes:
-            if name not in cls.__dataclass_fields__:
-                raise UnknownNameError("option of transcribe", name, cls.__dataclass_fields__)
+            require_known("option of transcribe", name, cls.__dataclass_fields__)
         return cls(**changes)
 
     def _require(self, name: str, expected: str, *, ok: bool) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import CheckpointError, InputError, UnknownNameError
+from lmkernel.arguments import require_known
+from lmkernel.errors import CheckpointError, InputError
 from lmkernel.generation.checkpoint import decoder_start, own_settings
 from lmkernel.speech.languages import LANGUAGES, language_code
 
@@ -116,8 +117,7 @@ class SpeechTokens:
             InputError: a language or a task of a model that is told none.
             UnknownNameError: a task that there is none of, or a language that the model has not.
         """
-        if task not in TASKS:
-            raise UnknownNameError("task", task, TASKS)
+        require_known("task", task, TASKS)
         if not self.languages and (language is not None or task != TASKS[0]):
             raise InputError(
                 "language, task: the model transcribes one language alone, and is told neither"

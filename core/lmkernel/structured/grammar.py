@@ -53,6 +53,7 @@ class GrammarTokenizer:
 
     Raises:
         MissingDependencyError: llguidance is not installed.
+        InputError: llguidance can't read the tokenizer.
     """
 
     def __init__(self, tokenizer: Tokenizer, vocab: int) -> None:
@@ -67,7 +68,12 @@ class GrammarTokenizer:
         self.library: Any = llguidance
         size = max(vocab, tokenizer.vocab_size)
         more = {"n_vocab": size, "eos_token": list(tokenizer.eos_ids) or None}
-        self.own: Any = self.library.LLTokenizer(tokenizer.document, **more)
+        try:
+            self.own: Any = self.library.LLTokenizer(tokenizer.document, **more)
+        except ValueError as error:
+            raise InputError(
+                f"answers of a form: llguidance can't read this tokenizer: {error!s:.200}"
+            ) from error
         # the library takes <tool_call> and <think> for special tokens by their look, so that no
         # text could hold them
         ends = tokenizer.special_ids | set(tokenizer.eos_ids)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.arguments import require_count
 from lmkernel.errors import InputError
 from lmkernel.inspection.inputs import check_ids
 from lmkernel.inspection.sentence_rows import context_of, forward_rows, in_batches, probabilities
 from lmkernel.results import Line, Lines
-from lmkernel.tasks.heads import require_count, task_head
+from lmkernel.tasks.heads import task_head
 from lmkernel.tokenizers.sentences import sentence_windows
 
 if TYPE_CHECKING:

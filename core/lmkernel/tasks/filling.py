@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.arguments import require_count
 from lmkernel.errors import InputError
 from lmkernel.inspection.sentence_rows import forward_rows, in_batches, probabilities, text_row
 from lmkernel.results import Line, Lines
-from lmkernel.tasks.heads import require_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from lmkernel.config import HeadConfig
     from lmkernel.language_model import LanguageModel
 
-__all__ = ["require_count", "task_head"]
+__all__ = ["task_head"]
 
 
 def task_head(model: LanguageModel, task: str, objective: str) -> HeadConfig:
@@ -26,11 +26,3 @@ def task_head(model: LanguageModel, task: str, objective: str) -> HeadConfig:
             f"{objective}, got a {model.origin.model_type} model that is not"
         )
     return head
-
-
-def require_count(name: str, value: object, *, least: int = 1, most: int | None = None) -> None:
-    """Refuse an option that is no whole number within its bounds."""
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    if not whole or (most is not None and value > most):  # type: ignore[operator]  # a whole number
-        bounds = f"{least} or more" if most is None else f"{least} … {most}"
-        raise InputError(f"{name}: expected {bounds}, got {value!r}")

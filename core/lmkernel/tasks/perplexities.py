@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.arguments import require_count
 from lmkernel.errors import InputError
 from lmkernel.inspection.inputs import prompt_ids
 from lmkernel.inspection.sentence_rows import context_of, in_batches
 from lmkernel.results import Line, Lines
-from lmkernel.tasks.heads import require_count
 from lmkernel.tasks.row_log_probs import row_log_probs
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.arguments import require_count
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.inspection.embeddings import embed, similarities
 from lmkernel.inspection.sentence_rows import forward_rows, in_batches, probabilities, text_row
 from lmkernel.inspection.sentence_settings import read_sentence_settings
 from lmkernel.results import Line, Lines
-from lmkernel.tasks.heads import require_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

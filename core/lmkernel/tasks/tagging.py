@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.arguments import require_known
+from lmkernel.errors import InputError
 from lmkernel.inspection.inputs import check_ids
 from lmkernel.inspection.sentence_rows import (
     context_of,
@@ -122,8 +123,7 @@ def tag(
         UnknownNameError: `words` is none of these.
     """
     head = task_head(model, "tokens", "tagging")
-    if words not in WORDS:
-        raise UnknownNameError("way to join tokens", str(words), WORDS)
+    require_known("way to join tokens", words, WORDS)
     names = label_names(model, head)
     given = [texts] if isinstance(texts, str) else texts
     found: list[Tagging] = []

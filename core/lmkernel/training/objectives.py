@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, final
 
-from lmkernel.errors import UnknownNameError
+from lmkernel.arguments import require_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -93,8 +93,7 @@ def find_objective(name: str) -> Objective:
     Raises:
         UnknownNameError: no objective has that name.
     """
-    if name not in OBJECTIVES:
-        raise UnknownNameError("objective", name, OBJECTIVES)
+    require_known("objective", name, OBJECTIVES)
     return OBJECTIVES[name]
 
 

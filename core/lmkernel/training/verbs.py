@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.arguments import is_absent
 from lmkernel.contract.distribution import Mesh
 from lmkernel.distribution.environment import find_processes
 from lmkernel.errors import InputError
@@ -140,7 +141,7 @@ def resume(
     """
     if isinstance(folder, TrainingRun):
         folder = folder.folder
-    if not folder:
+    if is_absent(folder):
         raise InputError(f"expected the folder of a run, got {folder!r}")
     folder = user_path(folder)
     asked = settings_of(keywords, defaults={}, overrides=settings, resume=folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lmkernel.arguments import require_count
 from lmkernel.config import ModelConfig, TransformerConfig
 from lmkernel.errors import InputError
 
@@ -45,11 +46,10 @@ def with_few_layers(config: ModelConfig, layers: int) -> ModelConfig:
     """The same with the first ``layers`` layers alone.
 
     Raises:
-        InputError: it has none of them, or fewer.
+        InputError: it is no number of layers that the model has.
     """
     _, stack = single_transformer(config)
-    if not 1 <= layers <= stack.layers:
-        raise InputError(f"layers: expected 1 … {stack.layers}, the model's, got {layers}")
+    require_count("layers", layers, most=stack.layers)
     return with_layers(config, range(layers))
 
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.arguments import require_count
 from lmkernel.atomic import new_directory
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import fill_directory
 from lmkernel.checkpoints.json_files import read_object
-from lmkernel.errors import InputError
 from lmkernel.families.agreement import read_config
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.files import hf_configuration
@@ -206,8 +206,7 @@ def _write(
     *,
     overwrite: bool,
 ) -> None:
-    if seed < 0:
-        raise InputError(f"seed: expected an integer of at least 0, got {seed!r}")
+    require_count("seed", seed, least=0)
     declared = Model(load_backend(DEFAULT_BACKEND), replace(config, init=None)).declare()
     described = _without_nulls(hf_configuration(config, family, tokenizer=tokenizer), family)
     with new_directory(folder, overwrite=overwrite) as place:

@@ -8,9 +8,10 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.arguments import require_known
 from lmkernel.atomic import write_whole
 from lmkernel.comparison.layers import HONEST_RUNS
-from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.errors import InputError
 from lmkernel.numerics import FACTOR, FORMATS
 from lmkernel.origin import open_origin
 from lmkernel.paths import user_path
@@ -82,8 +83,7 @@ def verify(
         InputError: prompts that the model does not take, or a model of another structure.
     """
     for what, given, known in (("level", level, LEVELS), ("dtype", dtype, FORMATS)):
-        if str(given) not in known:
-            raise UnknownNameError(what, given, known)
+        require_known(what, given, known)
     name, report = find_subject(subject), as_progress(progress)
     origin = _open_to_verify(checkpoint, report)
     tokenizer = _tokenizer(origin)

@@ -55,8 +55,8 @@ def test_the_nearest_texts_are_printed(tmp_path: Path, capsys: Capture) -> None:
     ("arguments", "message"),
     [
         (("a", "--out", "v.txt"), "--out: expected a name that ends in .npy or .npz, got 'v.txt'"),
-        (("a", "--similar", "0"), "--similar: expected 1 or more, got 0"),
-        (("a", "--batch", "0"), "--batch: expected 1 or more, got 0"),
+        (("a", "--similar", "0"), "--similar: expected a whole number of at least 1, got 0"),
+        (("a", "--batch", "0"), "--batch: expected a whole number of at least 1, got 0"),
         (("a", "--truncate"), "--truncate: the model's folder says where longer texts are cut"),
         (("a", "--data", "x"), "expected texts as arguments or --data, got both"),
         (("a", "--prompt", "q"), "unknown prompt 'q'"),

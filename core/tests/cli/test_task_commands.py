@@ -90,7 +90,7 @@ def test_perplexity(tmp_path: Path, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("tag", "a", "--batch", "0"), "--batch: expected 1 or more, got 0"),
+        (("tag", "a", "--batch", "0"), "--batch: expected a whole number of at least 1, got 0"),
         (("tag", "--column", "x=y", "--data", "-"), "--column: expected text, second, got x"),
         (("tag", "a", "--data", "-"), "expected texts as arguments or --data, got both"),
         (("tag", "a"), "objective tagging, got a bert model that is not"),

@@ -331,7 +331,7 @@ def test_a_damaged_list_of_modules_is_named(text: str, tmp_path: Path) -> None:
         (["a", ""], {}, InputError, "at least one token id, got none"),
         (["a" * 17], {}, InputError, "at most 16 tokens, the model's context, got 17"),
         (["a"], {"pooling": "mode"}, UnknownNameError, "unknown pooling 'mode'"),
-        (["a"], {"batch": 0}, InputError, "batches of 1 or more, got 0"),
+        (["a"], {"batch": 0}, InputError, "batch: expected a whole number of at least 1, got 0"),
     ],
 )
 def test_what_cannot_be_embedded_is_named(

@@ -83,7 +83,7 @@ def test_what_a_model_is_not_told_is_refused(models: dict[str, lk.LanguageModel]
     for texts in ([], "", [""], " ", 3, [3], None):
         with pytest.raises(InputError, match=r"expected (a|one) text"):
             lk.translate(models["t5"], texts, **SHORT)  # type: ignore[arg-type]  # wrong on purpose
-    with pytest.raises(InputError, match="in batches of 1 or more"):
+    with pytest.raises(InputError, match="batch: expected a whole number of at least 1"):
         lk.translate(models["t5"], TEXTS, batch=0, **SHORT)
     with pytest.raises(UnknownNameError, match="beams"):
         lk.translate(models["t5"], TEXTS, beams=3, **SHORT)
@@ -214,7 +214,7 @@ def test_data_are_read_and_scored(
     [
         (["a", "--data", "b"], "got both"),
         (["a", "--score"], "--score: expected --data"),
-        (["a", "--batch", "0"], "--batch: expected 1 or more"),
+        (["a", "--batch", "0"], "--batch: expected a whole number of at least 1"),
         (["a", "--num-beams", "0"], "num_beams: expected 1 to 1024"),
         (["a", "--to", "de"], "expected both languages"),
     ],

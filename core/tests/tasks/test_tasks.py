@@ -88,7 +88,7 @@ def test_what_is_no_input_is_refused(
     model = make(tmp_path / "m")
     with pytest.raises(InputError, match=r"expected (one|a) "):
         task(model, given)
-    with pytest.raises(InputError, match="in batches of 1 or more, got"):
+    with pytest.raises(InputError, match="batch: expected a whole number of at least 1, got"):
         task(model, inputs, batch=0)
 
 
@@ -141,7 +141,7 @@ def test_a_text_without_a_mask_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("top", [0, 262, "3", True])
 def test_so_many_guesses_there_are_not(top: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="top: expected 1 … 261, got"):
+    with pytest.raises(InputError, match="top: expected a whole number in 1 … 261, got"):
         tasks.fill(filler(tmp_path), MASK, top=top)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
@@ -16,6 +15,7 @@ from lmkernel.paths import path_text, user_path
 from lmkernel.results import Result, human_size
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -110,7 +110,7 @@ def export(
     from lmkernel_onnx.onnx_files import write_model
     from lmkernel_onnx.trying import largest_difference
 
-    loaded = load(os.fspath(model), backend=backend, weights=weights, progress=progress)
+    loaded = load(path_text(model, "model"), backend=backend, weights=weights, progress=progress)
     require_exportable(loaded.model)
     decoder = DecoderGraph(loaded.model, loaded.params)
     try:

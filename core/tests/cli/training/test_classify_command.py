@@ -63,7 +63,7 @@ def test_what_cannot_be_classified_is_said(
     for arguments, complaint in (
         ((classifier, "--data", data), f"{data}: line 1: expected a column 'text', got the col"),
         ((classifier, "x", "--data", data), "expected texts as arguments or --data, got both"),
-        ((classifier, "x", "--batch", 0), "--batch: expected 1 or more, got 0"),
+        ((classifier, "x", "--batch", 0), "--batch: expected a whole number of at least 1, got 0"),
         ((classifier, "x" * 99), "'xxx"),
         ((tmp_path / "bert", "x"), "expected a model that was fine-tuned by the objective class"),
     ):

@@ -1,0 +1,66 @@
+"""What callers pass to verbs, checked in one manner before anything is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from numbers import Integral, Real
+
+from lmkernel.errors import InputError, UnknownNameError
+
+__all__ = ["as_strings", "is_absent", "require_count", "require_known", "require_number"]
+
+
+def is_absent(value: object) -> bool:
+    """Whether a caller says nothing: None, or an empty text."""
+    return value is None or (isinstance(value, str) and not value)
+
+
+def require_count(name: str, value: object, *, least: int = 1, most: int | None = None) -> None:
+    """Refuse what is no whole number within bounds; a bool is none.
+
+    Args:
+        name: the argument, for the message.
+        value: what came; a whole number of NumPy is one.
+        least: the smallest that is allowed.
+        most: the largest; by default there is none.
+
+    Raises:
+        InputError: it is none.
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]  # a whole number
+        bounds = f"of at least {least}" if most is None else f"in {least} … {most}"
+        raise InputError(f"{name}: expected a whole number {bounds}, got {value!r:.60}")
+
+
+def require_number(name: str, value: object, *, above: float) -> None:
+    """Refuse what is no number above a bound; NaN and a bool are none.
+
+    Raises:
+        InputError: it is none.
+    """
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    if not (real and value > above):  # type: ignore[operator]  # a number
+        raise InputError(f"{name}: expected a number above {above:g}, got {value!r:.60}")
+
+
+def require_known(what: str, name: object, known: Collection[str]) -> None:
+    """Refuse a name that is none of those that are known, and what is no name at all.
+
+    Raises:
+        UnknownNameError: it is none.
+    """
+    if not isinstance(name, str) or name not in known:
+        raise UnknownNameError(what, name, known)
+
+
+def as_strings(name: str, value: object) -> tuple[str, ...]:
+    """Several strings, at least one, none of them empty.
+
+    Raises:
+        InputError: it is something else; a lone string is, too.
+    """
+    found = () if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    if not found or not all(isinstance(one, str) and one for one in found):
+        raise InputError(f"{name}: expected strings that are not empty, got {value!r:.80}")
+    return found

@@ -1,0 +1,134 @@
+"""What is passed to verbs and methods is taken, or refused in words, whatever it is."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from inspected import small_llama
+
+import lmkernel as lk
+from lmkernel.arguments import as_strings, is_absent, require_count, require_known, require_number
+from lmkernel.errors import InputError, LmkernelError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+ODD: tuple[Any, ...] = (
+    *(-1, 1.5, float("nan"), 10**30, True, None, "", "a\0b", "\ud800", b"x"),
+    *(["x", None], (), {"a": 1}, set(), object(), np.float32(3), np.array([1, 2])),
+)
+QUIET = {"progress": False}
+ONE = {"max_new_tokens": 1}
+VERBS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "load": (("MODEL",), QUIET),
+    "load_backend": (("numpy",), {}),
+    "compare": (("MODEL",), {"backends": ["numpy"], "prompts": ["a"], **ONE, **QUIET}),
+    "compare_layers": (("MODEL",), {"backends": ["numpy"], "prompts": ["a"], **QUIET}),
+    "perplexity": (("MODEL", "a b c"), QUIET),
+    "quantize": (("MODEL", "OUT"), {"weights": "int8", **QUIET}),
+    "resume": (("OUT",), QUIET),
+    "twin": (("MODEL", "OUT"), QUIET),
+}
+METHODS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "generate": (("a b",), ONE),
+    "generate_batch": ((["a"],), ONE),
+    "chat": (("a",), ONE),
+    "chat_with_tools": (("a", ()), ONE),
+    "embed": ((["a"],), {}),
+    "save": (("OUT",), {}),
+    "to": (("numpy",), {}),
+}
+# a program that hands over an array of several numbers as a switch is told so by NumPy
+SWITCHES = ("bool", "bool | None")
+# objects that only our own code makes, and what would ask every framework that is there
+LEFT_OUT = {"registry": ODD, "backends": (None,)}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> lk.LanguageModel:
+    return small_llama(tmp_path_factory.mktemp("arguments") / "m")
+
+
+def odd_arguments(call: Callable[..., Any]) -> list[tuple[str, Any]]:
+    """Each argument of a callable with each odd value."""
+    there = inspect.signature(call).parameters.values()
+    return [
+        (one.name, odd)
+        for one in there
+        if one.kind is not inspect.Parameter.VAR_KEYWORD
+        for odd in ODD
+        if not any(odd is left for left in LEFT_OUT.get(one.name, ()))
+        and not (isinstance(odd, np.ndarray) and one.annotation in SWITCHES)
+    ]
+
+
+def check_call(
+    call: Callable[..., Any], usual: tuple[Any, ...], named: dict[str, Any], places: dict[str, Any]
+) -> None:
+    signature = inspect.signature(call)
+    for number, (name, odd) in enumerate(odd_arguments(call)):
+        here = {**places, "OUT": places["OUT"] / str(number)}
+        filled = [here.get(one, one) if isinstance(one, str) else one for one in usual]
+        arguments = signature.bind_partial(*filled, **named).arguments
+        more = arguments.pop("where", None) or arguments.pop("options", None) or {}
+        try:
+            str(call(**{**arguments, **more, name: odd}))
+        except LmkernelError:
+            continue
+        except Exception as error:  # noqa: BLE001 - whatever comes is what the test is about
+            pytest.fail(
+                f"{name}={odd!r:.40}: expected a result or one of our errors, got {error!r}"
+            )
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_verbs_take_or_refuse_whatever_is_passed(
+    name: str, model: lk.LanguageModel, tmp_path: Path
+) -> None:
+    places = {"MODEL": str(model.files.path), "OUT": tmp_path}
+    check_call(getattr(lk, name), *VERBS[name], places)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_take_or_refuse_whatever_is_passed(
+    name: str, model: lk.LanguageModel, tmp_path: Path
+) -> None:
+    check_call(getattr(model, name), *METHODS[name], {"OUT": tmp_path})
+
+
+@pytest.mark.parametrize("value", [1, 3, np.int64(2)])
+def test_a_count_in_its_bounds_is_taken(value: object) -> None:
+    require_count("count", value, most=3)
+
+
+@pytest.mark.parametrize("value", [0, 4, True, 2.0, "2", None, float("nan")])
+def test_what_is_no_count_is_refused(value: object) -> None:
+    with pytest.raises(InputError, match="count: expected a whole number in 1 … 3, got "):
+        require_count("count", value, most=3)
+
+
+@pytest.mark.parametrize("value", [0, float("nan"), True, "1", None])
+def test_what_is_no_number_above_its_bound_is_refused(value: object) -> None:
+    with pytest.raises(InputError, match="limit: expected a number above 0, got "):
+        require_number("limit", value, above=0)
+
+
+@pytest.mark.parametrize("value", ["c", 5, None, ["a"]])
+def test_what_is_not_known_is_refused(value: object) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown letter .* Available: a, b"):
+        require_known("letter", value, ["a", "b"])
+
+
+@pytest.mark.parametrize("value", ["a", [], ["a", ""], ["a", 5], 5, None])
+def test_what_is_no_list_of_strings_is_refused(value: object) -> None:
+    with pytest.raises(InputError, match="names: expected strings that are not empty, got "):
+        as_strings("names", value)
+
+
+def test_none_and_an_empty_text_say_nothing() -> None:
+
+    assert [value for value in (None, "", "a", 0, []) if is_absent(value)] == [None, ""]
