@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmkernel.backend import Backend, load_backend
+    from lmkernel.benchmark.outcome import Benchmark
+    from lmkernel.benchmark.verb import bench
     from lmkernel.comparison.outcome import Comparison, LayerComparison
     from lmkernel.comparison.verb import compare, compare_layers
     from lmkernel.description import Description
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Backend",
     "BackendList",
+    "Benchmark",
     "Classification",
     "Classifications",
     "Comparison",
@@ -60,6 +63,7 @@ __all__ = [
     "Verification",
     "answer",
     "backends",
+    "bench",
     "certify",
     "classify",
     "compare",
@@ -89,6 +93,7 @@ __all__ = [
 _HOMES = {
     "Backend": "lmkernel.backend",
     "BackendList": "lmkernel.listing.backends",
+    "Benchmark": "lmkernel.benchmark.outcome",
     "Classification": "lmkernel.inspection",
     "Classifications": "lmkernel.inspection",
     "Comparison": "lmkernel.comparison.outcome",
@@ -112,6 +117,7 @@ _HOMES = {
     "Verification": "lmkernel.verification.outcome",
     "answer": "lmkernel.verbs",
     "backends": "lmkernel.listing.backends",
+    "bench": "lmkernel.benchmark.verb",
     "certify": "lmkernel.outside",
     "classify": "lmkernel.verbs",
     "compare": "lmkernel.comparison.verb",

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lmkernel.errors import CapabilityError
-from lmkernel.training.run.machine import current_memory
+from lmkernel.machine import current_memory
 from lmkernel_conformance.discrepancy import Discrepancy
 from lmkernel_conformance.isolation.places import find_place
 

@@ -36,6 +36,7 @@ _HELP: Mapping[str, str] = MappingProxyType(
         "verify:Verify": (
             "is somebody else's implementation of a checkpoint right, and where does it part"
         ),
+        "bench:Bench": "measure how fast a model answers here, beside what the machine allows",
         "quantize:Quantize": "write a model with weights of 4 or 8 bits, for transformers and here",
         "twin:Twin": "write a small random checkpoint of the same structure as a model",
         "new:New": (

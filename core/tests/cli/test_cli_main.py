@@ -26,7 +26,7 @@ BUILT_IN = (
     "backends", "models", "pull", "chat", "generate", "translate", "summarize", "transcribe",
     "pretrain", "finetune", "evaluate",
     "classify", "tag", "fill", "answer", "rerank", "perplexity", "embed", "compare",
-    "verify", "quantize", "twin", "new",
+    "verify", "bench", "quantize", "twin", "new",
 )  # fmt: skip
 
 

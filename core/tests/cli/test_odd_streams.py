@@ -70,6 +70,7 @@ def usual_arguments(place: Path) -> Mapping[str, list[str]]:
         "pretrain": pretraining(place / "story.txt", run, *quick)[1:],
         "embed": [model, "ab"],
         "twin": [model, str(run)],
+        "bench": [model, "--backends", "numpy", "--quick"],
         "quantize": [model, str(run), "--weights", "int8"],
         "perplexity": [model, "ab ab"],
         "rerank": [model, "ab", "ab", "ba"],

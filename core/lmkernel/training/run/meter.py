@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
+from lmkernel.machine import current_memory, peak_memory
 from lmkernel.progress import duration
 from lmkernel.results import human_size
-from lmkernel.training.run.machine import current_memory, peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from lmkernel.distribution.agreement import watch_peers
 from lmkernel.errors import CheckpointError, NotFiniteError, RunError
+from lmkernel.machine import environment, peak_flops
 from lmkernel.parameters import flatten
 from lmkernel.settings.file import flat, to_toml
 from lmkernel.training.run.display import Display
-from lmkernel.training.run.machine import environment, peak_flops
 from lmkernel.training.run.meter import Workload, flops_per_token
 from lmkernel.training.run.plot import attempt_loss_curve
 from lmkernel.training.run.recording import (

@@ -1,4 +1,4 @@
-"""The machine that a run is on: what it is, how much memory it takes, how fast it multiplies.
+"""The machine that this runs on: what it is, how much memory it takes, how fast it multiplies.
 
 Memory is resident memory as the operating system counts it, without other libraries. Sources:
 proc(5) on Linux; ``PROC_PIDTASKINFO`` of libproc.h and getrusage(2) on macOS;
@@ -25,7 +25,14 @@ from lmkernel.plugins.installed import installed_versions
 if TYPE_CHECKING:
     from lmkernel.plugins.specs import BackendSpec
 
-__all__ = ["current_memory", "environment", "peak_flops", "peak_memory", "processor"]
+__all__ = [
+    "current_memory",
+    "environment",
+    "peak_flops",
+    "peak_memory",
+    "processor",
+    "usable_processors",
+]
 
 _CPUINFO, _STATUS = Path("/proc/cpuinfo"), Path("/proc/self/status")
 _TASK_INFO = 4  # PROC_PIDTASKINFO
@@ -50,7 +57,7 @@ def environment(spec: BackendSpec, device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": processor(),
-        "processors": {"there": os.cpu_count(), "usable": _usable()},
+        "processors": {"there": os.cpu_count(), "usable": usable_processors()},
         "threads": dict(sorted(threads.items())),
     }
 
@@ -67,8 +74,8 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _usable() -> int | None:
-    """Processors that this process may run on, where the system says it."""
+def usable_processors() -> int | None:
+    """How many processors this process may run on, where the system says it."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count()

@@ -13,15 +13,15 @@ import pytest
 import lmkernel
 from lmkernel.contract.capabilities import Capabilities
 from lmkernel.contract.version import CONTRACT_VERSION
+from lmkernel.machine import current_memory, environment, peak_flops, peak_memory
 from lmkernel.plugins import BackendSpec
-from lmkernel.training.run.machine import current_memory, environment, peak_flops, peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 GROWS = """
 import json
-from lmkernel.training.run.machine import current_memory, peak_memory
+from lmkernel.machine import current_memory, peak_memory
 before = current_memory(), peak_memory()
 block = bytearray(b"x") * 200_000_000
 full = current_memory(), peak_memory()
