@@ -69,8 +69,27 @@ def test_the_check_itself_sees_branches() -> None:
 
 # in the order in which one is built on another: a package imports from those before it
 ORDER = (
-    *("errors", "files", "paths", "contract", "numerics", "random", "atomic", "progress"),
-    *("settings", "results", "plugins", "config", "interfaces", "composed", "parameters"),
+    *(
+        "errors",
+        "arguments",
+        "files",
+        "paths",
+        "contract",
+        "numerics",
+        "random",
+        "atomic",
+        "progress",
+    ),
+    *(
+        "settings",
+        "results",
+        "plugins",
+        "machine",
+        "config",
+        "interfaces",
+        "composed",
+        "parameters",
+    ),
     *("components", "factory", "backend", "distribution", "checkpoints", "tokenizers"),
     *("families", "gguf", "pictures", "sources", "structured", "model", "generation"),
     *(
@@ -90,6 +109,7 @@ ORDER = (
         "comparison",
         "verification",
         "listing",
+        "benchmark",
         "training",
         "outside",
         "verbs",

@@ -8,8 +8,7 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lmkernel.arguments import require_known
-from lmkernel.errors import ConfigError, InputError, RunError
+from lmkernel.errors import ConfigError, InputError, RunError, UnknownNameError
 from lmkernel.paths import user_path
 from lmkernel.settings.file import load_settings, merge, parse_overrides, settings_from
 from lmkernel.settings.locations import Locations
@@ -166,7 +165,8 @@ def _by_key(
     short: Mapping[str, Any], overrides: Mapping[str, Any] | Iterable[str]
 ) -> dict[str, Any]:
     for name in short:
-        require_known("setting of a run", name, RunKeywords.__annotations__)
+        if name not in KEYS:  # of which some are a verb's own arguments
+            raise UnknownNameError("setting of a run", name, RunKeywords.__annotations__)
     given = {KEYS[name]: _plain(value) for name, value in short.items() if value is not None}
     is_table = hasattr(overrides, "items")
     if isinstance(overrides, str | bytes) or not hasattr(overrides, "__iter__"):
