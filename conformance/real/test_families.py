@@ -52,7 +52,8 @@ if TYPE_CHECKING:
 
     from lmkernel.config import ModelConfig
 
-BACKENDS = ("numpy", "torch", "tensorflow", "jax")
+EVERYTHING = os.environ.get("LMKERNEL_FAMILIES") == "all"
+BACKENDS = ("numpy", "torch", "tensorflow", "jax", *(("mlx",) if EVERYTHING else ()))
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,8 @@ REPRESENTATIVES = (
     "siglip",
     "whisper",
 )
-"""Together they have every way in which layers differ; each is tried on every backend."""
-EVERYWHERE = sorted(KINDS) if os.environ.get("LMKERNEL_FAMILIES") == "all" else REPRESENTATIVES
+"""Together they have every way in which layers differ; each is tried on each of ours."""
+EVERYWHERE = sorted(KINDS) if EVERYTHING else REPRESENTATIVES
 PAIRS = [
     (name, backend)
     for name in sorted(KINDS)

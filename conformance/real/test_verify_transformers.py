@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import broken_encoders
 import broken_families
 import pytest
 from asking_ports import Twins, verify_port
@@ -18,7 +19,10 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
     return Twins(tmp_path_factory.mktemp("twins"))
 
 
-@pytest.mark.parametrize("port", [*PORTS, *broken_families.PORTS], ids=lambda p: p.id)
+ALL = [*PORTS, *broken_families.PORTS, *broken_encoders.PORTS]
+
+
+@pytest.mark.parametrize("port", ALL, ids=lambda p: p.id)
 def test_a_broken_port_is_found_placed_and_named(port: Broken, twins: Twins) -> None:
     found = verify_port(twins[port.twin], port.apply)
     assert not found.passed

@@ -18,6 +18,7 @@ from lmkernel_conformance.oracle import (
     positions,
     recurrent,
     sampling,
+    training,
 )
 from lmkernel_conformance.oracle.arithmetic import Arithmetic
 
@@ -169,3 +170,14 @@ def test_distribution_filters() -> None:
     kept = sampling.distribution(logits, min_p=0.25)
     assert [p > 0 for p in kept] == [True, True, True, False]
     assert sampling.pick([0.625, 0.375, 0.0], 0.63) == 1
+
+
+def test_the_balance_of_experts_by_hand() -> None:
+    """Two layers, three experts of which one is chosen; the second row's first place is padding."""
+    likely = np.array([[[0.5, 0.3, 0.2], [0.9, 0.05, 0.05], [0.1, 0.2, 0.7], [0.2, 0.6, 0.2]]] * 2)
+    likely[1, 0] = [0.25, 0.5, 0.25]
+    positions = np.array([[0, 1], [-1, 0]])
+    found = training._balance(AR, [np.log(x) for x in likely], positions, 1)
+    uses = np.array([3, 3, 0]) / 6
+    chances = likely[:, [0, 1, 3]].sum((0, 1)) / 6
+    assert float(found) == pytest.approx(3 * (uses @ chances), rel=1e-14)

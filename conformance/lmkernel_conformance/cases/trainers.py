@@ -19,6 +19,7 @@ from lmkernel_conformance.tutorial.training_runs import Losses
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lmkernel.config import ModelConfig
     from lmkernel.interfaces import Trainer
     from lmkernel.training.data import Batch, Batches
     from lmkernel_conformance.subject import Subject
@@ -34,10 +35,16 @@ def _constant(rate: float) -> ScheduleConfig:
 
 
 def _check_weights(
-    s: Subject, trainer: Trainer, steps: list[list[Batch]], whole: list[Batch], update: Any
+    s: Subject,
+    trainer: Trainer,
+    steps: list[list[Batch]],
+    whole: list[Batch],
+    update: Any,
+    name: str = "gpt2",
+    model: ModelConfig | None = None,
 ) -> None:
     """Judge losses and weights after some steps by the oracle's over whole batches."""
-    first = values(s, "gpt2")
+    first, config = values(s, name), model or ZOO[name]
     state, losses = trainer.start(first), []
     for micro in steps:
         state, result = trainer.step(state, micro)
@@ -45,14 +52,14 @@ def _check_weights(
     got = trainer.weights(state)
 
     def honest(ar: Any) -> list[Host]:
-        curve, p = oracle.run(ar, ZOO["gpt2"], "cross_entropy", first, whole, update())
-        return [*curve, *(p[name] for name in first)]
+        curve, p = oracle.run(ar, config, "cross_entropy", first, whole, update())
+        return [*curve, *(p[part] for part in first)]
 
     limits = s.budgets("losses and weights", honest)
     for step, (loss, limit) in enumerate(zip(losses, limits, strict=False), 1):
         s.judge(f"loss of step {step}", np.asarray(loss), limit)
-    for name, limit in zip(first, limits[len(losses) :], strict=True):
-        s.judge(f"{name} after the steps", got[name], limit)
+    for part, limit in zip(first, limits[len(losses) :], strict=True):
+        s.judge(f"{part} after the steps", got[part], limit)
 
 
 def _unequal_batches() -> list[Batch]:
@@ -82,6 +89,23 @@ def clipping(s: Subject) -> None:
     trainer = build_trainer(s, "gpt2", _SGD, schedule=_constant(_RATE), clip=0.25)
     update: Callable[[], Any] = lambda: oracle.sgd(_RATE, clip=0.25)  # noqa: E731 - an argument
     _check_weights(s, trainer, [[b] for b in batches], batches, update)
+
+
+def _model_with_balance() -> ModelConfig:
+    """Two mixtures, whose balance is weighed so much that no part of it can be missing."""
+    model: Any = ZOO["gpt_oss"]
+    experts = replace(model.decoder.mlp.experts, balance=0.7)
+    mlp = replace(model.decoder.mlp, experts=experts)
+    made: ModelConfig = replace(model, decoder=replace(model.decoder, mlp=mlp))
+    return made
+
+
+@case(level="training", id="trainer.balance", training=True)
+def balance(s: Subject) -> None:
+    """What balances experts is added to the mean, of all layers together and without padding."""
+    fed, model = data("gpt_oss", shuffle=False).at(0), _model_with_balance()
+    trainer = build_trainer(s, "gpt_oss", _SGD, model=model, schedule=_constant(_RATE))
+    _check_weights(s, trainer, [[fed]], [fed], lambda: oracle.sgd(_RATE), "gpt_oss", model)
 
 
 def _model_with_dropout() -> Any:

@@ -129,7 +129,7 @@ def _run_stack(
         return feed_forward(ar, x, p, name, c), None
     if c.kind == "recurrent":
         return recurrent(ar, x, positions, p, name, c, more.get("states"))
-    options = {"rotary": more.get("rotary", ()), "memory": more.get("memory")}
+    options = {name: more[name] for name in ("rotary", "memory", "routed") if name in more}
     return stack(ar, x, positions, p, name, c, **options), None
 
 
@@ -143,6 +143,7 @@ def forward(
     segments: Host = None,
     target: Host = None,
     target_positions: Host = None,
+    routed: list[Host] | None = None,
 ) -> Host:
     """The output of every position, as `lmkernel.model.Model.forward` gives it.
 
@@ -155,6 +156,7 @@ def forward(
         segments: the segment of each input.
         target: tokens of the decoder, in a model that has both.
         target_positions: positions of ``target``; by default 0, 1, 2, …
+        routed: where the logits of the decoder's routers are put, if anywhere.
     """
     positions = _default(inputs) if positions is None else positions
     own, name = config.embedding, "embedding"
@@ -169,7 +171,7 @@ def forward(
             if config.target_embedding is not None:
                 own, name = config.target_embedding, "target_embedding"
             x = embed(ar, target, positions, p, name, own)
-        more = {"rotary": own.rotaries, "memory": memory, "states": states}
+        more = {"rotary": own.rotaries, "memory": memory, "states": states, "routed": routed}
         if config.decoder.kind == "feed_forward" and memory is not None:
             x = memory[0]
         x, _ = _run_stack(ar, x, positions, p, "decoder", config.decoder, **more)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from lmkernel_conformance.oracle import loss as losses
+from lmkernel_conformance.oracle.activation import softmax
 from lmkernel_conformance.oracle.model import forward
 from lmkernel_conformance.oracle.optimizers import adam_step, norm
 from lmkernel_conformance.oracle.tape import gradient, raw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lmkernel_conformance.oracle.arithmetic import Arithmetic
 
@@ -31,6 +34,8 @@ class Update(Protocol):
 def mean_loss(ar: Arithmetic, config: Any, kind: str, p: Mapping[str, Host], batch: Any) -> Host:
     """The loss of one batch: mean squared error, or cross-entropy averaged over real targets.
 
+    A model whose configuration weighs the balance of its experts has that besides.
+
     Args:
         ar: the arithmetic.
         config: the configuration of the model.
@@ -43,12 +48,39 @@ def mean_loss(ar: Arithmetic, config: Any, kind: str, p: Mapping[str, Host], bat
     options = {n: x for n, x in batch.items() if n not in ("inputs", "targets")}
     inputs = batch["inputs"]
     inputs = ar.constant(inputs) if inputs.dtype.kind == "f" else inputs
-    y = forward(ar, config, p, inputs, **options)
+    routed: list[Host] = []
+    y = forward(ar, config, p, inputs, **options, routed=routed)
     if kind == "mse":
         return losses.mse(ar, y, ar.constant(targets))
     y = ar.reshape(y, (-1, raw(y).shape[-1]))
     each = losses.cross_entropy(ar, y, targets.reshape(-1))
-    return ar.sum(each, -1) / ar.full((), float((targets >= 0).sum()))
+    mean = ar.sum(each, -1) / ar.full((), float((targets >= 0).sum()))
+    mlp = getattr(config.decoder, "mlp", None)
+    if mlp is None or mlp.experts is None or not mlp.experts.balance:
+        return mean
+    uneven = _balance(ar, routed, batch["positions"], mlp.experts.chosen)
+    return mean + uneven * mlp.experts.balance
+
+
+def _balance(ar: Arithmetic, routed: Sequence[Host], positions: Host, chosen: int) -> Host:
+    """E · Σ f·P over the experts, of all layers together (arXiv:2101.03961, eq. 4 to 6).
+
+    Args:
+        ar: the arithmetic.
+        routed: the logits of each layer's router, ``(batch * time, experts)``.
+        positions: positions, ``(batch, time)``; -1 is padding, which does not count.
+        chosen: number of experts that each position uses.
+    """
+    real, experts = positions.reshape(-1) >= 0, raw(routed[0]).shape[-1]
+    count = float(real.sum() * len(routed))
+    uses, likely = np.zeros(experts), ar.full((experts,), 0.0)
+    for logits in routed:
+        scores = softmax(ar, logits)
+        best = np.argsort(-np.asarray(raw(scores)), -1)[:, :chosen]
+        for row in best[real]:
+            uses[row] += 1
+        likely = likely + ar.sum(ar.where(real[:, None], scores, 0.0), 0)
+    return ar.sum(likely / count * ar.constant(uses / count), 0) * float(experts)
 
 
 def run(

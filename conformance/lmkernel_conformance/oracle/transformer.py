@@ -138,11 +138,20 @@ def _linear_bias(positions: Host, heads: int, factor: float) -> Host:
     return factor * np.array(slopes)[None, :, None, None] * back
 
 
-def _mixture(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, config: Any) -> Host:
+def _mixture(
+    ar: Arithmetic,
+    x: Host,
+    p: Mapping[str, Host],
+    name: str,
+    config: Any,
+    routed: list[Host] | None,
+) -> Host:
     """A mixture of experts, position by position (arXiv:1701.06538, §2)."""
     c, (batch, time, width) = config.experts, raw(x).shape
     flat = ar.reshape(x, (batch * time, width))
     logits = _linear(ar, flat, p, f"{name}.router")
+    if routed is not None:
+        routed.append(logits)
     scores = softmax(ar, logits) if c.scoring == "softmax" else ar.sigmoid(logits)
     bias = raw(p[f"{name}.router.choice_bias"]) if c.choice_bias else 0.0
     rows = []
@@ -195,10 +204,18 @@ def _gated(ar: Arithmetic, gate: Host, x: Host, config: Any) -> Host:
     return gate * ar.sigmoid(gate * config.slope) * x
 
 
-def _mlp(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, config: Any) -> Host:
+def _mlp(
+    ar: Arithmetic,
+    x: Host,
+    p: Mapping[str, Host],
+    name: str,
+    config: Any,
+    routed: list[Host] | None,
+) -> Host:
     """The feed-forward block of a layer: one network, or a mixture of experts."""
-    which = _network if config.experts is None else _mixture
-    return which(ar, x, p, name, config)
+    if config.experts is None:
+        return _network(ar, x, p, name, config)
+    return _mixture(ar, x, p, name, config, routed)
 
 
 def _network(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, config: Any) -> Host:
@@ -221,6 +238,7 @@ def stack(
     *,
     rotary: Any = (),
     memory: tuple[Host, Host] | None = None,
+    routed: list[Host] | None = None,
 ) -> Host:
     """All layers of a stack, and its final normalisation.
 
@@ -233,6 +251,7 @@ def stack(
         config: the configuration of the stack.
         rotary: the configuration of RoPE, or several that its layers name by number.
         memory: hidden vectors and positions of an encoder, for cross-attention.
+        routed: where the logits of each layer's router are put, if anywhere.
     """
     rotaries = rotary if isinstance(rotary, tuple) else (rotary,)
     turns = [rotation(ar, positions, one) for one in rotaries]
@@ -258,7 +277,7 @@ def stack(
             return multi_head(ar, y, p, f"{at}.cross", config.cross, shown, memory=hidden)
 
         def mlp(y: Host, at: str = layer, c: Any = network) -> Host:
-            return _mlp(ar, y, p, f"{at}.mlp", c)
+            return _mlp(ar, y, p, f"{at}.mlp", c, routed)
 
         parts: list[Part] = [("attention", attend), ("cross", across), ("mlp", mlp)]
         chosen = parts if memory is not None else [parts[0], parts[2]]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
 
-__all__ = ["declare_experts", "mix_experts"]
+__all__ = ["choose_experts", "declare_experts", "find_best", "mix_experts", "router_logits"]
 
 _NEVER = -1e30
 """The score of an expert that cannot be chosen any more."""
@@ -93,9 +93,7 @@ def choose_experts(
     Returns:
         int32 ``(rows, chosen)``, and in float32 or wider ``(rows, chosen)``.
     """
-    logits = project(ops, x, {n: p for n, p in params.items() if n != "choice_bias"})
-    narrow = ops.dtype(logits)
-    logits = ops.astype(logits, WIDE.get(narrow, narrow))
+    logits = router_logits(ops, x, params)
     scores = ops.softmax(logits, -1) if config.scoring == "softmax" else ops.sigmoid(logits)
     # the choice itself has no gradient; it flows through the scores of what is chosen
     choice = ops.stop_gradient(scores)
@@ -103,7 +101,7 @@ def choose_experts(
         choice = choice + ops.stop_gradient(ops.astype(params["choice_bias"], ops.dtype(scores)))
     if config.groups > 1:
         choice = _within_groups(ops, choice, config)
-    indices, _ = _best(ops, choice, config.chosen)
+    indices, _ = find_best(ops, choice, config.chosen)
     chosen = ops.concat(indices, 1)
     hot = ops.one_hot(chosen, config.count, ops.dtype(scores))
     rows = ops.reshape(scores, (scores.shape[0], 1, config.count))
@@ -113,7 +111,14 @@ def choose_experts(
     return chosen, weights * ops.full((), config.scale, ops.dtype(weights))
 
 
-def _best(ops: Ops, scores: Array, count: int) -> tuple[list[Array], list[Array]]:
+def router_logits(ops: Ops, x: Array, params: dict[str, Any]) -> Array:
+    """What a router gives each expert for ``x (…, width)``: ``(…, experts)``, 32 bits or more."""
+    logits = project(ops, x, {n: p for n, p in params.items() if n != "choice_bias"})
+    narrow = ops.dtype(logits)
+    return ops.astype(logits, WIDE.get(narrow, narrow))
+
+
+def find_best(ops: Ops, scores: Array, count: int) -> tuple[list[Array], list[Array]]:
     """The indices and the values of the largest of each row, each ``(rows, 1)``."""
     indices, values = [], []
     rows, size = scores.shape
@@ -131,9 +136,9 @@ def _within_groups(ops: Ops, choice: Array, config: ExpertsConfig) -> Array:
     """The scores, with those outside the best groups of each row put out of reach."""
     rows, size = choice.shape[0], config.count // config.groups
     grouped = ops.reshape(choice, (rows * config.groups, size))
-    _, tops = _best(ops, grouped, 1 if config.group_score == "max" else 2)
+    _, tops = find_best(ops, grouped, 1 if config.group_score == "max" else 2)
     merit = ops.reshape(sum(tops[1:], tops[0]), (rows, config.groups))
-    best, _ = _best(ops, merit, config.chosen_groups)
+    best, _ = find_best(ops, merit, config.chosen_groups)
     kept = ops.sum(ops.one_hot(ops.concat(best, 1), config.groups, ops.dtype(choice)), 1)
     kept = ops.broadcast_to(
         ops.reshape(kept, (rows, config.groups, 1)), (rows, config.groups, size)

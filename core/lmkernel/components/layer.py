@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.components.experts import declare_experts, mix_experts
+from lmkernel.components.experts import declare_experts, mix_experts, router_logits
 from lmkernel.components.primitives import (
     activate,
     apply_dropout,
@@ -79,14 +79,21 @@ class TransformerLayer:
         across: View | None = None,
         cache: Tree = None,
         key: Array | None = None,
+        routed: list[Array] | None = None,
     ) -> tuple[Array, Tree]:
-        """The output ``(batch, time, width)`` of the layer, and its new KV cache."""
+        """The output ``(batch, time, width)`` of the layer, and its new KV cache.
+
+        The logits of its router, if it has one, are put at the end of ``routed``.
+        """
         given, c = x, self._config
         x, cache = self.attend(params, x, view, cache=cache, key=key)
         if across is not None:
             x = self.look(params, x, across, memory, key=key)
 
         def network(y: Array) -> Array:
+            if routed is not None and c.mlp.experts is not None:
+                # once more than for the choice: it is small beside what the experts multiply
+                routed.append(router_logits(self._ops, y, params["mlp"]["router"]))
             return mlp(self._ops, y, params["mlp"], c.mlp)
 
         return self._add(params, "mlp", x, network, key, 2, given if c.parallel else x), cache

@@ -6,10 +6,12 @@ from abc import ABC
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, final
 
+from lmkernel.components.balance import balance_loss
 from lmkernel.components.layer import TransformerLayer
 from lmkernel.components.positions import linear_biases, relative_biases, visible
 from lmkernel.components.primitives import declare_norm, normalize
 from lmkernel.components.recent import Recent, lengthen
+from lmkernel.composed.precision import constant
 from lmkernel.config import DisentangledConfig, RelativeConfig
 from lmkernel.contract.capabilities import WIDE
 from lmkernel.interfaces import Component, Decoder, Encoder, Memory, ParamTree, View
@@ -96,7 +98,12 @@ class _Transformer(Component, ABC):
         return normalize(self._ops, x, params["norm"], self._config.norm)
 
     def _run(
-        self, params: dict[str, Any], inputs: Embedded, memory: Memory | None, key: Array | None
+        self,
+        params: dict[str, Any],
+        inputs: Embedded,
+        memory: Memory | None,
+        key: Array | None,
+        routed: list[Array] | None = None,
     ) -> Array:
         views, x = _Views(lambda layer, _: whole_view(self._ops, layer, inputs)), inputs.hidden
         across = memory and memory_view(self._ops, inputs.positions, memory.positions)
@@ -114,14 +121,20 @@ class _Transformer(Component, ABC):
                 given: tuple[Array | None, Array | None],
                 layer: TransformerLayer = layer,
                 view: View = view,
-            ) -> Array:
+            ) -> tuple[Array, tuple[Array, ...]]:
+                own: list[Array] | None = None if routed is None else []
                 keys_values = None if source is None else layer.remember(weights, source)
                 view = replace(view, bias=given[0], distances=given[1])
-                return layer(weights, x, view, memory=keys_values, across=across, key=key)[0]
+                x, _ = layer(
+                    weights, x, view, memory=keys_values, across=across, key=key, routed=own
+                )
+                return x, tuple(own or ())
 
-            x = (self._ops.remat(apply) if self._config.remat else apply)(
+            x, logits = (self._ops.remat(apply) if self._config.remat else apply)(
                 weights, x, source, (view.bias, view.distances)
             )
+            if routed is not None:
+                routed.extend(logits)
         return self._finish(params, x)
 
 
@@ -148,6 +161,22 @@ class TransformerDecoder(_Transformer, Decoder):
         key: Array | None = None,
     ) -> Array:
         return self._run(params, inputs, memory, key)
+
+    def with_balance(
+        self,
+        params: dict[str, Any],
+        inputs: Embedded,
+        *,
+        memory: Memory | None = None,
+        key: Array | None = None,
+    ) -> tuple[Array, Array | None]:
+        experts = self._config.mlp.experts
+        if experts is None or not experts.balance:
+            return self(params, inputs, memory=memory, key=key), None
+        routed: list[Array] = []
+        hidden = self._run(params, inputs, memory, key, routed)
+        uneven = balance_loss(self._ops, routed, inputs.positions, experts.chosen)
+        return hidden, uneven * constant(self._ops, experts.balance, uneven)
 
     def start(
         self,

@@ -31,6 +31,8 @@ class ExpertsConfig:
         shared: intermediate size of an expert that every position uses besides; 0 for none.
         shared_gate: whether the shared expert is weighted by a sigmoid of its own.
         router_bias: whether the router has a bias.
+        balance: weight of the loss that makes training use the experts alike
+            (arXiv:2101.03961, §2.2), beside the mean loss; 0 for none.
     """
 
     count: int
@@ -46,6 +48,7 @@ class ExpertsConfig:
     shared: int = 0
     shared_gate: bool = False
     router_bias: bool = False
+    balance: float = 0.0
 
     def __post_init__(self) -> None:
         positive(self, "count", "chosen", "hidden", "groups", "chosen_groups")
@@ -60,4 +63,5 @@ class ExpertsConfig:
         least = 2 if self.group_score == "top_two" and self.groups > 1 else 1
         require(self, "group_score", "two experts a group", ok=size >= least)
         require(self, "shared", "0 or more", ok=self.shared >= 0)
+        require(self, "balance", "0 or more", ok=self.balance >= 0)
         require(self, "shared_gate", "a shared expert", ok=self.shared > 0 or not self.shared_gate)

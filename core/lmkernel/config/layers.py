@@ -162,6 +162,17 @@ class TransformerConfig:
         fits = cross is None or (cross.width == self.width and cross.memory_width > 0)
         require(self, "cross", f"width {self.width} and a memory_width", ok=fits)
         require(self, "dropout", "a rate in [0, 1)", ok=0 <= self.dropout < 1)
+        self._check_balance()
+
+    def _check_balance(self) -> None:
+        """The balance of experts counts all layers together, as the stack's ``mlp`` says."""
+        networks = (self.mlp, *(own.mlp for own in self.different if own.mlp))
+        mixtures = [mlp.experts for mlp in networks if mlp.experts]
+        told = {(e.count, e.chosen, e.balance) for e in mixtures}
+        alike = len(told) == 1 and self.mlp.experts is not None
+        expected = "as many experts in each layer as in mlp, chosen and balanced alike"
+        without = not any(e.balance for e in mixtures)
+        require(self, "different", expected, ok=alike or without)
 
     def layer(self, index: int) -> TransformerConfig:
         """The layer of that number, as a stack of one."""

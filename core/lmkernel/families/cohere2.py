@@ -10,7 +10,7 @@ from lmkernel.families.carried import with_fields
 from lmkernel.families.gated import GATED_KEYS, LAYER, GatedFamily, decoder_of
 from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.llama import ATTENTION_BIAS
-from lmkernel.families.windows import FULL, SLIDING, kinds_of, layer_kinds, with_kinds
+from lmkernel.families.windows import FULL, SLIDING, layer_kinds, with_kinds, write_kinds
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -78,6 +78,4 @@ class Cohere2(GatedFamily):
         return with_kinds(model, kinds, {SLIDING: {"window": window}, FULL: {"rotary": None}})
 
     def own_keys(self, config: ModelConfig) -> dict[str, Any]:
-        stack = decoder_of(config)
-        windows = [stack.layer(i).attention.window or 0 for i in range(stack.layers)]
-        return {"sliding_window": max(windows) or 4096, "layer_types": kinds_of(stack)}
+        return write_kinds(decoder_of(config), 4096)

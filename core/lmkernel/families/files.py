@@ -138,7 +138,7 @@ def _essential(part: Any) -> Any:
     """A configuration without what concerns training alone."""
     if not is_dataclass(part) or isinstance(part, type):
         return part
-    plain = {"init": None, "dropout": 0.0, "remat": False}
+    plain = {"init": None, "dropout": 0.0, "remat": False, "balance": 0.0}
     there = {field.name: getattr(part, field.name) for field in fields(part)}
     return replace(part, **{n: plain.get(n, _essential(x)) for n, x in there.items()})
 

@@ -9,7 +9,6 @@ import functools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import CheckpointError
 from lmkernel.families.gated import GatedFamily, decoder_of, with_changes
 from lmkernel.families.gemma import (
     BOUNDS,
@@ -21,12 +20,12 @@ from lmkernel.families.gemma import (
     write_bounded,
 )
 from lmkernel.families.gguf_architecture import GgufArchitecture
-from lmkernel.families.hf_config import HfConfig
-from lmkernel.families.rope import read_rope, write_rope
+from lmkernel.families.rope_kinds import read_rope_kinds, rope_of_kind, write_rope_kinds
 from lmkernel.families.windows import FULL, SLIDING, layer_kinds, with_kinds
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
+    from lmkernel.families.hf_config import HfConfig
 
 __all__ = ["Gemma3"]
 
@@ -64,44 +63,17 @@ class Gemma3(GatedFamily):
 
     def read(self, config: HfConfig) -> ModelConfig:
         config = self.keys.complete(config)
-        of_full, of_sliding = _tables(config)
-        model = read_bounded(HfConfig({**config.values, **of_full}, config.where))
-        stack = decoder_of(model)
-        local = read_rope(
-            HfConfig(of_sliding, config.where), stack.attention.head_dim, model.context
+        theta = config.number("rope_theta", 1_000_000.0)
+        whole, local = read_rope_kinds(
+            config, theta, config.number("rope_local_base_freq", 10_000.0)
         )
+        model = rope_of_kind(read_bounded(whole), local)
         every = config.whole("sliding_window_pattern", 6)
         kinds = layer_kinds(config, lambda layer: SLIDING if (layer + 1) % every else FULL)
-        model = with_changes(
-            model, embedding={"more_rotary": (local,)}, attention={"qk_norm": stack.norm}
-        )
+        model = with_changes(model, attention={"qk_norm": decoder_of(model).norm})
         window = config.whole("sliding_window", 4096)
         return with_kinds(model, kinds, {SLIDING: {"window": window, "rotary": 1}})
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
-        rotaries = config.embedding.rotaries
-        if len(rotaries) != 2:  # noqa: PLR2004 - of whole layers, and of windows
-            raise CheckpointError("expected two rotary embeddings")
-        tables = {}
-        for kind, rotary in zip((FULL, SLIDING), rotaries, strict=True):
-            table = write_rope(rotary, config.context)["rope_scaling"] or {"rope_type": "default"}
-            tables[kind] = {**table, "rope_theta": rotary.theta}
-        nothing = dict.fromkeys(("rope_theta", "rope_scaling", "rope_local_base_freq"))
         written = write_bounded(config, "gemma3_text", "Gemma3ForCausalLM")
-        return {**written, **nothing, "rope_parameters": tables}
-
-
-def _tables(config: HfConfig) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The rotary keys of whole layers, and those of windows, as transformers 5 has them or 4."""
-    both = config.part("rope_parameters")
-    theta = config.number("rope_theta", 1_000_000.0)
-    local = config.number("rope_local_base_freq", 10_000.0)
-    scaling = config.part("rope_scaling")
-    tables = []
-    for kind, base, more in ((FULL, theta, scaling), (SLIDING, local, None)):
-        part = both.part(kind) if both is not None else None
-        table = {"rope_type": "default", "rope_theta": base, **(part.values if part else {})}
-        if more is not None:
-            table |= more.values
-        tables.append({"rope_parameters": table, "rope_scaling": None, "rope_theta": base})
-    return tables[0], tables[1]
+        return {**written, **write_rope_kinds(config), "rope_local_base_freq": None}

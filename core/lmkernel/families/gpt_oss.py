@@ -14,9 +14,16 @@ from lmkernel.families.gated import GATED_KEYS, LAYER, GatedFamily, decoder_of
 from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.hf_config import HfConfig
 from lmkernel.families.llama import ATTENTION_BIAS
-from lmkernel.families.mixtures import INERT, experts_of, with_experts
+from lmkernel.families.mixtures import (
+    BALANCE_KEYS,
+    INERT,
+    balance_keys,
+    balance_of,
+    experts_of,
+    with_experts,
+)
 from lmkernel.families.names import Rule
-from lmkernel.families.windows import FULL, SLIDING, kinds_of, layer_kinds, with_kinds
+from lmkernel.families.windows import FULL, SLIDING, layer_kinds, with_kinds, write_kinds
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -81,6 +88,7 @@ class GptOss(GatedFamily):
         swiglu_alpha=1.702,
         swiglu_limit=7.0,
         nullable=("sliding_window",),
+        **BALANCE_KEYS,
         inert=(*INERT, "experts_per_token", "initial_context_length"),
         aliases={"num_experts": "num_local_experts"},
     )
@@ -120,6 +128,7 @@ class GptOss(GatedFamily):
             chosen=config.whole("num_experts_per_tok"),
             hidden=config.whole("intermediate_size"),
             router_bias=True,
+            balance=balance_of(config),
         )
         kinds = layer_kinds(config, lambda layer: FULL if layer % 2 else SLIDING)
         window = config.whole("sliding_window") if SLIDING in kinds else None
@@ -130,12 +139,11 @@ class GptOss(GatedFamily):
 
     def own_keys(self, config: ModelConfig) -> dict[str, Any]:
         (experts, _), stack = experts_of(config), decoder_of(config)
-        windows = [stack.layer(i).attention.window or 0 for i in range(stack.layers)]
         if not stack.attention.sinks or not stack.mlp.bias or stack.mlp.shift != 1:
             raise CheckpointError("expected sinks, and experts with biases and a gate of gpt-oss")
         return {
-            "sliding_window": max(windows) or 128,
-            "layer_types": kinds_of(stack),
+            **write_kinds(stack, 128),
             "num_local_experts": experts.count,
             "num_experts_per_tok": experts.chosen,
+            **balance_keys(experts),
         }

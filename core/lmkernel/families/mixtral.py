@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.config import ExpertsConfig
 from lmkernel.families.gated import GATED_KEYS, LAYER, GatedFamily
 from lmkernel.families.gguf_architecture import GgufArchitecture
-from lmkernel.families.mixtures import INERT, expert_rules, experts_of, with_experts
+from lmkernel.families.mixtures import (
+    BALANCE_KEYS,
+    INERT,
+    balance_keys,
+    balance_of,
+    expert_rules,
+    experts_of,
+    with_experts,
+)
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -39,6 +47,7 @@ class Mixtral(GatedFamily):
         sliding_window=None,
         num_experts_per_tok=2,
         num_local_experts=8,
+        **BALANCE_KEYS,
         inert=INERT,
         aliases={"num_experts": "num_local_experts"},
     )
@@ -59,9 +68,14 @@ class Mixtral(GatedFamily):
             count=config.whole("num_local_experts"),
             chosen=config.whole("num_experts_per_tok"),
             hidden=config.whole("intermediate_size"),
+            balance=balance_of(config),
         )
         return with_experts(model, experts)
 
     def own_keys(self, config: ModelConfig) -> dict[str, Any]:
         experts, _ = experts_of(config)
-        return {"num_local_experts": experts.count, "num_experts_per_tok": experts.chosen}
+        return {
+            "num_local_experts": experts.count,
+            "num_experts_per_tok": experts.chosen,
+            **balance_keys(experts),
+        }

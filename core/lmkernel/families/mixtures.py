@@ -1,7 +1,7 @@
 """Families whose feed-forward networks are mixtures of experts (arXiv:2101.03961).
 
-The router's loss, which balances the experts in training, is no part of a model: its keys are
-passed over.
+The loss that balances the experts counts in training where a configuration asks for the routers'
+logits, as in transformers.
 """
 
 from __future__ import annotations
@@ -22,17 +22,24 @@ if TYPE_CHECKING:
     from lmkernel.families.hf_config import HfConfig
 
 __all__ = [
+    "BALANCE_KEYS",
     "INERT",
     "PRODUCTS",
     "SPARSE_KEYS",
+    "balance_keys",
+    "balance_of",
     "expert_rules",
     "experts_of",
     "sparse_layers",
     "with_experts",
 ]
 
-INERT = ("output_router_logits", "router_aux_loss_coef", "router_jitter_noise")
-"""Keys of the router's loss."""
+INERT = ("router_jitter_noise",)
+"""Noise before the router, which Mixtral's code once had in training."""
+BALANCE_KEYS: Mapping[str, Any] = MappingProxyType(
+    {"output_router_logits": False, "router_aux_loss_coef": 0.001}
+)
+"""Keys of the loss that balances experts, with what they are where a file does not have them."""
 PRODUCTS = MappingProxyType({"gate": "gate_proj", "up": "up_proj", "down": "down_proj"})
 """Our names of an expert's products, each with the usual one."""
 SPARSE_KEYS: Mapping[str, Any] = MappingProxyType(
@@ -65,6 +72,25 @@ def with_experts(
         pairs = zip(own, sparse, strict=True)
         different = tuple(replace(one, mlp=None if mark else dense) for one, mark in pairs)
     return replace(model, decoder=replace(stack, mlp=mixed, different=different))
+
+
+def balance_of(config: HfConfig) -> float:
+    """The weight of the loss that balances experts; 0 where the routers' logits aren't asked for.
+
+    Raises:
+        CheckpointError: a weight below 0.
+    """
+    weight = config.number("router_aux_loss_coef")
+    if weight < 0:
+        raise config.error("router_aux_loss_coef", "0 or more", weight)
+    return weight if config.flag("output_router_logits", default=False) else 0.0
+
+
+def balance_keys(experts: ExpertsConfig) -> dict[str, Any]:
+    """The keys that `balance_of` reads; of a loss that does not count its weight is left out."""
+    asked = experts.balance > 0
+    weight = {"router_aux_loss_coef": experts.balance} if asked else {}
+    return {"output_router_logits": asked, **weight}
 
 
 def sparse_layers(config: HfConfig) -> list[bool]:

@@ -9,7 +9,15 @@ from lmkernel.config import ExpertsConfig
 from lmkernel.families.gated import GATED_KEYS, GatedFamily, Traits
 from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.llama import ATTENTION_BIAS
-from lmkernel.families.mixtures import INERT, expert_rules, experts_of, with_experts
+from lmkernel.families.mixtures import (
+    BALANCE_KEYS,
+    INERT,
+    balance_keys,
+    balance_of,
+    expert_rules,
+    experts_of,
+    with_experts,
+)
 from lmkernel.families.qwen3 import NORMS
 
 if TYPE_CHECKING:
@@ -42,6 +50,7 @@ class Olmoe(GatedFamily):
         num_experts_per_tok=8,
         num_experts=64,
         norm_topk_prob=False,
+        **{**BALANCE_KEYS, "router_aux_loss_coef": 0.01},
         inert=INERT,
         aliases={"num_local_experts": "num_experts"},
         refused={"clip_qkv": None},
@@ -60,6 +69,7 @@ class Olmoe(GatedFamily):
             chosen=config.whole("num_experts_per_tok"),
             hidden=config.whole("intermediate_size"),
             renormalize=config.flag("norm_topk_prob", default=False),
+            balance=balance_of(config),
         )
         return with_experts(model, experts)
 
@@ -69,4 +79,5 @@ class Olmoe(GatedFamily):
             "num_experts": experts.count,
             "num_experts_per_tok": experts.chosen,
             "norm_topk_prob": experts.renormalize,
+            **balance_keys(experts),
         }

@@ -14,9 +14,12 @@ from lmkernel.families.gated import GATED_KEYS, GatedFamily, Traits, decoder_of
 from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.llama import ATTENTION_BIAS
 from lmkernel.families.mixtures import (
+    BALANCE_KEYS,
     INERT,
     PRODUCTS,
     SPARSE_KEYS,
+    balance_keys,
+    balance_of,
     expert_rules,
     experts_of,
     sparse_layers,
@@ -62,6 +65,7 @@ def _experts(config: HfConfig, count: str) -> dict[str, Any]:
         "chosen": config.whole("num_experts_per_tok"),
         "hidden": config.whole("moe_intermediate_size"),
         "renormalize": config.flag("norm_topk_prob", default=False),
+        "balance": balance_of(config),
     }
 
 
@@ -74,6 +78,7 @@ def _written(config: ModelConfig) -> dict[str, Any]:
         "norm_topk_prob": experts.renormalize,
         "decoder_sparse_step": 1,
         "mlp_only_layers": dense,
+        **balance_keys(experts),
     }
 
 
@@ -95,6 +100,7 @@ class Qwen2Moe(GatedFamily):
         num_experts=60,
         qkv_bias=True,
         **SPARSE_KEYS,
+        **BALANCE_KEYS,
         # transformers gives the windows of this family to layers of its own choosing
         inert=(*INERT, "sliding_window", "max_window_layers", "layer_types"),
         refused={"use_sliding_window": False},
@@ -142,6 +148,7 @@ class Qwen3Moe(GatedFamily):
         num_experts_per_tok=8,
         num_local_experts=None,
         **SPARSE_KEYS,
+        **BALANCE_KEYS,
         inert=(*INERT, "max_window_layers", "layer_types"),
         aliases={"num_experts": "num_local_experts"},
     )

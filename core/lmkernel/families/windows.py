@@ -26,6 +26,7 @@ __all__ = [
     "with_kinds",
     "with_layers",
     "with_windows",
+    "write_kinds",
     "write_window",
 ]
 
@@ -84,6 +85,12 @@ def kinds_of(stack: TransformerConfig) -> list[str]:
     """The kind of each layer, by whether it has a window."""
     windows = [stack.layer(i).attention.window for i in range(stack.layers)]
     return [FULL if window is None else SLIDING for window in windows]
+
+
+def write_kinds(stack: TransformerConfig, without: int | None) -> dict[str, Any]:
+    """The one window of a stack and the kind of each layer; ``without`` is what says none."""
+    windows = [stack.layer(i).attention.window or 0 for i in range(stack.layers)]
+    return {"sliding_window": max(windows) or without, "layer_types": kinds_of(stack)}
 
 
 def with_windows(config: HfConfig, model: ModelConfig) -> ModelConfig:

@@ -129,6 +129,21 @@ class Decoder(Component):
     ) -> Array:
         """Every position at once: ``(batch, time, in) -> (batch, time, out)``."""
 
+    def with_balance(
+        self,
+        params: dict[str, Any],
+        inputs: Embedded,
+        *,
+        memory: Memory | None = None,
+        key: Array | None = None,
+    ) -> tuple[Array, Array | None]:
+        """What a call gives, and what training adds to the mean loss so that experts are balanced.
+
+        Arguments as for a call. The loss is 0-d, weighed already; None in a decoder without experts
+        or whose configuration weighs it by nothing.
+        """
+        return self(params, inputs, memory=memory, key=key), None
+
     @abstractmethod
     def start(
         self,

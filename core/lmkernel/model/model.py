@@ -138,16 +138,47 @@ class Model:
             ``(batch, time, size)``, or ``(batch, size)`` where the head pools, in
             ``policy.output``.
         """
-        embedded = self.embed(params, inputs, positions, segments=segments, key=key)
-        hidden, memory = embedded.hidden, None
-        if self.encoder is not None:
-            memory = self.encoder(params["encoder"], embedded, key=key)
-            hidden = memory.hidden
+        named = {"positions": positions, "segments": segments, "key": key}
+        named |= {"target": target, "target_positions": target_positions}
+        embedded, memory = self._read(params, inputs, **named)
+        hidden = embedded.hidden if memory is None else memory.hidden
         if self.decoder is not None:
-            if target is not None:
-                embedded = self.embed_target(params, target, target_positions, key=key)
             hidden = self.decoder(params["decoder"], embedded, memory=memory, key=key)
         return self.output(params, hidden, embedded.positions, key=key)
+
+    def forward_with_balance(
+        self, params: Tree, inputs: Array, *, key: Array | None = None, **named: Array
+    ) -> tuple[Array, Array | None]:
+        """What `forward` gives, and what training adds to the mean loss to balance experts.
+
+        Arguments as for `forward`. The loss is 0-d and weighed; None where there is none.
+        """
+        if self.decoder is None:
+            return self.forward(params, inputs, key=key, **named), None
+        embedded, memory = self._read(params, inputs, key=key, **named)
+        hidden, balance = self.decoder.with_balance(
+            params["decoder"], embedded, memory=memory, key=key
+        )
+        return self.output(params, hidden, embedded.positions, key=key), balance
+
+    def _read(
+        self,
+        params: Tree,
+        inputs: Array,
+        *,
+        positions: Array | None = None,
+        segments: Array | None = None,
+        target: Array | None = None,
+        target_positions: Array | None = None,
+        key: Array | None = None,
+    ) -> tuple[Embedded, Memory | None]:
+        """What the decoder reads, or the head of a model without one: inputs, and a memory."""
+        embedded, memory = self.embed(params, inputs, positions, segments=segments, key=key), None
+        if self.encoder is not None:
+            memory = self.encoder(params["encoder"], embedded, key=key)
+        if self.decoder is not None and target is not None:
+            embedded = self.embed_target(params, target, target_positions, key=key)
+        return embedded, memory
 
     def embed(
         self,

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+import broken_encoders
 import broken_families
 import broken_transformers
 
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Twins", "verify_port"]
 
-_CONFIGS = {**broken_families.CONFIGS, **broken_transformers.CONFIGS}
+_CONFIGS = {
+    **broken_encoders.CONFIGS,
+    **broken_families.CONFIGS,
+    **broken_transformers.CONFIGS,
+}
 
 
 class Twins:

@@ -84,6 +84,54 @@ DECODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "gemma3": ("Gemma3TextConfig", "Gemma3ForCausalLM", {**GEMMA, "num_hidden_layers": 7}),
     "olmo2": ("Olmo2Config", "Olmo2ForCausalLM", {"attention_bias": True}),
+    "olmo3": (
+        "Olmo3Config",
+        "Olmo3ForCausalLM",
+        {
+            "num_hidden_layers": 5,
+            "sliding_window": 4,
+            "attention_bias": True,
+            "rope_parameters": {
+                "full_attention": {
+                    "rope_type": "yarn",
+                    "rope_theta": 5e3,
+                    "factor": 4.0,
+                    "original_max_position_embeddings": 16,
+                },
+                "sliding_attention": {"rope_type": "default", "rope_theta": 1e3},
+            },
+        },
+    ),
+    "ministral": (
+        "MinistralConfig",
+        "MinistralForCausalLM",
+        {
+            "head_dim": 12,
+            "sliding_window": 4,
+            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+        },
+    ),
+    "seed oss": (
+        "SeedOssConfig",
+        "SeedOssForCausalLM",
+        {"head_dim": 12, "attention_out_bias": True, "mlp_bias": True, "pad_token_id": 0},
+    ),
+    "seed oss plain": (
+        "SeedOssConfig",
+        "SeedOssForCausalLM",
+        {"head_dim": 8, "attention_bias": True, "tie_word_embeddings": True, "pad_token_id": 0},
+    ),
+    "ernie4.5": (
+        "Ernie4_5Config",
+        "Ernie4_5ForCausalLM",
+        {"head_dim": 12, "use_bias": True, "tie_word_embeddings": False},
+    ),
+    "glm": ("GlmConfig", "GlmForCausalLM", {"head_dim": 16, "pad_token_id": 0}),
+    "glm4": (
+        "Glm4Config",
+        "Glm4ForCausalLM",
+        {**SHARE, "head_dim": 12, "attention_bias": False, "pad_token_id": 0},
+    ),
     "smollm3": (
         "SmolLM3Config",
         "SmolLM3ForCausalLM",

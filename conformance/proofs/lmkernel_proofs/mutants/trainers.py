@@ -14,7 +14,7 @@ from lmkernel_proofs.mutants.mutant import Mutant
 
 __all__ = ["MUTANTS"]
 
-_first, _restore, _outputs = Gradients.first, ComposedTrainer.restore, Gradients._outputs  # noqa: SLF001 - a defect is put inside
+_first, _restore, _total = Gradients.first, ComposedTrainer.restore, Gradients._total  # noqa: SLF001 - a defect is put inside
 
 
 def average_means(self: Any, trainable: Any, frozen: Any, batch: Any, key: Any) -> Any:
@@ -54,16 +54,17 @@ def one_key(self: Any, number: int) -> Any:
     return self._ops.asarray([1, 2], "int32")
 
 
-def always_drops(self: Any, params: Any, batch: Any, key: Any = None) -> Any:
+def always_drops(self: Any, trainable: Any, frozen: Any, batch: Any) -> Any:
     """Dropout is on in evaluation."""
-    key = self._model.backend.ops.asarray([1, 2], "int32") if key is None else key
-    return _outputs(self, params, batch, key)
+    key = self._model.backend.ops.asarray([1, 2], "int32")
+    given = {name: x for name, x in batch.items() if name != "targets"}
+    return self._model.forward(self._join(trainable, frozen), key=key, **given)
 
 
-def never_drops(self: Any, params: Any, batch: Any, key: Any = None) -> Any:
+def never_drops(self: Any, params: Any, batch: Any, key: Any) -> Any:
     """Dropout is off in training."""
     del key
-    return _outputs(self, params, batch)
+    return _total(self, params, batch, None)
 
 
 def _of(name: str, where: str, broken: Any, row: int = 0, seen: str = "") -> Mutant:
@@ -83,6 +84,6 @@ MUTANTS = (
     _of("moments_lost", "trainer.ComposedTrainer.restore", forget_moments, 24, "KempnerForge#114"),
     _of("steps_lost", "trainer.ComposedTrainer.restore", recount_steps, 24),
     _of("one_key", "trainer.ComposedTrainer._key", one_key),
-    _of("drops_in_evaluation", "gradients.Gradients._outputs", always_drops),
-    _of("drops_nothing", "gradients.Gradients._outputs", never_drops),
+    _of("drops_in_evaluation", "gradients.Gradients.outputs", always_drops),
+    _of("drops_nothing", "gradients.Gradients._total", never_drops),
 )

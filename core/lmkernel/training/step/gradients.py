@@ -47,14 +47,14 @@ class Gradients:
 
     def outputs(self, trainable: Arrays, frozen: Arrays, batch: Arrays) -> Array:
         """What the model gives, without dropout."""
-        return self._outputs(self._join(trainable, frozen), batch)
+        params = self._join(trainable, frozen)
+        return self._model.forward(params, **_given(batch))
 
     def first(self, trainable: Arrays, frozen: Arrays, batch: Arrays, key: Array) -> Arrays:
         """``{"total", "count", "gradients"}`` of one batch, with dropout by ``key (2,)``."""
 
         def total(trainable: Arrays, frozen: Arrays, batch: Arrays, key: Array) -> Tree:
-            params = self._join(trainable, frozen)
-            return self._loss(self._outputs(params, batch, key), batch["targets"])
+            return self._total(self._join(trainable, frozen), batch, key)
 
         # with regard to the first argument alone: what is frozen gets no gradient
         differentiate = self._model.backend.ops.value_and_grad(total, aux=True)
@@ -78,13 +78,24 @@ class Gradients:
             result["predicted"] = ops.argmax(outputs, -1)
         return self._layout.total(result)
 
+    def _total(self, params: Tree, batch: Arrays, key: Array) -> tuple[Array, Array]:
+        """The loss of training as its total and count, with what balances experts."""
+        outputs, balance = self._model.forward_with_balance(params, key=key, **_given(batch))
+        total, count = self._loss(outputs, batch["targets"])
+        if balance is None:
+            return total, count
+        ops = self._model.backend.ops
+        # it is added to a mean, and totals become means by their counts
+        return total + ops.astype(balance, ops.dtype(total)) * count, count
+
     def _join(self, trainable: Arrays, frozen: Arrays) -> Tree:
         used = self._layout.used
         return self._parts.join(used(trainable), used(frozen))
 
-    def _outputs(self, params: Tree, batch: Mapping[str, Array], key: Array | None = None) -> Array:
-        named = {name: x for name, x in batch.items() if name not in ("inputs", "targets")}
-        return self._model.forward(params, batch["inputs"], key=key, **named)
+
+def _given(batch: Mapping[str, Array]) -> dict[str, Array]:
+    """What a model reads of a batch, by the names of its arguments."""
+    return {name: x for name, x in batch.items() if name != "targets"}
 
 
 def clip_factor(ops: Ops, norm: Array, limit: float) -> Array:

@@ -55,6 +55,12 @@ _GATED: Mapping[str, dict[str, Any]] = MappingProxyType(
         "gemma2": {**SOFT, "attn_logit_softcapping": 3.0, "final_logit_softcapping": 5.0},
         "gemma3_text": {**SOFT, "num_hidden_layers": 2},
         "olmo2": {"attention_bias": True},
+        "olmo3": {"sliding_window": 4, "layer_types": ["sliding_attention"]},
+        "ministral": {"sliding_window": 4, "layer_types": ["full_attention"]},
+        "glm": {"rope_parameters": HALF},
+        "glm4": {"attention_bias": False},
+        "ernie4_5": {"use_bias": True},
+        "seed_oss": {"attention_out_bias": True, "mlp_bias": True},
         "smollm3": {"no_rope_layers": [0], "use_sliding_window": True, "sliding_window": 4},
         "granite": {
             "embedding_multiplier": 3.0,
@@ -71,7 +77,17 @@ _GATED: Mapping[str, dict[str, Any]] = MappingProxyType(
         "gpt_oss": {"num_local_experts": 3, "num_experts_per_tok": 2, "sliding_window": 4},
     }
 )
-_OWN_HEADS = {"phi3", "olmo2", "smollm3", "granite", "cohere2", "stablelm", "mixtral", "olmoe"}
+_OWN_HEADS = {
+    "phi3",
+    "olmo2",
+    "olmo3",
+    "smollm3",
+    "granite",
+    "cohere2",
+    "stablelm",
+    "mixtral",
+    "olmoe",
+}
 """Those whose heads have no width of their own."""
 _LATENT = {
     **PLAIN,

@@ -1,0 +1,144 @@
+"""More of what ports of model families get wrong: scalings, offsets, weights of experts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from lmkernel.components import balance, experts
+from lmkernel.config import TransformerConfig
+from lmkernel.interfaces import Decoder, Embedding
+from lmkernel_proofs.mutants.mutant import Mutant, component
+from lmkernel_proofs.mutants.wrappers import with_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lmkernel.backend import Backend
+    from lmkernel.config import EmbeddingConfig, RotaryConfig
+
+__all__ = ["MUTANTS"]
+
+_TOKEN = "embedding:token"  # noqa: S105 - a kind of embedding, no secret
+_choose, _balance_loss = experts.choose_experts, balance.balance_loss
+
+
+def _embedding(change: Callable[[EmbeddingConfig], EmbeddingConfig]) -> Callable[..., Backend]:
+    return component(_TOKEN, with_config(Embedding, "embedding", "token", change))
+
+
+def _rotary(change: Callable[[RotaryConfig], RotaryConfig]) -> Callable[..., Backend]:
+    return _embedding(lambda c: replace(c, rotary=c.rotary and change(c.rotary)))
+
+
+def _no_longrope_factor(rotary: RotaryConfig) -> RotaryConfig:
+    """LongRoPE divides frequencies, and leaves cosines and sines as they are."""
+    return replace(rotary, attention_factor=1.0) if rotary.scaling == "longrope" else rotary
+
+
+def _factor_of_another(rotary: RotaryConfig) -> RotaryConfig:
+    """Llama 3.1 stretches by 8, and 3.2 by 32."""
+    other = 32.0 if rotary.factor == 8 else 8.0  # noqa: PLR2004 - Llama 3.1's
+    return replace(rotary, factor=other) if rotary.scaling == "llama3" else rotary
+
+
+def _experts(**wrong: Any) -> Callable[..., Backend]:
+    """Experts whose configuration says something else."""
+
+    def changed(config: Any) -> Any:
+        if not isinstance(config, TransformerConfig) or config.mlp.experts is None:
+            return config
+        own = replace(config.mlp.experts, **wrong)
+        return replace(config, mlp=replace(config.mlp, experts=own))
+
+    return component("decoder:transformer", with_config(Decoder, "decoder", "transformer", changed))
+
+
+def _of_chosen(ops: Any, values: Any, chosen: Any) -> Any:
+    """Those of ``values (…, experts)`` that each row has chosen."""
+    count = values.shape[-1]
+    hot = ops.one_hot(chosen, count, ops.dtype(values))
+    return ops.sum(hot * ops.reshape(values, (-1, 1, count)), 2)
+
+
+def _weigh_by_logits(ops: Any, x: Any, params: Any, config: Any) -> Any:
+    """What an expert gives is multiplied by its logit, and no softmax is taken."""
+    chosen, weights = _choose(ops, x, params, config)
+    logits = _of_chosen(ops, experts.router_logits(ops, x, params), chosen)
+    return chosen, ops.astype(logits, ops.dtype(weights))
+
+
+def _weigh_with_bias(ops: Any, x: Any, params: Any, config: Any) -> Any:
+    """The bias of the choice is a part of the weights, too."""
+    chosen, weights = _choose(ops, x, params, config)
+    if "choice_bias" not in params:
+        return chosen, weights
+    bias = ops.astype(params["choice_bias"], ops.dtype(weights))
+    return chosen, weights + _of_chosen(ops, bias, chosen)
+
+
+def _routing(name: str, choose: Callable[..., Any], seen: str = "") -> Mutant:
+    return Mutant(
+        id=f"experts.{name}",
+        level="models",
+        make=lambda backend: backend,
+        seen=seen,
+        patch=lambda: mock.patch("lmkernel.components.experts.choose_experts", choose),
+    )
+
+
+def _balance(name: str, wrong: Callable[..., Any]) -> Mutant:
+    return Mutant(
+        id=f"balance.{name}",
+        level="training",
+        make=lambda backend: backend,
+        patch=lambda: mock.patch("lmkernel.components.transformer.balance_loss", wrong),
+    )
+
+
+def _nothing(ops: Any, routed: Any, positions: Any, chosen: int) -> Any:
+    """Nothing is added."""
+    right = _balance_loss(ops, routed, positions, chosen)
+    return right - right
+
+
+def _with_padding(ops: Any, routed: Any, positions: Any, chosen: int) -> Any:
+    """Padding uses experts, too."""
+    real = ops.maximum(positions, ops.full((), 0, "int32"))
+    return _balance_loss(ops, routed, real, chosen)
+
+
+def _layer_by_layer(ops: Any, routed: Any, positions: Any, chosen: int) -> Any:
+    """Each layer is balanced by itself."""
+    each = [_balance_loss(ops, [one], positions, chosen) for one in routed]
+    whole = sum(each[1:], each[0])
+    return whole * ops.full((), 1 / len(each), ops.dtype(whole))
+
+
+MUTANTS = (
+    Mutant(
+        id="longrope.factor_ignored",
+        level="components",
+        make=_rotary(_no_longrope_factor),
+        seen="coreai-models#246",
+    ),
+    Mutant(
+        id="llama3.factor_of_another",
+        level="components",
+        make=_rotary(_factor_of_another),
+        seen="TransformerLens#910",
+    ),
+    Mutant(
+        id="positions.offset_ignored",
+        level="components",
+        make=_embedding(lambda config: replace(config, offset=0)),
+    ),
+    Mutant(id="experts.shared_ignored", level="models", make=_experts(shared=0, shared_gate=False)),
+    Mutant(id="experts.shared_without_gate", level="models", make=_experts(shared_gate=False)),
+    _routing("weighed_by_logits", _weigh_by_logits, "sglang#35160"),
+    _routing("weighed_with_bias", _weigh_with_bias),
+    _balance("ignored", _nothing),
+    _balance("padding_counted", _with_padding),
+    _balance("of_each_layer", _layer_by_layer),
+)

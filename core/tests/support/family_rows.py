@@ -1,0 +1,162 @@
+"""What ports of model families get wrong, row by row: the mutants and the ports that have it.
+
+A mutant is one of the suite's, which its cases kill; a port is a model of transformers in which
+something was exchanged, which ``verify`` finds, places and names with a sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+__all__ = ["ROWS", "Row"]
+
+
+@final
+@dataclass(frozen=True)
+class Row:
+    """One defect, or several of one kind.
+
+    Args:
+        defect: what is wrong.
+        mutants: names of the suite's mutants that have it.
+        ports: names of the broken ports that have it.
+    """
+
+    defect: str
+    mutants: tuple[str, ...]
+    ports: tuple[str, ...]
+
+
+ROWS = (
+    # rotary positions
+    Row(
+        "YaRN's attention factor ignored, or squared",
+        ("yarn.factor_ignored", "yarn.factor_squared"),
+        ("attention_factor",),
+    ),
+    Row(
+        "YaRN's second factor, of the softmax of latent attention",
+        ("latent.scale_of_the_head",),
+        ("latent_scale",),
+    ),
+    Row(
+        "LongRoPE's attention factor dropped where a part of a head turns",
+        ("longrope.factor_ignored",),
+        ("long_factor",),
+    ),
+    Row(
+        "pairs of the whole head for those of its turned part",
+        ("rotary.pairs_of_the_whole_head",),
+        ("whole_head", "whole_stablelm"),
+    ),
+    Row(
+        "scaling or base of one kind of layer in another",
+        ("rotary.layers_exchanged", "rotary.scaling_of_windows"),
+        ("local_theta", "theta_modernbert"),
+    ),
+    Row(
+        "base or scaling lost",
+        ("rotary.theta_ignored", "rotary.scaling_ignored"),
+        ("theta_lost", "both_lost", "linear_off", "dynamic_off", "theta"),
+    ),
+    Row("factors of Llama 3.1 for 3.2", ("llama3.factor_of_another",), ("factor_of_31",)),
+    Row(
+        "halves for neighbours, or neighbours for halves",
+        ("rotary.halves_for_neighbours", "latent.halves_for_neighbours", "rotate.interleaved"),
+        ("interleaved",),
+    ),
+    Row("layers without RoPE turned", ("rotary.in_every_layer",), ("everywhere",)),
+    # decoders
+    Row(
+        "Gemma's w for 1 + w",
+        ("norm.offset_ignored", "rms_norm.one_plus_weight"),
+        ("w_for_1_plus_w", "one_plus"),
+    ),
+    Row(
+        "the embedding's scale left out, or rounded",
+        ("embedding.scale_rounded",),
+        ("no_embedding_scale", "embedding_16"),
+    ),
+    Row(
+        "soft caps left out", ("attention.no_softcap", "cache.no_softcap"), ("no_cap", "final_cap")
+    ),
+    Row("norms after sublayers left out", (), ("no_output_norm",)),
+    Row(
+        "norms of queries and keys left out, over other elements, or after RoPE",
+        ("qk_norm.ignored", "qk_norm.across_heads"),
+        ("qk_norm", "late_norm"),
+    ),
+    Row("GELU by tanh for GELU by erf", ("gelu.by_tanh", "gelu_tanh.by_erf"), ("erf", "tanh")),
+    Row(
+        "fused tensors taken apart in another order",
+        ("swiglu.swapped",),
+        ("values_phi3", "dealt_phi3"),
+    ),
+    Row("parallel residuals in series", ("layers.parallel_in_series",), ("sequential",)),
+    Row("the residual's multiplier left out", ("layers.residual_scale_ignored",), ("residual",)),
+    Row("the logits' multiplier left out, or inverted", (), ("multiplier", "inverted")),
+    Row("another scale of attention's scores", ("attention.own_scale",), ("attention_multiplier",)),
+    Row("ALiBi left out", ("alibi.factor_ignored",), ("no_alibi",)),
+    Row("learned positions without their offset", ("positions.offset_ignored",), ("offset_2",)),
+    Row("a head's bias dropped, or a head tied that is not", (), ("head_bias", "tied")),
+    Row(
+        "experts' weights divided by their sum, or not",
+        ("experts.always_renormalised", "experts.never_renormalised"),
+        ("renormalised",),
+    ),
+    Row(
+        "experts scored, weighed or counted in another way",
+        ("experts.softmax_for_sigmoid", "experts.weighed_by_logits", "experts.scale_ignored"),
+        ("sigmoid", "fewer", "routed_scale"),
+    ),
+    Row(
+        "the shared expert left out, or its gate",
+        ("experts.shared_ignored", "experts.shared_without_gate"),
+        ("no_shared",),
+    ),
+    Row(
+        "groups of experts ignored, or the bias of the choice misused",
+        ("experts.groups_ignored", "experts.weighed_with_bias"),
+        ("no_groups", "choice_bias"),
+    ),
+    Row("sinks left out", ("sinks.ignored",), ("no_sinks",)),
+    Row(
+        "gpt-oss's bounds and shift of gates left out",
+        ("gates.without_bounds", "gates.shift_ignored"),
+        ("no_limit", "slope"),
+    ),
+    Row(
+        "windows in other layers, or of another size",
+        ("layers.pattern_shifted", "window.too_wide"),
+        ("swapped_types", "all_sliding", "window", "window_25"),
+    ),
+    Row("a head's size taken for width by heads", ("attention.own_scale",), ("scale_width",)),
+    # encoders
+    Row("BERT's segments dropped, or its norm of embeddings", (), ("segments", "embedding_norm")),
+    Row(
+        "RoBERTa's and MPNet's positions without their offset",
+        ("positions.offset_ignored",),
+        ("offset_roberta", "offset_xlm_roberta", "offset_mpnet"),
+    ),
+    Row(
+        "DistilBERT's norm of embeddings, or its activation",
+        ("gelu.by_tanh",),
+        ("embedding_norm_distilbert", "tanh_distilbert"),
+    ),
+    Row("ELECTRA's norm before its table", ("head.norm_skipped",), ("head_norm_electra",)),
+    Row("ALBERT's norms", ("layer_norm.default_eps",), ("one_set",)),
+    Row("DeBERTa's distances of one way alone", (), ("one_type",)),
+    Row("MPNet's distances left out", (), ("no_distances",)),
+    Row("ModernBERT's local layers, and its gate", (), ("no_local", "gate_modernbert")),
+    Row(
+        "vectors and classes pooled of other positions, or of padding",
+        ("head.padding_pooled", "head.last_pooled", "head.all_pooled"),
+        ("mean_pooled",),
+    ),
+    Row(
+        "a head's dense layer skipped",
+        ("head.transform_skipped", "head.gelu_approximate"),
+        ("transform",),
+    ),
+)
