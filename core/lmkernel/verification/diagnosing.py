@@ -14,7 +14,8 @@ import numpy as np
 
 from lmkernel.errors import LmkernelError
 from lmkernel.verification.budgets import deviation
-from lmkernel.verification.judging import as_input, judge, view_of
+from lmkernel.verification.cells import as_input, view_of
+from lmkernel.verification.judging import judge
 from lmkernel.verification.running import LOGITS, variant_logits
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmkernel.origin import Origin
+    from lmkernel.verification.cells import Cell
     from lmkernel.verification.defects import Candidate
     from lmkernel.verification.guards import Answers
-    from lmkernel.verification.judging import Cell, Judgement
+    from lmkernel.verification.judging import Judgement
     from lmkernel.verification.prompts import Prompts
     from lmkernel.verification.sequences import Question
 

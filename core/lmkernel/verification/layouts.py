@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmkernel.verification.cells import view_of
 from lmkernel.verification.defects import operations as wrong
 from lmkernel.verification.diagnosing import Diagnosis, shares_of
 from lmkernel.verification.guards import Guard
-from lmkernel.verification.judging import view_of
 from lmkernel.verification.running import LOGITS, Input, Variant, variant_logits
 from lmkernel.verification.structure import single_transformer
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from lmkernel.config import ModelConfig
     from lmkernel.origin import Origin
+    from lmkernel.verification.cells import Cell
     from lmkernel.verification.guards import Answers
-    from lmkernel.verification.judging import Cell, Judgement
+    from lmkernel.verification.judging import Judgement
     from lmkernel.verification.prompts import Prompts
     from lmkernel.verification.sequences import Question
 
@@ -35,7 +36,7 @@ def is_right(cells: Sequence[Cell], question: str, row: str = "") -> bool:
     own = [
         c for c in cells if c.activation == LOGITS and c.question == question and row in ("", c.row)
     ]
-    return bool(own) and all(c.share <= 1 for c in own)
+    return all(c.share <= 1 for c in own)
 
 
 def check_layouts(prompts: Prompts, answers: Answers, cells: Sequence[Cell]) -> list[Guard]:

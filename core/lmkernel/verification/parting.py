@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lmkernel.origin import Origin
-    from lmkernel.verification.judging import Cell
+    from lmkernel.verification.cells import Cell
     from lmkernel.verification.opening import OpenSubject
     from lmkernel.verification.prompts import Prompts
 

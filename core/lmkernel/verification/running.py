@@ -52,10 +52,13 @@ class Input:
     Args:
         ids: int32 ``(batch, time)``.
         positions: int32 ``(batch, time)``, -1 at padding.
+        given: activations by name, ``(batch, time, width)``, that take the place of the run's own
+            in what comes after them: so each layer is run by itself.
     """
 
     ids: NDArray[np.int32]
     positions: NDArray[np.int32]
+    given: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @final
@@ -200,6 +203,7 @@ class _Run:
         ops = model.model.backend.ops
         self.positions: Array = ops.asarray(given.positions, "int32")
         self._ids = ops.asarray(np.searchsorted(model.used, given.ids), "int32")
+        self._given = given.given
         self.last: Array = None
 
     def go(self) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -226,8 +230,10 @@ class _Run:
         return own
 
     def _perturb(self, name: str, x: Array) -> Array:
+        ops = self._model.model.backend.ops
+        if name in self._given:
+            x = ops.asarray(self._given[name], ops.dtype(x))
         if self._order:
-            ops = self._model.model.backend.ops
             x = ops.asarray(move_by_ulps(ops.to_numpy(x), self._order, name), ops.dtype(x))
         self.last = x
         return x

@@ -21,12 +21,13 @@ from lmkernel.verification.defects import candidates
 from lmkernel.verification.diagnosing import diagnose, diagnose_digits
 from lmkernel.verification.document import FORMAT, finite, with_verdict
 from lmkernel.verification.guards import check_repeat, check_token_ids, check_values, digits_of
-from lmkernel.verification.judging import judge, with_shift_taken_out
+from lmkernel.verification.judging import judge
 from lmkernel.verification.layouts import check_layouts, diagnose_layouts, is_right
 from lmkernel.verification.opening import OpenSubject, find_subject
 from lmkernel.verification.outcome import Verification
 from lmkernel.verification.parting import first_place, layer_by_truncation
 from lmkernel.verification.prompts import LEVELS, choose_prompts, recorded_prompts
+from lmkernel.verification.shift import with_shift_taken_out
 
 if TYPE_CHECKING:
     import os
