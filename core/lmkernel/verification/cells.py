@@ -50,8 +50,10 @@ class Cell:
 
 def as_input(one: Row | Question) -> Input:
     """A row alone, or the rows of a question."""
-    positions, ids = np.asarray(one.positions, np.int32), np.asarray(one.ids, np.int32)
-    return Input(np.atleast_2d(ids), np.atleast_2d(positions))
+    positions, ids, target = (
+        np.atleast_2d(np.asarray(x, np.int32)) for x in (one.positions, one.ids, one.target)
+    )
+    return Input(ids, positions, target if target.size else None)
 
 
 def view_of(kind: Kind, rows: Sequence[Row]) -> Callable[[int, NDArray[Any]], NDArray[np.float64]]:
@@ -67,7 +69,7 @@ def view_of(kind: Kind, rows: Sequence[Row]) -> Callable[[int, NDArray[Any]], ND
         if kind == "best_log_probs":
             best: NDArray[np.float64] = all_of_them.max(-1, keepdims=True)
             return best
-        following = np.asarray(rows[number].ids[1:], np.int64)
+        following = np.asarray(rows[number].answered[1:], np.int64)
         return all_of_them[:, np.arange(len(following)), following][..., None]
 
     return view

@@ -140,8 +140,8 @@ def _measure(
             limit, first = limits[row.name], answer.first
             budget = float(limit.allowed(dtype_of(dtype)).max())
             want, got = reference[row.name][0, first:], answer.values[first:].astype(np.float64)
-            per_token = len(want) == len(row.ids) - first
-            following = np.asarray(row.ids[first + 1 :] if per_token else (), np.int64)
+            per_token = len(want) == len(row.answered) - first
+            following = np.asarray(row.answered[first + 1 :] if per_token else (), np.int64)
             whole = kind not in PER_TOKEN and want.shape[-1] > 1
             names = (question.name, row.name, first)
             yield Measured(*names, want, got, budget, following, whole)

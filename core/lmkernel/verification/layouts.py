@@ -11,7 +11,7 @@ from lmkernel.verification.defects import operations as wrong
 from lmkernel.verification.diagnosing import Diagnosis, shares_of
 from lmkernel.verification.guards import Guard
 from lmkernel.verification.running import LOGITS, Input, Variant, variant_logits
-from lmkernel.verification.structure import single_transformer
+from lmkernel.verification.structure import top_transformer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -171,7 +171,7 @@ def _as_given(question: Question) -> NDArray[np.int32] | None:
 
 def _moves(config: ModelConfig) -> list[tuple[str, str, _Move, Variant]]:
     """Each defect, what positions stand for it, and the model that they are given to."""
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     unmasked = wrong.see_earlier_slots if stack.causal else wrong.see_all_slots
     seen = Variant(operations={"attention": unmasked})
     words = "the mask were not passed on: padding is seen"

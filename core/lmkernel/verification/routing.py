@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lmkernel.verification.structure import single_transformer
+from lmkernel.verification.structure import top_transformer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ _TWO = 2
 
 def mixtures(config: ModelConfig) -> Mapping[str, tuple[str, ExpertsConfig]]:
     """By the name of each routing, the activation that comes of it, and who is chosen among."""
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     experts = {i: stack.layer(i).mlp.experts for i in range(stack.layers)}
     return {
         f"layer {i} (routing)": (f"layer {i} (feed-forward)", own)

@@ -14,6 +14,7 @@ import numpy as np
 
 from lmkernel.backend import load_backend
 from lmkernel.comparison.layers import HONEST_RUNS, move_by_ulps
+from lmkernel.components.positions import count_positions
 from lmkernel.composed import assemble
 from lmkernel.config import PrecisionPolicy
 from lmkernel.inspection.run import activations
@@ -52,12 +53,14 @@ class Input:
     Args:
         ids: int32 ``(batch, time)``.
         positions: int32 ``(batch, time)``, -1 at padding.
+        target: what a decoder beside an encoder is fed, int32 ``(batch, target time)``; or None.
         given: activations by name, ``(batch, time, width)``, that take the place of the run's own
             in what comes after them: so each layer is run by itself.
     """
 
     ids: NDArray[np.int32]
     positions: NDArray[np.int32]
+    target: NDArray[np.int32] | None = None
     given: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
@@ -179,7 +182,8 @@ class _Model:
             own = {n: _bind(f, backend.ops) for n, f in variant.operations.items()}
             whole: Any = {**backend.ops.overridden, **own}
             backend = replace(backend, ops=assemble(backend.ops, whole))
-        self.used = np.unique(np.concatenate([one.ids.ravel() for one in inputs])).astype(np.int64)
+        every = [x.ravel() for one in inputs for x in (one.ids, one.target) if x is not None]
+        self.used = np.unique(np.concatenate(every)).astype(np.int64)
         policy = PrecisionPolicy(params=dtype, compute=dtype, output=dtype)
         options = {"change": variant.change, "layer_of": variant.layer_of}
         given: Any = {name: f for name, f in options.items() if f is not None}
@@ -202,8 +206,14 @@ class _Run:
         self._model, self._order, self._parts = model, order, parts
         ops = model.model.backend.ops
         self.positions: Array = ops.asarray(given.positions, "int32")
-        self._ids = ops.asarray(np.searchsorted(model.used, given.ids), "int32")
-        self._given = given.given
+        self._ids, self._given = self._rows(given.ids), given.given
+        self._source, self._target = self.positions, None
+        if given.target is not None:
+            own = model.model.config.target_embedding
+            # the rows of a table of its own are all there
+            apart = own is not None and not own.shared
+            self._target = ops.asarray(given.target, "int32") if apart else self._rows(given.target)
+            self.positions = count_positions(ops, self._target)
         self.last: Array = None
 
     def go(self) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -213,12 +223,18 @@ class _Run:
             model,
             self._model.params,
             self._ids,
-            positions=self.positions,
+            positions=self._source,
+            target=self._target,
             parts=self._parts,
             perturb=self._perturb,
         )
         for one in made:
             yield one.name, to_numpy(one.value)
+
+    def _rows(self, ids: NDArray[np.int32]) -> Array:
+        """The rows of ids in a table of those that are used."""
+        used = np.searchsorted(self._model.used, ids)
+        return self._model.model.backend.ops.asarray(used, "int32")
 
     def _own_model(self) -> Model:
         """In float32 with angles that are multiplied, which is what others do."""

@@ -19,7 +19,7 @@ from lmkernel.verification.cells import as_input, cell_of, each_answer, view_of
 from lmkernel.verification.guards import Guard
 from lmkernel.verification.routing import hanging, mixtures, undecided
 from lmkernel.verification.running import reference_places
-from lmkernel.verification.structure import single_transformer
+from lmkernel.verification.structure import top_transformer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ class Choices:
     """
 
     def __init__(self, config: ModelConfig, dtype: str) -> None:
-        _, stack = single_transformer(config)
+        _, stack = top_transformer(config)
         self._dtype, self._mixtures = dtype_of(dtype), mixtures(config)
         self._causal = stack.causal
         self._pools = config.head is not None and config.head.pooling != "none"
@@ -135,7 +135,7 @@ def judge_beside_ties(
 
 
 def _gives_layers(config: ModelConfig, answer: RowAnswer) -> bool:
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     ends = {f"layer {i} (feed-forward)" for i in range(stack.layers)}
     return ends <= set(answer.activations)
 

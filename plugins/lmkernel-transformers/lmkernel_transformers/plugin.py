@@ -22,6 +22,7 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
                 "decoding",
                 "checkpoints",
                 "tokenizer",
+                "target",
             ),
             requires=("transformers", "torch"),
             install="pip install transformers torch",
