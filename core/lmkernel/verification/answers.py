@@ -91,11 +91,15 @@ def take_apart(question: Question, answer: Answer, config: ModelConfig) -> list[
         SubjectError: another shape than the question's, or a number that is not finite.
     """
     values, batch = np.asarray(answer.values), len(question.rows)
-    pooled = config.head is not None and config.head.pooling != "none"
-    size = 0 if config.head is None else config.head.size
+    head = config.head if answer.kind != "vectors" else None
+    pooled = head is None or head.pooling != "none"
+    # how long a sentence's vector is follows from what makes it
+    size = head.size if head is not None else values.shape[-1] if values.ndim else 0
     where = f"question {question.name!r}"
     if answer.kind not in KINDS:
         raise SubjectError(f"{where}: expected one of {', '.join(KINDS)}, got {answer.kind!r}")
+    if answer.kind != "vectors" and config.head is None:
+        raise SubjectError(f"{where}: expected vectors, as it has no head, got {answer.kind}")
     if values.ndim == _BATCHED - 1 and batch == 1 and not pooled and answer.kind == KINDS[0]:
         values = values[None]  # of one row the batch may be left out
     time = question.answered_time

@@ -10,13 +10,15 @@ import numpy as np
 from lmkernel.comparison.metrics import log_softmax
 from lmkernel.errors import SubjectError
 from lmkernel.verification.budgets import deviation
-from lmkernel.verification.running import LOGITS, Input
+from lmkernel.verification.running import ENDS, Input
+from lmkernel.verification.sentences import sentence_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from lmkernel.origin import Origin
     from lmkernel.verification.answers import RowAnswer
     from lmkernel.verification.guards import Answers
     from lmkernel.verification.running import Place
@@ -56,10 +58,18 @@ def as_input(one: Row | Question) -> Input:
     return Input(ids, positions, target if target.size else None)
 
 
-def view_of(kind: Kind, rows: Sequence[Row]) -> Callable[[int, NDArray[Any]], NDArray[np.float64]]:
-    """What is compared of logits ``(1, time, size)``: themselves, or log-probabilities."""
+def view_of(
+    origin: Origin, kind: Kind, rows: Sequence[Row]
+) -> Callable[[int, NDArray[Any]], NDArray[np.float64]]:
+    """What is compared of logits ``(1, time, size)``: themselves, or log-probabilities.
+
+    Of hidden vectors ``(1, time, width)``, where there is no head, it is the sentence's.
+    """
+    sentence = sentence_view(origin) if kind == "vectors" else None
 
     def view(number: int, logits: NDArray[Any]) -> NDArray[np.float64]:
+        if sentence is not None:
+            return sentence(logits).astype(np.float64)
         logits = logits.reshape(1, -1, logits.shape[-1])  # where the head pools, of one position
         if kind == "logits":
             return logits.astype(np.float64)
@@ -109,7 +119,7 @@ def cell_of(
     """
     name, want = place.name, place.reference[at]
     first = 0
-    if name == LOGITS:
+    if name in ENDS:
         first = answer.first
         want, got = want[:, first:], answer.values[None, first:]
         got = answer.nearest(want) if got.shape == want.shape else got

@@ -12,7 +12,8 @@ from lmkernel.verification.answers import PER_TOKEN
 from lmkernel.verification.arithmetic import dtype_of
 from lmkernel.verification.cells import as_input, cell_of, each_answer, view_of
 from lmkernel.verification.guards import Guard
-from lmkernel.verification.running import LOGITS, reference_places
+from lmkernel.verification.running import ENDS, reference_places
+from lmkernel.verification.sentences import variant_for
 from lmkernel.verification.ties import Choices, judge_beside_ties
 
 if TYPE_CHECKING:
@@ -73,12 +74,13 @@ def judge(
         dtype: of the subject's computation.
         variant: another model in place of the checkpoint's own.
     """
+    variant = variant_for(origin, kind, variant)
     asked = [q for q in prompts.questions if q.name in answers]
     needed = {row.name for q in asked for row in q.rows}
     rows = [row for row in prompts.rows if row.name in needed]
     number = {row.name: i for i, row in enumerate(rows)}
     raw: dict[str, NDArray[np.float64]] = {}
-    own_view = view_of(kind, rows)
+    own_view = view_of(origin, kind, rows)
 
     def view(i: int, logits: NDArray[Any]) -> NDArray[np.float64]:
         raw.setdefault(rows[i].name, logits)  # the reference's come first
@@ -88,7 +90,7 @@ def judge(
     names: list[str] = []
     last: Place | None = None
     inputs = [as_input(r) for r in rows]
-    choices = Choices((variant and variant.config) or origin.config, dtype)
+    choices = Choices(variant.config or origin.config, dtype)
     for place in reference_places(origin, inputs, view, variant, arithmetic=dtype):
         last = place
         names.append(place.name)
@@ -119,8 +121,8 @@ def _check_activations(names: Sequence[str], cells: Sequence[Cell]) -> Guard:
     """Whether a subject that gives activations gives all of them."""
     given = {c.activation for c in cells}
     missing = [name for name in names if name not in given]
-    if given == {LOGITS}:
-        return Guard("activations", "not asked", "the subject gives none, so only logits are seen")
+    if given <= ENDS:
+        return Guard("activations", "not asked", "the subject gives none, so only its end is seen")
     if missing:
         text = f"{len(missing)} of {len(names)} are not given, such as {missing[0]!r}"
         return Guard("activations", "note", text)
@@ -142,7 +144,7 @@ def _measure(
             want, got = reference[row.name][0, first:], answer.values[first:].astype(np.float64)
             per_token = len(want) == len(row.answered) - first
             following = np.asarray(row.answered[first + 1 :] if per_token else (), np.int64)
-            whole = kind not in PER_TOKEN and want.shape[-1] > 1
+            whole = kind not in (*PER_TOKEN, "vectors") and want.shape[-1] > 1
             names = (question.name, row.name, first)
             yield Measured(*names, want, got, budget, following, whole)
 

@@ -110,7 +110,7 @@ class LayerWeights:
         """
         config = self._model.config.head
         if config is None:
-            raise AssertionError("expected a head, which `transformers` asks for")
+            raise AssertionError("expected a head, which the caller has looked for")
         ops, policy = self._model.backend.ops, self._model.policy
         values = self._values("head", self._declared["head"])
         table = self._table() if config.tied else values.pop("head.weight")

@@ -118,7 +118,7 @@ def choose_prompts(
     rows += [Row(f"ids {n}", _checked(config, one)) for n, one in enumerate(ids, 1)]
     if both:
         rows = [_with_target(config, row, pad) for row in rows]
-    pooled = config.head is not None and config.head.pooling != "none"
+    pooled = config.head is None or config.head.pooling != "none"
     questions = [Question(row.name, (row,)) for row in rows]
     questions += _batches(rows, left=stack.causal and not both)
     if stack.causal and not pooled:

@@ -40,9 +40,11 @@ if TYPE_CHECKING:
 
     View = Callable[[int, NDArray[Any]], NDArray[np.float64]]
 
-__all__ = ["LOGITS", "Input", "Place", "Variant", "reference_places", "variant_logits"]
+__all__ = ["ENDS", "LOGITS", "Input", "Place", "Variant", "reference_places", "variant_logits"]
 
-LOGITS = "logits"
+LOGITS, VECTOR = "logits", "sentence vector"
+ENDS = frozenset({LOGITS, VECTOR})
+"""What a run ends in."""
 
 
 @final
@@ -107,12 +109,13 @@ def reference_places(
     runs: int = HONEST_RUNS,
     arithmetic: str = "float32",
 ) -> Iterator[Place]:
-    """Every activation in float64 with its budget, in the order of the run; the logits last.
+    """Every activation in float64 with its budget, in the order of the run; its end last.
 
     Args:
         origin: the checkpoint.
         inputs: each of one row and without padding.
-        view: what is compared of the logits ``(1, time, size)`` of the input with this number.
+        view: what is compared of the logits ``(1, time, size)`` of the input with this number, or
+            of the last hidden vectors where there is no head.
         variant: the model with something changed.
         runs: how many honest runs there are.
         arithmetic: of the honest runs, as `verification.arithmetic` says.
@@ -128,18 +131,26 @@ def reference_places(
         for made in zip(*(run.go() for run in (*exact_runs, *honest_runs)), strict=True):
             values = [np.asarray(x, np.float64) for _, x in made]
             yield _place(made[0][0], values[:count], values[count:])
-        yield from _logits_place(exact, rough, exact_runs, honest_runs, view)
+        if exact.head_size:
+            yield from _logits_place(exact, rough, exact_runs, honest_runs, view)
+        else:
+            yield _vector_place(exact_runs, honest_runs, view)
 
 
 def variant_logits(
     origin: Origin, inputs: Sequence[Input], variant: Variant
 ) -> list[NDArray[np.float64]]:
-    """The logits of a changed model in float64, ``(batch, time, size)`` for each input."""
+    """The logits of a changed model in float64, ``(batch, time, size)`` for each input.
+
+    Of a model without a head, the last hidden vectors.
+    """
     model = _Model(origin, inputs, "float64", variant)
     runs = [_Run(model, one, parts=False) for one in inputs]
     with model.model.backend.scope(), model.model.backend.inference():
         for _ in zip(*(run.go() for run in runs), strict=True):
             pass
+        if not model.head_size:
+            return [run.hidden() for run in runs]
         return model.weights.logits([r.last for r in runs], [r.positions for r in runs])
 
 
@@ -167,6 +178,16 @@ def _logits_place(
         )
         budgets.append(channel_limit(LOGITS, want, made))
     yield Place(LOGITS, reference, budgets)
+
+
+def _vector_place(runs: Sequence[_Run], honest: Sequence[_Run], view: View) -> Place:
+    """Of a model without a head, what is made of the last hidden vectors."""
+    reference = [view(i, run.hidden()) for i, run in enumerate(runs)]
+    budgets = [
+        channel_limit(VECTOR, want, (view(i, run.hidden()) for run in honest[i :: len(runs)]))
+        for i, want in enumerate(reference)
+    ]
+    return Place(VECTOR, reference, budgets)
 
 
 @final
@@ -230,6 +251,10 @@ class _Run:
         )
         for one in made:
             yield one.name, to_numpy(one.value)
+
+    def hidden(self) -> NDArray[Any]:
+        """The last hidden vectors on the host."""
+        return np.asarray(self._model.model.backend.ops.to_numpy(self.last))
 
     def _rows(self, ids: NDArray[np.int32]) -> Array:
         """The rows of ids in a table of those that are used."""

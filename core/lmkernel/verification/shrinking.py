@@ -97,7 +97,7 @@ def with_small_widths(config: ModelConfig, *, vocab: int | None = None) -> Model
         )
 
     source, target = small(embedding), config.target_embedding and small(config.target_embedding)
-    head: Any = config.head
+    head = config.head
     known = {embedding.vocab: source.vocab}
     if config.target_embedding is not None and target is not None:
         known[config.target_embedding.vocab] = target.vocab
@@ -105,7 +105,8 @@ def with_small_widths(config: ModelConfig, *, vocab: int | None = None) -> Model
         **{name: _stack(own, width) for name, own in transformers(config).items()},
         "embedding": source,
         "target_embedding": target,
-        "head": replace(
+        "head": head
+        and replace(
             head,
             width=width,
             size=known.get(head.size, head.size),

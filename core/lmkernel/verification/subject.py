@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CAPABILITIES", "Answer", "Kind", "Opening", "Subject"]
 
-Kind = Literal["logits", "log_probs", "token_log_probs", "best_log_probs"]
+Kind = Literal["logits", "log_probs", "token_log_probs", "best_log_probs", "vectors"]
 """What an answer holds for each position: logits of the vocabulary, their log-softmax, or only one
-log-probability: of the token that comes next in the question, or of the likeliest."""
+log-probability: of the token that comes next in the question, or of the likeliest. Or it holds a
+vector for each row: the sentence's, made of the last hidden vectors as the checkpoint says."""
 
 CAPABILITIES: Mapping[str, str] = MappingProxyType(
     {
@@ -64,8 +65,8 @@ class Answer:
 
     Args:
         values: ``(batch, time, vocab)``, ``(batch, time)`` for log-probabilities of the next or
-            the likeliest tokens, or ``(batch, size)`` where the model's head pools. What stands at
-            padding is not looked at. Where rows have targets, ``time`` is theirs.
+            the likeliest tokens, or ``(batch, size)`` where the model's head pools or it has none.
+            What stands at padding is not looked at. Where rows have targets, ``time`` is theirs.
         kind: what they are.
         activations: by the names of `lmkernel.inspection.run.activations`, such as
             ``layer 3 (attention)``: the hidden vectors after attention has been added; each

@@ -95,7 +95,7 @@ def judge_beside_ties(
     number: Mapping[str, int],
     kind: Kind,
     dtype: str,
-    variant: Variant | None,
+    variant: Variant,
 ) -> tuple[list[Cell], Guard]:
     """What is judged where choices are undecided, in the order of the run, and what is said of it.
 
@@ -108,12 +108,12 @@ def judge_beside_ties(
         number: which input of that run each row is.
         kind: what the logits are compared as.
         dtype: of the subject's computation.
-        variant: another model in place of the checkpoint's own.
+        variant: what runs.
 
     Raises:
         SubjectError: every logit hangs on an undecided choice, and nothing else is given.
     """
-    config = (variant and variant.config) or origin.config
+    config = variant.config or origin.config
     every = list(each_answer(asked, answers))
     inside = [one for one in every if _gives_layers(config, one[2])]
     outside = [one for one in every if not _gives_layers(config, one[2])]
@@ -141,7 +141,7 @@ def _gives_layers(config: ModelConfig, answer: RowAnswer) -> bool:
 
 
 def _judge_layers(
-    origin: Origin, every: Sequence[Asked], kind: Kind, dtype: str, variant: Variant | None
+    origin: Origin, every: Sequence[Asked], kind: Kind, dtype: str, variant: Variant
 ) -> tuple[list[Cell], tuple[int, int]]:
     """Each place of the rows, computed from what the subject gave just before it.
 
@@ -152,9 +152,9 @@ def _judge_layers(
         replace(as_input(row), given={n: x[None] for n, x in answer.activations.items()})
         for _, row, answer in every
     ]
-    view = view_of(kind, [row for _, row, _ in every])
+    view = view_of(origin, kind, [row for _, row, _ in every])
     cells: list[Cell] = []
-    choices = Choices((variant and variant.config) or origin.config, dtype)
+    choices = Choices(variant.config or origin.config, dtype)
     for place in reference_places(origin, inputs, view, variant, arithmetic=dtype):
         choices.see(place)
         for i, (question, row, answer) in enumerate(every):
