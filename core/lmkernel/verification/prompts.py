@@ -133,7 +133,7 @@ def choose_prompts(
 def _with_target(config: ModelConfig, row: Row, pad: int | None) -> Row:
     """A row with what the decoder is fed: of another length than the source, and other tokens."""
     own = config.target_embedding or config.embedding
-    count = min(len(row.ids) * 2 // 3 + 2, config.context or len(row.ids) + 2)
+    count = min(len(row.ids) * 2 // 3 + 3, config.context or len(row.ids) + 3)
     words = raw_words(0, f"verify.target.{row.name}", count)
     target = tuple(int(word) % own.vocab for word in words)
     ids = tuple(_other_than(i, pad, config.embedding.vocab) for i in row.ids)

@@ -16,6 +16,7 @@ from lmkernel.config import (
     MlpConfig,
     ModelConfig,
     NormConfig,
+    RecurrentConfig,
     RotaryConfig,
     TransformerConfig,
 )
@@ -127,6 +128,14 @@ def test_a_cache_is_not_asked_across_a_change_of_angles() -> None:
 def test_layers_that_are_not_there_are_refused() -> None:
     with pytest.raises(InputError, match="expected 1 … 12"):
         with_few_layers(model(), 13)
-    both = model(encoder=top_transformer(model())[1])
-    with pytest.raises(InputError, match="one stack of transformer layers"):
-        top_transformer(both)
+
+
+def test_what_is_not_of_transformer_layers_or_reads_no_tokens_is_refused() -> None:
+    recurrent = model(decoder=RecurrentConfig(width=512, input_width=512, layers=1))
+    with pytest.raises(InputError, match="expected a model of stacks of transformer layers"):
+        top_transformer(recurrent)
+    vectors = replace(
+        model(), embedding=EmbeddingConfig(kind="vectors", width=model().embedding.width)
+    )
+    with pytest.raises(InputError, match="got one that reads pictures or sounds"):
+        top_transformer(vectors)

@@ -60,7 +60,7 @@ def layer_defects(config: ModelConfig) -> Iterator[Candidate]:
     words = (
         f"attention and the MLP ran {'one after the other' if stack.parallel else 'in parallel'}"
     )
-    if stack.pre_norm and not stack.output_norm:
+    if stack.pre_norm and not stack.output_norm and stack.cross is None:
         changed = stack_with(config, parallel=not stack.parallel, shared_norm=False)
         yield Candidate("layer.parallel", words, changed)
     if stack.residual_scale != 1:
