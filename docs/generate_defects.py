@@ -20,6 +20,7 @@ _NAMES = {
     "mlx": ("MLX", "mlx[cpu]"),
     "paddle": ("PaddlePaddle", "paddlepaddle"),
     "tensorflow": ("TensorFlow", "tensorflow-cpu"),
+    "transformers": ("transformers", "transformers"),
 }
 _HEAD = """<!-- Made by docs/generate_defects.py: change conformance/defects, and run it again. -->
 # Defects of frameworks

@@ -1,4 +1,4 @@
-"""A twin of each family of one stack opens in transformers, and is verified there."""
+"""A twin of each family of texts opens in transformers, and is verified there."""
 
 from __future__ import annotations
 
@@ -14,24 +14,8 @@ from lmkernel.plugins import FamilySpec, default_registry
 if TYPE_CHECKING:
     from pathlib import Path
 
-REFUSED = frozenset(
-    [
-        "bart",
-        "clip",
-        "dinov2",
-        "m2m_100",
-        "marian",
-        "mbart",
-        "mt5",
-        "pegasus",
-        "siglip",
-        "t5",
-        "umt5",
-        "vit",
-        "whisper",
-    ]
-)
-"""Encoder-decoders and models of pictures and sounds, of which twins are refused by a sentence."""
+REFUSED = frozenset({"clip", "dinov2", "siglip", "vit", "whisper"})
+"""Models of pictures and sounds, of which twins are refused by a sentence."""
 TWINNED = sorted({*default_registry().all(FamilySpec)} - REFUSED)
 SIZES = Sizes(width=256, layers=6, heads=8, inner=700, context=2048, vocab=3000)
 

@@ -60,9 +60,13 @@ class Limit:
     honest: NDArray[np.float64]
     floor: NDArray[np.float64]
 
+    def allowed(self, dtype: str) -> NDArray[np.float64]:
+        """How far each element, ``(elements,)``, may be off in a dtype."""
+        return float32_ulps(dtype) * FACTOR * (self.honest + self.floor)
+
     def judge(self, errors: NDArray[np.float64], dtype: str) -> Deviation:
         """What the errors of all elements, ``(elements,)``, come to in a dtype."""
-        allowed = float32_ulps(dtype) * FACTOR * (self.honest + self.floor)
+        allowed = self.allowed(dtype)
         worst, honest = float(errors.max()), float(self.honest.max())
         times = worst / honest if honest else float(np.inf if worst else 0.0)
         return Deviation(self.activation, worst, times, float((errors / allowed).max()))

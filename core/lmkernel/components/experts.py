@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
 
-__all__ = ["choose_experts", "declare_experts", "find_best", "mix_experts", "router_logits"]
+__all__ = [
+    "choose_experts",
+    "declare_experts",
+    "find_best",
+    "mix_experts",
+    "router_logits",
+    "score_experts",
+]
 
 _NEVER = -1e30
 """The score of an expert that cannot be chosen any more."""
@@ -93,12 +100,7 @@ def choose_experts(
     Returns:
         int32 ``(rows, chosen)``, and in float32 or wider ``(rows, chosen)``.
     """
-    logits = router_logits(ops, x, params)
-    scores = ops.softmax(logits, -1) if config.scoring == "softmax" else ops.sigmoid(logits)
-    # the choice itself has no gradient; it flows through the scores of what is chosen
-    choice = ops.stop_gradient(scores)
-    if "choice_bias" in params:
-        choice = choice + ops.stop_gradient(ops.astype(params["choice_bias"], ops.dtype(scores)))
+    scores, choice = score_experts(ops, x, params, config)
     if config.groups > 1:
         choice = _within_groups(ops, choice, config)
     indices, _ = find_best(ops, choice, config.chosen)
@@ -116,6 +118,23 @@ def router_logits(ops: Ops, x: Array, params: dict[str, Any]) -> Array:
     logits = project(ops, x, {n: p for n, p in params.items() if n != "choice_bias"})
     narrow = ops.dtype(logits)
     return ops.astype(logits, WIDE.get(narrow, narrow))
+
+
+def score_experts(
+    ops: Ops, x: Array, params: dict[str, Any], config: ExpertsConfig
+) -> tuple[Array, Array]:
+    """What the experts of each row weigh, and what they are chosen by; arguments as above.
+
+    Returns:
+        Both ``(…, count)`` in float32 or wider; they differ where the choice has a bias.
+    """
+    logits = router_logits(ops, x, params)
+    scores = ops.softmax(logits, -1) if config.scoring == "softmax" else ops.sigmoid(logits)
+    # the choice itself has no gradient; it flows through the scores of what is chosen
+    choice = ops.stop_gradient(scores)
+    if "choice_bias" in params:
+        choice = choice + ops.stop_gradient(ops.astype(params["choice_bias"], ops.dtype(scores)))
+    return scores, choice
 
 
 def find_best(ops: Ops, scores: Array, count: int) -> tuple[list[Array], list[Array]]:

@@ -9,7 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.components.experts import declare_experts, mix_experts, router_logits
+from lmkernel.components.experts import (
+    declare_experts,
+    mix_experts,
+    router_logits,
+    score_experts,
+)
 from lmkernel.components.primitives import (
     activate,
     apply_dropout,
@@ -20,6 +25,7 @@ from lmkernel.components.primitives import (
     scale,
 )
 from lmkernel.components.recent import lengthen
+from lmkernel.errors import InputError
 from lmkernel.interfaces import Init, Param, ParamTree, View, project
 
 if TYPE_CHECKING:
@@ -139,6 +145,22 @@ class TransformerLayer:
         """What cross-attention keeps of an encoder's output; None without cross-attention."""
         return self._cross and self._cross.remember(params["cross"], hidden)
 
+    def rate(self, params: dict[str, Any], x: Array) -> Array:
+        """What each position chooses its experts by, ``(batch, time, experts)``.
+
+        Args:
+            params: the layer's.
+            x: what the network is added to, ``(batch, time, width)``; of parallel ones the input.
+
+        Raises:
+            InputError: a layer without experts.
+        """
+        experts = self._config.mlp.experts
+        if experts is None:
+            raise InputError("expected a layer with experts, got one without")
+        given = self._normed(params, "mlp", x)
+        return score_experts(self._ops, given, params["mlp"]["router"], experts)[1]
+
     @property
     def recent(self) -> int | None:
         """How many of its newest slots its KV cache keeps, 0 for all; None if it isn't of those."""
@@ -169,17 +191,29 @@ class TransformerLayer:
     ) -> Array:
         """``x`` plus a sublayer's output for ``given``, normalised where the layer is."""
         ops, c = self._ops, self._config
-        norm: Any = params.get("attention_norm" if c.shared_norm else f"{name}_norm")
-        # pre-norm leaves the residual stream itself unnormalised, so gradients reach every layer
-        # whole
-        y = f(normalize(ops, given, norm, c.norm) if c.pre_norm and norm else given)
+        y = f(self._normed(params, name, given))
         if c.output_norm:
             y = normalize(ops, y, params[f"{name}_output_norm"], c.norm)
         if c.layer_scale:
             y = y * params[f"{name}_scale"]["weight"]
         y = apply_dropout(ops, y, c.dropout, key, self._site + site)
         x = x + scale(ops, y, c.residual_scale)
-        return x if c.pre_norm or c.output_norm else normalize(ops, x, norm, c.norm)
+        if c.pre_norm or c.output_norm:
+            return x
+        return normalize(ops, x, self._norm(params, name), c.norm)
+
+    def _normed(self, params: dict[str, Any], name: str, given: Array) -> Array:
+        """What a sublayer reads: normalised before it, or as it is."""
+        norm = self._norm(params, name)
+        # pre-norm leaves the residual stream itself unnormalised, so gradients reach every layer
+        # whole
+        if not self._config.pre_norm or not norm:
+            return given
+        return normalize(self._ops, given, norm, self._config.norm)
+
+    def _norm(self, params: dict[str, Any], name: str) -> Any:
+        """The parameters of a sublayer's norm; None where it has none."""
+        return params.get("attention_norm" if self._config.shared_norm else f"{name}_norm")
 
 
 def declare_mlp(width: int, config: MlpConfig) -> ParamTree:

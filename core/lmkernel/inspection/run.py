@@ -43,7 +43,8 @@ class Activation:
     Args:
         name: such as ``layer 3 (attention)``; see `activations`.
         kind: where it comes from: ``"part"`` is inside a layer, ``"layer"`` at its end.
-        value: ``(batch, time, width)``; ``(batch, size)`` for the logits of a head that pools.
+        value: ``(batch, time, width)``; ``(batch, time, experts)`` for routing, ``(batch, size)``
+            for the logits of a head that pools.
         given: the hidden vectors that it was computed from; None for an embedding.
         layer: the layer as a stack of its own, for a part or a layer.
         params: of that layer.
@@ -70,8 +71,9 @@ def activations(
     """Every activation, in the order in which a model is run; inside the backend's scope.
 
     Their names are ``embedding``, ``layer N (attention)``, ``layer N (cross-attention)``,
-    ``layer N (feed-forward)`` or ``layer N``, ``final norm`` and ``logits``; N counts from 0, as
-    parameters do. Where there are an encoder and a decoder, theirs begin with the word.
+    ``layer N (routing)``, which is what experts are chosen by, ``layer N (feed-forward)`` or
+    ``layer N``, ``final norm`` and ``logits``; N counts from 0, as parameters do. Where there are
+    an encoder and a decoder, theirs begin with the word.
 
     Args:
         model: any composition of stacks.
@@ -175,7 +177,7 @@ class _Run:
         return activation
 
     def _inside(self, layer: StackConfig, own: Tree, name: str) -> Iterator[Activation]:
-        """After attention, and after attention over the memory."""
+        """After attention, after attention over the memory, and what experts are chosen by."""
         if not self._parts or not isinstance(layer, TransformerConfig):
             return
         ops, now, memory = self._ops, self._now, self._memory
@@ -188,6 +190,11 @@ class _Run:
             y = beside.look(own, x, across, kept)
             given = replace(now, hidden=x)
             yield Activation(f"{name} (cross-attention)", "part", y, given, layer, own)
+            x = y
+        if layer.mlp.experts is not None:
+            before = now if layer.parallel else replace(now, hidden=x)
+            scores = beside.rate(own, before.hidden)
+            yield Activation(f"{name} (routing)", "part", scores, before, layer, own)
 
     def _end_of_layer(self, layer: StackConfig, own: Tree, name: str, hidden: Array) -> Activation:
         if isinstance(layer, TransformerConfig):

@@ -91,16 +91,21 @@ def take_apart(question: Question, answer: Answer, config: ModelConfig) -> list[
         SubjectError: another shape than the question's, or a number that is not finite.
     """
     values, batch = np.asarray(answer.values), len(question.rows)
-    pooled = config.head is not None and config.head.pooling != "none"
-    size = 0 if config.head is None else config.head.size
+    head = config.head if answer.kind != "vectors" else None
+    pooled = head is None or head.pooling != "none"
+    # how long a sentence's vector is follows from what makes it
+    size = head.size if head is not None else values.shape[-1] if values.ndim else 0
     where = f"question {question.name!r}"
     if answer.kind not in KINDS:
         raise SubjectError(f"{where}: expected one of {', '.join(KINDS)}, got {answer.kind!r}")
+    if answer.kind != "vectors" and config.head is None:
+        raise SubjectError(f"{where}: expected vectors, as it has no head, got {answer.kind}")
     if values.ndim == _BATCHED - 1 and batch == 1 and not pooled and answer.kind == KINDS[0]:
         values = values[None]  # of one row the batch may be left out
-    expected: tuple[int, ...] = (batch, size) if pooled else (batch, question.time, size)
+    time = question.answered_time
+    expected: tuple[int, ...] = (batch, size) if pooled else (batch, time, size)
     if answer.kind in PER_TOKEN:
-        expected = (batch, question.time)
+        expected = (batch, time)
     fits = values.ndim == len(expected) and values.shape[: len(expected) - 1] == expected[:-1]
     # more columns than tokens are padding of the vocabulary, which a guard looks at
     if not fits or values.shape[-1] < expected[-1]:
@@ -113,12 +118,13 @@ def take_apart(question: Question, answer: Answer, config: ModelConfig) -> list[
 def _row(
     question: Question, number: int, values: NDArray[Any], answer: Answer, *, pooled: bool
 ) -> RowAnswer:
-    columns, first = question.columns(number), max(question.prefill - 1, answer.first, 0)
+    columns = question.answered_columns(number)
+    first = max(question.prefill - 1, answer.first, 0)
     own = values[number : number + 1] if pooled else values[number, columns]
     if answer.kind in PER_TOKEN:
         own = own[:, None]
     if answer.kind == "token_log_probs":
-        own = own[: len(question.rows[number].ids) - 1]  # nothing comes after the last
+        own = own[: len(question.rows[number].answered) - 1]  # nothing comes after the last
     bad = ~np.isfinite(own[first:])
     # a log-probability may be -∞ where there is none
     if answer.kind != "logits":
@@ -132,11 +138,13 @@ def _row(
         )
     kept = {}
     for name, x in answer.activations.items():
-        if x.ndim != _BATCHED or x.shape[:2] != (len(question.rows), question.time):
-            shape = f"({len(question.rows)}, {question.time}, width)"
+        written = not question.target.size or name.startswith("decoder ")
+        time = question.answered_time if written else question.time
+        if x.ndim != _BATCHED or x.shape[:2] != (len(question.rows), time):
+            shape = f"({len(question.rows)}, {time}, width)"
             raise SubjectError(
                 f"question {question.name!r}: {name}: expected the shape {shape}, got {x.shape}"
             )
-        kept[name] = x[number, columns]
+        kept[name] = x[number, columns if written else question.columns(number)]
     step = 0.0 if answer.step is None else answer.step[number, columns, None]
     return RowAnswer(own, answer.kind, kept, first, step)

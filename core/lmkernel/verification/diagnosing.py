@@ -14,8 +14,10 @@ import numpy as np
 
 from lmkernel.errors import LmkernelError
 from lmkernel.verification.budgets import deviation
-from lmkernel.verification.judging import as_input, judge, view_of
-from lmkernel.verification.running import LOGITS, variant_logits
+from lmkernel.verification.cells import as_input, view_of
+from lmkernel.verification.judging import judge
+from lmkernel.verification.running import ENDS, variant_logits
+from lmkernel.verification.sentences import variant_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmkernel.origin import Origin
+    from lmkernel.verification.cells import Cell
     from lmkernel.verification.defects import Candidate
     from lmkernel.verification.guards import Answers
-    from lmkernel.verification.judging import Cell, Judgement
+    from lmkernel.verification.judging import Judgement
     from lmkernel.verification.prompts import Prompts
     from lmkernel.verification.sequences import Question
 
@@ -86,9 +89,9 @@ def diagnose(
         advance: called with 1 after each candidate.
     """
     asked = [q for q in prompts.questions if q.name in answers and len(q.rows) == 1]
-    worst = {c.question: c.share for c in found.cells if c.activation == LOGITS}
+    worst = {c.question: c.share for c in found.cells if c.activation in ENDS}
     asked = sorted((q for q in asked if not q.prefill), key=lambda q: -worst[q.name])[:_ROWS]
-    shares = [c.share for c in found.cells if c.activation == LOGITS]
+    shares = [c.share for c in found.cells if c.activation in ENDS]
     before, close = max(shares, default=0.0), []
     # what does not explain the shortest row that is wrong need not be tried on the others
     shortest = sorted([q for q in asked if not worst[q.name] <= 1] or asked, key=_time)[:1]
@@ -137,7 +140,7 @@ def diagnose_digits(
     """
     again = judge(origin, prompts, answers, found.kind, short)
     before, after = (max(c.share for c in one.cells) for one in (found, again))
-    inside = [c for c in found.cells if c.activation != LOGITS]
+    inside = [c for c in found.cells if c.activation not in ENDS]
     if after <= 1 and inside and all(c.share <= 1 for c in inside):
         yield Diagnosis("dtype.logits", f"logits were rounded to {short}", before, after)
     elif after <= 1:
@@ -160,10 +163,11 @@ def _left(
     """How many of the reference's budgets the subject is off from a candidate."""
     rows = {row.name: row for q in asked for row in q.rows}
     try:
-        made = variant_logits(origin, [as_input(row) for row in rows.values()], one.variant)
+        variant = variant_for(origin, found.kind, one.variant)
+        made = variant_logits(origin, [as_input(row) for row in rows.values()], variant)
     except LmkernelError:  # a change that this model's parameters do not fit
         return float(np.inf)
-    view = view_of(found.kind, list(rows.values()))
+    view = view_of(origin, found.kind, list(rows.values()))
     seen = {name: view(i, x) for i, (name, x) in enumerate(zip(rows, made, strict=True))}
     return max(shares_of(asked, answers, seen, found, dtype), default=np.inf)
 

@@ -84,7 +84,7 @@ def check_values(answers: Answers, vocab: int, dtype: str) -> tuple[Answers, Kin
     if len(kinds) != 1:
         raise SubjectError(f"expected answers of one kind, got {', '.join(sorted(kinds))}")
     [kind] = kinds
-    if kind in PER_TOKEN:
+    if kind in PER_TOKEN or kind == "vectors":
         return answers, kind, [_check_dtype(answers, dtype)]
     answers, padding = _cut(answers, vocab)
     kind, said = _check_kind(answers, kind)

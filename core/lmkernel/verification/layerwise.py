@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from lmkernel.model import Model
 from lmkernel.model.head import head
 from lmkernel.parameters import flatten, pack
-from lmkernel.verification.structure import single_transformer
+from lmkernel.verification.structure import transformers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ChangeValues", "LayerWeights"]
 
-_TABLE = "embedding.tokens.weight"
+_TOKENS = "tokens.weight"
+_TABLE = f"embedding.{_TOKENS}"
 _PART = 1 << 23
 """So many elements of the head's weight are in memory at once in float64."""
 
@@ -50,7 +52,8 @@ class LayerWeights:
         model: on its backend; its configuration may be another than the origin's.
         used: the token ids that occur, sorted.
         change: what is done to host values before they are packed.
-        layer_of: which layer of the files is a layer of the model.
+        layer_of: which layer of the files is a layer of the model, in the stack that the head
+            reads.
     """
 
     def __init__(
@@ -63,17 +66,24 @@ class LayerWeights:
     ) -> None:
         self._origin, self._model, self._used = origin, model, used
         self._change, self._layer_of = change, layer_of
-        self.stack, _ = single_transformer(model.config)
+        self._stacks = transformers(model.config)
         self._declared: dict[str, ParamTree] = model.declare()
         self._in_files = Model(model.backend, origin.config).declare()
 
     def tree(self) -> Tree:
         """The parameters of all but the head, layers as a sequence that reads when it is asked."""
-        stack = self._declared[self.stack]
-        made: dict[str, Any] = {"layers": _Layers(len(stack["layers"]), self._layer)}
-        if "norm" in stack:
-            made["norm"] = self._packed(f"{self.stack}.norm", stack["norm"])
-        return {"embedding": self._embedding(), self.stack: made}
+        made = {"embedding": self._embedding()}
+        if "target_embedding" in self._declared:
+            target = self._declared["target_embedding"]
+            made["target_embedding"] = self._packed("target_embedding", target)
+        return {**made, **{name: self._stack(name) for name in self._stacks}}
+
+    def _stack(self, name: str) -> Tree:
+        declared = self._declared[name]
+        layers = _Layers(len(declared["layers"]), partial(self._layer, name))
+        if "norm" not in declared:
+            return {"layers": layers}
+        return {"layers": layers, "norm": self._packed(f"{name}.norm", declared["norm"])}
 
     def logits(self, hidden: Sequence[Array], positions: Sequence[Array]) -> list[NDArray[Any]]:
         """The head's output for hidden vectors of several inputs, each ``(batch, time, size)``."""
@@ -100,7 +110,7 @@ class LayerWeights:
         """
         config = self._model.config.head
         if config is None:
-            raise AssertionError("expected a head, which `single_transformer` asks for")
+            raise AssertionError("expected a head, which the caller has looked for")
         ops, policy = self._model.backend.ops, self._model.policy
         values = self._values("head", self._declared["head"])
         table = self._table() if config.tied else values.pop("head.weight")
@@ -116,10 +126,10 @@ class LayerWeights:
             weight = ops.pack_linear(part)
             yield replace(config, size=rows.stop - rows.start, labels=()), params, weight
 
-    def _layer(self, index: int) -> Tree:
+    def _layer(self, name: str, index: int) -> Tree:
         # the files' own number is in the names, the model's in what is declared
-        one = self._declared[self.stack]["layers"][index]
-        return self._packed(f"{self.stack}.layers.{self._layer_of(index)}", one)
+        number = self._layer_of(index) if name == list(self._stacks)[-1] else index
+        return self._packed(f"{name}.layers.{number}", self._declared[name]["layers"][index])
 
     def _embedding(self) -> Tree:
         """With the table's rows that are used alone, where it is a table."""
@@ -133,7 +143,10 @@ class LayerWeights:
         return pack(self._model.backend.ops, declared, own, self._model.policy.compute)
 
     def _table(self) -> NDArray[Any]:
-        return self._values("embedding", self._declared["embedding"])[_TABLE]
+        """What a tied head multiplies with: the target's own table, or the source's."""
+        own = self._model.config.target_embedding
+        name = "embedding" if own is None or own.shared else "target_embedding"
+        return self._values(name, self._declared[name])[f"{name}.{_TOKENS}"]
 
     def _packed(self, prefix: str, declared: ParamTree) -> Tree:
         values = self._values(prefix, declared)

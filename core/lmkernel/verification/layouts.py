@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmkernel.verification.cells import as_input, view_of
 from lmkernel.verification.defects import operations as wrong
 from lmkernel.verification.diagnosing import Diagnosis, shares_of
 from lmkernel.verification.guards import Guard
-from lmkernel.verification.judging import view_of
-from lmkernel.verification.running import LOGITS, Input, Variant, variant_logits
-from lmkernel.verification.structure import single_transformer
+from lmkernel.verification.running import ENDS, Variant, variant_logits
+from lmkernel.verification.sentences import variant_for
+from lmkernel.verification.structure import top_transformer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 
     from lmkernel.config import ModelConfig
     from lmkernel.origin import Origin
+    from lmkernel.verification.cells import Cell
     from lmkernel.verification.guards import Answers
-    from lmkernel.verification.judging import Cell, Judgement
+    from lmkernel.verification.judging import Judgement
     from lmkernel.verification.prompts import Prompts
     from lmkernel.verification.sequences import Question
 
@@ -33,9 +36,9 @@ __all__ = ["check_layouts", "diagnose_layouts", "is_right"]
 def is_right(cells: Sequence[Cell], question: str, row: str = "") -> bool:
     """Whether the logits of a question, or of one row in it, are within their budget."""
     own = [
-        c for c in cells if c.activation == LOGITS and c.question == question and row in ("", c.row)
+        c for c in cells if c.activation in ENDS and c.question == question and row in ("", c.row)
     ]
-    return bool(own) and all(c.share <= 1 for c in own)
+    return all(c.share <= 1 for c in own)
 
 
 def check_layouts(prompts: Prompts, answers: Answers, cells: Sequence[Cell]) -> list[Guard]:
@@ -70,7 +73,7 @@ def _check_positions(questions: Sequence[Question], cells: Sequence[Cell]) -> Gu
     if not questions:
         return Guard(name, "not asked", "the subject does not take positions")
     [question] = questions[:1]
-    others = [c.share for c in cells if c.activation == LOGITS and c.question != question.name]
+    others = [c.share for c in cells if c.activation in ENDS and c.question != question.name]
     if not is_right(cells, question.name) and all(share <= 1 for share in others):
         start = question.rows[0].start
         text = f"all is right but the row at positions {start} …: are positions passed on?"
@@ -94,19 +97,25 @@ def diagnose_layouts(
         if same in tried:
             continue
         tried.append(same)
-        inputs = [Input(q.ids, m) for q, m in zip(wrong, moved, strict=True) if m is not None]
+        inputs = [
+            replace(as_input(q), positions=m)
+            for q, m in zip(wrong, moved, strict=True)
+            if m is not None
+        ]
         shares = []
         for question, given in zip(wrong, inputs, strict=True):
-            [logits] = variant_logits(origin, [given], variant)
-            view = view_of(found.kind, question.rows)
+            [logits] = variant_logits(origin, [given], variant_for(origin, found.kind, variant))
+            view = view_of(origin, found.kind, question.rows)
             pooled = logits.ndim < 3  # noqa: PLR2004 - (batch, time, size)
             every = slice(None)
             seen = {
-                row.name: view(i, logits[i : i + 1, every if pooled else question.columns(i)])
+                row.name: view(
+                    i, logits[i : i + 1, every if pooled else question.answered_columns(i)]
+                )
                 for i, row in enumerate(question.rows)
             }
             shares += shares_of([question], answers, seen, found, dtype)
-        before = max(c.share for c in found.cells if c.activation == LOGITS)
+        before = max(c.share for c in found.cells if c.activation in ENDS)
         if max(shares) <= 1:
             yield Diagnosis(ident, words, before, max(shares))
 
@@ -170,7 +179,7 @@ def _as_given(question: Question) -> NDArray[np.int32] | None:
 
 def _moves(config: ModelConfig) -> list[tuple[str, str, _Move, Variant]]:
     """Each defect, what positions stand for it, and the model that they are given to."""
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     unmasked = wrong.see_earlier_slots if stack.causal else wrong.see_all_slots
     seen = Variant(operations={"attention": unmasked})
     words = "the mask were not passed on: padding is seen"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.results import Paint, Result, plain
 from lmkernel.verification.document import is_outside
 from lmkernel.verification.formats import html_page, junit_xml, markdown
+from lmkernel.verification.running import ENDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Verification"]
 
-_LOGITS = "logits"
 _METRICS = {
     "largest": "largest |Δ|",
     "mean": "mean |Δ|",
@@ -141,7 +141,7 @@ def worst_places(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The worst of each activation over all questions, and the logits of each question."""
     worst: dict[tuple[str, str], dict[str, Any]] = {}
     for place in document["places"]:
-        last = place["activation"] == _LOGITS
+        last = place["activation"] in ENDS
         key = (place["activation"], place["question"] if last else "")
         if key not in worst or _size(place) > _size(worst[key]):
             worst[key] = place

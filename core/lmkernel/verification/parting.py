@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, final
 from lmkernel.origin import open_origin
 from lmkernel.verification.guards import check_values
 from lmkernel.verification.judging import judge
-from lmkernel.verification.structure import single_transformer
+from lmkernel.verification.structure import top_transformer
 from lmkernel.verification.twin import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lmkernel.origin import Origin
-    from lmkernel.verification.judging import Cell
+    from lmkernel.verification.cells import Cell
     from lmkernel.verification.opening import OpenSubject
     from lmkernel.verification.prompts import Prompts
 
@@ -50,7 +50,7 @@ class Parting:
     @property
     def layer(self) -> int | None:
         """The number of its layer, where it is known to be in one."""
-        word, _, rest = self.activation.partition(" ")
+        word, _, rest = self.activation.removeprefix("decoder ").partition(" ")
         number = rest.partition(" ")[0].rstrip(",")
         return (
             int(number) if word == "layer" and number.isdigit() and rest != number + "," else None
@@ -83,7 +83,7 @@ def layer_by_truncation(
     Returns:
         The layer, or None where even the whole one is right when it is asked in this way.
     """
-    _, stack = single_transformer(origin.config)
+    _, stack = top_transformer(origin.config)
     found: dict[int, Parting | None] = {}
     with tempfile.TemporaryDirectory() as folder:
 

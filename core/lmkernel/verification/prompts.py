@@ -9,16 +9,17 @@ and tokens fed one by one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.comparison.prompts import PROMPTS, prompt_ids
+from lmkernel.config import RelativeConfig
 from lmkernel.errors import InputError
 from lmkernel.inspection.inputs import check_ids
 from lmkernel.random import raw_words
 from lmkernel.verification.sequences import Question, Row
-from lmkernel.verification.structure import single_transformer
+from lmkernel.verification.structure import is_sequence_model, top_transformer, transformers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,6 +84,7 @@ def choose_prompts(
     *,
     texts: Sequence[str] = (),
     ids: Sequence[Sequence[int]] = (),
+    pad: int | None = None,
 ) -> Prompts:
     """The rows and questions for a model.
 
@@ -92,12 +94,14 @@ def choose_prompts(
         level: one of `LEVELS`.
         texts: prompts to be added.
         ids: prompts to be added, as token ids.
+        pad: the token that an encoder-decoder's own padding is; no row holds it, since some tell
+            padding by it.
 
     Raises:
         InputError: texts without a tokenizer, or ids that the model does not take.
     """
     size = LEVELS[level]
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     special = sorted(tokenizer.special_ids) if tokenizer is not None else []
     length, unseen = _long(config, size)
     rows = [
@@ -105,15 +109,18 @@ def choose_prompts(
         Row("short", _random(config, "short", _SHORT)[: config.context or None]),
         Row("long", _random(config, "long", length)),
     ]
-    if config.context > 2 * _TOKENS:
+    both = is_sequence_model(config)
+    if config.context > 2 * _TOKENS and not both:
         rows.append(Row("end", _random(config, "end", _END), config.context - _END))
     wanted = [*PROMPTS[:: len(PROMPTS) // size.texts][: size.texts]] if size.texts else []
     spoken = [*(wanted if tokenizer is not None else ()), *texts]
     rows += [Row(f"text {n}", _text_ids(config, tokenizer, one)) for n, one in enumerate(spoken, 1)]
     rows += [Row(f"ids {n}", _checked(config, one)) for n, one in enumerate(ids, 1)]
-    pooled = config.head is not None and config.head.pooling != "none"
+    if both:
+        rows = [_with_target(config, row, pad) for row in rows]
+    pooled = config.head is None or config.head.pooling != "none"
     questions = [Question(row.name, (row,)) for row in rows]
-    questions += _batches(rows, causal=stack.causal)
+    questions += _batches(rows, left=stack.causal and not both)
     if stack.causal and not pooled:
         # where RoPE turns differently in a longer row, a cache keeps keys as they were turned, and
         # a row that is fed one by one is another than the same at once
@@ -121,6 +128,20 @@ def choose_prompts(
         questions += _decodings(rows)[: 1 if changing else None]
     compared = (*PROMPTS, *texts) if tokenizer is not None else ()
     return Prompts(tuple(rows), tuple(questions), tuple(unseen), compared)
+
+
+def _with_target(config: ModelConfig, row: Row, pad: int | None) -> Row:
+    """A row with what the decoder is fed: of another length than the source, and other tokens."""
+    own = config.target_embedding or config.embedding
+    count = min(len(row.ids) * 2 // 3 + 3, config.context or len(row.ids) + 3)
+    words = raw_words(0, f"verify.target.{row.name}", count)
+    target = tuple(int(word) % own.vocab for word in words)
+    ids = tuple(_other_than(i, pad, config.embedding.vocab) for i in row.ids)
+    return replace(row, ids=ids, target=tuple(_other_than(i, pad, own.vocab) for i in target))
+
+
+def _other_than(token: int, pad: int | None, vocab: int) -> int:
+    return token if token != pad else (token + 1) % vocab
 
 
 def recorded_prompts(config: ModelConfig, ids: Sequence[Sequence[int]]) -> Prompts:
@@ -136,10 +157,13 @@ def recorded_prompts(config: ModelConfig, ids: Sequence[Sequence[int]]) -> Promp
 
 def _long(config: ModelConfig, size: Level) -> tuple[int, list[str]]:
     """The length of the long row, and what it does not see."""
-    _, stack = single_transformer(config)
-    windows = (stack.layer(i).attention.window or 0 for i in range(stack.layers))
+    stacks = transformers(config).values()
+    windows = (s.layer(i).attention.window or 0 for s in stacks for i in range(s.layers))
     scaled = (r.original_context for r in config.embedding.rotaries if r.scaling != "none")
+    tables = (e.relative for e in (config.embedding, config.target_embedding) if e is not None)
+    far = (own.distance for own in tables if isinstance(own, RelativeConfig))
     edges = {
+        "the farthest bucket of distances": max(far, default=0),
         "the sliding window": max(windows),
         "the original context of RoPE's scaling": max(scaled, default=0),
     }
@@ -158,10 +182,10 @@ def _long(config: ModelConfig, size: Level) -> tuple[int, list[str]]:
     return length, unseen
 
 
-def _batches(rows: Sequence[Row], *, causal: bool) -> list[Question]:
+def _batches(rows: Sequence[Row], *, left: bool) -> list[Question]:
     """The short rows together; encoders are padded on the right alone, as they were trained."""
     together = tuple(row for row in rows if row.name in ("tokens", "short"))
-    sides: Any = ("left", "right") if causal else ("right",)
+    sides: Any = ("left", "right") if left else ("right",)
     return [Question(f"padded on the {side}", together, side) for side in sides]
 
 
@@ -169,8 +193,8 @@ def _decodings(rows: Sequence[Row]) -> list[Question]:
     by_name = {row.name: row for row in rows}
     tokens, long = by_name["tokens"], by_name["long"]
     return [
-        Question("one by one", (tokens,), prefill=max(1, len(tokens.ids) // 3)),
-        Question("one by one, far", (long,), prefill=max(1, len(long.ids) - _STEPS)),
+        Question("one by one", (tokens,), prefill=max(1, len(tokens.answered) // 3)),
+        Question("one by one, far", (long,), prefill=max(1, len(long.answered) - _STEPS)),
     ]
 
 

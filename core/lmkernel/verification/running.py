@@ -14,6 +14,7 @@ import numpy as np
 
 from lmkernel.backend import load_backend
 from lmkernel.comparison.layers import HONEST_RUNS, move_by_ulps
+from lmkernel.components.positions import count_positions
 from lmkernel.composed import assemble
 from lmkernel.config import PrecisionPolicy
 from lmkernel.inspection.run import activations
@@ -39,9 +40,11 @@ if TYPE_CHECKING:
 
     View = Callable[[int, NDArray[Any]], NDArray[np.float64]]
 
-__all__ = ["LOGITS", "Input", "Place", "Variant", "reference_places", "variant_logits"]
+__all__ = ["ENDS", "LOGITS", "Input", "Place", "Variant", "reference_places", "variant_logits"]
 
-LOGITS = "logits"
+LOGITS, VECTOR = "logits", "sentence vector"
+ENDS = frozenset({LOGITS, VECTOR})
+"""What a run ends in."""
 
 
 @final
@@ -52,10 +55,15 @@ class Input:
     Args:
         ids: int32 ``(batch, time)``.
         positions: int32 ``(batch, time)``, -1 at padding.
+        target: what a decoder beside an encoder is fed, int32 ``(batch, target time)``; or None.
+        given: activations by name, ``(batch, time, width)``, that take the place of the run's own
+            in what comes after them: so each layer is run by itself.
     """
 
     ids: NDArray[np.int32]
     positions: NDArray[np.int32]
+    target: NDArray[np.int32] | None = None
+    given: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @final
@@ -101,12 +109,13 @@ def reference_places(
     runs: int = HONEST_RUNS,
     arithmetic: str = "float32",
 ) -> Iterator[Place]:
-    """Every activation in float64 with its budget, in the order of the run; the logits last.
+    """Every activation in float64 with its budget, in the order of the run; its end last.
 
     Args:
         origin: the checkpoint.
         inputs: each of one row and without padding.
-        view: what is compared of the logits ``(1, time, size)`` of the input with this number.
+        view: what is compared of the logits ``(1, time, size)`` of the input with this number, or
+            of the last hidden vectors where there is no head.
         variant: the model with something changed.
         runs: how many honest runs there are.
         arithmetic: of the honest runs, as `verification.arithmetic` says.
@@ -122,18 +131,26 @@ def reference_places(
         for made in zip(*(run.go() for run in (*exact_runs, *honest_runs)), strict=True):
             values = [np.asarray(x, np.float64) for _, x in made]
             yield _place(made[0][0], values[:count], values[count:])
-        yield from _logits_place(exact, rough, exact_runs, honest_runs, view)
+        if exact.head_size:
+            yield from _logits_place(exact, rough, exact_runs, honest_runs, view)
+        else:
+            yield _vector_place(exact_runs, honest_runs, view)
 
 
 def variant_logits(
     origin: Origin, inputs: Sequence[Input], variant: Variant
 ) -> list[NDArray[np.float64]]:
-    """The logits of a changed model in float64, ``(batch, time, size)`` for each input."""
+    """The logits of a changed model in float64, ``(batch, time, size)`` for each input.
+
+    Of a model without a head, the last hidden vectors.
+    """
     model = _Model(origin, inputs, "float64", variant)
     runs = [_Run(model, one, parts=False) for one in inputs]
     with model.model.backend.scope(), model.model.backend.inference():
         for _ in zip(*(run.go() for run in runs), strict=True):
             pass
+        if not model.head_size:
+            return [run.hidden() for run in runs]
         return model.weights.logits([r.last for r in runs], [r.positions for r in runs])
 
 
@@ -163,6 +180,16 @@ def _logits_place(
     yield Place(LOGITS, reference, budgets)
 
 
+def _vector_place(runs: Sequence[_Run], honest: Sequence[_Run], view: View) -> Place:
+    """Of a model without a head, what is made of the last hidden vectors."""
+    reference = [view(i, run.hidden()) for i, run in enumerate(runs)]
+    budgets = [
+        channel_limit(VECTOR, want, (view(i, run.hidden()) for run in honest[i :: len(runs)]))
+        for i, want in enumerate(reference)
+    ]
+    return Place(VECTOR, reference, budgets)
+
+
 @final
 class _Model:
     """A model without its head, and its parameters by layers."""
@@ -176,7 +203,8 @@ class _Model:
             own = {n: _bind(f, backend.ops) for n, f in variant.operations.items()}
             whole: Any = {**backend.ops.overridden, **own}
             backend = replace(backend, ops=assemble(backend.ops, whole))
-        self.used = np.unique(np.concatenate([one.ids.ravel() for one in inputs])).astype(np.int64)
+        every = [x.ravel() for one in inputs for x in (one.ids, one.target) if x is not None]
+        self.used = np.unique(np.concatenate(every)).astype(np.int64)
         policy = PrecisionPolicy(params=dtype, compute=dtype, output=dtype)
         options = {"change": variant.change, "layer_of": variant.layer_of}
         given: Any = {name: f for name, f in options.items() if f is not None}
@@ -199,7 +227,14 @@ class _Run:
         self._model, self._order, self._parts = model, order, parts
         ops = model.model.backend.ops
         self.positions: Array = ops.asarray(given.positions, "int32")
-        self._ids = ops.asarray(np.searchsorted(model.used, given.ids), "int32")
+        self._ids, self._given = self._rows(given.ids), given.given
+        self._source, self._target = self.positions, None
+        if given.target is not None:
+            own = model.model.config.target_embedding
+            # the rows of a table of its own are all there
+            apart = own is not None and not own.shared
+            self._target = ops.asarray(given.target, "int32") if apart else self._rows(given.target)
+            self.positions = count_positions(ops, self._target)
         self.last: Array = None
 
     def go(self) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -209,12 +244,22 @@ class _Run:
             model,
             self._model.params,
             self._ids,
-            positions=self.positions,
+            positions=self._source,
+            target=self._target,
             parts=self._parts,
             perturb=self._perturb,
         )
         for one in made:
             yield one.name, to_numpy(one.value)
+
+    def hidden(self) -> NDArray[Any]:
+        """The last hidden vectors on the host."""
+        return np.asarray(self._model.model.backend.ops.to_numpy(self.last))
+
+    def _rows(self, ids: NDArray[np.int32]) -> Array:
+        """The rows of ids in a table of those that are used."""
+        used = np.searchsorted(self._model.used, ids)
+        return self._model.model.backend.ops.asarray(used, "int32")
 
     def _own_model(self) -> Model:
         """In float32 with angles that are multiplied, which is what others do."""
@@ -226,8 +271,10 @@ class _Run:
         return own
 
     def _perturb(self, name: str, x: Array) -> Array:
+        ops = self._model.model.backend.ops
+        if name in self._given:
+            x = ops.asarray(self._given[name], ops.dtype(x))
         if self._order:
-            ops = self._model.model.backend.ops
             x = ops.asarray(move_by_ulps(ops.to_numpy(x), self._order, name), ops.dtype(x))
         self.last = x
         return x

@@ -25,11 +25,18 @@ class Row:
         name: what it is there to see.
         ids: its token ids.
         start: the position of its first token.
+        target: what a decoder beside an encoder is fed; else nothing.
     """
 
     name: str
     ids: tuple[int, ...]
     start: int = 0
+    target: tuple[int, ...] = ()
+
+    @property
+    def answered(self) -> tuple[int, ...]:
+        """The tokens after each of which the model says what comes next."""
+        return self.target or self.ids
 
     @property
     def positions(self) -> tuple[int, ...]:
@@ -65,6 +72,7 @@ class Question:
             "left-padding": len(self.rows) > 1 and self.side == "left",
             "positions": any(row.start for row in self.rows),
             "decoding": self.prefill > 0,
+            "target": any(row.target for row in self.rows),
         }
         return frozenset(name for name, needs in needed.items() if needs)
 
@@ -73,11 +81,37 @@ class Question:
         """The number of columns."""
         return max(len(row.ids) for row in self.rows)
 
+    @property
+    def answered_time(self) -> int:
+        """The number of columns of an answer, which are a target's where there is one."""
+        return max(len(row.answered) for row in self.rows)
+
     def columns(self, number: int) -> slice:
         """Where the tokens of a row stand."""
         length = len(self.rows[number].ids)
         begin = self.time - length if self.side == "left" else 0
         return slice(begin, begin + length)
+
+    def answered_columns(self, number: int) -> slice:
+        """Where the answer to a row stands; targets are padded on the right."""
+        target = self.rows[number].target
+        return slice(0, len(target)) if target else self.columns(number)
+
+    @property
+    def target(self) -> NDArray[np.int32]:
+        """``(batch, target time)``, padded on the right; of no columns without targets."""
+        return self._targets([row.target for row in self.rows], self.pad)
+
+    @property
+    def target_positions(self) -> NDArray[np.int32]:
+        """``(batch, target time)``, -1 at padding."""
+        return self._targets([tuple(range(len(row.target))) for row in self.rows], PADDING)
+
+    def _targets(self, rows: list[tuple[int, ...]], fill: int) -> NDArray[np.int32]:
+        made = np.full((len(rows), max(map(len, rows))), fill, np.int32)
+        for number, row in enumerate(rows):
+            made[number, : len(row)] = row
+        return made
 
     @property
     def ids(self) -> NDArray[np.int32]:

@@ -18,10 +18,21 @@ from lmkernel.config import (
     MlpConfig,
     RelativeConfig,
 )
-from lmkernel.verification.structure import change_every, single_transformer, with_layers
+from lmkernel.verification.structure import (
+    change_every,
+    top_transformer,
+    transformers,
+    with_layers,
+)
 
 if TYPE_CHECKING:
-    from lmkernel.config import ExpertsConfig, ModelConfig, RotaryConfig, TransformerConfig
+    from lmkernel.config import (
+        EmbeddingConfig,
+        ExpertsConfig,
+        ModelConfig,
+        RotaryConfig,
+        TransformerConfig,
+    )
 
 __all__ = ["LAYERS", "with_every_kind_of_layer", "with_small_widths"]
 
@@ -31,7 +42,7 @@ _MOST_LAYERS = 8
 _HEAD_DIM, _KV_HEADS, _MOST_HEADS = 16, 2, 6
 _EXPERTS = 8
 _RANK, _QUERY_RANK, _VALUE_DIM = 20, 28, 14
-_WINDOW, _CONTEXT, _ORIGINAL, _VOCAB = 24, 256, 64, 211
+_WINDOW, _CONTEXT, _ORIGINAL, _VOCAB, _TARGET_VOCAB = 24, 256, 64, 211, 197
 
 
 def with_every_kind_of_layer(config: ModelConfig) -> ModelConfig:
@@ -39,46 +50,68 @@ def with_every_kind_of_layer(config: ModelConfig) -> ModelConfig:
 
     They are the first ones, unless a kind comes late: then they are the first of each kind.
     """
-    _, stack = single_transformer(config)
-    kinds = stack.different or (LayerConfig(),) * stack.layers
+    for name, stack in transformers(config).items():
+        config = with_layers(config, _of_every_kind(stack), name)
+    return config
+
+
+def _of_every_kind(stack: TransformerConfig) -> list[int]:
+    """The numbers of few layers."""
+    # which of several tables of distances a layer has is no kind
+    kinds = change_every(stack.different, RelativeConfig, lambda own: replace(own, table=0))
+    kinds = kinds or (LayerConfig(),) * stack.layers
     first = [i for i, kind in enumerate(kinds) if kind not in kinds[:i]]
     count = min(max(LAYERS, first[-1] + 1), stack.layers)
     if count <= _MOST_LAYERS:
-        return with_layers(config, range(count))
+        return list(range(count))
     others = [i for i in range(stack.layers) if i not in first]
-    return with_layers(config, sorted([*first, *others[: max(LAYERS - len(first), 0)]]))
+    return sorted([*first, *others[: max(LAYERS - len(first), 0)]])
 
 
 def with_small_widths(config: ModelConfig, *, vocab: int | None = None) -> ModelConfig:
     """The same with small extents.
 
     Args:
-        config: a model of one stack of transformer layers.
+        config: a model of transformer layers.
         vocab: the number of tokens, where it must stay as it is.
     """
-    name, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     attention, embedding = _attention(stack.attention), config.embedding
     width, before = attention.width, stack.attention
     tokens = vocab or min(_VOCAB, embedding.vocab)
     rotary = embedding.rotary and _rotary(embedding.rotary, before, attention)
     context = _context(config.context, embedding.rotary, rotary)
-    small: Any = replace(
-        embedding,
-        width=width,
-        vocab=tokens,
-        rotary=rotary,
-        relative=_relative(embedding.relative, attention.heads, width),
-        more_rotary=tuple(_rotary(one, before, attention) for one in embedding.more_rotary),
-        context=min(context, embedding.context) if embedding.context else 0,
-        # a scale that is the root of the width stays that
-        scale=width**0.5 if embedding.scale == embedding.width**0.5 else embedding.scale,
-    )
-    head: Any = config.head
-    size = tokens if head.size == embedding.vocab else head.size
+
+    def small(own: EmbeddingConfig) -> EmbeddingConfig:
+        return replace(
+            own,
+            width=width,
+            # a target's own tokens are as many fewer or more
+            vocab=tokens if own.vocab == embedding.vocab else min(_TARGET_VOCAB, own.vocab),
+            rotary=rotary,
+            relative=_relative(own.relative, attention.heads, width),
+            more_rotary=tuple(_rotary(one, before, attention) for one in own.more_rotary),
+            context=min(context, own.context) if own.context else 0,
+            # a scale that is the root of the width stays that
+            scale=width**0.5 if own.scale == own.width**0.5 else own.scale,
+        )
+
+    source, target = small(embedding), config.target_embedding and small(config.target_embedding)
+    head = config.head
+    known = {embedding.vocab: source.vocab}
+    if config.target_embedding is not None and target is not None:
+        known[config.target_embedding.vocab] = target.vocab
     parts: dict[str, Any] = {
-        name: _stack(stack, width),
-        "embedding": small,
-        "head": replace(head, width=width, size=size),
+        **{name: _stack(own, width) for name, own in transformers(config).items()},
+        "embedding": source,
+        "target_embedding": target,
+        "head": head
+        and replace(
+            head,
+            width=width,
+            size=known.get(head.size, head.size),
+            scale=width**-0.5 if head.scale == stack.width**-0.5 else head.scale,
+        ),
     }
     return replace(config, **parts, context=context)
 
@@ -91,6 +124,7 @@ def _stack(stack: TransformerConfig, width: int) -> TransformerConfig:
         stack,
         width=width,
         attention=_attention(stack.attention),
+        cross=stack.cross and replace(_attention(stack.cross), memory_width=width),
         mlp=_mlp(stack.mlp, stack.width, width),
         different=different,
     )

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CAPABILITIES", "Answer", "Kind", "Opening", "Subject"]
 
-Kind = Literal["logits", "log_probs", "token_log_probs", "best_log_probs"]
+Kind = Literal["logits", "log_probs", "token_log_probs", "best_log_probs", "vectors"]
 """What an answer holds for each position: logits of the vocabulary, their log-softmax, or only one
-log-probability: of the token that comes next in the question, or of the likeliest."""
+log-probability: of the token that comes next in the question, or of the likeliest. Or it holds a
+vector for each row: the sentence's, made of the last hidden vectors as the checkpoint says."""
 
 CAPABILITIES: Mapping[str, str] = MappingProxyType(
     {
@@ -29,6 +30,7 @@ CAPABILITIES: Mapping[str, str] = MappingProxyType(
         "left-padding": "takes them padded on the left too",
         "positions": "takes positions that do not begin at 0",
         "decoding": "feeds tokens one by one, through a cache of keys and values",
+        "target": "takes what a decoder beside an encoder is fed",
         "checkpoints": "can be opened on another checkpoint, such as the first layers of this",
         "tokenizer": "turns texts into token ids",
     }
@@ -63,12 +65,13 @@ class Answer:
 
     Args:
         values: ``(batch, time, vocab)``, ``(batch, time)`` for log-probabilities of the next or
-            the likeliest tokens, or ``(batch, size)`` where the model's head pools. What stands at
-            padding is not looked at.
+            the likeliest tokens, or ``(batch, size)`` where the model's head pools or it has none.
+            What stands at padding is not looked at. Where rows have targets, ``time`` is theirs.
         kind: what they are.
         activations: by the names of `lmkernel.inspection.run.activations`, such as
             ``layer 3 (attention)``: the hidden vectors after attention has been added; each
-            ``(batch, time, width)``. Any that are missing are passed over.
+            ``(batch, time, width)``. Any that are missing are passed over. Names of a decoder
+            beside an encoder begin with the word, and its columns are the target's.
         first: the first column that is answered; those before are not looked at.
         step: where values were written as whole numbers of steps above the lowest of a position,
             those steps, ``(batch, time)``: a value may be half of one off, and the lowest stands

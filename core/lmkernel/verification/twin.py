@@ -32,7 +32,12 @@ from lmkernel.plugins.registry import DEFAULT_BACKEND
 from lmkernel.progress import as_progress
 from lmkernel.results import Result
 from lmkernel.verification.shrinking import with_every_kind_of_layer, with_small_widths
-from lmkernel.verification.structure import single_transformer, with_few_layers
+from lmkernel.verification.structure import (
+    is_sequence_model,
+    top_transformer,
+    transformers,
+    with_few_layers,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,8 +117,8 @@ def twin(
     Args:
         model: a ``config.json``, a folder with one, a GGUF file, or a name; weights are not read.
         out: the folder to make.
-        layers: how many of its first layers; by default four, or as many as it takes for one of
-            each kind.
+        layers: how many of its first layers, of an encoder and a decoder the decoder's; by default
+            four, or as many as it takes for one of each kind.
         like: whether it has the model's own widths, window and context, and few layers only.
         seed: of its weights, which are the same bits everywhere.
         overwrite: replace a folder that is there and not empty.
@@ -121,7 +126,7 @@ def twin(
 
     Raises:
         CheckpointError: there is no configuration, its family is unknown, or the folder is there.
-        InputError: a model of another structure than one stack of transformer layers.
+        InputError: a model of another structure than transformer layers that read texts.
     """
     values, tokenizer = _describe(model, progress)
     model_type, where = values.get("model_type"), f"{os.fspath(model)}: config.json"
@@ -237,17 +242,19 @@ def _draw(declared: ParamTree, seed: int) -> dict[str, NDArray[np.float32]]:
 def _spread(name: str, param: Param) -> float:
     if len(param.shape) == 1:
         return 0.25 if name.endswith("weight") else 0.1
-    if name.startswith("embedding."):
+    if name.startswith(("embedding.", "target_embedding.")):
         return _EMBEDDING
     into = float(param.shape[-1] ** -0.5)
     return into * (_OUT if param.axes in _RESIDUAL else _HEAD)
 
 
 def _sizes(config: ModelConfig) -> dict[str, Any]:
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
+    encoder = transformers(config)["encoder"] if is_sequence_model(config) else None
     every = (stack.layer(i).attention.window for i in range(stack.layers))
     windows = {window for window in every if window is not None}
     return {
+        **({"encoder layers": encoder.layers} if encoder else {}),
         "layers": stack.layers,
         "width": stack.width,
         "heads": stack.attention.heads,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.arguments import require_known
 from lmkernel.atomic import write_whole
 from lmkernel.comparison.layers import HONEST_RUNS
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, SubjectError
 from lmkernel.numerics import FACTOR, FORMATS
 from lmkernel.origin import open_origin
 from lmkernel.paths import user_path
@@ -21,12 +21,13 @@ from lmkernel.verification.defects import candidates
 from lmkernel.verification.diagnosing import diagnose, diagnose_digits
 from lmkernel.verification.document import FORMAT, finite, with_verdict
 from lmkernel.verification.guards import check_repeat, check_token_ids, check_values, digits_of
-from lmkernel.verification.judging import judge, with_shift_taken_out
+from lmkernel.verification.judging import judge
 from lmkernel.verification.layouts import check_layouts, diagnose_layouts, is_right
 from lmkernel.verification.opening import OpenSubject, find_subject
 from lmkernel.verification.outcome import Verification
 from lmkernel.verification.parting import first_place, layer_by_truncation
 from lmkernel.verification.prompts import LEVELS, choose_prompts, recorded_prompts
+from lmkernel.verification.shift import with_shift_taken_out
 
 if TYPE_CHECKING:
     import os
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from lmkernel.verification.judging import Judgement
     from lmkernel.verification.parting import Parting
     from lmkernel.verification.prompts import Prompts
+    from lmkernel.verification.sequences import Row
 
 __all__ = ["verify", "write_prompts"]
 
@@ -87,7 +89,9 @@ def verify(
     name, report = find_subject(subject), as_progress(progress)
     origin = _open_to_verify(checkpoint, report)
     tokenizer = _tokenizer(origin)
-    asked = choose_prompts(origin.config, tokenizer, level, texts=prompts, ids=ids)
+    asked = choose_prompts(
+        origin.config, tokenizer, level, texts=prompts, ids=ids, pad=_padding(origin)
+    )
 
     def open_subject(path: Path, of: Origin) -> OpenSubject:
         return OpenSubject(name, path, of.config, dtype=dtype, options=options, limit=limit)
@@ -99,6 +103,9 @@ def verify(
         first = check_token_ids(opened, tokenizer, asked.texts)
         answers: Answers = {}
         todo = [q for q in asked.questions if q.needs <= able]
+        if not todo:
+            lacking = ", ".join(sorted(asked.questions[0].needs - able))
+            raise SubjectError(f"{name.text}: every question of this model needs {lacking}")
         with report.bar(f"asking {name.text}", len(todo), "question") as advance:
             for question in todo:
                 wanted = not question.prefill
@@ -145,11 +152,10 @@ def write_prompts(
         The number of rows.
     """
     origin = _open_to_verify(checkpoint, None)
-    asked = choose_prompts(origin.config, _tokenizer(origin), level, texts=prompts, ids=ids)
-    lines = [
-        json.dumps({"name": r.name, "ids": list(r.ids), "positions": list(r.positions)})
-        for r in asked.rows
-    ]
+    asked = choose_prompts(
+        origin.config, _tokenizer(origin), level, texts=prompts, ids=ids, pad=_padding(origin)
+    )
+    lines = [json.dumps(_row(r) | {"positions": list(r.positions)}) for r in asked.rows]
     write_whole(user_path(path), ("\n".join(lines) + "\n").encode(), InputError)
     return len(lines)
 
@@ -166,12 +172,12 @@ def _prompts_to_ask(opened: OpenSubject, origin: Origin, chosen: Prompts, *, own
 
 
 def _open_to_verify(checkpoint: str | os.PathLike[str], report: Progress | None) -> Origin:
-    """A model of texts alone, opened; `InputError` for one that reads pictures."""
+    """A model of texts alone, opened; `InputError` for one that reads pictures or sounds."""
     origin = open_origin(checkpoint, progress=report)
     if not origin.config.embedding.vocab or origin.config.pair is not None:
         raise InputError(
-            f"{origin.where}: expected a model of texts, got one that reads pictures, which is not "
-            "verified yet"
+            f"{origin.where}: expected a model of texts, got one that reads pictures or sounds, "
+            "which is not verified yet"
         )
     return origin
 
@@ -182,6 +188,18 @@ def _tokenizer(origin: Origin) -> Tokenizer | None:
     if path.is_dir() and not (path / "tokenizer.json").exists():
         return None
     return origin.tokenizer
+
+
+def _padding(origin: Origin) -> int | None:
+    """The token that the checkpoint calls its padding."""
+    pad = origin.described.values.get("pad_token_id")
+    return pad if isinstance(pad, int) else None
+
+
+def _row(row: Row) -> dict[str, Any]:
+    """A row as plain values."""
+    target = {"target": list(row.target)} if row.target else {}
+    return {"name": row.name, "ids": list(row.ids), **target}
 
 
 def _is_wrong_alone(prompts: Prompts, found: Judgement) -> bool:
@@ -245,7 +263,7 @@ def _document(
         "reference": reference,
         "level": level,
         "compared": found.kind,
-        "rows": [{"name": r.name, "ids": list(r.ids), "start": r.start} for r in prompts.rows],
+        "rows": [_row(r) | {"start": r.start} for r in prompts.rows],
         "questions": [
             {
                 "name": q.name,

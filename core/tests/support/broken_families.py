@@ -289,6 +289,25 @@ PORTS = [
     Broken("relu2", "opt", more.activate(more.squared_relu), MLP, "mlp.activation"),
     Broken("one_set", "albert", wrong.set_eps(1e-5), TRUNCATED, "norm.eps"),
     Broken("mean_pooled", "classes", more.mean_pooled, "logits", "head.pooling"),
+    # encoder-decoders
+    Broken("eps_t5", "t5", wrong.set_eps(1e-3), "encoder layer 0 (attention)", "norm.eps"),
+    Broken(
+        "decoder_scale", "t5", wrong.set_config(scale_decoder_outputs=False), "logits", "head.scale"
+    ),
+    Broken(
+        "source_mask",
+        "mbart",
+        wrong.without("attention_mask"),
+        "encoder layer 0 (attention)",
+        "mask.ignored",
+    ),
+    Broken(
+        "positions_mbart",
+        "mbart",
+        more.change("embed_positions", offset=0),
+        EMB,
+        "embedding.positions",
+    ),
     # dtypes
     Broken(
         "weights_16",
@@ -323,6 +342,11 @@ def untouched(_: object) -> None:
 
 
 HONEST: list[tuple[str, str, Break]] = [
+    ("t5", "bfloat16", untouched),
+    ("mbart", "float16", untouched),
+    ("mixtral", "bfloat16", untouched),
+    ("deepseek_v2", "bfloat16", untouched),
+    ("deepseek_v3", "bfloat16", untouched),
     ("roberta", "float32", untouched),
     ("classes", "float32", untouched),
     ("mixtral", "float32", untouched),

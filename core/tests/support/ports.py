@@ -10,7 +10,7 @@ import numpy as np
 import lmkernel as lk
 from lmkernel.origin import open_origin
 from lmkernel.verification.running import Input, Variant, variant_logits
-from lmkernel.verification.structure import single_transformer, with_few_layers
+from lmkernel.verification.structure import top_transformer, with_few_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,11 +40,11 @@ def broken(ids: Any, positions: Any, checkpoint: Path) -> Any:
     given = Input(ids.astype(np.int32), WRONG.positions(positions).astype(np.int32))
     origin, variant = open_origin(checkpoint), WRONG.variant
     if variant.config is not None:  # the first layers of a checkpoint have the same defect
-        layers = single_transformer(origin.config)[1].layers
-        own = single_transformer(variant.config)[1].layers
+        layers = top_transformer(origin.config)[1].layers
+        own = top_transformer(variant.config)[1].layers
         variant = replace(variant, config=with_few_layers(variant.config, min(layers, own)))
     if variant.layer_of is not None:
-        last, which = single_transformer(origin.config)[1].layers - 1, variant.layer_of
+        last, which = top_transformer(origin.config)[1].layers - 1, variant.layer_of
         variant = replace(variant, layer_of=lambda i: min(which(i), last))
     [logits] = variant_logits(origin, [given], variant)
     return WRONG.logits(logits.astype(np.float32))

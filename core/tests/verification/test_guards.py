@@ -10,8 +10,8 @@ import pytest
 from lmkernel.comparison.metrics import log_softmax
 from lmkernel.errors import SubjectError
 from lmkernel.verification.answers import RowAnswer, take_apart
+from lmkernel.verification.cells import Cell
 from lmkernel.verification.guards import check_token_ids, check_values
-from lmkernel.verification.judging import Cell
 from lmkernel.verification.layouts import check_layouts
 from lmkernel.verification.prompts import Prompts
 from lmkernel.verification.sequences import Question, Row

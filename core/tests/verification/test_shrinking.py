@@ -16,6 +16,7 @@ from lmkernel.config import (
     MlpConfig,
     ModelConfig,
     NormConfig,
+    RecurrentConfig,
     RotaryConfig,
     TransformerConfig,
 )
@@ -24,7 +25,7 @@ from lmkernel.model import Model
 from lmkernel.verification.defects import candidates
 from lmkernel.verification.prompts import choose_prompts
 from lmkernel.verification.shrinking import with_every_kind_of_layer, with_small_widths
-from lmkernel.verification.structure import single_transformer, with_few_layers
+from lmkernel.verification.structure import top_transformer, with_few_layers
 
 GLOBAL = AttentionConfig(width=512, heads=8, kv_heads=2, head_dim=128, qk_norm=NormConfig())
 LOCAL = replace(GLOBAL, window=4096, rotary=1)
@@ -67,11 +68,11 @@ def model(kind: str = "yarn", layers: int = 12, every: int = 6, **changes: Any) 
 
 def test_a_twin_has_every_kind_of_layer() -> None:
     config = with_every_kind_of_layer(model())
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     assert stack.layers == 6
     assert stack.layer(5).attention.window is None
     late = with_every_kind_of_layer(model(layers=24, every=20))
-    _, stack = single_transformer(late)
+    _, stack = top_transformer(late)
     assert stack.layers == 4
     assert {stack.layer(i).attention.window for i in range(4)} == {4096, None}
 
@@ -79,7 +80,7 @@ def test_a_twin_has_every_kind_of_layer() -> None:
 @pytest.mark.parametrize("kind", SCALED)
 def test_what_was_distinct_stays_so(kind: str) -> None:
     small = with_small_widths(with_every_kind_of_layer(model(kind)))
-    _, stack = single_transformer(small)
+    _, stack = top_transformer(small)
     local, whole = stack.layer(0).attention, stack.layer(5).attention
     assert (local.window, whole.window) == (24, None)
     assert (whole.heads, whole.kv_heads, whole.head_dim) == (6, 2, 16)
@@ -127,6 +128,14 @@ def test_a_cache_is_not_asked_across_a_change_of_angles() -> None:
 def test_layers_that_are_not_there_are_refused() -> None:
     with pytest.raises(InputError, match="expected 1 … 12"):
         with_few_layers(model(), 13)
-    both = model(encoder=single_transformer(model())[1])
-    with pytest.raises(InputError, match="one stack of transformer layers"):
-        single_transformer(both)
+
+
+def test_what_is_not_of_transformer_layers_or_reads_no_tokens_is_refused() -> None:
+    recurrent = model(decoder=RecurrentConfig(width=512, input_width=512, layers=1))
+    with pytest.raises(InputError, match="expected a model of stacks of transformer layers"):
+        top_transformer(recurrent)
+    vectors = replace(
+        model(), embedding=EmbeddingConfig(kind="vectors", width=model().embedding.width)
+    )
+    with pytest.raises(InputError, match="got one that reads pictures or sounds"):
+        top_transformer(vectors)

@@ -8,10 +8,11 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import lmkernel as lk
 from lmkernel.cli.main import main
-from lmkernel.errors import CheckpointError, InputError, UnknownNameError
+from lmkernel.errors import CheckpointError, InputError, LmkernelError, UnknownNameError
 from lmkernel.verification.document import read_document
 
 if TYPE_CHECKING:
@@ -125,6 +126,13 @@ def test_what_cannot_be_asked_is_said(
 def test_a_checkpoint_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         lk.verify(tmp_path / "nothing", subject="numpy", progress=False)
+
+
+def test_a_checkpoint_of_an_unknown_family_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "martian"}')
+    save_file({"weight": np.zeros(2, np.float32)}, tmp_path / "model.safetensors")
+    with pytest.raises(LmkernelError, match="'martian'"):
+        lk.verify(tmp_path, subject="numpy", progress=False)
 
 
 def test_the_fixture_of_pytest_fails_with_the_table(

@@ -1,1 +1,1 @@
-"""transformers as a subject of ``lmkernel verify``."""
+"""transformers and sentence-transformers as subjects of ``lmkernel verify``."""

@@ -9,6 +9,9 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lmkernel_transformers.hooking import given, hook, made
+from lmkernel_transformers.sequence_hooks import hook_sequences
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,21 +26,26 @@ _FINAL_NORM = ("norm", "ln_f", "final_layernorm", "final_layer_norm")
 def record(model: Any) -> Iterator[dict[str, Any]]:
     """What the modules compute inside the block, by activation."""
     kept: dict[str, Any] = {}
-    body, layers = model.base_model, _layers(model)
     with ExitStack() as hooks:
-        if layers is not None:
-            hooks.callback(
-                layers[0]
-                .register_forward_pre_hook(_given(kept, "embedding"), with_kwargs=True)
-                .remove
-            )
-            for i, layer in enumerate(layers):
-                _hook_layer(hooks, kept, layer, f"layer {i}")
-            for name in _FINAL_NORM:
-                norm = getattr(body, name, None)
-                if norm is not None:
-                    hooks.callback(norm.register_forward_hook(_made(kept, "final norm")).remove)
+        if getattr(model.config, "is_encoder_decoder", False):
+            hook_sequences(hooks, kept, model)
+        else:
+            _hook_stack(hooks, kept, model)
         yield kept
+
+
+def _hook_stack(hooks: ExitStack, kept: dict[str, Any], model: Any) -> None:
+    """The one stack of a model."""
+    layers = _layers(model)
+    if layers is None:
+        return
+    hook(hooks, layers[0], given(kept, "embedding"), before=True)
+    for i, layer in enumerate(layers):
+        _hook_layer(hooks, kept, layer, f"layer {i}")
+    for name in _FINAL_NORM:
+        norm = getattr(model.base_model, name, None)
+        if norm is not None:
+            hook(hooks, norm, made(kept, "final norm"))
 
 
 def _layers(model: Any) -> Any:
@@ -50,40 +58,23 @@ def _layers(model: Any) -> Any:
 
 
 def _hook_layer(hooks: ExitStack, kept: dict[str, Any], layer: Any, name: str) -> None:
-    made = layer.register_forward_hook(_made(kept, f"{name} (feed-forward)"))
-    hooks.callback(made.remove)
+    hook(hooks, layer, made(kept, f"{name} (feed-forward)"))
     if getattr(layer, "use_parallel_residual", False):
         return  # attention and the MLP are added together, so nothing is between them
+    after = f"{name} (attention)"
     if hasattr(layer, "post_feedforward_layernorm") and not hasattr(layer, "input_layernorm"):
         # all norms stand after their sublayers, as in OLMo 2: the MLP reads the sum itself
-        given = _given(kept, f"{name} (attention)")
-        hooks.callback(layer.mlp.register_forward_pre_hook(given, with_kwargs=True).remove)
+        hook(hooks, layer.mlp, given(kept, after), before=True)
         return
     for part in _BEFORE_MLP:
         norm = getattr(layer, part, None)
         # without a norm before attention the others stand after their sublayers, as in OLMo 2
         if norm is not None and (hasattr(layer, "input_layernorm") or part in _ALONE):
-            given = _given(kept, f"{name} (attention)")
-            hooks.callback(norm.register_forward_pre_hook(given, with_kwargs=True).remove)
+            hook(hooks, norm, given(kept, after), before=True)
             return
     attention = getattr(layer, "attention", None)
     after_norm = getattr(layer, "sa_layer_norm", None)
     if after_norm is None and hasattr(attention, "output"):
         after_norm = attention
     if after_norm is not None:
-        after = after_norm.register_forward_hook(_made(kept, f"{name} (attention)"))
-        hooks.callback(after.remove)
-
-
-def _made(kept: dict[str, Any], name: str) -> Any:
-    def hook(_module: Any, _inputs: Any, output: Any) -> None:
-        kept[name] = output[0] if isinstance(output, tuple) else output
-
-    return hook
-
-
-def _given(kept: dict[str, Any], name: str) -> Any:
-    def hook(_module: Any, inputs: Any, named: Any) -> None:
-        kept[name] = inputs[0] if inputs else named["hidden_states"]
-
-    return hook
+        hook(hooks, after_norm, made(kept, after))

@@ -7,7 +7,7 @@ from lmkernel.plugins import SubjectSpec, hookimpl
 
 @hookimpl
 def lmkernel_register_subjects() -> list[SubjectSpec]:
-    """One subject."""
+    """Two subjects."""
     return [
         SubjectSpec(
             name="transformers",
@@ -22,8 +22,18 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
                 "decoding",
                 "checkpoints",
                 "tokenizer",
+                "target",
             ),
             requires=("transformers", "torch"),
             install="pip install transformers torch",
-        )
+        ),
+        SubjectSpec(
+            name="sentence-transformers",
+            contract="1.2",
+            load="lmkernel_transformers.sentences:SentenceSubject",
+            help="sentence-transformers on PyTorch, vectors of sentences; option device=NAME",
+            capabilities=("activations", "batch", "tokenizer"),
+            requires=("sentence_transformers",),
+            install="pip install sentence-transformers",
+        ),
     ]

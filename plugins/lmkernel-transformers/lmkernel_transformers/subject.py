@@ -5,17 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, final
 
-import numpy as np
-
 from lmkernel.errors import InputError
 from lmkernel.verification.subject import Answer, Subject
+from lmkernel_transformers.decoding import decode, to_host
 from lmkernel_transformers.hooks import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from lmkernel.verification.sequences import Question
     from lmkernel.verification.subject import Opening
@@ -54,7 +51,7 @@ class TransformersSubject(Subject):
     @property
     def capabilities(self) -> frozenset[str]:
         """No activations where it is compiled, no decoding in an encoder."""
-        can = {"batch", "left-padding", "positions", "checkpoints"}
+        can = {"batch", "left-padding", "positions", "checkpoints", "target"}
         can |= set() if self._compiled else {"activations"}
         can |= {"decoding"} if self._model.can_generate() else set()
         can |= {"tokenizer"} if (self._place / "tokenizer.json").exists() else set()
@@ -65,12 +62,14 @@ class TransformersSubject(Subject):
 
         with torch.inference_mode():
             if question.prefill:
-                return Answer(self._decode(question))
+                return Answer(decode(self._call, self._cache, self._inputs(question), question))
             if not activations or self._compiled:
-                return Answer(_host(self._call(**self._inputs(question)).logits))
+                return Answer(to_host(self._call(**self._inputs(question)).logits))
             with record(self._model) as kept:
                 made = self._model(**self._inputs(question))
-            return Answer(_host(made.logits), activations={n: _host(x) for n, x in kept.items()})
+            return Answer(
+                to_host(made.logits), activations={n: to_host(x) for n, x in kept.items()}
+            )
 
     def token_ids(self, text: str) -> Sequence[int] | None:
         if not (self._place / "tokenizer.json").exists():
@@ -88,31 +87,20 @@ class TransformersSubject(Subject):
     def _inputs(self, question: Question) -> dict[str, Any]:
         import torch
 
-        positions = torch.tensor(question.positions, device=self._device, dtype=torch.long)
-        return {
-            "input_ids": torch.tensor(question.ids, device=self._device, dtype=torch.long),
-            "attention_mask": (positions >= 0).long(),
-            "position_ids": positions.clamp(min=0) + self._first_row,
-        }
-
-    def _decode(self, question: Question) -> NDArray[Any]:
-        """Through the cache: the first tokens at once, each other by itself."""
-        from transformers import DynamicCache
-
-        whole, first = self._inputs(question), question.prefill
-        cache = {self._cache: DynamicCache(config=self._model.config)}
-        steps = [(0, first), *((t, t + 1) for t in range(first, question.time))]
-        made = []
-        for begin, end in steps:
-            out = self._call(
-                input_ids=whole["input_ids"][:, begin:end],
-                attention_mask=whole["attention_mask"][:, :end],
-                position_ids=whole["position_ids"][:, begin:end],
-                use_cache=True,
-                **cache,
+        ids, positions, target, where = (
+            torch.tensor(x, device=self._device, dtype=torch.long)
+            for x in (
+                question.ids,
+                question.positions,
+                question.target,
+                question.target_positions,
             )
-            made.append(_host(out.logits))
-        return np.concatenate(made, 1)
+        )
+        given = {"input_ids": ids, "attention_mask": (positions >= 0).long()}
+        if question.target.size:  # these count their positions themselves
+            seen = (where >= 0).long()
+            return {**given, "decoder_input_ids": target, "decoder_attention_mask": seen}
+        return {**given, "position_ids": positions.clamp(min=0) + self._first_row}
 
 
 def _first_row(model: Any) -> int:
@@ -139,8 +127,3 @@ def _load(checkpoint: Path, dtype: Any, attention: str | None) -> Any:
         names = config.architectures or []
         kind = getattr(transformers, names[0]) if names else transformers.AutoModelForCausalLM
     return kind.from_pretrained(checkpoint, dtype=dtype, **more)
-
-
-def _host(x: Any) -> NDArray[Any]:
-    made: NDArray[Any] = x.detach().float().cpu().numpy()
-    return made

@@ -17,7 +17,7 @@ from lmkernel.verification.defects.common import (
     zeroed,
 )
 from lmkernel.verification.running import Variant
-from lmkernel.verification.structure import change_every, single_transformer
+from lmkernel.verification.structure import change_every, top_transformer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ __all__ = ["attention_defects"]
 
 def attention_defects(config: ModelConfig) -> Iterator[Candidate]:
     """Attention: its scale, who sees whom, and which heads belong together."""
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     yield from _scale_defects(stack.attention, config)
     yield from _mask_defects(stack, config)
     own = stack.attention

@@ -10,7 +10,7 @@ import numpy as np
 from lmkernel.config import AttentionConfig, MlpConfig, NormConfig
 from lmkernel.verification.defects import operations as wrong
 from lmkernel.verification.running import Variant
-from lmkernel.verification.structure import change_every, single_transformer
+from lmkernel.verification.structure import change_every, top_transformer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class Candidate:
 
 def stack_with(config: ModelConfig, **changes: Any) -> Variant:
     """The stack with other fields."""
-    name, stack = single_transformer(config)
+    name, stack = top_transformer(config)
     parts: dict[str, Any] = {name: replace(stack, **changes)}
     return Variant(config=replace(config, **parts))
 

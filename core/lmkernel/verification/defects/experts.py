@@ -10,7 +10,7 @@ import numpy as np
 from lmkernel.config import ExpertsConfig
 from lmkernel.verification.defects.common import Candidate, rewritten, zeroed
 from lmkernel.verification.running import Variant
-from lmkernel.verification.structure import change_every, single_transformer
+from lmkernel.verification.structure import change_every, top_transformer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ __all__ = ["expert_defects"]
 
 def expert_defects(config: ModelConfig) -> Iterator[Candidate]:
     """Those of the first layer that has experts, put into every layer."""
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     mixtures = (stack.layer(i).mlp.experts for i in range(stack.layers))
     own = next((one for one in mixtures if one is not None), None)
     if own is None:

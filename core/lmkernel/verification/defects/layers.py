@@ -14,7 +14,7 @@ from lmkernel.verification.defects.common import (
     stack_with,
 )
 from lmkernel.verification.running import Variant
-from lmkernel.verification.structure import single_transformer
+from lmkernel.verification.structure import top_transformer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ __all__ = ["layer_defects", "mlp_defects"]
 
 def mlp_defects(config: ModelConfig) -> Iterator[Candidate]:
     """The MLP: its activation, and which product is which."""
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     names = {"gelu": "erf GELU", "gelu_tanh": "tanh GELU", "silu": "SiLU", "relu": "ReLU"}
     used = stack.mlp.activation
     for other, words in names.items():
@@ -56,11 +56,11 @@ def mlp_defects(config: ModelConfig) -> Iterator[Candidate]:
 
 def layer_defects(config: ModelConfig) -> Iterator[Candidate]:
     """How a layer's parts are put together, and which kind of layer stands where."""
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     words = (
         f"attention and the MLP ran {'one after the other' if stack.parallel else 'in parallel'}"
     )
-    if stack.pre_norm and not stack.output_norm:
+    if stack.pre_norm and not stack.output_norm and stack.cross is None:
         changed = stack_with(config, parallel=not stack.parallel, shared_norm=False)
         yield Candidate("layer.parallel", words, changed)
     if stack.residual_scale != 1:

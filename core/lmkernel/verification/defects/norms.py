@@ -14,7 +14,7 @@ from lmkernel.verification.defects.common import (
     zeroed,
 )
 from lmkernel.verification.running import Variant
-from lmkernel.verification.structure import single_transformer
+from lmkernel.verification.structure import top_transformer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ __all__ = ["norm_defects"]
 
 def norm_defects(config: ModelConfig) -> Iterator[Candidate]:
     """Norms: their epsilon, weight and kind, and whether they are there."""
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     norm, attention = stack.norm, stack.attention
     for eps in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12):
         if eps != norm.eps:

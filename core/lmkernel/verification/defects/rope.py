@@ -10,7 +10,7 @@ from lmkernel.config import RotaryConfig
 from lmkernel.verification.defects import operations as wrong
 from lmkernel.verification.defects.common import Candidate, attention_with
 from lmkernel.verification.running import Variant
-from lmkernel.verification.structure import change_every, single_transformer
+from lmkernel.verification.structure import change_every, top_transformer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,7 +53,7 @@ def rope_defects(config: ModelConfig) -> Iterator[Candidate]:
 
 def _part_defects(rotary: RotaryConfig, config: ModelConfig) -> Iterator[Candidate]:
     """What is turned: more of a head, other pairs of it, or queries or keys alone."""
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     own = stack.attention
     for queries, what in ((True, "queries"), (False, "keys")):
         # in one call, or told apart by their number
@@ -72,7 +72,7 @@ def _part_defects(rotary: RotaryConfig, config: ModelConfig) -> Iterator[Candida
 
 def _layer_defects(config: ModelConfig) -> Iterator[Candidate]:
     """Layers that turn by another RoPE than their own."""
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     used = {stack.layer(i).attention.rotary for i in range(stack.layers)}
     for which in range(len(config.embedding.rotaries)):
         if used != {which}:

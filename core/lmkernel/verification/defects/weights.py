@@ -15,7 +15,7 @@ from lmkernel.verification.defects.common import (
     zeroed,
 )
 from lmkernel.verification.running import Variant
-from lmkernel.verification.structure import single_transformer, with_layers
+from lmkernel.verification.structure import top_transformer, with_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +34,7 @@ _PARTS = {"q": "queries", "k": "keys", "v": "values"}
 
 def weight_defects(config: ModelConfig) -> Iterator[Candidate]:
     """Weights and biases that were left out, exchanged or permuted."""
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     own = stack.attention
     if own.bias:
         words = "the biases of queries, keys and values were left out"
@@ -134,7 +134,7 @@ def _deal_qkv(head_dim: int, *, whole: bool) -> Callable[[Values], Values]:
 
 def order_defects(config: ModelConfig) -> Iterator[Candidate]:
     """Layers that were left out, or stood in another order."""
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     count = stack.layers
     if count > 1:
         words = "the last layer were left out"
@@ -159,7 +159,7 @@ def lost_defects(config: ModelConfig, first: int | None) -> Iterator[Candidate]:
         config: the model.
         first: the layer at which the subject parts; None where that is not known.
     """
-    _, stack = single_transformer(config)
+    _, stack = top_transformer(config)
     some = range(min(stack.layers, _MOST)) if first is None else [first]
     for i in some:
         for part, end, what in (("attention", "o", "attention"), ("mlp", "down", "the MLP")):

@@ -40,7 +40,7 @@ class BackendSubject(Subject):
     @property
     def capabilities(self) -> frozenset[str]:
         """All but the tokenizer, which would be compared with itself."""
-        told = {"activations", "batch", "left-padding", "positions", "checkpoints"}
+        told = {"activations", "batch", "left-padding", "positions", "checkpoints", "target"}
         return frozenset(told | ({"decoding"} if self._loaded.config.decoder else set()))
 
     def answer(self, question: Question, *, activations: bool) -> Answer:
@@ -50,7 +50,11 @@ class BackendSubject(Subject):
         with model.backend.scope(), model.backend.inference():
             ops = model.backend.ops
             ids, where = (ops.asarray(x, "int32") for x in (question.ids, question.positions))
-            values = ops.to_numpy(model.forward(params, ids, positions=where))
+            target, beside = self._target(question)
+            made = model.forward(
+                params, ids, positions=where, target=target, target_positions=beside
+            )
+            values = ops.to_numpy(made)
         return Answer(values, activations=self._activations(question) if activations else {})
 
     def _activations(self, question: Question) -> dict[str, NDArray[Any]]:
@@ -58,17 +62,27 @@ class BackendSubject(Subject):
         with model.backend.scope(), model.backend.inference():
             ops = model.backend.ops
             ids, where = (ops.asarray(x, "int32") for x in (question.ids, question.positions))
-            made = activations(model, params, ids, positions=where)
+            target, _ = self._target(question)  # padded on the right, where no token sees it
+            made = activations(model, params, ids, positions=where, target=target)
             wide: DType = "float64" if model.policy.compute == "float64" else "float32"
             host = {a.name: ops.to_numpy(ops.astype(a.value, wide)) for a in made}
         del host["logits"]
         return host
 
+    def _target(self, question: Question) -> tuple[Any, Any]:
+        """A target and its positions on the device; None where there is none."""
+        ops, both = self._loaded.backend.ops, (question.target, question.target_positions)
+        ids, where = (ops.asarray(x, "int32") if x.size else None for x in both)
+        return ids, where
+
     def _decode(self, question: Question) -> NDArray[Any]:
         """The logits of each position from ``prefill - 1`` on; those before are NaN."""
         model, params = self._loaded.model, self._loaded.params
-        ids, where, first = question.ids, question.positions, question.prefill
-        state = model.begin(params, len(ids), ids.shape[1])
+        ids, where, first, memory = question.ids, question.positions, question.prefill, None
+        if question.target.size:
+            memory = model.encode(params, ids, where)
+            ids, where = question.target, question.target_positions
+        state = model.begin(params, len(ids), ids.shape[1], memory=memory)
         steps = [slice(0, first), *(slice(t, t + 1) for t in range(first, ids.shape[1]))]
         made: list[NDArray[Any]] = []
         for step in steps:

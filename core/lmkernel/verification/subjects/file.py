@@ -1,7 +1,7 @@
 """Answers that were written to a file, by whatever computed them.
 
-``--write-prompts`` writes the rows to answer, a line of JSON each with ``name``, ``ids`` and
-``positions``. The answers are
+``--write-prompts`` writes the rows to answer, a line of JSON each with ``name``, ``ids``,
+``positions``, and ``target`` where a decoder is fed one. The answers are
 
 - ``.npz`` or ``.safetensors``: for each row an array under its name, ``(time, vocab)``; activations
   under ``NAME/activation``, ids under ``NAME/ids`` if they are to be checked. A key
@@ -62,8 +62,8 @@ class FileSubject(Subject):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """Whoever wrote the file was given the positions."""
-        return frozenset({"activations", "positions"})
+        """Whoever wrote the file was given the positions and targets."""
+        return frozenset({"activations", "positions", "target"})
 
     def own_rows(self) -> list[list[int]]:
         """Those of a dump that another program has written."""

@@ -21,6 +21,7 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
                 "positions",
                 "decoding",
                 "checkpoints",
+                "target",
             ),
         ),
         SubjectSpec(
@@ -28,14 +29,21 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
             contract="1.2",
             load="lmkernel.verification.subjects.python:open_function",
             help="python:MODULE:FUNCTION, a function of ids that returns logits",
-            capabilities=("activations", "batch", "left-padding", "positions", "checkpoints"),
+            capabilities=(
+                "activations",
+                "batch",
+                "left-padding",
+                "positions",
+                "checkpoints",
+                "target",
+            ),
         ),
         SubjectSpec(
             name="file",
             contract="1.2",
             load="lmkernel.verification.subjects.file:open_file",
             help="file:PATH, answers in .npz, .safetensors or .jsonl, or llama.cpp's or MaxText's",
-            capabilities=("activations", "positions"),
+            capabilities=("activations", "positions", "target"),
         ),
         SubjectSpec(
             name="stdio",
@@ -49,6 +57,7 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
                 "positions",
                 "decoding",
                 "checkpoints",
+                "target",
             ),
         ),
         SubjectSpec(

@@ -4,8 +4,9 @@ It is called with an array of ids, int64 ``(batch, time)``, and returns logits
 ``(batch, time, vocab)``, as a NumPy array or whatever ``numpy.asarray`` takes, or a dictionary with
 them under ``"logits"`` (or ``"log_probs"``, or ``"token_log_probs"``) and activations under their
 names. What it also wants it names as arguments: ``checkpoint``, the folder; ``dtype``;
-``attention_mask``, 1 at tokens and 0 at padding; ``positions``, -1 at padding. Without a mask or
-positions it is given one row at a time.
+``attention_mask``, 1 at tokens and 0 at padding; ``positions``, -1 at padding;
+``target``, what a decoder beside an encoder is fed, int64 ``(batch, target time)``. Without a mask
+or positions it is given one row at a time.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class FunctionSubject(Subject):
             there.add("positions")
         if "checkpoint" in self._wants:
             there.add("checkpoints")
+        if "target" in self._wants:
+            there.add("target")
         return frozenset(there)
 
     def answer(self, question: Question, *, activations: bool) -> Answer:
@@ -65,6 +68,7 @@ class FunctionSubject(Subject):
             "dtype": self._opening.dtype,
             "attention_mask": (question.positions >= 0).astype(np.int64),
             "positions": question.positions.astype(np.int64),
+            "target": question.target.astype(np.int64),
         }
         given = {name: x for name, x in offered.items() if name in self._wants}
         with contextlib.redirect_stdout(sys.stderr):  # standard output is the result's

@@ -84,6 +84,7 @@ class StdioSubject(Subject):
                 "ids": question.ids.tolist(),
                 "positions": question.positions.tolist(),
                 "prefill": question.prefill,
+                **({"target": question.target.tolist()} if question.target.size else {}),
                 "activations": activations and "activations" in self._can,
             }
         )

@@ -1,0 +1,49 @@
+"""Vectors of sentences, which are made of the last hidden vectors, whatever head there is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.inspection.embeddings import pool_hidden, unit_vectors
+from lmkernel.inspection.sentence_settings import read_sentence_settings
+from lmkernel.verification.running import Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from lmkernel.origin import Origin
+    from lmkernel.verification.subject import Kind
+
+__all__ = ["sentence_view", "variant_for"]
+
+
+def variant_for(origin: Origin, kind: Kind, variant: Variant | None = None) -> Variant:
+    """What a checkpoint is run as, or a changed model of it: without its head for vectors."""
+    own = variant or Variant()
+    if kind != "vectors":
+        return own
+    return replace(own, config=replace(own.config or origin.config, head=None))
+
+
+def sentence_view(origin: Origin) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """What makes of hidden vectors ``(1, time, width)`` the sentence's, ``(1, 1, size)``.
+
+    Args:
+        origin: a checkpoint whose folder says how it pools, as `lmkernel.embed` reads it.
+
+    Raises:
+        CheckpointError: the folder's settings are damaged, or ask for what is not done here.
+    """
+    settings = read_sentence_settings(origin.own_files.path)
+    usual = "last" if origin.config.encoder is None else "mean"
+
+    def view(hidden: NDArray[Any]) -> NDArray[Any]:
+        vectors = pool_hidden(hidden[0], settings.pooling or usual)[None]
+        for layer in settings.dense:
+            vectors = layer.apply(vectors)
+        return (unit_vectors(vectors) if settings.normalize else vectors)[None]
+
+    return view
