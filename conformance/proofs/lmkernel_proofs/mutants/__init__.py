@@ -17,6 +17,7 @@ from lmkernel_proofs.mutants import (
     quantisation,
     sequences,
     sizes,
+    together,
     trainers,
     values,
 )
@@ -43,6 +44,7 @@ MUTANTS: tuple[Mutant, ...] = with_reach(
         *sizes.MUTANTS,
         *options.MUTANTS,
         *memory.MUTANTS,
+        *together.MUTANTS,
     )
 )
 """All handwritten mutants."""
