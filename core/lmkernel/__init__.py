@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from lmkernel.speech.sounds import Sound
     from lmkernel.speech.verbs import transcribe
     from lmkernel.training.outcome import Evaluation, TrainingRun
+    from lmkernel.training.planning.plan import Plan
+    from lmkernel.training.planning.verb import plan
     from lmkernel.training.verbs import evaluate, finetune, pretrain, resume
     from lmkernel.verbs import answer, classify, fill, perplexity, pull, rerank, tag
     from lmkernel.verification.outcome import Verification
@@ -49,6 +51,7 @@ __all__ = [
     "LogProbs",
     "Model",
     "ModelList",
+    "Plan",
     "Quantization",
     "Rewriting",
     "Rewritings",
@@ -73,6 +76,7 @@ __all__ = [
     "load_model",
     "models",
     "perplexity",
+    "plan",
     "pretrain",
     "pull",
     "quantize",
@@ -101,6 +105,7 @@ _HOMES = {
     "LogProbs": "lmkernel.inspection",
     "Model": "lmkernel.model",
     "ModelList": "lmkernel.listing.models",
+    "Plan": "lmkernel.training.planning.plan",
     "Quantization": "lmkernel.quantization",
     "Rewriting": "lmkernel.rewriting.outcome",
     "Rewritings": "lmkernel.rewriting.outcome",
@@ -125,6 +130,7 @@ _HOMES = {
     "load_model": "lmkernel.loading",
     "models": "lmkernel.listing.models",
     "perplexity": "lmkernel.verbs",
+    "plan": "lmkernel.training.planning.verb",
     "pretrain": "lmkernel.training.verbs",
     "pull": "lmkernel.verbs",
     "quantize": "lmkernel.quantization",
