@@ -7,6 +7,7 @@ sees its own part of an array as an ordinary one, as PyTorch's processes do. A m
 from __future__ import annotations
 
 import contextvars
+import functools
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
@@ -152,7 +153,9 @@ def in_threads(backend: Backend, program: str, dtype: str) -> list[dict[str, Any
         program: one of `lmkernel_conformance.cases.programs.PROGRAMS`.
         dtype: the floating dtype.
     """
-    meeting, found, errors = Meeting(), [{} for _ in range(COUNT)], []
+    meeting = Meeting()
+    found: list[dict[str, Any]] = [{} for _ in range(COUNT)]
+    errors: list[BaseException] = []
 
     def take_part(rank: int) -> None:
         def load(mesh: str) -> Backend:
@@ -165,7 +168,7 @@ def in_threads(backend: Backend, program: str, dtype: str) -> list[dict[str, Any
             errors.append(error)
             meeting.leave()
 
-    _run([lambda rank=rank: take_part(rank) for rank in range(COUNT)])
+    _run([functools.partial(take_part, rank) for rank in range(COUNT)])
     own = [error for error in errors if not isinstance(error, threading.BrokenBarrierError)]
     if errors:
         raise (own or errors)[0]

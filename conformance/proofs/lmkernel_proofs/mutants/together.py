@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 from unittest import mock
 
 import numpy as np
 
+from lmkernel.training.data import Batch, Batches
 from lmkernel.training.step.layout import Layout
 from lmkernel.training.step.trainer import ComposedTrainer
 from lmkernel_proofs.mutants.mutant import Mutant
@@ -74,18 +75,24 @@ def without_last(self: Any, state: Any, data: Any) -> Any:
     return _evaluate(self, state, _Shorter(data) if several and len(data) > 1 else data)
 
 
-class _Shorter:
+@final
+class _Shorter(Batches):
     """Batches without the last."""
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Batches) -> None:
         self._data = data
 
     def __len__(self) -> int:
         return len(self._data) - 1
 
-    def at(self, index: int) -> Any:
+    def at(self, index: int) -> Batch:
         """The batch of a number."""
         return self._data.at(index)
+
+    @property
+    def digest(self) -> str:
+        """That of all."""
+        return self._data.digest
 
 
 def in_turn(self: Any, data: bytes) -> Any:

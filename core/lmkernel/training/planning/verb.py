@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from lmkernel.factory import ComponentFactory
 from lmkernel.families.agreement import read_config
 from lmkernel.families.family import find_family
 from lmkernel.families.hf_config import HfConfig
-from lmkernel.interfaces import Param
+from lmkernel.interfaces import Init, Param
 from lmkernel.model import Model
 from lmkernel.origin import open_origin
 from lmkernel.parameters import flatten
@@ -115,7 +115,7 @@ def _moments(kind: str) -> int:
         ConfigError: it keeps others.
     """
     factory = ComponentFactory(load_backend())
-    probe: Any = {"p": Param(shape=(2, 3), init="zeros", axes=("out", "in"))}
+    probe = {"p": Param(shape=(2, 3), init=Init("zeros"), axes=("out", "in"))}
     made = build_optimizer(factory, usual_config(kind), probe)
     with factory.backend.scope():
         state = made.init({"p": factory.ops.asarray(np.zeros((2, 3)), "float32")})
