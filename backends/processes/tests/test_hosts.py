@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +15,6 @@ from several_runs import BACKENDS, SOON, TINY, command, losses, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 IP = shutil.which("ip") or ""
 pytestmark = pytest.mark.skipif(
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.skipif(
 
 CABLE = "cable"
 """The name of its end on either host, which gloo is told: there is no other network."""
+HOSTS = Path("/etc/netns")
+"""Files of /etc that a namespace has of its own."""
 STEPS = ["--steps", "20"]
 
 
@@ -44,10 +47,15 @@ def hosts() -> Iterator[list[str]]:
             ip("-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", CABLE)
             ip("-n", name, "link", "set", CABLE, "up")
             ip("-n", name, "link", "set", "lo", "up")
+            # a host's own name leads to its address, for that is what JAX tells the others
+            own = HOSTS / name / "hosts"
+            own.parent.mkdir(parents=True)
+            own.write_text(f"127.0.0.1 localhost\n10.77.0.{number} {socket.gethostname()}\n")
         yield names
     finally:
         for name in names:
             ip("netns", "del", name)
+            shutil.rmtree(HOSTS / name, ignore_errors=True)
 
 
 def train(host: str, rank: int, backend: str, out: Path) -> subprocess.Popen[str]:
