@@ -1,7 +1,8 @@
 """Several processes by ``torch.distributed``: gloo between processors, NCCL between CUDA devices.
 
 Constraint: a computation sees this process's part as an ordinary tensor, so that every kernel runs
-as it does in one process; `DTensor` joins the parts of a weight and adds up its gradients.
+as it does in one process. Joining the parts of a weight, and adding up its gradients into parts,
+each send the (n-1)/n of it that a ring sends; gloo's own reduce-scatter sends twice that.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 import torch
 from torch import distributed
+from torch.autograd.function import once_differentiable
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.tensor import DTensor, Partial, Shard
 
 from lmkernel.contract.distribution import Distribution, Mesh, Processes, Spec
 from lmkernel.errors import CapabilityError, RunError
@@ -117,8 +118,7 @@ class TorchDistribution(Distribution):
         for axis, names in enumerate(spec):
             kept = wanted[axis] if axis < len(wanted) else ()
             for name in reversed([name for name in names if name not in kept]):
-                part = DTensor.from_local(x, self._devices[name], [Shard(axis)], run_check=False)
-                x = part.full_tensor(grad_placements=[Partial()])
+                x = _Joined.apply(x, axis, self._devices.get_group(name))
         return x
 
     def total(self, xs: Sequence[Array], specs: Sequence[Spec]) -> list[Array]:
@@ -168,6 +168,27 @@ class TorchDistribution(Distribution):
         for name in names:
             distributed.all_reduce(x, group=self._devices.get_group(name))
         return x
+
+
+@final
+class _Joined(torch.autograd.Function):
+    """The parts of a group along an axis; its gradient is of the sum over the group, in parts."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, axis: int, group: Any) -> Array:
+        ctx.axis, ctx.group = axis, group
+        parts = [torch.empty_like(x.contiguous()) for _ in range(distributed.get_world_size(group))]
+        distributed.all_gather(parts, x.contiguous(), group=group)
+        return torch.cat(parts, axis)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Array) -> tuple[Array, None, None]:
+        # each sends every other its part, which adds up what came, in the order of ranks
+        sent = torch.stack(g.chunk(distributed.get_world_size(ctx.group), ctx.axis))
+        came = torch.empty_like(sent)
+        distributed.all_to_all_single(came, sent, group=ctx.group)
+        return came.sum(0), None, None
 
 
 def _axes(spec: Spec) -> Iterator[str]:

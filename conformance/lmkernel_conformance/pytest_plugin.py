@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lmkernel_conformance.levels import PROFILES
+from lmkernel_conformance.levels import PROFILES, levels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,8 +98,10 @@ def _items(config: pytest.Config, level: str) -> list[Item]:
     import os
 
     name = _name(config) or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_BACKEND
-    declared = default_registry().get(BackendSpec, name).capabilities.dtypes
-    profile = config.getoption("--lmkernel-profile")
+    spec = default_registry().get(BackendSpec, name)
+    if level not in levels_of(distributes=bool(spec.distribute)):
+        return []
+    profile, declared = config.getoption("--lmkernel-profile"), spec.capabilities.dtypes
     return list(items(CASES.values(), profile=profile, levels=[level], declared=declared))
 
 

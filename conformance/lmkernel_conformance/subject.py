@@ -14,6 +14,7 @@ from lmkernel_conformance.budget import MORE_ORDERS, ORDERS, Budget, budgets
 from lmkernel_conformance.discrepancy import demand
 from lmkernel_conformance.kept import KeptErrors, kept_errors
 from lmkernel_conformance.precision import PRECISIONS, Precision
+from lmkernel_conformance.together.processes import in_processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,7 @@ class Subject:
         known: the budgets measured so far, shared by all runs, since they belong to the cases.
         records: the comparisons of this run, in order.
         kept: the honest errors that need no measuring.
+        together: runs a program of the level ``distribution`` in two processes of the backend.
     """
 
     backend: Backend
@@ -65,6 +67,9 @@ class Subject:
     known: dict[tuple[str, str, str], list[Budget]] = field(default_factory=dict, repr=False)
     records: list[Record] = field(default_factory=list, repr=False)
     kept: KeptErrors = field(default_factory=kept_errors, repr=False)
+    together: Callable[[Backend, str, str], list[dict[str, Host]]] = field(
+        default=in_processes, repr=False
+    )
 
     @property
     def ops(self) -> Ops:

@@ -34,6 +34,7 @@ BACKEND = {
     "dtypes": ["float32", "float64"],
     "unsupported": {"gelu": "no erf"},
     "bitwise": ["runs"],
+    "distributes": False,
     "requires": ["numpy"],
     "distributions": {"numpy": "2.0"},
 }
@@ -130,6 +131,14 @@ def test_the_same_run_has_the_same_certificate() -> None:
             "erf is not declared",
         ),
         (_change_row("operations/erf", state="known failure"), "no entry matches it"),
+        (_change_row("operations/erf", state="not offered"), "not offered: expected of level"),
+        (
+            lambda a: (
+                a["backend"].update(distributes=True),
+                _row(a, "distribution/places").update(state="not offered"),
+            ),
+            "not offered: expected of level distribution, on a backend without that tier",
+        ),
         (lambda a: a.update(cases=[]), "no case was run"),
         (
             lambda a: a["backend"].update(dtypes=["float32"]),
@@ -156,6 +165,10 @@ def test_a_known_failure_expires() -> None:
         about["issued"] = "2030-07-01"
 
     assert _certificate(later)["verdict"] == "not certified"
+
+
+def test_several_processes_are_asked_of_backends_that_offer_them_alone() -> None:
+    assert _certificate(_change_row("distribution/places", state="not offered"))["reasons"] == []
 
 
 def test_a_part_of_the_suite_is_no_certificate() -> None:

@@ -9,7 +9,12 @@ from lmkernel_conformance.cases import CASES, Item
 from lmkernel_conformance.runner import attempt
 from lmkernel_conformance.subject import Subject
 
-SLOW = ("training/", "operations/cross_entropy.large_vocabulary", "models/law.compiled")
+SLOW = (
+    "distribution/",  # of two processes
+    "training/",
+    "operations/cross_entropy.large_vocabulary",
+    "models/law.compiled",
+)
 EVERY = 7
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from lmkernel.speech.sounds import Sound
     from lmkernel.speech.verbs import transcribe
     from lmkernel.training.outcome import Evaluation, TrainingRun
+    from lmkernel.training.planning.plan import Plan
+    from lmkernel.training.planning.verb import plan
     from lmkernel.training.verbs import evaluate, finetune, pretrain, resume
     from lmkernel.verbs import answer, classify, fill, perplexity, pull, rerank, tag
     from lmkernel.verification.outcome import Verification
@@ -52,6 +54,7 @@ __all__ = [
     "LogProbs",
     "Model",
     "ModelList",
+    "Plan",
     "Quantization",
     "Rewriting",
     "Rewritings",
@@ -77,6 +80,7 @@ __all__ = [
     "load_model",
     "models",
     "perplexity",
+    "plan",
     "pretrain",
     "pull",
     "quantize",
@@ -106,6 +110,7 @@ _HOMES = {
     "LogProbs": "lmkernel.inspection",
     "Model": "lmkernel.model",
     "ModelList": "lmkernel.listing.models",
+    "Plan": "lmkernel.training.planning.plan",
     "Quantization": "lmkernel.quantization",
     "Rewriting": "lmkernel.rewriting.outcome",
     "Rewritings": "lmkernel.rewriting.outcome",
@@ -131,6 +136,7 @@ _HOMES = {
     "load_model": "lmkernel.loading",
     "models": "lmkernel.listing.models",
     "perplexity": "lmkernel.verbs",
+    "plan": "lmkernel.training.planning.verb",
     "pretrain": "lmkernel.training.verbs",
     "pull": "lmkernel.verbs",
     "quantize": "lmkernel.quantization",

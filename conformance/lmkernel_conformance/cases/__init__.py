@@ -52,6 +52,7 @@ from lmkernel_conformance.cases import (
     stacks,
     state,
     streams,
+    together,
     trainers,
     tutorial,
     walk,
@@ -124,6 +125,7 @@ _MODULES = (
     schedules,
     curves,
     trainers,
+    together,
 )
 
 

@@ -34,7 +34,14 @@ __all__ = ["about_backend", "complete", "verify"]
 
 FORMAT = 2
 _KINDS = MappingProxyType(
-    {dict: "a table", list: "a list", str: "a text", int: "a whole number", object: "a value"}
+    {
+        dict: "a table",
+        list: "a list",
+        str: "a text",
+        int: "a whole number",
+        bool: "true or false",
+        object: "a value",
+    }
 )
 _MEMBERS: Mapping[str, Any] = {
     "format": int,
@@ -53,6 +60,7 @@ _MEMBERS: Mapping[str, Any] = {
         "dtypes": [str],
         "unsupported": {...: str},
         "bitwise": [str],
+        "distributes": bool,
         "requires": [str],
         "distributions": {...: str},
     },
@@ -87,6 +95,7 @@ def about_backend(spec: BackendSpec, device: str) -> Certificate:
         "dtypes": list(spec.capabilities.dtypes_on(device)),
         "unsupported": dict(spec.capabilities.unsupported),
         "bitwise": list(spec.capabilities.bitwise_on(device)),
+        "distributes": bool(spec.distribute),
         "requires": list(spec.requires),
         "distributions": {name: _version(name) for name in names},
     }

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.errors import CapabilityError
 from lmkernel_conformance.certificate.certificate import about_backend, complete
 from lmkernel_conformance.certificate.known_failures import known_failures
-from lmkernel_conformance.certificate.states import Judge
+from lmkernel_conformance.certificate.states import Judge, row_not_offered
 from lmkernel_conformance.certificate.verdict import WHOLE
 from lmkernel_conformance.isolation.session import run
+from lmkernel_conformance.levels import levels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +81,8 @@ class Certification:
             CapabilityError: the backend cannot run at all, such as on a device that is not there.
         """
         known, today = known_failures(self.spec), _today()
-        greeting, answers = run(self.plan, self.keys, self.on_answer)
+        offered, missing = self._divided()
+        greeting, answers = run(self.plan, offered, self.on_answer)
         if "refused" in greeting:
             raise CapabilityError(greeting["error"])
         judge = Judge(
@@ -95,12 +97,21 @@ class Certification:
             "issued": today,
             "precision": STRICT if self.plan.strict else USUAL,
             "backend": about_backend(self.spec, greeting.get("device", self.device)),
-            "cases": [judge.row(answer) for answer in answers],
+            "cases": [
+                *(judge.row(answer) for answer in answers),
+                *(row_not_offered(key, self.spec.name) for key in missing),
+            ],
             "fresh": self._fresh(),
             "next": greeting.get("next", ""),
             "problems": [*self._declaration_problems(greeting), *self._unmatched_entries(known)],
         }
         return complete(about, known, self.manifest)
+
+    def _divided(self) -> tuple[list[Key], list[Key]]:
+        """The keys that are run, and those of a level that the backend does not offer."""
+        levels = levels_of(distributes=bool(self.spec.distribute))
+        offered = [key for key in self.keys if key.case.partition("/")[0] in levels]
+        return offered, [key for key in self.keys if key not in offered]
 
     def _declaration_problems(self, greeting: Answer) -> list[str]:
         """Differences between what the loaded backend declares and what its spec declares."""

@@ -10,6 +10,8 @@ import html
 import math
 from typing import TYPE_CHECKING, Any
 
+from lmkernel_conformance.certificate.states import GOOD
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -65,7 +67,7 @@ def _lane(level: str, y: float, rows: Sequence[Mapping[str, Any]]) -> str:
 def _dot(row: Mapping[str, Any], y: float) -> str:
     share = row["share"]
     known = f"{row['case']}[{row['dtype']}]"
-    over = row["state"] not in ("passed", "unsupported", "known failure")
+    over = row["state"] not in GOOD
     text = "outside" if share is None else f"{share:.2%}"
     place = _x(1.35 if over and not share else min(share or 0.0, 1.35))
     kind = "bad" if over else row["dtype"]

@@ -1,23 +1,26 @@
-"""The state of each case: passed, unsupported, known failure, or one that is not accepted.
+"""The state of each case: passed, excused in one of three ways, or one that is not accepted.
 
-Constraints: a certificate accepts these three states and no others; there is no skip. For
-attention, gradients, random numbers and checkpoints it accepts one: passed.
+Constraints: a certificate accepts passed, unsupported, known failure and not offered, and no
+others; there is no skip. For attention, gradients, random numbers and checkpoints it accepts one:
+passed. What a backend without a tier of distribution is not asked is not offered, by name.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lmkernel_conformance.certificate.known_failures import KnownFailure
-    from lmkernel_conformance.manifest import Manifest
+    from lmkernel_conformance.manifest import Key, Manifest
 
-__all__ = ["GOOD", "INDISPENSABLE", "Judge"]
+__all__ = ["GOOD", "INDISPENSABLE", "NOT_OFFERED", "Judge", "row_not_offered"]
 
-GOOD = ("passed", "unsupported", "known failure")
+NOT_OFFERED = "not offered"
+GOOD = ("passed", "unsupported", "known failure", NOT_OFFERED)
 """The states that a certificate accepts; the others are failed, crashed and hung."""
 INDISPENSABLE = frozenset(
     {
@@ -40,6 +43,16 @@ INDISPENSABLE = frozenset(
 _ESSENTIAL = "attention, gradients, random numbers and checkpoints are never excused"
 
 Row = dict[str, Any]
+
+
+def row_not_offered(key: Key, backend: str) -> Row:
+    """The row of a case of the level of several processes, for a backend that has no such tier."""
+    message = f"backend {backend!r} has no tier of distribution"
+    about = {"case": key.case, "level": key.case.partition("/")[0], "dtype": key.dtype}
+    return {**about, **_NOTHING, "shares": {}, "state": NOT_OFFERED, "message": message}
+
+
+_NOTHING = MappingProxyType({"share": 0.0, "ulps": 0.0})
 
 
 @final

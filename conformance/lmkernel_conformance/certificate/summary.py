@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.results import Paint, columns, plain
 from lmkernel_conformance.budget import CLASSES
 from lmkernel_conformance.certificate.causes import group_failures
+from lmkernel_conformance.certificate.states import GOOD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -45,7 +46,7 @@ def _counts(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     for level in dict.fromkeys(row["level"] for row in rows):
         own = [row for row in rows if row["level"] == level]
         passed = [row for row in own if row["state"] == "passed"]
-        excused = [row for row in own if row["state"] in ("unsupported", "known failure")]
+        excused = [row for row in own if row["state"] in GOOD and row not in passed]
         shares = worst_shares(passed)
         counts = (len(passed), len(excused), len(own) - len(passed) - len(excused))
         found.append([level, *map(str, counts), *(f"{x:.2f}" if x else "–" for x in shares)])

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from lmkernel_conformance.budget import CLASSES
 from lmkernel_conformance.certificate.known_failures import KnownFailure
-from lmkernel_conformance.certificate.states import GOOD, INDISPENSABLE
+from lmkernel_conformance.certificate.states import GOOD, INDISPENSABLE, NOT_OFFERED
+from lmkernel_conformance.levels import SEVERAL
 from lmkernel_conformance.manifest import Key
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ def _check_row(
         yield f"{state}: {row.get('message', 'without a message')}"
     elif state == "passed":
         yield from _check_shares(row["share"], row["shares"])
+    elif state == NOT_OFFERED:
+        yield from _check_not_offered(row, certificate["backend"])
     elif state == "unsupported":
         yield from _check_unsupported_case(row, certificate["backend"]["unsupported"])
     else:
@@ -115,6 +118,11 @@ def _check_shares(share: object, shares: Mapping[str, object]) -> Iterator[str]:
     largest: Any = max(shares.values(), default=0.0)  # type: ignore[type-var]  # numbers, as checked
     if share != largest:
         yield f"expected the largest share of any class, {largest}, got {share}"
+
+
+def _check_not_offered(row: Mapping[str, Any], backend: Mapping[str, Any]) -> Iterator[str]:
+    if backend["distributes"] or not row["case"].startswith(f"{SEVERAL}/"):
+        yield f"{NOT_OFFERED}: expected of level {SEVERAL}, on a backend without that tier, alone"
 
 
 def _check_unsupported_case(row: Mapping[str, Any], declared: Mapping[str, str]) -> Iterator[str]:

@@ -24,6 +24,7 @@ _HELP: Mapping[str, str] = MappingProxyType(
             "train a model on unlabelled text; without arguments, a small one in two minutes"
         ),
         "finetune:Finetune": "go on training a model on instructions, labels or text",
+        "plan:Plan": "say what training a model would hold and send on each device of a mesh",
         "evaluate:Evaluate": "measure a model on data: loss, perplexity, accuracy",
         "classify:Classify": "tell the classes of texts, or of pictures by labels in words",
         "tag:Tag": "tag the words of texts, such as names, with a model fine-tuned for that",

@@ -6,6 +6,8 @@ the others get some seconds to end by themselves; then they are ended.
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import signal
 import socket
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["launch"]
 
-_POLL, _GRACE, _LAST = 0.1, 15.0, 5.0
+_POLL, _GRACE, _LAST = 0.1, 20.0, 5.0
 """Seconds between looks; until those that are left are asked to end; until they are made to."""
 _MOST = 1024
 _SHOWN = 2000
@@ -50,22 +52,36 @@ def launch(command: Sequence[str], count: int) -> int:
         stack.callback(_end, started)
         with _signals_passed_on(started):
             _wait(started)
-    for one in started[1:]:
-        if one.failed_by_itself and (started[0].code <= 0 or not started[0].failed_by_itself):
-            raise RunError(f"process {one.rank} of {count}: {one.reason}")
-    if started[0].code < 0:
-        raise RunError(f"process 0 of {count}: {started[0].reason}")
+    first = _first_to_fail(started)
+    if first is not None and (first.rank or first.code < 0):
+        raise RunError(f"process {first.rank} of {count}: {first.reason}")
     return started[0].code
+
+
+def _first_to_fail(started: Sequence[_Started]) -> _Started | None:
+    """The one whose end was seen first, of those that failed by themselves.
+
+    An engine may end a process in an abort because another one is gone, so what failed later says
+    less; of those that ended between two looks, a process that was killed did so of no other's
+    doing. What all say, process 0 says.
+    """
+    failed = [one for one in started if one.failed_by_itself]
+    if failed and failed[0].rank == 0 and failed[0].code > 0:
+        return failed[0]
+    return min(failed, key=lambda one: (one.ended, one.code != -signal.SIGKILL), default=None)
 
 
 @final
 class _Started:
-    """One process; with ``stack``, what it said is kept until it is read."""
+    """One process; with ``stack``, what it said is kept until it is read.
+
+    ``ended`` is the number of the look at all of them at which it had ended.
+    """
 
     def __init__(
         self, stack: ExitStack, command: Sequence[str], rank: int, count: int, port: int
     ) -> None:
-        self.rank, self._ended = rank, False
+        self.rank, self._ended, self.ended = rank, False, math.inf
         self._said: IO[bytes] | None = None
         environ = {
             # without a word of the user's, threads share the processors out
@@ -95,9 +111,11 @@ class _Started:
         """Whether it failed, and not because another did or because it was interrupted."""
         return self.code not in (0, PeerError.exit_code, 128 + signal.SIGINT) and not self._ended
 
-    def poll(self) -> bool:
-        """Whether it runs."""
+    def poll(self, look: float = math.inf) -> bool:
+        """Whether it runs, at a numbered look."""
         running = self._process.poll() is None
+        if not running:
+            self.ended = min(self.ended, look)
         if not running and self.code and not self.reason:
             self.reason = self._describe()
         return running
@@ -130,7 +148,9 @@ class _Started:
 def _wait(started: Sequence[_Started]) -> None:
     """Until all have ended, or some seconds after one has failed."""
     patience: float | None = None
-    while any([one.poll() for one in started]):  # noqa: C419 - each is looked at
+    for look in itertools.count():
+        if not any([one.poll(look) for one in started]):  # noqa: C419 - each is looked at
+            return
         if patience is None and any(one.code for one in started):
             patience = time.monotonic() + _GRACE
         if patience is not None and time.monotonic() > patience:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HEAVY = ("numpy", "scipy", "autograd", "torch", "tensorflow", "jax", "huggingface_hub", "tqdm")
 BUILT_IN = (
     "backends", "models", "pull", "chat", "generate", "translate", "summarize", "transcribe",
-    "pretrain", "finetune", "evaluate",
+    "pretrain", "finetune", "plan", "evaluate",
     "classify", "tag", "fill", "answer", "rerank", "perplexity", "embed", "compare",
     "verify", "bench", "quantize", "twin", "new",
 )  # fmt: skip

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import types
+from typing import TYPE_CHECKING
 
 import pytest
 
-from lmkernel.distribution.launch import launch
+from lmkernel.distribution import launch as launching
+from lmkernel.distribution.launch import _first_to_fail, launch
 from lmkernel.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def python(program: str) -> list[str]:
@@ -45,6 +52,44 @@ def test_a_killed_process_is_named(rank: int) -> None:
     program = f"os.kill(os.getpid(), 9) if rank == {rank} else sys.exit(4)"
     with pytest.raises(RunError, match=f"process {rank} of 2: ended by signal SIGKILL"):
         launch(python(program), 2)
+
+
+def test_the_one_that_failed_first_is_named(tmp_path: Path) -> None:
+    """An engine aborts a process when another is gone: that one is not to blame."""
+    place = tmp_path / "pid"
+    program = f"""
+import pathlib
+place = pathlib.Path({str(place)!r})
+if rank == 0:
+    sys.exit(4)
+if rank == 2:
+    place.write_text(str(os.getpid()))
+    os.kill(os.getpid(), 9)
+while not place.exists() or not place.read_text():
+    time.sleep(0.02)
+try:
+    while True:  # until it was seen to have ended
+        os.kill(int(place.read_text()), 0)
+        time.sleep(0.02)
+except ProcessLookupError:
+    os.abort()
+"""
+    with pytest.raises(RunError, match="process 2 of 3: ended by signal SIGKILL"):
+        launch(python(program), 3)
+
+
+def test_of_those_that_ended_together_the_killed_one_is_named() -> None:
+    common = {"failed_by_itself": True, "ended": 5}
+    one = types.SimpleNamespace(rank=1, code=-signal.SIGABRT, **common)
+    other = types.SimpleNamespace(rank=2, code=-signal.SIGKILL, **common)
+    assert _first_to_fail([one, other]) is other  # type: ignore[list-item]  # what is asked of them
+    other.ended = 6
+    assert _first_to_fail([one, other]) is one  # type: ignore[list-item]  # what is asked of them
+
+
+def test_all_have_ended_within_half_a_minute() -> None:
+    """Those that wait, are asked to end twice and then made to, as the page on clusters says."""
+    assert launching._GRACE + 2 * launching._LAST / 2 < 30
 
 
 def test_those_that_do_not_end_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:

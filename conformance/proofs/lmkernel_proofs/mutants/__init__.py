@@ -18,6 +18,7 @@ from lmkernel_proofs.mutants import (
     quantisation,
     sequences,
     sizes,
+    together,
     trainers,
     values,
 )
@@ -45,6 +46,7 @@ MUTANTS: tuple[Mutant, ...] = with_reach(
         *sizes.MUTANTS,
         *options.MUTANTS,
         *memory.MUTANTS,
+        *together.MUTANTS,
     )
 )
 """All handwritten mutants."""

@@ -16,6 +16,7 @@ from lmkernel_proofs.mechanical.sources import SOURCES
 from lmkernel_proofs.selftest.bases import BASES, Run, runs
 from lmkernel_proofs.selftest.coverage import Lines, trace_lines
 from lmkernel_proofs.selftest.forks import run_in_children
+from lmkernel_proofs.threads import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -73,7 +74,10 @@ def subjects() -> dict[str, Subject]:
     """A correct backend of each base, with one table of budgets."""
     backend = load_backend("numpy")
     known: Budgets = {}
-    return {name: Subject(backend=base.make(backend), known=known) for name, base in BASES.items()}
+    return {
+        name: Subject(backend=base.make(backend), known=known, together=in_threads)
+        for name, base in BASES.items()
+    }
 
 
 def measure_baseline(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, final
 
 from lmkernel_conformance.cases import CASES, LEVELS, items
 from lmkernel_conformance.discrepancy import Discrepancy
+from lmkernel_conformance.levels import SEVERAL
 from lmkernel_proofs.selftest.bases import Run
 from lmkernel_proofs.selftest.forks import run_in_children
 from lmkernel_proofs.selftest.hunt import failure, quiet
@@ -149,8 +150,11 @@ def judge_mutant(baseline: Baseline, mutant: Mutant, *, full: bool) -> tuple[lis
 def _is_quick(mutant: Mutant, run: Run, *, full: bool) -> bool:
     """Whether a run is cheap enough to do always; no row of a design is, as there are many.
 
-    Levels above the mutant's only check ``may_fail``, for which float32 alone is enough.
+    Levels above the mutant's only check ``may_fail``, for which float32 alone is enough. What
+    processes do together is asked of its own mutants alone: it trains with everything below it.
     """
+    if run.level == SEVERAL:
+        return mutant.level == SEVERAL
     if full or run.designed:
         return not run.designed
     below = LEVELS.index(run.level) <= LEVELS.index(mutant.level)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lmkernel.training.run.metrics_log import MetricsLog
     from lmkernel.training.run.settings import StepSettings
     from lmkernel.training.run.trackers import Trackers
+    from lmkernel.training.run.traffic import Traffic
 
 __all__ = [
     "Best",
@@ -44,10 +45,18 @@ class Recorder(Callback):
     Args:
         log, trackers, display: where.
         tokens: how many inputs one step has.
+        traffic: counts what is sent, where there are several processes.
     """
 
-    def __init__(self, log: MetricsLog, trackers: Trackers, display: Display, tokens: int) -> None:
-        self.display = display
+    def __init__(
+        self,
+        log: MetricsLog,
+        trackers: Trackers,
+        display: Display,
+        tokens: int,
+        traffic: Traffic | None = None,
+    ) -> None:
+        self.display, self.traffic = display, traffic
         self._log, self._trackers, self._tokens = log, trackers, tokens
 
     def after_step(self, trainer: Trainer, state: TrainingState, result: StepResult) -> bool:
@@ -59,6 +68,8 @@ class Recorder(Callback):
             "train/norm": result.norm,
             "train/tokens": float(self._tokens),
         }
+        if self.traffic is not None and (sent := self.traffic.step()) is not None:
+            values["train/sent"] = float(sent)
         self.note(state.step, values)
         return False
 

@@ -25,6 +25,7 @@ from lmkernel.training.run.recording import (
 )
 from lmkernel.training.run.results import save_checkpoint, write_result
 from lmkernel.training.run.trackers import open_trackers
+from lmkernel.training.run.traffic import Traffic, describe_costs, work_of
 from lmkernel.training.trackers import RunInfo
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ class _Run:
             self._fit(recorder, evaluations)
             if not self._complete:
                 recorder.note_interrupt()
+        if recorder.traffic is not None:
+            self._progress.say(describe_costs(recorder.traffic, work_of(session, self._state)))
         attempt_loss_curve(self._folder.plot, self._folder.metrics, self._progress.say)
         step, best = self._state.step, self._best.summary()
         if not self._complete:
@@ -183,7 +186,9 @@ class _Run:
         display = stack.enter_context(Display(work, self._progress))
         opened = open_trackers(settings.trackers, info, say=display.say)
         trackers = stack.enter_context(opened)
-        return Recorder(log, trackers, display, math.prod(shape) * self._training.accumulate)
+        tokens = math.prod(shape) * self._training.accumulate
+        several = self._session.backend.distribution.processes.count > 1
+        return Recorder(log, trackers, display, tokens, Traffic() if several else None)
 
 
 def _workload(session: Session, step: int, context: int) -> Workload:

@@ -1,0 +1,1 @@
+"""What a training run would hold and send on each device, and what bounds its steps."""
