@@ -26,6 +26,7 @@ from lmkernel_serve.documents import (
     TokenizeDocument,
 )
 from lmkernel_serve.errors import ApiError, explain
+from lmkernel_serve.hosts import HostCheck
 from lmkernel_serve.metrics import Metrics
 from lmkernel_serve.openapi import openapi_document
 from lmkernel_serve.plans import Plan, plan_chat, plan_completion, plan_response
@@ -46,7 +47,7 @@ from lmkernel_serve.views import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from starlette.requests import Request
 
@@ -79,6 +80,7 @@ def make_app(
     key: str | None = None,
     limits: Limits | None = None,
     origins: Sequence[str] = (),
+    hosts: Collection[str] | None = None,
 ) -> Starlette:
     """The application over models that were opened.
 
@@ -87,11 +89,13 @@ def make_app(
         key: what clients must show, as a bearer token; None lets everybody in.
         limits: of each request.
         origins: of pages that browsers may let ask.
+        hosts: names under which it may be asked, beside this machine's own; None for any.
     """
     api = _Api(models, key, limits or Limits())
-    cors = Middleware(
-        CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"]
-    )
+    around = [] if hosts is None else [Middleware(HostCheck, names=hosts)]
+    if origins:
+        every = {"allow_methods": ["*"], "allow_headers": ["*"]}
+        around.append(Middleware(CORSMiddleware, allow_origins=list(origins), **every))
     routes = [
         Route(path, api.guarded(path, handler), methods=[method])
         for method, path, handler in (
@@ -117,7 +121,7 @@ def make_app(
     ]
     return Starlette(
         routes=[*routes, *page_routes()],
-        middleware=[cors] if origins else [],
+        middleware=around,
         exception_handlers={HTTPException: _http_error},
     )
 
