@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from lm_eval import simple_evaluate
+from lm_eval.tasks import TaskManager
 
 from lmkernel.numerics import FACTOR
 from lmkernel.results import Result
@@ -112,7 +113,11 @@ def evaluate(model: Any, tasks: Sequence[Any]) -> dict[str, Outcome]:
         model: one of ours, or any other.
         tasks: names or configurations.
     """
-    found: Any = simple_evaluate(model=model, tasks=list(tasks), bootstrap_iters=0)
+    # the harness's own tasks are looked through only for those that are asked for by name
+    manager = TaskManager(include_defaults=any(isinstance(task, str) for task in tasks))
+    found: Any = simple_evaluate(
+        model=model, tasks=list(tasks), task_manager=manager, bootstrap_iters=0
+    )
     outcomes = {}
     for name, samples in found["samples"].items():
         scores = {

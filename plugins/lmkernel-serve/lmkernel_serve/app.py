@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -153,7 +154,7 @@ class _Api:
                 if path != "/health":
                     self._check_key(request)
                 response = await handler(request)
-            except ClientGone:
+            except (ClientGone, ClientDisconnect):
                 response = Response(status_code=_GONE)
             except Exception as error:  # noqa: BLE001 - any fault is told in the one form
                 response = explain(error).response()

@@ -103,7 +103,7 @@ async def load(server: Any) -> Seen:
         for turn in itertools.count():
             if time.monotonic() >= until:
                 return
-            leaves = (number + turn) % LEAVING == 0
+            leaves = (number // KINDS + turn) % LEAVING == 0  # not by kind
             await seen.ask(client, (5 * number + turn) % KINDS, leaves=leaves)
 
     options: dict[str, Any] = {"api_key": "-", "max_retries": 0, "timeout": 600}
@@ -125,7 +125,7 @@ def test_nothing_is_lost_and_no_answer_is_wrong(seen: Seen) -> None:
         own = asked(kind)
         messages, most = own.pop("messages"), own.pop("max_tokens")
         alone.append(model.chat(messages, max_new_tokens=most, **own).text)
-    assert len(seen.whole) >= CLIENTS
+    assert len(seen.whole) >= CLIENTS // 2
     assert {kind for kind, _ in seen.whole} == set(range(KINDS))
     for kind, text in seen.whole:
         assert text == alone[kind], kind

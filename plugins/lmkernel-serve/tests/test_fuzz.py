@@ -103,12 +103,12 @@ def _change(draw: random.Random, document: dict[str, Any]) -> None:
     if kind == 0:
         del inside[key]
     elif kind == 1 and isinstance(inside, dict):
-        inside[draw.choice(NAMES)] = draw.choice(STRANGE)
+        inside[draw.choice(NAMES)] = copy.deepcopy(draw.choice(STRANGE))
     elif kind == 2:
         other, name = draw.choice(places)
         inside[key] = copy.deepcopy(other[name])
     else:
-        inside[key] = draw.choice(STRANGE)
+        inside[key] = copy.deepcopy(draw.choice(STRANGE))
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -209,7 +209,10 @@ class Client:
 
 
 def test_damaged_requests_leave_it_alive(
-    brief: tuple[str, Served], post: Any, capsys: pytest.CaptureFixture[str]
+    brief: tuple[str, Served],
+    post: Any,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     address, own = brief
     sound = {"model": "tiny", "prompt": "the cat", "temperature": 0, "max_tokens": 8, "logprobs": 1}
@@ -225,6 +228,8 @@ def test_damaged_requests_leave_it_alive(
     assert statuses.total() == REQUESTS // CLIENTS * CLIENTS
     assert min(statuses[200], statuses[400]) > REQUESTS // 20, statuses
     assert own.worker.alive
+    faults = [record for record in caplog.records if record.name == "lmkernel.serve"]
+    assert not faults, faults[0].exc_info  # the server takes none of this for a fault of its own
     status, after = post(address, "/v1/completions", sound)
     assert (status, after["choices"]) == (200, before["choices"])
     assert (own.worker.running, own.worker.waiting) == (0, 0)
