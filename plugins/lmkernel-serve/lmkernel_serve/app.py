@@ -95,8 +95,14 @@ def make_app(
     api = _Api(models, key, limits or Limits())
     around = [] if hosts is None else [Middleware(HostCheck, names=hosts)]
     if origins:
-        every = {"allow_methods": ["*"], "allow_headers": ["*"]}
-        around.append(Middleware(CORSMiddleware, allow_origins=list(origins), **every))
+        around.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(origins),
+                allow_methods=["*"],
+                allow_headers=["*"],
+            )
+        )
     routes = [
         Route(path, api.guarded(path, handler), methods=[method])
         for method, path, handler in (
@@ -120,11 +126,14 @@ def make_app(
             ("GET", "/metrics", api.show_metrics),
         )
     ]
-    return Starlette(
+    app = Starlette(
         routes=[*routes, *page_routes()],
         middleware=around,
         exception_handlers={HTTPException: _http_error},
     )
+    # a redirection would be to whatever Host a request claims
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

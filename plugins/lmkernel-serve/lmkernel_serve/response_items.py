@@ -52,8 +52,8 @@ class ResponseItems:
 
     def _think(self, part: Part) -> Iterator[Event]:
         if not self._opened:
-            own = {"summary": [], "content": []}
-            yield from self._open({"id": _name("rs"), "type": "reasoning", **own})
+            item = {"id": _name("rs"), "type": "reasoning", "summary": [], "content": []}
+            yield from self._open(item)
             yield from self._begin_content({"type": "reasoning_text", "text": ""})
         self.items[-1]["content"][0]["text"] += part.text
         yield "response.reasoning_text.delta", self._at(delta=part.text)

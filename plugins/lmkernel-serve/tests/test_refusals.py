@@ -107,6 +107,7 @@ REFUSED: list[tuple[str, Any, int, str]] = [
     ("/v1/embeddings", {"model": "tiny", "input": [[3, 4]]}, 400, "input: "),
     ("/tokenize", {"model": "tiny"}, 400, "expected prompt or messages"),
     ("/v1/nothing", {}, 404, "Not Found"),
+    ("/v1/completions/", {}, 404, "Not Found"),
     ("/v1/models", {}, 405, "Method Not Allowed"),
 ]
 
