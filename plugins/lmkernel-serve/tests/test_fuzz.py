@@ -56,6 +56,11 @@ SOUND: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/lmkernel/lens", {"prompt": "the cat", "answer": [3], "top": 2}),
 )
 """Paths with bodies that are answered."""
+LIMITS = {
+    "/v1/chat/completions": "max_tokens",
+    "/v1/completions": "max_tokens",
+    "/v1/responses": "max_output_tokens",
+}
 STRANGE: tuple[Any, ...] = (
     *(
         None,
@@ -86,8 +91,8 @@ def damaged_document(draw: random.Random, most: int) -> tuple[str, Any]:
     """
     path, sound = draw.choice(SOUND)
     document: dict[str, Any] = copy.deepcopy({"model": "tiny", **sound})
-    if "messages" in document or "prompt" in document:
-        document["max_tokens"] = draw.randrange(1, most)
+    if path in LIMITS:
+        document[LIMITS[path]] = draw.randrange(1, most)
     for _ in range(draw.randrange(4)):
         _change(draw, document)
     return path, document
