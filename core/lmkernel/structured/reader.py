@@ -24,11 +24,13 @@ class Part:
         text: of the answer itself, or of the arguments of a call.
         call: the number of the call, from 0; -1 for the answer's own text.
         name: the function, where its call begins.
+        thought: whether the model thinks this and does not answer it.
     """
 
     text: str = ""
     call: int = -1
     name: str = ""
+    thought: bool = False
 
 
 @final

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -26,6 +27,7 @@ from lmkernel_serve.documents import (
     TokenizeDocument,
 )
 from lmkernel_serve.errors import ApiError, explain
+from lmkernel_serve.hosts import HostCheck
 from lmkernel_serve.metrics import Metrics
 from lmkernel_serve.openapi import openapi_document
 from lmkernel_serve.plans import Plan, plan_chat, plan_completion, plan_response
@@ -46,7 +48,7 @@ from lmkernel_serve.views import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from starlette.requests import Request
 
@@ -79,6 +81,7 @@ def make_app(
     key: str | None = None,
     limits: Limits | None = None,
     origins: Sequence[str] = (),
+    hosts: Collection[str] | None = None,
 ) -> Starlette:
     """The application over models that were opened.
 
@@ -87,11 +90,19 @@ def make_app(
         key: what clients must show, as a bearer token; None lets everybody in.
         limits: of each request.
         origins: of pages that browsers may let ask.
+        hosts: names under which it may be asked, beside this machine's own; None for any.
     """
     api = _Api(models, key, limits or Limits())
-    cors = Middleware(
-        CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"]
-    )
+    around = [] if hosts is None else [Middleware(HostCheck, names=hosts)]
+    if origins:
+        around.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(origins),
+                allow_methods=["*"],
+                allow_headers=["*"],
+            )
+        )
     routes = [
         Route(path, api.guarded(path, handler), methods=[method])
         for method, path, handler in (
@@ -115,11 +126,14 @@ def make_app(
             ("GET", "/metrics", api.show_metrics),
         )
     ]
-    return Starlette(
+    app = Starlette(
         routes=[*routes, *page_routes()],
-        middleware=[cors] if origins else [],
+        middleware=around,
         exception_handlers={HTTPException: _http_error},
     )
+    # a redirection would be to whatever Host a request claims
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
@@ -149,7 +163,7 @@ class _Api:
                 if path != "/health":
                     self._check_key(request)
                 response = await handler(request)
-            except ClientGone:
+            except (ClientGone, ClientDisconnect):
                 response = Response(status_code=_GONE)
             except Exception as error:  # noqa: BLE001 - any fault is told in the one form
                 response = explain(error).response()

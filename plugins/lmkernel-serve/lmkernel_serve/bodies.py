@@ -77,7 +77,7 @@ class ChoiceBodies(Bodies):
         for piece in pieces:
             by_index.setdefault(piece.index, []).append(piece)
         choices = [self._choice(index, own) for index, own in sorted(by_index.items())]
-        return {**self._head(self.whole_object), "choices": choices, "usage": usage.json()}
+        return {**self._head(self.whole_object), "choices": choices, "usage": self._usage(usage)}
 
     def opening(self) -> list[dict[str, Any]]:
         """The chunks before the first piece."""
@@ -91,7 +91,11 @@ class ChoiceBodies(Bodies):
         """The chunks after the last piece."""
         if not self._plan.include_usage:
             return []
-        return [{**self._head(self.chunk_object), "choices": [], "usage": usage.json()}]
+        return [{**self._head(self.chunk_object), "choices": [], "usage": self._usage(usage)}]
+
+    def _usage(self, usage: Usage) -> dict[str, Any]:
+        """How many tokens there were, once all pieces are read."""
+        return usage.json()
 
     def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
         usage = {"usage": None} if self._plan.include_usage else {}
@@ -127,6 +131,19 @@ class CompletionBodies(ChoiceBodies):
         super().__init__(served, plan)
         self._offsets: dict[int, int] = {}
         self._firsts = [r.prompt[0] for r in plan.requests for _ in range(max(r.choices, 1))]
+
+    def whole(self, pieces: Sequence[Piece], usage: Usage) -> dict[str, Any]:
+        """The answer that is no stream; of several, those of the likeliest tokens."""
+        body = super().whole(pieces, usage)
+        if not self._plan.kept:
+            return body
+        found, choices = _likelihoods(pieces), body["choices"]
+        best: list[dict[str, Any]] = []
+        for request in self._plan.requests:
+            of_prompt, choices = choices[: request.choices], choices[request.choices :]
+            ranked = sorted(of_prompt, key=lambda choice: -found[choice["index"]])
+            best += ranked[: self._plan.kept]
+        return {**body, "choices": [{**one, "index": at} for at, one in enumerate(best)]}
 
     def _choice(self, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
         parts = [self._parts(piece)[0] for piece in pieces]
@@ -180,3 +197,12 @@ class CompletionBodies(ChoiceBodies):
             return own.decode()
         except UnicodeDecodeError:
             return "bytes:" + "".join(f"\\x{byte:02x}" for byte in own)
+
+
+def _likelihoods(pieces: Sequence[Piece]) -> dict[int, float]:
+    """The mean log-probability of each answer's tokens; 0 of an answer that ended at once."""
+    drawn: dict[int, list[float]] = {}
+    for piece in pieces:
+        own = drawn.setdefault(piece.index, [])
+        own += [] if piece.echo else [token.log_prob for token in piece.tokens]
+    return {index: sum(own) / max(len(own), 1) for index, own in drawn.items()}

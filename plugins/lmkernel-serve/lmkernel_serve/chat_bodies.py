@@ -5,14 +5,14 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.structured import CallReader, Part
+from lmkernel.structured import CallReader, Part, ThoughtReader
 from lmkernel_serve.bodies import LEAST, ChoiceBodies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lmkernel.generation import ScoredToken
-    from lmkernel_serve.answers import Piece
+    from lmkernel_serve.answers import Piece, Usage
     from lmkernel_serve.plans import Plan
     from lmkernel_serve.served import Served
 
@@ -21,24 +21,44 @@ __all__ = ["AnswerReader", "ChatBodies", "logprob_entries", "new_call_id"]
 
 @final
 class AnswerReader:
-    """One answer's pieces as its text and its calls.
+    """One answer's pieces as its thought, its text and its calls.
 
     Args:
         plan: what was asked.
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._reader = None if plan.calls is None else CallReader(plan.calls)
+        self._calls = None if plan.calls is None else CallReader(plan.calls)
+        self._thoughts = None if plan.thinks_after is None else ThoughtReader(plan.thinks_after)
+        if self._thoughts is not None and plan.begun:
+            self._thoughts.push(plan.begun)  # which the client has already
+        self.thought_tokens = 0
+        """How many tokens were drawn before the answer itself began."""
 
     def read(self, piece: Piece) -> tuple[list[Part], str]:
         """The parts of a piece, and why the answer ends with it, or nothing."""
-        if self._reader is None:
-            return [Part(piece.text)] if piece.text else [], piece.reason
-        parts = self._reader.push(piece.text)
-        if not piece.reason:
-            return parts, ""
-        called = piece.reason == "stop" and self._reader.calls
-        return parts + self._reader.finish(), "tool_calls" if called else piece.reason
+        ends = bool(piece.reason)
+        parts = [
+            one for part in self._told_apart(piece, ends=ends) for one in self._with_calls(part)
+        ]
+        if self._calls is None or not ends:
+            return parts, piece.reason
+        called = piece.reason == "stop" and self._calls.calls
+        return parts + self._calls.finish(), "tool_calls" if called else piece.reason
+
+    def _told_apart(self, piece: Piece, *, ends: bool) -> list[Part]:
+        """Thoughts and text; the token that ends a thought is one of it."""
+        if self._thoughts is None:
+            return [Part(piece.text)] if piece.text else []
+        thought = self._thoughts.thinking
+        parts = self._thoughts.push(piece.text)
+        parts += self._thoughts.finish() if ends else []
+        if thought and not any(part.text and not part.thought for part in parts):
+            self.thought_tokens += len(piece.tokens)
+        return parts
+
+    def _with_calls(self, part: Part) -> list[Part]:
+        return [part] if part.thought or self._calls is None else self._calls.push(part.text)
 
 
 @final
@@ -61,11 +81,13 @@ class ChatBodies(ChoiceBodies):
         return [self._chunk([self._delta(i, delta)]) for i in range(len(self._readers))]
 
     def _choice(self, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
-        text, reason, calls = "", "", []
+        text, thought, reason, calls = "", "", "", []
         for piece in pieces:
             parts, reason = self._readers[index].read(piece)
             for part in parts:
-                if part.call < 0:
+                if part.thought:
+                    thought += part.text
+                elif part.call < 0:
                     text += part.text
                 elif part.name:
                     calls.append(_call(part))
@@ -74,6 +96,8 @@ class ChatBodies(ChoiceBodies):
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
         if calls:
             message |= {"content": text or None, "tool_calls": calls}
+        if self._plan.thinks_after is not None:
+            message["reasoning_content"] = thought or None
         return {
             "index": index,
             "message": message,
@@ -97,6 +121,12 @@ class ChatBodies(ChoiceBodies):
     def _delta(self, index: int, delta: Any, reason: str = "") -> dict[str, Any]:
         return {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason or None}
 
+    def _usage(self, usage: Usage) -> dict[str, Any]:
+        if self._plan.thinks_after is None:
+            return usage.json()
+        thought = sum(reader.thought_tokens for reader in self._readers)
+        return {**usage.json(), "completion_tokens_details": {"reasoning_tokens": thought}}
+
     def _logprobs(self, tokens: Sequence[ScoredToken]) -> dict[str, Any] | None:
         if self._plan.logprobs is None:
             return None
@@ -116,6 +146,8 @@ def logprob_entries(served: Served, tokens: Sequence[ScoredToken]) -> list[dict[
 
 
 def _delta_of(part: Part) -> dict[str, Any]:
+    if part.thought:
+        return {"reasoning_content": part.text}
     if part.call < 0:
         return {"content": part.text}
     if part.name:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 from pathlib import Path
@@ -53,6 +52,13 @@ class Serve(Command):
         where.add_argument(
             "--cors", action="append", default=[], metavar="ORIGIN", help="whose pages may ask"
         )
+        where.add_argument(
+            "--allow-host",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="under which it may be asked, too, where it listens to this machine alone",
+        )
         limits = parser.add_argument_group("limits")
         limits.add_argument(
             "--max-batch", type=int, default=16, metavar="N", help="answers at once; default 16"
@@ -73,12 +79,17 @@ class Serve(Command):
         import uvicorn
 
         from lmkernel_serve.app import Limits, make_app
+        from lmkernel_serve.hosts import is_loopback
 
         key = args.key or os.environ.get(_KEY) or None
         _check(args, key)
         models = open_models(args)
         app = make_app(
-            models, key=key, limits=Limits(args.max_body, args.timeout), origins=args.cors
+            models,
+            key=key,
+            limits=Limits(args.max_body, args.timeout),
+            origins=args.cors,
+            hosts=args.allow_host if is_loopback(args.host) else None,
         )
         config = uvicorn.Config(
             app,
@@ -104,23 +115,18 @@ class Serve(Command):
 
 def _check(args: argparse.Namespace, key: str | None) -> None:
     """Refuse what makes no sense, before a model is opened."""
+    from lmkernel_serve.hosts import is_loopback
+
     for name, least in (("max_batch", 1), ("max_queue", 0), ("max_body", 1), ("port", 0)):
         if getattr(args, name) < least:
             flag = name.replace("_", "-")
             raise InputError(f"--{flag}: expected at least {least}, got {getattr(args, name)}")
     if not args.timeout > 0:
         raise InputError(f"--timeout: expected a positive number, got {args.timeout}")
-    if key is None and not _is_loopback(args.host):
+    if key is None and not is_loopback(args.host):
         raise InputError(
             f"--host {args.host}: others could reach this server; set a key with --key or {_KEY}"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def open_models(args: argparse.Namespace) -> list[Served]:

@@ -162,7 +162,7 @@ class CompletionDocument(SamplingDocument):
     prompt: str | Annotated[list[str], Field(min_length=1)] | Ids | list[Ids]
     echo: bool | None = None
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    best_of: Literal[1] | None = None
+    best_of: Count | None = None
 
 
 class EmbeddingDocument(Document):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.generation import GenerationOptions, Request
-from lmkernel.structured import render_with_tools
+from lmkernel.structured import render_with_tools, template_thinks
 from lmkernel_serve.adjusting import adjustments, chain, check_ids
 from lmkernel_serve.conversations import conversation_of
 from lmkernel_serve.errors import ApiError
@@ -44,6 +44,9 @@ class Plan:
         stream: whether pieces are sent as they come.
         include_usage: whether a stream ends with the number of its tokens.
         calls: how calls of tools are written in an answer; None where there are none.
+        thinks_after: the prompt of an answer that may begin with a thought; None where none may.
+        begun: the text that an answer has begun with already.
+        kept: how many of each prompt's answers are given, the likeliest; 0 for all.
     """
 
     requests: Sequence[Request]
@@ -53,6 +56,9 @@ class Plan:
     stream: bool
     include_usage: bool
     calls: CallFormat | None = None
+    thinks_after: str | None = None
+    begun: str = ""
+    kept: int = 0
 
 
 def plan_chat(served: Served, document: ChatDocument, answer: Sequence[int] = ()) -> Plan:
@@ -84,8 +90,15 @@ def plan_chat(served: Served, document: ChatDocument, answer: Sequence[int] = ()
         raise ApiError("answer: expected neither tools nor a schema beside it", param="answer")
     masks = [grammar.mask() for _ in range(choices)] if grammar else ()
     request = _request(served, document, ids, options, shown, choices, score=False, masks=masks)
-    calls = structure.calls
-    return _plan(document, [request], [], continues=bool(answer), logprobs=shown, calls=calls)
+    plan = _plan(document, [request], [], continues=bool(answer), logprobs=shown)
+    # a grammar that holds from the first token on leaves no room for a thought
+    thinks = structure.free and template_thinks(tokenizer.chat_template or "")
+    return replace(
+        plan,
+        calls=structure.calls,
+        thinks_after=text if thinks else None,
+        begun=tokenizer.decode(answer) if answer else "",
+    )
 
 
 def plan_response(
@@ -121,19 +134,21 @@ def plan_completion(served: Served, document: CompletionDocument) -> Plan:
         raise ApiError("max_tokens: expected at least 1, or echo", param="max_tokens")
     score = bool(document.echo and document.logprobs is not None) or not most
     options = _options(document, max(most, 1))
+    choices, kept = _best_of(served, document)
     requests, texts = [], []
     for prompt in _prompts(document.prompt):
         ids = served.model.token_ids(prompt) if isinstance(prompt, str) else list(prompt)
         if not ids:
             raise ApiError("prompt: expected at least one token", param="prompt")
         check_ids(served, ids, "prompt")
-        choices = _choices(served, document) if most else 0
+        made = choices if most else 0
         requests.append(
-            _request(served, document, ids, options, document.logprobs, choices, score=score)
+            _request(served, document, ids, options, document.logprobs, made, score=score)
         )
         if document.echo:
             texts.append(_text(served, prompt))
-    return _plan(document, requests, texts, continues=True, logprobs=document.logprobs)
+    plan = _plan(document, requests, texts, continues=True, logprobs=document.logprobs)
+    return replace(plan, kept=kept if most else 0)
 
 
 def _plan(
@@ -143,7 +158,6 @@ def _plan(
     *,
     continues: bool,
     logprobs: int | None,
-    calls: CallFormat | None = None,
 ) -> Plan:
     options = document.stream_options
     if options is not None and not document.stream:
@@ -155,7 +169,6 @@ def _plan(
         logprobs=logprobs,
         stream=bool(document.stream),
         include_usage=options is not None and options.include_usage,
-        calls=calls,
     )
 
 
@@ -178,6 +191,20 @@ def _choices(served: Served, document: SamplingDocument) -> int:
     if document.n is not None and document.n > most:
         raise ApiError(f"n: expected at most {most}, the rows of the batch", param="n")
     return document.n or 1
+
+
+def _best_of(served: Served, document: CompletionDocument) -> tuple[int, int]:
+    """How many answers are made of a prompt, and how many are given; 0 for all."""
+    given, made = _choices(served, document), document.best_of
+    if made is None or made == given:
+        return given, 0
+    if not given < made <= served.worker.most_rows:
+        most = served.worker.most_rows
+        said = f"best_of: expected n to {most}, the rows of the batch, got {made}"
+        raise ApiError(said, param="best_of")
+    if document.stream:
+        raise ApiError("best_of: expected stream to be false beside it", param="best_of")
+    return made, given
 
 
 def _rest(served: Served, ids: Sequence[int]) -> int:

@@ -78,7 +78,7 @@ class ResponseBodies(Bodies):
         events = []
         for part in parts:
             events += self._events(self._items.take(part, scores))
-            scores = []
+            scores = []  # a piece's tokens are shown once; those of thoughts are not
         return events
 
     def closing(self, usage: Usage) -> list[dict[str, Any]]:
@@ -138,7 +138,7 @@ class ResponseBodies(Bodies):
             "top_logprobs": asked.top_logprobs or 0,
             "top_p": options.top_p,
             "truncation": "disabled",
-            "usage": None if usage is None else _usage(usage),
+            "usage": None if usage is None else _usage(usage, self._reader.thought_tokens),
             "user": asked.user,
         }
 
@@ -147,11 +147,11 @@ def _choice(choice: str | ResponseToolChoice | None) -> Any:
     return choice.model_dump() if isinstance(choice, ResponseToolChoice) else choice or "auto"
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def _usage(usage: Usage, thought: int) -> dict[str, Any]:
     return {
         "input_tokens": usage.prompt,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": usage.completion,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": thought},
         "total_tokens": usage.prompt + usage.completion,
     }

@@ -38,6 +38,24 @@ class ItemMessage(Document):
     phase: Literal["commentary", "final_answer"] | None = None
 
 
+class ThoughtText(Document):
+    """A part of a thought."""
+
+    type: Literal["reasoning_text"]
+    text: str
+
+
+class ItemThought(Document):
+    """What the model thought before it answered."""
+
+    type: Literal["reasoning"]
+    summary: Annotated[list[Any], Field(max_length=0)] | None = None
+    content: list[ThoughtText] | None = None
+    encrypted_content: None = None
+    id: str | None = None
+    status: Status = None
+
+
 class ItemCall(Document):
     """A call that the model asked for."""
 
@@ -114,6 +132,7 @@ def _kind(item: Any) -> Any:
 
 Item = Annotated[
     Annotated[ItemMessage, Tag("message")]
+    | Annotated[ItemThought, Tag("reasoning")]
     | Annotated[ItemCall, Tag("function_call")]
     | Annotated[ItemResult, Tag("function_call_output")],
     Discriminator(_kind),
@@ -164,8 +183,12 @@ def messages_of(document: ResponseDocument) -> list[dict[str, Any]]:
         return [{"role": "user", "content": document.input}]
     messages: list[dict[str, Any]] = []
     for item in document.input:
-        if isinstance(item, ItemMessage):
-            messages.append({"role": item.role, "content": _text(item.content)})
+        if isinstance(item, ItemThought):
+            thought = "".join(part.text for part in item.content or ())
+            if thought:
+                messages.append({"role": "assistant", "content": "", "reasoning_content": thought})
+        elif isinstance(item, ItemMessage):
+            _add_message(messages, item.role, _text(item.content))
         elif isinstance(item, ItemResult):
             text = _text(item.output)
             messages.append({"role": "tool", "tool_call_id": item.call_id, "content": text})
@@ -176,6 +199,15 @@ def messages_of(document: ResponseDocument) -> list[dict[str, Any]]:
             call = {"id": item.call_id, "type": "function", "function": function}
             messages[-1].setdefault("tool_calls", []).append(call)
     return messages
+
+
+def _add_message(messages: list[dict[str, Any]], role: str, text: str) -> None:
+    """A message more; that which follows a thought is what the thought led to."""
+    last = messages[-1] if messages else {}
+    if role == "assistant" and last.get("reasoning_content") and not last["content"]:
+        last["content"] = text
+    else:
+        messages.append({"role": role, "content": text})
 
 
 def chat_document_of(

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["ResponseItems"]
 
 Event = tuple[str, dict[str, Any]]
+_TEXTS = ("message", "reasoning")
 
 
 @final
 class ResponseItems:
-    """A message, then the calls that follow it; one of them is open at a time."""
+    """A thought, a message, then the calls that follow it; one of them is open at a time."""
 
     def __init__(self) -> None:
         self.items: list[dict[str, Any]] = []
@@ -28,21 +29,38 @@ class ResponseItems:
     @property
     def message(self) -> dict[str, Any]:
         """The same as the assistant's message of a chat."""
-        text, calls = "", []
+        texts, calls = {"reasoning": "", "message": ""}, []
         for item in self.items:
-            if item["type"] == "message":
-                text += item["content"][0]["text"]
+            if item["type"] in texts:
+                texts[item["type"]] += item["content"][0]["text"]
                 continue
             function = {"name": item["name"], "arguments": item["arguments"]}
             calls.append({"id": item["call_id"], "type": "function", "function": function})
-        return {"role": "assistant", "content": text, **({"tool_calls": calls} if calls else {})}
+        found: dict[str, Any] = {"role": "assistant", "content": texts["message"]}
+        if texts["reasoning"]:
+            found["reasoning_content"] = texts["reasoning"]
+        return {**found, **({"tool_calls": calls} if calls else {})}
 
     def take(self, part: Part, scores: Sequence[dict[str, Any]] = ()) -> Iterator[Event]:
         """The events of a part of the answer, whose tokens may be scored."""
         if part.call >= 0:
             yield from self._call(part)
-            return
+        elif part.thought:
+            yield from self._think(part)
+        else:
+            yield from self._say(part, scores)
+
+    def _think(self, part: Part) -> Iterator[Event]:
         if not self._opened:
+            item = {"id": _name("rs"), "type": "reasoning", "summary": [], "content": []}
+            yield from self._open(item)
+            yield from self._begin_content({"type": "reasoning_text", "text": ""})
+        self.items[-1]["content"][0]["text"] += part.text
+        yield "response.reasoning_text.delta", self._at(delta=part.text)
+
+    def _say(self, part: Part, scores: Sequence[dict[str, Any]]) -> Iterator[Event]:
+        if not (self._opened and self.items[-1]["type"] == "message"):
+            yield from self._close("completed")
             yield from self._begin_message()
         [content] = self.items[-1]["content"]
         content["text"] += part.text
@@ -59,6 +77,9 @@ class ResponseItems:
         part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
         item = {"id": _name("msg"), "type": "message", "role": "assistant", "content": []}
         yield from self._open(item)
+        yield from self._begin_content(part)
+
+    def _begin_content(self, part: dict[str, Any]) -> Iterator[Event]:
         yield "response.content_part.added", self._at(part=dict(part))
         self.items[-1]["content"] = [part]
 
@@ -83,10 +104,10 @@ class ResponseItems:
         self._opened = False
         item = self.items[-1]
         item["status"] = status
-        if item["type"] == "message":
+        if item["type"] in _TEXTS:
             [part] = item["content"]
-            text = {"text": part["text"], "logprobs": part["logprobs"]}
-            yield "response.output_text.done", self._at(**text)
+            text = {name: part[name] for name in ("text", "logprobs") if name in part}
+            yield f"response.{part['type']}.done", self._at(**text)
             yield "response.content_part.done", self._at(part=dict(part))
         else:
             own = {"name": item["name"], "arguments": item["arguments"]}
@@ -99,7 +120,7 @@ class ResponseItems:
 
     def _at(self, **fields: Any) -> dict[str, Any]:
         item = self.items[-1]
-        content = {"content_index": 0} if item["type"] == "message" else {}
+        content = {"content_index": 0} if item["type"] in _TEXTS else {}
         return {"item_id": item["id"], "output_index": self._index, **content, **fields}
 
 

@@ -25,10 +25,12 @@ class Structure:
     Args:
         calls: how calls are written in it; None where there are none.
         grammar: what it is kept to; None for any text.
+        free: whether any text may come first.
     """
 
     calls: CallFormat | None = None
     grammar: Grammar | None = None
+    free: bool = True
 
 
 def tools_of(document: ChatDocument) -> list[Tool]:
@@ -76,7 +78,8 @@ def structure_of(served: Served, document: ChatDocument, tools: list[Tool]) -> S
     if not tools:
         if schema is None:
             return Structure()
-        return Structure(grammar=_grammar(served, json_grammar(schema), "response_format"))
+        grammar = _grammar(served, json_grammar(schema), "response_format")
+        return Structure(grammar=grammar, free=False)
     choice, own = document.tool_choice or "auto", served.model.tokenizer
     named = not isinstance(choice, str)
     form = format_of(own)
@@ -88,7 +91,8 @@ def structure_of(served: Served, document: ChatDocument, tools: list[Tool]) -> S
         parallel=document.parallel_tool_calls is not False and not named,
         answer=schema,
     )
-    return Structure(form, _grammar(served, source, "tools"))
+    free = choice == "auto" and schema is None
+    return Structure(form, _grammar(served, source, "tools"), free=free)
 
 
 def _named(choice: NamedTool, tools: list[Tool]) -> Tool:

@@ -21,6 +21,9 @@ from vocabulary_samples import TEMPLATE, byte_level
 
 import lmkernel.generation.scheduler as scheduling
 from lmkernel.tokenizers import Tokenizer
+from lmkernel_conformance.endpoint.cases import CASES
+from lmkernel_conformance.endpoint.certification import run_case
+from lmkernel_conformance.endpoint.wire import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -151,6 +154,35 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A client, and a model that writes calls as Hermes does."""
     with calling(tmp_path_factory.mktemp("caller"), "<tool_call>") as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served]]:
+    """A server with a key, room for a conversation, and little for a queue."""
+    own = tiny(tmp_path_factory.mktemp("roomy") / "tiny", max_position_embeddings=1024)
+    served = Served("tiny", own, most_rows=4, most_waiting=8)
+    with serving(served, key="sesame") as found:
+        yield found, served
+
+
+@pytest.fixture
+def roomy_address(roomy: tuple[str, Served]) -> Iterator[str]:
+    """Its address; what a test left running there ends with it."""
+    yield roomy[0]
+    worker = roomy[1].worker
+    worker.cancel(list(worker._readers))
+
+
+@pytest.fixture(scope="session")
+def state() -> Callable[..., str]:
+    """The state of one case of a server with that key."""
+
+    def find(address: str, key: str, **options: Any) -> str:
+        [case] = [case for case in CASES if case.key == key]
+        endpoint = Endpoint(f"{address}/v1", "tiny", key="sesame", **{"limit": 20, **options})
+        return str(run_case(case, endpoint)["state"])
+
+    return find
 
 
 @pytest.fixture

@@ -74,6 +74,22 @@ def test_several_choices_are_drawn_apart(client: openai.OpenAI) -> None:
     assert streamed == whole
 
 
+def test_the_best_of_several_are_given(client: openai.OpenAI) -> None:
+    """Those of the highest log-probability per token, as OpenAI's reference says."""
+    asked: dict[str, Any] = {"prompt": ["the cat", "a"], "temperature": 2.0, "seed": 5}
+    whole = complete(client, **asked, n=4, logprobs=0)
+    best = complete(client, **asked, n=2, best_of=4)
+    expected = []
+    for at in (0, 4):
+        ranked = sorted(
+            whole.choices[at : at + 4], key=lambda c: -np.mean(c.logprobs.token_logprobs)
+        )
+        expected += [choice.text for choice in ranked[:2]]
+    assert [choice.text for choice in best.choices] == expected
+    assert [choice.index for choice in best.choices] == [0, 1, 2, 3]
+    assert best.usage == whole.usage
+
+
 def test_log_probabilities_of_a_chat(client: openai.OpenAI, model: LanguageModel) -> None:
     expected = model.chat("the cat?", max_new_tokens=20)
     content = chat(client, logprobs=True, top_logprobs=3).choices[0].logprobs.content

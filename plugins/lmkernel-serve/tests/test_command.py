@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import re
 import signal
@@ -16,6 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lmkernel.language_model import LanguageModel
+
+
+def status_of(address: str, host: str) -> int:
+    """The status of an answer to who asks under a name."""
+    where = address.removeprefix("http://")
+    with contextlib.closing(http.client.HTTPConnection(where)) as connection:
+        connection.request("GET", "/v1/models", headers={"Host": host})
+        return connection.getresponse().status
 
 
 def test_the_command_serves_and_ends_in_order(tmp_path: Path, tiny: Any) -> None:
@@ -37,6 +47,7 @@ def test_the_command_serves_and_ends_in_order(tmp_path: Path, tiny: Any) -> None
         said = process.stderr.readline() if process.stderr else ""
         found = re.search(r"mine at (http://\S+)/v1", said)
         assert found, said
+        assert status_of(found[1], "evil.example") == 421
         with openai.OpenAI(base_url=f"{found[1]}/v1", api_key="-", max_retries=0) as client:
             more = {"extra_body": {"ignore_eos": True}, "stream": True}
             stream = client.completions.create(model="mine", prompt="the", max_tokens=200, **more)

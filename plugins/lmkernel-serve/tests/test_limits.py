@@ -102,6 +102,28 @@ def test_a_long_body_is_refused_before_it_is_read(slow: Any, post: Any) -> None:
     assert post(address, CHAT, b" " * 1001)[0] == 413
 
 
+def test_a_long_body_that_nobody_announced_is_refused_before_its_end(slow: Any) -> None:
+    address, _, _ = slow
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head.encode() + 2 * (b"258\r\n" + b" " * 600 + b"\r\n"))
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413")
+
+
+def test_a_client_that_goes_before_its_body_has_come_is_no_fault(
+    slow: Any, get: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    address, _, _ = slow
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n"
+        connection.sendall(head.encode() + b"{")
+    left = f'lmkernel_requests_total{{path="{CHAT}",status="499"}} 1.0'
+    until(lambda: left in get(address, "/metrics"))
+    assert "a request failed" not in caplog.text
+
+
 def test_the_time_of_a_request_is_limited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serving: Any, tiny: Any, post: Any
 ) -> None:

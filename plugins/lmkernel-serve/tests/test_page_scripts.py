@@ -241,3 +241,21 @@ def test_a_title_is_the_first_line_and_short() -> None:
     own = engine("conversation.js")
     assert own.eval('titleOf("  why?\\nbecause")') == "why?"
     assert len(str(own.eval('titleOf("a".repeat(100))'))) == 48
+
+
+@pytest.mark.parametrize(
+    ("text", "thinks", "reasoning", "content"),
+    [
+        ("4 </think>", False, "", "4 </think>"),
+        ("<think>\ntwo and two\n</think>\n\n4", True, "two and two", "4"),
+        ("two and two\n</think>\n\n4", True, "two and two", "4"),
+        ("<think>two and", True, "two and", ""),
+        ("<think>a</think>b</think>c", True, "a", "b</think>c"),
+    ],
+)
+def test_a_thought_that_goes_on_is_told_from_the_answer(
+    text: str, thinks: bool, reasoning: str, content: str
+) -> None:
+    asked = f"JSON.stringify(parted({json.dumps(text)}, {json.dumps(thinks)}))"
+    found = json.loads(str(engine("tokens.js").eval(asked)))
+    assert found == {"reasoning": reasoning, "content": content}

@@ -91,10 +91,23 @@ REFUSED: list[tuple[str, Any, int, str]] = [
         400,
         "suffix: this server",
     ),
+    (
+        "/v1/completions",
+        {"model": "tiny", "prompt": "a", "n": 2, "best_of": 1},
+        400,
+        "best_of: expected n to 4",
+    ),
+    (
+        "/v1/completions",
+        {"model": "tiny", "prompt": "a", "best_of": 2, "stream": True},
+        400,
+        "best_of: expected stream to be false",
+    ),
     ("/v1/embeddings", {"model": "tiny", "input": [""]}, 400, "input: "),
     ("/v1/embeddings", {"model": "tiny", "input": [[3, 4]]}, 400, "input: "),
     ("/tokenize", {"model": "tiny"}, 400, "expected prompt or messages"),
     ("/v1/nothing", {}, 404, "Not Found"),
+    ("/v1/completions/", {}, 404, "Not Found"),
     ("/v1/models", {}, 405, "Method Not Allowed"),
 ]
 

@@ -113,8 +113,10 @@ def a_stop_may_be_chinese(endpoint: Endpoint) -> None:
 def parts_are_a_text(endpoint: Endpoint) -> None:
     """Content may be a list of parts, or the same text."""
     parts = [{"type": "text", "text": QUESTION[0]["content"]}]
-    found = chat(endpoint, messages=[{"role": "user", "content": parts}])
-    expect("the answer to the text", content_of(found) == content_of(chat(endpoint)), found)
+    found, whole = chat(endpoint, messages=[{"role": "user", "content": parts}]), chat(endpoint)
+    expect("the answer to the text", content_of(found) == content_of(whole), found)
+    counts = [(one.get("usage") or {}).get("prompt_tokens") for one in (found, whole)]
+    expect("the tokens of the text", counts[0] == counts[1], counts)
 
 
 def roles_are_known(endpoint: Endpoint) -> None:

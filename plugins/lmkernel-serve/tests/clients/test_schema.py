@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REQUESTS = int(os.environ.get("LMKERNEL_REQUESTS", "20000"))
+SECONDS = 300  # a server that hangs is found out; one that is slow is not
 SCHEMA = schemathesis.openapi.from_dict(openapi_document())
 OPERATIONS = [
     (path, method) for path, methods in openapi_document()["paths"].items() for method in methods
@@ -45,7 +46,7 @@ def test_no_request_is_a_fault_of_the_server(brief: str, path: str, method: str)
         count += 1
         if isinstance(case.body, dict) and count % 4:
             case.body["model"] = "tiny"  # so that three of four go further
-        response = case.call(base_url=brief)
+        response = case.call(base_url=brief, timeout=SECONDS)
         assert response.status_code < 500, (case.body, response.text)
         if response.status_code >= 400:
             assert set(response.json()["error"]) == {"message", "type", "param", "code"}

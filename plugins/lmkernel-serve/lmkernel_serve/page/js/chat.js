@@ -4,7 +4,7 @@ import { ApiError, postStream } from "./api.js";
 import { announce } from "./dom.js";
 import { add, asMessages, titleOf } from "./conversation.js";
 import { asFields } from "./settings.js";
-import { textOf, tokensOf } from "./tokens.js";
+import { parted, textOf, tokensOf } from "./tokens.js";
 
 const ALTERNATIVES = 5;
 const EACH = 2000; // milliseconds after which a growing answer is kept again
@@ -50,7 +50,7 @@ export class Chat {
     const fields = { ...node.asked.fields, ...asFields(this.page.settings) };
     const made = add(this.conversation, node.parent, {
       role: "assistant",
-      content: this.begin(node, begun),
+      ...parted(this.begin(node, begun), node.reasoning),
       tokens: begun,
       asked: { ...node.asked, fields },
       reason: ended ? "stop" : null,

@@ -16,6 +16,13 @@ export function textOf(tokens) {
   return new TextDecoder().decode(bytes, { stream: true });
 }
 
+/** What of a text was thought and what was answered, of an answer that has a thought or not. */
+export function parted(text, thinks) {
+  if (!thinks) return { reasoning: "", content: text };
+  const [thought, ...rest] = text.replace(/^\s*<think>/, "").split("</think>");
+  return { reasoning: thought.trim(), content: rest.join("</think>").trimStart() };
+}
+
 /** What to show for each token: a character is shown at the last of its tokens, the others as bytes. */
 export function pieces(tokens) {
   const decoder = new TextDecoder();
