@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError, TemplateError
 from lmkernel.tokenizers.checks import check_messages, check_text, token_text
+from lmkernel.tokenizers.letters import Letters
 from lmkernel.tokenizers.library import library_code
 from lmkernel.tokenizers.paired_pieces import PairedPieces
 from lmkernel.tokenizers.stream import TextStream
@@ -42,7 +43,7 @@ class Tokenizer:
     """A tokenizer of a model.
 
     Args:
-        backend: the ``tokenizers.Tokenizer``, or SentencePiece models of two languages.
+        backend: the ``tokenizers.Tokenizer``, SentencePiece models of two languages, or letters.
         config: the content of ``tokenizer_config.json``; special tokens may be strings or objects
             with ``content``.
         templates: chat templates by name; ``"default"`` is the usual one.
@@ -55,14 +56,14 @@ class Tokenizer:
 
     def __init__(
         self,
-        backend: tokenizers.Tokenizer | PairedPieces,
+        backend: tokenizers.Tokenizer | PairedPieces | Letters,
         config: Mapping[str, Any],
         *,
         templates: Mapping[str, str] | None = None,
         eos_ids: Iterable[int] = (),
         name: str = "",
     ) -> None:
-        self._backend: Any = backend  # either has the methods that are called here
+        self._backend: Any = backend  # each has the methods that are called here
         self._config = dict(config)
         self._templates = dict(templates or {})
         self._name = name

@@ -11,7 +11,7 @@ from small_whisper import DESCRIBED, small_whisper
 
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import write_directory
-from lmkernel.components.frames import convolve
+from lmkernel.components.convolution import convolve
 from lmkernel.config import AttentionConfig
 from lmkernel.errors import CheckpointError, ConfigError, InputError
 from lmkernel.families.family import HfConfig, find_family
@@ -46,7 +46,7 @@ def test_a_convolution_is_the_sum_over_its_kernel(time: int, stride: int) -> Non
     ops = BACKEND.ops
     with BACKEND:
         params = {"weight": ops.asarray(weight, "float64"), "bias": ops.asarray(bias, "float64")}
-        got = ops.to_numpy(convolve(ops, ops.asarray(x, "float64"), params, stride))
+        got = ops.to_numpy(convolve(ops, ops.asarray(x, "float64"), params, stride, 1))
     np.testing.assert_allclose(got, plain_convolution(x, weight, bias, stride), atol=1e-13)
 
 
