@@ -27,7 +27,7 @@ _IMPOSSIBLE = -NEVER / 4
 class CtcLoss(Configured[LossConfig], Loss):
     """-log of the probability of each row's labels, at whatever times; counted by labels.
 
-    A row that has too few steps for its labels costs infinitely much, and has no gradient; with
+    A row without labels is ignored. One that has too few steps for its labels costs infinitely much, and has no gradient; with
     ``zero_infinity`` it costs nothing, and its labels do not count.
     """
 
@@ -41,6 +41,7 @@ class CtcLoss(Configured[LossConfig], Loss):
         losses = ctc_losses(ops, outputs, targets, c.blank)
         real = ops.astype(targets >= ops.full((), 0, "int32"), ops.dtype(losses))
         counts, zero = ops.sum(real, 1), constant(ops, 0.0, losses)
+        losses = ops.where(counts > zero, losses, zero)
         possible = losses < constant(ops, _IMPOSSIBLE, losses)
         instead = zero if c.zero_infinity else constant(ops, float("inf"), losses)
         if c.zero_infinity:

@@ -166,7 +166,7 @@ def _normalized_over_time(ops: Ops, x: Array, params: dict[str, Any]) -> Array:
 
 @accumulated
 def _with_lengths(ops: Ops, direction: Array, length: Array) -> Array:
-    """A kernel ``(out, in, kernel)`` whose vectors of each step have a length (arXiv:1602.07868)."""
+    """A kernel ``(out, in, kernel)``, each step of it as long as is said (arXiv:1602.07868)."""
     squares = ops.sum(ops.sum(direction * direction, 0, keepdims=True), 1, keepdims=True)
     wanted = ops.reshape(ops.astype(length, ops.dtype(direction)), (1, 1, -1))
     return direction * (wanted / ops.sqrt(squares))

@@ -94,6 +94,12 @@ class Speller:
 
     def __init__(self, model: LanguageModel, options: SpeechOptions) -> None:
         self.settings = WaveSettings.of(model.origin)
+        if model.config.head is None or model.config.head.blank is None:
+            raise InputError(
+                "expected a model that spells what it hears, which finetune --objective transcripts "
+                "makes of this one"
+            )
+        self._blank = model.config.head.blank
         usual = SpeechOptions()
         for name in {field.name for field in fields(SpeechOptions)} - _TAKEN:
             if getattr(options, name) != getattr(usual, name):
@@ -134,11 +140,10 @@ class Speller:
         A window's last word may be cut, so the next window begins in the gap before it.
         """
         samples, settings = self.settings.samples(sound), self.settings
-        blank = self._model.config.head and self._model.config.head.blank
         size, first = _SECONDS * settings.rate, 0
         while len(samples) - first >= settings.waves.seen:
             window = samples[first : first + size]
-            path = best_path(self.logits(window), blank or 0)
+            path = best_path(self.logits(window), self._blank)
             found = spelt_words(path, self._delimiter, self._decode, settings.step)
             last = first + size >= len(samples)
             heard = len(window) / settings.rate

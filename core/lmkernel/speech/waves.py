@@ -47,13 +47,13 @@ class WaveSettings:
         """What a model's files say.
 
         Raises:
-            InputError: a model that reads no samples, or does not spell what it hears.
+            InputError: a model that reads no samples.
             CheckpointError: settings that make no sense, or ask for what is not supported.
         """
-        waves, head = origin.config.embedding.waves, origin.config.head
-        if waves is None or head is None or head.blank is None:
+        waves = origin.config.embedding.waves
+        if waves is None:
             raise InputError(
-                "expected a model that spells what it hears, such as a Wav2Vec2 model with CTC, "
+                "expected a model that reads samples, such as a Wav2Vec2 model, "
                 f"got a {origin.model_type} model"
             )
         document, where = feature_document(origin), f"{origin.where}: preprocessor_config.json"

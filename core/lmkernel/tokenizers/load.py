@@ -1,8 +1,8 @@
 """The tokenizer of a Hugging Face directory.
 
 ``tokenizer.json`` says how text becomes ids, or a SentencePiece model of each of two languages, or
-``vocab.json`` alone, whose tokens are letters; the other files name special tokens, the ids that end a text, and the chat template, each of which may
-lie in more than one place.
+``vocab.json`` alone, whose tokens are letters; the other files name special tokens, the ids that
+end a text, and the chat template, each of which may lie in more than one place.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError, TemplateError
 from lmkernel.tokenizers.checks import check_messages, check_text, token_text
-from lmkernel.tokenizers.letters import Letters
 from lmkernel.tokenizers.library import library_code
 from lmkernel.tokenizers.paired_pieces import PairedPieces
 from lmkernel.tokenizers.stream import TextStream
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import tokenizers
+
+    from lmkernel.tokenizers.letters import Letters
 
 __all__ = ["SPECIAL_ROLES", "Tokenizer"]
 

@@ -61,9 +61,10 @@ class Kind:
     """One sort of checkpoint: transformers' classes, and what makes it small.
 
     ``source`` says that an encoder reads a source, and the tokens are the target's; ``sound``
-    that the source is one; ``waves``, that samples are read. ``pictures`` says that pictures are read, and no tokens; ``pair``, that
-    both are. ``alone`` says that transformers is asked row by row, without padding: Gemma 2 adds
-    two mask minima in float64, which gives NaN where a window shows padding alone.
+    that the source is one. ``pictures`` says that pictures are read, and no tokens; ``waves``,
+    that samples are; ``pair``, that pictures and texts are. ``alone`` says that transformers is
+    asked row by row, without padding: Gemma 2 adds two mask minima in float64, which gives NaN
+    where a window shows padding alone.
     """
 
     config: str
