@@ -27,8 +27,8 @@ _IMPOSSIBLE = -NEVER / 4
 class CtcLoss(Configured[LossConfig], Loss):
     """-log of the probability of each row's labels, at whatever times; counted by labels.
 
-    A row without labels is ignored. One that has too few steps for its labels costs infinitely much, and has no gradient; with
-    ``zero_infinity`` it costs nothing, and its labels do not count.
+    A row without labels is ignored. One that has too few steps for its labels costs infinitely
+    much, and has no gradient; with ``zero_infinity`` it costs nothing, and its labels do not count.
     """
 
     per_target = False

@@ -96,8 +96,8 @@ class Speller:
         self.settings = WaveSettings.of(model.origin)
         if model.config.head is None or model.config.head.blank is None:
             raise InputError(
-                "expected a model that spells what it hears, which finetune --objective transcripts "
-                "makes of this one"
+                "expected a model that spells what it hears, which "
+                "finetune --objective transcripts makes of this one"
             )
         self._blank = model.config.head.blank
         usual = SpeechOptions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError
@@ -242,6 +243,10 @@ def transcripts_batches(
     asked: Preparation, examples: list[SpokenExample], *, shuffle: bool
 ) -> Batches:
     """Rows of them."""
+    if not shuffle and find_spec("jiwer") is None and asked.progress is not None:
+        asked.progress.say(
+            "the word error rate is not measured: jiwer is missing; pip install '.[metrics]'"
+        )
     return SpokenRows(
         examples,
         asked.tokenizer,
