@@ -49,14 +49,15 @@ _KEYS = ConfigKeys(
         "layer_norm_eps": 1e-5,
         "feat_extract_norm": "group",
         "feat_extract_activation": "gelu",
-        "conv_dim": [512] * 7,
-        "conv_stride": [5, 2, 2, 2, 2, 2, 2],
-        "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+        "conv_dim": (512,) * 7,
+        "conv_stride": (5, 2, 2, 2, 2, 2, 2),
+        "conv_kernel": (10, 3, 3, 3, 3, 2, 2),
         "conv_bias": False,
         "num_conv_pos_embeddings": 128,
         "num_conv_pos_embedding_groups": 16,
         "do_stable_layer_norm": False,
     },
+    nullable=frozenset({"pad_token_id"}),
     inert=key_set(
         # training, of which a row that is too short for its text is refused
         "activation_dropout layerdrop apply_spec_augment mask_time_prob mask_time_length "
@@ -267,6 +268,7 @@ class Wav2Vec2(_WaveFamily):
     unused = (*_WaveFamily.unused, "quantizer.*", "project_q.*", "project_hid.*")
     keys = replace(
         _KEYS,
+        nullable=_KEYS.nullable | {"vocab_size"},
         refused={"add_adapter": False, "adapter_attn_dim": None},
         inert=_KEYS.inert
         | key_set(
