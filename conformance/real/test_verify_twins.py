@@ -19,6 +19,7 @@ REFUSED = frozenset(
         "bart",
         "clip",
         "dinov2",
+        "hubert",
         "m2m_100",
         "marian",
         "mbart",
@@ -28,6 +29,7 @@ REFUSED = frozenset(
         "t5",
         "umt5",
         "vit",
+        "wav2vec2",
         "whisper",
     ]
 )

@@ -22,10 +22,10 @@ def single_transformer(config: ModelConfig) -> tuple[str, TransformerConfig]:
 
     Raises:
         InputError: it has both or neither, its stack is none of transformer layers, or it reads
-            pictures.
+            pictures or sounds.
     """
     if config.pair or not (config.target_embedding or config.embedding).vocab:
-        raise InputError("expected a model of texts, got one that reads pictures")
+        raise InputError("expected a model of texts, got one that reads pictures or sounds")
     there = {n: s for n in ("encoder", "decoder") if (s := getattr(config, n)) is not None}
     if len(there) == 1:
         [(name, stack)] = there.items()

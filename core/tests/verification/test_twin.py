@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from picture_models import CONFIGS
+from small_waves import DESCRIBED
 
 import lmkernel as lk
 from lmkernel.cli.main import main
@@ -68,19 +69,21 @@ def test_an_encoder_and_a_decoder_have_no_twin(name: str, tmp_path: Path) -> Non
     assert not (tmp_path / "twin").exists()
 
 
-PICTURES = ("clip", "dinov2", "siglip", "vit")
-"""Families that see, which `verify` does not ask yet either."""
+SENSES = ("clip", "dinov2", "hubert", "siglip", "vit", "wav2vec2")
+"""Families that see or hear, which `verify` does not ask yet either."""
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_what_sees_has_no_twin(name: str, tmp_path: Path) -> None:
-    config = write_config(tmp_path / "described", {"model_type": name, **CONFIGS[name]})
-    with pytest.raises(InputError, match="pictures"):
+@pytest.mark.parametrize("name", SENSES)
+def test_what_sees_or_hears_has_no_twin(name: str, tmp_path: Path) -> None:
+    plain = {key: value for key, value in DESCRIBED.items() if key != "architectures"}
+    values = {**CONFIGS.get(name, plain), "model_type": name}
+    config = write_config(tmp_path / "described", values)
+    with pytest.raises(InputError, match="pictures or sounds"):
         twin(config, tmp_path / "twin")
     assert not (tmp_path / "twin").exists()
 
 
-@pytest.mark.parametrize("name", [n for n in FAMILIES if n not in (*SEQUENCES, *PICTURES)])
+@pytest.mark.parametrize("name", [n for n in FAMILIES if n not in (*SEQUENCES, *SENSES)])
 def test_every_family_has_a_twin_that_opens(name: str, tmp_path: Path) -> None:
     values = described(name)
     config = write_config(tmp_path / "described", {"model_type": name, **values})
