@@ -22,6 +22,8 @@ from family_inputs import (
     LENGTHS,
     POSITIONS,
     REAL,
+    SAMPLES,
+    SAMPLES_REAL,
     SEGMENTS,
     SOUND,
     SOURCE,
@@ -138,6 +140,8 @@ REPRESENTATIVES = (
     "clip",
     "siglip",
     "whisper",
+    "wav2vec2 stable",
+    "hubert",
 )
 """Together they have every way in which layers differ; each is tried on each of ours."""
 EVERYWHERE = sorted(KINDS) if EVERYTHING else REPRESENTATIVES
@@ -205,6 +209,9 @@ def fed(model: Model, kind: Kind) -> dict[str, Any]:
     if kind.sound:
         named.pop("positions")
         named["inputs"] = SOUND
+    if kind.waves:
+        steps = np.arange(SAMPLES_REAL.shape[1])
+        named = {"inputs": SAMPLES[..., None], "positions": np.where(SAMPLES_REAL, steps, -1)}
     if kind.segments:
         named["segments"] = SEGMENTS
     dtypes = {name: "float32" if x.dtype.kind == "f" else "int32" for name, x in named.items()}

@@ -14,7 +14,9 @@ from lmkernel.plugins import FamilySpec, default_registry
 if TYPE_CHECKING:
     from pathlib import Path
 
-REFUSED = frozenset({"clip", "dinov2", "siglip", "vit", "whisper"})
+REFUSED = frozenset(
+    {"clip", "dinov2", "hubert", "siglip", "vit", "wav2vec2", "whisper"},
+)
 """Models of pictures and sounds, of which twins are refused by a sentence."""
 TWINNED = sorted({*default_registry().all(FamilySpec)} - REFUSED)
 SIZES = Sizes(width=256, layers=6, heads=8, inner=700, context=2048, vocab=3000)

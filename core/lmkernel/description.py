@@ -103,7 +103,7 @@ def describe(model: LanguageModel) -> Description:
         layers=getattr(stack, "layers", 0),
         width=config.embedding.width,
         heads=transformer.attention.heads if transformer else 0,
-        vocab=config.embedding.vocab or getattr(config.target_embedding, "vocab", 0),
+        vocab=config.embedding.vocab or config.vocab,
         context=config.context,
         backend=model.backend.name,
         device=model.backend.device,

@@ -72,8 +72,8 @@ class Origin:
     @property
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer, loaded when it is first asked for; `CheckpointError` if it has none."""
-        if not (self.config.target_embedding or self.config.embedding).vocab:
-            raise CheckpointError(f"{self.where}: the model reads pictures and no tokens")
+        if not self.config.vocab:
+            raise CheckpointError(f"{self.where}: the model neither reads nor writes tokens")
         if self.own_tokenizer is not None:
             return self.own_tokenizer
         return self.own_files.tokenizer()
@@ -218,7 +218,7 @@ class Origin:
         """What is written beside the weights, as `write_directory` takes it."""
         preprocessor = self.files.preprocessor if self.files else None
         return {
-            "tokenizer": self.tokenizer if self.config.embedding.vocab else None,
+            "tokenizer": self.tokenizer if self.config.vocab else None,
             "generation_config": self.generation_config or None,
             "preprocessor": preprocessor or None,
         }

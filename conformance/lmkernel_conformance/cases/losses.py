@@ -125,6 +125,58 @@ def loss_soft() -> Trial:
     )
 
 
+_SPOKEN = ((0, 2), (3, 3), (2,))
+"""The second row has just the steps that it needs, one of them for a blank."""
+_SPOKEN_STEPS = (5, 3, 4)
+
+
+def _spoken_logits(ar: Any, x: Host) -> list[Host]:
+    """The rows, as long as they are."""
+    return [ar.reshape(x[i, :steps], (steps, 4)) for i, steps in enumerate(_SPOKEN_STEPS)]
+
+
+@trial(id="loss.ctc", level="components")
+def loss_ctc() -> Trial:
+    """Labels at whatever times, repeated ones, rows of unequal length; 5 labels in all.
+
+    The blank is not the first class. A step that is none says blank for certain.
+    """
+    config = LossConfig(kind="ctc", blank=1)
+    padded = np.full((3, 2), -1)
+    for row, labels in zip(padded, _SPOKEN, strict=True):
+        row[: len(labels)] = labels
+    silent = np.where(np.arange(4) == 1, 0.0, -1e20) * np.ones((3, 5, 4))
+    real = (np.arange(5) < np.array(_SPOKEN_STEPS)[:, None])[..., None]
+
+    def native(s: Subject, t: dict[str, Host]) -> list[Any]:
+        outputs = s.ops.where(s.array(real), t["logits"], s.array(silent))
+        return list(s.factory.create("loss", config)(outputs, t["targets"]))
+
+    def formula(ar: Arithmetic, t: dict[str, Host]) -> list[Host]:
+        rows = zip(_spoken_logits(ar, t["logits"]), _SPOKEN, strict=True)
+        first, second, third = (loss.ctc(ar, x, labels, 1) for x, labels in rows)
+        return [first + second + third, ar.full((), 5.0)]
+
+    return Trial(
+        inputs={"logits": normal("loss.ctc", 3, 5, 4, scale=2)},
+        fixed={"targets": padded},
+        native=native,
+        formula=formula,
+    )
+
+
+@case(level="components", id="loss.ctc.impossible")
+def ctc_impossible(s: Subject) -> None:
+    """Two equal labels in two steps: infinite, without a gradient; nothing where that is asked."""
+    x, targets = s.array(normal("ctc.short", 1, 2, 3)), s.array(np.array([[0, 0]]))
+    for zero, expected in ((False, (np.inf, 2.0)), (True, (0.0, 0.0))):
+        config = LossConfig(kind="ctc", blank=2, zero_infinity=zero)
+        component = s.factory.create("loss", config)
+        total, count = component(x, targets)
+        got = float(s.host(total)), float(s.host(count))
+        s.demand(f"total and count, zero_infinity={zero}", expected=expected, got=got)
+
+
 @trial(id="loss.mse", level="components")
 def loss_mse() -> Trial:
     """Total of the squares, and how many elements there are: 15."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.components.configured import Configured
+from lmkernel.components.convolution import convolve
 from lmkernel.components.primitives import apply_dropout
 from lmkernel.config import EmbeddingConfig
 from lmkernel.errors import ConfigError, InputError
@@ -60,8 +61,9 @@ class FrameEmbedding(Configured[EmbeddingConfig], Embedding):
             raise InputError(
                 f"expected frames of shape (batch, time, {self._bins}), got {tuple(inputs.shape)}"
             )
-        hidden = ops.gelu(convolve(ops, inputs, params["first"], 1))
-        hidden = ops.gelu(convolve(ops, hidden, params["second"], _STRIDE))
+        # as many zeros at both ends as keep each frame in a middle
+        hidden = ops.gelu(convolve(ops, inputs, params["first"], edge=_KERNEL // 2))
+        hidden = ops.gelu(convolve(ops, hidden, params["second"], _STRIDE, _KERNEL // 2))
         time = hidden.shape[1]
         if time > c.context:
             raise InputError(
@@ -76,32 +78,6 @@ class FrameEmbedding(Configured[EmbeddingConfig], Embedding):
     def weight(self, params: dict[str, Any]) -> Array:
         del params
         raise TypeError("expected an embedding with a table, got one of frames")
-
-
-def convolve(ops: Ops, x: Array, params: dict[str, Any], stride: int) -> Array:
-    """A convolution in time, with as many zeros at both ends as keep each frame in a middle.
-
-    Args:
-        ops: the backend's operations.
-        x: ``(batch, time, in)``.
-        params: ``{"weight" (out, in, kernel), "bias" (out,)}``.
-        stride: frames from one output to the next.
-
-    Returns:
-        ``(batch, ⌈time / stride⌉, out)``.
-    """
-    weight = params["weight"]
-    out, into, kernel = weight.shape
-    batch, time, _ = x.shape
-    edge = ops.full((batch, kernel // 2, into), 0.0, ops.dtype(x))
-    padded = ops.concat([edge, x, edge], 1)
-    # what an output sees lies side by side in its row, so that all of it is one product
-    count = (time - 1) // stride + 1
-    first = ops.reshape(ops.arange(0, count, "int32") * ops.full((), stride, "int32"), (count, 1))
-    seen = ops.take(padded, first + ops.reshape(ops.arange(0, kernel, "int32"), (1, kernel)), 1)
-    rows = ops.reshape(seen, (batch, count, kernel * into))
-    matrix = ops.reshape(ops.permute_dims(weight, (0, 2, 1)), (out, kernel * into))
-    return ops.linear(rows, matrix, params["bias"])
 
 
 def _every(ops: Ops, positions: Array, time: int) -> Array:

@@ -9,6 +9,7 @@ _KINDS = (
     ("embedding", "vectors", "components.embedding:VectorEmbedding"),
     ("embedding", "patches", "components.patches:PatchEmbedding"),
     ("embedding", "frames", "components.frames:FrameEmbedding"),
+    ("embedding", "waves", "components.waves:WaveEmbedding"),
     ("attention", "multi_head", "components.attention:MultiHeadAttention"),
     ("attention", "disentangled", "components.disentangled:DisentangledAttention"),
     ("attention", "latent", "components.latent:LatentAttention"),
@@ -24,6 +25,7 @@ _KINDS = (
     ("loss", "soft_cross_entropy", "components.losses:SoftCrossEntropy"),
     ("loss", "binary_cross_entropy", "components.losses:BinaryCrossEntropy"),
     ("loss", "spans", "components.losses:SpanCrossEntropy"),
+    ("loss", "ctc", "components.ctc:CtcLoss"),
     ("trainer", "composed", "training.step.trainer:ComposedTrainer"),
 )
 

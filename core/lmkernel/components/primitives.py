@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lmkernel.contract.optional import Ops
 
 __all__ = [
+    "NEVER",
     "activate",
     "apply_dropout",
     "declare_linear",
@@ -22,6 +23,8 @@ __all__ = [
     "scale",
 ]
 
+NEVER = -1e20
+"""The logarithm of a probability of nothing: finite, so that no gradient is NaN."""
 _GLOROT = Init("glorot_uniform")
 
 

@@ -21,6 +21,7 @@ from lmkernel.config.layers import (
 from lmkernel.config.model import InitConfig, ModelConfig, PairConfig, PrecisionPolicy
 from lmkernel.config.norm import NormConfig
 from lmkernel.config.rotary import RotaryConfig
+from lmkernel.config.waves import WaveConfig
 
 __all__ = [
     "ACTIVATIONS",
@@ -46,4 +47,5 @@ __all__ = [
     "RotaryConfig",
     "StackConfig",
     "TransformerConfig",
+    "WaveConfig",
 ]

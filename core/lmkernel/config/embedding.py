@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lmkernel.config.attention import DisentangledConfig, RelativeConfig
     from lmkernel.config.norm import NormConfig
     from lmkernel.config.rotary import RotaryConfig
+    from lmkernel.config.waves import WaveConfig
 
 __all__ = ["EmbeddingConfig", "PatchConfig"]
 
@@ -65,7 +66,9 @@ class PatchConfig:
 @final
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingConfig:
-    """An embedding: ``"token"``, ``"vectors"``, ``"patches"``, ``"frames"`` or a plugin's kind.
+    """An embedding of a kind: ``"token"``, ``"vectors"``, or one that follows, or a plugin's.
+
+    Others are ``"patches"`` of pictures, ``"frames"`` and ``"waves"`` of sounds.
 
     Args:
         width: hidden size.
@@ -86,6 +89,7 @@ class EmbeddingConfig:
             hidden ones (arXiv:1909.11942, §3.1); 0 where they are as wide, without a product.
         scale: factor of the token vectors, applied in float32 whatever the dtype.
         patches: of pictures, for ``"patches"``; else None.
+        waves: of a sound's samples, for ``"waves"``; else None.
         lookup: ``"gather"``, or ``"one_hot"`` for a product with one-hot vectors.
         dropout: rate of dropout after the sum, in training.
         options: settings of a plugin's kind; ``bins`` of ``"frames"``.
@@ -107,6 +111,7 @@ class EmbeddingConfig:
     inner: int = 0
     scale: float = 1.0
     patches: PatchConfig | None = None
+    waves: WaveConfig | None = None
     lookup: str = "gather"
     dropout: float = 0.0
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -121,6 +126,7 @@ class EmbeddingConfig:
         one_of(self, "lookup", ("gather", "one_hot"))
         pictures = (self.patches is not None) == (self.kind == "patches")
         require(self, "patches", "a PatchConfig exactly for its kind", ok=pictures)
+        self._check_waves()
         if self.positions == "learned":
             positive(self, "context")
         if self.positions == "sinusoidal":
@@ -131,6 +137,13 @@ class EmbeddingConfig:
         require(self, "more_rotary", "none without rotary", ok=extra)
         require(self, "inner", "0 or more", ok=self.inner >= 0)
         require(self, "dropout", "a rate in [0, 1)", ok=0 <= self.dropout < 1)
+
+    def _check_waves(self) -> None:
+        sounds = (self.waves is not None) == (self.kind == "waves")
+        require(self, "waves", "a WaveConfig exactly for its kind", ok=sounds)
+        if self.waves is not None:
+            groups = self.waves.position_groups
+            require(self, "width", f"a multiple of {groups} groups", ok=self.width % groups == 0)
 
     @property
     def table_width(self) -> int:

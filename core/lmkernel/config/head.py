@@ -81,6 +81,8 @@ class HeadConfig:
         task: what the outputs mean where their shape does not say: ``"tokens"``, classes of each
             position; ``"span"``, scores of each as the start and as the end of an answer;
             ``"choice"``, a score of the row among several; or ``""``.
+        blank: the output that says nothing, where outputs say a text step by step
+            (Graves et al. 2006); at padding it is certain. None where they do not.
     """
 
     width: int
@@ -97,6 +99,7 @@ class HeadConfig:
     dropout: float = 0.0
     labels: tuple[str, ...] = ()
     task: str = ""
+    blank: int | None = None
 
     def __post_init__(self) -> None:
         positive(self, "width", "size")
@@ -112,6 +115,8 @@ class HeadConfig:
         )
         named = not self.labels or len(set(self.labels)) == self.size
         require(self, "labels", f"none, or {self.size} different names", ok=named)
+        known = self.blank is None or (self.pooling == "none" and 0 <= self.blank < self.size)
+        require(self, "blank", f"None, or one of {self.size} outputs of each position", ok=known)
 
     @property
     def inner(self) -> int:

@@ -105,6 +105,13 @@ class ModelConfig:
             )
             require(self, "head", f"a tied head of ({vocab}, {tied_to.table_width})", ok=fits)
 
+    @property
+    def vocab(self) -> int:
+        """Number of tokens that it writes or else reads; 0 for none."""
+        target = self.target_embedding or self.embedding
+        spells = self.head is not None and self.head.blank is not None
+        return self.head.size if spells and self.head is not None else target.vocab
+
     def _decoder_width(self, decoder: StackConfig, memory: int) -> int:
         if isinstance(decoder, FeedForwardConfig) or self.encoder is None:
             self._require_width("decoder", _input_width(decoder), memory)

@@ -100,8 +100,7 @@ def hf_configuration(
         CheckpointError: the family cannot express the model; the message names the field.
     """
     kept = {key: value for key, value in (extra or {}).items() if key not in _STORED}
-    said = config.target_embedding or config.embedding  # a model that hears writes tokens
-    ids = _special_ids(tokenizer) if said.vocab else {}
+    ids = _special_ids(tokenizer) if config.vocab else {}
     written = {**ids, **kept, **family.write(config)}
     # what is inside, too, such as ids in the part of texts, is kept
     for key in family.keys.parts if family.keys else ():

@@ -68,6 +68,8 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "m2m_100": "lmkernel.families.bart_kin:M2m100",
         "marian": "lmkernel.families.bart_kin:Marian",
         "whisper": "lmkernel.families.whisper:Whisper",
+        "wav2vec2": "lmkernel.families.wav2vec2:Wav2Vec2",
+        "hubert": "lmkernel.families.wav2vec2:Hubert",
     }
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from lmkernel.config.check import frozen_options, require
 from lmkernel.interfaces.component import Component
@@ -272,20 +272,32 @@ class LossConfig:
 
     Args:
         smoothing: label smoothing of ``"cross_entropy"``.
+        blank: the class that says nothing, of ``"ctc"``.
+        zero_infinity: whether a row that can't say its labels counts for nothing, of ``"ctc"``.
         options: settings of a plugin's kind.
     """
 
     kind: str
     smoothing: float = 0.0
+    blank: int = 0
+    zero_infinity: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         frozen_options(self)
         require(self, "smoothing", "a share in [0, 1)", ok=0 <= self.smoothing < 1)
+        require(self, "blank", "0 or more", ok=self.blank >= 0)
 
 
 class Loss(Component):
-    """Compares outputs with targets; has no parameters of its own unless it declares some."""
+    """Compares outputs with targets; has no parameters of its own unless it declares some.
+
+    Attributes:
+        per_target: whether each class among the targets is that of one output, so that there is an
+            accuracy.
+    """
+
+    per_target: ClassVar[bool] = True
 
     @abstractmethod
     def __call__(self, outputs: Array, targets: Array) -> tuple[Array, Array]:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lmkernel.components.attention_pool import attention_pool, declare_pool
 from lmkernel.components.primitives import (
+    NEVER,
     activate,
     apply_dropout,
     declare_linear,
@@ -95,7 +98,20 @@ def head(
     if config.softcap is not None:
         cap = ops.full((), config.softcap, ops.dtype(y))
         y = ops.tanh(y / cap) * cap
-    return activate(ops, y, config.activation)
+    y = activate(ops, y, config.activation)
+    return y if config.blank is None else _blank_at_padding(ops, y, config.blank, positions)
+
+
+def _blank_at_padding(ops: Ops, y: Array, blank: int, positions: Array) -> Array:
+    """Scores ``(batch, time, size)`` by which padding says nothing, for certain.
+
+    So whatever reads or compares them needs no lengths.
+    """
+    row = np.full(y.shape[-1], NEVER)
+    row[blank] = 0.0
+    certain = ops.reshape(ops.asarray(row, ops.dtype(y)), (1, 1, y.shape[-1]))
+    padding = ops.reshape(positions < ops.full((), 0, "int32"), (*positions.shape, 1))
+    return ops.where(padding, certain, y)
 
 
 def first_of_each_row(ops: Ops, x: Array, positions: Array) -> Array:

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.checkpoints.json_files import read_object
 from lmkernel.errors import CheckpointError, InputError
-from lmkernel.files import is_folder
 from lmkernel.speech.alignment import token_steps
 from lmkernel.speech.chunks import chunk_starts, joined_tokens
 from lmkernel.speech.features import FeatureSettings, log_mel, one_window
@@ -22,10 +20,11 @@ from lmkernel.speech.outcome import Segment
 from lmkernel.speech.rules import SpeechRules
 from lmkernel.speech.segments import Part, Window, window_parts
 from lmkernel.speech.vocabulary import SpeechTokens
+from lmkernel.speech.waves import feature_document
 from lmkernel.speech.words import words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -59,11 +58,11 @@ class Transcriber:
         bins = source.options.get("bins")
         if not isinstance(bins, int) or not model.reads_sources:
             raise InputError(
-                f"expected a model that hears sounds, such as a Whisper model, got a "
+                f"expected a model that hears windows of a sound, such as a Whisper model, got a "
                 f"{model.origin.model_type} model"
             )
         where = f"{model.origin.where}: preprocessor_config.json"
-        self.settings = FeatureSettings.of(_feature_document(model), where, bins)
+        self.settings = FeatureSettings.of(feature_document(model.origin), where, bins)
         if self.settings.frames != 2 * source.context:
             raise CheckpointError(
                 f"{where}: expected settings of {2 * source.context} frames, which the model "
@@ -245,17 +244,6 @@ class Transcriber:
             begin, end = window.first / 2, (window.first + window.frames) / 2
             return [Part(begin, end, heard.tokens)], window.frames
         return window_parts(heard.tokens, self.tokens.first_time, window)
-
-
-def _feature_document(model: LanguageModel) -> Mapping[str, Any]:
-    """What the model's files say of features: in a file of their own, or in the processor's."""
-    folder = model.files.path
-    own = read_object(folder / "preprocessor_config.json", required=False)
-    if own or not is_folder(folder):
-        return own
-    both = read_object(folder / "processor_config.json", required=False)
-    inner = both.get("feature_extractor", both)
-    return inner if isinstance(inner, dict) else {}
 
 
 def _without_second_time(tokens: Sequence[int], known: SpeechTokens) -> Sequence[int]:

@@ -13,6 +13,7 @@ from lmkernel.progress import as_progress
 from lmkernel.speech.options import SpeechOptions
 from lmkernel.speech.outcome import Segment, Transcript
 from lmkernel.speech.sounds import Sound, read_sound, sound_of_bytes
+from lmkernel.speech.spelling import Speller
 from lmkernel.speech.transcriber import Transcriber
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def transcribe(
     """Write down what is spoken in a sound.
 
     Args:
-        model: one that hears, such as Whisper: loaded, or a name or folder.
+        model: one that hears, such as Whisper or Wav2Vec2 with CTC: loaded, or a name or folder.
         sound: a file, its bytes, or a `Sound` of samples.
         backend: where a model that is not loaded runs; see `lmkernel.load`.
         device: of the backend.
@@ -93,7 +94,10 @@ def as_sound(given: object) -> Sound:
 def segments_of(
     model: LanguageModel, sound: Sound, options: SpeechOptions
 ) -> Iterator[Segment | str]:
-    """The code of the language, and then each segment as soon as it is settled."""
+    """The code of the language, if it is told, and each segment as soon as it is settled."""
+    if model.config.embedding.waves is not None:
+        yield from Speller(model, options).segments(sound)
+        return
     transcriber = Transcriber(model, options)
     if options.chunked:
         yield from transcriber.chunked(sound)

@@ -1,8 +1,8 @@
 """The tokenizer of a Hugging Face directory.
 
-``tokenizer.json`` says how text becomes ids, or a SentencePiece model of each of two languages; the
-other files name special tokens, the ids that end a text, and the chat template, each of which may
-lie in more than one place.
+``tokenizer.json`` says how text becomes ids, or a SentencePiece model of each of two languages, or
+``vocab.json`` alone, whose tokens are letters; the other files name special tokens, the ids that
+end a text, and the chat template, each of which may lie in more than one place.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from lmkernel.checkpoints.json_files import MOST_BYTES, parse_object, read_objec
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.files import is_there, read_file
 from lmkernel.tokenizers.check import check_document
+from lmkernel.tokenizers.letters import LETTERS, open_letters
 from lmkernel.tokenizers.library import library_code, tokenizers_package
 from lmkernel.tokenizers.paired_pieces import open_pieces
 from lmkernel.tokenizers.pieces import open_unigrams
@@ -66,12 +67,20 @@ def load_templates(directory: str | os.PathLike[str]) -> dict[str, str]:
 def _library_tokenizer(folder: Path, config: dict[str, Any]) -> Any:
     """What makes ids of texts; a ``tokenizer.json`` goes before SentencePiece models."""
     path, pieces, pair = (folder / n for n in ("tokenizer.json", "spiece.model", "source.spm"))
+    if not is_there(path) and _has_letters(folder):
+        return open_letters(folder / LETTERS, config)
     if is_there(path) or not (is_there(pieces) or is_there(pair)):
         return _backend(path)
     # their classes have these tokens where a file does not name them
     for role, token in {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}.items():
         config.setdefault(role, token)
     return open_pieces(folder, config) if is_there(pair) else open_unigrams(pieces, config)
+
+
+def _has_letters(folder: Path) -> bool:
+    """Whether a vocabulary is all there is, without what says how texts are cut."""
+    others = ("merges.txt", "source.spm", "spiece.model")
+    return is_there(folder / LETTERS) and not any(is_there(folder / name) for name in others)
 
 
 def _backend(path: Path) -> tokenizers.Tokenizer:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import tokenizers
 
+    from lmkernel.tokenizers.letters import Letters
+
 __all__ = ["SPECIAL_ROLES", "Tokenizer"]
 
 SPECIAL_ROLES = (
@@ -42,7 +44,7 @@ class Tokenizer:
     """A tokenizer of a model.
 
     Args:
-        backend: the ``tokenizers.Tokenizer``, or SentencePiece models of two languages.
+        backend: the ``tokenizers.Tokenizer``, SentencePiece models of two languages, or letters.
         config: the content of ``tokenizer_config.json``; special tokens may be strings or objects
             with ``content``.
         templates: chat templates by name; ``"default"`` is the usual one.
@@ -55,14 +57,14 @@ class Tokenizer:
 
     def __init__(
         self,
-        backend: tokenizers.Tokenizer | PairedPieces,
+        backend: tokenizers.Tokenizer | PairedPieces | Letters,
         config: Mapping[str, Any],
         *,
         templates: Mapping[str, str] | None = None,
         eos_ids: Iterable[int] = (),
         name: str = "",
     ) -> None:
-        self._backend: Any = backend  # either has the methods that are called here
+        self._backend: Any = backend  # each has the methods that are called here
         self._config = dict(config)
         self._templates = dict(templates or {})
         self._name = name

@@ -20,7 +20,7 @@ __all__ = ["COLUMNS", "OBJECTIVES", "TURNS", "Objective", "find_objective"]
 COLUMNS = (
     *("text", "second", "label", "source", "target"),
     *("messages", "prompt", "completion", "input", "system", "tools"),
-    *("tokens", "tags", "entities", "question", "context", "answers", "score"),
+    *("tokens", "tags", "entities", "question", "context", "answers", "score", "sound"),
 )
 """What is made of columns; settings give those that have other names."""
 TURNS = ("all", "last")
@@ -157,6 +157,13 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
             head="scores of the target's next token, from a decoder beside an encoder",
             texts=("source", "target"),
             peft_task="SEQ_2_SEQ_LM",
+        ),
+        "transcripts": Objective(
+            reads="rows",
+            maker="transcripts_batches",
+            reader="transcripts_examples",
+            head="scores of the letter that is spoken at each step, or of none",
+            loss="ctc",
         ),
     }
 )

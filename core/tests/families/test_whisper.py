@@ -11,7 +11,6 @@ from small_whisper import DESCRIBED, small_whisper
 
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import write_directory
-from lmkernel.components.frames import convolve
 from lmkernel.config import AttentionConfig
 from lmkernel.errors import CheckpointError, ConfigError, InputError
 from lmkernel.families.family import HfConfig, find_family
@@ -24,30 +23,6 @@ if TYPE_CHECKING:
 
 BACKEND = load_backend("numpy")
 FAMILY = find_family("whisper", "a test")
-
-
-def plain_convolution(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, stride: int) -> Any:
-    """One output after the other."""
-    padded = np.pad(x, ((0, 0), (1, 1), (0, 0)))
-    return np.stack(
-        [
-            np.einsum("bki,oik->bo", padded[:, at : at + 3], weight) + bias
-            for at in range(0, x.shape[1], stride)
-        ],
-        1,
-    )
-
-
-@pytest.mark.parametrize("stride", [1, 2, 3])
-@pytest.mark.parametrize("time", [1, 2, 7, 8])
-def test_a_convolution_is_the_sum_over_its_kernel(time: int, stride: int) -> None:
-    drawn = np.random.default_rng(3)
-    x, weight, bias = (drawn.normal(size=s) for s in ((2, time, 5), (4, 5, 3), (4,)))
-    ops = BACKEND.ops
-    with BACKEND:
-        params = {"weight": ops.asarray(weight, "float64"), "bias": ops.asarray(bias, "float64")}
-        got = ops.to_numpy(convolve(ops, ops.asarray(x, "float64"), params, stride))
-    np.testing.assert_allclose(got, plain_convolution(x, weight, bias, stride), atol=1e-13)
 
 
 def encoded(frames: np.ndarray, positions: np.ndarray | None = None) -> Any:

@@ -102,7 +102,7 @@ def test_what_the_kind_of_model_does_not_do(tmp_path: Path) -> None:
         clip.classify_pictures(paths, LABELS, template="a photo")
     with pytest.raises(InputError, match="expected a model that reads pictures, got a llama"):
         llama.embed_pictures(paths)
-    with pytest.raises(CheckpointError, match="the model reads pictures and no tokens"):
+    with pytest.raises(CheckpointError, match="the model neither reads nor writes tokens"):
         vit.embed(["cat"])
     with pytest.raises(InputError, match="expected one picture or more"):
         vit.embed_pictures([])

@@ -176,7 +176,7 @@ def test_a_model_that_reads_text_hears_nothing(tmp_path: Path, model: LanguageMo
     from sequence_models import sequence_model
 
     other = load(sequence_model(tmp_path / "t5", "t5"))
-    with pytest.raises(InputError, match=r"a model that hears sounds.*t5"):
+    with pytest.raises(InputError, match=r"a model that hears windows.*t5"):
         lmkernel.transcribe(other, LONG)
     for ask in (model.generate, lambda text: lmkernel.translate(model, text)):
         with pytest.raises(InputError, match="transcribe"):

@@ -13,6 +13,7 @@ from encoder_kinds import ENCODERS, auto_class, encoder_inputs, encoder_output, 
 from family_inputs import ENDED, LENGTHS, REAL, SEGMENTS, SOUND, SOURCE, SOURCE_REAL, TIME, TOKENS
 from sequence_kinds import SEQUENCES
 from vision_kinds import PICTURES, SQUARE_PICTURES, TOWERS, VISION, picture_output
+from wave_kinds import WAVE_KINDS, wave_output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,9 +61,10 @@ class Kind:
     """One sort of checkpoint: transformers' classes, and what makes it small.
 
     ``source`` says that an encoder reads a source, and the tokens are the target's; ``sound``
-    that the source is one. ``pictures`` says that pictures are read, and no tokens; ``pair``, that
-    both are. ``alone`` says that transformers is asked row by row, without padding: Gemma 2 adds
-    two mask minima in float64, which gives NaN where a window shows padding alone.
+    that the source is one. ``pictures`` says that pictures are read, and no tokens; ``waves``,
+    that samples are; ``pair``, that pictures and texts are. ``alone`` says that transformers is
+    asked row by row, without padding: Gemma 2 adds two mask minima in float64, which gives NaN
+    where a window shows padding alone.
     """
 
     config: str
@@ -76,6 +78,7 @@ class Kind:
     sound: bool = False
     pictures: bool = False
     pair: bool = False
+    waves: bool = False
 
     @property
     def causal(self) -> bool:
@@ -107,6 +110,8 @@ class Kind:
         if self.pictures:
             pixels = torch.tensor(PICTURES[rows]).to(model.dtype)
             return picture_output(model(pixel_values=pixels))
+        if self.waves:
+            return wave_output(model, rows)
         if self.pair:
             pixels = torch.tensor(SQUARE_PICTURES[rows]).to(model.dtype)
             texts = torch.tensor(ENDED), torch.tensor(REAL if self.causal else np.ones_like(REAL))
@@ -193,6 +198,10 @@ KINDS = {
     **{
         name: Kind(f"{config}Config", f"{config}Model", "AutoModel", options, pair=True)
         for name, (config, options) in TOWERS.items()
+    },
+    **{
+        name: Kind(f"{start}Config", f"{start}ForCTC", "AutoModelForCTC", options, waves=True)
+        for name, (start, options) in WAVE_KINDS.items()
     },
     "whisper": Kind(
         "WhisperConfig",

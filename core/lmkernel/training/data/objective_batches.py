@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError
@@ -15,11 +16,13 @@ from lmkernel.training.data.classification import (
 )
 from lmkernel.training.data.pairs import SequencePairs, pair_examples
 from lmkernel.training.data.rows import columns_of_uses
+from lmkernel.training.data.transcripts import SpokenRows, spoken_examples
 from lmkernel.training.data.windows import MaskedWindows, MaskingConfig, PackedCausal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from lmkernel.speech.waves import WaveSettings
     from lmkernel.training.data.batches import Batches
     from lmkernel.training.data.causal_rows import CausalExample
     from lmkernel.training.data.classification import ClassifiedExample
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from lmkernel.training.data.prepare import Preparation
     from lmkernel.training.data.rows import Row, Rows, UnusedColumns
     from lmkernel.training.data.tokens import Tokens
+    from lmkernel.training.data.transcripts import SpokenExample
 
 __all__ = [
     "answers_batches",
@@ -46,6 +50,8 @@ __all__ = [
     "tagging_batches",
     "tagging_examples",
     "tagging_names",
+    "transcripts_batches",
+    "transcripts_examples",
 ]
 
 
@@ -215,6 +221,47 @@ def sequences_batches(asked: Preparation, examples: list[PairExample], *, shuffl
     """Rows of them."""
     sizes = {"start": _start(asked), "multiple": asked.multiple, **_sizes(asked)}
     return SequencePairs(examples, shuffle=shuffle, target_vocab=asked.target_vocab, **sizes)
+
+
+def transcripts_examples(
+    asked: Preparation, rows: Rows, unused: UnusedColumns
+) -> Iterator[list[SpokenExample]]:
+    """Sounds with what is spoken in them."""
+    sound, text = asked.column("sound"), asked.column("text")
+    examples = spoken_examples(
+        _noting(rows, unused, {sound, text}),
+        asked.tokenizer,
+        _hearing(asked),
+        folder=asked.data.train,
+        sound=sound,
+        text=text,
+    )
+    return ([example] for example in examples)
+
+
+def transcripts_batches(
+    asked: Preparation, examples: list[SpokenExample], *, shuffle: bool
+) -> Batches:
+    """Rows of them."""
+    if not shuffle and find_spec("jiwer") is None and asked.progress is not None:
+        asked.progress.say(
+            "the word error rate is not measured: jiwer is missing; pip install '.[metrics]'"
+        )
+    return SpokenRows(
+        examples,
+        asked.tokenizer,
+        _hearing(asked),
+        batch=asked.batch,
+        seed=asked.seed,
+        shuffle=shuffle,
+        multiple=asked.multiple,
+    )
+
+
+def _hearing(asked: Preparation) -> WaveSettings:
+    if asked.hearing is None:
+        raise InputError("expected a model of samples, got one that hears nothing")
+    return asked.hearing
 
 
 def _noting(rows: Rows, unused: UnusedColumns, used: set[str]) -> Iterator[Row]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 from lmkernel.config.check import positive
 from lmkernel.errors import ConfigError, InputError
 from lmkernel.generation.checkpoint import decoder_start
+from lmkernel.speech.waves import WaveSettings
 from lmkernel.training.data.readers import is_built_in, open_rows
 from lmkernel.training.data.rows import Documents, UnusedColumns
 from lmkernel.training.data.shard_writer import token_shards
@@ -77,6 +78,7 @@ class Preparation:
         start: the token that a decoder begins with; by default the tokenizer's first of
             ``bos_token``, ``pad_token`` and what ends a text.
         plain: whether nothing need stand around a text, as of a decoder.
+        hearing: how the model hears, if it spells what is spoken.
         progress: shows long work.
     """
 
@@ -90,6 +92,7 @@ class Preparation:
     target_vocab: int | None = None
     start: int | None = None
     plain: bool = False
+    hearing: WaveSettings | None = None
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -128,6 +131,7 @@ class Preparation:
             target_vocab=target.vocab if target else None,
             start=decoder_start(origin) if target else None,
             plain=origin.config.encoder is None,
+            hearing=WaveSettings.of(origin) if origin.config.embedding.waves else None,
             progress=progress,
         )
 

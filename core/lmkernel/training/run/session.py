@@ -120,7 +120,11 @@ def prepare_session(
     origin = origin.with_head(settings.objective, data.labels)
     config = TrainerConfig(
         model=origin.config,
-        loss=LossConfig(kind=objective.loss, smoothing=training.smoothing),
+        loss=LossConfig(
+            kind=objective.loss,
+            smoothing=training.smoothing,
+            blank=(origin.config.head and origin.config.head.blank) or 0,
+        ),
         optimizer=settings.optimizer,
         schedule=settings.schedule,
         steps=training.steps,

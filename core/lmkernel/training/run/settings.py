@@ -84,7 +84,7 @@ class DataSettings:
         validation_share: the share held out.
         columns: other names for the columns ``text``, ``second`` (read if it is named), ``label``,
             ``source`` and ``target``; and for ``messages``, ``prompt``, ``completion``, ``input``,
-            ``system`` and ``tools``, which are known by several names.
+            ``system`` and ``tools``, which are known by several names; and ``sound``.
         turns: which turns of the assistant are learned: ``"all"`` or the ``"last"`` one.
         context: most positions of an example; 0 for the model's context.
         truncate: whether longer examples are cut there; else they are an error.

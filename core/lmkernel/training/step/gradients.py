@@ -74,7 +74,7 @@ class Gradients:
         outputs, targets = self.outputs(trainable, frozen, batch), batch["targets"]
         total, count = self._evaluation_loss(outputs, targets)
         result = {"total": total, "count": count}
-        if ops.dtype(targets) == "int32":  # classes, not values
+        if self._evaluation_loss.per_target and ops.dtype(targets) == "int32":  # not values
             result["predicted"] = ops.argmax(outputs, -1)
         return self._layout.total(result)
 

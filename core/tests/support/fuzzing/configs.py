@@ -107,6 +107,18 @@ _LATENT = {
     "qk_rope_head_dim": 4,
     "v_head_dim": 7,
 }
+_WAVES: dict[str, Any] = {
+    "vocab_size": 61,
+    "hidden_size": 24,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 3,
+    "intermediate_size": 40,
+    "conv_dim": [6, 8],
+    "conv_kernel": [5, 3],
+    "conv_stride": [3, 2],
+    "num_conv_pos_embeddings": 6,
+    "num_conv_pos_embedding_groups": 3,
+}
 _OTHERS: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
         "gpt_neox": {
@@ -130,6 +142,7 @@ _OTHERS: Mapping[str, dict[str, Any]] = MappingProxyType(
             "max_target_positions": 20,
             "is_encoder_decoder": True,
         },
+        **dict.fromkeys(("wav2vec2", "hubert"), _WAVES),
         "opt": {**PLAIN, "ffn_dim": 40, "word_embed_proj_dim": 24},
         "gpt2": {**GPT2, "n_layer": 1, "activation_function": "gelu_new"},
         "bert": {
