@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmkernel.backend import Backend, load_backend
+    from lmkernel.captions.outcome import Caption, Captions
+    from lmkernel.captions.verbs import caption
     from lmkernel.comparison.outcome import Comparison, LayerComparison
     from lmkernel.comparison.verb import compare, compare_layers
     from lmkernel.description import Description
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Backend",
     "BackendList",
+    "Caption",
+    "Captions",
     "Classification",
     "Classifications",
     "Comparison",
@@ -60,6 +64,7 @@ __all__ = [
     "Verification",
     "answer",
     "backends",
+    "caption",
     "certify",
     "classify",
     "compare",
@@ -89,6 +94,8 @@ __all__ = [
 _HOMES = {
     "Backend": "lmkernel.backend",
     "BackendList": "lmkernel.listing.backends",
+    "Caption": "lmkernel.captions.outcome",
+    "Captions": "lmkernel.captions.outcome",
     "Classification": "lmkernel.inspection",
     "Classifications": "lmkernel.inspection",
     "Comparison": "lmkernel.comparison.outcome",
@@ -112,6 +119,7 @@ _HOMES = {
     "Verification": "lmkernel.verification.outcome",
     "answer": "lmkernel.verbs",
     "backends": "lmkernel.listing.backends",
+    "caption": "lmkernel.captions.verbs",
     "certify": "lmkernel.outside",
     "classify": "lmkernel.verbs",
     "compare": "lmkernel.comparison.verb",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, cast, final
 
 from lmkernel.config.check import positive, require
 from lmkernel.config.layers import TransformerConfig
@@ -55,7 +55,9 @@ class SightConfig:
         square = self.joined == 1 or vectors == rows * columns
         expected = f"a divisor of both sides of {rows} × {columns} patches"
         require(self, "joined", expected, ok=whole and square)
-        require(self, "skipped", "fewer than there are vectors", ok=0 <= self.skipped and vectors > 0)
+        require(
+            self, "skipped", "fewer than there are vectors", ok=self.skipped >= 0 and vectors > 0
+        )
         made = self.pictures.embedding.width * self.joined**2
         fits = self.connector.widths[0] == made
         require(self, "connector", f"an input of width {made}", ok=fits)
@@ -63,9 +65,7 @@ class SightConfig:
     @property
     def encoder(self) -> TransformerConfig:
         """The layers that a picture goes through."""
-        whole = self.pictures.encoder
-        if not isinstance(whole, TransformerConfig):
-            raise AssertionError("expected a transformer, which was asked when this was made")
+        whole = cast("TransformerConfig", self.pictures.encoder)  # as was asked when it was made
         return whole if self.depth is None else replace(whole, layers=self.depth, final_norm=False)
 
     @property

@@ -1,4 +1,4 @@
-"""Idefics 3 (arXiv:2408.12637) and SmolVLM (arXiv:2504.05299): squares of patches joined, a product.
+"""Idefics 3 (arXiv:2408.12637) and SmolVLM (arXiv:2504.05299): joined patches through a product.
 
 A picture is read in tiles and once as a whole. transformers works out positions of patches in
 float32, which puts some beside their place for grids that no published model has, such as 25 × 25;
@@ -13,6 +13,7 @@ from lmkernel.config import FeedForwardConfig, SightConfig
 from lmkernel.families.config_keys import ConfigKeys, key_set
 from lmkernel.families.llama import Llama
 from lmkernel.families.names import Rule, with_optional_prefix
+from lmkernel.families.picture_tokens import PictureTokens
 from lmkernel.families.picture_tower import TOWER_KEYS, picture_tower, tower_rules, write_tower
 from lmkernel.families.seeing import TEXT, TIED, VISION, SeeingFamily
 
@@ -53,6 +54,10 @@ class _Idefics3Shape(SeeingFamily):
         },
     )
 
+    def picture_tokens(self) -> PictureTokens:
+        around = "<fake_token_around_image>"
+        return PictureTokens(around=around, whole="<global-img>", tile="<row_{}_col_{}>")
+
     def sight(self, whole: HfConfig, vision: HfConfig, width: int) -> SightConfig:
         tower, factor = picture_tower(vision, token=False), whole.whole(_FACTOR)
         widths = (tower.embedding.width * factor**2, width)
@@ -67,7 +72,9 @@ class _Idefics3Shape(SeeingFamily):
         return {_TOKEN: sight.token, _FACTOR: sight.joined}, write_tower(sight.pictures)
 
     def sight_rules(self, sight: SightConfig) -> Iterator[Rule]:
-        product = Rule("model.connector.modality_projection.proj.weight", "connector.layers.0.weight")
+        product = Rule(
+            "model.connector.modality_projection.proj.weight", "connector.layers.0.weight"
+        )
         rules = (*tower_rules("model.vision_model.", sight.pictures), product)
         yield from with_optional_prefix("model.", rules)
 

@@ -85,7 +85,9 @@ class Llava(SeeingFamily):
     def write_sight(self, sight: SightConfig) -> tuple[dict[str, Any], dict[str, Any]]:
         names = {skipped: name for name, skipped in _SKIPPED.items()}
         if sight.depth is None or sight.skipped not in names:
-            raise CheckpointError(f"expected a depth, and 0 or 1 vectors skipped, got {sight!r:.80}")
+            raise CheckpointError(
+                f"expected a depth, and 0 or 1 vectors skipped, got {sight!r:.80}"
+            )
         tower = write_tower(sight.pictures)
         own = {
             _TOKEN: sight.token,
@@ -99,7 +101,9 @@ class Llava(SeeingFamily):
 
     def sight_rules(self, sight: SightConfig) -> Iterator[Rule]:
         for rule in tower_rules(_TOWER, sight.pictures):
-            yield _with_names(rule, _TOWER, "vision_tower.", "model.vision_tower.", f"model.{_TOWER}")
+            yield _with_names(
+                rule, _TOWER, "vision_tower.", "model.vision_tower.", f"model.{_TOWER}"
+            )
         projector = "multi_modal_projector."
         for number, layer in enumerate(("linear_1", "linear_2")):
             for leaf in ("weight", "bias"):
@@ -116,6 +120,8 @@ def _with_names(rule: Rule, prefix: str, *others: str) -> Rule:
 def _depth(whole: HfConfig, layers: int) -> int:
     """Through how many layers a picture goes: the number of a hidden state, 0 before the first."""
     number = whole.values[_LAYER]
-    if type(number) is not int or not 1 <= (number if number >= 0 else layers + 1 + number) <= layers:
-        raise whole.error(_LAYER, f"one layer of 1 … {layers}, or of -{layers} … -1", number)
-    return number if number >= 0 else layers + 1 + number
+    if type(number) is int:
+        depth = number if number >= 0 else layers + 1 + number
+        if 1 <= depth <= layers:
+            return depth
+    raise whole.error(_LAYER, f"one layer of 1 … {layers}, or of -{layers} … -1", number)

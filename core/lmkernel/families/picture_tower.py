@@ -1,4 +1,4 @@
-"""The tower of pictures that CLIP, SigLIP and models that talk about pictures have: keys and names."""
+"""The tower of pictures of CLIP, of SigLIP and of models that talk about pictures."""
 
 from __future__ import annotations
 
