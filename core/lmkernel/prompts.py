@@ -72,10 +72,7 @@ def prompt_of(
     sight, pixels = model.config.sight, None
     several = [] if pictures is None else several_pictures(pictures)[1]
     if sight is None and several:
-        raise InputError(
-            f"pictures: expected a model that is shown some, such as SmolVLM or LLaVA, got a "
-            f"{model.origin.model_type} model"
-        )
+        raise _sees_none(model)
     if sight is not None and (several or isinstance(given, str)):
         made = _tiles(model, sight, several)
         given = _with_tokens(model, sight, given, made)
@@ -119,16 +116,32 @@ def chat_prompt(
         InputError, CheckpointError: as of `prompt_of`.
     """
     messages = conversation(asked)
-    if model.config.sight is None:
+    if model.config.sight is None and not _named(messages):
         # a message is a text of its own, which begins without a space
         text = model.tokenizer.chat(messages) + begun
         return prompt_of(model, text, pictures, special_tokens=False)
+    if model.config.sight is None:
+        raise _sees_none(model)
     several = [] if pictures is None else several_pictures(pictures)[1]
     parted, found = _parts(messages, several)
     text, first = model.tokenizer.chat(parted) + begun, model.tokenizer.bos_id
     # as transformers' processors do: a template that does not write the first token leaves it out
     written = first is None or text.startswith(model.tokenizer.token(first))
     return prompt_of(model, text, found, special_tokens=not written)
+
+
+def _sees_none(model: LanguageModel) -> InputError:
+    return InputError(
+        f"pictures: expected a model that is shown some, such as SmolVLM or LLaVA, got a "
+        f"{model.origin.model_type} model"
+    )
+
+
+def _named(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a part of a message is a picture."""
+    contents = (message.get("content") for message in messages)
+    parts = (part for content in contents if isinstance(content, list) for part in content)
+    return any(isinstance(part, Mapping) and part.get("type") == "image" for part in parts)
 
 
 def _parts(

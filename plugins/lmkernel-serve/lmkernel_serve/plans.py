@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.generation import GenerationOptions, Request
-from lmkernel.structured import render_with_tools
 from lmkernel_serve.adjusting import adjustments, chain, check_ids
-from lmkernel_serve.conversations import conversation_of
+from lmkernel_serve.conversations import prompt_of_chat
 from lmkernel_serve.errors import ApiError
 from lmkernel_serve.response_documents import chat_document_of
 from lmkernel_serve.structure import structure_of, tools_of
@@ -68,9 +67,9 @@ def plan_chat(served: Served, document: ChatDocument, answer: Sequence[int] = ()
     """
     if document.top_logprobs is not None and not document.logprobs:
         raise ApiError("top_logprobs: expected logprobs to be true", param="top_logprobs")
-    tokenizer, tools = served.model.tokenizer, tools_of(document)
-    text = render_with_tools(tokenizer, conversation_of(document), tools)
-    ids = [*tokenizer.encode(text, special_tokens=False), *answer]
+    tools = tools_of(document)
+    prompt = prompt_of_chat(served, document, tools)
+    ids = [*prompt.ids, *answer]
     if answer:
         check_ids(served, answer, "answer")
     shown = (document.top_logprobs or 0) if document.logprobs else None
@@ -84,6 +83,7 @@ def plan_chat(served: Served, document: ChatDocument, answer: Sequence[int] = ()
         raise ApiError("answer: expected neither tools nor a schema beside it", param="answer")
     masks = [grammar.mask() for _ in range(choices)] if grammar else ()
     request = _request(served, document, ids, options, shown, choices, score=False, masks=masks)
+    request = replace(request, pixels=prompt.pixels)
     calls = structure.calls
     return _plan(document, [request], [], continues=bool(answer), logprobs=shown, calls=calls)
 
