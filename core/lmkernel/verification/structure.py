@@ -24,7 +24,7 @@ def single_transformer(config: ModelConfig) -> tuple[str, TransformerConfig]:
         InputError: it has both or neither, its stack is none of transformer layers, or it reads
             pictures.
     """
-    if config.pair or not (config.target_embedding or config.embedding).vocab:
+    if config.pair or config.sight or not (config.target_embedding or config.embedding).vocab:
         raise InputError("expected a model of texts, got one that reads pictures")
     there = {n: s for n in ("encoder", "decoder") if (s := getattr(config, n)) is not None}
     if len(there) == 1:

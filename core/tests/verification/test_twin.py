@@ -68,7 +68,7 @@ def test_an_encoder_and_a_decoder_have_no_twin(name: str, tmp_path: Path) -> Non
     assert not (tmp_path / "twin").exists()
 
 
-PICTURES = ("clip", "dinov2", "siglip", "vit")
+PICTURES = ("clip", "dinov2", "idefics3", "llava", "siglip", "smolvlm", "vit")
 """Families that see, which `verify` does not ask yet either."""
 
 
