@@ -176,7 +176,7 @@ def _content(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     content = message.get("content")
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
-    parts = content if isinstance(content, list | tuple) else [content]
+    parts: Sequence[Any] = content if isinstance(content, list | tuple) else [content]
     for part in parts:
         kind = part.get("type") if isinstance(part, Mapping) else None
         if kind != "image" and not (kind == "text" and isinstance(part.get("text"), str)):

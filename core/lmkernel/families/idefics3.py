@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Idefics3", "SmolVlm"]
 
+_LEFT = (
+    *("is_llama_config", "neftune_noise_alpha", "perceiver_config", "pixel_shuffle_factor"),
+    *("qk_layer_norms", "rope_interleaved", "use_resampler"),
+)
+"""Keys of published models that are left over from how they were made."""
 _FACTOR, _TOKEN = "scale_factor", "image_token_id"
 
 
@@ -41,9 +46,9 @@ class _Idefics3Shape(SeeingFamily):
             _FACTOR: 2,
             TIED: False,
         },
-        inert=key_set("_pad_token_id image_seq_len"),
+        inert=key_set("_pad_token_id image_seq_len vocab_size"),
         parts={
-            TEXT: Llama.keys,
+            TEXT: Llama.keys.but(inert=_LEFT),
             VISION: TOWER_KEYS.but(
                 # what older files say of pictures, which a processor knows
                 inert=("max_image_size", "size", "use_base_siglip", TIED),

@@ -54,7 +54,7 @@ class Llava(SeeingFamily):
             TIED: False,
         },
         # the number of vectors follows from the tower's
-        inert=key_set("image_seq_length ignore_index"),
+        inert=key_set("image_seq_length ignore_index vocab_size"),
         aliases={"image_token_id": _TOKEN},
         parts={
             TEXT: Llama.keys,

@@ -136,7 +136,7 @@ def test_messages_that_name_other_pictures(model: LanguageModel, pictures: list[
     film: Any = [{"role": "user", "content": [{"type": "video", "video": "a.mp4"}]}]
     with pytest.raises(InputError, match="expected a text, or parts"):
         model.chat(film)
-    with pytest.raises(InputError, match="expected at most 512 tokens, the model.s context"):
+    with pytest.raises(InputError, match="expected at most 512 tokens, the model's context"):
         said(model, QUESTION, pictures * 9)
 
 

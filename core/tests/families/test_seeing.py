@@ -123,3 +123,53 @@ def test_a_tower_of_another_number_of_layers(layers: int, tmp_path: Path) -> Non
 def test_it_is_trained_by_nothing() -> None:
     with pytest.raises(ConfigError, match="a smolvlm model is trained by nothing here"):
         find_family("smolvlm", "a test", "causal")
+
+
+def test_a_published_configuration_is_read_without_a_warning(tmp_path: Path) -> None:
+    """The keys of SmolVLM's first models, with small sizes."""
+    left = {
+        "is_llama_config": True,
+        "neftune_noise_alpha": 0.0,
+        "perceiver_config": {"qk_layer_norms_perceiver": False},
+        "pixel_shuffle_factor": 2,
+        "qk_layer_norms": False,
+        "rope_interleaved": False,
+        "use_resampler": False,
+        "_flash_attn_2_enabled": True,
+    }
+    tower = {
+        **TOWER,
+        "model_type": "idefics3",
+        "max_image_size": {"longest_edge": 8},
+        "size": {"longest_edge": 16},
+        "tie_word_embeddings": False,
+        "use_base_siglip": False,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        seeing_model(
+            tmp_path / "m",
+            "idefics3",
+            text_config={**TEXT, **left},
+            vision_config=tower,
+            vocab_size=VOCAB,
+            tie_word_embeddings=False,
+        )
+
+
+def test_what_joins_tokens_and_pictures_elsewhere_is_kept(tmp_path: Path) -> None:
+    seeing_model(tmp_path / "m", "llava")
+    said = {"processor_class": "LlavaProcessor", "patch_size": 2, "num_additional_image_tokens": 1}
+    (tmp_path / "m" / "processor_config.json").write_text(json.dumps(said))
+    lk.load(tmp_path / "m").save(tmp_path / "again")
+    assert json.loads((tmp_path / "again" / "processor_config.json").read_text()) == said
+
+
+def test_a_chat_template_may_lie_beside_the_processor(tmp_path: Path) -> None:
+    seeing_model(tmp_path / "m", "llava")
+    path = tmp_path / "m" / "chat_template.json"
+    path.write_text(json.dumps({"chat_template": "{{ messages[0]['content'][0]['text'] }}!"}))
+    answer = lk.load(tmp_path / "m").chat("What?", max_new_tokens=1)
+    assert len(answer.tokens) == 1
+    asked = [{"role": "user", "content": [{"type": "text", "text": "What?"}]}]
+    assert lk.load(tmp_path / "m").tokenizer.chat(asked) == "What?!"
