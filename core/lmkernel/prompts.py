@@ -16,6 +16,7 @@ from lmkernel.inspection.pictures import several_pictures
 from lmkernel.pictures.reading import picture_name, read_picture
 from lmkernel.pictures.tiles import read_tiles
 from lmkernel.results import counted
+from lmkernel.tokenizers.checks import check_text
 from lmkernel.tokenizers.ended import ended_ids
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def chat_prompt(
         InputError, CheckpointError: as of `prompt_of`.
     """
     messages = conversation(asked)
+    check_text(begun)
     if model.config.sight is None and not _named(messages):
         # a message is a text of its own, which begins without a space
         text = model.tokenizer.chat(messages) + begun

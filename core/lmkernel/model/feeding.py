@@ -25,7 +25,6 @@ __all__ = [
     "join_columns",
     "pad_left",
     "started_anew",
-    "turns_anew",
 ]
 
 
@@ -78,7 +77,7 @@ def join_columns(before: Columns, after: Columns) -> Columns:
     return tokens, positions
 
 
-def turns_anew(
+def _turns_anew(
     rotaries: Iterable[RotaryConfig], before: NDArray[np.int32], after: NDArray[np.int32]
 ) -> bool:
     """Whether further positions make a row so long that those before them turn by other angles.
@@ -108,7 +107,7 @@ def started_anew(
     fed = join_columns(state.fed, (tokens, positions))
     # keys that are kept were turned by the angles of a shorter row, and what later layers made of
     # them, too: only computing them again gives what the whole row would give
-    if turns_anew(model.config.embedding.rotaries, state.fed[1], positions):
+    if _turns_anew(model.config.embedding.rotaries, state.fed[1], positions):
         state.consume()
         state = model.begin(params, state.batch, max(state.capacity, fed[0].shape[1]))
         tokens, positions = fed

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Size = tuple[int, int]
 
-__all__ = ["TileProcessor", "Tiles", "read_tiles"]
+__all__ = ["Tiles", "read_tiles"]
 
 _KINDS = ("Idefics3", "SmolVLM")
 _USUAL: Mapping[str, Any] = MappingProxyType(

@@ -203,3 +203,17 @@ def test_weights_of_few_bits_answer(tmp_path: Path, pictures: list[Path]) -> Non
     seeing_model(tmp_path / "m", "smolvlm")
     few = lk.load(tmp_path / "m", backend="numpy", weights="int8")
     assert len(few.chat(QUESTION, images=pictures[0], max_new_tokens=NEW).tokens) == NEW
+
+
+@pytest.mark.parametrize(
+    "odd", [-1, 1.5, True, "", "a\0b", "\ud800", b"x", {"a": 1}, object(), ["x", None], np.zeros(3)]
+)
+def test_what_is_no_picture_is_refused_in_words(model: LanguageModel, odd: Any) -> None:
+    with pytest.raises(InputError):
+        model.chat(QUESTION, images=odd)
+    part: Any = [{"role": "user", "content": [{"type": "image", "image": odd}]}]
+    with pytest.raises(InputError):
+        model.chat(part)
+    if not isinstance(odd, str):
+        with pytest.raises(InputError):
+            model.chat(QUESTION, begun=odd)
