@@ -11,7 +11,7 @@ from seeing_models import CONFIGS, IMAGE, TEXT, TOWER, VOCAB, seeing_model
 
 import lmkernel as lk
 from lmkernel.config import FeedForwardConfig
-from lmkernel.errors import CheckpointError, ConfigError
+from lmkernel.errors import CheckpointError, ConfigError, InputError
 from lmkernel.families.family import HfConfig, find_family
 
 if TYPE_CHECKING:
@@ -173,3 +173,11 @@ def test_a_chat_template_may_lie_beside_the_processor(tmp_path: Path) -> None:
     assert len(answer.tokens) == 1
     asked = [{"role": "user", "content": [{"type": "text", "text": "What?"}]}]
     assert lk.load(tmp_path / "m").tokenizer.chat(asked) == "What?!"
+
+
+def test_what_is_for_models_of_texts_alone_says_so(tmp_path: Path) -> None:
+    seeing_model(tmp_path / "m", "smolvlm")
+    with pytest.raises(InputError, match="expected a model of texts, got one that sees pictures"):
+        lk.quantize(tmp_path / "m", tmp_path / "out", progress=False)
+    with pytest.raises(InputError, match="expected a model of texts, got one that reads pictures"):
+        lk.verify(tmp_path / "m", subject="numpy", progress=False)
