@@ -9,6 +9,7 @@ import numpy as np
 
 from lmkernel.errors import InputError
 from lmkernel.interfaces import Memory
+from lmkernel.model.state import bucket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,18 +118,21 @@ def row_pictures(
         ]
         vectors = ops.concat(parts, 0)
         each, width = vectors.shape[1:]
-        places, positions = _places_of_rows(counts, each)
+        # few shapes, where each is compiled
+        most = bucket(max(counts) * each, model.backend.capabilities.shape_step)
+        places, positions = _places_of_rows(counts, each, most)
         flat = ops.reshape(vectors, (len(pixels) * each, width))
         hidden = ops.take(flat, ops.asarray(places, "int32"), 0)
         return Memory(hidden, ops.asarray(positions, "int32"))
 
 
-def _places_of_rows(counts: Sequence[int], each: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _places_of_rows(
+    counts: Sequence[int], each: int, most: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Which vectors are each row's, of all one after the other, and their positions; -1 for none.
 
     Both int32 ``(rows, most)``.
     """
-    most = max(counts) * each
     places = np.zeros((len(counts), most), np.int32)
     positions = np.full((len(counts), most), -1, np.int32)
     first = 0
