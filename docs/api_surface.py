@@ -133,6 +133,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "lmkernel.speech.outcome:Segment",
             "lmkernel:Sound",
             "lmkernel.speech.options:SpeechOptions",
+            "lmkernel:caption",
+            "lmkernel:Captions",
+            "lmkernel:Caption",
         ),
         "What all results have": ("lmkernel.results:Result",),
         "Your own composition": (

@@ -32,6 +32,7 @@ from family_inputs import (
     TOKENS,
 )
 from family_kinds import GPT2, GROWING, KINDS, LABELS, Kind, as_modules_have_them, use_eager_experts
+from sight_kinds import PIXELS, TOKEN, as_seeing_modules_have_them
 from vision_kinds import PICTURES, SQUARE_PICTURES, as_picture_modules_have_them
 from vocabulary_samples import byte_level
 
@@ -45,6 +46,7 @@ from lmkernel.generation import GenerationOptions
 from lmkernel.loading import open_language_model
 from lmkernel.model import Model
 from lmkernel.model.pair import similarity
+from lmkernel.model.sight import picture_places
 from lmkernel.parameters import flatten
 from lmkernel.tokenizers import Tokenizer
 
@@ -91,13 +93,16 @@ class Witness:
 
 def shown(kind: Kind, output: np.ndarray) -> np.ndarray:
     """Which outputs are real."""
+    if kind.seen:
+        return kind.seen.real
     return np.ones(BATCH, bool) if output.ndim == 2 or kind.pictures else REAL
 
 
 def probe(kind: Kind, shape: tuple[int, ...]) -> np.ndarray:
     """Weighs every real output differently."""
     drawn = np.random.default_rng(23).normal(size=shape).astype(np.float32)
-    return drawn if len(shape) == 2 or kind.pictures else drawn * REAL[..., None]
+    real = kind.seen.real if kind.seen else REAL
+    return drawn if len(shape) == 2 or kind.pictures else drawn * real[..., None]
 
 
 def evaluated(kind: Kind, model: Any, rows: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -139,6 +144,8 @@ REPRESENTATIVES = (
     "dinov2 classes",
     "clip",
     "siglip",
+    "smolvlm",
+    "llava",
     "whisper",
     "wav2vec2 stable",
     "hubert",
@@ -203,6 +210,9 @@ def fed(model: Model, kind: Kind) -> dict[str, Any]:
         texts = {name: ops.asarray(x.astype(np.int32), "int32") for name, x in tokens.items()}
         return {**texts, "pictures": ops.asarray(SQUARE_PICTURES, "float32")}
     named = {"inputs": TOKENS, "positions": POSITIONS}
+    if kind.seen:
+        named = {"inputs": kind.seen.tokens, "positions": kind.seen.positions, "pixels": PIXELS}
+        named["places"] = picture_places(kind.seen.tokens, TOKEN)
     if kind.source:
         named = {"target": TOKENS, "target_positions": POSITIONS}
         named |= {"inputs": SOURCE, "positions": SOURCE_POSITIONS}
@@ -220,6 +230,11 @@ def fed(model: Model, kind: Kind) -> dict[str, Any]:
 
 def answer(model: Model, params: Any, batch: dict[str, Any]) -> Any:
     """A model's output; of a pair, how similar each picture is to each text."""
+    if model.sight is not None:
+        vectors = model.sight(params, batch["pixels"])
+        flat = model.backend.ops.reshape(vectors, (-1, vectors.shape[-1]))
+        told = {name: batch[name] for name in ("inputs", "positions")}
+        return model.forward(params, **told, shown=(flat, batch["places"]))
     if model.pictures is None:
         return model.forward(params, **batch)
     texts = {name: x for name, x in batch.items() if name != "pictures"}
@@ -230,6 +245,13 @@ def answer(model: Model, params: Any, batch: dict[str, Any]) -> Any:
 def whole(model: Model, f: Callable[..., Any]) -> Callable[..., Any]:
     """The function, compiled where each of its small operations would be compiled alone."""
     return model.backend.ops.compile(f) if model.backend.name == "jax" else f
+
+
+def names_of(kind: Kind) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    """What gives a checkpoint's tensors the names of transformers' parameters."""
+    if kind.seen:
+        return as_seeing_modules_have_them
+    return as_picture_modules_have_them if kind.pictures else as_modules_have_them
 
 
 @on_backends
@@ -259,8 +281,7 @@ def test_gradients_equal(witness: Witness, backend: str) -> None:
         _, found = slope(model.place(values), fed(model, witness.kind))
         slopes = {name: ops.to_numpy(x) for name, x in flatten(found).items()}
     written = dict(from_ours(slopes, family.rules(model.config), model.declare()))
-    pictures = witness.kind.pictures
-    theirs = (as_picture_modules_have_them if pictures else as_modules_have_them)(written)
+    theirs = names_of(witness.kind)(written)
     # a bias for the choice alone has no gradient, and is no parameter there
     theirs = {n: x for n, x in theirs.items() if not n.endswith("e_score_correction_bias")}
     assert set(theirs) == set(witness.gradients)

@@ -9,8 +9,11 @@ import pytest
 import transformers
 from PIL import Image, ImageOps
 
+from lmkernel.checkpoints.json_files import read_object
+from lmkernel.families.hf_config import HfConfig
 from lmkernel.pictures.processor import load_processor
 from lmkernel.pictures.reading import read_picture
+from lmkernel.pictures.tiles import read_tiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +32,31 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
         "BitImageProcessorPil",
         {"size": {"shortest_edge": 256}, "image_mean": [0.485, 0.456, 0.406]},
     ),
+    "llava": ("LlavaImageProcessorPil", {"do_pad": True}),
+}
+TILED: dict[str, tuple[str, dict[str, Any]]] = {
+    "smolvlm": (
+        "SmolVLMImageProcessorPil",
+        {"size": {"longest_edge": 256}, "max_image_size": {"longest_edge": 64}},
+    ),
+    "idefics3": (
+        "Idefics3ImageProcessorPil",
+        {"size": {"longest_edge": 120}, "max_image_size": {"longest_edge": 52}},
+    ),
+    "idefics3 whole": (
+        "Idefics3ImageProcessorPil",
+        {
+            "size": {"longest_edge": 120},
+            "max_image_size": {"longest_edge": 52},
+            "do_image_splitting": False,
+            "resample": 3,
+            "image_mean": [0.4, 0.5, 0.6],
+        },
+    ),
+    "large": (
+        "Idefics3ImageProcessorPil",
+        {"size": {"longest_edge": 5000}, "max_image_size": {"longest_edge": 1400}},
+    ),
 }
 SIZES = [(31, 47), (480, 640), (300, 100), (64, 64), (2, 5)]
 
@@ -43,6 +71,25 @@ def test_as_transformers_makes_them(name: str, size: tuple[int, int], tmp_path: 
     expected = theirs(Image.fromarray(noise))["pixel_values"][0]
     got = load_processor(tmp_path)(noise)
     assert np.abs(got - expected).max() <= BOUND
+
+
+TILE_SIZES = [*SIZES, (40, 4000), (501, 77)]
+SEVERAL = [(name, size) for name in TILED for size in TILE_SIZES if name != "large"]
+
+
+@pytest.mark.parametrize(("name", "size"), [*SEVERAL, ("large", SIZES[2])], ids=str)
+def test_tiles_as_transformers_makes_them(name: str, size: tuple[int, int], tmp_path: Path) -> None:
+    kind, options = TILED[name]
+    theirs = getattr(transformers, kind)(**options)
+    theirs.save_pretrained(tmp_path)
+    noise = np.random.default_rng(5).integers(0, 256, (*size, 3), dtype=np.uint8)
+    expected = theirs(Image.fromarray(noise), return_row_col_info=True)
+    said = read_object(tmp_path / "preprocessor_config.json", required=True)
+    got = read_tiles(HfConfig(said), "")(noise)
+    assert (got.rows, got.columns) == (expected["rows"][0][0], expected["cols"][0][0])
+    assert got.pixels.shape == expected["pixel_values"][0].shape
+    assert np.abs(got.pixels - expected["pixel_values"][0]).max() <= BOUND
+    assert np.all(expected["pixel_attention_mask"])  # so nothing is padded
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "P", "CMYK", "1"])

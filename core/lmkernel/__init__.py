@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from lmkernel.backend import Backend, load_backend
     from lmkernel.benchmark.outcome import Benchmark
     from lmkernel.benchmark.verb import bench
+    from lmkernel.captions.outcome import Caption, Captions
+    from lmkernel.captions.verbs import caption
     from lmkernel.comparison.outcome import Comparison, LayerComparison
     from lmkernel.comparison.verb import compare, compare_layers
     from lmkernel.description import Description
@@ -42,6 +44,8 @@ __all__ = [
     "Backend",
     "BackendList",
     "Benchmark",
+    "Caption",
+    "Captions",
     "Classification",
     "Classifications",
     "Comparison",
@@ -67,6 +71,7 @@ __all__ = [
     "answer",
     "backends",
     "bench",
+    "caption",
     "certify",
     "classify",
     "compare",
@@ -98,6 +103,8 @@ _HOMES = {
     "Backend": "lmkernel.backend",
     "BackendList": "lmkernel.listing.backends",
     "Benchmark": "lmkernel.benchmark.outcome",
+    "Caption": "lmkernel.captions.outcome",
+    "Captions": "lmkernel.captions.outcome",
     "Classification": "lmkernel.inspection",
     "Classifications": "lmkernel.inspection",
     "Comparison": "lmkernel.comparison.outcome",
@@ -123,6 +130,7 @@ _HOMES = {
     "answer": "lmkernel.verbs",
     "backends": "lmkernel.listing.backends",
     "bench": "lmkernel.benchmark.verb",
+    "caption": "lmkernel.captions.verbs",
     "certify": "lmkernel.outside",
     "classify": "lmkernel.verbs",
     "compare": "lmkernel.comparison.verb",

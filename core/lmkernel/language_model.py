@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel import inspection, native, tool_calling
@@ -12,12 +12,12 @@ from lmkernel.errors import InputError
 from lmkernel.generation import GenerationOptions, TextGeneration
 from lmkernel.generation.answers import asked_options, fill_answers, scored_tokens, token_rows
 from lmkernel.generation.checkpoint import OWN, warn_of_settings
-from lmkernel.inspection.inputs import check_ids, conversation, prompt_ids
-from lmkernel.tokenizers.ended import ended_ids
+from lmkernel.inspection.inputs import prompt_ids
+from lmkernel.prompts import Prompt, chat_prompt, prompt_of, several_prompts
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Unpack
 
     from numpy.typing import NDArray
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lmkernel.model import Model
     from lmkernel.origin import Origin
     from lmkernel.parameters.holding import Holding
+    from lmkernel.prompts import Pictures
     from lmkernel.structured import GrammarTokenizer
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
@@ -148,6 +149,7 @@ class LanguageModel:
         prompt: str | Sequence[int],
         options: GenerationOptions | None = None,
         *,
+        images: Pictures = None,
         special_tokens: bool = True,
         **changes: Unpack[GenerationChanges],
     ) -> TextGeneration:
@@ -156,6 +158,7 @@ class LanguageModel:
         Args:
             prompt: the text, or the ids of its tokens.
             options: how to generate.
+            images: the pictures that the text names, for a model that is shown some.
             special_tokens: whether the tokenizer puts its own around the text.
             changes: single options, such as ``temperature=0.8``, in place of those.
 
@@ -163,23 +166,26 @@ class LanguageModel:
             The answer: iterating streams it, ``str()`` runs it.
 
         Raises:
-            InputError: the prompt is empty, or longer than the context.
+            InputError: the prompt is empty, longer than the context, or names other pictures.
             UnknownNameError: a keyword that is no option.
         """
-        ids = self._prompt_ids(prompt, special_tokens=special_tokens)
-        return self._generate(ids, self._asked(options, changes), continues=ids)
+        made = prompt_of(self, prompt, images, special_tokens=special_tokens)
+        return self._generate(made, self._asked(options, changes), continues=made.ids)
 
     def _generate(
-        self, ids: list[int], asked: GenerationOptions, continues: Sequence[int] = ()
+        self, prompt: Prompt, asked: GenerationOptions, continues: Sequence[int] = ()
     ) -> TextGeneration:
-        """An answer to ids; its text goes on from that of those that it continues."""
-        scored = scored_tokens(self, ids, asked, self._last_ids(asked))
+        """An answer to a prompt; its text goes on from that of the ids that it continues."""
+        scored = scored_tokens(self, prompt, asked, self._last_ids(asked))
         return self._answer(asked, scored, () if self.reads_sources else continues)
 
     def chat(
         self,
-        messages: str | Iterable[Mapping[str, str]],
+        messages: str | Iterable[Mapping[str, Any]],
         options: GenerationOptions | None = None,
+        *,
+        images: Pictures = None,
+        begun: str = "",
         **changes: Unpack[GenerationChanges],
     ) -> TextGeneration:
         """Answer a question, or the last message of a conversation; see `generate`.
@@ -187,27 +193,29 @@ class LanguageModel:
         Args:
             messages: a question, or ``{"role": …, "content": …}`` of each message.
             options: how to generate.
+            images: pictures before the first question, or where parts of messages name them; see
+                `lmkernel.prompts.chat_prompt`.
+            begun: what the answer begins with; what follows is generated.
             changes: single options in place of those.
 
         Raises:
             TemplateError: the model has no chat template, or it fails.
             InputError: no question, or a conversation longer than the context.
         """
-        text = self.tokenizer.chat(conversation(messages))
-        # a message is a text of its own, which begins without a space
-        ids = self._prompt_ids(text, special_tokens=False)
-        return self._generate(ids, self._asked(options, changes))
+        made = chat_prompt(self, messages, images, begun)
+        continues = made.ids if begun else ()
+        return self._generate(made, self._asked(options, changes), continues)
 
     def generate_batch(
         self,
-        prompts: Sequence[str | Sequence[int]],
+        prompts: Sequence[str | Sequence[int] | Prompt],
         options: GenerationOptions | None = None,
         **changes: Unpack[GenerationChanges],
     ) -> list[TextGeneration]:
         """Continue several texts at once, of unequal length or not; each as if it were alone.
 
         Args:
-            prompts: as `generate` takes them.
+            prompts: as `generate` takes them, or made with pictures by `lmkernel.prompts`.
             options: how to generate; draws differ from row to row.
             changes: single options in place of those.
 
@@ -215,8 +223,9 @@ class LanguageModel:
             The answers, all of them finished.
         """
         asked = self._asked(options, changes)
-        rows = self._prompt_rows(prompts)
-        answers = [self._answer(asked, prompt=() if self.reads_sources else row) for row in rows]
+        rows = several_prompts(self, prompts)
+        told = [() if self.reads_sources else row.ids for row in rows]
+        answers = [self._answer(asked, prompt=before) for before in told]
         fill_answers(self, rows, asked, answers, self._last_ids(asked))
         return answers
 
@@ -227,30 +236,10 @@ class LanguageModel:
         **changes: Unpack[GenerationChanges],
     ) -> Iterator[list[int | None]]:
         """One token for each row at each step, from token ids; see `lmkernel.generation`."""
-        return token_rows(self, self._prompt_rows(prompts), self._asked(options, changes))
+        return token_rows(self, several_prompts(self, prompts), self._asked(options, changes))
 
     def _asked(self, options: object, changes: GenerationChanges) -> GenerationOptions:
         return asked_options(self, options, changes)
-
-    def _prompt_rows(self, prompts: object) -> list[list[int]]:
-        rows = list(prompts) if isinstance(prompts, Iterable) else []
-        single = isinstance(prompts, str | bytes | Mapping)
-        if single or not rows or not all(isinstance(row, Sized) for row in rows):
-            raise InputError(
-                "expected several prompts, each a text or its ids, "
-                f"got {prompts!r:.80}; see `generate` for one"
-            )
-        return [self._prompt_ids(row) for row in rows]
-
-    def _prompt_ids(self, prompt: Any, *, special_tokens: bool = True) -> list[int]:
-        """Checked here, once for every backend."""
-        if _is_empty(prompt):
-            raise InputError("expected a prompt of at least one token, got an empty one")
-        if self.reads_sources and special_tokens and isinstance(prompt, str):
-            prompt = ended_ids(self.tokenizer, prompt)
-        ids = prompt_ids(self, prompt, special_tokens=special_tokens)
-        check_ids(self.model.config, ids)
-        return ids
 
     def _last_ids(self, options: GenerationOptions) -> frozenset[int]:
         """The ids that end an answer, also where there is no tokenizer to name them."""

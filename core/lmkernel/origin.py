@@ -216,11 +216,12 @@ class Origin:
     @property
     def beside(self) -> dict[str, Any]:
         """What is written beside the weights, as `write_directory` takes it."""
-        preprocessor = self.files.preprocessor if self.files else None
+        files = self.files
         return {
             "tokenizer": self.tokenizer if self.config.vocab else None,
             "generation_config": self.generation_config or None,
-            "preprocessor": preprocessor or None,
+            "preprocessor": (files.preprocessor if files else None) or None,
+            "processor": (files.processor if files else None) or None,
         }
 
     @property

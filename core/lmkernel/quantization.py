@@ -124,8 +124,8 @@ def quantize(
         progress: as for `load`.
 
     Raises:
-        InputError: the model has no linear layer, or the group does not fit one; an argument
-            that is none.
+        InputError: the model has no linear layer or is shown pictures, or the group does not fit a
+            layer; an argument that is none.
         CheckpointError: the folder is there, or the disk refuses.
     """
     scheme, place = fitting(weights), user_path(path_text(out, "out"))
@@ -134,6 +134,8 @@ def quantize(
     if not scheme.symmetric:  # it packs zeros of groups, and fails when it opens them
         raise InputError(f"weights: expected a kind that transformers opens, got {weights!r}")
     origin = open_origin(model, progress=as_progress(progress))
+    if origin.config.sight is not None:
+        raise InputError(f"{origin.where}: expected a model of texts, got one that sees pictures")
     declared = Model(load_backend(DEFAULT_BACKEND), origin.config).declare()
     linear, plain = _modules(origin, declared)
     if not linear:

@@ -11,6 +11,7 @@ from lmkernel.errors import InputError
 from lmkernel.generation import TextGeneration
 from lmkernel.generation.answers import asked_options, scored_tokens
 from lmkernel.inspection.inputs import check_ids, conversation
+from lmkernel.prompts import Prompt
 from lmkernel.structured import (
     CallReader,
     Grammar,
@@ -98,7 +99,7 @@ def chat_with_tools(
         )
         check_ids(model.config, ids)
         answer = TextGeneration(
-            scored_tokens(model, ids, asked, ends, [grammar.mask()]),
+            scored_tokens(model, Prompt(ids), asked, ends, [grammar.mask()]),
             model.tokenizer,
             stop=asked.stop_strings,
             end_ids=ends,

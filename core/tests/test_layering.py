@@ -98,11 +98,13 @@ ORDER = (
         "tasks",
         "native",
         "description",
+        "prompts",
         "tool_calling",
         "language_model",
         "loading",
         "rewriting",
         "speech",
+        "captions",
     ),
     *(
         "quantization",

@@ -47,6 +47,8 @@ __all__ = [
 
 PREPROCESSOR = "preprocessor_config.json"
 """The file that says how pictures are prepared."""
+PROCESSOR = "processor_config.json"
+"""The file of what joins a tokenizer and pictures or sounds elsewhere, which is kept as it is."""
 SHARD_BYTES = 5_000_000_000
 """More data than this is written in several files, unless told otherwise."""
 
@@ -63,6 +65,7 @@ class ModelFiles:
         generation_config: the content of ``generation_config.json``, empty if there is none.
         preprocessor: how pictures are prepared, as ``preprocessor_config.json`` says, or
             ``processor_config.json`` among other things; empty if neither does.
+        processor: the content of ``processor_config.json``, empty if there is none.
         load_tokenizer: the function that loads the tokenizer, called when one is asked for.
     """
 
@@ -72,6 +75,7 @@ class ModelFiles:
     generation_config: dict[str, Any]
     load_tokenizer: Callable[[], Tokenizer] = field(repr=False)
     preprocessor: Mapping[str, Any] = field(default_factory=dict)
+    processor: Mapping[str, Any] = field(default_factory=dict)
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer; `CheckpointError` if the model has none."""
@@ -119,21 +123,21 @@ def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
     folder = user_path(path, CheckpointError)
     config = read_object(folder / "config.json", required=True)
     config, tensors = _without_mxfp4(config, _open_tensors(folder), str(folder))
+    processor = read_object(folder / PROCESSOR, required=False)
     return ModelFiles(
         path=folder,
         config=without_quantisation(config),
         tensors=open_quantised(tensors, config, f"{folder / 'config.json'}"),
         generation_config=read_object(folder / "generation_config.json", required=False),
         load_tokenizer=functools.cache(functools.partial(_directory_tokenizer, folder)),
-        preprocessor=_preprocessor(folder),
+        preprocessor=_preprocessor(folder, processor),
+        processor=processor,
     )
 
 
-def _preprocessor(folder: Path) -> dict[str, Any]:
+def _preprocessor(folder: Path, processor: Mapping[str, Any]) -> dict[str, Any]:
     """What says how pictures are prepared: a file of its own, or a part of one."""
-    own = read_object(folder / PREPROCESSOR, required=False)
-    whole = {} if own else read_object(folder / "processor_config.json", required=False)
-    part = whole.get("image_processor", {})
+    own, part = read_object(folder / PREPROCESSOR, required=False), processor.get("image_processor")
     return own or (part if isinstance(part, dict) else {})
 
 
@@ -160,6 +164,7 @@ def write_directory(
     tokenizer: Tokenizer | None = None,
     generation_config: Mapping[str, Any] | None = None,
     preprocessor: Mapping[str, Any] | None = None,
+    processor: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -175,6 +180,7 @@ def write_directory(
         tokenizer: the tokenizer to write beside the weights, if any.
         generation_config: the content of ``generation_config.json``, if given.
         preprocessor: the content of ``preprocessor_config.json``, if given.
+        processor: the content of ``processor_config.json``, if given.
         progress: a function called with the number of bytes of tensors just written.
         overwrite: whether to replace a directory that exists and is not empty.
 
@@ -193,6 +199,7 @@ def write_directory(
             tokenizer=tokenizer,
             generation_config=generation_config,
             preprocessor=preprocessor,
+            processor=processor,
             progress=progress,
         )
 
@@ -207,6 +214,7 @@ def fill_directory(
     tokenizer: Tokenizer | None = None,
     generation_config: Mapping[str, Any] | None = None,
     preprocessor: Mapping[str, Any] | None = None,
+    processor: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Write the files of `write_directory` into a folder that is not in its place yet."""
@@ -216,6 +224,8 @@ def fill_directory(
         write_object(folder / "generation_config.json", generation_config)
     if preprocessor is not None:
         write_object(folder / PREPROCESSOR, preprocessor)
+    if processor is not None:
+        write_object(folder / PROCESSOR, processor)
     if tokenizer is not None:
         tokenizer.save(folder)
 

@@ -19,6 +19,7 @@ _HELP: Mapping[str, str] = MappingProxyType(
         "generate:Generate": "continue a prompt",
         "translate:Translate": "translate texts, with an encoder-decoder",
         "summarize:Summarize": "say what texts say in fewer words, with an encoder-decoder",
+        "caption:Caption": "say what is seen in pictures",
         "transcribe:Transcribe": "write down what is spoken in a sound",
         "pretrain:Pretrain": (
             "train a model on unlabelled text; without arguments, a small one in two minutes"

@@ -10,6 +10,7 @@ import numpy as np
 
 from lmkernel.generation.answers import encoded_rows
 from lmkernel.generation.decoding import decode
+from lmkernel.prompts import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +64,7 @@ def decode_greedily(
     ends = set(loaded.end_ids)
     chosen: list[int | None] = []
     kept: list[NDArray[Any]] = []
-    rows, memory = encoded_rows(loaded, [prompt])
+    rows, memory = encoded_rows(loaded, [Prompt(list(prompt))])
     begun = time.perf_counter()
     for step in decode(
         loaded.model,

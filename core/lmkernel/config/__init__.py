@@ -21,6 +21,7 @@ from lmkernel.config.layers import (
 from lmkernel.config.model import InitConfig, ModelConfig, PairConfig, PrecisionPolicy
 from lmkernel.config.norm import NormConfig
 from lmkernel.config.rotary import RotaryConfig
+from lmkernel.config.sight import SightConfig
 from lmkernel.config.waves import WaveConfig
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "RecurrentConfig",
     "RelativeConfig",
     "RotaryConfig",
+    "SightConfig",
     "StackConfig",
     "TransformerConfig",
     "WaveConfig",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lmkernel.config.embedding import EmbeddingConfig
     from lmkernel.config.head import HeadConfig
     from lmkernel.config.layers import StackConfig
+    from lmkernel.config.sight import SightConfig
     from lmkernel.contract.capabilities import DType
 
 __all__ = ["InitConfig", "ModelConfig", "PairConfig", "PrecisionPolicy"]
@@ -71,6 +72,7 @@ class ModelConfig:
         context: largest number of positions; 0 for no limit.
         pair: the tower of pictures whose vectors are compared with the model's own, of texts;
             or None.
+        sight: the pictures that a decoder is shown among its tokens; or None.
         init: initialization of the weights, or None for each component's own.
     """
 
@@ -81,6 +83,7 @@ class ModelConfig:
     head: HeadConfig | None = None
     context: int = 0
     pair: PairConfig | None = None
+    sight: SightConfig | None = None
     init: InitConfig | None = None
 
     def __post_init__(self) -> None:
@@ -95,6 +98,8 @@ class ModelConfig:
             sizes = [tower.head and tower.head.size for tower in (self, self.pair.pictures)]
             alike = sizes[0] is not None and sizes[0] == sizes[1]
             require(self, "pair", f"two heads of one size, got {sizes}", ok=alike)
+        if self.sight is not None:
+            self._check_sight(self.sight)
         if self.head is not None:
             self._require_width("head", self.head.width, width)
             tied_to = self.target_embedding or self.embedding
@@ -111,6 +116,20 @@ class ModelConfig:
         target = self.target_embedding or self.embedding
         spells = self.head is not None and self.head.blank is not None
         return self.head.size if spells and self.head is not None else target.vocab
+
+    def _check_sight(self, sight: SightConfig) -> None:
+        tokens = self.embedding
+        alone = self.decoder is not None and self.encoder is None and self.pair is None
+        require(self, "sight", "a decoder alone beside it", ok=alone)
+        # a vector takes a token's place as it is, so nothing else may be added to that place; and
+        # what is fed again from the start would need its pictures again
+        added = tokens.positions in ("learned", "sinusoidal") or tokens.norm or tokens.segments
+        plain = tokens.kind == "token" and not added and not tokens.inner
+        again = any(rotary.depends_on_length for rotary in tokens.rotaries)
+        require(self, "sight", "an embedding that is rows of a table", ok=plain and not again)
+        known = sight.token < tokens.vocab and sight.connector.widths[-1] == tokens.width
+        expected = f"a token below {tokens.vocab}, and vectors of width {tokens.width}"
+        require(self, "sight", expected, ok=known)
 
     def _decoder_width(self, decoder: StackConfig, memory: int) -> int:
         if isinstance(decoder, FeedForwardConfig) or self.encoder is None:

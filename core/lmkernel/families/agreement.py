@@ -73,7 +73,8 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
     config = family.as_stored(read_config(family, described), set(tensors.names()))
     rules = family.rules(config)
     towers = [("encoder", config), ("decoder", config)]
-    towers += [("pictures.encoder", config.pair.pictures)] if config.pair else []
+    beside = config.pair or config.sight
+    towers += [("pictures.encoder", beside.pictures)] if beside else []
     for part, tower in towers:
         stack = getattr(tower, part.rpartition(".")[2])
         shared = getattr(stack, "sets", 0)

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.config import HeadConfig, PairConfig
 from lmkernel.families.config_keys import ConfigKeys
 from lmkernel.families.names import Rule
-from lmkernel.families.towers import TEXT_KEYS, TOWER_KEYS, TowersFamily
+from lmkernel.families.picture_tower import QUICK, TOWER_KEYS
+from lmkernel.families.towers import TEXT_KEYS, TowersFamily
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lmkernel.config import ModelConfig, NormConfig
+    from lmkernel.config import ModelConfig
     from lmkernel.families.hf_config import HfConfig
 
-__all__ = ["Clip"]
+__all__ = ["CLIP_TOWER_KEYS", "Clip"]
 
-_USUAL: dict[str, Any] = {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5}
+CLIP_TOWER_KEYS = TOWER_KEYS.but(inert=("projection_dim",), patch_size=32, **QUICK)
+"""The keys of CLIP's tower of pictures."""
 
 
 @final
@@ -47,14 +49,11 @@ class Clip(TowersFamily):
                 intermediate_size=2048,
                 num_attention_heads=8,
                 max_position_embeddings=77,
-                **_USUAL,
+                **QUICK,
             ),
-            "vision_config": TOWER_KEYS.but(inert=("projection_dim",), patch_size=32, **_USUAL),
+            "vision_config": CLIP_TOWER_KEYS,
         },
     )
-
-    def first_norm(self, norm: NormConfig) -> NormConfig:
-        return norm
 
     def text_head(self, whole: HfConfig, text: HfConfig) -> HeadConfig:
         size = whole.whole("projection_dim")

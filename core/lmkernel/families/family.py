@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lmkernel.errors import CheckpointError, ConfigError, PluginError, UnknownNameError
 from lmkernel.families.hf_config import ACTIVATIONS, HfConfig
+from lmkernel.families.picture_tokens import PictureTokens
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -99,6 +100,10 @@ class Family(ABC):
     def languages(self) -> Languages | None:
         """How its models are told the languages that they translate, or None."""
         return None
+
+    def picture_tokens(self) -> PictureTokens:
+        """What stands in a prompt for a picture, in a family that is shown some."""
+        return PictureTokens()
 
     def gguf(self) -> GgufArchitecture | None:
         """The layout of its models in a GGUF file, or None where they are not read from one."""

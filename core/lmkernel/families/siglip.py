@@ -12,7 +12,8 @@ from lmkernel.config import AttentionPoolConfig, HeadConfig, PairConfig
 from lmkernel.families.config_keys import ConfigKeys
 from lmkernel.families.encoder_heads import leaf_rules, norm_of
 from lmkernel.families.names import Rule
-from lmkernel.families.towers import TEXT_KEYS, TOWER_KEYS, TowersFamily, network_of
+from lmkernel.families.picture_tower import TOWER_KEYS, network_of
+from lmkernel.families.towers import TEXT_KEYS, TowersFamily
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,6 +13,7 @@ from lmkernel.generation.likelihood import log_prob
 from lmkernel.generation.options import GenerationOptions
 from lmkernel.generation.tokens import generate_steps, generate_tokens
 from lmkernel.model.feeding import pad_left
+from lmkernel.model.sight import row_pictures
 from lmkernel.structured import Grammar, json_grammar
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lmkernel.generation.text import Scored, TextGeneration
     from lmkernel.interfaces import Memory
     from lmkernel.language_model import LanguageModel
+    from lmkernel.prompts import Prompt
 
 __all__ = ["asked_options", "encoded_rows", "fill_answers", "scored_tokens", "token_rows"]
 
@@ -50,17 +52,18 @@ def asked_options(
 
 
 def encoded_rows(
-    model: LanguageModel, rows: Sequence[Sequence[int]]
+    model: LanguageModel, rows: Sequence[Prompt]
 ) -> tuple[list[list[int]], Memory | None]:
-    """What a decoder goes on from for each row, and what an encoder made of the rows.
+    """What a decoder goes on from for each row, and what was made of sources or of pictures.
 
     Args:
         model: with an encoder, which reads the rows, or without.
-        rows: ids of each.
+        rows: the prompt of each.
     """
     if not model.reads_sources:
-        return [list(row) for row in rows], None
-    tokens, positions = pad_rows(rows)
+        pixels = [row.pixels for row in rows]
+        return [row.ids for row in rows], row_pictures(model.model, model.params, pixels)
+    tokens, positions = pad_rows([row.ids for row in rows])
     # few shapes, where each is compiled
     tokens, positions = pad_left(tokens, positions, model.model.slots(tokens.shape[1]))
     memory = model.model.encode(model.params, tokens, positions)
@@ -83,23 +86,23 @@ def _masks(model: LanguageModel, options: GenerationOptions, rows: int) -> list[
 
 def scored_tokens(
     model: LanguageModel,
-    ids: Sequence[int],
+    prompt: Prompt,
     options: GenerationOptions,
     ends: Collection[int],
     adjust: Sequence[Adjust] = (),
 ) -> Iterator[Scored]:
     """The tokens of one answer with their log-probabilities, as they are asked for."""
-    return _scored(model, ids, options, ends, adjust or _masks(model, options, 1))
+    return _scored(model, prompt, options, ends, adjust or _masks(model, options, 1))
 
 
 def _scored(
     model: LanguageModel,
-    ids: Sequence[int],
+    prompt: Prompt,
     options: GenerationOptions,
     ends: Collection[int],
     adjust: Sequence[Adjust],
 ) -> Iterator[Scored]:
-    prompts, memory = encoded_rows(model, [ids])
+    prompts, memory = encoded_rows(model, [prompt])
     if options.num_beams > 1:
         [best] = beam_search(
             model.model, model.params, prompts, options, end_ids=ends, memory=memory
@@ -122,7 +125,7 @@ def _scored(
 
 
 def token_rows(
-    model: LanguageModel, prompts: Sequence[Sequence[int]], options: GenerationOptions
+    model: LanguageModel, prompts: Sequence[Prompt], options: GenerationOptions
 ) -> Iterator[list[int | None]]:
     """One token for each row at each step; see `generate_tokens`."""
     rows, memory = encoded_rows(model, prompts)
@@ -139,7 +142,7 @@ def token_rows(
 
 def fill_answers(
     model: LanguageModel,
-    rows: Sequence[Sequence[int]],
+    rows: Sequence[Prompt],
     options: GenerationOptions,
     answers: Sequence[TextGeneration],
     ends: Collection[int],
@@ -148,7 +151,7 @@ def fill_answers(
 
     Args:
         model: which answers.
-        rows: ids of each.
+        rows: the prompt of each.
         options: of the generation.
         answers: one for each row, empty yet; they end where a stop string does.
         ends: the tokens that end an answer.

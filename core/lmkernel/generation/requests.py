@@ -11,6 +11,7 @@ from lmkernel.generation.options import GenerationOptions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["Adjust", "Drawn", "Event", "Failed", "PromptScored", "Request", "ScoredToken"]
@@ -42,6 +43,8 @@ class Request:
         alternatives: how many of the likeliest tokens are named beside each token.
         score_prompt: whether the prompt's own tokens are scored.
         adjust: one for each answer, or none at all.
+        pixels: of the pictures whose vectors stand in the prompt, as `lmkernel.prompts.Prompt` has
+            them; or None.
 
     Raises:
         InputError: an empty prompt, a negative number, or nothing to do.
@@ -53,6 +56,7 @@ class Request:
     alternatives: int = 0
     score_prompt: bool = False
     adjust: Sequence[Adjust] = ()
+    pixels: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         self._require("prompt", "at least one token", ok=len(self.prompt) > 0)
@@ -66,6 +70,8 @@ class Request:
 
         alone = not self.options.prompt_lookup_num_tokens
         self._require("options", "no prompt look-up, as rows share their steps", ok=alone)
+        told = self.pixels is None or not self.score_prompt
+        self._require("score_prompt", "False with pictures", ok=told)
         ok = len(self.adjust) in {0, self.choices}
         self._require("adjust", f"none, or {self.choices}", ok=ok)
 

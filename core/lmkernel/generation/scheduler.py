@@ -22,6 +22,7 @@ from lmkernel.generation.requests import Drawn, Event, Failed, PromptScored, Req
 from lmkernel.generation.row_batch import RowBatch
 from lmkernel.generation.sampling import sample
 from lmkernel.model.rows import StateRows
+from lmkernel.model.sight import row_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -143,9 +144,9 @@ class Scheduler:
 
     def _feed_chunk(self, fed: _Feeding) -> bool:
         """Whether the prompt is fed whole."""
-        prompt = fed.request.prompt
+        prompt, pixels = fed.request.prompt, fed.request.pixels
         if fed.prefix is None:
-            fed.prefix = self._prefixes.longest(prompt)
+            fed.prefix = self._prefixes.longest(prompt) if pixels is None else self._shown(fed)
             rest = len(prompt) - len(fed.prefix)
             # where angles change with the length of a row, each chunk would feed all before it anew
             size = self._chunk if fed.prefix.state.fed is None else rest
@@ -154,9 +155,16 @@ class Scheduler:
         if fed.chunks:
             begin, end = fed.chunks.popleft()
             fed.prefix.feed(self._model, self._params, prompt[begin:end])
-        if not fed.chunks:
+        # the same tokens stand for other pictures elsewhere
+        if not fed.chunks and pixels is None:
             self._prefixes.keep(fed.prefix)
         return not fed.chunks
+
+    def _shown(self, fed: _Feeding) -> Prefix:
+        """An empty prefix that is shown a request's pictures."""
+        memory = row_pictures(self._model, self._params, [fed.request.pixels])
+        length = len(fed.request.prompt)
+        return Prefix(self._model.begin(self._params, 1, length, memory=memory))
 
     def _begin(self, request: Request, prefix: Prefix) -> Iterator[Event]:
         """The first token of each answer, and a place in the batch for those that go on."""

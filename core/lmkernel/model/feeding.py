@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmkernel.config import ModelConfig, RotaryConfig
+    from lmkernel.contract.mandatory import Tree
+    from lmkernel.model.model import Model
 
     Columns = tuple[NDArray[np.int32], NDArray[np.int32]]
 
-__all__ = ["check_step", "join_columns", "pad_left", "turns_anew"]
+__all__ = [
+    "check_step",
+    "join_columns",
+    "pad_left",
+    "started_anew",
+]
 
 
 def check_step(
@@ -70,7 +77,7 @@ def join_columns(before: Columns, after: Columns) -> Columns:
     return tokens, positions
 
 
-def turns_anew(
+def _turns_anew(
     rotaries: Iterable[RotaryConfig], before: NDArray[np.int32], after: NDArray[np.int32]
 ) -> bool:
     """Whether further positions make a row so long that those before them turn by other angles.
@@ -85,3 +92,24 @@ def turns_anew(
         if rotary.depends_on_length and bool((beyond & changes & (old > 0)).any()):
             return True
     return False
+
+
+def started_anew(
+    model: Model,
+    params: Tree,
+    tokens: NDArray[np.int32],
+    positions: NDArray[np.int32],
+    state: DecodingState,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], DecodingState]:
+    """What to feed to which state; all from the start, where angles change as rows grow."""
+    if state.fed is None:
+        return tokens, positions, state
+    fed = join_columns(state.fed, (tokens, positions))
+    # keys that are kept were turned by the angles of a shorter row, and what later layers made of
+    # them, too: only computing them again gives what the whole row would give
+    if _turns_anew(model.config.embedding.rotaries, state.fed[1], positions):
+        state.consume()
+        state = model.begin(params, state.batch, max(state.capacity, fed[0].shape[1]))
+        tokens, positions = fed
+    state.fed = fed
+    return tokens, positions, state

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lmkernel.config import InitConfig, ModelConfig
     from lmkernel.interfaces import Component
     from lmkernel.model.model import Model
+    from lmkernel.model.sight import Sight
 
 __all__ = ["declare_parts"]
 
@@ -26,7 +27,10 @@ _RESIDUAL = (("embed", "heads"), ("embed", "mlp"))
 
 
 def declare_parts(
-    config: ModelConfig, parts: Mapping[str, Component | None], pictures: Model | None
+    config: ModelConfig,
+    parts: Mapping[str, Component | None],
+    pictures: Model | None,
+    sight: Sight | None,
 ) -> dict[str, ParamTree]:
     """The declared parameters of a model, nested by component.
 
@@ -34,6 +38,7 @@ def declare_parts(
         config: of the model.
         parts: its components by name; None for those that it has not.
         pictures: its tower of pictures, if it has one.
+        sight: what makes vectors of the pictures that it is shown, if it is shown some.
     """
     tree = {name: part.declare() for name, part in parts.items() if part is not None}
     if config.head is not None:
@@ -41,7 +46,7 @@ def declare_parts(
     tree = _with_initialization(tree, config)
     if config.pair is not None and pictures is not None:
         tree |= {"pictures": pictures.declare(), "pair": declare_pair(config.pair)}
-    return tree
+    return tree | sight.declare() if sight is not None else tree
 
 
 def _with_initialization(

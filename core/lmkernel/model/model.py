@@ -16,9 +16,10 @@ from lmkernel.components.positions import count_positions
 from lmkernel.config import HeadConfig, ModelConfig, PrecisionPolicy
 from lmkernel.errors import InputError
 from lmkernel.factory import ComponentFactory
-from lmkernel.model.feeding import check_step, join_columns, pad_left, turns_anew
+from lmkernel.model.feeding import check_step, pad_left, started_anew
 from lmkernel.model.head import head
 from lmkernel.model.initialization import declare_parts
+from lmkernel.model.sight import Shown, Sight, fed_vectors, with_pictures
 from lmkernel.model.state import DecodingState, bucket, copied
 from lmkernel.parameters import initial_values, pack, place
 
@@ -81,6 +82,7 @@ class Model:
         self.encoder: Encoder | None = config.encoder and factory.create("encoder", config.encoder)
         self.decoder: Decoder | None = config.decoder and factory.create("decoder", config.decoder)
         self.pictures = config.pair and Model(backend, config.pair.pictures, self.policy)
+        self.sight = config.sight and Sight(factory, config.sight)
         self._compiled_step = backend.ops.compile(self._step, donate=(3,), static=(5,))
 
     # parameters
@@ -93,7 +95,7 @@ class Model:
             "encoder": self.encoder,
             "decoder": self.decoder,
         }
-        return declare_parts(self.config, parts, self.pictures)
+        return declare_parts(self.config, parts, self.pictures, self.sight)
 
     def initial(self, seed: int) -> dict[str, NDArray[np.float32]]:
         """Initial host values by dotted name, the same bits on every backend."""
@@ -120,6 +122,7 @@ class Model:
         segments: Array | None = None,
         target: Array | None = None,
         target_positions: Array | None = None,
+        shown: tuple[Array, Array] | None = None,
         key: Array | None = None,
     ) -> Array:
         """The output for every position: a pure function, called inside the backend's scope.
@@ -132,6 +135,8 @@ class Model:
             segments: int32 ``(batch, time)``.
             target: the decoder's input, for an encoder-decoder.
             target_positions: as ``positions``, of the target.
+            shown: vectors of pictures ``(count, width)`` and which stands in each place, as of
+                `lmkernel.model.sight.with_pictures`.
             key: int32 ``(2,)`` for dropout, in training.
 
         Returns:
@@ -140,7 +145,7 @@ class Model:
         """
         named = {"positions": positions, "segments": segments, "key": key}
         named |= {"target": target, "target_positions": target_positions}
-        embedded, memory = self._read(params, inputs, **named)
+        embedded, memory = self._read(params, inputs, shown=shown, **named)
         hidden = embedded.hidden if memory is None else memory.hidden
         if self.decoder is not None:
             hidden = self.decoder(params["decoder"], embedded, memory=memory, key=key)
@@ -170,10 +175,13 @@ class Model:
         segments: Array | None = None,
         target: Array | None = None,
         target_positions: Array | None = None,
+        shown: tuple[Array, Array] | None = None,
         key: Array | None = None,
     ) -> tuple[Embedded, Memory | None]:
         """What the decoder reads, or the head of a model without one: inputs, and a memory."""
         embedded, memory = self.embed(params, inputs, positions, segments=segments, key=key), None
+        if shown is not None:
+            embedded = with_pictures(self.backend.ops, embedded, *shown)
         if self.encoder is not None:
             memory = self.encoder(params["encoder"], embedded, key=key)
         if self.decoder is not None and target is not None:
@@ -257,7 +265,8 @@ class Model:
             batch: the number of rows.
             capacity: positions a row; `step` grows the cache when they are used up.
             memory: an encoded source from `encode`; what depends on it alone, such as
-                the keys and values of cross-attention, is computed once, here.
+                the keys and values of cross-attention, is computed once, here. Of a model that is
+                shown pictures, `lmkernel.model.sight.row_pictures`.
 
         Raises:
             InputError: the model has no decoder, its head pools, or a size makes no sense.
@@ -271,6 +280,10 @@ class Model:
         # a compiled backend compiles anew for each capacity, so conversations share a few of them
         capacity = bucket(capacity, self.backend.capabilities.shape_step)
         with self.backend.scope(), self.backend.inference():
+            shown = None
+            if memory is not None and self.config.sight is not None:
+                shown = Shown.of(self.backend.ops, memory, self.config.sight.token)
+                memory = None
             if memory is not None:  # parts of it become the state, and it serves again
                 where, last = copied(self.backend.ops, (memory.positions, memory.state))
                 memory = replace(memory, positions=where, state=last)
@@ -279,7 +292,8 @@ class Model:
             )
         growing = any(rotary.depends_on_length for rotary in self.config.embedding.rotaries)
         fed = (np.zeros((batch, 0), np.int32),) * 2 if growing and memory is None else None
-        return DecodingState(tree, batch=batch, used=0, capacity=capacity, fed=fed)
+        sizes = {"batch": batch, "used": 0, "capacity": capacity}
+        return DecodingState(tree, **sizes, fed=fed, shown=shown)
 
     def slots(self, time: int) -> int:
         """How many slots of the KV cache a step of ``time`` positions takes, padding included."""
@@ -320,7 +334,7 @@ class Model:
         """
         tokens, positions = check_step(self.config, state, tokens, positions)
         ops, step = self.backend.ops, self.backend.capabilities.shape_step
-        tokens, positions, state = self._started_anew(params, tokens, positions, state)
+        tokens, positions, state = started_anew(self, params, tokens, positions, state)
         # padding goes to the left, so that the newest token of every row is in the last column:
         # then one output per row is enough, and it is always the same slice
         tokens, positions = pad_left(tokens, positions, self.slots(tokens.shape[1]))
@@ -334,7 +348,9 @@ class Model:
             arrays = (ops.asarray(x, "int32") for x in (tokens, positions))
             # `start` is an array: a number would become part of the compiled step
             start = ops.asarray(state.used, "int32")
-            output, tree = self._compiled_step(params, *arrays, state.consume(), start, extent)
+            fed = fed_vectors(ops, state, tokens, positions)
+            tree, own = state.consume(), self._compiled_step
+            output, tree = own(params, *arrays, tree, start, extent, *fed)
             return ops.to_numpy(output), state.followed_by(tree, used=end)
 
     def grow(self, state: DecodingState, capacity: int) -> DecodingState:
@@ -345,32 +361,21 @@ class Model:
             tree = self.decoder.grow(state.consume(), capacity)
         return state.followed_by(tree, capacity=capacity)
 
-    def _started_anew(
+    def _step(
         self,
         params: Tree,
-        tokens: NDArray[np.int32],
-        positions: NDArray[np.int32],
-        state: DecodingState,
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32], DecodingState]:
-        """What to feed to which state; all from the start, where angles change as rows grow."""
-        if state.fed is None:
-            return tokens, positions, state
-        fed = join_columns(state.fed, (tokens, positions))
-        # keys that are kept were turned by the angles of a shorter row, and what later layers made
-        # of them, too: only computing them again gives what the whole row would give
-        if turns_anew(self.config.embedding.rotaries, state.fed[1], positions):
-            state.consume()
-            state = self.begin(params, state.batch, max(state.capacity, fed[0].shape[1]))
-            tokens, positions = fed
-        state.fed = fed
-        return tokens, positions, state
-
-    def _step(
-        self, params: Tree, tokens: Array, positions: Array, tree: Tree, start: Array, extent: int
+        tokens: Array,
+        positions: Array,
+        tree: Tree,
+        start: Array,
+        extent: int,
+        *shown: Array,
     ) -> tuple[Array, Tree]:
         if self.decoder is None:
             raise InputError("expected a model with a decoder, got one without")
         embedded = self.embed_target(params, tokens, positions)
+        if shown:
+            embedded = with_pictures(self.backend.ops, embedded, *shown)
         hidden, tree = self.decoder.step(params["decoder"], embedded, tree, start, extent=extent)
         # the head is the largest product of a small model; a prompt needs it for one position
         last = self.output(params, hidden[:, -1:], positions[:, -1:])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lmkernel.backend import Backend
     from lmkernel.contract.mandatory import Array, Tree
     from lmkernel.contract.optional import Ops
+    from lmkernel.model.sight import Shown
 
     Fed = tuple[NDArray[np.int32], NDArray[np.int32]]
 
@@ -36,6 +37,7 @@ class DecodingState:
         capacity: slots in all.
         fed: host tokens and positions ``(batch, time)`` fed so far, where a later step may have to
             feed them again; else None.
+        shown: vectors of pictures that are still to be fed; else None.
     """
 
     def __init__(
@@ -46,11 +48,13 @@ class DecodingState:
         used: int,
         capacity: int,
         fed: Fed | None = None,
+        shown: Shown | None = None,
     ) -> None:
         self.batch = batch
         self.used = used
         self.capacity = capacity
         self.fed = fed
+        self.shown = shown
         self._tree: Tree | None = tree
 
     def peek(self) -> Tree:
@@ -78,6 +82,7 @@ class DecodingState:
             used=self.used if used is None else used,
             capacity=self.capacity if capacity is None else capacity,
             fed=self.fed,
+            shown=self.shown,
         )
 
 
@@ -88,8 +93,10 @@ def chosen_rows(backend: Backend, state: DecodingState, rows: Sequence[int]) -> 
         index = ops.asarray(list(rows), "int32")
         # each array of a state has an axis of rows, the first
         tree = tree_map(lambda x: ops.take(x, index, 0), state.consume())
+        shown = state.shown and state.shown.of_rows(ops, rows)
     fed = state.fed and (state.fed[0][list(rows)], state.fed[1][list(rows)])
-    return DecodingState(tree, batch=len(rows), used=state.used, capacity=state.capacity, fed=fed)
+    sizes = {"batch": len(rows), "used": state.used, "capacity": state.capacity}
+    return DecodingState(tree, **sizes, fed=fed, shown=shown)
 
 
 def bucket(needed: int, step: int) -> int:

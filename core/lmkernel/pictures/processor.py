@@ -7,7 +7,7 @@ with Pillow's filters, which average over what is left out (antialiasing).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
@@ -20,18 +20,28 @@ from lmkernel.families.hf_config import HfConfig
 from lmkernel.pictures.reading import pillow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     Size = tuple[int, int]
 
-__all__ = ["PictureProcessor", "load_processor", "read_processor"]
+__all__ = [
+    "HALF",
+    "PictureProcessor",
+    "load_processor",
+    "plain_processor",
+    "processor_kind",
+    "read_processor",
+    "read_side",
+    "resized",
+]
 
 _LARGEST = 8192  # no model has more pixels a side
 _FILTERS = 6  # Pillow's: nearest, Lanczos, bilinear, bicubic, box, Hamming
-_HALF = (0.5, 0.5, 0.5)
+HALF = (0.5, 0.5, 0.5)
+"""A mean, or a deviation, of values from 0 to 1."""
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _CHANNELS = 3
@@ -52,8 +62,8 @@ _SQUARE: Mapping[str, Any] = MappingProxyType(
         "crop_size": None,
         "do_center_crop": False,
         "resample": 2,
-        "image_mean": _HALF,
-        "image_std": _HALF,
+        "image_mean": HALF,
+        "image_std": HALF,
         "square": True,
     }
 )
@@ -61,11 +71,14 @@ _KINDS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "ViT": _SQUARE,
         "CLIP": _CROPPED,
+        "Llava": _CROPPED,
         "Bit": _CROPPED,
         "Siglip": MappingProxyType({**_SQUARE, "resample": 3, "square": False}),
     }
 )
 """What transformers' image processors do where a file does not say, by their names' beginnings."""
+_SQUARED = "Llava"
+"""The kind that may put margins around a picture."""
 _ENDINGS = ("ImageProcessorFast", "ImageProcessorPil", "ImageProcessor", "FeatureExtractor")
 
 
@@ -75,6 +88,7 @@ class PictureProcessor:
     """The steps from a picture to a model's input; each that is None is left out.
 
     Args:
+        margins: the colour of margins that make a picture square, before anything else.
         size: height and width that a picture is resized to.
         shortest: what its shorter side is resized to instead, in proportion.
         filter: number of Pillow's filter: 0 nearest, 1 Lanczos, 2 bilinear, 3 bicubic, 4 box,
@@ -84,6 +98,7 @@ class PictureProcessor:
         mean, std: what is then subtracted from red, green and blue, and what they are divided by.
     """
 
+    margins: tuple[int, ...] | None = None
     size: Size | None = None
     shortest: int | None = None
     filter: int = 2
@@ -94,7 +109,7 @@ class PictureProcessor:
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """``(height, width, 3)``, from `read_picture`, to ``(3, height, width)``."""
-        pixels = self._resize(picture)
+        pixels = self._resize(picture if self.margins is None else _square(picture, self.margins))
         whole = _cut(pixels, self.crop) if self.crop else pixels
         made: NDArray[Any] = np.moveaxis(whole, -1, 0)
         if self.factor is not None:
@@ -112,10 +127,25 @@ class PictureProcessor:
         if self.shortest is not None:
             longest = int(self.shortest * max(height, width) / min(height, width))
             wanted = (longest, self.shortest) if width <= height else (self.shortest, longest)
-        if wanted is None or wanted == (height, width):
-            return picture
-        image = pillow().fromarray(picture)
-        return np.asarray(image.resize(wanted[::-1], resample=self.filter), np.uint8)
+        return picture if wanted is None else resized(picture, wanted, self.filter)
+
+
+def resized(picture: NDArray[np.uint8], size: Size, filter_: int) -> NDArray[np.uint8]:
+    """A picture of another height and width, by one of Pillow's filters."""
+    if size == picture.shape[:2]:
+        return picture
+    image = pillow().fromarray(picture)
+    return np.asarray(image.resize(size[::-1], resample=filter_), np.uint8)
+
+
+def _square(picture: NDArray[np.uint8], colour: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A picture in the middle of a square of a colour."""
+    height, width = picture.shape[:2]
+    side = max(height, width)
+    whole = np.full((side, side, len(colour)), colour, np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    whole[top : top + height, left : left + width] = picture
+    return whole
 
 
 def _cut(picture: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
@@ -153,33 +183,65 @@ def read_processor(config: HfConfig, kind: str = "") -> PictureProcessor:
     Raises:
         CheckpointError: of a kind that is not done here, or a value that makes no sense.
     """
-    usual = _usual(config, kind)
-    config.refuse(do_pad=False, do_flip_channel_order=False)
+    usual = _KINDS[processor_kind(config, kind, _KINDS)]
+    padded = config.flag("do_pad", default=False)
+    if padded and processor_kind(config, kind, _KINDS) != _SQUARED:
+        config.refuse(do_pad=False)
     size, shortest = (
         _size(config, usual) if config.flag("do_resize", default=True) else (None, None)
     )
+    made = plain_processor(config, usual)
+    # their colour is the mean, where there is one, whether it is subtracted or not
+    colour = tuple(int(255 * x) for x in _numbers(config, "image_mean", usual))
+    return replace(
+        made,
+        margins=colour if padded else None,
+        size=size,
+        shortest=shortest,
+        crop=_crop(config, usual),
+    )
+
+
+def plain_processor(config: HfConfig, usual: Mapping[str, Any]) -> PictureProcessor:
+    """The steps that every kind has: how values are rescaled and normalised, and the filter.
+
+    Args:
+        config: the content of a file.
+        usual: what holds where it does not say.
+
+    Raises:
+        CheckpointError: a value that makes no sense.
+    """
+    config.refuse(do_flip_channel_order=False)
     normal = config.flag("do_normalize", default=True)
     rescaled = config.flag("do_rescale", default=True)
     return PictureProcessor(
-        size=size,
-        shortest=shortest,
         filter=_filter(config, usual),
-        crop=_crop(config, usual),
         factor=config.number("rescale_factor", 1 / 255) if rescaled else None,
         mean=_numbers(config, "image_mean", usual) if normal else None,
         std=_numbers(config, "image_std", usual, zero=False) if normal else None,
     )
 
 
-def _usual(config: HfConfig, kind: str) -> Mapping[str, Any]:
+def processor_kind(config: HfConfig, kind: str, kinds: Collection[str]) -> str:
+    """Which kind a file is of, by the name of transformers' class.
+
+    Args:
+        config: its content.
+        kind: what it is of where it does not say so.
+        kinds: those that there are.
+
+    Raises:
+        CheckpointError: another kind.
+    """
     key = "image_processor_type"
     named = config.values.get(key) or config.values.get("feature_extractor_type")
-    if named is None and kind in _KINDS:
-        return _KINDS[kind]
+    if named is None and kind in kinds:
+        return kind
     for ending in _ENDINGS:
-        if isinstance(named, str) and named.removesuffix(ending) in _KINDS:
-            return _KINDS[named.removesuffix(ending)]
-    raise config.error(key, "one of " + ", ".join(f"{k}ImageProcessor" for k in _KINDS), named)
+        if isinstance(named, str) and named.removesuffix(ending) in kinds:
+            return named.removesuffix(ending)
+    raise config.error(key, "one of " + ", ".join(f"{k}ImageProcessor" for k in kinds), named)
 
 
 def _size(config: HfConfig, usual: Mapping[str, Any]) -> tuple[Size | None, int | None]:
@@ -190,9 +252,12 @@ def _size(config: HfConfig, usual: Mapping[str, Any]) -> tuple[Size | None, int 
         value = {"height": value[0], "width": value[1]}
     keys = set(value) if hasattr(value, "keys") else set()
     if keys == {"shortest_edge"}:
-        return None, _side(config, "size", value["shortest_edge"])
+        return None, read_side(config, "size", value["shortest_edge"])
     if keys == {"height", "width"}:
-        return (_side(config, "size", value["height"]), _side(config, "size", value["width"])), None
+        return (
+            read_side(config, "size", value["height"]),
+            read_side(config, "size", value["width"]),
+        ), None
     raise config.error("size", "height and width, or shortest_edge", value)
 
 
@@ -205,10 +270,15 @@ def _crop(config: HfConfig, usual: Mapping[str, Any]) -> Size | None:
         value = {"height": value, "width": value}
     if set(value) != {"height", "width"}:
         raise config.error(key, "height and width", value)
-    return _side(config, key, value["height"]), _side(config, key, value["width"])
+    return _both_sides(config, key, value)
 
 
-def _side(config: HfConfig, key: str, value: object) -> int:
+def _both_sides(config: HfConfig, key: str, value: Mapping[str, object]) -> Size:
+    return read_side(config, key, value["height"]), read_side(config, key, value["width"])
+
+
+def read_side(config: HfConfig, key: str, value: object) -> int:
+    """The pixels of a side, which a key says; `CheckpointError` for anything else."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST:
         raise config.error(key, f"sides of 1 to {_LARGEST} pixels", value)
     return value

@@ -97,7 +97,12 @@ def _backend(path: Path) -> tokenizers.Tokenizer:
 
 
 def _templates(folder: Path, configured: Any) -> dict[str, str]:
-    """Chat templates by name; a file of its own goes before the configuration."""
+    """Chat templates by name; a file of its own goes before the configuration.
+
+    Older models that are shown pictures have a ``chat_template.json``, beside their processor.
+    """
+    older = read_object(folder / "chat_template.json", required=False).get("chat_template")
+    configured = older if isinstance(older, str) else configured
     where = f"{folder / 'tokenizer_config.json'}: chat_template"
     listed = [{"name": "default", "template": configured}] if configured else []
     found = _templates_by_name(configured if isinstance(configured, list) else listed, where)

@@ -174,7 +174,8 @@ def _prompts_to_ask(opened: OpenSubject, origin: Origin, chosen: Prompts, *, own
 def _open_to_verify(checkpoint: str | os.PathLike[str], report: Progress | None) -> Origin:
     """A model of texts alone, opened; `InputError` for one that reads pictures or sounds."""
     origin = open_origin(checkpoint, progress=report)
-    if not origin.config.embedding.vocab or origin.config.pair is not None:
+    config = origin.config
+    if config.pair or config.sight or not config.embedding.vocab:
         raise InputError(
             f"{origin.where}: expected a model of texts, got one that reads pictures or sounds, "
             "which is not verified yet"

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from picture_models import LABELS, picture_model, save_pictures
+from seeing_models import seeing_model
 from training_files import done, said
+
+from lmkernel import caption
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,3 +93,28 @@ def test_a_file_that_is_no_picture_is_named(tmp_path: Path, capsys: Capture) -> 
     told = said(capsys, "classify", tmp_path / "m", tmp_path / "a.txt")
     assert f"{tmp_path / 'a.txt'}: expected a picture (PNG, JPEG" in told
     assert "cannot be read" in said(capsys, "embed", tmp_path / "m", tmp_path / "none.png")
+
+
+def test_captions_of_files_and_of_rows(tmp_path: Path, capsys: Capture) -> None:
+    model = seeing_model(tmp_path / "m", "smolvlm")
+    paths = save_pictures(tmp_path)
+    own = ("--question", "What?", "--max-new-tokens", 6)
+    expected = caption(model, paths, "What?", max_new_tokens=6, progress=False).json()
+    assert lines(capsys, "caption", tmp_path / "m", *paths, *own, "--json") == expected
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"image": str(path)}) + "\n" for path in paths))
+    data = ("--data", rows, "--batch", 2, "--json")
+    assert lines(capsys, "caption", tmp_path / "m", *own, *data) == expected
+    done("caption", tmp_path / "m", paths[0], *own)
+    assert capsys.readouterr().out == " ".join(expected[0]["text"].split()) + "\n"
+    assert "got both" in said(capsys, "caption", tmp_path / "m", paths[0], "--data", rows)
+
+
+def test_chat_is_shown_a_picture(tmp_path: Path, capsys: Capture) -> None:
+    model = seeing_model(tmp_path / "m", "llava")
+    [path] = save_pictures(tmp_path, 1)
+    own = ("--model", tmp_path / "m", "--max-new-tokens", 6)
+    done("chat", "What?", "--image", path, *own)
+    expected = model.chat("What?", images=path, max_new_tokens=6).text
+    assert capsys.readouterr().out.strip() == expected.strip()
+    assert "no.png" in said(capsys, "chat", "What?", "--image", tmp_path / "no.png", *own)

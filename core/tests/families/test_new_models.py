@@ -54,7 +54,8 @@ def test_every_family_reads_what_it_makes(family: str) -> None:
 
 
 def test_a_family_whose_models_are_not_told_by_sizes_says_so() -> None:
-    pictures, sounds = {"clip", "dinov2", "siglip", "vit"}, {"hubert", "wav2vec2", "whisper"}
+    pictures = {"clip", "dinov2", "idefics3", "llava", "siglip", "smolvlm", "vit"}
+    sounds = {"hubert", "wav2vec2", "whisper"}
     assert set(_SPECS) - {*FAMILIES} == {"bloom"} | pictures | sounds
     with pytest.raises(ConfigError, match="Bloom: a new model of this family cannot be described"):
         new("bloom")

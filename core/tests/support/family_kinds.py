@@ -12,6 +12,7 @@ from decoder_kinds import BERT, DECODERS, GATED, GPT2, OLDER, SLIDING, WHISPER
 from encoder_kinds import ENCODERS, auto_class, encoder_inputs, encoder_output, has_segments
 from family_inputs import ENDED, LENGTHS, REAL, SEGMENTS, SOUND, SOURCE, SOURCE_REAL, TIME, TOKENS
 from sequence_kinds import SEQUENCES
+from sight_kinds import SIGHTS, SeenRows
 from vision_kinds import PICTURES, SQUARE_PICTURES, TOWERS, VISION, picture_output
 from wave_kinds import WAVE_KINDS, wave_output
 
@@ -62,9 +63,10 @@ class Kind:
 
     ``source`` says that an encoder reads a source, and the tokens are the target's; ``sound``
     that the source is one. ``pictures`` says that pictures are read, and no tokens; ``waves``,
-    that samples are; ``pair``, that pictures and texts are. ``alone`` says that transformers is
-    asked row by row, without padding: Gemma 2 adds two mask minima in float64, which gives NaN
-    where a window shows padding alone.
+    that samples are; ``pair``, that pictures and texts are; ``vectors``, how many tokens a picture
+    takes that a decoder is shown. ``alone`` says that transformers is asked row by row, without
+    padding: Gemma 2 adds two mask minima in float64, which gives NaN where a window shows padding
+    alone.
     """
 
     config: str
@@ -79,6 +81,12 @@ class Kind:
     pictures: bool = False
     pair: bool = False
     waves: bool = False
+    vectors: int = 0
+
+    @property
+    def seen(self) -> SeenRows | None:
+        """The rows of a decoder that is shown pictures."""
+        return SeenRows(self.vectors) if self.vectors else None
 
     @property
     def causal(self) -> bool:
@@ -116,6 +124,8 @@ class Kind:
             pixels = torch.tensor(SQUARE_PICTURES[rows]).to(model.dtype)
             texts = torch.tensor(ENDED), torch.tensor(REAL if self.causal else np.ones_like(REAL))
             return model(texts[0], pixels, attention_mask=texts[1].long()).logits_per_image
+        if self.seen:
+            return self.seen.output(model, rows)
         if self.alone:
             return torch.cat([self._row(model, row) for row in rows])
         named = {"input_ids": TOKENS[rows], "attention_mask": REAL[rows].astype(np.int64)}
@@ -202,6 +212,16 @@ KINDS = {
     **{
         name: Kind(f"{start}Config", f"{start}ForCTC", "AutoModelForCTC", options, waves=True)
         for name, (start, options) in WAVE_KINDS.items()
+    },
+    **{
+        name: Kind(
+            f"{start}Config",
+            f"{start}ForConditionalGeneration",
+            "AutoModelForImageTextToText",
+            options,
+            vectors=vectors,
+        )
+        for name, (start, vectors, options) in SIGHTS.items()
     },
     "whisper": Kind(
         "WhisperConfig",

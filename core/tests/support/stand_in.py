@@ -42,20 +42,24 @@ class StandIn:
         self.tokenizer = letters(os.environ.get("STAND_IN_TEMPLATE", TEMPLATE))
         self.asked: list[Any] = []
         self.seeds: list[int] = []
+        self.shown: list[str] = []
         self._say, self._wait = say, wait
 
-    def chat(self, messages: Sequence[Any], options: GenerationOptions) -> TextGeneration:
-        """The answer that ``say`` makes of the messages."""
+    def chat(
+        self,
+        messages: Sequence[Any],
+        options: GenerationOptions,
+        *,
+        images: Sequence[str] = (),
+        begun: str = "",
+    ) -> TextGeneration:
+        """The answer that ``say`` makes of the messages, or what goes on after one begun."""
+        self.shown = list(images)
+        if begun:
+            self.asked.append(self.tokenizer.chat(messages) + begun)
+            return self._answer(" and more", options)
         self.asked.append(list(messages))
         return self._answer(self._say(messages), options)
-
-    def generate(
-        self, text: str, options: GenerationOptions, *, special_tokens: bool
-    ) -> TextGeneration:
-        """An answer that goes on after a text."""
-        assert not special_tokens
-        self.asked.append(text)
-        return self._answer(" and more", options)
 
     def _answer(self, text: str, options: GenerationOptions) -> TextGeneration:
         self.seeds.append(options.seed)

@@ -87,7 +87,10 @@ def test_a_target_with_tokens_of_its_own_keeps_them(tmp_path: Path) -> None:
     assert (made.config.embedding.vocab, own.vocab) == (211, 197)
 
 
-SENSES = ("clip", "dinov2", "hubert", "siglip", "vit", "wav2vec2", "whisper")
+SENSES = (
+    *("clip", "dinov2", "hubert", "idefics3", "llava", "siglip", "smolvlm"),
+    *("vit", "wav2vec2", "whisper"),
+)
 """Families that see or hear, which `verify` does not ask yet."""
 
 

@@ -55,6 +55,8 @@ def require_exportable(model: Model) -> None:
     if model.encoder is not None or model.decoder is None:
         kind = "an encoder" if model.decoder is None else "an encoder-decoder"
         raise InputError(f"export: expected a decoder, got {kind}")
+    if config.sight is not None:
+        raise InputError("export: expected a decoder of texts, got one that is shown pictures")
     if config.head is None or config.head.pooling != "none":
         raise InputError("export: expected a model with a score for each token, got one without")
     if any(rotary.depends_on_length for rotary in config.embedding.rotaries):

@@ -70,6 +70,20 @@ class TextPart(Document):
     text: str
 
 
+class PictureUrl(Document):
+    """A picture in the request itself; ``detail`` changes nothing here."""
+
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class PicturePart(Document):
+    """A picture in a message."""
+
+    type: Literal["image_url"]
+    image_url: PictureUrl
+
+
 class FunctionCall(Document):
     """What was called, in a message of the assistant."""
 
@@ -89,7 +103,9 @@ class Message(Document):
     """One message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart] | None = None
+    content: str | list[Annotated[TextPart | PicturePart, Field(discriminator="type")]] | None = (
+        None
+    )
     name: str | None = None
     refusal: None = None
     reasoning_content: str | None = None

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.generation import GenerationOptions, Request
-from lmkernel.structured import render_with_tools, template_thinks
+from lmkernel.structured import template_thinks
 from lmkernel_serve.adjusting import adjustments, chain, check_ids
-from lmkernel_serve.conversations import conversation_of
+from lmkernel_serve.conversations import prompt_of_chat
 from lmkernel_serve.errors import ApiError
 from lmkernel_serve.response_documents import chat_document_of
 from lmkernel_serve.structure import structure_of, tools_of
@@ -74,9 +74,9 @@ def plan_chat(served: Served, document: ChatDocument, answer: Sequence[int] = ()
     """
     if document.top_logprobs is not None and not document.logprobs:
         raise ApiError("top_logprobs: expected logprobs to be true", param="top_logprobs")
-    tokenizer, tools = served.model.tokenizer, tools_of(document)
-    text = render_with_tools(tokenizer, conversation_of(document), tools)
-    ids = [*tokenizer.encode(text, special_tokens=False), *answer]
+    tools = tools_of(document)
+    prompt = prompt_of_chat(served, document, tools)
+    ids = [*prompt.ids, *answer]
     if answer:
         check_ids(served, answer, "answer")
     shown = (document.top_logprobs or 0) if document.logprobs else None
@@ -90,13 +90,15 @@ def plan_chat(served: Served, document: ChatDocument, answer: Sequence[int] = ()
         raise ApiError("answer: expected neither tools nor a schema beside it", param="answer")
     masks = [grammar.mask() for _ in range(choices)] if grammar else ()
     request = _request(served, document, ids, options, shown, choices, score=False, masks=masks)
+    request = replace(request, pixels=prompt.pixels)
     plan = _plan(document, [request], [], continues=bool(answer), logprobs=shown)
     # a grammar that holds from the first token on leaves no room for a thought
+    tokenizer = served.model.tokenizer
     thinks = structure.free and template_thinks(tokenizer.chat_template or "")
     return replace(
         plan,
         calls=structure.calls,
-        thinks_after=text if thinks else None,
+        thinks_after=tokenizer.decode(prompt.ids, skip_special=False) if thinks else None,
         begun=tokenizer.decode(answer) if answer else "",
     )
 

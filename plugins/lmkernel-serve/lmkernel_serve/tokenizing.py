@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.structured import render_with_tools
 from lmkernel_serve.adjusting import check_ids
-from lmkernel_serve.conversations import conversation_of
+from lmkernel_serve.conversations import prompt_of_chat
 from lmkernel_serve.errors import ApiError
 
 if TYPE_CHECKING:
@@ -28,8 +27,10 @@ def document_ids(served: Served, document: TokenizeDocument) -> list[int]:
     tokenizer = served.model.tokenizer
     if document.prompt is not None:
         return tokenizer.encode(document.prompt, special_tokens=document.add_special_tokens)
-    text = render_with_tools(tokenizer, conversation_of(document), ())
-    return tokenizer.encode(text, special_tokens=False)
+    prompt = prompt_of_chat(served, document)
+    if prompt.pixels is not None:
+        raise ApiError("messages: expected texts alone here, got a picture", param="messages")
+    return prompt.ids
 
 
 def ids_body(served: Served, document: TokenizeDocument) -> dict[str, Any]:

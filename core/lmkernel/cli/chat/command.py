@@ -49,6 +49,13 @@ class Chat(Command):
         parser.add_argument("--url", metavar="URL", help="talk with a server of OpenAI's interface")
         parser.add_argument("--key", metavar="KEY", help=f"that the server wants; default ${_KEY}")
         parser.add_argument("--system", metavar="TEXT", help="what the model is told first")
+        parser.add_argument(
+            "--image",
+            action="append",
+            default=[],
+            metavar="FILE",
+            help="a picture before the first question, for a model that is shown some; repeatable",
+        )
         add_generation_options(parser)
         add_loading_options(parser)
 
@@ -64,7 +71,7 @@ class Chat(Command):
                 model = _open(args)
             if not isinstance(model, ServedModel) and model.tokenizer.chat_template is None:
                 model.tokenizer.chat([])  # says so now, not of each question
-            return converse(Conversation(model, options, system))
+            return converse(Conversation(model, options, system, args.image))
         if args.prompt is not None and _is_model(args.prompt):
             raise InputError(
                 f"expected a question, got the model {args.prompt!r}; "
@@ -73,7 +80,8 @@ class Chat(Command):
         prompt = read_prompt(args.prompt)
         if not prompt.strip():
             raise InputError("expected a question, got an empty prompt")
-        answer = _open(args).chat([*system, {"role": "user", "content": prompt}], options)
+        asked = [*system, {"role": "user", "content": prompt}]
+        answer = _open(args).chat(asked, options, images=args.image)
         show(answer)
         if cut := cut_note(answer, options):
             note(cut)

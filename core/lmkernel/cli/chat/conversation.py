@@ -48,6 +48,7 @@ class Conversation:
         model: the model, which may be a server's.
         options: how it answers.
         messages: those to begin with, such as a system message.
+        images: pictures before the first question, whatever that is.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class Conversation:
         model: LanguageModel | ServedModel,
         options: GenerationOptions,
         messages: Sequence[Message] = (),
+        images: Sequence[str] = (),
     ) -> None:
         self.model = model
+        self.images = list(images)
         self.options = options
         self.messages = list(messages)
         self.last: TextGeneration | ServerAnswer | None = None
@@ -111,8 +114,7 @@ class Conversation:
             raise InputError("there is no answer yet that could go on")
         *asked, answer = self.messages
         begun = answer["content"].rstrip("\ufffd")  # a character that the cut went through
-        text = self.model.tokenizer.chat(asked) + begun
-        more = self.model.generate(text, self._options(), special_tokens=False)
+        more = self.model.chat(asked, self._options(), images=self.images, begun=begun)
         return Turn(more, tuple(asked), begun)
 
     def keep(self, turn: Turn) -> None:
@@ -137,7 +139,8 @@ class Conversation:
 
     def _turn(self, asked: list[Message]) -> Turn:
         try:
-            return Turn(self.model.chat(asked, self._options()), tuple(asked))
+            answer = self.model.chat(asked, self._options(), images=self.images)
+            return Turn(answer, tuple(asked))
         except InputError as error:  # such as more tokens than the model's context
             raise InputError(
                 f"{error}; nothing was lost, /new begins another conversation"

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, final
 from urllib.parse import urlsplit
 
+from lmkernel.cli.chat.picture_urls import messages_with_pictures
 from lmkernel.errors import InputError
 from lmkernel.generation import GenerationOptions
 
@@ -55,14 +56,19 @@ class ServedModel:
         self.name = name or self._first()
 
     def chat(
-        self, messages: Sequence[Mapping[str, Any]], options: GenerationOptions
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        options: GenerationOptions,
+        *,
+        images: Sequence[str] = (),
     ) -> ServerAnswer:
         """The next message of a conversation.
 
         Raises:
-            InputError: an option that no server knows.
+            InputError: an option that no server knows, or a picture that cannot be read.
         """
-        return ServerAnswer(self._events({**_fields(options), **self._body(messages)}))
+        told = messages_with_pictures(messages, images)
+        return ServerAnswer(self._events({**_fields(options), **self._body(told)}))
 
     def _body(self, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         usage = {"include_usage": True}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from encoder_kinds import ENCODERS
 from picture_models import CONFIGS as PICTURES
+from seeing_models import CONFIGS as SEEING
 from sequence_kinds import SEQUENCES
 from small import HF_CONFIG
 from small_bert import BERT
@@ -207,6 +208,7 @@ CONFIGS: Mapping[str, dict[str, Any]] = MappingProxyType(
         **{name: _gated(name) for name in _GATED},
         **{name: {**config, "model_type": name} for name, config in _OTHERS.items()},
         **{name: PICTURES[name] for name in ("vit", "dinov2", "clip", "siglip")},
+        **SEEING,
     }
 )
 """By ``model_type``."""
