@@ -1,4 +1,4 @@
-"""A trial of a stack of transformer layers without cross-attention, called once."""
+"""Trials of stacks of transformer layers without cross-attention, called once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from lmkernel.interfaces import Embedded
 from lmkernel.parameters import flatten, nest
-from lmkernel_conformance.cases.trial import Trial
+from lmkernel_conformance.cases.case import Case
+from lmkernel_conformance.cases.trial import Trial, check_gradients, check_values
 from lmkernel_conformance.inputs import normal, parameters
 from lmkernel_conformance.oracle.transformer import stack
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from lmkernel.config import TransformerConfig
     from lmkernel_conformance.subject import Subject
 
-__all__ = ["WHERE", "stack_trial"]
+__all__ = ["WHERE", "stack_cases", "stack_trial"]
 
 Host = Any
 
@@ -61,3 +62,28 @@ def stack_trial(
         return stack(ar, t["x"], where, own, "own", config, tables=tables_of(t))
 
     return Trial(inputs={**hosts, **inputs}, native=native, formula=formula)
+
+
+def stack_cases(
+    name: str,
+    doc: str,
+    config: TransformerConfig,
+    where: Host = WHERE,
+    *tables: tuple[int, int],
+) -> tuple[Case, Case]:
+    """The values of a stack called once, and its gradients."""
+    interface = "decoder" if config.causal else "encoder"
+    plain = Case(
+        level="components",
+        name=f"stack.{name}",
+        run=lambda s: check_values(s, stack_trial(s, config, interface, where, tables)),
+        doc=doc,
+    )
+    gradient = Case(
+        level="components",
+        name=f"stack.{name}.gradient",
+        run=lambda s: check_gradients(s, stack_trial(s, config, interface, where, tables)),
+        training=True,
+        doc=f"{doc} The gradient of every parameter.",
+    )
+    return plain, gradient

@@ -68,7 +68,12 @@ def _expert(
         weight = p[f"{name}.experts.{part}.weight"][expert]
         return linear(ar, y, weight, None if bias is None else bias[expert])
 
-    return product(_gated(ar, product(x, "gate"), product(x, "up"), config), "down")
+    inner = product(x, "up")
+    if config.gated:
+        inner = _gated(ar, product(x, "gate"), inner, config)
+    else:
+        inner = _activated(ar, inner, config)
+    return product(inner, "down")
 
 
 def _gated(ar: Arithmetic, gate: Host, x: Host, config: Any) -> Host:
@@ -78,9 +83,14 @@ def _gated(ar: Arithmetic, gate: Host, x: Host, config: Any) -> Host:
         x = ar.where(np.abs(raw(x)) < config.limit, x, np.sign(raw(x)) * config.limit)
     if config.shift:
         x = x + config.shift
+    return _activated(ar, gate, config) * x
+
+
+def _activated(ar: Arithmetic, x: Host, config: Any) -> Host:
+    """The activation; with a slope it is SiLU, steeper or flatter."""
     if config.slope == 1:
-        return activate(ar, gate, config.activation) * x
-    return gate * ar.sigmoid(gate * config.slope) * x
+        return activate(ar, x, config.activation)
+    return x * ar.sigmoid(x * config.slope)
 
 
 def _plain(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, config: Any) -> Host:
@@ -88,8 +98,6 @@ def _plain(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, config: An
     inner = dense(ar, x, p, f"{name}.up")
     if config.gated:
         inner = _gated(ar, dense(ar, x, p, f"{name}.gate"), inner, config)
-    elif config.slope == 1:
-        inner = activate(ar, inner, config.activation)
     else:
-        inner = inner * ar.sigmoid(inner * config.slope)
+        inner = _activated(ar, inner, config)
     return dense(ar, inner, p, f"{name}.down")
