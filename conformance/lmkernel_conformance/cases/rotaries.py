@@ -94,6 +94,21 @@ def rotary_yarn_exact_ends() -> Trial:
     return _rotation(config, _FAR)
 
 
+@trial(id="rotary.yarn.low_theta", level="components", rows=(10,), gradients=False)
+def rotary_yarn_low_theta() -> Trial:
+    """YaRN with a theta so low that its ramp would go beyond the last frequency."""
+    config = RotaryConfig(
+        dim=12,
+        theta=3.0,
+        scaling="yarn",
+        factor=3.0,
+        original_context=32,
+        beta_fast=8.0,
+        beta_slow=0.125,
+    )
+    return _rotation(config, _FAR)
+
+
 @trial(id="rotary.longrope", level="components", rows=(10,), gradients=False)
 def rotary_longrope() -> Trial:
     """LongRoPE: a row up to the original context, and one that goes beyond it by one position."""
@@ -104,6 +119,20 @@ def rotary_longrope() -> Trial:
         long_factors=(2.0, 3.0, 5.0),
         original_context=102,
         attention_factor=1.125,
+    )
+    return _rotation(config, np.array([[0, 1, 2, 101], [-1, 0, 1, 102]]))
+
+
+@trial(id="rotary.longrope.still", level="components", rows=(10,), gradients=False)
+def rotary_longrope_still() -> Trial:
+    """LongRoPE of frequencies of which the last is zero, and has no divisor."""
+    config = RotaryConfig(
+        dim=8,
+        still=1,
+        scaling="longrope",
+        short_factors=(1.0, 1.25, 1.5, 1.75),
+        long_factors=(2.0, 3.0, 5.0, 7.0),
+        original_context=102,
     )
     return _rotation(config, np.array([[0, 1, 2, 101], [-1, 0, 1, 102]]))
 

@@ -205,7 +205,7 @@ def stack(
 
         parts: list[Part] = [("attention", attend), ("cross", across), ("mlp", mlp)]
         chosen = parts if memory is not None else [parts[0], parts[2]]
-        x = _through(ar, x, chosen, p, layer, config)
+        x = _through(ar, x, chosen, p, layer, config, first=i == 0)
     return normalize(ar, x, p, f"{name}.norm", config.norm) if config.final_norm else x
 
 
@@ -216,18 +216,20 @@ def _through(
     p: Mapping[str, Host],
     layer: str,
     config: Any,
+    *,
+    first: bool,
 ) -> Host:
     """One layer: each block's output is added to what goes round it.
 
     A block's input is normalised in pre-norm, its output where the configuration says so, and the
-    sum after it in post-norm. Parallel blocks all read what comes into the layer.
+    sum after it in post-norm. Parallel blocks all read what comes into the layer. The ``first``
+    layer's attention may read its input as it is.
     """
     given = x
     for name, part in parts:
         source = given if config.parallel else x
         norm = f"{layer}.{'attention' if config.shared_norm else name}_norm"
-        # the first layer's attention may read its input as it is
-        before = config.pre_norm and f"{norm}.weight" in p
+        before = config.pre_norm and not (first and name == "attention" and not config.first_norm)
         y = part(normalize(ar, source, p, norm, config.norm) if before else source)
         if config.output_norm:
             y = normalize(ar, y, p, f"{layer}.{name}_output_norm", config.norm)
