@@ -232,9 +232,3 @@ def _backward(value: Array, trace: int) -> dict[VJPNode, Array]:
 
 def _like(gradient: Array, x: Array) -> Array:
     return np.broadcast_to(np.asarray(gradient, dtype=x.dtype), x.shape)
-
-
-def _length(xs: Tree) -> int:
-    while isinstance(xs, (dict, list, tuple)):
-        xs = next(iter(xs.values())) if isinstance(xs, dict) else xs[0]
-    return int(xs.shape[0])

@@ -15,8 +15,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REFUSED = frozenset(
-    ["clip", "dinov2", "hubert", "idefics3", "llava", "siglip", "smolvlm", "vit", "wav2vec2"]
-    + ["whisper"],
+    [
+        "clip",
+        "dinov2",
+        "hubert",
+        "idefics3",
+        "llava",
+        "siglip",
+        "smolvlm",
+        "vit",
+        "wav2vec2",
+        "whisper",
+    ],
 )
 """Models of pictures and sounds, of which twins are refused by a sentence."""
 TWINNED = sorted({*default_registry().all(FamilySpec)} - REFUSED)

@@ -1,4 +1,4 @@
-"""Embeddings: lookup, scale, positions of every kind, segments, norms."""
+"""Embeddings: lookup, scale, sinusoidal positions, segments, norms, products, distances."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmkernel.config import EmbeddingConfig, NormConfig, RotaryConfig
-from lmkernel.parameters import nest
+from lmkernel.config import DisentangledConfig, EmbeddingConfig, NormConfig, RelativeConfig
+from lmkernel.parameters import flatten, nest
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.kinds import POSITIONS
 from lmkernel_conformance.cases.trial import Trial, trial
-from lmkernel_conformance.inputs import normal, tokens
-from lmkernel_conformance.oracle import model, positions
+from lmkernel_conformance.inputs import normal, parameters, tokens
+from lmkernel_conformance.oracle import model
+from lmkernel_conformance.oracle.transformer import normalize
 
 if TYPE_CHECKING:
     from lmkernel_conformance.subject import Subject
@@ -24,12 +25,15 @@ _TOKENS = tokens("components", 2, 5, vocab=11)
 
 
 def _embedding(config: EmbeddingConfig, segments: Host = None) -> Trial:
-    width = config.width
+    width = config.inner or config.width
     inputs = {"tokens.weight": normal("embedding.table", 11, width)}
     if config.segments:
         inputs["segments.weight"] = normal("embedding.segments", config.segments, width)
     if config.norm is not None:
         inputs["norm.weight"] = normal("embedding.norm", width)
+    if config.inner:
+        inputs["project.weight"] = normal("embedding.project", config.width, width)
+        inputs["project.bias"] = normal("embedding.project.bias", config.width)
 
     def native(s: Subject, t: dict[str, Any]) -> Any:
         component = s.factory.create("embedding", config)
@@ -85,6 +89,72 @@ def sinusoidal() -> Trial:
     return _embedding(EmbeddingConfig(width=6, vocab=11, positions="sinusoidal"))
 
 
+@trial(id="embedding.sinusoidal.halves", level="components", rows=(11,))
+def sinusoidal_halves() -> Trial:
+    """All sines before all cosines, of positions that begin at two."""
+    return _embedding(
+        EmbeddingConfig(width=6, vocab=11, positions="sinusoidal", offset=2, sinusoids="halves")
+    )
+
+
+@trial(id="embedding.sinusoidal.halves_to_last", level="components", rows=(11,))
+def sinusoidal_to_last() -> Trial:
+    """The same with rates of which the last is 1/10000."""
+    return _embedding(
+        EmbeddingConfig(width=6, vocab=11, positions="sinusoidal", sinusoids="halves_to_last")
+    )
+
+
+@trial(id="embedding.inner", level="components")
+def inner() -> Trial:
+    """A table narrower than hidden vectors: positions and norm before the product with a bias."""
+    norm = NormConfig(kind="rms", eps=1e-5)
+    return _embedding(
+        EmbeddingConfig(width=6, vocab=11, inner=4, positions="sinusoidal", segments=2, norm=norm)
+    )
+
+
+@trial(id="embedding.distances", level="components")
+def distances() -> Trial:
+    """The table of vectors of distances, handed on as its norm gives it."""
+    norm = NormConfig(kind="rms", eps=1e-5)
+    relative = DisentangledConfig(width=6, span=3, norm=norm)
+    config = EmbeddingConfig(width=6, vocab=11, relative=relative)
+
+    def native(s: Subject, t: dict[str, Any]) -> Any:
+        component = s.factory.create("embedding", config)
+        params = nest(component.declare(), t)
+        return component(params, s.array(_TOKENS), s.array(POSITIONS)).relative
+
+    return Trial(
+        inputs={
+            "tokens.weight": normal("distances.tokens", 11, 6),
+            "relative.weight": normal("distances.table", 6, 6),
+            "relative_norm.weight": normal("distances.norm", 6),
+        },
+        native=native,
+        formula=lambda ar, t: normalize(ar, t["relative.weight"], t, "relative_norm", norm),
+    )
+
+
+@case(level="components", id="embedding.biases")
+def biases(s: Subject) -> None:
+    """Tables of biases by distance are handed on as they are: one, or one for each layer."""
+    for count in (1, 2):
+        relative = RelativeConfig(heads=2, buckets=4, distance=9, tables=count)
+        config = EmbeddingConfig(width=6, vocab=11, relative=relative)
+        component = s.factory.create("embedding", config)
+        hosts = s.round(parameters(f"embedding.biases.{count}", flatten(component.declare())))
+        params = s.arrays(nest(component.declare(), hosts))
+        got = component(params, s.array(_TOKENS), s.array(POSITIONS))
+        names = [f"relative.layers.{i}.weight" for i in range(count)]
+        wanted = [hosts[name] for name in (names if count > 1 else ["relative.weight"])]
+        tables = [got.relative, *got.more_relative]
+        s.demand("number of tables", expected=count, got=len(tables))
+        for i, (table, want) in enumerate(zip(tables, wanted, strict=True)):
+            s.equal(f"table {i} of {count}", table, want, s.dtype)
+
+
 @trial(id="embedding.segments", level="components")
 def segment_table() -> Trial:
     """Segments that differ between rows and inside them."""
@@ -109,121 +179,3 @@ def norm_offset() -> Trial:
 def norm_plain() -> Trial:
     """A family that stores w: the factor is w."""
     return _embedding(EmbeddingConfig(width=6, vocab=11, norm=NormConfig(kind="rms", eps=1e-5)))
-
-
-def _rotation(rotary: RotaryConfig, where: Host) -> Trial:
-    config = EmbeddingConfig(width=2, vocab=2, positions="rotary", rotary=rotary)
-
-    def native(s: Subject, t: dict[str, Any]) -> list[Any]:
-        component = s.factory.create("embedding", config)
-        params = {"tokens": {"weight": t["table"]}}
-        return list(component(params, s.array(np.zeros_like(where)), s.array(where)).rotation)
-
-    return Trial(
-        inputs={"table": normal("rotation.table", 2, 2)},
-        native=native,
-        formula=lambda ar, _: list(positions.rotation(ar, where, rotary)),
-    )
-
-
-_FAR = np.array([[0, 1, 2, 3, 17, 101], [-1, -1, 0, 1, 1023, 4097]])
-
-
-@trial(id="rotary.theta", level="components", rows=(9, 10), gradients=False)
-def rotary_theta() -> Trial:
-    """RoPE with a theta of 5e5, at large positions."""
-    return _rotation(RotaryConfig(dim=12, theta=5e5), _FAR)
-
-
-@trial(id="rotary.linear", level="components", rows=(10,), gradients=False)
-def rotary_linear() -> Trial:
-    """RoPE with linear scaling: positions are divided by a factor."""
-    return _rotation(RotaryConfig(dim=12, scaling="linear", factor=4.0), _FAR)
-
-
-@trial(id="rotary.llama3", level="components", rows=(10,), gradients=False)
-def rotary_llama3() -> Trial:
-    """RoPE with Llama 3's scaling: wavelengths below, on and above the ramp."""
-    config = RotaryConfig(
-        dim=16,
-        theta=5e5,
-        scaling="llama3",
-        factor=8.0,
-        low_freq_factor=1.0,
-        high_freq_factor=4.0,
-        original_context=512,
-    )
-    return _rotation(config, _FAR)
-
-
-@trial(id="rotary.yarn", level="components", rows=(10,), gradients=False)
-def rotary_yarn() -> Trial:
-    """YaRN: frequencies kept, mixed and stretched, and a factor of cosines and sines."""
-    config = RotaryConfig(
-        dim=16,
-        theta=5e3,
-        scaling="yarn",
-        factor=8.0,
-        original_context=256,
-        beta_fast=16.0,
-        beta_slow=2.0,
-        attention_factor=1.25,
-    )
-    return _rotation(config, _FAR)
-
-
-@trial(id="rotary.yarn.exact", level="components", rows=(10,), gradients=False)
-def rotary_yarn_exact_ends() -> Trial:
-    """YaRN whose ramp ends between two frequencies, at both ends of them all."""
-    config = RotaryConfig(
-        dim=12,
-        theta=20.0,
-        scaling="yarn",
-        factor=3.0,
-        original_context=32,
-        beta_fast=8.0,
-        beta_slow=0.125,
-        truncate=False,
-    )
-    return _rotation(config, _FAR)
-
-
-@trial(id="rotary.longrope", level="components", rows=(10,), gradients=False)
-def rotary_longrope() -> Trial:
-    """LongRoPE: a row up to the original context, and one that goes beyond it by one position."""
-    config = RotaryConfig(
-        dim=6,
-        scaling="longrope",
-        short_factors=(1.0, 1.25, 1.5),
-        long_factors=(2.0, 3.0, 5.0),
-        original_context=102,
-        attention_factor=1.125,
-    )
-    return _rotation(config, np.array([[0, 1, 2, 101], [-1, 0, 1, 102]]))
-
-
-@trial(id="rotary.dynamic", level="components", rows=(10,), gradients=False)
-def rotary_dynamic() -> Trial:
-    """Dynamic NTK: rows below, at, and far beyond the original context."""
-    config = RotaryConfig(dim=10, scaling="dynamic", factor=4.0, original_context=64)
-    return _rotation(config, np.array([[0, 1, 63], [-1, 2, 64], [3, 90, 511]]))
-
-
-@trial(id="rotary.still", level="components", rows=(10,), gradients=False)
-def rotary_still() -> Trial:
-    """Frequencies that are zero: what they would turn stays."""
-    return _rotation(RotaryConfig(dim=10, theta=50.0, still=2), _FAR)
-
-
-@trial(id="rotary.digits", level="components", rows=(10,), gradients=False)
-def rotary_digits() -> Trial:
-    """Positions around powers of two, where kernels that split a position go wrong."""
-    where = np.array([[255, 256, 257, 511, 512], [4095, 4096, 32767, 32768, 65535]])
-    return _rotation(RotaryConfig(dim=6, theta=1e7), where)
-
-
-@trial(id="rotary.millions", level="components", rows=(10,), gradients=False)
-def rotary_millions() -> Trial:
-    """The longest contexts, by frequencies that are slow enough to be told in float32."""
-    where = np.array([[65536, 131071, 131072], [262144, 1048575, 9999999]])
-    return _rotation(RotaryConfig(dim=6, theta=1e12, scaling="linear", factor=1e6), where)

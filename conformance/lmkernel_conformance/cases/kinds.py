@@ -95,6 +95,7 @@ _QK_NORM = AttentionConfig(
     head_dim=6,
     qk_norm=NormConfig(kind="rms", eps=1e-4, offset=0.5),
 )
+_PART = AttentionConfig(width=12, heads=3, head_dim=6, interleaved=4)
 _CROSS = AttentionConfig(width=12, heads=3, head_dim=4, bias=True, memory_width=10)
 _MLP = MlpConfig(hidden=9)
 _NORM = NormConfig(kind="rms", eps=1e-5)
@@ -184,6 +185,7 @@ CALLS: Mapping[str, Kind] = MappingProxyType(
         "attention:multi_head.normed": Kind(
             _QK_NORM, _weights, lambda ar, p: _multi_head(ar, p, _QK_NORM)
         ),
+        "attention:multi_head.part": Kind(_PART, _weights, lambda ar, p: _multi_head(ar, p, _PART)),
         "attention:single_vector": Kind(
             AttentionConfig(kind="single_vector", width=12, heads=1), _weights, _single
         ),

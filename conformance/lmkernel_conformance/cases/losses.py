@@ -189,6 +189,48 @@ def loss_mse() -> Trial:
     )
 
 
+_SIDES = np.array(
+    [
+        [[-1, -1], [0, 0], [1, 0], [0, 1], [-100, 0]],
+        [[0, -1], [1, -1], [0, -1], [0, -1], [0, -1]],
+    ]
+)
+"""Where an answer begins and ends: both in the first row, and no end in the second."""
+
+
+@trial(id="loss.spans", level="components", rows=(19,))
+def loss_spans() -> Trial:
+    """Starts and ends among the positions that they may have; 3 of 4 are somewhere."""
+    component = _component("spans")
+    return Trial(
+        inputs={"scores": normal("loss.spans", 2, 5, 2, scale=2)},
+        fixed={"targets": _SIDES},
+        native=lambda s, t: component(s, t["scores"], t["targets"]),
+        formula=lambda ar, t: [
+            _flat_sum(ar, loss.span_cross_entropy(ar, t["scores"], _SIDES)),
+            ar.full((), 3.0),
+        ],
+    )
+
+
+@trial(id="loss.binary_cross_entropy", level="components", rows=(19,))
+def loss_binary() -> Trial:
+    """Yes and no at each output, two of them sure beyond an exponential's range; 6 of 8 count."""
+    logits = normal("loss.binary", 2, 4, scale=2)
+    logits[0, 1], logits[1, 2] = -130.0, 120.0
+    targets = np.array([[1, 0, -1, 0], [-100, 1, 0, 1]])
+    component = _component("binary_cross_entropy")
+    return Trial(
+        inputs={"logits": logits},
+        fixed={"targets": targets},
+        native=lambda s, t: component(s, t["logits"], t["targets"]),
+        formula=lambda ar, t: [
+            _flat_sum(ar, loss.binary_cross_entropy(ar, t["logits"], targets)),
+            ar.full((), 6.0),
+        ],
+    )
+
+
 @case(level="components", id="loss.by_hand", rows=(20,))
 def by_hand(s: Subject) -> None:
     """Labels are used as they are given, not shifted to the next token.

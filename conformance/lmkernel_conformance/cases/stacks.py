@@ -20,7 +20,8 @@ from lmkernel.config import (
 from lmkernel.interfaces import Embedded, Memory
 from lmkernel.parameters import flatten, nest
 from lmkernel_conformance.cases.case import case
-from lmkernel_conformance.cases.trial import Trial, check_values
+from lmkernel_conformance.cases.stack_trial import WHERE, stack_trial
+from lmkernel_conformance.cases.trial import check_values
 from lmkernel_conformance.inputs import normal, parameters
 from lmkernel_conformance.oracle import activation, model
 from lmkernel_conformance.oracle.norm import linear
@@ -38,7 +39,6 @@ Host = Any
 _WIDTH, _TIME, _CAPACITY = 8, 5, 9
 _NORM = NormConfig(kind="rms", eps=1e-5)
 _MLP = MlpConfig(hidden=6)
-_WHERE = np.array([[0, 1, 2, 3, 4], [-1, -1, 0, 1, 2]])
 _SOURCE = np.array([[0, 1, 2, -1], [0, 1, -1, -1]])
 
 
@@ -63,34 +63,16 @@ _CROSS = AttentionConfig(width=_WIDTH, heads=2, head_dim=4, memory_width=7)
 _DECODER = _transformer(causal=True, cross=_CROSS)
 
 
-def _stack_trial(s: Subject, config: Any, interface: str) -> Trial:
-    """A trial of a stack without cross-attention, called once."""
-    component = s.factory.create(interface, config)
-    hosts = parameters(f"stacks.{interface}", flatten(component.declare()))
-    x = normal("stacks.x", 2, _TIME, _WIDTH)
-
-    def native(x: Subject, t: dict[str, Any]) -> Any:
-        own = {name: t[name] for name in hosts}
-        got = component(nest(component.declare(), own), Embedded(t["x"], x.array(_WHERE)))
-        return got.hidden if interface == "encoder" else got
-
-    def formula(ar: Any, t: dict[str, Host]) -> Host:
-        own = {f"own.{name}": t[name] for name in hosts}
-        return stack(ar, t["x"], _WHERE, own, "own", config)
-
-    return Trial(inputs={**hosts, "x": x}, native=native, formula=formula)
-
-
 @case(level="components", id="stack.window_both_ways", rows=(3,))
 def window_both_ways(s: Subject) -> None:
     """Without causality a window of two is one position to either side."""
-    check_values(s, _stack_trial(s, _transformer(attention=_attention(window=2)), "encoder"))
+    check_values(s, stack_trial(s, _transformer(attention=_attention(window=2)), "encoder"))
 
 
 @case(level="components", id="stack.no_memory")
 def no_memory(s: Subject) -> None:
     """A decoder with cross-attention works without an encoder's output, as if it had none."""
-    check_values(s, _stack_trial(s, _DECODER, "decoder"))
+    check_values(s, stack_trial(s, _DECODER, "decoder"))
 
 
 _DECODERS: Mapping[str, Any] = MappingProxyType(
@@ -121,7 +103,7 @@ def _step_outputs(
     for first, last in _PIECES:
         if last > room:
             state, room = component.grow(state, _CAPACITY), _CAPACITY
-        piece = Embedded(s.array(x[:, first:last]), s.array(_WHERE[:, first:last]))
+        piece = Embedded(s.array(x[:, first:last]), s.array(WHERE[:, first:last]))
         begin = s.ops.asarray(first, "int32")
         hidden, state = component.step(params, piece, state, begin, extent=room)
         found.append(s.host(hidden))
@@ -152,11 +134,11 @@ def _whole(
         if name == "feed_forward":
             return model.feed_forward(ar, ar.constant(x), own, "own", config)
         if name == "recurrent":
-            return model.recurrent(ar, ar.constant(x), _WHERE, own, "own", config)[0]
+            return model.recurrent(ar, ar.constant(x), WHERE, own, "own", config)[0]
         if name == "single_vector":
             return _single_vector_layers(ar, ar.constant(x), own, config)
         memory = (ar.constant(source), _SOURCE) if name == "transformer" else None
-        return stack(ar, ar.constant(x), _WHERE, own, "own", config, memory=memory)
+        return stack(ar, ar.constant(x), WHERE, own, "own", config, memory=memory)
 
     return s.budgets(name, formula)[0]
 
@@ -183,11 +165,11 @@ def one_way_state(s: Subject) -> None:
     hosts = s.round(parameters("stacks.one_way", flatten(component.declare())))
     x = s.round(normal("stacks.one_way.x", 2, _TIME, _WIDTH))
     params = s.arrays(nest(component.declare(), hosts))
-    memory = component(params, Embedded(s.array(x), s.array(_WHERE)))
+    memory = component(params, Embedded(s.array(x), s.array(WHERE)))
 
     def formula(ar: Any) -> list[Host]:
         own = {f"own.{n}": ar.constant(v) for n, v in hosts.items()}
-        _, last = model.recurrent(ar, ar.constant(x), _WHERE, own, "own", config)
+        _, last = model.recurrent(ar, ar.constant(x), WHERE, own, "own", config)
         return [ends["forward"][kind] for ends in last for kind in "hc"]
 
     s.agree("last states", [layer[kind] for layer in memory.state for kind in "hc"], formula)
@@ -220,11 +202,11 @@ def dropout_sites(s: Subject) -> None:
 
 def _train(s: Subject, factory: ComponentFactory, key: Any, more: dict[str, Any]) -> None:
     """Call an embedding, an encoder and a decoder as in training."""
-    where = s.array(_WHERE)
+    where = s.array(WHERE)
     table = EmbeddingConfig(width=_WIDTH, vocab=3, **more)
     embedding = factory.create("embedding", table)
     params = {"tokens": {"weight": s.array(normal("stacks.table", 3, _WIDTH))}}
-    embedded = embedding(params, s.array(np.maximum(_WHERE, 0) % 3), where, key=key)
+    embedded = embedding(params, s.array(np.maximum(WHERE, 0) % 3), where, key=key)
     cross = AttentionConfig(width=_WIDTH, heads=2, head_dim=4, memory_width=_WIDTH)
     component = [
         factory.create("encoder", _transformer(**more)),

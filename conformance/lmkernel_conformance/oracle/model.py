@@ -35,6 +35,8 @@ def embed(
 ) -> Host:
     """The hidden vectors of tokens: table rows, scaled, plus position and segment embeddings.
 
+    Tables that are narrower than hidden vectors (``config.inner``) have a product behind them.
+
     Args:
         ar: the arithmetic.
         inputs: tokens ``(batch, time)``, or vectors for the kind ``"vectors"``.
@@ -52,11 +54,15 @@ def embed(
     if config.positions == "learned":
         x = x + ar.take(p[f"{name}.positions.weight"], real + config.offset)
     if config.positions == "sinusoidal":
-        x = x + sinusoids(ar, real, config.width)
+        width = config.inner or config.width
+        x = x + sinusoids(ar, real + config.offset, width, config.sinusoids)
     if config.segments:
         which = segments if segments is not None else np.zeros_like(inputs)
         x = x + ar.take(p[f"{name}.segments.weight"], which)
-    return x if config.norm is None else normalize(ar, x, p, f"{name}.norm", config.norm)
+    x = x if config.norm is None else normalize(ar, x, p, f"{name}.norm", config.norm)
+    if config.inner:
+        x = linear(ar, x, p[f"{name}.project.weight"], p[f"{name}.project.bias"])
+    return x
 
 
 def feed_forward(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str, config: Any) -> Host:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from lmkernel_conformance.oracle.tape import link, raw
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lmkernel_conformance.oracle.arithmetic import Arithmetic
 
-__all__ = ["layer_norm", "linear", "rms_norm"]
+__all__ = ["dense", "layer_norm", "linear", "rms_norm"]
 
 Host = Any
 
@@ -26,6 +28,11 @@ def linear(
         low = ar.narrow(linear(ar, rows, delta[0]))
         y = ar.narrow(y) + ar.narrow(linear(ar, low, delta[1]))
     return ar.reshape(y, (*raw(x).shape[:-1], raw(weight).shape[0]))
+
+
+def dense(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str) -> Host:
+    """The product with the named weight, plus its bias where there is one."""
+    return linear(ar, x, p[f"{name}.weight"], p.get(f"{name}.bias"))
 
 
 def layer_norm(ar: Arithmetic, x: Host, weight: Host, bias: Host, eps: float) -> Host:

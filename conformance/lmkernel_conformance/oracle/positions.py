@@ -109,9 +109,20 @@ def rotate(ar: Arithmetic, x: Host, cos: Host, sin: Host) -> Host:
     return ar.concat([*turned, rest], -1)
 
 
-def sinusoids(ar: Arithmetic, positions: Host, width: int) -> Host:
-    """Sinusoidal positions: element 2i is sin(p / 10000^(2i/width)), element 2i + 1 its cosine."""
-    frequency = np.array([10000.0 ** (-2 * (j // 2) / width) for j in range(width)])
+def sinusoids(ar: Arithmetic, positions: Host, width: int, layout: str = "pairs") -> Host:
+    """Sinusoidal positions: sin and cos of p / 10000^(2i/width) for each i.
+
+    Args:
+        ar: the arithmetic.
+        positions: positions, ``(batch, time)``; -1 is padding.
+        width: size of a vector.
+        layout: ``"pairs"`` has sine 2i beside cosine 2i + 1; ``"halves"`` has all sines first, and
+            ``"halves_to_last"`` too, with rates whose last is 1/10000.
+    """
+    half = width // 2
+    last = half - 1 if layout == "halves_to_last" else half
+    places = [(j // 2, j % 2) if layout == "pairs" else (j % half, j // half) for j in range(width)]
+    frequency = np.array([10000.0 ** (-i / last) for i, _ in places])
     angles = ar.constant(np.maximum(positions, 0))[..., None] * ar.constant(frequency)
-    even = np.arange(width) % 2 == 0
-    return ar.where(even, ar.sin(angles), ar.cos(angles))
+    is_sine = np.array([side == 0 for _, side in places])
+    return ar.where(is_sine, ar.sin(angles), ar.cos(angles))

@@ -34,7 +34,7 @@ def test_hash_is_in_the_errata(name: str) -> None:
 
 def test_files_are_these_and_small() -> None:
     assert sorted(path.name for path in FOLDER.glob("*.json")) == sorted(FILES) == sorted(MAKERS)
-    assert sum((FOLDER / name).stat().st_size for name in FILES) <= 200 * 1024
+    assert sum((FOLDER / name).stat().st_size for name in FILES) <= 224 * 1024
 
 
 def test_makers_are_named_with_a_version() -> None:

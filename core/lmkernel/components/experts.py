@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.components.primitives import activate, declare_linear, gate
+from lmkernel.components.primitives import declare_linear, gate, nonlinearity
 from lmkernel.contract.capabilities import WIDE
 from lmkernel.interfaces import Init, Param, ParamTree, project
 
@@ -75,7 +75,7 @@ def mix_experts(ops: Ops, x: Array, params: dict[str, Any], config: MlpConfig) -
     if config.gated:
         inner = gate(ops, _project(ops, rows, own["gate"], which), inner, config)
     else:
-        inner = activate(ops, inner, config.activation)
+        inner = nonlinearity(ops, inner, config)
     outputs = ops.reshape(_project(ops, inner, own["down"], which), (count, k, width))
     wide = ops.astype(outputs, ops.dtype(weights)) * ops.reshape(weights, (count, k, 1))
     return ops.reshape(ops.astype(ops.sum(wide, 1), ops.dtype(x)), x.shape)

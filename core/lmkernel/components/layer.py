@@ -16,11 +16,11 @@ from lmkernel.components.experts import (
     score_experts,
 )
 from lmkernel.components.primitives import (
-    activate,
     apply_dropout,
     declare_linear,
     declare_norm,
     gate,
+    nonlinearity,
     normalize,
     scale,
 )
@@ -242,11 +242,7 @@ def mlp(ops: Ops, x: Array, params: dict[str, Any], config: MlpConfig) -> Array:
             shared = ops.sigmoid(project(ops, x, params["shared_gate"])) * shared
         return mixed + shared
     if not config.gated:
-        inner = project(ops, x, params["up"])
-        if config.slope == 1:
-            inner = activate(ops, inner, config.activation)
-        else:
-            inner = inner * ops.sigmoid(scale(ops, inner, config.slope))
+        inner = nonlinearity(ops, project(ops, x, params["up"]), config)
     elif "gate_up" in params:
         inner = _gate(ops, project(ops, x, params["gate_up"]), config)
     else:

@@ -19,6 +19,7 @@ __all__ = [
     "declare_linear",
     "declare_norm",
     "gate",
+    "nonlinearity",
     "normalize",
     "scale",
 ]
@@ -77,6 +78,13 @@ def activate(ops: Ops, x: Array, name: str) -> Array:
     return x if name == "none" else getattr(ops, name)(x)
 
 
+def nonlinearity(ops: Ops, x: Array, config: MlpConfig) -> Array:
+    """The activation of a network; with a slope, x · sigmoid(slope · x)."""
+    if config.slope == 1:
+        return activate(ops, x, config.activation)
+    return x * ops.sigmoid(scale(ops, x, config.slope))
+
+
 def gate(ops: Ops, gates: Array, x: Array, config: MlpConfig) -> Array:
     """``x`` times its activated gates, each bounded where the network says so."""
     if config.plain:
@@ -88,11 +96,7 @@ def gate(ops: Ops, gates: Array, x: Array, config: MlpConfig) -> Array:
     if config.limit:
         gates = ops.minimum(gates, number(config.limit))
         x = ops.maximum(ops.minimum(x, number(config.limit)), number(-config.limit))
-    if config.slope == 1:
-        gates = activate(ops, gates, config.activation)
-    else:
-        gates = gates * ops.sigmoid(gates * number(config.slope))
-    return gates * (x + number(config.shift))
+    return nonlinearity(ops, gates, config) * (x + number(config.shift))
 
 
 def apply_dropout(ops: Ops, x: Array, rate: float, key: Array | None, site: int) -> Array:

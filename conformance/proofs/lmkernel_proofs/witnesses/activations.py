@@ -90,6 +90,21 @@ def soft_cross_entropy(x: Host, y: Host) -> Host:
     return y.sum(-1) * log(exp(x).sum(-1)) - (x * y).sum(-1)
 
 
+def span_cross_entropy(x: Host, targets: Host) -> Host:
+    """The logarithm of Σ exp(xⱼ - x[side]) over the positions where the side may be."""
+    found = np.full((len(x), x.shape[2]), MP.mpf(0), object)
+    for b, t, side in np.argwhere(targets > 0):
+        others = x[b, targets[b, :, side] >= 0, side]
+        found[b, side] = MP.log(MP.fsum(exp(others - x[b, t, side])))
+    return found
+
+
+def binary_cross_entropy(x: Host, targets: Host) -> Host:
+    """Minus the logarithm of (1 ± tanh(y/2)) / 2; 0 where ignored."""
+    right = -log((1 + np.where(targets > 0, 1, -1) * tanh(x / 2)) / 2)
+    return np.where(targets >= 0, right, MP.mpf(0))
+
+
 _NAMES = ("relu", "silu", "gelu", "gelu_tanh", "softmax", "tanh", "sigmoid", "none")
 _HOW = {
     "relu": "(x + |x|) / 2",
@@ -99,6 +114,7 @@ _HOW = {
 }
 _WAYS = ("mpmath's own", "1 / Σⱼ exp(xⱼ - xᵢ), and minus its logarithm")
 _TARGETS = np.array([[2, -1], [0, 4], [-100, 3]])
+_SIDES = np.array([[[-1, 0], [1, 0], [0, 1], [0, -1]], [[0, -1], [0, -1], [1, -1], [-1, -1]]])
 
 
 def _activation_point(name: str) -> Point:
@@ -173,5 +189,23 @@ POINTS: tuple[Point, ...] = (
         inputs={"x": grid("soft.x", 2, 3, 4), "y": _simplex(grid("soft.y", 2, 3, 4))},
         oracle=lambda ar, t: [loss.soft_cross_entropy(ar, t["x"], t["y"])],
         witness=lambda t: [soft_cross_entropy(t["x"], t["y"])],
+    ),
+    Point(
+        id="loss.span_cross_entropy",
+        of=("loss.span_cross_entropy",),
+        how="log Σ exp(xⱼ - x[side]) over what may be the side; 0 where none is",
+        inputs={"x": grid("spans", 2, 4, 2)},
+        oracle=lambda ar, t: [loss.span_cross_entropy(ar, t["x"], _SIDES)],
+        witness=lambda t: [span_cross_entropy(t["x"], _SIDES)],
+    ),
+    Point(
+        id="loss.binary_cross_entropy",
+        of=("loss.binary_cross_entropy",),
+        how="-log((1 ± tanh(y/2)) / 2); 0 where ignored",
+        inputs={"x": grid("binary", 3, 2)},
+        oracle=lambda ar, t: [
+            loss.binary_cross_entropy(ar, t["x"], np.array([[1, 0], [-1, 1], [0, -100]]))
+        ],
+        witness=lambda t: [binary_cross_entropy(t["x"], np.array([[1, 0], [-1, 1], [0, -100]]))],
     ),
 )

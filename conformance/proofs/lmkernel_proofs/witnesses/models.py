@@ -59,6 +59,10 @@ _ENCODER = TransformerConfig(
 _EMBEDDING = EmbeddingConfig(
     width=4, vocab=6, positions="learned", context=5, offset=2, segments=2, norm=_LAYER, scale=1.5
 )
+_INNER = EmbeddingConfig(
+    width=6, vocab=6, inner=4, positions="sinusoidal", offset=2, sinusoids="halves_to_last",
+    norm=replace(_RMS, offset=0.0),
+)  # fmt: skip
 _ENDED = replace(_ENCODER, layers=1, pre_norm=True, final_norm=True)
 
 
@@ -140,7 +144,13 @@ def _stack(name: str, c: TransformerConfig, inputs: dict[str, Host], **more: Any
 
     return Point(
         id=f"transformer.stack.{name}",
-        of=("transformer.stack", "transformer.multi_head", "transformer.normalize"),
+        of=(
+            "transformer.stack",
+            "transformer.multi_head",
+            "transformer.normalize",
+            "networks.network",
+            "norm.dense",
+        ),
         how="each head and each key by itself; padding on either side",
         inputs=inputs,
         oracle=lambda ar, t: [transformer.stack(ar, t["x"], WHERE, t, _side(c), c, **options(t))],
@@ -211,6 +221,21 @@ POINTS: tuple[Point, ...] = (
         ],
         ulps=16,
         why="a sum of three, then a normalisation",
+    ),
+    Point(
+        id="model.embed.inner",
+        of=("model.embed",),
+        how="a row at a time: waves in halves, a norm, and a product that makes it wider",
+        inputs={
+            "e.tokens.weight": grid("inner.tokens", 6, 4),
+            "e.norm.weight": grid("inner.norm", 4, low=0.5, high=1.5),
+            "e.project.weight": grid("inner.project", 6, 4),
+            "e.project.bias": grid("inner.bias", 6),
+        },
+        oracle=lambda ar, t: [oracle.embed(ar, TOKENS, WHERE, t, "e", _INNER)],
+        witness=lambda t: [stacks.embed(TOKENS, WHERE, t, "e", _INNER)],
+        ulps=16,
+        why="a sum of two, a normalisation, and a product",
     ),
     Point(
         id="model.feed_forward",

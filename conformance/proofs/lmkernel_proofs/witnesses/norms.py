@@ -78,11 +78,17 @@ def rotate(x: Host, cos: Host, sin: Host) -> Host:
     return np.concatenate([real, imaginary, x[..., 2 * half :]], -1)
 
 
-def sinusoids(steps: Host, width: int) -> Host:
-    """Sinusoidal positions: imaginary and real parts of exp(i·p·10000^(-2i/width)), interleaved."""
-    rates = exp(-2 * exact(np.arange(width // 2)) / width * MP.log(10000))
+def sinusoids(steps: Host, width: int, layout: str = "pairs") -> Host:
+    """Sinusoidal positions: imaginary and real parts of exp(i·p·10000^(-2i/width)).
+
+    They are interleaved, or imaginary parts come first, with the last rate 1/10000 if that is said.
+    """
+    last = width - 2 if layout == "halves_to_last" else width
+    rates = exp(-2 * exact(np.arange(width // 2)) / last * MP.log(10000))
     steps = np.where(steps > 0, steps, MP.mpf(0))
     cos, sin = _parts(np.frompyfunc(MP.expj, 1, 1)(steps[..., None] * rates))
+    if layout != "pairs":
+        return np.concatenate([sin, cos], -1)
     return np.stack([sin, cos], -1).reshape(*steps.shape, width)
 
 
@@ -94,6 +100,7 @@ _ROTARY = (
     RotaryConfig(dim=20, theta=5e5, scaling="llama3", factor=8.0, **_RAMP),
 )
 _WHERE = np.array([[-1.0, 7.0], [1.0, 1021.0]])
+_HALVES = ("halves", "halves_to_last")
 _NARROW = {"w": grid("norm.w", 8, low=0.5, high=3), "b": grid("norm.b", 8)}
 _LINEAR = {
     "x": grid("linear.x", 2, 3, 4), "w": grid("linear.w", 5, 4), "b": grid("linear.b", 5),
@@ -183,6 +190,15 @@ POINTS: tuple[Point, ...] = (
         inputs={"p": _WHERE},
         oracle=lambda ar, t: [positions.sinusoids(ar, t["p"], 6)],
         witness=lambda t: [sinusoids(t["p"], 6)],
+        gradient=False,
+    ),
+    Point(
+        id="positions.sinusoids.halves",
+        of=("positions.sinusoids",),
+        how="the same, imaginary parts first; rates from 1 to 1/10000",
+        inputs={"p": _WHERE},
+        oracle=lambda ar, t: [positions.sinusoids(ar, t["p"], 6, layout) for layout in _HALVES],
+        witness=lambda t: [sinusoids(t["p"], 6, layout) for layout in _HALVES],
         gradient=False,
     ),
 )

@@ -108,17 +108,19 @@ def embed(tokens: Host, where: Host, p: Any, name: str, c: Any, segments: Host =
     """Embeddings, one position at a time."""
     if c.kind == "vectors":
         return tokens
-    out, real = np.empty((*tokens.shape, c.width), object), np.where(where > 0, where, 0)
+    width = c.inner or c.width
+    out, real = np.empty((*tokens.shape, width), object), np.where(where > 0, where, 0)
     for b, t in np.ndindex(tokens.shape):
         x = p[f"{name}.tokens.weight"][tokens[b, t]] * MP.mpf(c.scale)
         if c.positions == "learned":
             x = x + p[f"{name}.positions.weight"][real[b, t] + c.offset]
         if c.positions == "sinusoidal":
-            x = x + waves(exact(real[b : b + 1, t]), c.width)[0]
+            x = x + waves(exact(real[b : b + 1, t] + c.offset), width, c.sinusoids)[0]
         if c.segments:
             x = x + p[f"{name}.segments.weight"][0 if segments is None else segments[b, t]]
         out[b, t] = x
-    return out if c.norm is None else normalize(out, p, f"{name}.norm", c.norm)
+    out = out if c.norm is None else normalize(out, p, f"{name}.norm", c.norm)
+    return _dense(out, p, f"{name}.project") if c.inner else out
 
 
 def feed_forward(x: Host, p: Any, name: str, c: Any) -> Host:

@@ -13,6 +13,7 @@ from lmkernel_conformance import oracle
 from lmkernel_proofs.witnesses import (
     activations,
     attentions,
+    distances,
     models,
     norms,
     primitives,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["BESIDE", "POINTS", "Witness", "functions", "witnesses"]
 
 _MODULES = (
-    primitives, activations, norms, attentions, recurrents, models, updates, runs, samples
+    primitives, activations, norms, attentions, distances, recurrents, models, updates, runs,
+    samples,
 )  # fmt: skip
 
 POINTS: Mapping[str, Point] = MappingProxyType(
