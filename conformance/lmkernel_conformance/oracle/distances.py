@@ -55,7 +55,7 @@ def _bucket(distance: int, buckets: int, last: int) -> int:
     if distance < exact:
         return distance
     begins = [exact * (last / exact) ** (k / (buckets - exact)) for k in range(buckets - exact)]
-    return exact - 1 + sum(distance >= begin for begin in begins)
+    return exact - 1 + len([begin for begin in begins if distance >= begin])
 
 
 def distance_scores(

@@ -9,7 +9,7 @@ from lmkernel.distribution.traffic import sent_bytes
 from lmkernel.parameters import flatten
 from lmkernel.results import human_size
 from lmkernel.training.planning.costs import Work, held, sent
-from lmkernel.training.run.machine import peak_memory
+from lmkernel.machine import peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
