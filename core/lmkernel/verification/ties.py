@@ -117,7 +117,8 @@ def judge_beside_ties(
     every = list(each_answer(asked, answers))
     inside = [one for one in every if _gives_layers(config, one[2])]
     outside = [one for one in every if not _gives_layers(config, one[2])]
-    cells, count = [], choices.count
+    cells: list[Cell] = []
+    count = choices.count
     if inside:
         cells, count = _judge_layers(origin, inside, kind, dtype, variant)
     judged, positions = 0, 0
