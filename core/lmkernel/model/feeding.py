@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lmkernel.config import ModelConfig, RotaryConfig
     from lmkernel.contract.mandatory import Tree
-    from lmkernel.model.model import Model
+    from lmkernel.model.stepping import Stepping
 
     Columns = tuple[NDArray[np.int32], NDArray[np.int32]]
 
@@ -95,7 +95,7 @@ def _turns_anew(
 
 
 def started_anew(
-    model: Model,
+    model: Stepping,
     params: Tree,
     tokens: NDArray[np.int32],
     positions: NDArray[np.int32],

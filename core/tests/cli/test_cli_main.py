@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 HEAVY = ("numpy", "scipy", "autograd", "torch", "tensorflow", "jax", "huggingface_hub", "tqdm")
 BUILT_IN = (
-    "backends", "models", "pull", "chat", "generate", "translate", "summarize", "transcribe",
+    "backends", "models", "pull", "chat", "generate", "translate", "summarize", "caption",
+    "transcribe",
     "pretrain", "finetune", "plan", "evaluate",
     "classify", "tag", "fill", "answer", "rerank", "perplexity", "embed", "compare",
     "verify", "bench", "quantize", "twin", "new",

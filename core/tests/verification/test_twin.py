@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import seeing_models
 from picture_models import CONFIGS
 from small_waves import DESCRIBED
 
@@ -97,7 +98,8 @@ SENSES = (
 @pytest.mark.parametrize("name", SENSES)
 def test_what_sees_or_hears_has_no_twin(name: str, tmp_path: Path) -> None:
     plain = {key: value for key, value in DESCRIBED.items() if key != "architectures"}
-    values = {**CONFIGS.get(name, plain), "model_type": name}
+    seen = {**CONFIGS, **seeing_models.CONFIGS}
+    values = {**seen.get(name, plain), "model_type": name}
     config = write_config(tmp_path / "described", values)
     with pytest.raises(InputError, match="pictures or sounds"):
         twin(config, tmp_path / "twin")
@@ -163,8 +165,8 @@ def test_truncating_keeps_the_first_layers(tmp_path: Path) -> None:
     ("changes", "options", "error", "words"),
     [
         ({"model_type": "dinosaur"}, {}, CheckpointError, "unsupported model_type"),
-        ({}, {"layers": 31}, InputError, "expected 1 … 30"),
-        ({}, {"layers": 0}, InputError, "expected 1 … 30"),
+        ({}, {"layers": 31}, InputError, "layers: expected a whole number in 1 … 30, got"),
+        ({}, {"layers": 0}, InputError, "layers: expected a whole number in 1 … 30, got"),
         ({}, {"seed": -1}, InputError, "seed: expected"),
         ({"hidden_size": "many"}, {}, CheckpointError, "hidden_size"),
     ],
