@@ -87,16 +87,18 @@ def check_call(
 
 @pytest.mark.parametrize("name", VERBS)
 def test_verbs_take_or_refuse_whatever_is_passed(
-    name: str, model: lk.LanguageModel, tmp_path: Path
+    name: str, model: lk.LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where an odd name of a folder may be written
     places = {"MODEL": str(model.files.path), "OUT": tmp_path}
     check_call(getattr(lk, name), *VERBS[name], places)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_take_or_refuse_whatever_is_passed(
-    name: str, model: lk.LanguageModel, tmp_path: Path
+    name: str, model: lk.LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where an odd name of a folder may be written
     check_call(getattr(model, name), *METHODS[name], {"OUT": tmp_path})
 
 
