@@ -11,9 +11,11 @@ from lmkernel_proofs.witnesses.point import Point, grid
 from lmkernel_proofs.witnesses.precise import MP, absolute, erfc, exp, log, sigmoid, tanh
 
 __all__ = [
+    "CTC_LABELS",
     "POINTS",
     "activate",
     "cross_entropy",
+    "ctc",
     "mse",
 ]
 
@@ -105,6 +107,22 @@ def binary_cross_entropy(x: Host, targets: Host) -> Host:
     return np.where(targets >= 0, right, MP.mpf(0))
 
 
+def ctc(x: Host, labels: tuple[int, ...], blank: int) -> Host:
+    """The forward variables of Graves et al. 2006, eq. 6 to 8, as probabilities."""
+    says = [blank, *(k for label in labels for k in (label, blank))]
+    # the first step comes from a blank before it
+    before = [MP.mpf(1), *[MP.mpf(0)] * (len(says) - 1)]
+    for shares in softmax(x):
+        after = []
+        for s, label in enumerate(says):
+            total = before[s] + (before[s - 1] if s else 0)
+            if s > 1 and label not in (blank, says[s - 2]):
+                total += before[s - 2]
+            after.append(total * shares[label])
+        before = after
+    return -MP.log(before[-1] + before[-2])
+
+
 _NAMES = ("relu", "silu", "gelu", "gelu_tanh", "softmax", "tanh", "sigmoid", "none")
 _HOW = {
     "relu": "(x + |x|) / 2",
@@ -113,6 +131,8 @@ _HOW = {
     "gelu_tanh": "x · σ(2u), for ½(1 + tanh u)",
 }
 _WAYS = ("mpmath's own", "1 / Σⱼ exp(xⱼ - xᵢ), and minus its logarithm")
+CTC_LABELS = ((2,), (0, 2), (0, 0))
+"""What is said in four steps, with 1 as the blank."""
 _TARGETS = np.array([[2, -1], [0, 4], [-100, 3]])
 _SIDES = np.array([[[-1, 0], [1, 0], [0, 1], [0, -1]], [[0, -1], [0, -1], [1, -1], [-1, -1]]])
 
@@ -207,5 +227,13 @@ POINTS: tuple[Point, ...] = (
             loss.binary_cross_entropy(ar, t["x"], np.array([[1, 0], [-1, 1], [0, -100]]))
         ],
         witness=lambda t: [binary_cross_entropy(t["x"], np.array([[1, 0], [-1, 1], [0, -100]]))],
+    ),
+    Point(
+        id="loss.ctc",
+        of=("loss.ctc",),
+        how="the forward variables, as probabilities",
+        inputs={"x": grid("ctc", 4, 3)},
+        oracle=lambda ar, t: [loss.ctc(ar, t["x"], labels, 1) for labels in CTC_LABELS],
+        witness=lambda t: [np.array([ctc(t["x"], y, 1)], object) for y in CTC_LABELS],
     ),
 )

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel_proofs.witnesses import attentions, models, updates
+from lmkernel_proofs.witnesses.activations import CTC_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -82,6 +83,21 @@ def _cross_entropy(T: Any, t: Tensors) -> list[Any]:
 def _soft(T: Any, t: Tensors) -> list[Any]:
     f = T.nn.functional.cross_entropy
     return [f(t["x"].movedim(-1, 1), t["y"].movedim(-1, 1), reduction="none")]
+
+
+def _ctc(T: Any, t: Tensors) -> list[Any]:
+    logs = t["x"].log_softmax(-1)[:, None]
+    return [
+        T.nn.functional.ctc_loss(
+            logs,
+            T.tensor([labels]),
+            T.tensor([4]),
+            T.tensor([len(labels)]),
+            blank=1,
+            reduction="none",
+        )
+        for labels in CTC_LABELS
+    ]
 
 
 def _linear(T: Any, t: Tensors) -> list[Any]:
@@ -233,6 +249,7 @@ TORCH: Mapping[str, Library] = MappingProxyType(
         ),
         "loss.cross_entropy": Library("torch.nn.functional.cross_entropy", _cross_entropy),
         "loss.soft_cross_entropy": Library("torch.nn.functional.cross_entropy", _soft),
+        "loss.ctc": Library("torch.nn.functional.ctc_loss", _ctc),
         "norm.linear": Library("torch.nn.functional.linear", _linear),
         "norm.plain": Library(_BOTH, _norms(1e-3)),
         "norm.low_variance": Library(_BOTH, _norms(1e-5)),
