@@ -119,6 +119,7 @@ def model_body(served: Served) -> dict[str, Any]:
     return {
         "id": served.name,
         "generates": served.generates,
+        "sees": own.config.sight is not None,
         "context": served.context or None,
         "end_ids": list(own.end_ids) if served.generates else [],
         "backend": own.backend.name,

@@ -60,8 +60,9 @@ def test_its_policy_lets_nothing_in_from_elsewhere(address: str) -> None:
         )
         assert policy["default-src"] == "'none'"
         assert policy["require-trusted-types-for"] == "'script'"
-        for name in ("script-src", "style-src", "connect-src", "img-src"):
+        for name in ("script-src", "style-src", "connect-src"):
             assert policy[name] == "'self'"
+        assert policy["img-src"] == "'self' data:"
         for name in ("base-uri", "form-action", "frame-ancestors"):
             assert policy[name] == "'none'"
         assert headers["x-content-type-options"] == "nosniff"

@@ -225,6 +225,19 @@ def test_a_conversation_is_a_tree() -> None:
     assert own.eval('asMessages(c, "q1", "").length') == 1
 
 
+def test_pictures_stand_before_the_text_of_their_question() -> None:
+    own = engine("conversation.js")
+    own.eval("""
+        const c = newConversation("c", 0);
+        add(c, null, {role: "user", content: "q", pictures: ["data:a", "data:b"]}, "q1");
+        add(c, "q1", {role: "assistant", content: "a"}, "a1");
+    """)
+    question, answer = json.loads(str(own.eval('JSON.stringify(asMessages(c, "a1", ""))')))
+    urls = [part["image_url"]["url"] for part in question["content"][:2]]
+    assert (urls, question["content"][2]) == (["data:a", "data:b"], {"type": "text", "text": "q"})
+    assert answer == {"role": "assistant", "content": "a"}
+
+
 def test_an_answer_that_never_began_is_not_sent() -> None:
     own = engine("conversation.js")
     own.eval("""

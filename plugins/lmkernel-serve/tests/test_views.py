@@ -133,6 +133,7 @@ def test_models_say_where_they_compute(address: str) -> None:
     assert own == {
         "id": "tiny",
         "generates": True,
+        "sees": False,
         "context": 256,
         "end_ids": [2, 0],
         "backend": "numpy",

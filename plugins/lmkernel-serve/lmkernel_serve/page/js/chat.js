@@ -22,9 +22,9 @@ export class Chat {
   }
 
   /** A question under the last message, and its answer. */
-  async ask(text, parent) {
+  async ask(text, parent, pictures = []) {
     const conversation = this.conversation;
-    const question = add(conversation, parent, { role: "user", content: text });
+    const question = add(conversation, parent, { role: "user", content: text, ...(pictures.length ? { pictures } : {}) });
     conversation.title ||= titleOf(text);
     await this.answer(question);
   }

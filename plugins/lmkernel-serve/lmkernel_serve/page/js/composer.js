@@ -1,11 +1,15 @@
 // Where one writes. Enter sends, Shift+Enter begins a line; while the model answers, the button stops it.
 
-import { byId, icon } from "./dom.js";
+import { announce, byId, icon } from "./dom.js";
+import { pictureList, pictureUrl } from "./pictures.js";
 
 export class Composer {
-  /** `acts`: send(text), stop(). */
+  pictures = [];
+
+  /** `acts`: send(text, pictures), stop(). */
   constructor(acts) {
     this.field = byId("text");
+    this.files = byId("files");
     this.button = byId("send");
     this.busy = false;
     this.acts = acts;
@@ -19,14 +23,37 @@ export class Composer {
       event.preventDefault();
       if (!this.busy) this.submit();
     });
+    byId("attach").addEventListener("click", () => this.files.click());
+    this.files.addEventListener("change", () => this.attach([...this.files.files]));
     this.fit();
+  }
+
+  /** Whether the model is shown pictures; those that are attached stay until it is. */
+  sees(able) {
+    byId("attach").hidden = !able;
+  }
+
+  async attach(files) {
+    this.files.value = "";
+    const urls = await Promise.all(files.map(pictureUrl));
+    const odd = files.filter((_, at) => !urls[at]).map((file) => file.name);
+    if (odd.length) announce(`No pictures: ${odd.join(", ")}`);
+    this.showPictures([...this.pictures, ...urls.filter((url) => url)]);
+    this.field.focus();
+  }
+
+  showPictures(urls) {
+    this.pictures = urls;
+    const remove = (at) => this.showPictures(this.pictures.filter((_, other) => other !== at));
+    byId("attached").replaceChildren(...pictureList(urls, remove));
   }
 
   submit() {
     const text = this.field.value;
     if (this.busy) this.acts.stop();
-    else if (text.trim() && this.acts.send(text)) {
+    else if (text.trim() && this.acts.send(text, this.pictures)) {
       this.field.value = "";
+      this.showPictures([]);
       this.fit();
     }
   }

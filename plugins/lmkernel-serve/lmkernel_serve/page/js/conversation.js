@@ -55,8 +55,13 @@ export function turn(conversation, node, by) {
 /** What a conversation is asked with: the system prompt and the messages up to one; an answer that never began is none. */
 export function asMessages(conversation, id, system) {
   const begun = upTo(conversation, id).filter((node) => node.content);
-  const said = begun.map(({ role, content }) => ({ role, content }));
+  const said = begun.map(({ role, content, pictures }) => ({ role, content: pictures ? parts(content, pictures) : content }));
   return system ? [{ role: "system", content: system }, ...said] : said;
+}
+
+/** A text behind pictures, as OpenAI's interface has them. */
+function parts(text, urls) {
+  return [...urls.map((url) => ({ type: "image_url", image_url: { url } })), { type: "text", text }];
 }
 
 /** A title out of the first question. */

@@ -31,12 +31,12 @@ class Page {
     this.panel = new Panel();
     this.thread = new Thread({
       retry: (node) => this.run(() => this.chat.retry(node)),
-      edit: (node, text) => this.run(() => this.chat.ask(text, node.parent)),
+      edit: (node, text) => this.run(() => this.chat.ask(text, node.parent, node.pictures)),
       turn: (node, by, label) => this.turn(node, by, label),
       inspect: (node, at) => this.inspect(node, at),
       refresh: () => this.draw(),
     });
-    this.composer = new Composer({ send: (text) => this.send(text), stop: () => this.chat.stop() });
+    this.composer = new Composer({ send: (text, pictures) => this.send(text, pictures), stop: () => this.chat.stop() });
     this.sidebar = new Sidebar({ open: (one) => this.open(one), rename: (one, title) => this.rename(one, title), remove: (one) => this.remove(one) });
     this.bind();
     if (!this.storage.lasting) byId("kept").textContent = "This browser keeps nothing: conversations end with the page.";
@@ -87,6 +87,7 @@ class Page {
   drawModel() {
     const own = this.models.find((model) => model.id === this.model());
     byId("where").textContent = own ? `${own.backend} · ${own.device} · ${own.dtype}` : "";
+    this.composer.sees(Boolean(own?.sees));
   }
 
   notice(text, again) {
@@ -144,10 +145,10 @@ class Page {
   // asking
 
   /** Whether the question was taken. */
-  send(text) {
+  send(text, pictures) {
     if (this.chat.busy || !this.model()) return false;
     const last = path(this.chat.conversation).at(-1);
-    this.run(() => this.chat.ask(text, last?.id ?? null));
+    this.run(() => this.chat.ask(text, last?.id ?? null, pictures));
     this.thread.toEnd();
     return true;
   }

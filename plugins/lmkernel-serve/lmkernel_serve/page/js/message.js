@@ -1,6 +1,7 @@
 // One message: its text, what can be done with it, and what is known of it.
 
 import { h, icon, iconButton } from "./dom.js";
+import { pictureList } from "./pictures.js";
 import { copyText, showMarkdown } from "./render.js";
 import { TokenText } from "./tokentext.js";
 
@@ -53,8 +54,13 @@ export class MessageView {
       if (tokens) this.body.append(this.tokenText.element);
     }
     if (tokens) this.tokenText.show(node.tokens);
-    else if (kind === "plain") this.body.textContent = node.content;
+    else if (kind === "plain") this.showQuestion(node);
     else showMarkdown(this.body, node.content);
+  }
+
+  showQuestion({ content, pictures }) {
+    const shown = pictures ? [h("ul", { class: "pictures", "aria-label": "Pictures" }, pictureList(pictures))] : [];
+    this.body.replaceChildren(...shown, content);
   }
 
   notes(node, busy) {
