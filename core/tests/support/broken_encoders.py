@@ -68,6 +68,13 @@ def _deal_rows(x: Any) -> Any:
     return torch.cat([x[::2], x[1::2]])
 
 
+def _by_tanh(_: Any) -> Any:
+    """GELU's approximation, in place of an activation."""
+    from torch.nn import GELU
+
+    return GELU("tanh")
+
+
 def _without(part: str, *names: str) -> Break:
     """Modules inside a part of the model are passed over."""
     return lambda model: wrong.replace_modules(*names)(model.get_submodule(part))
@@ -91,7 +98,13 @@ PORTS = [
         EMB,
         "norm.embedding",
     ),
-    Broken("tanh_distilbert", "distilbert", more.activate(more.gelu_tanh), MLP, "mlp.activation"),
+    Broken(
+        "tanh_distilbert",
+        "distilbert",
+        more.change("ffn", activation=_by_tanh),
+        MLP,
+        "mlp.activation",
+    ),
     Broken(
         "head_norm_electra",
         "electra",

@@ -22,7 +22,6 @@ __all__ = [
     "change_weights",
     "each",
     "forget_positions",
-    "gelu_tanh",
     "in_float64",
     "in_halves",
     "late_norm",
@@ -123,7 +122,7 @@ def activate(formula: Callable[[Any], Any]) -> Break:
                 return formula(x)
 
         for module in model.modules():
-            for name in ("act", "act_fn", "intermediate_act_fn", "activation", "activation_fn"):
+            for name in ("act", "act_fn", "intermediate_act_fn", "activation_fn"):
                 if isinstance(getattr(module, name, None), nn.Module):
                     setattr(module, name, Other())
 
@@ -132,12 +131,6 @@ def activate(formula: Callable[[Any], Any]) -> Break:
 
 def quick_gelu(x: Any) -> Any:
     return x * (1.702 * x).sigmoid()
-
-
-def gelu_tanh(x: Any) -> Any:
-    import torch
-
-    return torch.nn.functional.gelu(x, approximate="tanh")
 
 
 def squared_relu(x: Any) -> Any:
