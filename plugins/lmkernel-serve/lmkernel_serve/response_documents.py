@@ -223,6 +223,8 @@ def chat_document_of(
         ApiError: a field makes no sense beside another.
     """
     told = [{"role": "system", "content": document.instructions}] if document.instructions else []
+    if not (told or messages):  # thoughts without a text are none
+        raise ApiError("input: expected at least one message", param="input")
     if document.top_logprobs and not document.shows_logprobs:
         raise ApiError(f"top_logprobs: expected {LOGPROBS!r} in include", param="top_logprobs")
     tools = [

@@ -28,7 +28,7 @@ class Running(NamedTuple):
 def server() -> Iterator[Running]:
     subprocess.run([sys.executable, "-m", "lmkernel.cli", "pull", MODEL], check=True)
     command = [sys.executable, "-m", "lmkernel.cli", "serve", MODEL]
-    command += ["--backend", "torch", "--port", "0", "--max-batch", "16"]
+    command += ["--backend", "torch", "--port", "0", "--max-batch", "16", "--timeout", "3600"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     try:
         said = process.stderr.readline() if process.stderr else ""
@@ -36,7 +36,7 @@ def server() -> Iterator[Running]:
         assert found, said
         yield Running(found[1], process.pid)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(600) == 0
     finally:
         process.kill()
         process.communicate()

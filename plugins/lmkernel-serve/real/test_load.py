@@ -106,7 +106,7 @@ async def load(server: Any) -> Seen:
             leaves = (number // KINDS + turn) % LEAVING == 0  # not by kind
             await seen.ask(client, (5 * number + turn) % KINDS, leaves=leaves)
 
-    options: dict[str, Any] = {"api_key": "-", "max_retries": 0, "timeout": 600}
+    options: dict[str, Any] = {"api_key": "-", "max_retries": 0, "timeout": 3600}
     async with openai.AsyncOpenAI(base_url=server.address, **options) as client:
         work = [one(client, number) for number in range(CLIENTS)]
         await asyncio.gather(seen.watch(server.pid, until), *work)

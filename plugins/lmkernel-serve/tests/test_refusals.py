@@ -103,6 +103,12 @@ REFUSED: list[tuple[str, Any, int, str]] = [
         400,
         "best_of: expected stream to be false",
     ),
+    (
+        "/v1/responses",
+        {"model": "tiny", "input": [{"type": "reasoning"}]},
+        400,
+        "input: expected at least one message",
+    ),
     ("/v1/embeddings", {"model": "tiny", "input": [""]}, 400, "input: "),
     ("/v1/embeddings", {"model": "tiny", "input": [[3, 4]]}, 400, "input: "),
     ("/tokenize", {"model": "tiny"}, 400, "expected prompt or messages"),
