@@ -41,9 +41,9 @@ def _relative(buckets: int, tables: int) -> AttentionConfig:
     return AttentionConfig(width=_WIDTH, heads=4, kv_heads=2, head_dim=3, relative=own)
 
 
-_BOTH_WAYS = _relative(12, tables=2)
+_BOTH_WAYS = _relative(13, tables=2)
 _SECOND = replace(
-    _BOTH_WAYS, relative=RelativeConfig(heads=4, buckets=12, distance=20, tables=2, table=1)
+    _BOTH_WAYS, relative=RelativeConfig(heads=4, buckets=13, distance=20, tables=2, table=1)
 )
 
 RELATIVE = stack_cases(
@@ -51,8 +51,8 @@ RELATIVE = stack_cases(
     "Biases in buckets of distances both ways, and a table of its own for each layer.",
     _stack(_BOTH_WAYS, different=(LayerConfig(attention=_SECOND), LayerConfig())),
     _FAR,
-    (12, 4),
-    (12, 4),
+    (13, 4),
+    (13, 4),
 )
 RELATIVE_CAUSAL = stack_cases(
     "relative.causal",

@@ -95,21 +95,28 @@ _QK_NORM = AttentionConfig(
     head_dim=6,
     qk_norm=NormConfig(kind="rms", eps=1e-4, offset=0.5),
 )
-_PART = AttentionConfig(width=12, heads=3, head_dim=6, interleaved=4)
+_PART = AttentionConfig(width=12, heads=3, head_dim=8, interleaved=6)
+_WIDER = RotaryConfig(dim=6, theta=50.0)
+"""RoPE of more elements than there are positions."""
 _CROSS = AttentionConfig(width=12, heads=3, head_dim=4, bias=True, memory_width=10)
 _MLP = MlpConfig(hidden=9)
 _NORM = NormConfig(kind="rms", eps=1e-5)
 
 
-def _view(s: Subject) -> View:
+def _view(s: Subject, rotary: RotaryConfig = _ROTARY) -> View:
     mask = visible(POSITIONS, POSITIONS, causal=True)
-    turn = _embed(s, _ROTARY).rotation
+    turn = _embed(s, rotary).rotation
     return View(s.array(POSITIONS), s.array(POSITIONS), s.array(mask), turn)
 
 
-def _multi_head(ar: Any, p: dict[str, Host], config: AttentionConfig = _ATTENTION) -> Host:
+def _multi_head(
+    ar: Any,
+    p: dict[str, Host],
+    config: AttentionConfig = _ATTENTION,
+    rotary: RotaryConfig = _ROTARY,
+) -> Host:
     mask = visible(POSITIONS, POSITIONS, causal=True)
-    turn = positions.rotation(ar, POSITIONS, _ROTARY)
+    turn = positions.rotation(ar, POSITIONS, rotary)
     own = _own(p)
     return multi_head(ar, ar.constant(_X), own, "own", config, mask, turn=turn)
 
@@ -185,7 +192,11 @@ CALLS: Mapping[str, Kind] = MappingProxyType(
         "attention:multi_head.normed": Kind(
             _QK_NORM, _weights, lambda ar, p: _multi_head(ar, p, _QK_NORM)
         ),
-        "attention:multi_head.part": Kind(_PART, _weights, lambda ar, p: _multi_head(ar, p, _PART)),
+        "attention:multi_head.part": Kind(
+            _PART,
+            lambda s, c, p: c(p, s.array(_X), _view(s, _WIDER))[0],
+            lambda ar, p: _multi_head(ar, p, _PART, _WIDER),
+        ),
         "attention:single_vector": Kind(
             AttentionConfig(kind="single_vector", width=12, heads=1), _weights, _single
         ),

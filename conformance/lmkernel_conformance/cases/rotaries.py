@@ -96,15 +96,31 @@ def rotary_yarn_exact_ends() -> Trial:
 
 @trial(id="rotary.yarn.low_theta", level="components", rows=(10,), gradients=False)
 def rotary_yarn_low_theta() -> Trial:
-    """YaRN with a theta so low that its ramp would go beyond the last frequency."""
+    """YaRN whose ramp begins between frequencies and would end behind the last; two are zero."""
     config = RotaryConfig(
         dim=12,
         theta=3.0,
+        still=2,
+        scaling="yarn",
+        factor=3.0,
+        original_context=32,
+        beta_fast=3.5,
+        beta_slow=0.125,
+    )
+    return _rotation(config, _FAR)
+
+
+@trial(id="rotary.yarn.no_ramp", level="components", rows=(10,), gradients=False)
+def rotary_yarn_no_ramp() -> Trial:
+    """YaRN whose ramp begins and ends at the first frequency, which alone is kept."""
+    config = RotaryConfig(
+        dim=12,
+        theta=20.0,
         scaling="yarn",
         factor=3.0,
         original_context=32,
         beta_fast=8.0,
-        beta_slow=0.125,
+        beta_slow=5.2,
     )
     return _rotation(config, _FAR)
 

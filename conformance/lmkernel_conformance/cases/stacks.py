@@ -86,7 +86,7 @@ _DECODERS: Mapping[str, Any] = MappingProxyType(
         "recurrent": RecurrentConfig(input_width=_WIDTH, width=5, layers=2, cell="gru"),
     }
 )
-_ROOM = 4
+_ROOM = 3
 """The capacity of the state at first, in positions."""
 _PIECES = ((0, 3), (3, 4), (4, 5))
 

@@ -77,6 +77,8 @@ def _kept_by_yarn(index: int, config: Any) -> float:
     if config.truncate:
         fast, slow = math.floor(fast), math.ceil(slow)
     fast, slow = max(fast, 0), min(slow, config.dim - 1)
+    if fast == slow:
+        return float(index <= fast)
     return float(np.clip((slow - index) / (slow - fast), 0, 1))
 
 

@@ -46,8 +46,8 @@ def sinusoids(ops: Ops, positions: Array, width: int, dtype: DType, layout: str 
     rates = 10000.0 ** (-np.arange(width // 2, dtype=np.float64) / last)
     steps = ops.reshape(ops.astype(positions, wide), (batch, time, 1, 1))
     # sines and cosines of one angle lie in the last axis, or in the last but one
-    column = (-1, 1) if layout == "pairs" else (1, -1)
-    angles = steps * ops.asarray(rates.reshape(column), wide)
+    column = rates[:, None] if layout == "pairs" else rates[None]
+    angles = steps * ops.asarray(column, wide)
     both = ops.concat([ops.sin(angles), ops.cos(angles)], -1 if layout == "pairs" else -2)
     return ops.astype(ops.reshape(both, (batch, time, width)), dtype)
 

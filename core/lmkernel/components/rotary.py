@@ -119,7 +119,7 @@ class Rotation:
 
 def _length(ops: Ops, positions: Array) -> Array:
     """The length of each row, ``(batch, time) -> (batch, 1, 1, 1)``."""
-    last = ops.max(positions, 1, keepdims=True)
+    last = ops.max(positions, 1)
     return ops.reshape(last + ops.full((), 1, "int32"), (positions.shape[0], 1, 1, 1))
 
 
