@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, final
 
 from lmkernel.config import TransformerConfig
 from lmkernel.distribution.traffic import sent_bytes
+from lmkernel.machine import peak_memory
 from lmkernel.parameters import flatten
 from lmkernel.results import human_size
 from lmkernel.training.planning.costs import Work, held, sent
-from lmkernel.machine import peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
