@@ -147,6 +147,8 @@ class JaxDistribution(Distribution):
             # JAX would wait at exit for those that are gone, and end in an abort
             atexit.register(_leave_at_once, code)
         elif self.processes.count > 1:
+            # process 0 may still write the model, and JAX's own barrier would not wait so long
+            self.exchange(b"")
             jax.distributed.shutdown()
 
     def _send(self, data: bytes) -> list[bytes]:

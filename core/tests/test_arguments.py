@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "compare": (("MODEL",), {"backends": ["numpy"], "prompts": ["a"], **ONE, **QUIET}),
     "compare_layers": (("MODEL",), {"backends": ["numpy"], "prompts": ["a"], **QUIET}),
     "perplexity": (("MODEL", "a b c"), QUIET),
+    "plan": (("MODEL",), {}),
     "quantize": (("MODEL", "OUT"), {"weights": "int8", **QUIET}),
     "resume": (("OUT",), QUIET),
     "twin": (("MODEL", "OUT"), QUIET),

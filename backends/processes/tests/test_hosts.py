@@ -79,7 +79,11 @@ def train(host: str, rank: int, backend: str, out: Path) -> subprocess.Popen[str
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_two_hosts_are_as_one(backend: str, hosts: list[str], tmp_path: Path) -> None:
     both = [train(host, rank, backend, tmp_path / "two") for rank, host in enumerate(hosts)]
-    said = [process.communicate(timeout=SOON)[1] for process in both]
+    try:
+        said = [process.communicate(timeout=SOON)[1] for process in both]
+    finally:
+        for process in both:
+            process.kill()
     assert [process.returncode for process in both] == [0, 0], said
     run("--backend", backend, *TINY, *STEPS, "--out", str(tmp_path / "one"))
     # sums of float32 in another order, through twenty small steps

@@ -52,10 +52,10 @@ def joined(distribution: Distribution) -> Iterator[None]:
     try:
         with watch_peers(distribution):
             yield
+            distribution.close()  # which waits for the others, of whom one may be gone by now
     except BaseException as error:
         distribution.close(error.exit_code if isinstance(error, LmkernelError) else 1)
         raise
-    distribution.close()
 
 
 @contextmanager

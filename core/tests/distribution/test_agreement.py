@@ -79,6 +79,22 @@ def test_the_engine_is_left_in_peace_where_all_is_well() -> None:
     assert engine.codes == [0]
 
 
+class Deserted(Engine):
+    """The other one is gone when this one waits for it at the end."""
+
+    def close(self, code: int = 0) -> None:
+        super().close(code)
+        if not code:
+            raise RuntimeError("Connection closed by peer")
+
+
+def test_one_that_is_gone_at_the_end_is_named_too() -> None:
+    engine = Deserted()
+    with pytest.raises(PeerError, match="cannot be reached"), joined(engine):
+        pass
+    assert engine.codes == [0, PeerError.exit_code]
+
+
 @pytest.mark.parametrize(("other", "asked"), [(b"0", False), (b"1", False), (b"0", True)])
 def test_any_process_can_ask(other: bytes, asked: bool) -> None:
     assert any_of(Engine(other), asked=asked) is (asked or other == b"1")

@@ -31,7 +31,7 @@ TINY = [
     *("--width", "16", "--layers", "1", "--heads", "2", "--context", "16", "--vocab", "280"),
     *("--batch", "8", "--quiet", "--set", "training.evaluate_every=0"),
 ]
-SOON = 300.0
+SOON = 900.0
 """Seconds for a framework to start and compile on a busy machine."""
 
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmkernel.arguments import as_strings, is_absent, require_count, require_known
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.json_files import read_object
 from lmkernel.config import TransformerConfig
 from lmkernel.contract.distribution import Mesh
-from lmkernel.errors import ConfigError, InputError
+from lmkernel.errors import ConfigError
 from lmkernel.factory import ComponentFactory
 from lmkernel.families.agreement import read_config
 from lmkernel.families.family import find_family
@@ -65,16 +66,18 @@ def plan(
         dtype: that it computes in, ``"float32"`` or ``"bfloat16"``; parameters are in float32.
 
     Raises:
-        InputError: a number is none, or the device is not known.
+        InputError: an argument is not what it should be, or the device is not known.
         ConfigError: sizes do not divide by the mesh, or the model is no transformer.
         LmkernelError: there is no such model.
     """
-    for name, number in {"batch": batch, "context": context, "accumulate": accumulate}.items():
-        if number is not None and number < 1:
-            raise InputError(f"{name}: expected 1 or more, got {number}")
-    if dtype not in _SIZES:
-        raise InputError(f"dtype: expected one of {', '.join(_SIZES)}, got {dtype!r}")
-    device, arranged = parse_hardware(hardware), Mesh.parse(mesh)
+    require_count("batch", batch)
+    require_count("accumulate", accumulate)
+    if context is not None:
+        require_count("context", context)
+    require_known("dtype", dtype, _SIZES)
+    as_strings("optimizer", [optimizer])
+    (device,) = map(parse_hardware, as_strings("hardware", [hardware]))
+    arranged = Mesh() if is_absent(mesh) else Mesh.parse(*as_strings("mesh", [mesh]))
     if batch % arranged.extent(arranged.rows):
         parts = arranged.extent(arranged.rows)
         raise ConfigError(f"batch: expected a multiple of {parts} with {arranged}, got {batch}")
