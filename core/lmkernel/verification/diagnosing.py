@@ -107,7 +107,7 @@ def diagnose(
     for _, one in close[:_MOST]:
         # with its own budget, over all questions and all activations that the subject gave
         again = judge(origin, prompts, answers, found.kind, dtype, variant=one.variant)
-        after, alone = (max(c.share for c in cells) for cells in (again.cells, _alone(again)))
+        after, alone = (_worst(cells) for cells in (again.cells, _alone(again)))
         if after <= 1:
             named.append(Diagnosis(one.id, one.words, before, after))
         elif alone <= 1:
@@ -139,12 +139,17 @@ def diagnose_digits(
         short: the dtype.
     """
     again = judge(origin, prompts, answers, found.kind, short)
-    before, after = (max(c.share for c in one.cells) for one in (found, again))
+    before, after = (_worst(one.cells) for one in (found, again))
     inside = [c for c in found.cells if c.activation not in ENDS]
     if after <= 1 and inside and all(c.share <= 1 for c in inside):
         yield Diagnosis("dtype.logits", f"logits were rounded to {short}", before, after)
     elif after <= 1:
         yield Diagnosis("dtype.all", f"everything were computed in {short}", before, after)
+
+
+def _worst(cells: Sequence[Cell]) -> float:
+    """The largest share of a budget; no bound where nothing could be judged."""
+    return max((c.share for c in cells), default=np.inf)
 
 
 def _alone(found: Judgement) -> list[Cell]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from lmkernel.errors import SubjectError
 from lmkernel.verification.arithmetic import dtype_of
 from lmkernel.verification.cells import as_input, cell_of, each_answer, view_of
 from lmkernel.verification.guards import Guard
@@ -53,7 +52,7 @@ class Choices:
         _, stack = top_transformer(config)
         self._dtype, self._mixtures = dtype_of(dtype), mixtures(config)
         self._causal = stack.causal
-        self._pools = config.head is not None and config.head.pooling != "none"
+        self._pools = config.head is None or config.head.pooling != "none"
         self._last = f"layer {stack.layers - 1} (feed-forward)"
         self._layers: dict[str, list[NDArray[np.bool_]]] = {}
 
@@ -110,8 +109,9 @@ def judge_beside_ties(
         dtype: of the subject's computation.
         variant: what runs.
 
-    Raises:
-        SubjectError: every logit hangs on an undecided choice, and nothing else is given.
+    Returns:
+        The cells, none where every logit hangs on an undecided choice and nothing else is given;
+        and a note.
     """
     config = variant.config or origin.config
     every = list(each_answer(asked, answers))
@@ -127,11 +127,6 @@ def judge_beside_ties(
         judged, positions = judged + int(keep.sum()), positions + keep.size
         found = cell_of(last, number[row.name], question, row, answer, dtype, keep)
         cells += [] if found is None else [found]
-    if not cells:
-        raise SubjectError(
-            f"in {dtype} every logit hangs on a choice of experts that rounding alone may change, "
-            "and the subject gives no activations; expected them, or --dtype float32"
-        )
     return cells, _say(count, judged, positions, layers=bool(inside))
 
 

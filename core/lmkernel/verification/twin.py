@@ -141,7 +141,8 @@ def twin(
             config, vocab=None if tokenizer is None else original.embedding.vocab
         )
     folder = user_path(out).absolute()
-    _write(folder, config, family, tokenizer, seed, overwrite=overwrite)
+    pad = values.get("pad_token_id")
+    _write(folder, config, family, tokenizer, seed, pad=pad, overwrite=overwrite)
     return Twin(
         path=folder,
         model_type=str(model_type),
@@ -209,11 +210,13 @@ def _write(
     tokenizer: Tokenizer | None,
     seed: int,
     *,
+    pad: object,
     overwrite: bool,
 ) -> None:
     require_count("seed", seed, least=0)
     declared = Model(load_backend(DEFAULT_BACKEND), replace(config, init=None)).declare()
-    described = _without_nulls(hf_configuration(config, family, tokenizer=tokenizer), family)
+    written = hf_configuration(config, family, tokenizer=tokenizer)
+    described = _without_nulls({**written, **_kept_padding(pad, config)}, family)
     with new_directory(folder, overwrite=overwrite) as place:
         fill_directory(
             place,
@@ -221,6 +224,12 @@ def _write(
             tensors=from_ours(_draw(declared, seed), family.rules(config), declared),
             tokenizer=tokenizer,
         )
+
+
+def _kept_padding(pad: object, config: ModelConfig) -> dict[str, Any]:
+    """What an encoder-decoder calls its padding, by which some tell positions."""
+    kept = is_sequence_model(config) and isinstance(pad, int) and pad < config.embedding.vocab
+    return {"pad_token_id": pad} if kept else {}
 
 
 def _without_nulls(described: dict[str, Any], family: Family) -> dict[str, Any]:

@@ -115,6 +115,11 @@ def verify(
     size = 0 if origin.config.head is None else origin.config.head.size
     answers, kind, guards = check_values(answers, size, dtype)
     found = judge(origin, asked, answers, kind, dtype)
+    if not found.cells:
+        raise SubjectError(
+            f"{name.text}: in {dtype} every logit hangs on a choice of experts that rounding alone "
+            "may change, and no activations are given; expected them, or --dtype float32"
+        )
     found, answers, shift = with_shift_taken_out(origin, asked, answers, found, dtype)
     guards = [
         first,

@@ -126,7 +126,7 @@ def test_a_cache_is_not_asked_across_a_change_of_angles() -> None:
 
 
 def test_layers_that_are_not_there_are_refused() -> None:
-    with pytest.raises(InputError, match="expected 1 … 12"):
+    with pytest.raises(InputError, match="in 1 … 12, got 13"):
         with_few_layers(model(), 13)
 
 
