@@ -15,7 +15,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from autograd.tracer import trace_stack
+
+from lmkernel_numpy.traces import is_traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,7 +59,7 @@ def accelerated(composed: Ops, table: Mapping[str, Callable[..., Any]]) -> dict[
     def linear(x: Array, weight: Any, bias: Array | None = None, delta: Delta | None = None) -> Any:
         if type(weight) is not _Codes:
             return plain(x, weight, bias, delta)
-        if trace_stack.top >= 0 or x.size > _FEW * x.shape[-1]:
+        if is_traced(x, bias, delta) or x.size > _FEW * x.shape[-1]:
             return composed.linear(x, dict(weight), bias, delta)
         y = _product(x, weight)
         if bias is not None:

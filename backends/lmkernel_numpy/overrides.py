@@ -11,12 +11,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from autograd.tracer import trace_stack
 
 from lmkernel_numpy import attention as own
 from lmkernel_numpy import gradients
 from lmkernel_numpy.accelerated import accelerated
 from lmkernel_numpy.optimizer import adam_update, global_norm
+from lmkernel_numpy.traces import is_traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,11 +87,11 @@ def _traced_linear(
 def _dispatch_on_trace(
     fast: Callable[..., Any], composed: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """``composed`` while autograd traces, since it cannot follow writes in place; else ``fast``."""
+    """``composed`` for arrays that autograd traces, since it cannot follow writes in place."""
 
     @functools.wraps(fast)
     def dispatch(*args: Any, **options: Any) -> Any:
-        return (fast if trace_stack.top < 0 else composed)(*args, **options)
+        return (composed if is_traced(*args, options) else fast)(*args, **options)
 
     return dispatch
 
