@@ -233,5 +233,5 @@ def test_perplexity_in_windows_scores_each_token_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stride", [-1, 16, 1.5])
 def test_a_stride_that_leaves_tokens_out_is_refused(stride: Any, tmp_path: Path) -> None:
     model = small_llama(tmp_path, max_position_embeddings=16)
-    with pytest.raises(InputError, match="stride: expected 0 … 15, got"):
+    with pytest.raises(InputError, match="stride: expected a whole number in 0 … 15, got"):
         tasks.perplexity(model, "abc", stride=stride)

@@ -90,10 +90,11 @@ NAMES = {
 
 
 def test_every_objective_is_tested() -> None:
-    assert set(NAMES) == set(OBJECTIVES)
+    # those of sounds want a model that hears, and have a file of their own
+    assert {*NAMES, "transcripts"} == set(OBJECTIVES)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", NAMES)
 def test_objective_gives_training_and_validation(objective: str, source: Path) -> None:
     made = asked(objective, source).split(objective)
     for batches in (made.training, made.validation):
@@ -119,7 +120,7 @@ def test_training_alone_is_shuffled(objective: str, source: Path) -> None:
         assert (hash_of(batches, 0, count) == hash_of(batches, count, count)) is same
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", NAMES)
 def test_resuming_in_an_epoch_is_the_undisturbed_run(objective: str, source: Path) -> None:
     first = asked(objective, source).split(objective).training
     steps = 2 * len(first)
@@ -134,8 +135,8 @@ def test_resuming_in_an_epoch_is_the_undisturbed_run(objective: str, source: Pat
 CODE = f"""
 import sys
 sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[2] / "support")]!r}
-from test_data_prepare import OBJECTIVES, asked, hash_of
-for objective in OBJECTIVES:
+from test_data_prepare import NAMES, asked, hash_of
+for objective in NAMES:
     made = asked(objective, sys.argv[1]).split(objective)
     print(objective, made.training.digest, hash_of(made.training, 0, 2 * len(made.training)))
 """
@@ -148,7 +149,7 @@ def test_two_processes_give_the_same_batches(source: Path) -> None:
         ).stdout
         for _ in range(2)
     ]
-    assert outputs[0].count("\n") == len(OBJECTIVES)
+    assert outputs[0].count("\n") == len(NAMES)
     assert outputs[0] == outputs[1]
 
 
