@@ -222,6 +222,7 @@ def write_certificate(folder: Path) -> None:
             "unsupported": {},
             "device": "cpu",
             "bitwise": [],
+            "distributes": True,
         }
         | {"default_device": "cpu", "requires": [], "distributions": {}, "contract": "1.0"},
         "next": "",
