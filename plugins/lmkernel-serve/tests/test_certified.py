@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import lmkernel_serve.answers as answering
 import lmkernel_serve.app as serving_app
-import lmkernel_serve.plans as planning
 import pytest
+from lmkernel_serve import conversations
 from lmkernel_serve.chat_bodies import ChatBodies
 from lmkernel_serve.errors import ApiError
 from lmkernel_serve.served import Served
@@ -114,7 +114,7 @@ def lose_the_reason(patch: Patch) -> None:
 
 
 def take_a_mapping_for_ids(patch: Patch) -> None:
-    patch.setattr(planning, "render_with_tools", lambda *_: "input_ids attention_mask")
+    patch.setattr(conversations, "render_with_tools", lambda *_: "input_ids attention_mask")
 
 
 def keep_the_places_of_who_left(patch: Patch) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import lmkernel_serve.app as serving_app
 import lmkernel_serve.plans as planning
 import pytest
-from lmkernel_serve import vectors
+from lmkernel_serve import conversations, vectors
 from lmkernel_serve.bodies import ChoiceBodies, CompletionBodies
 from lmkernel_serve.chat_bodies import ChatBodies
 from lmkernel_serve.documents import ChatDocument
@@ -120,16 +120,7 @@ def pass_over_the_seed(patch: Patch) -> None:
 
 
 def show_parts_as_they_are(patch: Patch) -> None:
-    read = planning.conversation_of
-
-    def raw(document: Any) -> Any:
-        given = [message.content for message in document.messages]
-        return [
-            {**message, "content": str(own) if isinstance(own, list) else message["content"]}
-            for message, own in zip(read(document), given, strict=True)
-        ]
-
-    patch.setattr(planning, "conversation_of", raw)
+    patch.setattr(conversations, "_content", str)
 
 
 def number_no_events(patch: Patch) -> None:
