@@ -120,7 +120,7 @@ def take_a_mapping_for_ids(patch: Patch) -> None:
 def keep_the_places_of_who_left(patch: Patch) -> None:
     step = Scheduler.step
     patch.setattr(Worker, "cancel", lambda *_: None)
-    patch.setattr(Scheduler, "step", lambda self: time.sleep(0.01) or step(self))
+    patch.setattr(Scheduler, "step", lambda self: time.sleep(0.1) or step(self))
 
 
 def end_the_others(patch: Patch) -> None:
@@ -137,7 +137,7 @@ def end_the_others(patch: Patch) -> None:
 
     step = Scheduler.step
     patch.setattr(serving_app._Api, "_find", end)
-    patch.setattr(Scheduler, "step", lambda self: time.sleep(0.01) or step(self))
+    patch.setattr(Scheduler, "step", lambda self: time.sleep(0.1) or step(self))
 
 
 BUGS: list[tuple[Callable[[Patch], None], str]] = [
