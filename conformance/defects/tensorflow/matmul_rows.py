@@ -2,6 +2,8 @@
 
 Such a product is broadcast by oneDNN, and what was in the memory before comes out.
 
+Only on processors with `avx512_vnni`, where TensorFlow takes oneDNN by itself.
+
 In lmkernel: both arguments are broadcast before they are multiplied.
 """
 
