@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self, final
 from lmkernel.arguments import is_absent
 from lmkernel.composed import assemble
 from lmkernel.composed.alone import Alone
-from lmkernel.errors import CapabilityError, PluginError
-from lmkernel.plugins.registry import default_registry
+from lmkernel.errors import CapabilityError, InputError, PluginError
+from lmkernel.plugins.registry import Registry, default_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from lmkernel.contract.distribution import Distribution, Mesh, Processes
     from lmkernel.contract.mandatory import MandatoryOps
     from lmkernel.contract.optional import Ops
-    from lmkernel.plugins.registry import Registry
     from lmkernel.plugins.specs import BackendSpec
 
 __all__ = [
@@ -140,8 +139,11 @@ def load_backend(
     Raises:
         UnknownNameError, MissingDependencyError, PluginError.
         CapabilityError: the backend does not declare the device, or the device is not there.
+        InputError: what is passed as a name or a registry is none.
     """
     found = default_registry() if registry is None else registry
+    if not isinstance(found, Registry):
+        raise InputError(f"registry: expected a Registry, got {found!r:.60}")
     spec = found.select_backend(name)
     wanted = spec.capabilities.devices[0] if device is None or is_absent(device) else device
     chosen = spec.capabilities.require_device(spec.name, wanted)

@@ -45,8 +45,8 @@ METHODS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
 }
 # a program that hands over an array of several numbers as a switch is told so by NumPy
 SWITCHES = ("bool", "bool | None")
-# objects that only our own code makes, and what would ask every framework that is there
-LEFT_OUT = {"registry": ODD, "backends": (None,)}
+# what would ask every framework that is there
+LEFT_OUT = {"backends": (None,)}
 
 
 @pytest.fixture(scope="module")

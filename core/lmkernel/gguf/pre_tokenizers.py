@@ -66,6 +66,7 @@ _BY_NAME: Mapping[str, PreTokenizer] = MappingProxyType(
         "qwen2": PreTokenizer(words=_WORDS + r"\p{N}" + _REST, composes=True),
     }
 )
+"""By the format's names of pre-tokenisers, which families share and of which some have several."""
 
 
 def pre_tokenizer_of(file: GgufFile) -> PreTokenizer:

@@ -27,6 +27,7 @@ __all__ = ["gguf_tokenizer"]
 _ROLES = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
 _MODEL = "tokenizer.ggml.model"
 _BUILDERS = MappingProxyType({"gpt2": byte_level, "llama": sentencepiece})
+"""By the format's names of tokenizers, which are no families: Qwen's and OLMo's files say gpt2."""
 
 
 def gguf_tokenizer(file: GgufFile) -> Tokenizer:

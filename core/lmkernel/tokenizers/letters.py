@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.checkpoints.json_files import MOST_BYTES, parse_object
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.files import read_file
+from lmkernel.tokenizers.encoded import EncodedText, SpecialToken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,28 +32,6 @@ _USUAL = {
     "pad_token": "<pad>",
 }
 """The special tokens of the class, of which a vocabulary need not have all."""
-
-
-@final
-@dataclass
-class _Ids:
-    """The ids of a text, with its places in it."""
-
-    ids: list[int]
-    offsets: list[tuple[int, int]]
-
-    def truncate(self, length: int) -> None:
-        """Keep the first ones."""
-        self.ids, self.offsets = self.ids[:length], self.offsets[:length]
-
-
-@final
-@dataclass(frozen=True)
-class _Special:
-    """A token that is no part of a text."""
-
-    content: str
-    special: bool = True
 
 
 @final
@@ -91,9 +70,9 @@ class Letters:
         del with_added_tokens
         return max(self.numbers.values()) + 1
 
-    def get_added_tokens_decoder(self) -> dict[int, _Special]:
+    def get_added_tokens_decoder(self) -> dict[int, SpecialToken]:
         """The tokens that are no part of a text, by id."""
-        return {self.numbers[token]: _Special(token) for token in self.special}
+        return {self.numbers[token]: SpecialToken(token) for token in self.special}
 
     def to_str(self) -> str:
         """What the ids of a text follow from."""
@@ -101,7 +80,7 @@ class Letters:
 
     def encode(
         self, text: str, pair: str | None = None, *, add_special_tokens: bool = True
-    ) -> _Ids:
+    ) -> EncodedText:
         """The ids of a text, a letter each.
 
         Raises:
@@ -115,10 +94,10 @@ class Letters:
         if None in ids:
             letter = letters[ids.index(None)]
             raise InputError(f"expected letters of the vocabulary, got {letter!r} in {text!r:.60}")
-        made = _Ids([i for i in ids if i is not None], [(i, i + 1) for i in range(len(ids))])
+        made = EncodedText([i for i in ids if i is not None], [(i, i + 1) for i in range(len(ids))])
         return self.post_process(made, add_special_tokens=add_special_tokens)
 
-    def post_process(self, made: _Ids, *, add_special_tokens: bool) -> _Ids:
+    def post_process(self, made: EncodedText, *, add_special_tokens: bool) -> EncodedText:
         """The same: nothing stands around a text."""
         del add_special_tokens
         return made
@@ -130,7 +109,7 @@ class Letters:
 
     def encode_batch_fast(
         self, texts: Sequence[str], *, add_special_tokens: bool = True
-    ) -> list[_Ids]:
+    ) -> list[EncodedText]:
         """The ids of each text."""
         return [self.encode(text, add_special_tokens=add_special_tokens) for text in texts]
 

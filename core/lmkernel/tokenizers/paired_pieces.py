@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.checkpoints.json_files import MOST_BYTES, parse_object
 from lmkernel.errors import CheckpointError, InputError, MissingDependencyError
 from lmkernel.files import read_file
+from lmkernel.tokenizers.encoded import EncodedText, SpecialToken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,27 +29,6 @@ _CODE = re.compile(r"(>>[^<>]*<<)(.*)", re.DOTALL)
 """A language before a text."""
 _SPECIAL = ("</s>", "<unk>", "<pad>")
 _FILES = ("source.spm", "target.spm", "vocab.json")
-
-
-@final
-@dataclass
-class _Pieces:
-    """The ids of a text."""
-
-    ids: list[int]
-
-    def truncate(self, length: int) -> None:
-        """Keep the first ones."""
-        self.ids = self.ids[:length]
-
-
-@final
-@dataclass(frozen=True)
-class _Special:
-    """A token that is no part of a text."""
-
-    content: str
-    special: bool = True
 
 
 @final
@@ -88,9 +68,9 @@ class PairedPieces:
         del with_added_tokens
         return max(self.numbers.values()) + 1
 
-    def get_added_tokens_decoder(self) -> dict[int, _Special]:
+    def get_added_tokens_decoder(self) -> dict[int, SpecialToken]:
         """The tokens that are no part of a text, by id."""
-        return {self.numbers[t]: _Special(t) for t in _SPECIAL if t in self.numbers}
+        return {self.numbers[t]: SpecialToken(t) for t in _SPECIAL if t in self.numbers}
 
     def to_str(self) -> str:
         """What the ids of a text follow from."""
@@ -98,7 +78,7 @@ class PairedPieces:
 
     def encode(
         self, text: str, pair: str | None = None, *, add_special_tokens: bool = True
-    ) -> _Pieces:
+    ) -> EncodedText:
         """The ids of a text; special tokens that are written in it count as such.
 
         Raises:
@@ -112,12 +92,12 @@ class PairedPieces:
         for part in re.split(f"({'|'.join(map(re.escape, _SPECIAL))})", rest):
             pieces += [part] if part in _SPECIAL else self.own.encode(part, out_type=str)
         unknown = self.numbers["<unk>"]
-        made = _Pieces([self.numbers.get(piece, unknown) for piece in pieces])
+        made = EncodedText([self.numbers.get(piece, unknown) for piece in pieces])
         return self.post_process(made, add_special_tokens=add_special_tokens)
 
-    def post_process(self, made: _Pieces, *, add_special_tokens: bool) -> _Pieces:
+    def post_process(self, made: EncodedText, *, add_special_tokens: bool) -> EncodedText:
         """The same with the token that ends a text."""
-        return _Pieces([*made.ids, self.numbers["</s>"]] if add_special_tokens else made.ids)
+        return EncodedText([*made.ids, self.numbers["</s>"]] if add_special_tokens else made.ids)
 
     def num_special_tokens_to_add(self, *, is_pair: bool) -> int:
         """The number of tokens that stand around a text."""
@@ -126,7 +106,7 @@ class PairedPieces:
 
     def encode_batch_fast(
         self, texts: Sequence[str], *, add_special_tokens: bool = True
-    ) -> list[_Pieces]:
+    ) -> list[EncodedText]:
         """The ids of each text."""
         return [self.encode(text, add_special_tokens=add_special_tokens) for text in texts]
 

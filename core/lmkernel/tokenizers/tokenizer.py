@@ -237,11 +237,13 @@ class Tokenizer:
         """The ids of a text without special tokens, and where each begins and ends in it.
 
         Raises:
-            InputError: the text holds a lone surrogate.
+            InputError: the text holds a lone surrogate, or it is not told where tokens stand.
         """
         check_text(text)
         with library_code(self._where):
             encoding = self._backend.encode(text, add_special_tokens=False)
+        if len(encoding.offsets) != len(encoding.ids):
+            raise InputError(f"{self._where}: the tokenizer does not say where its tokens stand")
         return encoding.ids, encoding.offsets
 
     def token(self, number: int) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fuzzing.configs import CONFIGS
+from fuzzing.models import write_model
 from inspected import small_encoder, small_llama
 
 import lmkernel as lk
@@ -14,6 +17,7 @@ from lmkernel.benchmark.outcome import Benchmark
 from lmkernel.benchmark.speed import Speed, numbers_of_a_token
 from lmkernel.cli.main import main
 from lmkernel.errors import InputError
+from lmkernel.parameters import flatten
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,6 +136,22 @@ def test_a_token_meets_the_numbers_of_a_tied_table_and_of_each_matrix(tmp_path: 
         else described.by_part["embedding"]
     )
     assert numbers_of_a_token(model) == described.parameters - own
+
+
+def test_of_experts_a_token_meets_those_that_it_chooses(tmp_path: Path) -> None:
+    write_model(tmp_path / "m", "mixtral")
+    model = lk.load(tmp_path / "m", progress=False)
+    every = flatten(model.model.declare()["decoder"])
+    sizes = {name: math.prod(param.shape) for name, param in every.items()}
+    experts = sum(size for name, size in sizes.items() if ".experts." in name)
+    assert experts
+    chosen, count = (
+        CONFIGS["mixtral"][key] for key in ("num_experts_per_tok", "num_local_experts")
+    )
+    tied = model.describe().by_part["embedding"] if model.config.head.tied else 0
+    head = model.describe().by_part.get("head", 0)
+    expected = tied + head + sum(sizes.values()) - experts * (1 - chosen / count)
+    assert numbers_of_a_token(model) == expected
 
 
 def test_limits_are_measured_and_others_are_seen() -> None:

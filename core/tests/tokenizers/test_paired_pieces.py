@@ -60,6 +60,11 @@ def written(folder: Path, *, separate: bool = False, **files: Any) -> Path:
     return folder
 
 
+def test_where_tokens_stand_is_not_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not say where its tokens stand"):
+        load_tokenizer(written(tmp_path)).encode_with_offsets("the cats")
+
+
 def test_texts_become_ids_and_ids_texts(tmp_path: Path) -> None:
     made = load_tokenizer(written(tmp_path))
     assert made.encode("the cats") == [2, 3, 7, 0]

@@ -1,0 +1,35 @@
+"""What tokenizers of our own give back, as the ``tokenizers`` library's objects are asked for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import final
+
+__all__ = ["EncodedText", "SpecialToken"]
+
+
+@final
+@dataclass
+class EncodedText:
+    """The ids of a text.
+
+    Args:
+        ids: of its tokens.
+        offsets: where each begins and ends in the text; empty where a tokenizer does not say.
+    """
+
+    ids: list[int]
+    offsets: list[tuple[int, int]] = field(default_factory=list)
+
+    def truncate(self, length: int) -> None:
+        """Keep the first ones."""
+        self.ids, self.offsets = self.ids[:length], self.offsets[:length]
+
+
+@final
+@dataclass(frozen=True)
+class SpecialToken:
+    """A token that is no part of a text."""
+
+    content: str
+    special: bool = True
