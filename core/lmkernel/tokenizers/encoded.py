@@ -1,4 +1,4 @@
-"""What tokenizers of our own give back, as the ``tokenizers`` library's objects are asked for it."""
+"""What tokenizers of our own give back, in the form of the ``tokenizers`` library's objects."""
 
 from __future__ import annotations
 
