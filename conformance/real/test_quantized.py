@@ -71,7 +71,8 @@ def test_blocks_of_bitsandbytes_have_its_numbers(*, kind: str, nested: bool) -> 
     tensors = {f"m.weight.{end}": x.numpy() for end, x in state.as_dict(packed=True).items()}
     found = BitsAndBytes(_Made({"m.weight": packed.numpy(), **tensors}), {}).read("m").numbers()
     expected = bnb.dequantize_4bit(packed, state).float().numpy()
-    np.testing.assert_array_equal(found.view(np.uint32), expected.view(np.uint32))
+    # as numbers: of fp4's zeros bitsandbytes' kernels keep the sign on some processors only
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_bytes_of_bitsandbytes_have_its_numbers() -> None:
