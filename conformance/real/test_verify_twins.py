@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,6 +48,9 @@ def test_transformers_opens_a_twin_and_is_right(name: str, tmp_path: Path) -> No
     written = json.loads((made.path / "config.json").read_text())
     kind: Any = getattr(transformers, written["architectures"][0])
     _, report = kind.from_pretrained(made.path, output_loading_info=True)
-    assert not report["missing_keys"]
+    # what transformers computes by itself, such as PEGASUS's sinusoids, it misses all the same
+    computed = family.ignored(lk.load(made.path, backend="numpy", progress=False).config)
+    missing = [k for k in report["missing_keys"] if not any(fnmatch(k, p) for p in computed)]
+    assert not missing
     found = lk.verify(made.path, subject="transformers", level="quick", progress=False)
     assert found.passed, found
