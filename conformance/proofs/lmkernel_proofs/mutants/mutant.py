@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.composed import assemble
@@ -16,7 +16,29 @@ if TYPE_CHECKING:
 
     from lmkernel.backend import Backend
 
-__all__ = ["Mutant", "component", "mandatory", "narrow", "optional"]
+__all__ = ["Mutant", "Replacement", "component", "mandatory", "narrow", "optional"]
+
+
+@final
+@dataclass(frozen=True)
+class Replacement:
+    """Breaks a backend in what it finds under some names, and nowhere else.
+
+    Args:
+        names: operations, or components as ``"interface:kind"``.
+        make: function that replaces them.
+    """
+
+    names: frozenset[str]
+    make: Callable[[Backend], Backend]
+
+    def __call__(self, backend: Backend) -> Backend:
+        """The broken backend."""
+        return self.make(backend)
+
+
+def _unchanged(backend: Backend) -> Backend:
+    return backend
 
 
 @final
@@ -42,22 +64,28 @@ class Mutant:
     row: int = 0
     seen: str = ""
     patch: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
-    base: Callable[[Backend], Backend] = field(default=lambda backend: backend)
+    base: Callable[[Backend], Backend] = _unchanged
     may_fail: tuple[str, ...] = ()
     higher: str = ""
 
+    @property
+    def replaces(self) -> frozenset[str] | None:
+        """Names of what it replaces; None where its defect may lie elsewhere too."""
+        elsewhere = self.patch is not contextlib.nullcontext or self.base is not _unchanged
+        return None if elsewhere else getattr(self.make, "names", None)
 
-def optional(name: str, broken: Callable[..., Any]) -> Callable[[Backend], Backend]:
+
+def optional(name: str, broken: Callable[..., Any]) -> Replacement:
     """Override one optional operation with ``broken(ops, …)``; ``ops`` are the correct ones."""
 
     def make(backend: Backend) -> Backend:
         own = {**backend.ops.overridden, name: functools.partial(broken, backend.ops)}
         return replace(backend, ops=assemble(backend.ops, own))  # type: ignore[arg-type]  # a mapping of operations
 
-    return make
+    return Replacement(frozenset({name}), make)
 
 
-def mandatory(name: str, broken: Callable[..., Any]) -> Callable[[Backend], Backend]:
+def mandatory(name: str, broken: Callable[..., Any]) -> Replacement:
     """Replace one mandatory operation with ``broken(ops, …)``; ``ops`` are the correct ones."""
 
     def make(backend: Backend) -> Backend:
@@ -66,7 +94,7 @@ def mandatory(name: str, broken: Callable[..., Any]) -> Callable[[Backend], Back
         )
         return replace(backend, ops=assemble(changed, backend.ops.overridden))  # type: ignore[arg-type]  # a mapping of operations
 
-    return make
+    return Replacement(frozenset({name}), make)
 
 
 def _to_numpy_wide(ops: Any, x: Any) -> Any:
@@ -92,9 +120,13 @@ class _OpsWithReplacement:
         return getattr(self._ops, name)
 
 
-def component(kind: str, component_type: type) -> Callable[[Backend], Backend]:
+def component(kind: str, component_type: type) -> Replacement:
     """Supply a class for a component of ``"interface:kind"``."""
-    return lambda backend: replace(backend, components={**backend.components, kind: component_type})
+
+    def make(backend: Backend) -> Backend:
+        return replace(backend, components={**backend.components, kind: component_type})
+
+    return Replacement(frozenset({kind}), make)
 
 
 def narrow(dtypes: Sequence[Any] = ("float16",)) -> Callable[[Backend], Backend]:

@@ -6,7 +6,7 @@ Constraint: a correct backend passes every case; the self-test stops at one that
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, final
 
 from lmkernel.backend import load_backend
@@ -16,6 +16,7 @@ from lmkernel_proofs.mechanical.sources import SOURCES
 from lmkernel_proofs.selftest.bases import BASES, Run, runs
 from lmkernel_proofs.selftest.coverage import Lines, trace_lines
 from lmkernel_proofs.selftest.forks import run_in_children
+from lmkernel_proofs.selftest.uses import ALL, note_uses
 from lmkernel_proofs.threads import in_threads
 
 if TYPE_CHECKING:
@@ -37,10 +38,12 @@ class Measurement:
 
     Args:
         lines: lines of the mutated sources that it reaches.
+        uses: names of the operations and components that it uses, as `note_uses` gives them.
         seconds: processor time, with its budgets known and its lines traced.
     """
 
     lines: Lines
+    uses: frozenset[str]
     seconds: float
 
 
@@ -68,6 +71,11 @@ class Baseline:
         """The runs that reach any of the lines of a file."""
         wanted = frozenset((file, line) for line in lines)
         return [run for run, found in self.measurements.items() if wanted & found.lines]
+
+    def may_use(self, run: Run, names: frozenset[str]) -> bool:
+        """Whether a run uses anything of these names; one that was not measured may."""
+        found = self.measurements.get(run)
+        return found is None or ALL in found.uses or not names.isdisjoint(found.uses)
 
 
 def subjects() -> dict[str, Subject]:
@@ -125,12 +133,13 @@ def _measure(own: Mapping[str, Subject], part: list[Run]) -> tuple[dict[Run, Mea
     known = own[part[0].base].known
     before = set(known)
     for run in part:
-        subject = own[run.base]
+        subject, uses = own[run.base], set[str]()
         # The first run measures the budgets; the second is timed and traced as mutants will run.
         _require_pass(run, subject)
+        noting = replace(subject, backend=note_uses(subject.backend, uses))
         started = time.process_time()
-        lines = trace_lines(files, lambda: _require_pass(run, subject))  # noqa: B023 - called at once
-        found[run] = Measurement(lines, time.process_time() - started)
+        lines = trace_lines(files, lambda: _require_pass(run, noting))  # noqa: B023 - called at once
+        found[run] = Measurement(lines, frozenset(uses), time.process_time() - started)
     return found, {key: known[key] for key in known if key not in before}
 
 

@@ -1,5 +1,8 @@
 """Judges handwritten mutants: each runs through all cases, because it names those that may fail.
 
+A case that uses nothing of what a mutant replaces computes what it does on the correct backend,
+and is left out.
+
 Constraints: only a discrepancy kills, and only at the level that the mutant declares, below which
 no case may fail. Every case that it does not name must pass. Rows of designs run only where no
 other case kills, and may fail, as they mix what many mutants break.
@@ -132,7 +135,9 @@ def judge_mutant(baseline: Baseline, mutant: Mutant, *, full: bool) -> tuple[lis
     """All failures of a mutant, lowest level first, and how many runs there were."""
     right = mutant.base(baseline.subjects["reference"].backend)
     subject = replace(baseline.subjects["reference"], backend=mutant.make(right))
-    chosen = [(run, _usual_seconds(baseline, run)) for run in _runs(right)]
+    names = mutant.replaces
+    reached = (run for run in _runs(right) if names is None or baseline.may_use(run, names))
+    chosen = [(run, _usual_seconds(baseline, run)) for run in reached]
     quick = [pair for pair in chosen if _is_quick(mutant, pair[0], full=full)]
     with quiet(), mutant.patch():
         # A patch changes the core, which makes expected values; a backend cannot reach them.
