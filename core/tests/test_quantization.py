@@ -43,7 +43,9 @@ def test_a_folder_holds_what_was_quantised(tmp_path: Path, weights: str) -> None
     assert few.holding is not None
     assert few.holding.kinds == {f"int{scheme.bits}"}
     numbers = lmkernel.load(made, backend="numpy", progress=False)
-    np.testing.assert_array_equal(few.logits(IDS), numbers.logits(IDS))
+    expected = numbers.logits(IDS)
+    # compiled products of few bits, where Numba is installed, sum in another order
+    np.testing.assert_allclose(few.logits(IDS), expected, rtol=0, atol=2e-5 * abs(expected).max())
 
 
 def test_the_configuration_says_how(tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ def test_codes_answer_as_their_numbers(tmp_path: Path, method: str) -> None:
     write_quantised(tmp_path, method)
     plain = lmkernel.load(tmp_path, backend="numpy", progress=False)
     held = lmkernel.load(tmp_path, backend="numpy", progress=False, weights="stored")
-    np.testing.assert_array_equal(plain.logits(IDS), held.logits(IDS))
+    expected = plain.logits(IDS)
+    # compiled products of few bits, where Numba is installed, sum in another order
+    np.testing.assert_allclose(held.logits(IDS), expected, rtol=0, atol=2e-5 * abs(expected).max())
     assert held.holding is not None
     kind = METHODS[method][2]
     assert held.holding.kinds == ({kind} if kind else set())
