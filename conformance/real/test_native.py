@@ -149,7 +149,15 @@ def witness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return Witness(folder, batch, limits)
 
 
-@pytest.fixture(scope="module", params=sorted(probes.WAYS))
+LONG = ("jax.keras",)
+"""Ways that take longest, of those that tensorflow.keras and jax.function each try a half of."""
+WAYS = [
+    pytest.param(way, marks=pytest.mark.whole) if way in LONG else way
+    for way in sorted(probes.WAYS)
+]
+
+
+@pytest.fixture(scope="module", params=WAYS)
 def way(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

@@ -18,9 +18,15 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "training" / "parity.py"
 SIZES = {"width": 48, "layers": 2, "heads": 4, "context": 64, "vocab": 512, "batch": 8}
 STEPS = 30
+BACKENDS = [
+    "numpy",
+    "torch",
+    pytest.param("tensorflow", marks=pytest.mark.whole),
+    pytest.param("jax", marks=pytest.mark.whole),
+]
 
 
-@pytest.fixture(scope="module", params=["numpy", "torch", "tensorflow", "jax"])
+@pytest.fixture(scope="module", params=BACKENDS)
 def result(request: pytest.FixtureRequest) -> dict[str, Any]:
     sizes = [text for name, size in SIZES.items() for text in (f"--{name}", str(size))]
     command = [sys.executable, str(SCRIPT), "--backend", request.param, "--json"]

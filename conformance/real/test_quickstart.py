@@ -23,6 +23,7 @@ LIMIT = 600.0
 """Seconds; the page says a minute, a machine under load may take several."""
 
 
+@pytest.mark.whole  # its lines are the notebook's, which runs below
 def test_the_script_runs(tmp_path: Path) -> None:
     command = [sys.executable, str(DOCS / "quickstart.py")]
     done = subprocess.run(

@@ -118,4 +118,4 @@ def test_the_page_leads_to_a_backend_that_passes(reader: Reader) -> None:
             reader.run(line, shown)
             ran.append(line)
     assert "lmkernel certify toy --level document --profile inference" in ran
-    assert ran[-1] == "lmkernel certify toy --profile inference"
+    assert "lmkernel certify toy --profile inference" in ran

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIRST = int(os.environ.get("LMKERNEL_FUZZ_FIRST", "0"))
-INPUTS = int(os.environ.get("LMKERNEL_FUZZ_INPUTS", "120"))
+INPUTS = int(os.environ.get("LMKERNEL_FUZZ_INPUTS", "60"))
 
 
 def test_every_family_has_a_configuration_to_change() -> None:

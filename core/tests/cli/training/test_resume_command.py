@@ -22,6 +22,12 @@ from lmkernel.plugins import Registry
 if TYPE_CHECKING:
     from pathlib import Path
 
+SIGNALS = [
+    signal.SIGINT,
+    pytest.param(signal.SIGTERM, marks=pytest.mark.whole),
+    pytest.param(signal.SIGHUP, marks=pytest.mark.whole),
+]
+
 
 def with_trackers() -> Registry:
     """All that is installed, and the trackers made for tests."""
@@ -118,7 +124,7 @@ def interrupted(arguments: list[str], run: Path, number: int) -> tuple[int, str,
     return child.returncode, out, err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_an_interrupted_run_saves_says_how_to_go_on_and_ends_in_the_same_bits(
     tmp_path: Path, text: Path, number: int
 ) -> None:
