@@ -158,6 +158,18 @@ PAIRS = [
     for backend in (BACKENDS if name in EVERYWHERE else BACKENDS[:1])
 ]
 on_backends = pytest.mark.parametrize(("witness", "backend"), PAIRS, indirect=["witness"])
+COMPILED = REPRESENTATIVES[::3]
+"""Those whose gradients JAX compiles in ``tox`` as well, which takes most of the time here."""
+with_gradients = pytest.mark.parametrize(
+    ("witness", "backend"),
+    [
+        pytest.param(
+            *pair, marks=[pytest.mark.whole] * (pair[1] == "jax" and pair[0] not in COMPILED)
+        )
+        for pair in PAIRS
+    ],
+    indirect=["witness"],
+)
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +279,7 @@ def test_outputs_equal(witness: Witness, backend: str) -> None:
     replace(witness.output, exact=witness.output.exact[real]).judge("output", host[real])
 
 
-@on_backends
+@with_gradients
 def test_gradients_equal(witness: Witness, backend: str) -> None:
     model, family, values = read(witness.folder, backend)
     ops = model.backend.ops
