@@ -160,16 +160,9 @@ PAIRS = [
 on_backends = pytest.mark.parametrize(("witness", "backend"), PAIRS, indirect=["witness"])
 COMPILED = REPRESENTATIVES[::3]
 """Those whose gradients JAX compiles in ``tox`` as well, which takes most of the time here."""
-with_gradients = pytest.mark.parametrize(
-    ("witness", "backend"),
-    [
-        pytest.param(
-            *pair, marks=[pytest.mark.whole] * (pair[1] == "jax" and pair[0] not in COMPILED)
-        )
-        for pair in PAIRS
-    ],
-    indirect=["witness"],
-)
+LONG = {(name, "jax") for name in REPRESENTATIVES if name not in COMPILED}
+GRADIENTS = [pytest.param(*x, marks=pytest.mark.whole) if x in LONG else x for x in PAIRS]
+with_gradients = pytest.mark.parametrize(("witness", "backend"), GRADIENTS, indirect=["witness"])
 
 
 @pytest.fixture(scope="module")
