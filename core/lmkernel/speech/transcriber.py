@@ -16,7 +16,7 @@ from lmkernel.speech.chunks import chunk_starts, joined_tokens
 from lmkernel.speech.features import FeatureSettings, log_mel, one_window
 from lmkernel.speech.hearing import Heard, Hearing
 from lmkernel.speech.languages import language_code
-from lmkernel.speech.outcome import Segment
+from lmkernel.speech.outcome import Attempt, Segment
 from lmkernel.speech.rules import SpeechRules
 from lmkernel.speech.segments import Part, Window, window_parts
 from lmkernel.speech.vocabulary import SpeechTokens
@@ -125,9 +125,10 @@ class Transcriber:
                 yield language or ""
                 prefix = self.prefix(language)
             context = self._context(before) if told else []
-            heard, temperature = self.heard(memory, context, prefix)
-            told = options.condition and temperature < _COLD
+            heard, attempt = self.heard(memory, context, prefix, first)
+            told = options.condition and attempt.temperature < _COLD
             parts, step = self.parts_of(heard, window)
+            parts = [replace(part, attempt=attempt) for part in parts]
             if options.words and heard is not None:
                 parts = self._timed(parts, heard, memory, [*context, *prefix], window)
             for part in parts:
@@ -166,7 +167,7 @@ class Transcriber:
         spoken = [(t, s) for t, s in zip(part.tokens, part.steps, strict=False) if t < last]
         times = [min(s * step, seconds) for _, s in spoken] + [max(end, begin)]
         words = words_of([t for t, _ in spoken], times, self._model.tokenizer.decode, language)
-        return Segment(begin, end, self._text(part.tokens), part.tokens, words)
+        return Segment(begin, end, self._text(part.tokens), part.tokens, words, part.attempt)
 
     def chunked(self, sound: Sound) -> Iterator[Segment | str]:
         """The code of the language, and all that is spoken as one segment.
@@ -210,23 +211,31 @@ class Transcriber:
         return [self.tokens.previous, *before[-most:]]
 
     def heard(
-        self, memory: Memory, context: list[int], prefix: list[int]
-    ) -> tuple[Heard | None, float]:
-        """What is heard at the first temperature that gives a text to be taken, and which it was.
+        self, memory: Memory, context: list[int], prefix: list[int], first: int = 0
+    ) -> tuple[Heard | None, Attempt]:
+        """What is heard at the first temperature that gives a text to be taken, and how.
 
         None where nothing is spoken.
+
+        Args:
+            memory: of the window.
+            context: what it is told of before.
+            prefix: what its transcript begins with.
+            first: the first frame of the window.
         """
         options, prompt = self._options, [*context, *prefix]
+        begin = first * self.settings.hop / self.settings.rate
         silent = self._silence(memory, [*context, prefix[0]])
         for temperature in options.temperatures:
             [heard] = self.hearing.hear(memory, prompt, temperature=temperature, seed=options.seed)
+            attempt = Attempt(begin, temperature, heard.log_prob, silent)
             likely = options.least_log_prob is None or heard.log_prob >= options.least_log_prob
             if not likely and options.most_silent is not None and silent > options.most_silent:
-                return None, temperature
+                return None, attempt
             plain = options.most_repetitive is None or heard.ratio <= options.most_repetitive
             if likely and plain:
                 break
-        return heard, temperature
+        return heard, attempt
 
     def _silence(self, memory: Memory, prompt: list[int]) -> float:
         """The probability that nothing is spoken."""

@@ -17,6 +17,7 @@ from lmkernel.errors import CheckpointError, InputError
 from lmkernel.speech import spelling
 from lmkernel.speech.options import SpeechOptions
 from lmkernel.speech.spelling import Speller, Spelt, best_path, segments_of_words, spelt_words
+from lmkernel.speech.verbs import hears
 from lmkernel.speech.words import Word
 
 if TYPE_CHECKING:
@@ -180,6 +181,8 @@ def test_a_model_without_its_head_spells_nothing(tmp_path: Path) -> None:
     folder = wave_model(tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
     bare = {**config, "architectures": ["Wav2Vec2Model"]}
+    assert hears(load(folder))
     (folder / "config.json").write_text(json.dumps(bare))
+    assert not hears(load(folder))
     with pytest.raises(InputError, match="finetune --objective transcripts"):
         Speller(load(folder), SpeechOptions())

@@ -20,7 +20,9 @@ from lmkernel.errors import CheckpointError, InputError, LmkernelError, UnknownN
 from lmkernel.speech import transcriber
 from lmkernel.speech.hearing import Heard, Hearing
 from lmkernel.speech.options import SpeechOptions
+from lmkernel.speech.outcome import Attempt
 from lmkernel.speech.transcriber import Transcriber
+from lmkernel.speech.verbs import hears
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,6 +104,16 @@ def test_the_last_temperature_is_taken_as_it_is(
     assert len(found.segments) == 1
 
 
+def test_a_segment_tells_how_its_window_was_heard(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, [Heard(FINE.tokens, -1.2, 0.9), FINE], silent=0.25)
+    found = lmkernel.transcribe(model, LONG, language="en", progress=False)
+    begins = [n * WINDOW for n in range(len(found.segments))]
+    first, *others = [Attempt(begin, 0.0, FINE.log_prob, 0.25) for begin in begins]
+    assert [one.attempt for one in found.segments] == [replace(first, temperature=0.2), *others]
+
+
 def test_silence_is_passed_over(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = scripted(monkeypatch, [Heard(FINE.tokens, -1.2, 0.9)], silent=0.7)
     found = lmkernel.transcribe(model, SHORT, language="en", progress=False)
@@ -176,6 +188,7 @@ def test_a_model_that_reads_text_hears_nothing(tmp_path: Path, model: LanguageMo
     from sequence_models import sequence_model
 
     other = load(sequence_model(tmp_path / "t5", "t5"))
+    assert (hears(model), hears(other)) == (True, False)
     with pytest.raises(InputError, match=r"a model that hears windows.*t5"):
         lmkernel.transcribe(other, LONG)
     for ask in (model.generate, lambda text: lmkernel.translate(model, text)):
