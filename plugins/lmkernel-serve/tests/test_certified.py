@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import lmkernel_serve.answers as answering
-import lmkernel_serve.app as serving_app
 import pytest
 from lmkernel_serve import conversations
 from lmkernel_serve.chat_bodies import ChatBodies
 from lmkernel_serve.errors import ApiError
+from lmkernel_serve.models import Models
 from lmkernel_serve.served import Served
 from lmkernel_serve.worker import Worker
 
@@ -124,19 +124,19 @@ def keep_the_places_of_who_left(patch: Patch) -> None:
 
 
 def end_the_others(patch: Patch) -> None:
-    find = serving_app._Api._find
+    find = Models.find
 
     def end(self: Any, name: Any) -> Any:
         try:
             return find(self, name)
         except ApiError as error:
-            for model in self._models.values():
+            for model in self:
                 for request in list(model.worker._readers):
                     model.worker._deliver(Failed(request, error))
             raise
 
     step = Scheduler.step
-    patch.setattr(serving_app._Api, "_find", end)
+    patch.setattr(Models, "find", end)
     patch.setattr(Scheduler, "step", lambda self: time.sleep(0.1) or step(self))
 
 
