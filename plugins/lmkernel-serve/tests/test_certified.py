@@ -34,6 +34,7 @@ def test_ours_is_certified(
     from lmkernel.cli.main import main
 
     command = ["certify", "--endpoint", f"{roomy_address}/v1", "--key", "sesame", "--flood", "40"]
+    command += ["--speech-model", "whisper"]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
     assert "certified" in shown
@@ -43,6 +44,13 @@ def test_ours_is_certified(
     page = (tmp_path / "out" / "certificate.html").read_text()
     assert "http" not in page.replace(f"{roomy_address}/v1", "")
     assert main(["certify", "--verify", str(tmp_path / "out" / "certificate.json")]) == 0
+
+
+def test_a_server_without_a_model_that_hears_is_not_asked(roomy_address: str) -> None:
+    asked = {"key": "sesame", "categories": ["audio"], "progress": False}
+    found = certify_endpoint(f"{roomy_address}/v1", **asked).json()
+    assert {row["state"] for row in found["cases"]} == {"unsupported"}
+    assert "without a model that hears" in found["cases"][0]["message"]
 
 
 def test_a_part_is_no_certificate(roomy_address: str) -> None:
