@@ -165,7 +165,7 @@ def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Serve
     own = tiny(tmp_path_factory.mktemp("roomy") / "tiny", max_position_embeddings=1024)
     served = Served("tiny", own, most_rows=4, most_waiting=8)
     hearing = tmp_path_factory.mktemp("hearing")
-    whisper = Served("whisper", lmkernel.load(speech_model(hearing / "whisper")))
+    whisper = Served("whisper", lmkernel.load(speech_model(hearing / "whisper", context=12)))
     waves = Served("waves", lmkernel.load(wave_model(hearing / "waves")))
     with serving(served, whisper, waves, key="sesame") as found:
         yield found, served
