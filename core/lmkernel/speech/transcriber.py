@@ -6,7 +6,7 @@ Constraint: with the same settings the tokens and times are those of transformer
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
@@ -77,6 +77,7 @@ class Transcriber:
         )
         # a language or task that the model has not is an error before anything is computed
         self.tokens.prefix(options.language, options.task, timestamps=options.timestamps)
+        self.prompt = self.tokens.told(options.prompt, model.tokenizer)
 
     def features(self, sound: Sound) -> tuple[NDArray[np.float32], int]:
         """Frames ``(count, bins)`` of a sound at any rate, and how many of them are the sound's."""
@@ -113,7 +114,7 @@ class Transcriber:
                 f"timestamps: a sound of more than {self.settings.seconds} s needs them, "
                 "unless it is chunked"
             )
-        before: list[int] = []
+        before = [*self.prompt]
         told = options.condition
         prefix: list[int] = []
         first = 0
@@ -124,7 +125,7 @@ class Transcriber:
                 language = self.language_of(memory)
                 yield language or ""
                 prefix = self.prefix(language)
-            context = self._context(before) if told else []
+            context = self.context(before if told else self.prompt)
             heard, attempt = self.heard(memory, context, prefix, first)
             told = options.condition and attempt.temperature < _COLD
             parts, step = self.parts_of(heard, window)
@@ -133,7 +134,7 @@ class Transcriber:
                 parts = self._timed(parts, heard, memory, [*context, *prefix], window)
             for part in parts:
                 yield part
-                before += _without_second_time(part.tokens, self.tokens)
+                before += self.tokens.without_second_time(part.tokens)
             first += step
 
     def _timed(
@@ -203,7 +204,7 @@ class Transcriber:
         part = frames[first : first + size]
         return np.pad(part, ((0, size - len(part)), (0, 0)))[None]
 
-    def _context(self, before: Sequence[int]) -> list[int]:
+    def context(self, before: Sequence[int]) -> list[int]:
         """What was written before, so far as there is room, behind the token that says so."""
         if not before or self.tokens.previous is None:
             return []
@@ -253,10 +254,3 @@ class Transcriber:
             begin, end = window.first / 2, (window.first + window.frames) / 2
             return [Part(begin, end, heard.tokens)], window.frames
         return window_parts(heard.tokens, self.tokens.first_time, window)
-
-
-def _without_second_time(tokens: Sequence[int], known: SpeechTokens) -> Sequence[int]:
-    """A part's tokens as they are told to the next window: of a pair of times the first one."""
-    first: Any = known.first_time if known.no_timestamps is not None else np.inf
-    ends_twice = len(tokens) > 2 and tokens[-2] >= first  # noqa: PLR2004 - more than the pair
-    return tokens[:-1] if ends_twice else tokens

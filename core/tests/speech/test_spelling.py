@@ -148,6 +148,7 @@ def test_the_command_writes_subtitles_and_words(
         ({"language": "de"}, "language: expected none for a model that spells"),
         ({"task": "translate"}, "task"),
         ({"num_beams": 2}, "num_beams"),
+        ({"prompt": "a name"}, "prompt"),
         ({"chunked": True}, "chunked"),
     ],
 )

@@ -142,6 +142,20 @@ def test_a_window_is_told_what_came_before_unless_that_was_a_guess(
     assert second == ([previous, *FINE.tokens, *first] if told else first)
 
 
+@pytest.mark.parametrize("condition", [False, True])
+def test_each_window_is_told_the_prompt(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch, condition: bool
+) -> None:
+    asked = scripted(monkeypatch, [FINE])
+    options = {"condition": condition, "prompt": " the cat\n", "language": "en"}
+    lmkernel.transcribe(model, LONG, progress=False, **options)
+    previous = model.tokenizer.token_id("<|startofprev|>")
+    told = [previous, *model.tokenizer.encode(" the cat", special_tokens=False)]
+    first, second, _ = (prompt for _, prompt in asked)
+    assert first[: len(told)] == told
+    assert second == ([*told, *FINE.tokens, *first[len(told) :]] if condition else first)
+
+
 def test_silence_is_the_share_of_its_token(model: LanguageModel) -> None:
     made = Transcriber(model, SpeechOptions())
     frames, _ = made.features(SHORT)
@@ -158,6 +172,9 @@ def test_silence_is_the_share_of_its_token(model: LanguageModel) -> None:
         ({"language": "klingon"}, UnknownNameError, "language 'klingon'.*de, en, fr"),
         ({"language": 3}, InputError, "language: expected"),
         ({"task": "sing"}, UnknownNameError, "task 'sing'"),
+        ({"prompt": 3}, InputError, "prompt: expected a text"),
+        ({"prompt": "a", "chunked": True}, InputError, "prompt: expected none where windows are"),
+        ({"prompt": "a<|en|>"}, InputError, "prompt: expected a text, got one with '<.en.>'"),
         ({"timestamps": False}, InputError, "more than 1 s needs them"),
         ({"temperatures": ()}, InputError, "temperatures"),
         ({"temperatures": (-1.0,)}, InputError, "temperatures"),

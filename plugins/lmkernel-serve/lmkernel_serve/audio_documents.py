@@ -16,6 +16,7 @@ class SoundDocument(Document):
 
     model: str
     file: bytes
+    prompt: str = ""
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
     temperature: Annotated[float, Strict(strict=False), Field(ge=0, le=1, allow_inf_nan=False)] = (
         0.0

@@ -110,6 +110,7 @@ def plan_hearing(served: Served, document: SoundDocument, limits: Limits) -> Hea
     options = SpeechOptions(
         language=language or None,
         task=task,
+        prompt=document.prompt,
         words=words,
         # 0 is the usual way: warmer where a text is unlikely or repeats itself
         temperatures=(document.temperature,) if document.temperature else usual,

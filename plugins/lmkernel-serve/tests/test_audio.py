@@ -137,12 +137,14 @@ def test_deltas_make_the_text(audio: openai.OpenAI, heard: Transcript) -> None:
     assert done.type == "transcript.text.done"
 
 
-def test_a_language_and_a_temperature_are_the_librarys(
+def test_a_language_a_temperature_and_a_prompt_are_the_librarys(
     audio: openai.OpenAI, whisper: LanguageModel
 ) -> None:
-    answer = asked(audio, language="fr", temperature=0.7, response_format="verbose_json")
+    fields = {"language": "fr", "temperature": 0.7, "prompt": "the cat sat"}
+    answer = asked(audio, **fields, response_format="verbose_json")
     told: Any = {"language": "fr", "temperatures": (0.7,), "progress": False}
-    expected = lmkernel.transcribe(whisper, WAVE, **told)
+    expected = lmkernel.transcribe(whisper, WAVE, prompt="the cat sat", **told)
+    assert expected.text != lmkernel.transcribe(whisper, WAVE, **told).text
     assert (answer.text, answer.language) == (expected.text, "french")
     assert {one.temperature for one in answer.segments} == {0.7}
 
@@ -213,7 +215,9 @@ REFUSED: list[tuple[str, dict[str, Any], str | None, str]] = [
         "timestamp_granularities[].0",
         "'word' or 'segment'",
     ),
-    ("transcriptions", {"prompt": "Mr Brown"}, "prompt", "does not know this field"),
+    ("transcriptions", {"prompt": "a<|en|>"}, "prompt", "expected a text, got one with"),
+    ("transcriptions", {"model": "waves", "prompt": "a name"}, "prompt", "that spells"),
+    ("transcriptions", {"keywords[]": ["cat"]}, "keywords[]", "does not know this field"),
     ("transcriptions", {"include[]": ["logprobs"]}, "include[]", "does not know this field"),
     ("transcriptions", {"chunking_strategy": "auto"}, "chunking_strategy", "does not know"),
     ("translations", {"language": "de"}, "language", "does not know this field"),
