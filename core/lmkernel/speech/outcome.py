@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Segment:
             "text": self.text.strip(),
             "tokens": list(self.tokens),
             **({"words": [word.json() for word in self.words]} if self.words else {}),
+            **({"attempt": asdict(self.attempt)} if self.attempt else {}),
         }
 
 

@@ -73,7 +73,7 @@ def _heard(endpoint: Endpoint, path: str = _PATH, **changes: str | bytes) -> Rep
 def _refused(endpoint: Endpoint, *changes: dict[str, str | bytes]) -> list[dict[str, Any]]:
     """The error that each change is, of a server that hears without them."""
     _heard(endpoint)
-    return [require_error(_sent(endpoint, **one), 400, 404, 415, 422) for one in changes]
+    return [require_error(_sent(endpoint, _PATH, **one), 400, 404, 415, 422) for one in changes]
 
 
 def _text(reply: Reply) -> str:
