@@ -37,7 +37,8 @@ BRIEF = wave_bytes(vowels(0.7, rate=RATE)[:, None], RATE)
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Models that hear: one that writes, one that spells."""
     folder = tmp_path_factory.mktemp("heard")
-    return {"whisper": speech_model(folder / "whisper"), "waves": wave_model(folder / "waves")}
+    whisper = speech_model(folder / "whisper", context=20)
+    return {"whisper": whisper, "waves": wave_model(folder / "waves")}
 
 
 @pytest.fixture(scope="module")

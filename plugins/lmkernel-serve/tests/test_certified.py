@@ -34,12 +34,13 @@ def test_ours_is_certified(
     from lmkernel.cli.main import main
 
     command = ["certify", "--endpoint", f"{roomy_address}/v1", "--key", "sesame", "--flood", "40"]
-    command += ["--speech-model", "whisper"]
+    command += ["--speech-model", "waves"]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
     assert "certified" in shown
     found = json.loads((tmp_path / "out" / "certificate.json").read_text())
-    assert {row["state"] for row in found["cases"]} == {"passed"}
+    others = {row["case"]: row["state"] for row in found["cases"] if row["state"] != "passed"}
+    assert others == {"audio/a_translation_is_a_text": "unsupported"}  # by a model that spells
     assert [*dict.fromkeys(row["category"] for row in found["cases"])] == [*CATEGORIES]
     page = (tmp_path / "out" / "certificate.html").read_text()
     assert "http" not in page.replace(f"{roomy_address}/v1", "")
