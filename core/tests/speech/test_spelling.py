@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -43,6 +44,16 @@ def test_repeated_letters_are_said_once_and_blanks_not_at_all() -> None:
     found = [Spelt(3, 1, 3), Spelt(3, 4, 5), Spelt(2, 5, 7), Spelt(5, 8, 9)]
     assert best_path(scores(SAID), 0) == found
     assert best_path(scores([0, 0]), 0) == []
+
+
+def test_all_sounds_share_what_a_model_is_compiled_to(
+    speller: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Mock(wraps=speller.model.compiled_forward)
+    monkeypatch.setattr(speller.model, "compiled_forward", counted)
+    for _ in range(2):
+        Speller(speller, SpeechOptions()).logits(np.zeros(RATE, np.float32))
+    assert counted.call_count == 2
 
 
 def test_words_have_the_times_of_their_letters(speller: LanguageModel) -> None:
