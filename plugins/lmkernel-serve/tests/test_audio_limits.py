@@ -123,8 +123,10 @@ def test_a_full_queue_refuses_who_comes_and_nobody_who_is_heard(held: Held) -> N
     until(lambda: held.worker._places == 0)
 
 
-def test_a_client_that_goes_away_is_heard_no_further(held: Held) -> None:
-    connection = held.sent()
+@pytest.mark.parametrize("stream", [b"false", b"true"])
+def test_a_client_that_goes_away_is_heard_no_further(held: Held, stream: bytes) -> None:
+    field = b'--x\r\nContent-Disposition: form-data; name="stream"\r\n\r\n'
+    connection = held.sent(field + stream + b"\r\n" + FORM)
     until(lambda: held.worker._places == 1)
     connection.close()
     until(lambda: held.worker._places == 0)
@@ -215,3 +217,15 @@ def test_a_long_sound_is_refused(held: Held) -> None:
     body = HEAD + wave_bytes(np.zeros((RATE * 2 + 1, 1)), RATE) + b"\r\n--x--\r\n"
     status, answer = told(held.sent(body))
     assert (status, b"expected 2 s of sound at most" in answer) == (400, True)
+
+
+def test_a_client_that_goes_within_a_stream_is_heard_no_further(held: Held) -> None:
+    held.permits.release(1)
+    with held.client() as client:
+        stream = client.audio.transcriptions.create(
+            model="waves", file=("a.wav", QUIET), stream=True
+        )
+        assert next(iter(stream)).type == "transcript.text.delta"
+        stream.close()
+    until(lambda: held.worker._places == 0)
+    assert held.said == ["1.00 one "]
