@@ -131,6 +131,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "lmkernel:transcribe",
             "lmkernel:Transcript",
             "lmkernel.speech.outcome:Segment",
+            "lmkernel.speech.outcome:Attempt",
             "lmkernel:Sound",
             "lmkernel.speech.options:SpeechOptions",
             "lmkernel:caption",

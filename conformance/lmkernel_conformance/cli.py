@@ -66,6 +66,7 @@ class Certify(Command):
         add("--endpoint", metavar="URL", help="instead: a server, by the URL of its /v1")
         add("--model", help="with --endpoint: that is asked (default: the first that it lists)")
         add("--embed-model", metavar="MODEL", help="with --endpoint: that makes vectors")
+        add("--speech-model", metavar="MODEL", help="with --endpoint: that hears (default: none)")
         add("--key", help="with --endpoint: that the server wants; default $LMKERNEL_SERVE_KEY")
         add("--category", action="append", help="with --endpoint: only this one; repeatable")
         add("--flood", type=int, default=256, help="with --endpoint: more at once than it takes")
@@ -148,6 +149,7 @@ def _certify_endpoint(args: argparse.Namespace) -> int:
         args.endpoint,
         model=args.model,
         embed_model=args.embed_model,
+        speech_model=args.speech_model,
         key=args.key or os.environ.get("LMKERNEL_SERVE_KEY"),
         categories=args.category or (),
         limit=args.limit,

@@ -36,6 +36,7 @@ UNCHECKED: dict[str, Any] = {
     "least_log_prob": None,
     "most_silent": None,
 }
+PROMPT = "the cat"
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "as it sounds": ({}, {"task": "transcribe"}),
     "translated": (
@@ -44,6 +45,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "beams": ({"num_beams": 3, "language": "fr"}, {"num_beams": 3, "language": "fr"}),
     "conditioned": ({"condition": True}, {"task": "transcribe", "condition_on_prev_tokens": True}),
+    "prompted": ({"prompt": PROMPT}, {"task": "transcribe"}),
+    "prompted and conditioned": (
+        {"prompt": PROMPT, "condition": True},
+        {"task": "transcribe", "condition_on_prev_tokens": True},
+    ),
     "checked": (
         {"most_repetitive": 1.35, "least_log_prob": -2.6, "most_silent": 1e-3},
         {
@@ -76,6 +82,12 @@ def frames_of(samples: np.ndarray) -> Sound:
     return Sound(samples.astype(np.float32), 16000)
 
 
+def prompt_ids(model: Any) -> list[int]:
+    """As transformers' processor makes them of a text."""
+    tokenizer = model.tokenizer
+    return tokenizer.encode(f"<|startofprev|> {PROMPT}", special_tokens=False)
+
+
 @pytest.mark.parametrize("name", LONG)
 @pytest.mark.parametrize("case", CASES)
 def test_a_long_sound_is_heard_alike(case: str, name: str, model: Any, witness: Any) -> None:
@@ -83,6 +95,8 @@ def test_a_long_sound_is_heard_alike(case: str, name: str, model: Any, witness: 
     made = Transcriber(model, SpeechOptions(**{**UNCHECKED, **ours}))
     frames, count = made.features(frames_of(LONG[name]))
     language, *parts = made.parts(frames, count)
+    if "prompt" in ours:
+        theirs = {**theirs, "prompt_ids": torch.tensor(prompt_ids(model))}
     with torch.inference_mode():
         out = witness.generate(
             torch.tensor(frames.T[None]), return_timestamps=True, return_segments=True, **theirs

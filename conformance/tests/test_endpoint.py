@@ -30,6 +30,7 @@ def certificate(selection: str = "whole", **states: str) -> dict[str, Any]:
         for case in CASES
     ]
     about = {"url": "http://x/v1", "model": "<m>", "embed_model": "m", "software": "unknown"}
+    about |= {"speech_model": None}
     content: dict[str, Any] = {
         "format": 1,
         "suite": "0",

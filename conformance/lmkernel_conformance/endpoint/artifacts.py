@@ -57,6 +57,7 @@ def page(certificate: Mapping[str, Any]) -> str:
         "address": endpoint["url"],
         "model": endpoint["model"],
         "model of vectors": endpoint["embed_model"],
+        "model of speech": endpoint["speech_model"] or "none",
         "software": endpoint["software"],
         "run": certificate["selection"],
         "issued": certificate["issued"],

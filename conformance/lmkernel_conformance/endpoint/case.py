@@ -14,7 +14,7 @@ __all__ = ["CATEGORIES", "EndpointCase", "cases_of"]
 
 CATEGORIES = (
     *("required", "streaming", "log-probabilities", "tools", "structured"),
-    *("responses", "embeddings", "errors", "limits"),
+    *("responses", "embeddings", "audio", "errors", "limits"),
 )
 _ESSENTIAL = ("required", "streaming", "errors", "limits")
 

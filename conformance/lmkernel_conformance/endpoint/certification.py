@@ -79,6 +79,7 @@ def certify_endpoint(
     *,
     model: str | None = None,
     embed_model: str | None = None,
+    speech_model: str | None = None,
     key: str | None = None,
     categories: Sequence[str] = (),
     limit: float = 60.0,
@@ -92,6 +93,7 @@ def certify_endpoint(
         url: of its ``/v1``.
         model: that is asked for text; None for the first that it lists.
         embed_model: that is asked for vectors; None for the same.
+        speech_model: that is asked what is spoken in a sound; None if there is none.
         key: that it wants to be shown.
         categories: those to run; all if empty.
         limit: seconds for one request.
@@ -110,7 +112,8 @@ def certify_endpoint(
     place = None if out is None else user_path(path_text(out, "out"))
     if place is not None:
         require_place(place)
-    endpoint = Endpoint(url.rstrip("/"), model or "", embed_model or "", key or "", limit, flood)
+    named = (model or "", embed_model or "", key or "")
+    endpoint = Endpoint(url.rstrip("/"), *named, limit, flood, speech_model or "")
     if not endpoint.model:
         endpoint = replace(endpoint, model=_first_model(endpoint))
     chosen = [case for case in CASES if not categories or case.category in categories]
@@ -164,6 +167,7 @@ def _complete(
             "url": endpoint.url,
             "model": endpoint.model,
             "embed_model": endpoint.embedder or endpoint.model,
+            "speech_model": endpoint.hearer or None,
             "software": _software(endpoint),
             "flood": endpoint.flood,
         },

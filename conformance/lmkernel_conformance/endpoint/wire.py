@@ -86,6 +86,7 @@ class Endpoint:
         key: that the server wants to be shown.
         limit: seconds for one request.
         flood: requests at once that are more than it takes.
+        hearer: that is asked what is spoken; empty if there is none.
     """
 
     url: str
@@ -94,6 +95,7 @@ class Endpoint:
     key: str = ""
     limit: float = 60.0
     flood: int = 256
+    hearer: str = ""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)

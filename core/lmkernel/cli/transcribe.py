@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Transcribe"]
 
 _FORMATS = ("text", "srt", "vtt", "json")
-_OPTIONS = ("language", "task", "num_beams", "max_new_tokens", "seed", "batch")
+_OPTIONS = ("language", "task", "prompt", "num_beams", "max_new_tokens", "seed", "batch")
 
 
 @final
@@ -44,6 +44,12 @@ class Transcribe(Command):
         kinds: tuple[tuple[str, type, str, str], ...] = (
             ("--language", str, "LANGUAGE", "what is spoken, such as de; default: as it sounds"),
             ("--task", str, "TASK", "transcribe, or translate into English; default transcribe"),
+            (
+                "--prompt",
+                str,
+                "TEXT",
+                "taken to be written before, so that names are spelt as there",
+            ),
             ("--num-beams", int, "N", "beginnings that are gone on with side by side"),
             ("--max-new-tokens", int, "N", "the most tokens of a window"),
             ("--seed", int, "N", "of what is drawn where the likeliest text is no good"),

@@ -6,6 +6,7 @@ may be differentiated and compiled; `begin`, `step` and `grow` drive a decoder t
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.components.positions import count_positions
@@ -18,7 +19,7 @@ from lmkernel.model.stepping import Stepping
 from lmkernel.parameters import initial_values, pack, place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -142,6 +143,11 @@ class Model(Stepping):
         if self.decoder is not None:
             hidden = self.decoder(params["decoder"], embedded, memory=memory, key=key)
         return self.output(params, hidden, embedded.positions, key=key)
+
+    @functools.cached_property
+    def compiled_forward(self) -> Callable[..., Array]:
+        """`forward` as the backend compiles it, once for all who call it."""
+        return self.backend.ops.compile(self.forward)
 
     def forward_with_balance(
         self, params: Tree, inputs: Array, *, key: Array | None = None, **named: Array

@@ -135,7 +135,7 @@ class Captions:
         memory = transcriber.hearing.encode(one_window(samples, self._settings)[None])
         if not self._prefix:
             self._prefix = transcriber.prefix(transcriber.language_of(memory))
-        heard, _ = transcriber.heard(memory, [], self._prefix)
+        heard, _ = transcriber.heard(memory, transcriber.context(transcriber.prompt), self._prefix)
         return transcriber.parts_of(heard, Window(0, frames))
 
     def _segment(self, part: Part, heard: float) -> Segment:

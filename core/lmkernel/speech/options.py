@@ -19,6 +19,7 @@ class SpeechChanges(TypedDict, total=False):
 
     language: str | None
     task: str
+    prompt: str
     timestamps: bool
     num_beams: int
     max_new_tokens: int
@@ -42,6 +43,8 @@ class SpeechOptions:
         language: what is spoken: a code such as ``"de"``, or an English name; None to let the model
             tell, from the first window.
         task: ``"transcribe"``, or ``"translate"`` into English.
+        prompt: what each window is told was written before it, so that names are spelt as there;
+            with ``condition``, before the first one. Not where windows are chunked.
         timestamps: whether the model writes times. A sound longer than a window needs them, unless
             it is ``chunked``.
         num_beams: number of beams of the first temperature, where that is 0.
@@ -66,6 +69,7 @@ class SpeechOptions:
 
     language: str | None = None
     task: str = TASKS[0]
+    prompt: str = ""
     timestamps: bool = True
     num_beams: int = 1
     max_new_tokens: int = 0
@@ -83,6 +87,9 @@ class SpeechOptions:
         if self.language is not None and not isinstance(self.language, str):
             raise InputError(f"language: expected a code or a name, got {self.language!r:.60}")
         require_known("task", self.task, TASKS)
+        self._require("prompt", "a text", ok=isinstance(self.prompt, str))
+        if self.prompt and self.chunked:
+            raise InputError("prompt: expected none where windows are chunked")
         for name in ("timestamps", "words", "condition", "chunked"):
             self._require(name, "True or False", ok=isinstance(getattr(self, name), bool))
         for name, least in (("num_beams", 1), ("max_new_tokens", 0), ("seed", 0), ("batch", 1)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 if TYPE_CHECKING:
@@ -10,7 +10,25 @@ if TYPE_CHECKING:
 
     from lmkernel.speech.words import Word
 
-__all__ = ["Segment", "Transcript", "srt_cue", "vtt_cue"]
+__all__ = ["Attempt", "Segment", "Transcript", "srt_cue", "vtt_cue"]
+
+
+@final
+@dataclass(frozen=True)
+class Attempt:
+    """How the window was heard in which something was spoken.
+
+    Args:
+        begin: where the window begins, in seconds.
+        temperature: at which the text was taken; 0 for the likeliest one.
+        log_prob: the mean natural log-probability of the window's tokens.
+        silence: the probability that nothing is spoken in it; 0 where that was not asked.
+    """
+
+    begin: float
+    temperature: float
+    log_prob: float
+    silence: float
 
 
 @final
@@ -24,6 +42,7 @@ class Segment:
         text: as the model writes it; where words have spaces between them, it begins with one.
         tokens: ids, with those of its times.
         words: with times of their own, where these are asked for.
+        attempt: how it was heard; None of a model that spells, of chunks, and of what is live.
     """
 
     begin: float
@@ -31,6 +50,7 @@ class Segment:
     text: str
     tokens: tuple[int, ...] = field(default=(), repr=False)
     words: tuple[Word, ...] = ()
+    attempt: Attempt | None = field(default=None, repr=False)
 
     def json(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -40,6 +60,7 @@ class Segment:
             "text": self.text.strip(),
             "tokens": list(self.tokens),
             **({"words": [word.json() for word in self.words]} if self.words else {}),
+            **({"attempt": asdict(self.attempt)} if self.attempt else {}),
         }
 
 

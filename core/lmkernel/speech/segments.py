@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lmkernel.speech.outcome import Attempt
+
 __all__ = ["Part", "Window", "window_parts"]
 
 _STRIDE = 2
@@ -24,12 +26,14 @@ class Part:
         end: the same.
         tokens: with those of its times.
         steps: when each token begins to be spoken, the same; empty where this is not asked for.
+        attempt: how its window was heard, where that is told.
     """
 
     begin: float
     end: float
     tokens: tuple[int, ...]
     steps: tuple[float, ...] = ()
+    attempt: Attempt | None = None
 
 
 @final

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["Sound", "blocks_of", "read_sound", "sound_of_bytes"]
 
 _MOST_BYTES = 8 << 30
-_MOST_SECONDS = 86_400
+_MOST_SECONDS = 86_400.0
 """A day; a small compressed file may claim years."""
-_MOST_RATE = 1 << 20
+_MOST_RATE, _USUAL_RATE = 1 << 20, 48_000
+_BLOCK = 1 << 20
+"""Numbers that are decoded at once."""
 _MOST_READ = 1 << 20
 _OPEN_ENDED = 0x7FFFF000
 """Sizes from here on are what programs write that cannot go back to the header of a pipe."""
@@ -117,26 +119,25 @@ def read_sound(path: Path) -> Sound:
     return sound_of_bytes(read_file(path, _MOST_BYTES, InputError), str(path))
 
 
-def sound_of_bytes(content: bytes, where: str) -> Sound:
+def sound_of_bytes(content: bytes, where: str, *, most_seconds: float = _MOST_SECONDS) -> Sound:
     """The sound in a file's bytes.
 
     Args:
         content: of the file.
         where: its name, for messages.
+        most_seconds: how long it may be, at rates up to 48 kHz; at higher ones it may have as many
+            samples as at that one.
 
     Raises:
-        InputError: it is no sound, is empty, or ends early.
+        InputError: it is no sound, is empty, ends early, or is too long.
         MissingDependencyError: its format needs soundfile, which is not installed.
     """
     if not content:
         raise InputError(f"{where}: expected a sound, got an empty file")
     try:
-        if content[:4] == b"RIFF" and content[8:12] == b"WAVE" and _is_plain(content):
-            rows, rate = _wave_rows(content, where)
-        else:
-            rows, rate = _library_rows(content, where)
-        one = rows[:, 0] if rows.shape[1] == 1 else rows.mean(axis=1, dtype=np.float64)
-        return Sound(one.astype(np.float32, copy=False), rate)
+        plain = content[:4] == b"RIFF" and content[8:12] == b"WAVE" and _is_plain(content)
+        read = _wave_samples if plain else _library_samples
+        return Sound(*read(content, where, most_seconds))
     except InputError as error:
         text = str(error)
         raise InputError(text if text.startswith(where) else f"{where}: {text}") from error
@@ -153,8 +154,8 @@ def _is_plain(content: bytes) -> bool:
         return True
 
 
-def _wave_rows(content: bytes, where: str) -> tuple[NDArray[Any], int]:
-    """Samples ``(count, channels)`` of a WAV file, -1 to 1, and their rate."""
+def _wave_samples(content: bytes, where: str, most: float) -> tuple[NDArray[np.float32], int]:
+    """Samples ``(count,)`` of a WAV file, -1 to 1, and their rate."""
     try:
         with wave.open(io.BytesIO(content)) as file:
             rate, claimed, width = file.getframerate(), file.getnframes(), file.getsampwidth()
@@ -165,13 +166,20 @@ def _wave_rows(content: bytes, where: str) -> tuple[NDArray[Any], int]:
             f"{where}: no WAV file that can be read: {str(error) or 'it ends early'}"
         ) from error
     size = width * channels
-    _check_length(claimed, rate, where, open_ended=claimed * size >= _OPEN_ENDED)
+    open_ended = claimed * size >= _OPEN_ENDED
+    _check_length(len(data) // size if open_ended else claimed, rate, where, most)
     if len(data) < claimed * size < _OPEN_ENDED:
         raise InputError(
             f"{where}: the file ends early: expected {claimed} samples, got {len(data) // size}"
         )
     data = data[: len(data) // size * size]
-    return _values(data, width).reshape(-1, channels), rate
+    return _one_channel(_values(data, width).reshape(-1, channels)), rate
+
+
+def _one_channel(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """The mean of channels ``(count, channels)``."""
+    one: NDArray[Any] = rows[:, 0] if rows.shape[1] == 1 else rows.mean(axis=1, dtype=np.float64)
+    return one.astype(np.float32, copy=False)
 
 
 def _values(data: bytes, width: int) -> NDArray[Any]:
@@ -190,7 +198,7 @@ def _values(data: bytes, width: int) -> NDArray[Any]:
     raise InputError(f"expected samples of 8, 16, 24 or 32 bits, got {8 * width}")
 
 
-def _library_rows(content: bytes, where: str) -> tuple[NDArray[Any], int]:
+def _library_samples(content: bytes, where: str, most: float) -> tuple[NDArray[np.float32], int]:
     """The same of what libsndfile knows."""
     if content[:4] not in _MAGIC and not _is_mp3(content):
         raise InputError(f"{where}: expected a sound (WAV, FLAC, OGG or MP3), got something else")
@@ -198,15 +206,21 @@ def _library_rows(content: bytes, where: str) -> tuple[NDArray[Any], int]:
     try:
         with library.SoundFile(io.BytesIO(content)) as file:
             claimed, rate = int(file.frames), int(file.samplerate)
-            _check_length(claimed, rate, where)
-            rows = file.read(dtype="float32", always_2d=True)
+            _check_length(claimed, rate, where, most)
+            # block by block, so that channels take no more memory than their mean does
+            size = max(1, _BLOCK // max(1, int(file.channels)))
+            found = np.empty(claimed, np.float32)
+            count = 0
+            while count < claimed and len(rows := file.read(size, "float32", always_2d=True)):
+                found[count : count + len(rows)] = _one_channel(rows)
+                count += len(rows)
+    except InputError:  # ours, of the length
+        raise
     except (library.LibsndfileError, RuntimeError, ValueError) as error:
         raise InputError(f"{where}: no sound that can be read: {error!s:.200}") from error
-    if len(rows) < claimed:
-        raise InputError(
-            f"{where}: the file ends early: expected {claimed} samples, got {len(rows)}"
-        )
-    return rows, rate
+    if count < claimed:
+        raise InputError(f"{where}: the file ends early: expected {claimed} samples, got {count}")
+    return found, rate
 
 
 _MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b".snd", b"caff")
@@ -218,10 +232,11 @@ def _is_mp3(content: bytes) -> bool:
     return content[:3] == _TAG or framed
 
 
-def _check_length(count: int, rate: int, where: str, *, open_ended: bool = False) -> None:
-    if rate > 0 and not open_ended and count / rate > _MOST_SECONDS:
+def _check_length(count: int, rate: int, where: str, most: float) -> None:
+    if rate > 0 and count > most * min(rate, _USUAL_RATE):
         raise InputError(
-            f"{where}: expected a day of sound at most, got {count / rate / 3600:.0f} h"
+            f"{where}: expected {most:.0f} s of sound at most, and fewer at rates above "
+            f"{_USUAL_RATE} Hz, got {count / rate:.0f} s at {rate} Hz"
         )
 
 

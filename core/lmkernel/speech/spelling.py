@@ -112,7 +112,6 @@ class Speller:
         self._decode = tokenizer.decode
         delimiter = tokenizer.encode(" ", special_tokens=False)
         self._delimiter = delimiter[0] if delimiter and delimiter[0] not in special else None
-        self._forward = model.backend.ops.compile(model.model.forward)
 
     def logits(self, samples: NDArray[np.float32]) -> NDArray[Any]:
         """What the model says at each step ``(steps, classes)`` of samples ``(count,)``."""
@@ -126,7 +125,7 @@ class Speller:
         positions = np.where(np.arange(count) < len(samples), np.arange(count), -1)
         ops = model.backend.ops
         with model.backend.scope(), model.backend.inference():
-            found = self._forward(
+            found = model.compiled_forward(
                 self._model.params,
                 ops.asarray(padded[None, :, None], model.policy.compute),
                 positions=ops.asarray(positions[None].astype(np.int32), "int32"),

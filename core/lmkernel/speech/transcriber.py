@@ -6,7 +6,7 @@ Constraint: with the same settings the tokens and times are those of transformer
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from lmkernel.speech.chunks import chunk_starts, joined_tokens
 from lmkernel.speech.features import FeatureSettings, log_mel, one_window
 from lmkernel.speech.hearing import Heard, Hearing
 from lmkernel.speech.languages import language_code
-from lmkernel.speech.outcome import Segment
+from lmkernel.speech.outcome import Attempt, Segment
 from lmkernel.speech.rules import SpeechRules
 from lmkernel.speech.segments import Part, Window, window_parts
 from lmkernel.speech.vocabulary import SpeechTokens
@@ -77,6 +77,7 @@ class Transcriber:
         )
         # a language or task that the model has not is an error before anything is computed
         self.tokens.prefix(options.language, options.task, timestamps=options.timestamps)
+        self.prompt = self.tokens.told(options.prompt, model.tokenizer)
 
     def features(self, sound: Sound) -> tuple[NDArray[np.float32], int]:
         """Frames ``(count, bins)`` of a sound at any rate, and how many of them are the sound's."""
@@ -113,7 +114,7 @@ class Transcriber:
                 f"timestamps: a sound of more than {self.settings.seconds} s needs them, "
                 "unless it is chunked"
             )
-        before: list[int] = []
+        before = [*self.prompt]
         told = options.condition
         prefix: list[int] = []
         first = 0
@@ -124,15 +125,16 @@ class Transcriber:
                 language = self.language_of(memory)
                 yield language or ""
                 prefix = self.prefix(language)
-            context = self._context(before) if told else []
-            heard, temperature = self.heard(memory, context, prefix)
-            told = options.condition and temperature < _COLD
+            context = self.context(before if told else self.prompt)
+            heard, attempt = self.heard(memory, context, prefix, first)
+            told = options.condition and attempt.temperature < _COLD
             parts, step = self.parts_of(heard, window)
+            parts = [replace(part, attempt=attempt) for part in parts]
             if options.words and heard is not None:
                 parts = self._timed(parts, heard, memory, [*context, *prefix], window)
             for part in parts:
                 yield part
-                before += _without_second_time(part.tokens, self.tokens)
+                before += self.tokens.without_second_time(part.tokens)
             first += step
 
     def _timed(
@@ -166,7 +168,7 @@ class Transcriber:
         spoken = [(t, s) for t, s in zip(part.tokens, part.steps, strict=False) if t < last]
         times = [min(s * step, seconds) for _, s in spoken] + [max(end, begin)]
         words = words_of([t for t, _ in spoken], times, self._model.tokenizer.decode, language)
-        return Segment(begin, end, self._text(part.tokens), part.tokens, words)
+        return Segment(begin, end, self._text(part.tokens), part.tokens, words, part.attempt)
 
     def chunked(self, sound: Sound) -> Iterator[Segment | str]:
         """The code of the language, and all that is spoken as one segment.
@@ -202,7 +204,7 @@ class Transcriber:
         part = frames[first : first + size]
         return np.pad(part, ((0, size - len(part)), (0, 0)))[None]
 
-    def _context(self, before: Sequence[int]) -> list[int]:
+    def context(self, before: Sequence[int]) -> list[int]:
         """What was written before, so far as there is room, behind the token that says so."""
         if not before or self.tokens.previous is None:
             return []
@@ -210,23 +212,31 @@ class Transcriber:
         return [self.tokens.previous, *before[-most:]]
 
     def heard(
-        self, memory: Memory, context: list[int], prefix: list[int]
-    ) -> tuple[Heard | None, float]:
-        """What is heard at the first temperature that gives a text to be taken, and which it was.
+        self, memory: Memory, context: list[int], prefix: list[int], first: int = 0
+    ) -> tuple[Heard | None, Attempt]:
+        """What is heard at the first temperature that gives a text to be taken, and how.
 
         None where nothing is spoken.
+
+        Args:
+            memory: of the window.
+            context: what it is told of before.
+            prefix: what its transcript begins with.
+            first: the first frame of the window.
         """
         options, prompt = self._options, [*context, *prefix]
+        begin = first * self.settings.hop / self.settings.rate
         silent = self._silence(memory, [*context, prefix[0]])
         for temperature in options.temperatures:
             [heard] = self.hearing.hear(memory, prompt, temperature=temperature, seed=options.seed)
+            attempt = Attempt(begin, temperature, heard.log_prob, silent)
             likely = options.least_log_prob is None or heard.log_prob >= options.least_log_prob
             if not likely and options.most_silent is not None and silent > options.most_silent:
-                return None, temperature
+                return None, attempt
             plain = options.most_repetitive is None or heard.ratio <= options.most_repetitive
             if likely and plain:
                 break
-        return heard, temperature
+        return heard, attempt
 
     def _silence(self, memory: Memory, prompt: list[int]) -> float:
         """The probability that nothing is spoken."""
@@ -244,10 +254,3 @@ class Transcriber:
             begin, end = window.first / 2, (window.first + window.frames) / 2
             return [Part(begin, end, heard.tokens)], window.frames
         return window_parts(heard.tokens, self.tokens.first_time, window)
-
-
-def _without_second_time(tokens: Sequence[int], known: SpeechTokens) -> Sequence[int]:
-    """A part's tokens as they are told to the next window: of a pair of times the first one."""
-    first: Any = known.first_time if known.no_timestamps is not None else np.inf
-    ends_twice = len(tokens) > 2 and tokens[-2] >= first  # noqa: PLR2004 - more than the pair
-    return tokens[:-1] if ends_twice else tokens

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lmkernel.progress import ProgressLike
     from lmkernel.speech.options import SpeechChanges
 
-__all__ = ["as_sound", "segments_of", "transcribe"]
+__all__ = ["as_sound", "hears", "segments_of", "transcribe"]
 
 
 def transcribe(
@@ -89,6 +89,14 @@ def as_sound(given: object) -> Sound:
     if isinstance(given, str | os.PathLike):
         return read_sound(Path(user_path(given, InputError)))
     raise InputError(f"sound: expected a file, its bytes, or a Sound, got {given!r:.60}")
+
+
+def hears(model: LanguageModel) -> bool:
+    """Whether a model writes down what is spoken: from frames, or letter by letter."""
+    source, head = model.config.embedding, model.config.head
+    if source.waves is not None:
+        return head is not None and head.blank is not None
+    return model.reads_sources and "bins" in source.options
 
 
 def segments_of(

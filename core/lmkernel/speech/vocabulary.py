@@ -11,9 +11,10 @@ from lmkernel.generation.checkpoint import decoder_start, own_settings
 from lmkernel.speech.languages import LANGUAGES, language_code
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lmkernel.origin import Origin
+    from lmkernel.tokenizers import Tokenizer
 
 __all__ = ["TASKS", "SpeechTokens"]
 
@@ -104,6 +105,29 @@ class SpeechTokens:
             first_suppressed=_ids(settings, "begin_suppress_tokens", vocab, where),
             latest_first=_one(settings, "max_initial_timestamp_index", vocab, where),
         )
+
+    def told(self, text: str, tokenizer: Tokenizer) -> list[int]:
+        """The ids of a text that is taken to be written before; none of an empty one.
+
+        Raises:
+            InputError: the model is not told what was before, or the text has tokens of its own.
+        """
+        if not text.strip():
+            return []
+        if self.previous is None:
+            raise InputError("prompt: the model has no token '<|startofprev|>', so is told none")
+        ids = tokenizer.encode(f" {text.strip()}", special_tokens=False)
+        strange = [tokenizer.token(i) for i in ids if i >= self.last_text]
+        if strange:
+            raise InputError(f"prompt: expected a text, got one with {strange[0]!r}")
+        return ids
+
+    def without_second_time(self, tokens: Sequence[int]) -> Sequence[int]:
+        """A part's tokens as the next window is told them: of a pair of times the first one."""
+        if self.no_timestamps is None:
+            return tokens
+        ends_twice = len(tokens) > 2 and tokens[-2] >= self.first_time  # noqa: PLR2004 - more than the pair
+        return tokens[:-1] if ends_twice else tokens
 
     def prefix(self, language: str | None, task: str, *, timestamps: bool) -> list[int]:
         """What a transcript begins with.

@@ -138,3 +138,20 @@ def test_the_command_hears_a_pipe_alone(
 ) -> None:
     assert main(["transcribe", str(folder), *more]) == 1
     assert "--live: expected -" in capsys.readouterr().err
+
+
+def test_a_prompt_is_told_in_each_attempt(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+
+    def hear(_: Hearing, __: Any, prompt: list[int], **___: Any) -> list[Heard]:
+        asked.append(prompt)
+        return [Heard((65,), -0.1, 1.0)]
+
+    monkeypatch.setattr(Hearing, "hear", hear)
+    made = Transcriber(model, SpeechOptions(language="en", prompt="the cat", most_silent=None))
+    list(Captions(made, every=0.2).hear([np.zeros(3200, np.float32)] * 2))
+    told = made.context(made.prompt)
+    assert len(told) > 1
+    assert [prompt[: len(told)] for prompt in asked] == [told] * len(asked)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_whisper import speech_tokenizer
 
 from lmkernel.errors import CheckpointError, InputError, UnknownNameError
 from lmkernel.families.family import HfConfig
@@ -184,3 +185,10 @@ def test_a_configuration_may_say_it_where_there_is_no_file_of_its_own(origin: Or
     values = {**origin.described.values, "suppress_tokens": [8]}
     bare = replace(origin, files=replace(origin.files, generation_config={}))
     assert SpeechTokens.of(replace(bare, described=HfConfig(values))).suppressed == (8,)
+
+
+def test_a_model_without_the_token_is_told_nothing() -> None:
+    tokenizer = speech_tokenizer()
+    assert TOKENS.told(" ", tokenizer) == []
+    with pytest.raises(InputError, match=r"no token '<\|startofprev\|>'"):
+        TOKENS.told("the cat", tokenizer)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lmkernel.speech.chunks import chunk_starts, joined_tokens
 from lmkernel.speech.hearing import compression_ratio
-from lmkernel.speech.outcome import Segment, Transcript, srt_cue, vtt_cue
+from lmkernel.speech.outcome import Attempt, Segment, Transcript, srt_cue, vtt_cue
 from lmkernel.speech.segments import Window, window_parts
 
 T = 100  # the token of time 0
@@ -89,5 +91,7 @@ def test_a_transcript_is_its_segments() -> None:
     assert str(made) == made.text == "one two."
     assert made.srt().count("-->") == 2
     assert made.vtt().startswith("WEBVTT\n\n00:00:00.000 --> ")
+    heard = replace(made.segments[0], attempt=Attempt(0.0, 0.2, -0.5, 0.25)).json()["attempt"]
+    assert heard == {"begin": 0.0, "temperature": 0.2, "log_prob": -0.5, "silence": 0.25}
     assert made.json()["segments"][1] == {"begin": 1, "end": 2.5, "text": "two.", "tokens": []}
     assert Transcript([Segment(0, 1, "你好"), Segment(1, 2, "世界")], "zh", 2).text == "你好世界"

@@ -109,6 +109,38 @@ def test_what_is_no_sound_is_refused_with_its_name(content: bytes, said: str) ->
         sound_of_bytes(content, "a file")
 
 
+def silence(seconds: float, rate: int, kind: str = "FLAC") -> bytes:
+    """Little data of a long sound."""
+    made = io.BytesIO()
+    soundfile.write(made, np.zeros(round(seconds * rate), np.float32), rate, format=kind)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["FLAC", "WAV"])
+def test_a_small_file_of_a_long_sound_is_refused_before_it_is_decoded(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = silence(3, 8000, kind)
+    assert sound_of_bytes(content, "a file", most_seconds=3).seconds == 3
+    monkeypatch.setattr(sounds, "_one_channel", lambda _: pytest.fail("it was decoded"))
+    with pytest.raises(InputError, match=r"^a file: expected 2 s of sound at most.*got 3 s"):
+        sound_of_bytes(content, "a file", most_seconds=2)
+
+
+def test_a_high_rate_has_no_more_samples_than_a_usual_one() -> None:
+    sound_of_bytes(silence(1, 48000), "a file", most_seconds=1)
+    with pytest.raises(InputError, match=r"expected 1 s of sound at most.*1 s at 96000 Hz"):
+        sound_of_bytes(silence(1, 96000), "a file", most_seconds=1)
+
+
+def test_blocks_that_are_decoded_make_the_whole_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = sound_of_bytes(in_format("FLAC"), "a file")
+    monkeypatch.setattr(sounds, "_BLOCK", 2 * 999)
+    np.testing.assert_array_equal(
+        sound_of_bytes(in_format("FLAC"), "a file").samples, whole.samples
+    )
+
+
 def test_a_stream_without_a_size_is_read_to_its_end() -> None:
     endless = with_field(with_field(WAVE, 40, "<I", 0xFFFFFFFF), 4, "<I", 0xFFFFFFFF)
     np.testing.assert_array_equal(

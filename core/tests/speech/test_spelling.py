@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from lmkernel.errors import CheckpointError, InputError
 from lmkernel.speech import spelling
 from lmkernel.speech.options import SpeechOptions
 from lmkernel.speech.spelling import Speller, Spelt, best_path, segments_of_words, spelt_words
+from lmkernel.speech.verbs import hears
 from lmkernel.speech.words import Word
 
 if TYPE_CHECKING:
@@ -42,6 +44,16 @@ def test_repeated_letters_are_said_once_and_blanks_not_at_all() -> None:
     found = [Spelt(3, 1, 3), Spelt(3, 4, 5), Spelt(2, 5, 7), Spelt(5, 8, 9)]
     assert best_path(scores(SAID), 0) == found
     assert best_path(scores([0, 0]), 0) == []
+
+
+def test_all_sounds_share_what_a_model_is_compiled_to(
+    speller: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Mock(wraps=speller.model.compiled_forward)
+    monkeypatch.setattr(speller.model, "compiled_forward", counted)
+    for _ in range(2):
+        Speller(speller, SpeechOptions()).logits(np.zeros(RATE, np.float32))
+    assert counted.call_count == 2
 
 
 def test_words_have_the_times_of_their_letters(speller: LanguageModel) -> None:
@@ -147,6 +159,7 @@ def test_the_command_writes_subtitles_and_words(
         ({"language": "de"}, "language: expected none for a model that spells"),
         ({"task": "translate"}, "task"),
         ({"num_beams": 2}, "num_beams"),
+        ({"prompt": "a name"}, "prompt"),
         ({"chunked": True}, "chunked"),
     ],
 )
@@ -180,6 +193,8 @@ def test_a_model_without_its_head_spells_nothing(tmp_path: Path) -> None:
     folder = wave_model(tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
     bare = {**config, "architectures": ["Wav2Vec2Model"]}
+    assert hears(load(folder))
     (folder / "config.json").write_text(json.dumps(bare))
+    assert not hears(load(folder))
     with pytest.raises(InputError, match="finetune --objective transcripts"):
         Speller(load(folder), SpeechOptions())

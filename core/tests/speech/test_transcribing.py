@@ -20,7 +20,9 @@ from lmkernel.errors import CheckpointError, InputError, LmkernelError, UnknownN
 from lmkernel.speech import transcriber
 from lmkernel.speech.hearing import Heard, Hearing
 from lmkernel.speech.options import SpeechOptions
+from lmkernel.speech.outcome import Attempt
 from lmkernel.speech.transcriber import Transcriber
+from lmkernel.speech.verbs import hears
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,6 +104,16 @@ def test_the_last_temperature_is_taken_as_it_is(
     assert len(found.segments) == 1
 
 
+def test_a_segment_tells_how_its_window_was_heard(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, [Heard(FINE.tokens, -1.2, 0.9), FINE], silent=0.25)
+    found = lmkernel.transcribe(model, LONG, language="en", progress=False)
+    begins = [n * WINDOW for n in range(len(found.segments))]
+    first, *others = [Attempt(begin, 0.0, FINE.log_prob, 0.25) for begin in begins]
+    assert [one.attempt for one in found.segments] == [replace(first, temperature=0.2), *others]
+
+
 def test_silence_is_passed_over(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = scripted(monkeypatch, [Heard(FINE.tokens, -1.2, 0.9)], silent=0.7)
     found = lmkernel.transcribe(model, SHORT, language="en", progress=False)
@@ -130,6 +142,20 @@ def test_a_window_is_told_what_came_before_unless_that_was_a_guess(
     assert second == ([previous, *FINE.tokens, *first] if told else first)
 
 
+@pytest.mark.parametrize("condition", [False, True])
+def test_each_window_is_told_the_prompt(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch, condition: bool
+) -> None:
+    asked = scripted(monkeypatch, [FINE])
+    options = {"condition": condition, "prompt": " the cat\n", "language": "en"}
+    lmkernel.transcribe(model, LONG, progress=False, **options)
+    previous = model.tokenizer.token_id("<|startofprev|>")
+    told = [previous, *model.tokenizer.encode(" the cat", special_tokens=False)]
+    first, second, _ = (prompt for _, prompt in asked)
+    assert first[: len(told)] == told
+    assert second == ([*told, *FINE.tokens, *first[len(told) :]] if condition else first)
+
+
 def test_silence_is_the_share_of_its_token(model: LanguageModel) -> None:
     made = Transcriber(model, SpeechOptions())
     frames, _ = made.features(SHORT)
@@ -146,6 +172,9 @@ def test_silence_is_the_share_of_its_token(model: LanguageModel) -> None:
         ({"language": "klingon"}, UnknownNameError, "language 'klingon'.*de, en, fr"),
         ({"language": 3}, InputError, "language: expected"),
         ({"task": "sing"}, UnknownNameError, "task 'sing'"),
+        ({"prompt": 3}, InputError, "prompt: expected a text"),
+        ({"prompt": "a", "chunked": True}, InputError, "prompt: expected none where windows are"),
+        ({"prompt": "a<|en|>"}, InputError, "prompt: expected a text, got one with '<.en.>'"),
         ({"timestamps": False}, InputError, "more than 1 s needs them"),
         ({"temperatures": ()}, InputError, "temperatures"),
         ({"temperatures": (-1.0,)}, InputError, "temperatures"),
@@ -176,6 +205,7 @@ def test_a_model_that_reads_text_hears_nothing(tmp_path: Path, model: LanguageMo
     from sequence_models import sequence_model
 
     other = load(sequence_model(tmp_path / "t5", "t5"))
+    assert (hears(model), hears(other)) == (True, False)
     with pytest.raises(InputError, match=r"a model that hears windows.*t5"):
         lmkernel.transcribe(other, LONG)
     for ask in (model.generate, lambda text: lmkernel.translate(model, text)):

@@ -102,10 +102,10 @@ def generation_settings(made: Tokenizer) -> dict[str, Any]:
     }
 
 
-def speech_model(folder: Path, **changes: Any) -> Path:
-    """A random model that hears one second at once, and writes anything."""
+def speech_model(folder: Path, *, context: int = 40, **changes: Any) -> Path:
+    """A random model that hears one second at once, and writes anything, up to so many tokens."""
     made = speech_tokenizer()
-    sizes = {"max_source_positions": STEPS, "max_target_positions": 40, "num_mel_bins": 80}
+    sizes = {"max_source_positions": STEPS, "max_target_positions": context, "num_mel_bins": 80}
     values = {**DESCRIBED, **sizes, "vocab_size": made.vocab_size}
     model, weights = small_whisper(**{k: v for k, v in values.items() if k != "model_type"})
     family = find_family("whisper", "a test")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, final
 
 from lmkernel.generation import Drawn, Failed, PromptScored, TextGeneration
-from lmkernel_serve.errors import ApiError, as_api_error
+from lmkernel_serve.errors import as_api_error
+from lmkernel_serve.waiting import in_time, watch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from starlette.types import Receive
 
@@ -20,14 +21,7 @@ if TYPE_CHECKING:
     from lmkernel_serve.plans import Plan
     from lmkernel_serve.served import Served
 
-__all__ = ["ClientGone", "Piece", "Usage", "pieces", "unless_gone"]
-
-_T = TypeVar("_T")
-
-
-@final
-class ClientGone(Exception):  # noqa: N818 - no fault
-    """The client has closed its connection."""
+__all__ = ["Piece", "Usage", "pieces"]
 
 
 @final
@@ -126,7 +120,7 @@ async def pieces(
     """
     queue: asyncio.Queue[Event] = asyncio.Queue()
     served.worker.submit(plan.requests, queue)
-    gone = asyncio.ensure_future(_disconnect(receive))
+    gone = watch(receive)
     reader = _Reader(served, plan, usage)
     try:
         metrics.begin(served.name, usage.prompt)
@@ -148,43 +142,7 @@ async def pieces(
 
 
 async def _next(queue: asyncio.Queue[Event], gone: asyncio.Future[None], end: float) -> Event:
-    if not queue.empty():
-        return queue.get_nowait()
-    getting = asyncio.ensure_future(queue.get())
-    rest = max(end - time.monotonic(), 0)
-    try:
-        either: set[asyncio.Future[Any]] = {getting, gone}
-        await asyncio.wait(either, timeout=rest, return_when=asyncio.FIRST_COMPLETED)
-        if getting.done():
-            return getting.result()
-    finally:
-        getting.cancel()
-    if gone.done():
-        raise ClientGone
-    raise ApiError("the time of this request is over", 504, code="timeout")
-
-
-async def unless_gone(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
-    """What some work comes to; it is given up when the client goes.
-
-    Raises:
-        ClientGone: there is nobody to send it to.
-    """
-    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnect(receive))
-    try:
-        either: set[asyncio.Future[Any]] = {working, gone}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-    finally:
-        working.cancel()
-        gone.cancel()
-    raise ClientGone
-
-
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    return queue.get_nowait() if not queue.empty() else await in_time(queue.get(), gone, end)
 
 
 @final

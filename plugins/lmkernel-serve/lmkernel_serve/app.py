@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from starlette.applications import Starlette
@@ -15,8 +14,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from lmkernel_serve.answers import ClientGone, Usage, pieces, unless_gone
+from lmkernel_serve.answers import Usage, pieces
 from lmkernel_serve.assets import page_routes
+from lmkernel_serve.audio_documents import TranscriptionDocument, TranslationDocument
 from lmkernel_serve.bodies import Bodies, CompletionBodies
 from lmkernel_serve.chat_bodies import ChatBodies
 from lmkernel_serve.documents import (
@@ -27,16 +27,20 @@ from lmkernel_serve.documents import (
     TokenizeDocument,
 )
 from lmkernel_serve.errors import ApiError, explain
+from lmkernel_serve.hearing import plan_hearing
 from lmkernel_serve.hosts import HostCheck
+from lmkernel_serve.limits import Limits
 from lmkernel_serve.metrics import Metrics
+from lmkernel_serve.models import Models
 from lmkernel_serve.openapi import openapi_document
 from lmkernel_serve.plans import Plan, plan_chat, plan_completion, plan_response
-from lmkernel_serve.reading import read_document
+from lmkernel_serve.reading import read_document, read_form
 from lmkernel_serve.response_bodies import ResponseBodies
 from lmkernel_serve.response_documents import ResponseDocument, messages_of
 from lmkernel_serve.response_store import ResponseStore
 from lmkernel_serve.streaming import send
 from lmkernel_serve.tokenizing import ids_body, info_body, text_body
+from lmkernel_serve.transcript_bodies import send_transcript
 from lmkernel_serve.vectors import embedding_body
 from lmkernel_serve.views import (
     AttentionDocument,
@@ -46,12 +50,14 @@ from lmkernel_serve.views import (
     lens_body,
     model_body,
 )
+from lmkernel_serve.waiting import ClientGone, unless_gone
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from starlette.requests import Request
 
+    from lmkernel_serve.audio_documents import SoundDocument
     from lmkernel_serve.served import Served
 
     Handler = Callable[[Request], Awaitable[Response]]
@@ -59,20 +65,6 @@ if TYPE_CHECKING:
 __all__ = ["Limits", "make_app"]
 
 _GONE = 499
-
-
-@final
-@dataclass(frozen=True)
-class Limits:
-    """What one request may ask for.
-
-    Args:
-        body: bytes of its body.
-        seconds: until its answer is given up.
-    """
-
-    body: int = 4 << 20
-    seconds: float = 600.0
 
 
 def make_app(
@@ -114,6 +106,8 @@ def make_app(
             ("GET", "/v1/responses/{name}", api.show_response),
             ("DELETE", "/v1/responses/{name}", api.forget_response),
             ("POST", "/v1/embeddings", api.embed),
+            ("POST", "/v1/audio/transcriptions", api.transcribe),
+            ("POST", "/v1/audio/translations", api.translate),
             ("POST", "/tokenize", api.tokenize),
             ("POST", "/detokenize", api.detokenize),
             ("GET", "/tokenizer_info", api.show_tokenizer),
@@ -149,7 +143,7 @@ class _Api:
     """The answers of one server."""
 
     def __init__(self, models: Sequence[Served], key: str | None, limits: Limits) -> None:
-        self._models = {model.name: model for model in models}
+        self._models = Models(models)
         self._key = None if key is None else key.encode()
         self._limits = limits
         self._metrics = Metrics(models)
@@ -181,47 +175,28 @@ class _Api:
         if kind.lower() != "bearer" or not right:
             raise ApiError("expected the server's key as a bearer token", 401, code="invalid_key")
 
-    def _find(self, name: str | None) -> Served:
-        if name is None:
-            return next(iter(self._models.values()))
-        if name not in self._models:
-            raise ApiError(
-                f"the model {name!r:.200} does not exist here; there are: "
-                f"{', '.join(self._models)}",
-                404,
-                param="model",
-                code="model_not_found",
-            )
-        return self._models[name]
-
-    def _generator(self, name: str | None) -> Served:
-        served = self._find(name)
-        if not served.generates:
-            raise ApiError(f"the model {served.name!r} makes vectors, no text", param="model")
-        return served
-
     async def list_models(self, _: Request) -> Response:
-        data = [model.card() for model in self._models.values()]
+        data = [model.card() for model in self._models]
         return JSONResponse({"object": "list", "data": data})
 
     async def show_model(self, request: Request) -> Response:
-        return JSONResponse(self._find(request.path_params["name"]).card())
+        return JSONResponse(self._models.find(request.path_params["name"]).card())
 
     async def chat(self, request: Request) -> Response:
         document = await read_document(request, ChatDocument, self._limits.body)
-        served = self._generator(document.model)
+        served = self._models.generator(document.model)
         plan = await asyncio.to_thread(plan_chat, served, document)
         return await self._answer(request, served, plan, ChatBodies(served, plan))
 
     async def complete(self, request: Request) -> Response:
         document = await read_document(request, CompletionDocument, self._limits.body)
-        served = self._generator(document.model)
+        served = self._models.generator(document.model)
         plan = await asyncio.to_thread(plan_completion, served, document)
         return await self._answer(request, served, plan, CompletionBodies(served, plan))
 
     async def respond(self, request: Request) -> Response:
         document = await read_document(request, ResponseDocument, self._limits.body)
-        served = self._generator(document.model)
+        served = self._models.generator(document.model)
         before = self._responses.messages(document.previous_response_id)
         messages = [*before, *messages_of(document)]
         plan = await asyncio.to_thread(plan_response, served, document, messages)
@@ -245,44 +220,55 @@ class _Api:
 
     async def embed(self, request: Request) -> Response:
         document = await read_document(request, EmbeddingDocument, self._limits.body)
-        return JSONResponse(await embedding_body(self._find(document.model), document))
+        return JSONResponse(await embedding_body(self._models.find(document.model), document))
+
+    async def transcribe(self, request: Request) -> Response:
+        return await self._hear(request, TranscriptionDocument)
+
+    async def translate(self, request: Request) -> Response:
+        return await self._hear(request, TranslationDocument)
+
+    async def _hear(self, request: Request, kind: type[SoundDocument]) -> Response:
+        document = await read_form(request, kind, self._limits.form)
+        hearing = plan_hearing(self._models.hearer(document.model), document, self._limits)
+        return await send_transcript(hearing, request.receive)
 
     async def tokenize(self, request: Request) -> Response:
         document = await read_document(request, TokenizeDocument, self._limits.body)
-        served = self._find(document.model)
+        served = self._models.find(document.model)
         return JSONResponse(await asyncio.to_thread(ids_body, served, document))
 
     async def detokenize(self, request: Request) -> Response:
         document = await read_document(request, DetokenizeDocument, self._limits.body)
-        return JSONResponse(text_body(self._find(document.model), document))
+        return JSONResponse(text_body(self._models.find(document.model), document))
 
     async def show_tokenizer(self, request: Request) -> Response:
-        return JSONResponse(info_body(self._find(request.query_params.get("model"))))
+        return JSONResponse(info_body(self._models.find(request.query_params.get("model"))))
 
     async def describe_models(self, _: Request) -> Response:
-        return JSONResponse({"data": [model_body(model) for model in self._models.values()]})
+        return JSONResponse({"data": [model_body(model) for model in self._models]})
 
     async def resume(self, request: Request) -> Response:
         document = await read_document(request, ContinueDocument, self._limits.body)
-        served = self._generator(document.model)
+        served = self._models.generator(document.model)
         plan = await asyncio.to_thread(plan_chat, served, document, document.answer)
         return await self._answer(request, served, plan, ChatBodies(served, plan))
 
     async def attention(self, request: Request) -> Response:
         document = await read_document(request, AttentionDocument, self._limits.body)
-        work = attention_body(self._generator(document.model), document)
+        work = attention_body(self._models.generator(document.model), document)
         return JSONResponse(await unless_gone(request.receive, work))
 
     async def lens(self, request: Request) -> Response:
         document = await read_document(request, LensDocument, self._limits.body)
-        work = lens_body(self._generator(document.model), document)
+        work = lens_body(self._models.generator(document.model), document)
         return JSONResponse(await unless_gone(request.receive, work))
 
     async def show_schema(self, _: Request) -> Response:
         return JSONResponse(openapi_document())
 
     async def health(self, _: Request) -> Response:
-        alive = all(model.worker.alive for model in self._models.values())
+        alive = all(model.worker.alive for model in self._models)
         return JSONResponse({"status": "ok" if alive else "stopping"}, 200 if alive else 503)
 
     async def show_metrics(self, _: Request) -> Response:

@@ -70,6 +70,16 @@ class Serve(Command):
             "--max-body", type=int, default=4 << 20, metavar="BYTES", help="default 4194304"
         )
         limits.add_argument(
+            "--max-form",
+            type=int,
+            default=25 << 20,
+            metavar="BYTES",
+            help="of a body with a sound; default 26214400",
+        )
+        limits.add_argument(
+            "--max-sound", type=float, default=3600, metavar="S", help="of a sound; default 3600"
+        )
+        limits.add_argument(
             "--timeout", type=float, default=600, metavar="S", help="of a request; default 600"
         )
         add_loading_options(parser)
@@ -87,7 +97,7 @@ class Serve(Command):
         app = make_app(
             models,
             key=key,
-            limits=Limits(args.max_body, args.timeout),
+            limits=Limits(args.max_body, args.timeout, args.max_form, args.max_sound),
             origins=args.cors,
             hosts=args.allow_host if is_loopback(args.host) else None,
         )
@@ -117,12 +127,15 @@ def _check(args: argparse.Namespace, key: str | None) -> None:
     """Refuse what makes no sense, before a model is opened."""
     from lmkernel_serve.hosts import is_loopback
 
-    for name, least in (("max_batch", 1), ("max_queue", 0), ("max_body", 1), ("port", 0)):
+    counts = {"max_batch": 1, "max_queue": 0, "max_body": 1, "max_form": 1, "port": 0}
+    for name, least in counts.items():
         if getattr(args, name) < least:
             flag = name.replace("_", "-")
             raise InputError(f"--{flag}: expected at least {least}, got {getattr(args, name)}")
-    if not args.timeout > 0:
-        raise InputError(f"--timeout: expected a positive number, got {args.timeout}")
+    for name in ("timeout", "max_sound"):
+        if not getattr(args, name) > 0:
+            flag = name.replace("_", "-")
+            raise InputError(f"--{flag}: expected a positive number, got {getattr(args, name)}")
     if key is None and not is_loopback(args.host):
         raise InputError(
             f"--host {args.host}: others could reach this server; set a key with --key or {_KEY}"

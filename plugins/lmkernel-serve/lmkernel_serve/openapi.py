@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
 
+from lmkernel_serve.audio_documents import (
+    SoundDocument,
+    TranscriptionDocument,
+    TranslationDocument,
+)
 from lmkernel_serve.documents import (
     ChatDocument,
     CompletionDocument,
@@ -14,6 +19,7 @@ from lmkernel_serve.documents import (
     TokenizeDocument,
 )
 from lmkernel_serve.response_documents import ResponseDocument
+from lmkernel_serve.transcript_bodies import TEXTS
 from lmkernel_serve.views import AttentionDocument, ContinueDocument, LensDocument
 
 if TYPE_CHECKING:
@@ -23,11 +29,15 @@ if TYPE_CHECKING:
 
 __all__ = ["openapi_document"]
 
+_JSON, _FORM = "application/json", "multipart/form-data"
+_EVENTS = "text/event-stream"
 _POSTS: tuple[tuple[str, type[BaseModel], bool], ...] = (
     ("/v1/chat/completions", ChatDocument, True),
     ("/v1/completions", CompletionDocument, True),
     ("/v1/responses", ResponseDocument, True),
     ("/v1/embeddings", EmbeddingDocument, False),
+    ("/v1/audio/transcriptions", TranscriptionDocument, True),
+    ("/v1/audio/translations", TranslationDocument, False),
     ("/tokenize", TokenizeDocument, False),
     ("/detokenize", DetokenizeDocument, False),
     ("/lmkernel/continue", ContinueDocument, True),
@@ -69,7 +79,7 @@ def openapi_document() -> dict[str, Any]:
     _, schemas = models_json_schema(kinds, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]  # a list of pairs, as it asks for
     paths: dict[str, Any] = {path: {"get": _get(path)} for path in _GETS}
     for path, kind, streams in _POSTS:
-        paths[path] = {"post": _post(kind.__name__, streams=streams)}
+        paths[path] = {"post": _post(kind, streams=streams)}
     paths["/v1/responses/{name}"]["delete"] = _get("/v1/responses/{name}")
     return {
         "openapi": "3.1.0",
@@ -82,24 +92,24 @@ def openapi_document() -> dict[str, Any]:
     }
 
 
-def _post(name: str, *, streams: bool) -> dict[str, Any]:
-    schema = {"$ref": f"#/components/schemas/{name}"}
-    body = {"required": True, "content": {"application/json": {"schema": schema}}}
-    return {"requestBody": body, "responses": dict(_responses(streams=streams))}
+def _post(kind: type[BaseModel], *, streams: bool) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{kind.__name__}"}
+    sound = issubclass(kind, SoundDocument)
+    body = {"required": True, "content": {_FORM if sound else _JSON: {"schema": schema}}}
+    answers = [_JSON, *(TEXTS.values() if sound else ()), *([_EVENTS] if streams else [])]
+    return {"requestBody": body, "responses": dict(_responses(*answers))}
 
 
 def _get(path: str) -> dict[str, Any]:
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
     parameters = {"parameters": [name]} if "{name}" in path else {}
-    kind = "text/plain" if path == "/metrics" else "application/json"
+    kind = "text/plain" if path == "/metrics" else _JSON
     return {**parameters, "responses": dict(_responses(kind))}
 
 
-def _responses(kind: str = "application/json", *, streams: bool = False) -> Iterator[Any]:
-    content: dict[str, Any] = {kind: {}}
-    if streams:
-        content["text/event-stream"] = {}
+def _responses(*kinds: str) -> Iterator[Any]:
+    content: dict[str, Any] = {kind: {} for kind in kinds}
     yield "200", {"description": "the answer", "content": content}
-    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    error = {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}
     for status in _STATUSES:
         yield status, {"description": "an error in the interface's form", "content": error}

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.contract.version import CONTRACT_VERSION
+from lmkernel.speech.verbs import hears
 from lmkernel_serve.worker import Worker
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Served:
         head = config.head is not None and config.head.pooling == "none"
         decodes = config.decoder is not None and config.encoder is None and head
         self.generates = decodes and not embeds_only
+        self.hears = hears(model) and not embeds_only
         self.context: int = config.context or 0
         self.worker = Worker(
             model, most_rows=most_rows, most_waiting=most_waiting, schedules=self.generates

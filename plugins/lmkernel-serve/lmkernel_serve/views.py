@@ -120,6 +120,7 @@ def model_body(served: Served) -> dict[str, Any]:
         "id": served.name,
         "generates": served.generates,
         "sees": own.config.sight is not None,
+        "hears": served.hears,
         "context": served.context or None,
         "end_ids": list(own.end_ids) if served.generates else [],
         "backend": own.backend.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -12,7 +13,7 @@ from lmkernel.generation import Drawn, Event, Failed, Request, Scheduler
 from lmkernel_serve.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lmkernel.language_model import LanguageModel
 
@@ -44,7 +45,7 @@ class Worker:
         self._schedules = schedules
         self._readers: dict[Request, tuple[asyncio.AbstractEventLoop, Events, set[int]]] = {}
         self._sent: deque[Callable[[], object]] = deque()
-        self._calls = 0
+        self._places = 0
         self._wake = threading.Condition()
         self._closing = False
         self._scheduler: Scheduler | None = None
@@ -106,12 +107,35 @@ class Worker:
         Raises:
             ApiError: too many wait already, or the server is stopping.
         """
+        with self.place():
+            return await self.turn(function)
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Room for one who asks for turns, so that none of them is refused for a full queue.
+
+        Raises:
+            ApiError: too many ask already.
+        """
+        with self._wake:
+            self._check_room(self._places, 1)
+            self._places += 1
+        try:
+            yield
+        finally:
+            with self._wake:
+                self._places -= 1
+
+    async def turn(self, function: Callable[[], _T]) -> _T:
+        """The same as `call`, of one who has a place; between two turns others have theirs.
+
+        Raises:
+            ApiError: the server is stopping.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_T] = loop.create_future()
 
         def run() -> None:
-            with self._wake:
-                self._calls -= 1
             if future.cancelled():  # whoever asked has gone
                 return
             try:
@@ -124,8 +148,6 @@ class Worker:
         with self._wake:
             if not self.alive:
                 raise ApiError("the server is stopping", 503, code="stopping")
-            self._check_room(self._calls, 1)
-            self._calls += 1
             self._sent.append(run)
             self._wake.notify()
         return await future

@@ -17,8 +17,11 @@ from inspected import loaded
 from lmkernel_serve.app import make_app
 from lmkernel_serve.served import Served
 from small import HF_CONFIG
+from small_waves import wave_model
+from small_whisper import speech_model
 from vocabulary_samples import TEMPLATE, byte_level
 
+import lmkernel
 import lmkernel.generation.scheduler as scheduling
 from lmkernel.tokenizers import Tokenizer
 from lmkernel_conformance.endpoint.cases import CASES
@@ -158,10 +161,13 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served]]:
-    """A server with a key, room for a conversation, and little for a queue."""
+    """A server with a key, room for a conversation, and little for a queue; others hear there."""
     own = tiny(tmp_path_factory.mktemp("roomy") / "tiny", max_position_embeddings=1024)
     served = Served("tiny", own, most_rows=4, most_waiting=8)
-    with serving(served, key="sesame") as found:
+    hearing = tmp_path_factory.mktemp("hearing")
+    whisper = Served("whisper", lmkernel.load(speech_model(hearing / "whisper", context=12)))
+    waves = Served("waves", lmkernel.load(wave_model(hearing / "waves")))
+    with serving(served, whisper, waves, key="sesame") as found:
         yield found, served
 
 
@@ -179,7 +185,8 @@ def state() -> Callable[..., str]:
 
     def find(address: str, key: str, **options: Any) -> str:
         [case] = [case for case in CASES if case.key == key]
-        endpoint = Endpoint(f"{address}/v1", "tiny", key="sesame", **{"limit": 20, **options})
+        usual = {"limit": 20, "hearer": "waves", "key": "sesame"}
+        endpoint = Endpoint(f"{address}/v1", "tiny", **{**usual, **options})
         return str(run_case(case, endpoint)["state"])
 
     return find

@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import lmkernel_serve.answers as answering
-import lmkernel_serve.app as serving_app
 import pytest
 from lmkernel_serve import conversations
 from lmkernel_serve.chat_bodies import ChatBodies
 from lmkernel_serve.errors import ApiError
+from lmkernel_serve.models import Models
 from lmkernel_serve.served import Served
 from lmkernel_serve.worker import Worker
 
@@ -34,15 +34,24 @@ def test_ours_is_certified(
     from lmkernel.cli.main import main
 
     command = ["certify", "--endpoint", f"{roomy_address}/v1", "--key", "sesame", "--flood", "40"]
+    command += ["--speech-model", "waves"]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
     assert "certified" in shown
     found = json.loads((tmp_path / "out" / "certificate.json").read_text())
-    assert {row["state"] for row in found["cases"]} == {"passed"}
+    others = {row["case"]: row["state"] for row in found["cases"] if row["state"] != "passed"}
+    assert others == {"audio/a_translation_is_a_text": "unsupported"}  # by a model that spells
     assert [*dict.fromkeys(row["category"] for row in found["cases"])] == [*CATEGORIES]
     page = (tmp_path / "out" / "certificate.html").read_text()
     assert "http" not in page.replace(f"{roomy_address}/v1", "")
     assert main(["certify", "--verify", str(tmp_path / "out" / "certificate.json")]) == 0
+
+
+def test_a_server_without_a_model_that_hears_is_not_asked(roomy_address: str) -> None:
+    asked = {"key": "sesame", "categories": ["audio"], "progress": False}
+    found = certify_endpoint(f"{roomy_address}/v1", **asked).json()
+    assert {row["state"] for row in found["cases"]} == {"unsupported"}
+    assert "without a model that hears" in found["cases"][0]["message"]
 
 
 def test_a_part_is_no_certificate(roomy_address: str) -> None:
@@ -124,19 +133,19 @@ def keep_the_places_of_who_left(patch: Patch) -> None:
 
 
 def end_the_others(patch: Patch) -> None:
-    find = serving_app._Api._find
+    find = Models.find
 
     def end(self: Any, name: Any) -> Any:
         try:
             return find(self, name)
         except ApiError as error:
-            for model in self._models.values():
+            for model in self:
                 for request in list(model.worker._readers):
                     model.worker._deliver(Failed(request, error))
             raise
 
     step = Scheduler.step
-    patch.setattr(serving_app._Api, "_find", end)
+    patch.setattr(Models, "find", end)
     patch.setattr(Scheduler, "step", lambda self: time.sleep(0.1) or step(self))
 
 

@@ -14,6 +14,7 @@ from lmkernel_serve.bodies import ChoiceBodies, CompletionBodies
 from lmkernel_serve.chat_bodies import ChatBodies
 from lmkernel_serve.documents import ChatDocument
 from lmkernel_serve.errors import ApiError
+from lmkernel_serve.models import Models
 from lmkernel_serve.response_bodies import ResponseBodies
 
 from lmkernel.structured import GrammarMask
@@ -66,7 +67,7 @@ def say_nothing_of_when_to_retry(patch: Patch) -> None:
 
 
 def answer_for_any_model(patch: Patch) -> None:
-    patch.setattr(serving_app._Api, "_find", lambda self, _: next(iter(self._models.values())))
+    patch.setattr(Models, "find", lambda self, _: next(iter(self)))
 
 
 def drop_what_is_not_known(patch: Patch) -> None:

@@ -18,6 +18,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import pytest
 from lmkernel_serve.served import Served
+from made_sounds import vowels, wave_bytes
+from small_waves import wave_model
+
+import lmkernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +58,16 @@ SOUND: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/detokenize", {"tokens": [3, 4, 5]}),
     ("/lmkernel/attention", {"prompt": "the cat", "layers": [0, -1]}),
     ("/lmkernel/lens", {"prompt": "the cat", "answer": [3], "top": 2}),
+    (
+        "/v1/audio/transcriptions",
+        {
+            "model": "waves",
+            "file": wave_bytes(vowels(0.2)[:, None], 8000),
+            "response_format": "verbose_json",
+            "timestamp_granularities[]": ["word"],
+        },
+    ),
+    ("/v1/audio/transcriptions", {"model": "waves", "file": b"RIFF", "stream": "true"}),
 )
 """Paths with bodies that are answered."""
 LIMITS = {
@@ -79,6 +93,8 @@ STRANGE: tuple[Any, ...] = (
     ),
     *([], {}, [[]], {"": None}, "the cat " * 99, ["<|im_end|>"] * 5, [0, 10**9]),
 )
+KIND = "multipart/form-data; boundary=x"
+"""What each body says that it is; where JSON is read nothing looks at it."""
 NAMES = ("model", "messages", "prompt", "stream", "n", "tools", "type", "role", "name", "lmkernel")
 
 
@@ -125,9 +141,21 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from _places(value[key])
 
 
-def encode(document: Any) -> bytes:
-    """As JSON; a lone surrogate is escaped, as clients that know no better do."""
-    return json.dumps(document).encode()
+def encode(path: str, document: Any) -> bytes:
+    """As JSON, or as a form; a lone surrogate is escaped, as clients that know no better do."""
+    if "audio" not in path:
+        return json.dumps(document, default=repr).encode()
+    parts = b""
+    for name, value in document.items():
+        for one in value if isinstance(value, list) else [value]:
+            file = b'; filename="a.wav"' if isinstance(one, bytes) else b""
+            head = b'--x\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n'
+            parts += head % (_bytes(name), file) + _bytes(one) + b"\r\n"
+    return parts + b"--x--"
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
 
 
 def damaged_bytes(draw: random.Random, data: bytes) -> bytes:
@@ -149,15 +177,16 @@ def damaged_bytes(draw: random.Random, data: bytes) -> bytes:
 
 def raw_request(path: str, body: bytes) -> bytes:
     """A request as it lies on the wire."""
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}Content-Type: {KIND}\r\n\r\n".encode() + body
 
 
 @pytest.fixture
 def brief(tmp_path: Any, serving: Any, tiny: Any) -> Iterator[tuple[str, Served]]:
     """A server whose answers are short, as its context is."""
     own = Served("tiny", tiny(tmp_path / "tiny", max_position_embeddings=CONTEXT))
-    with serving(own) as address:
+    waves = Served("waves", lmkernel.load(wave_model(tmp_path / "waves")))
+    with serving(own, waves) as address:
         yield address, own
 
 
@@ -185,12 +214,12 @@ class Client:
 
     def _send(self) -> int:
         path, document = damaged_document(self._draw, MOST)
-        body = encode(document)
+        body = encode(path, document)
         if self._draw.randrange(RAW) == 0:
             return self._send_raw(damaged_bytes(self._draw, raw_request(path, body)))
         if self._draw.randrange(CUT) == 0:
             body = damaged_bytes(self._draw, body)
-        self._connection.request("POST", path, body)
+        self._connection.request("POST", path, body, {"Content-Type": KIND})
         with self._connection.getresponse() as answer:
             data = answer.read()
         assert answer.status < 500, (path, body, data)

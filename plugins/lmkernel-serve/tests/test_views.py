@@ -134,6 +134,7 @@ def test_models_say_where_they_compute(address: str) -> None:
         "id": "tiny",
         "generates": True,
         "sees": False,
+        "hears": False,
         "context": 256,
         "end_ids": [2, 0],
         "backend": "numpy",
@@ -219,7 +220,7 @@ def test_a_view_is_not_computed_for_who_has_gone(
     (address, go, worker), computed = held, []
     monkeypatch.setattr("lmkernel_serve.views.lens_logits", lambda *_: computed.append(1))
     with closing(sent(address)):
-        while worker._calls == 0:
+        while worker._places == 0:
             time.sleep(0.005)
     while 'path="/lmkernel/lens",status="499"} 1.0' not in metrics(address):
         time.sleep(0.005)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lmkernel_conformance.endpoint.cases import (
+    audio,
     embeddings,
     errors,
     limits,
@@ -24,6 +25,7 @@ CASES = (
     *structured.CASES,
     *responses.CASES,
     *embeddings.CASES,
+    *audio.CASES,
     *errors.CASES,
     *limits.CASES,
 )

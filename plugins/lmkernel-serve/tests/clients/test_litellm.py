@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from lmkernel_serve.served import Served
+from made_sounds import vowels, wave_bytes
+from small_waves import RATE, wave_model
+
+import lmkernel
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TOOL = {
     "type": "function",
@@ -63,3 +71,22 @@ def test_texts_have_vectors(options: dict[str, Any], caller: Any) -> None:
     _, model = caller
     answer = litellm.embedding(input=["the cat"], encoding_format="float", **options)
     assert answer.data[0]["embedding"] == pytest.approx(model.embed(["the cat"])[0], abs=1e-5)
+
+
+def test_a_sound_is_written_down(tmp_path: Path, serving: Any) -> None:
+    import litellm
+
+    model = lmkernel.load(wave_model(tmp_path / "waves"))
+    sound = wave_bytes(vowels(0.7, rate=RATE)[:, None], RATE)
+    expected = lmkernel.transcribe(model, sound, words=True, progress=False)
+    with serving(Served("waves", lmkernel.load(tmp_path / "waves"))) as address:
+        more = {"model": "openai/waves", "api_base": f"{address}/v1", "api_key": "-"}
+        plain = litellm.transcription(file=("a.wav", sound), **more)
+        verbose = litellm.transcription(
+            file=("a.wav", sound),
+            response_format="verbose_json",
+            timestamp_granularities=["word"],
+            **more,
+        )
+    assert plain.text == verbose.text == expected.text != ""
+    assert [one["word"] for one in verbose["words"]] == expected.text.split()
