@@ -35,7 +35,7 @@ def note_uses(backend: Backend, used: set[str]) -> Backend:
     """
     # compositions look operations up in the object that they belong to, so it is a new one, and
     # what one operation calls is noted as well
-    ops: Any = assemble(backend.ops, backend.ops.overridden)
+    ops: Any = assemble(backend.ops, backend.ops.overridden)  # type: ignore[arg-type]  # a mapping of operations
     table = {name: f for name, f in vars(ops).items() if callable(f)}
     vars(ops).update({name: _noting(name, f, used) for name, f in table.items()})
     vars(ops)["overridden"] = _NotingMapping(backend.ops.overridden, used)
