@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lmkernel.speech.outcome import Segment
+    from lmkernel.speech.outcome import Attempt, Segment
     from lmkernel.speech.segments import Part
     from lmkernel.speech.transcriber import Transcriber
 
@@ -77,6 +77,8 @@ class Captions:
         self._first = 0
         self._before: list[tuple[int, ...]] = []
         self._prefix: list[int] = []
+        self._written = [*transcriber.prompt]
+        self._latest: Attempt | None = None
 
     def hear(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[Caption]:
         """Captions of samples ``(count,)`` at the model's rate, as they come.
@@ -107,6 +109,7 @@ class Captions:
         if not last and count < settings.samples:
             step, finished = self._agreed(parts, frames)
         for part in parts[: len(finished)]:
+            self._written += self._transcriber.tokens.without_second_time(part.tokens)
             yield Caption(self._segment(part, heard), settled=True, heard=heard)
         for part in parts[len(finished) :]:
             yield Caption(self._segment(part, heard), settled=False, heard=heard)
@@ -135,7 +138,8 @@ class Captions:
         memory = transcriber.hearing.encode(one_window(samples, self._settings)[None])
         if not self._prefix:
             self._prefix = transcriber.prefix(transcriber.language_of(memory))
-        heard, _ = transcriber.heard(memory, transcriber.context(transcriber.prompt), self._prefix)
+        context = transcriber.context(transcriber.text_before(self._written, self._latest))
+        heard, self._latest = transcriber.heard(memory, context, self._prefix)
         return transcriber.parts_of(heard, Window(0, frames))
 
     def _segment(self, part: Part, heard: float) -> Segment:

@@ -114,8 +114,7 @@ class Transcriber:
                 f"timestamps: a sound of more than {self.settings.seconds} s needs them, "
                 "unless it is chunked"
             )
-        before = [*self.prompt]
-        told = options.condition
+        before, attempt = [*self.prompt], None
         prefix: list[int] = []
         first = 0
         while first < count:
@@ -125,9 +124,8 @@ class Transcriber:
                 language = self.language_of(memory)
                 yield language or ""
                 prefix = self.prefix(language)
-            context = self.context(before if told else self.prompt)
+            context = self.context(self.text_before(before, attempt))
             heard, attempt = self.heard(memory, context, prefix, first)
-            told = options.condition and attempt.temperature < _COLD
             parts, step = self.parts_of(heard, window)
             parts = [replace(part, attempt=attempt) for part in parts]
             if options.words and heard is not None:
@@ -203,6 +201,16 @@ class Transcriber:
         size = self.settings.frames
         part = frames[first : first + size]
         return np.pad(part, ((0, size - len(part)), (0, 0)))[None]
+
+    def text_before(self, written: Sequence[int], latest: Attempt | None) -> Sequence[int]:
+        """Tokens that the next window is told: what was written, or where that is not wanted the prompt.
+
+        Args:
+            written: the prompt and all parts up to here.
+            latest: how the window before was heard, None before the first.
+        """
+        sure = latest is None or latest.temperature < _COLD
+        return written if self._options.condition and sure else self.prompt
 
     def context(self, before: Sequence[int]) -> list[int]:
         """What was written before, so far as there is room, behind the token that says so."""

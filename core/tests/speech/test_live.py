@@ -17,6 +17,7 @@ from lmkernel.errors import InputError
 from lmkernel.speech.hearing import Heard, Hearing
 from lmkernel.speech.live import Caption, Captions
 from lmkernel.speech.options import SpeechOptions
+from lmkernel.speech.outcome import Attempt
 from lmkernel.speech.sounds import blocks_of
 from lmkernel.speech.transcriber import Transcriber
 
@@ -94,7 +95,7 @@ def test_a_full_window_settles_and_memory_does_not_grow(model: LanguageModel) ->
 
 
 def test_silence_is_left_behind(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Transcriber, "heard", lambda *_: (None, 0.0))
+    monkeypatch.setattr(Transcriber, "heard", lambda *_: (None, Attempt(0.0, 0.0, 0.0, 1.0)))
     captions = Captions(Transcriber(model, SpeechOptions()), every=0.5)
     assert list(captions.hear([np.zeros(5000, np.float32)] * 9)) == []
     assert len(captions._kept) == 0
@@ -155,3 +156,25 @@ def test_a_prompt_is_told_in_each_attempt(
     told = made.context(made.prompt)
     assert len(told) > 1
     assert [prompt[: len(told)] for prompt in asked] == [told] * len(asked)
+
+
+@pytest.mark.parametrize("condition", [False, True])
+def test_what_has_settled_is_told_to_the_next_attempt(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch, condition: bool
+) -> None:
+    t = model.tokenizer.token_id("<|0.00|>")
+    assert t is not None
+    asked: list[list[int]] = []
+    script = iter([[t, 65], [t, 65, t + 8, t + 8, 66], [t, 67, t + 15], [t, 67, t + 15]])
+
+    def hear(_: Hearing, __: Any, prompt: list[int], **___: Any) -> list[Heard]:
+        asked.append(prompt)
+        return [Heard(tuple(next(script)), -0.1, 1.0)]
+
+    monkeypatch.setattr(Hearing, "hear", hear)
+    made = Transcriber(model, SpeechOptions(language="en", condition=condition, most_silent=None))
+    list(Captions(made, every=0.2).hear([np.zeros(3200, np.float32)] * 3))
+    first, second, third, _ = asked
+    settled = made.context([t, 65, t + 8])
+    assert first == second
+    assert third == ([*settled, *first] if condition else first)
