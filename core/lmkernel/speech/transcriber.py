@@ -203,7 +203,7 @@ class Transcriber:
         return np.pad(part, ((0, size - len(part)), (0, 0)))[None]
 
     def text_before(self, written: Sequence[int], latest: Attempt | None) -> Sequence[int]:
-        """Tokens that the next window is told: what was written, or where that is not wanted the prompt.
+        """Tokens that the next window is told: what was written, or else the prompt alone.
 
         Args:
             written: the prompt and all parts up to here.
