@@ -116,7 +116,8 @@ class Serve(Command):
         port = sockets[0].getsockname()[1]
         names = ", ".join(model.name for model in models)
         where = f"http://{args.host}:{port}"
-        note(f"{names} at {where}/v1, and a page to chat on at {where}/")
+        page = f", and a page to chat on at {where}/" if any(m.generates for m in models) else ""
+        note(f"{names} at {where}/v1{page}")
         server.run(sockets)
         for model in models:
             model.worker.close()
