@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from lmkernel.parameters import flatten, nest
 from lmkernel_conformance.cases.case import Case, case
 from lmkernel_conformance.cases.kinds import CALLS, POSITIONS, build_component
 from lmkernel_conformance.cases.trial import Trial, check_gradients, check_values, trial
+from lmkernel_conformance.discrepancy import Discrepancy
 from lmkernel_conformance.inputs import normal, parameters
 from lmkernel_conformance.oracle import model
 from lmkernel_conformance.oracle.attention import visible
@@ -97,6 +100,20 @@ def view_bias() -> Trial:
 
     inputs = {"x": normal("view_bias.x", 2, 5, 12), "bias": normal("view_bias", 1, 6, 5, 5)}
     return Trial(inputs={**inputs, **weights}, native=native, formula=formula)
+
+
+@case(level="components", id="attention.window_kept")
+def window_kept(s: Subject) -> None:
+    """Under a window a KV cache holds no more slots than that, however many there is room for."""
+    batch, kv, head_dim, window = 2, 3, 4, 5
+    plain = AttentionConfig(width=24, heads=6, kv_heads=kv, head_dim=head_dim, window=window)
+    dtype: Any = s.dtype
+    for config in (plain, replace(plain, sinks=True)):
+        cache = s.factory.create("attention", config).cache(batch, 40, dtype)
+        held = sum(math.prod(getattr(leaf, "shape", ())) for leaf in flatten(cache).values())
+        most = 2 * batch * kv * window * head_dim
+        if held > most:
+            raise Discrepancy(f"{s.label}: expected {most} numbers held at most, got {held}")
 
 
 def _dense(kind: str, widths: tuple[int, ...], final: str) -> Trial:

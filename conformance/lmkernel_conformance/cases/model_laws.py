@@ -1,9 +1,9 @@
-"""Laws of whole models: causality, padding, order, compilation, packing."""
+"""Laws of whole models: causality, padding, order, compilation, packing, parameters."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from lmkernel_conformance.cases.models import DECODERS, TARGET, batch, model_tri
 from lmkernel_conformance.cases.trial import check_gradients
 from lmkernel_conformance.cases.zoo import ZOO, build_model, values
 from lmkernel_conformance.oracle import model as oracle
+from lmkernel_conformance.oracle.arithmetic import Arithmetic
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lmkernel_conformance.budget import Budget
     from lmkernel_conformance.cases.models import Batch
     from lmkernel_conformance.subject import Subject
@@ -143,9 +146,37 @@ def compiled_gradient(s: Subject) -> None:
 @case(level="models", id="law.packed")
 def packed_weights(s: Subject) -> None:
     """Fused and packed weights give what the plain ones give, all positions at once."""
-    for name in ("llama", "gpt2", "gemma", "t5"):
+    for name in ("llama", "gpt2", "gemma", "t5", "olmo2", "cohere2"):
         model, fed, limit = build_model(s, name), batch(name), outputs(s, name)
         with s.backend.inference():
             got = _forward(s, name, model.pack(values(s, name)), fed.inputs, **fed.options)
         shown = TARGET >= 0
         s.judge(name, got[shown], limit.at(shown))
+
+
+@final
+class _Noted(dict[str, Any]):
+    """Parameters that note which of them were read."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self else default
+
+
+@case(level="models", id="law.declared")
+def declared_parameters(s: Subject) -> None:
+    """A model declares the parameters that its definition reads, and no others."""
+    for name in ZOO:
+        ar, fed = Arithmetic(), batch(name)
+        hosts = values(s, name)
+        noted = _Noted({key: ar.constant(x) for key, x in hosts.items()})
+        inputs = ar.constant(fed.inputs) if name == "document" else fed.inputs
+        oracle.forward(ar, ZOO[name], noted, inputs, **fed.options)
+        s.demand(f"parameters of {name}", expected=sorted(noted.read), got=sorted(hosts))

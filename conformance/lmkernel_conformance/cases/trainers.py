@@ -1,4 +1,4 @@
-"""A trainer beyond its loss curve: accumulation, clipping, resuming, dropout."""
+"""A trainer beyond its loss curve: accumulation, clipping, resuming, dropout, evaluation."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from lmkernel_conformance.cases.curves import ADAM, build_trainer, data
 from lmkernel_conformance.cases.zoo import ZOO, values
 from lmkernel_conformance.discrepancy import Discrepancy
 from lmkernel_conformance.oracle import training as oracle
+from lmkernel_conformance.oracle.arithmetic import Arithmetic
+from lmkernel_conformance.oracle.model import forward
 from lmkernel_conformance.tutorial.training_runs import Losses
 
 if TYPE_CHECKING:
@@ -154,6 +156,27 @@ def dropout(s: Subject) -> None:
 
     loss = trainer.evaluate(state, fed)["loss"]
     s.judge("loss in evaluation", np.asarray(loss), s.budgets("evaluation", honest)[0])
+
+
+@case(level="training", id="trainer.evaluation", training=True)
+def evaluation(s: Subject) -> None:
+    """Accuracy counts the real targets that are the likeliest class, over batches of any size."""
+    fed, first = data("gpt2", shuffle=False).at(0), values(s, "gpt2")
+    ar = Arithmetic()
+    p = {name: ar.constant(x) for name, x in first.items()}
+    options = {name: x for name, x in fed.items() if name not in ("inputs", "targets")}
+    likeliest = forward(ar, ZOO["gpt2"], p, fed["inputs"], **options).argmax(-1)
+    # every third target is wrong, and what was ignored stays so
+    wrong = np.arange(likeliest.size).reshape(likeliest.shape) % 3 == 0
+    right = np.where(wrong, (likeliest + 1) % 31, likeliest)
+    targets = np.where(fed["targets"] < 0, -1, right).astype(np.int32)
+    trainer = build_trainer(s, "gpt2", _SGD)
+    state = trainer.start(first)
+    got = trainer.evaluate(state, ArrayBatches({**fed, "targets": targets}, batch=2))
+    real = targets >= 0
+    shown = {name: got.get(name) for name in ("targets", "accuracy")}
+    share = float((~wrong)[real].mean())
+    s.demand("sums", expected={"targets": float(real.sum()), "accuracy": share}, got=shown)
 
 
 def _same_each_time(fed: Batches) -> Batches:

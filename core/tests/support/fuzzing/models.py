@@ -68,7 +68,7 @@ def use_model(path: Path) -> object:
     model = load(path)
     str(model.describe())
     with contextlib.suppress(InputError):  # about what it is asked, not about a file
-        model.logits([1, 2])
+        model.logits([1, 2][: model.config.context or 2])
         if model.config.decoder is not None:
             model.log_probs([1, 2, 3])
     with tempfile.TemporaryDirectory() as place:
@@ -144,7 +144,7 @@ def use_gguf(path: Path) -> object:
     tokenizer = files.tokenizer()
     ids = tokenizer.encode("hell <|end|> é")
     model = load(path / "x.gguf")
-    return tokenizer.decode(ids), model.logits([1, 2]), model.end_ids
+    return tokenizer.decode(ids), model.logits([1, 2][: model.config.context or 2]), model.end_ids
 
 
 def write_scored(folder: Path) -> None:
