@@ -167,7 +167,8 @@ class _Noted(dict[str, Any]):
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self[name] if name in self else default
+        self.read.update({name} & self.keys())
+        return super().get(name, default)
 
 
 @case(level="models", id="law.declared")
