@@ -125,13 +125,13 @@ def read_bounded(config: HfConfig) -> ModelConfig:
     """What Gemma 2 and 3 have in common, of a configuration with all its keys."""
 
     def bound(key: str) -> float | None:
-        return config.number(key) if config.has(key) else None
+        return config.positive_number(key) if config.has(key) else None
 
     return with_changes(
         _read(config, "hidden_activation"),
         stack={"output_norm": True},
         attention={
-            "scale": config.number("query_pre_attn_scalar") ** -0.5,
+            "scale": config.positive_number("query_pre_attn_scalar") ** -0.5,
             "softcap": bound("attn_logit_softcapping"),
         },
         head={"softcap": bound("final_logit_softcapping")},

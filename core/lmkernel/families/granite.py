@@ -51,7 +51,7 @@ class Granite(GatedFamily):
     )
 
     def adapt(self, model: ModelConfig, config: HfConfig) -> ModelConfig:
-        return with_fields(model, {"head.scale": 1 / config.number("logits_scaling")})
+        return with_fields(model, {"head.scale": 1 / config.positive_number("logits_scaling")})
 
     def own_keys(self, config: ModelConfig) -> dict[str, Any]:
         if config.head is None:

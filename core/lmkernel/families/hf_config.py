@@ -87,6 +87,13 @@ class HfConfig:
             raise self.error(key, what, value)
         return float(value)
 
+    def positive_number(self, key: str, default: float | None = None) -> float:
+        """A finite number above 0, of which a root may be taken or by which is divided."""
+        value = self.number(key, default)
+        if value <= 0:
+            raise self.error(key, "a number above 0", value)
+        return value
+
     def rate(self, key: str, default: float) -> float:
         """A dropout probability."""
         value = self.number(key, default)

@@ -236,5 +236,13 @@ def test_m10_numbers_and_types_that_make_no_sense_are_refused(
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [0, -24.0, -1e-30])
+def test_what_a_root_is_taken_of_is_above_zero(value: float) -> None:
+    config = HfConfig({"query_pre_attn_scalar": value})
+    with pytest.raises(LmkernelError) as caught:
+        config.positive_number("query_pre_attn_scalar")
+    assert f"query_pre_attn_scalar: expected a number above 0, got {value}" in str(caught.value)
+
+
 def test_a_model_that_is_initialised_with_zeros_is_read() -> None:
     assert read("llama", initializer_range=0.0).init is None
