@@ -193,6 +193,8 @@ class AttentionConfig:
             ok=not (self.sinks and self.memory_width),
         )
         self._default("scale", self.head_dim**-0.5)
+        pairs = self.interleaved in range(0, self.head_dim + 1, 2)
+        require(self, "interleaved", f"even, at most head_dim={self.head_dim}", ok=pairs)
         divides = self.heads % self.kv_heads == 0
         require(self, "kv_heads", f"a divisor of heads={self.heads}", ok=divides)
         require(self, "window", "None or at least 1", ok=self.window is None or self.window > 0)

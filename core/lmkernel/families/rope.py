@@ -107,7 +107,12 @@ def _turned_size(
             table.refuse(partial_rotary_factor=1.0)
         return head_dim
     share = config.number(_PARTIAL, partial)
-    return int(head_dim * (share if table is None else table.number(_PARTIAL, share)))
+    holder = config if table is None else table
+    share = holder.number(_PARTIAL, share)
+    if not 0 < int(head_dim * share) <= head_dim:
+        what = f"a share of {head_dim} elements, above 0 and at most 1"
+        raise holder.error(_PARTIAL, what, share)
+    return int(head_dim * share)
 
 
 def write_rope(rotary: RotaryConfig, context: int, head_dim: int = 0) -> dict[str, Any]:

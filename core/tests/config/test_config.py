@@ -38,6 +38,11 @@ GRU = RecurrentConfig(input_width=3, width=4, bidirectional=True)
             r"qk_norm: expected None where there is a memory",
         ),
         (lambda: AttentionConfig(width=8, heads=4, window=0), "window"),
+        (
+            lambda: AttentionConfig(width=8, heads=2, interleaved=6),
+            "interleaved.*head_dim=4, got 6",
+        ),
+        (lambda: AttentionConfig(width=8, heads=2, interleaved=3), "interleaved.*even"),
         (lambda: RotaryConfig(dim=3), r"RotaryConfig.dim: expected an even number, got 3"),
         (lambda: RotaryConfig(dim=4, scaling="ntk"), r"scaling.*none, linear, llama3.*'ntk'"),
         (lambda: EmbeddingConfig(width=4), "EmbeddingConfig.vocab"),

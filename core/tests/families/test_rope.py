@@ -11,6 +11,8 @@ from small import HF_CONFIG, small_config
 from lmkernel.errors import CheckpointError
 from lmkernel.families.family import HfConfig
 from lmkernel.families.llama import Llama
+from lmkernel.families.sizes import Sizes
+from lmkernel.plugins import FamilySpec, default_registry
 
 if TYPE_CHECKING:
     from lmkernel.config import RotaryConfig
@@ -129,3 +131,14 @@ def test_every_kind_survives_the_way_there_and_back(scaling: dict[str, Any]) -> 
     written = Llama().write(config)
     assert Llama().read(HfConfig(written)) == config
     assert Llama.keys.unknown(HfConfig(written)) == []
+
+
+@pytest.mark.parametrize("name", ["glm", "glm4", "gpt_neox", "phi3", "stablelm"])
+@pytest.mark.parametrize("share", [0.0, -1.0, 2.0, 0.01])
+def test_a_share_of_a_head_is_a_part_of_it(name: str, share: float) -> None:
+    family = default_registry().get(FamilySpec, name).create()
+    described = family.new(Sizes(width=32, layers=1, heads=4, inner=40, context=32, vocab=50))
+    given = {"model_type": name, **described, "partial_rotary_factor": share}
+    said = "partial_rotary_factor: expected a share of 8 elements, above 0 and at most 1"
+    with pytest.raises(CheckpointError, match=said):
+        family.read(HfConfig(given))
