@@ -164,7 +164,9 @@ def evaluation(s: Subject) -> None:
     fed, first = data("gpt2", shuffle=False).at(0), values(s, "gpt2")
     ar = Arithmetic()
     p = {name: ar.constant(x) for name, x in first.items()}
-    options: dict[str, Any] = {name: x for name, x in fed.items() if name not in ("inputs", "targets")}
+    options: dict[str, Any] = {
+        name: x for name, x in fed.items() if name not in ("inputs", "targets")
+    }
     likeliest = forward(ar, ZOO["gpt2"], p, fed["inputs"], **options).argmax(-1)
     # every third target is wrong, and what was ignored stays so
     wrong = np.arange(likeliest.size).reshape(likeliest.shape) % 3 == 0
