@@ -30,6 +30,7 @@ _SLOW = (
     "curve.",
     "design.",
     "law.compiled",
+    "law.packed",
     "trainer.",
     "programs",
     "cross_entropy.large_vocabulary",
