@@ -160,6 +160,7 @@ PAIRS = [
 on_backends = pytest.mark.parametrize(("witness", "backend"), PAIRS, indirect=["witness"])
 COMPILED = REPRESENTATIVES[::3]
 """Those whose gradients JAX compiles in ``tox`` as well, which takes most of the time here."""
+# gradients that are left to ``--whole``
 LONG = {(name, "jax") for name in REPRESENTATIVES if name not in COMPILED}
 GRADIENTS = [pytest.param(*x, marks=pytest.mark.whole) if x in LONG else x for x in PAIRS]
 with_gradients = pytest.mark.parametrize(("witness", "backend"), GRADIENTS, indirect=["witness"])

@@ -150,7 +150,7 @@ def witness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 LONG = ("jax.keras",)
-"""Ways that take longest, of those that tensorflow.keras and jax.function each try a half of."""
+"""Ways that take longest; Keras and JAX are also tried by the others, each without the other."""
 WAYS = [
     pytest.param(way, marks=pytest.mark.whole) if way in LONG else way
     for way in sorted(probes.WAYS)

@@ -106,9 +106,9 @@ def _turned_size(
         if table is not None:
             table.refuse(partial_rotary_factor=1.0)
         return head_dim
-    share = config.number(_PARTIAL, partial)
-    holder = config if table is None else table
-    share = holder.number(_PARTIAL, share)
+    holder, share = config, config.number(_PARTIAL, partial)
+    if table is not None:
+        holder, share = table, table.number(_PARTIAL, share)
     if not 0 < int(head_dim * share) <= head_dim:
         what = f"a share of {head_dim} elements, above 0 and at most 1"
         raise holder.error(_PARTIAL, what, share)

@@ -109,13 +109,18 @@ class Captions:
         if not last and count < settings.samples:
             step, finished = self._agreed(parts, frames)
         for part in parts[: len(finished)]:
-            self._written += self._transcriber.tokens.without_second_time(part.tokens)
+            self._remember(part)
             yield Caption(self._segment(part, heard), settled=True, heard=heard)
         for part in parts[len(finished) :]:
             yield Caption(self._segment(part, heard), settled=False, heard=heard)
         self._before = [part.tokens for part in parts[len(finished) :]]
         done = min(step * hop, count)
         self._kept, self._first = self._kept[done:], self._first + done
+
+    def _remember(self, part: Part) -> None:
+        """Keep what was written so far as it may be told again, so that memory does not grow."""
+        new = self._transcriber.tokens.without_second_time(part.tokens)
+        self._written = self._transcriber.context([*self._written, *new])[1:]
 
     def _agreed(self, parts: list[Part], frames: int) -> tuple[int, list[Part]]:
         """The first parts that were heard before in the same words, and the frames they take.

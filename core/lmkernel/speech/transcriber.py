@@ -77,7 +77,7 @@ class Transcriber:
         )
         # a language or task that the model has not is an error before anything is computed
         self.tokens.prefix(options.language, options.task, timestamps=options.timestamps)
-        self.prompt = self.tokens.told(options.prompt, model.tokenizer)
+        self.prompt = self.tokens.prompt_ids(options.prompt, model.tokenizer)
 
     def features(self, sound: Sound) -> tuple[NDArray[np.float32], int]:
         """Frames ``(count, bins)`` of a sound at any rate, and how many of them are the sound's."""

@@ -106,7 +106,7 @@ class SpeechTokens:
             latest_first=_one(settings, "max_initial_timestamp_index", vocab, where),
         )
 
-    def told(self, text: str, tokenizer: Tokenizer) -> list[int]:
+    def prompt_ids(self, text: str, tokenizer: Tokenizer) -> list[int]:
         """The ids of a text that is taken to be written before; none of an empty one.
 
         Raises:

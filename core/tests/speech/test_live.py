@@ -18,6 +18,7 @@ from lmkernel.speech.hearing import Heard, Hearing
 from lmkernel.speech.live import Caption, Captions
 from lmkernel.speech.options import SpeechOptions
 from lmkernel.speech.outcome import Attempt
+from lmkernel.speech.segments import Part
 from lmkernel.speech.sounds import blocks_of
 from lmkernel.speech.transcriber import Transcriber
 
@@ -178,3 +179,11 @@ def test_what_has_settled_is_told_to_the_next_attempt(
     settled = made.context([t, 65, t + 8])
     assert first == second
     assert third == ([*settled, *first] if condition else first)
+
+
+def test_what_is_written_is_kept_so_far_as_it_is_told(model: LanguageModel) -> None:
+    captions = Captions(Transcriber(model, SpeechOptions(condition=True)), every=0.5)
+    for _ in range(500):
+        captions._remember(Part(0, 1, (65, 66)))
+    assert len(captions._written) == model.config.context // 2 - 1
+    assert set(captions._written) == {65, 66}

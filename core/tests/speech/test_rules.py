@@ -189,6 +189,6 @@ def test_a_configuration_may_say_it_where_there_is_no_file_of_its_own(origin: Or
 
 def test_a_model_without_the_token_is_told_nothing() -> None:
     tokenizer = speech_tokenizer()
-    assert TOKENS.told(" ", tokenizer) == []
+    assert TOKENS.prompt_ids(" ", tokenizer) == []
     with pytest.raises(InputError, match=r"no token '<\|startofprev\|>'"):
-        TOKENS.told("the cat", tokenizer)
+        TOKENS.prompt_ids("the cat", tokenizer)

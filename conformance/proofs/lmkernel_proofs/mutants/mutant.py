@@ -72,7 +72,9 @@ class Mutant:
     def replaces(self) -> frozenset[str] | None:
         """Names of what it replaces; None where its defect may lie elsewhere too."""
         elsewhere = self.patch is not contextlib.nullcontext or self.base is not _unchanged
-        return None if elsewhere else getattr(self.make, "names", None)
+        if elsewhere or not isinstance(self.make, Replacement):
+            return None
+        return self.make.names
 
 
 def optional(name: str, broken: Callable[..., Any]) -> Replacement:
