@@ -152,18 +152,15 @@ REPRESENTATIVES = (
 )
 """Together they have every way in which layers differ; each is tried on each of ours."""
 EVERYWHERE = sorted(KINDS) if EVERYTHING else REPRESENTATIVES
+COMPILED = REPRESENTATIVES[::3]
+"""Those that JAX compiles in ``tox`` as well, which takes most of the time here."""
+LONG = {(name, "jax") for name in REPRESENTATIVES if name not in COMPILED}
 PAIRS = [
-    (name, backend)
+    pytest.param(name, backend, marks=[pytest.mark.whole] if (name, backend) in LONG else [])
     for name in sorted(KINDS)
     for backend in (BACKENDS if name in EVERYWHERE else BACKENDS[:1])
 ]
 on_backends = pytest.mark.parametrize(("witness", "backend"), PAIRS, indirect=["witness"])
-COMPILED = REPRESENTATIVES[::3]
-"""Those whose gradients JAX compiles in ``tox`` as well, which takes most of the time here."""
-# gradients that are left to ``--whole``
-LONG = {(name, "jax") for name in REPRESENTATIVES if name not in COMPILED}
-GRADIENTS = [pytest.param(*x, marks=pytest.mark.whole) if x in LONG else x for x in PAIRS]
-with_gradients = pytest.mark.parametrize(("witness", "backend"), GRADIENTS, indirect=["witness"])
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +270,7 @@ def test_outputs_equal(witness: Witness, backend: str) -> None:
     replace(witness.output, exact=witness.output.exact[real]).judge("output", host[real])
 
 
-@with_gradients
+@on_backends
 def test_gradients_equal(witness: Witness, backend: str) -> None:
     model, family, values = read(witness.folder, backend)
     ops = model.backend.ops

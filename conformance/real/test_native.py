@@ -149,8 +149,8 @@ def witness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return Witness(folder, batch, limits)
 
 
-LONG = ("jax.keras",)
-"""Ways that take longest; Keras and JAX are also tried by the others, each without the other."""
+LONG = ("jax.keras", "torch.keras")
+"""Ways that take longest; Keras, JAX and torch are also tried by the others, each by itself."""
 WAYS = [
     pytest.param(way, marks=pytest.mark.whole) if way in LONG else way
     for way in sorted(probes.WAYS)
@@ -226,6 +226,7 @@ def test_what_is_declared_is_what_is_made() -> None:
         assert set(specs[name].native) == set(lmkernel.load_backend(name).native)
 
 
+@pytest.mark.parametrize("witness", ["LlamaForCausalLM"], indirect=True)
 def test_keras_on_another_framework_is_refused(witness: Witness) -> None:
     code = (
         "import lmkernel\n"

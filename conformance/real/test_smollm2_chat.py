@@ -12,7 +12,10 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("backend", ["numpy", "torch", "tensorflow", "jax", "minimal"])
+@pytest.mark.parametrize(
+    "backend",
+    ["numpy", "torch", "jax", "minimal", pytest.param("tensorflow", marks=pytest.mark.whole)],
+)
 def test_chat_names_paris(backend: str) -> None:
     asked = [*("--backend", backend), "What is the capital of France?"]
     command = [sys.executable, "-m", "lmkernel.cli", "chat", *asked]

@@ -40,13 +40,16 @@ LOST = 2.0**14
 """Elements that float32 cannot tell from zero lose more than so many units in float64 too."""
 
 
-@pytest.fixture(scope="module")
-def limits() -> dict[Key, list[Budget]]:
-    """The budgets of the suite's comparisons."""
+@pytest.fixture(
+    scope="module", params=[4, pytest.param(1, marks=pytest.mark.whole)], ids="one in {}".format
+)
+def limits(request: pytest.FixtureRequest) -> dict[Key, list[Budget]]:
+    """The budgets of the suite's comparisons, of some of the cases or of all."""
+    cases = list(CASES.values())[:: request.param]
     s = Subject(backend=load_backend("numpy"))
     declared = s.backend.capabilities.dtypes
     levels = levels_of(distributes=False)
-    for item in items(CASES.values(), profile="full", levels=levels, declared=declared):
+    for item in items(cases, profile="full", levels=levels, declared=declared):
         if not f"{item.case.level}/{item.case.name}".startswith(SLOW):
             assert attempt(s, item).error is None
     return s.known
@@ -120,7 +123,7 @@ def test_few_elements_are_rounding_alone(limits: dict[Key, list[Budget]]) -> Non
         for key, xs in limits.items()
     }
     alone, size = (sum(count[i] for count in counts.values()) for i in (0, 1))
-    assert size > 400_000
+    assert size > 100_000
     assert 0 < alone < MOST * size
     assert [key for key, (few, of) in counts.items() if few > MOST_OF_A_RESULT * of] == []
 
@@ -136,4 +139,4 @@ def test_what_is_rounding_alone_in_float32_has_lost_its_digits_in_float64_too(
             lost = LOST * wide[i].precision.ulp(wide[i].reference[alone])
             assert (wide[i].honest[alone] > lost).all(), (case, what)
             seen += int(alone.sum())
-    assert seen > 100
+    assert seen > 25
