@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["FILE", "Key", "Manifest", "generate", "read_manifest"]
 
 FILE = Path(__file__).with_name("manifest.json")
-_SMOKE_SHARE = 8
+_SMOKE_SHARE = 12
 _SMOKE_LEAST = 3
 _SLOW = (
     "curve.",

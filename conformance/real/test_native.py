@@ -12,7 +12,7 @@ import os
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import native_probes as probes
@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from honest_limits import Limit
 from vocabulary_samples import byte_level
 
 import lmkernel
@@ -49,21 +50,6 @@ MODELS = {
     "LlamaForCausalLM": transformers.LlamaConfig(**LLAMA),
     "BertForSequenceClassification": transformers.BertConfig(**BERT),
 }
-
-
-@dataclass(frozen=True)
-class Limit:
-    """An exact result, and how far from it an honest one may be."""
-
-    exact: np.ndarray
-    honest: list[float] = field(default_factory=list)
-
-    def judge(self, what: str, got: np.ndarray) -> None:
-        budget = 4 * max(self.honest) + 4 * np.spacing(np.float32(np.abs(self.exact).max()))
-        error = np.abs(got - self.exact).max()
-        assert error <= budget, (
-            f"{what}: expected an error of {budget:.3g} at most, got {error:.3g}"
-        )
 
 
 def made(name: str) -> Any:

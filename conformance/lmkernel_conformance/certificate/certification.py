@@ -154,7 +154,7 @@ class Certification:
             for k in self.manifest.fresh_keys()
             if not any(e.matches(k.case, k.dtype) for e in known)
         ]
-        return keys[:: 16 if self.smoke else 1]
+        return keys[:: 32 if self.smoke else 1]
 
 
 def _fresh_failures(plan: Plan, keys: Sequence[Key]) -> tuple[int, list[str]]:

@@ -30,9 +30,9 @@ FORMATS: dict[str, Format] = {
     each.name: each
     for each in (*models.FORMATS, *pictures.FORMATS, *runs.FORMATS, *requests.FORMATS)
 }
-MEMORY = 1536 * 2**20
+MEMORY = 2**30
 """Bytes of address space that an input may take beyond what the process began with."""
-SECONDS = 20
+SECONDS = 5
 """Of a processor, for one input; and six times as many of waiting."""
 LONGEST = 2100
 """Characters of a complaint."""
