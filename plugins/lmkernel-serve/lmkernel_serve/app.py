@@ -231,7 +231,7 @@ class _Api:
     async def _hear(self, request: Request, kind: type[SoundDocument]) -> Response:
         document = await read_form(request, kind, self._limits.form)
         hearing = plan_hearing(self._models.hearer(document.model), document, self._limits)
-        return await send_transcript(hearing, request.receive)
+        return await send_transcript(hearing, request.receive, self._metrics)
 
     async def tokenize(self, request: Request) -> Response:
         document = await read_document(request, TokenizeDocument, self._limits.body)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lmkernel.speech.sounds import Sound
     from lmkernel_serve.audio_documents import SoundDocument
     from lmkernel_serve.limits import Limits
+    from lmkernel_serve.metrics import Metrics
     from lmkernel_serve.served import Served
 
 __all__ = ["Hearing", "plan_hearing"]
@@ -48,13 +49,16 @@ class Hearing:
     options: SpeechOptions
     limits: Limits
 
-    async def parts(self, receive: Receive) -> AsyncGenerator[Sound | Segment | str]:
+    async def parts(
+        self, receive: Receive, metrics: Metrics
+    ) -> AsyncGenerator[Sound | Segment | str]:
         """The sound, then the language's code if it is told, and each segment once it is settled.
 
         Each is a turn of the worker, so that others who ask this model have theirs between two.
 
         Args:
             receive: tells when the client goes.
+            metrics: are told how long the sound is.
 
         Raises:
             ApiError: no sound, or what the model cannot do; it is full; or the time is over.
@@ -65,6 +69,7 @@ class Hearing:
         try:
             with worker.place():
                 sound = await in_time(asyncio.to_thread(self._sound), gone, end)
+                metrics.hear(self.served.name, sound.seconds)
                 yield sound
                 found = segments_of(self.served.model, sound, self.options)
                 while True:

@@ -33,6 +33,7 @@ class Metrics:
         )
         self._prompt = Counter("lmkernel_prompt_tokens", "Of prompts", of_model, registry=own)
         self._drawn = Counter("lmkernel_generated_tokens", "Of answers", of_model, registry=own)
+        self._sound = Counter("lmkernel_sound_seconds", "Of sounds", of_model, registry=own)
         self._first = Histogram(
             "lmkernel_first_token_seconds",
             "Until the first token",
@@ -60,6 +61,10 @@ class Metrics:
     def begin(self, model: str, prompt: int) -> None:
         """A prompt was taken in."""
         self._prompt.labels(model).inc(prompt)
+
+    def hear(self, model: str, seconds: float) -> None:
+        """A sound of so many seconds was taken in."""
+        self._sound.labels(model).inc(seconds)
 
     def token(self, model: str, seconds: float, *, first: bool) -> None:
         """A token has come, so long after the request or the token before."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lmkernel_serve.audio_documents import SoundDocument
     from lmkernel_serve.errors import ApiError
     from lmkernel_serve.hearing import Hearing
+    from lmkernel_serve.metrics import Metrics
 
 __all__ = ["TEXTS", "send_transcript"]
 
@@ -36,13 +37,13 @@ _STEPS_A_SECOND = 100
 """Of ``seek``, which counts frames of 10 ms."""
 
 
-async def send_transcript(hearing: Hearing, receive: Receive) -> Response:
+async def send_transcript(hearing: Hearing, receive: Receive, metrics: Metrics) -> Response:
     """The answer of HTTP, whole or as a stream.
 
     Raises:
         ApiError, ClientGone: before anything is sent.
     """
-    found, document = hearing.parts(receive), hearing.document
+    found, document = hearing.parts(receive, metrics), hearing.document
     if isinstance(document, TranscriptionDocument) and document.stream:
         return await send_frames(_events(found), _failure)
     return _response(document, await _transcript(found))

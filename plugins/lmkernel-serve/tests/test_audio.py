@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import urllib.error
 import urllib.request
 import zlib
@@ -80,6 +81,17 @@ def test_the_text_is_what_the_library_hears_by_itself(
     answer = audio.audio.transcriptions.create(model="whisper", file=("talk.wav", sound))
     assert answer.text == expected.text != ""
     assert answer.to_dict()["usage"] == {"type": "duration", "seconds": 0.5}
+
+
+def test_seconds_of_sound_are_counted(audio: openai.OpenAI, get: Any) -> None:
+    address = str(audio.base_url).removesuffix("/v1/")
+    counts = re.compile(r'lmkernel_sound_seconds_total\{model="whisper"\} (\S+)')
+    before = counts.search(get(address, "/metrics"))
+    sound = wave_bytes(vowels(0.5)[:, None], 16000)
+    audio.audio.transcriptions.create(model="whisper", file=("talk.wav", sound))
+    after = counts.search(get(address, "/metrics"))
+    assert after is not None
+    assert float(after[1]) == pytest.approx((float(before[1]) if before else 0) + 0.5)
 
 
 @pytest.mark.parametrize("form", ["text", "srt", "vtt"])
