@@ -287,6 +287,15 @@ def open_files(
     return _read_origin(str(model_type), family, described, files=files, name=name or str(path))
 
 
+def require_new_family(model_type: str) -> None:
+    """Refuse a name of a family that no plugin registers.
+
+    Raises:
+        UnknownNameError: it is none; the closest name is suggested.
+    """
+    require_known("family of new models", model_type, default_registry().all(FamilySpec))
+
+
 def new_origin(
     model_type: str,
     sizes: Sizes,
@@ -306,8 +315,7 @@ def new_origin(
         ConfigError: sizes alone do not describe a model of the family, or its models are not
             trained for the objective.
     """
-    families = default_registry().all(FamilySpec)
-    require_known("family of new models", model_type, families)
+    require_new_family(model_type)
     # whether the objective fits is asked before a tokenizer is learnt, which takes long
     family = find_family(model_type, "a new model", objective)
     own = tokenizer(family.special_tokens())

@@ -19,7 +19,7 @@ from lmkernel.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["KeyPath", "Locations", "dotted_key", "key_lines", "quote"]
+__all__ = ["ARGUMENTS", "KeyPath", "Locations", "dotted_key", "key_lines", "quote"]
 
 KeyPath = tuple[str | int, ...]
 """Keys, and numbers from 0 on inside arrays, from the document's root."""

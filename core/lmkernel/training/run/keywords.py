@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import operator
 import os
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from lmkernel.errors import ConfigError, InputError, RunError, UnknownNameError
+from lmkernel.origin import require_new_family
 from lmkernel.paths import user_path
+from lmkernel.plugins import BackendSpec, OptimizerSpec, TrackerSpec, default_registry
 from lmkernel.settings.file import load_settings, merge, parse_overrides, settings_from
-from lmkernel.settings.locations import Locations
+from lmkernel.settings.locations import ARGUMENTS, Locations
 from lmkernel.training.run.folder import SETTINGS, has_run
 from lmkernel.training.run.settings import ModelSettings, RunSettings
 from lmkernel.training.step.optimizers import usual_config
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from lmkernel.settings.locations import KeyPath
 
 __all__ = ["RunKeywords", "settings_of"]
 
@@ -127,9 +132,10 @@ def settings_of(
     source = resume / SETTINGS if resume else file
     values, where = load_settings(source) if source else ({}, Locations("the settings"))
     base = values if resume else _with_defaults(values, defaults)
-    merged = _with_usual_optimizer(merge(base, given))
-    names = frozenset(tuple(key.split(".")) for key in given)
-    asked = settings_from(merged, RunSettings, replace(where, flags=names))
+    flags = frozenset(tuple(key.split(".")) for key in given)
+    whence = replace(where, flags=flags)
+    asked = settings_from(_with_usual_optimizer(merge(base, given), whence), RunSettings, whence)
+    _check_names(asked, whence)
     if resume:
         _check_same_run(asked, settings_from(values, RunSettings, where))
     elif asked.model.start:
@@ -180,11 +186,38 @@ def _plain(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-def _with_usual_optimizer(values: dict[str, Any]) -> dict[str, Any]:
+def _check_names(asked: RunSettings, whence: Locations) -> None:
+    """What is named is registered; a file is named with the line that says otherwise."""
+    registry = default_registry()
+    if asked.backend:
+        with _placed(whence, ("backend",)):
+            registry.get(BackendSpec, asked.backend)
+    for i, name in enumerate(asked.trackers):
+        with _placed(whence, ("trackers", i)):
+            registry.get(TrackerSpec, name)
+    if not asked.model.start:
+        with _placed(whence, ("model", "family")):
+            require_new_family(asked.model.family)
+
+
+@contextmanager
+def _placed(whence: Locations, path: KeyPath) -> Iterator[None]:
+    """An unknown name in a file is a complaint about the file; one that was given is as it was."""
+    try:
+        yield
+    except UnknownNameError as error:
+        if whence.of(path) == ARGUMENTS:
+            raise
+        raise whence.error(path, str(error)) from error
+
+
+def _with_usual_optimizer(values: dict[str, Any], whence: Locations) -> dict[str, Any]:
     """What an optimizer that is named by its kind leaves out is usual for that kind."""
     given = values.get("optimizer")
     if not isinstance(given, dict) or not isinstance(given.get("kind"), str):
         return values
+    with _placed(whence, ("optimizer", "kind")):
+        default_registry().get(OptimizerSpec, given["kind"])
     usual = vars(usual_config(given["kind"]))
     return {**values, "optimizer": {**usual, **given}}
 

@@ -25,6 +25,10 @@ Capture = pytest.CaptureFixture[str]
         ("\n[training]\nsteps = 0\n", "line 3: training.steps: expected a positive integer, got 0"),
         ("[training\n", "line 1: expected TOML: "),
         ("[model]\nwidth = 10\nheads = 3\n", "line 3: model.heads: expected a divisor of width=10"),
+        ('[optimizer]\nkind = "adan"', "line 2: optimizer.kind: unknown optimizer 'adan'. Did you"),
+        ('trackers = ["diaru"]', "line 1: trackers[0]: unknown tracker 'diaru'"),
+        ('backend = "nunpy"', "line 1: backend: unknown backend 'nunpy'. Did you mean 'numpy'?"),
+        ('[model]\nfamily = "gtp2"', "line 2: model.family: unknown family of new models 'gtp2'"),
     ],
 )
 def test_a_bad_settings_file_is_named_with_its_line(
