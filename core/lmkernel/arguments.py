@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from numbers import Integral, Real
 
+import numpy as np
+
 from lmkernel.errors import InputError, UnknownNameError
 
-__all__ = ["as_strings", "is_absent", "require_count", "require_known", "require_number"]
+__all__ = [
+    "as_strings",
+    "is_absent",
+    "require_count",
+    "require_flag",
+    "require_known",
+    "require_number",
+]
 
 
 def is_absent(value: object) -> bool:
@@ -42,6 +51,16 @@ def require_number(name: str, value: object, *, above: float) -> None:
     real = isinstance(value, Real) and not isinstance(value, bool)
     if not (real and value > above):  # type: ignore[operator]  # a number
         raise InputError(f"{name}: expected a number above {above:g}, got {value!r:.60}")
+
+
+def require_flag(name: str, value: object) -> None:
+    """Refuse what is neither True nor False: a text such as ``"no"`` would count as True.
+
+    Raises:
+        InputError: it is neither; one of NumPy's is.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(f"{name}: expected True or False, got {value!r:.60}")
 
 
 def require_known(what: str, name: object, known: Collection[str]) -> None:

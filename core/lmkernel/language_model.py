@@ -7,6 +7,7 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel import inspection, native, tool_calling
+from lmkernel.arguments import require_flag
 from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
 from lmkernel.errors import InputError
 from lmkernel.generation import GenerationOptions, TextGeneration
@@ -134,6 +135,7 @@ class LanguageModel:
 
     def token_ids(self, text: str, *, special_tokens: bool = True) -> list[int]:
         """The ids of a text's tokens, with those that the tokenizer puts around it."""
+        require_flag("special_tokens", special_tokens)
         return self.tokenizer.encode(text, special_tokens=special_tokens)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -169,6 +171,7 @@ class LanguageModel:
             InputError: the prompt is empty, longer than the context, or names other pictures.
             UnknownNameError: a keyword that is no option.
         """
+        require_flag("special_tokens", special_tokens)
         made = prompt_of(self, prompt, images, special_tokens=special_tokens)
         return self._generate(made, self._asked(options, changes), continues=made.ids)
 
@@ -315,6 +318,7 @@ class LanguageModel:
 
         Raises `CheckpointError`: the directory is there, or the disk refuses.
         """
+        require_flag("overwrite", overwrite)
         kept = self.parameters() if values is None else values
         write_directory(
             directory,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.arguments import require_flag
 from lmkernel.errors import MissingDependencyError, UnknownNameError
 from lmkernel.plugins import CommandSpec, default_registry
 
@@ -55,6 +56,8 @@ def certify(
         CapabilityError: the backend does not declare the device, or the device is not there.
         InputError: an option that makes no sense.
     """
+    require_flag("smoke", smoke)
+    require_flag("strict", strict)
     return _verb("certify", "the conformance suite; it comes with lmkernel's own wheel")(
         backend,
         profile=profile,
@@ -98,6 +101,7 @@ def export(
         InputError: the model is no decoder that can be written, or the file is there already.
         CheckpointError, UnknownNameError, PullError.
     """
+    require_flag("overwrite", overwrite)
     return _verb("export", "pip install 'lmkernel-onnx[cpu]'")(
         model, out, weights=weights, overwrite=overwrite, progress=progress
     )

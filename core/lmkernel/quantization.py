@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.arguments import require_count
+from lmkernel.arguments import require_count, require_flag
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.compressed_writer import compressed_tensors, compression
 from lmkernel.checkpoints.directory import write_directory
@@ -128,6 +128,7 @@ def quantize(
             layer; an argument that is none.
         CheckpointError: the folder is there, or the disk refuses.
     """
+    require_flag("overwrite", overwrite)
     scheme, place = fitting(weights), user_path(path_text(out, "out"))
     check_text(text)
     require_count("tokens", tokens)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
+from lmkernel.arguments import require_flag
 from lmkernel.loading import as_language_model
 from lmkernel.paths import path_text
 from lmkernel.progress import as_progress
@@ -54,6 +55,7 @@ def pull(
     """
     from lmkernel.sources.resolve import pull as fetched
 
+    require_flag("force", force)
     return fetched(path_text(name, "name"), progress=as_progress(progress), force=force)
 
 

@@ -10,7 +10,14 @@ import pytest
 from inspected import small_llama
 
 import lmkernel as lk
-from lmkernel.arguments import as_strings, is_absent, require_count, require_known, require_number
+from lmkernel.arguments import (
+    as_strings,
+    is_absent,
+    require_count,
+    require_flag,
+    require_known,
+    require_number,
+)
 from lmkernel.errors import InputError, LmkernelError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -43,10 +50,23 @@ METHODS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "save": (("OUT",), {}),
     "to": (("numpy",), {}),
 }
-# a program that hands over an array of several numbers as a switch is told so by NumPy
-SWITCHES = ("bool", "bool | None")
 # what would ask every framework that is there
 LEFT_OUT = {"backends": (None,)}
+
+
+def flags(calls: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each parameter of each callable that is True or False, with the callable's name."""
+    return [
+        (name, one.name)
+        for name, call in calls.items()
+        if inspect.isfunction(call)
+        for one in inspect.signature(call).parameters.values()
+        if one.annotation in ("bool", "bool | None")
+    ]
+
+
+VERB_FLAGS = flags({name: getattr(lk, name) for name in lk.__all__})
+METHOD_FLAGS = flags({name: one for name, one in vars(lk.LanguageModel).items() if name[0] != "_"})
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +83,6 @@ def odd_arguments(call: Callable[..., Any]) -> list[tuple[str, Any]]:
         if one.kind is not inspect.Parameter.VAR_KEYWORD
         for odd in ODD
         if not any(odd is left for left in LEFT_OUT.get(one.name, ()))
-        and not (isinstance(odd, np.ndarray) and one.annotation in SWITCHES)
     ]
 
 
@@ -101,6 +120,43 @@ def test_methods_take_or_refuse_whatever_is_passed(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where an odd name of a folder may be written
     check_call(getattr(model, name), *METHODS[name], {"OUT": tmp_path})
+
+
+def check_flag(call: Callable[..., Any], flag: str, stand_in: object) -> None:
+    """A flag is looked at before any other argument, which may thus be a stand-in."""
+    parameters = inspect.signature(call).parameters.values()
+    needed = {one.name: stand_in for one in parameters if one.default is one.empty}
+    needed.pop("where", None)
+    needed.pop("changes", None)
+    for odd in ("no", 0, np.array([1, 2])):
+        with pytest.raises(InputError, match=f"^{flag}: expected True or False, got "):
+            call(**needed, **{flag: odd})
+
+
+@pytest.mark.parametrize(("name", "flag"), VERB_FLAGS)
+def test_every_flag_of_a_verb_is_true_or_false(
+    name: str, flag: str, model: lk.LanguageModel
+) -> None:
+    check_flag(getattr(lk, name), flag, model)
+
+
+@pytest.mark.parametrize(("name", "flag"), METHOD_FLAGS)
+def test_every_flag_of_a_method_is_true_or_false(
+    name: str, flag: str, model: lk.LanguageModel
+) -> None:
+    check_flag(getattr(model, name), flag, "a")
+
+
+def test_a_folder_stays_where_overwrite_is_a_text(model: lk.LanguageModel, tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    with pytest.raises(InputError, match="overwrite: expected True or False, got 'no'"):
+        model.save(tmp_path, overwrite="no")  # type: ignore[arg-type]  # what is tested
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("value", [True, False, np.True_])
+def test_a_flag_is_taken(value: object) -> None:
+    require_flag("flag", value)
 
 
 @pytest.mark.parametrize("value", [1, 3, np.int64(2)])

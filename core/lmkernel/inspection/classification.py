@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.arguments import require_flag
 from lmkernel.errors import InputError
 from lmkernel.inspection.sentence_rows import (
     forward_rows,
@@ -96,6 +97,7 @@ def classify(
     Raises:
         InputError: no text, one longer than the context, or a model that tells no classes apart.
     """
+    require_flag("truncate", truncate)
     head = classifier(model)
     if isinstance(texts, str | tuple):
         return _classify(model, head, [texts], truncate=truncate)[0]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmkernel.arguments import is_absent, require_count, require_known
+from lmkernel.arguments import is_absent, require_count, require_flag, require_known
 from lmkernel.errors import InputError
 from lmkernel.inspection.inputs import check_ids, single_stack
 from lmkernel.inspection.outputs import check_finite, last_hidden_states
@@ -81,6 +81,8 @@ def embed(
         CheckpointError: the folder's settings are damaged, or ask for what is not done here.
         NotFiniteError: the model's hidden states are NaN or infinite.
     """
+    if normalize is not None:
+        require_flag("normalize", normalize)
     if isinstance(texts, str):
         [vector] = embed(model, [texts], pooling, normalize, batch, prompt)
         return np.asarray(vector)

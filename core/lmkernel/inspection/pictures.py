@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmkernel.arguments import require_flag
 from lmkernel.checkpoints.directory import PREPROCESSOR
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.families.hf_config import HfConfig
@@ -67,6 +68,7 @@ def embed_pictures(
         CheckpointError: the model's folder does not say how pictures are prepared.
         NotFiniteError: a vector is NaN or infinite.
     """
+    require_flag("normalize", normalize)
     one, given = several_pictures(pictures)
     own = model.config.pair is not None
     if own and pooling is not None:

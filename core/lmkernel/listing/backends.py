@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.arguments import require_known
+from lmkernel.arguments import require_flag, require_known
 from lmkernel.errors import LmkernelError
 from lmkernel.plugins import BackendSpec, default_registry
 from lmkernel.plugins.guard import describe, plugin_code
@@ -109,6 +109,7 @@ def backends(*, probe: bool = False, progress: ProgressLike = True) -> BackendLi
         probe: whether to load each installed backend and multiply two matrices with it.
         progress: the object told which backend is probed; True reports on standard error.
     """
+    require_flag("probe", probe)
     rows = [_row(spec) for spec in default_registry().all(BackendSpec).values()]
     if probe:
         for row in rows:

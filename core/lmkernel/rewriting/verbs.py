@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 
-from lmkernel.arguments import require_count
+from lmkernel.arguments import require_count, require_flag
 from lmkernel.errors import InputError
 from lmkernel.loading import as_language_model
 from lmkernel.progress import as_progress
@@ -67,6 +67,7 @@ def translate(
         LmkernelError: there is no such model, it is no encoder-decoder, it does not know a
             language, or a text is empty or too long.
     """
+    require_flag("truncate", truncate)
     loaded = _encoder_decoder(model, backend=backend, device=device, dtype=dtype, progress=progress)
     direction = Direction.of(loaded, source, target, prefix)
     return _rewrite(loaded, texts, direction, batch, progress, changes, truncate=truncate)
@@ -100,6 +101,7 @@ def summarize(
         progress: as of `translate`.
         changes: options of the generation.
     """
+    require_flag("truncate", truncate)
     loaded = _encoder_decoder(model, backend=backend, device=device, dtype=dtype, progress=progress)
     tasks = loaded.origin.described.values.get("task_specific_params")
     task = tasks.get(_SUMMARY) if isinstance(tasks, dict) else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.arguments import require_count
+from lmkernel.arguments import require_count, require_flag
 from lmkernel.errors import InputError
 from lmkernel.inspection.inputs import check_ids
 from lmkernel.inspection.sentence_rows import context_of, forward_rows, in_batches, probabilities
@@ -111,6 +111,7 @@ def answer(
         InputError: no question, one without a document or too long, or a model that can't answer.
     """
     lone = isinstance(questions, tuple)
+    require_flag("no_answer", no_answer)
     require_count("longest", longest)
     find = _written if _writes(model) else _found
     if find is _found:

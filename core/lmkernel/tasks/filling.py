@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.arguments import require_count
+from lmkernel.arguments import require_count, require_flag
 from lmkernel.errors import InputError
 from lmkernel.inspection.sentence_rows import forward_rows, in_batches, probabilities, text_row
 from lmkernel.results import Line, Lines
@@ -96,6 +96,7 @@ def fill(
     Raises:
         InputError: no text, one without a mask, or a model that does not guess hidden tokens.
     """
+    require_flag("truncate", truncate)
     mask = _mask_id(model)
     require_count("top", top, most=model.config.embedding.vocab)
     given = [texts] if isinstance(texts, str) else texts

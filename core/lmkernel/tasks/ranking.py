@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.arguments import require_count
+from lmkernel.arguments import require_count, require_flag
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.inspection.embeddings import embed, similarities
 from lmkernel.inspection.sentence_rows import forward_rows, in_batches, probabilities, text_row
@@ -105,6 +105,7 @@ def rerank(
         InputError: no query, one without documents or too long, or a model that tells more than one
             class apart.
     """
+    require_flag("truncate", truncate)
     lone = isinstance(queries, tuple) and len(queries) == _PAIR and isinstance(queries[0], str)
     if top is not None:
         require_count("top", top)

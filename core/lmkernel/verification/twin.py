@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.arguments import require_count
+from lmkernel.arguments import require_count, require_flag
 from lmkernel.atomic import new_directory
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import fill_directory
@@ -128,6 +128,8 @@ def twin(
         CheckpointError: there is no configuration, its family is unknown, or the folder is there.
         InputError: a model of another structure than transformer layers that read texts.
     """
+    require_flag("like", like)
+    require_flag("overwrite", overwrite)
     values, tokenizer = _describe(model, progress)
     model_type, where = values.get("model_type"), f"{os.fspath(model)}: config.json"
     family = find_family(model_type, where)

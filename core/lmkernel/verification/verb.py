@@ -8,7 +8,7 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.arguments import require_known
+from lmkernel.arguments import require_flag, require_known
 from lmkernel.atomic import write_whole
 from lmkernel.comparison.layers import HONEST_RUNS
 from lmkernel.errors import InputError, SubjectError
@@ -84,6 +84,7 @@ def verify(
         SubjectError: the subject cannot be asked, or its answer cannot be compared.
         InputError: prompts that the model does not take, or a model of another structure.
     """
+    require_flag("diagnosing", diagnosing)
     for what, given, known in (("level", level, LEVELS), ("dtype", dtype, FORMATS)):
         require_known(what, given, known)
     name, report = find_subject(subject), as_progress(progress)
