@@ -55,15 +55,18 @@ class Sound:
     def __post_init__(self) -> None:
         if type(self.rate) is not int or not 0 < self.rate <= _MOST_RATE:
             raise InputError(f"expected a rate of 1 to {_MOST_RATE} Hz, got {self.rate!r:.40}")
-        found: Any = np.asarray(self.samples)
+        found = _as_array(self.samples)
         if found.ndim != 1 or found.dtype.kind != "f":
             raise InputError(
                 f"expected floating samples of shape (count,), got {found.dtype} {found.shape}"
             )
         if not found.size:
             raise InputError("expected at least one sample, got none")
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite
+            found = found.astype(np.float32, copy=False)
         if not np.isfinite(found).all():
             raise InputError("expected finite samples, got NaN or infinity")
+        object.__setattr__(self, "samples", found)
 
     @property
     def seconds(self) -> float:
@@ -82,6 +85,14 @@ class Sound:
         if not len(resampled):  # shorter than one sample of the new rate
             resampled = self.samples[:1]
         return Sound(np.asarray(resampled, np.float32), rate)
+
+
+def _as_array(samples: object) -> NDArray[Any]:
+    """Samples as an array, whatever holds them."""
+    try:
+        return np.asarray(samples)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"expected samples of shape (count,), got {samples!r:.60}") from error
 
 
 def blocks_of(stream: BinaryIO, rate: int, wanted: int) -> Iterator[NDArray[np.float32]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -180,3 +180,15 @@ def test_the_extra_is_named_where_a_library_is_missing(monkeypatch: pytest.Monke
     ):
         with pytest.raises(MissingDependencyError, match=r"lmkernel\[speech\]"):
             use()
+
+
+def test_a_list_of_samples_becomes_an_array() -> None:
+    found = Sound([0.1, 0.2], 16000).samples  # type: ignore[arg-type]  # what is tested
+    np.testing.assert_array_equal(found, np.array([0.1, 0.2], np.float32))
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("samples", [[0.1, [0.2]], [1e300], None, "sound"])
+def test_what_is_no_list_of_samples_is_refused(samples: Any) -> None:
+    with pytest.raises(InputError, match="expected (finite |floating )?samples"):
+        Sound(samples, 16000)
