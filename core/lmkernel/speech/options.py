@@ -95,6 +95,7 @@ class SpeechOptions:
         for name, least in (("num_beams", 1), ("max_new_tokens", 0), ("seed", 0), ("batch", 1)):
             value = getattr(self, name)
             self._require(name, f"{least} or more", ok=type(value) is int and value >= least)
+        self._require("seed", "0 to 2**64 - 1", ok=self.seed < 1 << 64)
         given: Any = self.temperatures
         listed = isinstance(given, tuple | list) and bool(given)
         ok = listed and all(_is_number(t) and t >= 0 for t in given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, final
 
@@ -51,8 +52,9 @@ class OptimizerConfig:
         frozen_options(self)
         for name in ("beta1", "beta2", "momentum"):
             require(self, name, "a number in [0, 1)", ok=0 <= getattr(self, name) < 1)
-        require(self, "eps", "a positive number", ok=self.eps > 0)
-        require(self, "weight_decay", "0 or more", ok=self.weight_decay >= 0)
+        require(self, "eps", "a positive, finite number", ok=0 < self.eps < math.inf)
+        decay = 0 <= self.weight_decay < math.inf
+        require(self, "weight_decay", "a finite number of 0 or more", ok=decay)
 
 
 @final
@@ -77,7 +79,7 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         one_of(self, "kind", SCHEDULES)
-        require(self, "rate", "a positive number", ok=self.rate > 0)
+        require(self, "rate", "a positive, finite number", ok=0 < self.rate < math.inf)
         require(self, "warmup", "0 or more", ok=self.warmup >= 0)
         require(self, "cooldown", "0 or more", ok=self.cooldown >= 0)
         require(self, "floor", "a share in [0, 1]", ok=0 <= self.floor <= 1)
@@ -101,7 +103,7 @@ class LoraConfig:
 
     def __post_init__(self) -> None:
         positive(self, "rank")
-        require(self, "alpha", "a positive number", ok=self.alpha > 0)
+        require(self, "alpha", "a positive, finite number", ok=0 < self.alpha < math.inf)
 
 
 @final
@@ -140,7 +142,7 @@ class TrainerConfig:
         frozen_options(self)
         positive(self, "steps")
         require(self, "clip", "0 or more", ok=self.clip >= 0)
-        require(self, "seed", "0 or more", ok=self.seed >= 0)
+        require(self, "seed", "0 to 2**64 - 1", ok=0 <= self.seed < 1 << 64)
 
     def model_in_training(self) -> ModelConfig:
         """The model; with ``remat``, its transformer layers save memory as that says.

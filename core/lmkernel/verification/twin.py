@@ -215,7 +215,7 @@ def _write(
     pad: object,
     overwrite: bool,
 ) -> None:
-    require_count("seed", seed, least=0)
+    require_count("seed", seed, least=0, most=2**64 - 1)
     declared = Model(load_backend(DEFAULT_BACKEND), replace(config, init=None)).declare()
     written = hf_configuration(config, family, tokenizer=tokenizer)
     described = _without_nulls({**written, **_kept_padding(pad, config)}, family)

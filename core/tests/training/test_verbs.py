@@ -16,6 +16,7 @@ from lmkernel.errors import (
     CheckpointError,
     ConfigError,
     InputError,
+    NotFiniteError,
     RunError,
     UnknownNameError,
 )
@@ -221,3 +222,25 @@ def test_m7_a_model_that_adapters_name_is_never_fetched_unasked(
     file.write_text(json.dumps(written))
     with pytest.raises(CheckpointError, match=f"base_model_name_or_path: .*{complaint}"):
         lk.load(run)
+
+
+@pytest.mark.parametrize("rate", [float("inf"), float("nan"), 0.0])
+def test_a_rate_that_is_no_positive_number_is_refused(
+    tmp_path: Path, llama: Path, rate: float
+) -> None:
+    data = rows(tmp_path / "qa.jsonl", TAUGHT)
+    with pytest.raises(ConfigError, match="rate: expected a positive, finite number, got "):
+        lk.finetune(llama, data, out="a", learning_rate=rate, **FEW)
+
+
+def test_a_seed_beyond_64_bits_is_refused(tmp_path: Path, llama: Path) -> None:
+    data = rows(tmp_path / "qa.jsonl", TAUGHT)
+    with pytest.raises(ConfigError, match=r"seed: expected 0 to 2\*\*64 - 1, got "):
+        lk.finetune(llama, data, out="a", **{**FEW, "seed": 2**64})
+
+
+def test_what_the_last_step_made_nan_ends_no_run_well(tmp_path: Path, llama: Path) -> None:
+    data = rows(tmp_path / "qa.jsonl", TAUGHT)
+    with pytest.raises(NotFiniteError, match="step 1: expected a finite validation loss, got nan"):
+        lk.finetune(llama, data, out="a", lora=2, learning_rate=1e300, **{**FEW, "steps": 1})
+    assert not (tmp_path / "a/model").exists()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.interfaces import Callback
 from lmkernel.training.data.batches import MeasuredBatches
+from lmkernel.training.step.checks import check_validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -150,6 +151,7 @@ class Evaluations(Callback):
         self.latest = metrics_of(trainer, state, self._data)
         values = {VALIDATION + name: x for name, x in self.latest.items() if name != "targets"}
         self._note(state.step, values)
+        check_validation(self.latest["loss"], state.step)
         self._best.judge(state.step, self.latest["loss"])
         return self._best.has_run_out(self._settings)
 

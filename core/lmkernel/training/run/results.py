@@ -12,6 +12,7 @@ from lmkernel.sources.hub import repository_of
 from lmkernel.training.objectives import OBJECTIVES
 from lmkernel.training.run.peft import write_adapters
 from lmkernel.training.run.state_files import FOLDER, SavedState, write_state
+from lmkernel.training.step.checks import check_finite_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,9 +33,11 @@ def save_checkpoint(session: Session, folder: RunFolder, state: TrainingState, b
 
     Raises:
         CheckpointError: the disk refuses; what was there before stays.
+        NotFiniteError: what was trained is NaN or infinite somewhere; nothing is written.
     """
     trainer = session.trainer
     trained, optimizer = trainer.trained(state), trainer.optimizer_values(state)
+    check_finite_values(trained, state.step)
     facts = {
         "step": state.step,
         "data": session.data.training.digest,

@@ -145,7 +145,8 @@ class StepSettings:
     def __post_init__(self) -> None:
         positive(self, "steps", "batch", "accumulate", "keep")
         one_of(self, "precision", ("float32", "bfloat16"))
-        for name in ("clip", "seed", "evaluate_every", "checkpoint_every", "patience"):
+        require(self, "seed", "0 to 2**64 - 1", ok=0 <= self.seed < 1 << 64)
+        for name in ("clip", "evaluate_every", "checkpoint_every", "patience"):
             require(self, name, "0 or more", ok=getattr(self, name) >= 0)
 
 

@@ -5,16 +5,26 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lmkernel.errors import InputError, NotFiniteError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from lmkernel.config import ModelConfig
     from lmkernel.interfaces import StepResult
     from lmkernel.training.data import Batch
 
-__all__ = ["check_batch", "check_finite", "check_same_shapes"]
+__all__ = [
+    "check_batch",
+    "check_finite",
+    "check_finite_values",
+    "check_same_shapes",
+    "check_validation",
+]
 
 
 def check_batch(config: ModelConfig, batch: Batch, where: str) -> None:
@@ -66,6 +76,21 @@ def check_finite(result: StepResult, step: int, batches: range) -> None:
         f"step {step}, batch {numbers}: expected a finite loss and gradient, got a loss of "
         f"{result.loss} and a gradient of norm {result.norm}"
     )
+
+
+def check_validation(loss: float, step: int) -> None:
+    """Raise `NotFiniteError` unless the loss on the validation data is a number."""
+    if not math.isfinite(loss):
+        raise NotFiniteError(f"step {step}: expected a finite validation loss, got {loss}")
+
+
+def check_finite_values(values: Mapping[str, NDArray[Any]], step: int) -> None:
+    """Raise `NotFiniteError` unless all that was trained is numbers, so that it may be written."""
+    for name, array in values.items():
+        if not np.isfinite(array).all():
+            raise NotFiniteError(
+                f"step {step}: {name}: expected finite values, got NaN or infinity"
+            )
 
 
 def check_same_shapes(what: str, expected: Mapping[str, Any], got: Mapping[str, Any]) -> None:

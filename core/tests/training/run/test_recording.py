@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 import pytest
 from made_trackers import registry
 
+from lmkernel.errors import NotFiniteError
 from lmkernel.interfaces import StepResult, TrainingState
 from lmkernel.progress import Progress
 from lmkernel.training.data import Batches, RunData
@@ -153,10 +154,15 @@ def test_the_best_is_the_first_of_the_lowest(recorder: Recorder) -> None:
     assert best.facts() == {"step": 4, "loss": 2.0, "worse": 1}
 
 
-def test_a_loss_that_is_no_number_is_never_the_best(recorder: Recorder) -> None:
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_validation_loss_that_is_no_number_stops_the_run(
+    recorder: Recorder, tmp_path: Path, loss: float
+) -> None:
     best = Best({})
-    ran(evaluations(recorder, best), Script(math.nan, 2.0, math.nan))
-    assert best.facts() == {"step": 4, "loss": 2.0, "worse": 1}
+    with pytest.raises(NotFiniteError, match=f"^step 4: expected a finite validation .* {loss}$"):
+        ran(evaluations(recorder, best), Script(2.0, loss))
+    assert best.facts() == {"step": 2, "loss": 2.0, "worse": 0}
+    assert [line["step"] for line in logged(tmp_path)] == [2, 4]
 
 
 def test_stops_when_patience_is_at_its_end(recorder: Recorder) -> None:

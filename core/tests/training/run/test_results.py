@@ -13,6 +13,7 @@ from training_files import rows, story
 
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import open_model
+from lmkernel.errors import NotFiniteError
 from lmkernel.loading import open_language_model
 from lmkernel.model import Model
 from lmkernel.training.config import LoraConfig, ScheduleConfig
@@ -179,3 +180,13 @@ def test_merged_adapters_are_a_model_of_their_own(tmp_path: Path, folder: RunFol
     start = session.weights["decoder.layers.1.mlp.up.weight"]
     assert np.abs(expected - start).max() > 1e-3
     assert open_model(model).tokenizer().encode("ab") == letters().encode("ab")
+
+
+def test_what_is_not_finite_is_not_written(tmp_path: Path, folder: RunFolder) -> None:
+    session = adapters(tmp_path)
+    state = session.begin()
+    for array in state.trainable.values():
+        array[...] = np.nan
+    with pytest.raises(NotFiniteError, match=r"^step 0: .*: expected finite values, got NaN"):
+        save_checkpoint(session, folder, state, Best({}))
+    assert folder.latest() is None
