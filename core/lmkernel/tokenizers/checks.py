@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["check_messages", "check_text", "token_text"]
 
@@ -26,12 +27,41 @@ def check_text(text: object) -> None:
 
 
 def check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse messages without a role, or whose content is no text that UTF-8 can express."""
+    """Refuse messages without a role, or with no content that is a text or parts.
+
+    One that calls tools needs no content. Texts are such that UTF-8 can express them.
+    """
     for number, message in enumerate(messages):
         if not isinstance(message.get("role"), str):
             raise InputError(f"message {number}: expected a role such as 'user', got {message!r}")
-        if isinstance(content := message.get("content"), str):
-            check_text(content)
+        content = message.get("content")
+        if content is None and message.get("tool_calls"):
+            continue
+        if content is None:
+            got = ", ".join(f"{key!s:.40}" for key in message)
+            raise InputError(f"message {number}: expected content, got a message of {got}")
+        for text in _texts(content, number):
+            check_text(text)
+
+
+def _texts(content: object, number: int) -> list[str]:
+    """The texts of a message's content."""
+    if isinstance(content, str):
+        return [content]
+    parts = content if isinstance(content, list | tuple) else ()
+    if not parts or not all(map(_is_part, parts)):
+        raise InputError(
+            f"message {number}: expected content that is a text, or parts such as "
+            f'{{"type": "text", "text": …}}, got {content!r:.80}'
+        )
+    return [part["text"] for part in parts if part["type"] == "text"]
+
+
+def _is_part(part: object) -> bool:
+    """Whether it is a part of a message: one that says its type, and has a text if that is text."""
+    if not isinstance(part, Mapping) or not isinstance(part.get("type"), str):
+        return False
+    return part["type"] != "text" or isinstance(part.get("text"), str)
 
 
 def token_text(token: Any) -> str | None:

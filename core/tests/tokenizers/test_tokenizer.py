@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import tokenizers
@@ -109,8 +109,28 @@ def test_message_without_role_is_refused(tokenizer: Tokenizer, message: dict[str
 
 def test_key_that_is_none_is_left_out_as_transformers_does() -> None:
     seen = letters("{% for m in messages %}{{ m.keys() | list | join(' ') }};{% endfor %}")
-    messages = [{"role": "a", "content": "b", "name": None}, {"role": "a", "content": None}]
-    assert seen.chat(messages) == "role content;role;"
+    call = {"role": "a", "content": None, "tool_calls": [{"name": "f"}]}
+    messages = [{"role": "a", "content": "b", "name": None}, call]
+    assert seen.chat(messages) == "role content;role tool_calls;"
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ({"role": "user"}, "message 1: expected content, got a message of role"),
+        ({"role": "user", "content": None}, "message 1: expected content, got"),
+        ({"role": "user", "content": None, "tool_calls": []}, "message 1: expected content, got"),
+        ({"role": "user", "content": 5}, "message 1: expected content that is a text, or parts"),
+        ({"role": "user", "content": {"a": 1}}, "message 1: expected content that is a text, or"),
+        ({"role": "user", "content": [{"type": "text"}]}, "message 1: expected content that is a"),
+        ({"role": "user", "content": [{"type": "text", "text": "\ud800"}]}, "lone surrogate"),
+    ],
+)
+def test_a_message_that_says_nothing_is_refused(
+    tokenizer: Tokenizer, message: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(InputError, match=named):
+        tokenizer.chat([USER, message])
 
 
 def test_template_cannot_change_the_callers_messages(tokenizer: Tokenizer) -> None:

@@ -6,7 +6,8 @@ the messages before, with the prompt that begins an answer, is where the answer 
 renders of the messages up to the answer is where the answer ends. The token that ends a turn is
 learned, what the template puts after it is not. A template that changes a turn once more follow, as
 those do that leave out the reasoning of earlier turns, gives an example for each turn: the text as
-it was when that turn was the last.
+it was when that turn was the last. What messages hold beyond the words is learned if the template
+has its name; else it is said which is not used.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError, TemplateError
 from lmkernel.training.data.causal_rows import CausalExample
+from lmkernel.training.data.contents import note_unused, takes_parts, with_contents
 from lmkernel.training.data.conversations import ASSISTANT, read_conversation
 from lmkernel.training.data.marks import marked, take_spans
 
@@ -56,16 +58,19 @@ def chat_examples(
         unused: takes note of the columns that are left over.
 
     Raises:
-        InputError: names the row that is malformed or too long, or has nothing of the assistant's.
+        InputError: names the row that is malformed or too long, or has nothing of the assistant's;
+            or a message that says nothing, or that shows something.
         TemplateError: names the row that the template refuses.
     """
     plain = tokenizer.chat_template is None
     marking = None if plain else marked(tokenizer)
+    parted = not plain and takes_parts(tokenizer)
     for row in rows:
         said = read_conversation(row, columns)
         if unused is not None:
-            unused.note(row, said.columns)
+            note_unused(row, said, tokenizer, unused)
         try:
+            said = with_contents(said, tokenizer, parted=parted)
             _check_roles(said)
             if plain and said.texts:
                 made = [_plain(said.texts, tokenizer, row.where)]
@@ -86,7 +91,7 @@ def _answers(said: Conversation, turns: str) -> list[int]:
 
 def _check_roles(said: Conversation) -> None:
     roles = [message.get("role") for message in said.messages]
-    if all(isinstance(role, str) for role in roles) and ASSISTANT not in roles:
+    if ASSISTANT not in roles:
         got = ", ".join(map(repr, dict.fromkeys(roles))) or "none"
         raise InputError(
             f"expected something that the assistant says, got the roles {got:.80} and "

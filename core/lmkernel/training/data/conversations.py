@@ -1,6 +1,7 @@
 """Rows as conversations, in the forms that public data sets have.
 
-- ``messages`` or ``conversations``: a list of ``{"role", "content"}``, or of ``{"from", "value"}``
+- ``messages`` or ``conversations``: a list of ``{"role", "content"}``, or of ``{"from", "value"}``;
+  a message may have ``weight``, 0 or 1: whether it is learned
 - a prompt (``prompt``, ``instruction``, ``question``, ``query``, ``problem``) and a completion
   (``completion``, ``response``, ``output``, ``answer``, ``solution``), each a text or such a list;
   with none of these prompts, ``input`` is one
@@ -60,12 +61,14 @@ class Conversation:
         columns: those that were used.
         texts: prompt and completion, where they are texts in columns of these names: they can be
             put together without a template.
+        tools_column: where the schemas are from, or None.
     """
 
     messages: Messages
     tools: list[Any] | None
     columns: frozenset[str]
     texts: tuple[str, str] | None = None
+    tools_column: str | None = None
 
 
 def read_conversation(row: Row, columns: Mapping[str, str]) -> Conversation:
@@ -90,7 +93,9 @@ def read_conversation(row: Row, columns: Mapping[str, str]) -> Conversation:
         texts = None
     used += [name for name in (tools, None if own else system) if name]
     schemas = _tools(row, tools)
-    return Conversation(messages, schemas, frozenset(used), None if schemas else texts)
+    if schemas:
+        return Conversation(messages, schemas, frozenset(used), tools_column=tools)
+    return Conversation(messages, None, frozenset(used), texts)
 
 
 def _find(row: Row, use: str, columns: Mapping[str, str]) -> str | None:
@@ -155,6 +160,9 @@ def _messages(row: Row, column: str, role: str = "") -> Messages:
 def _message(row: Row, column: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """A message with ``role`` and ``content``, in ShareGPT's words or not."""
     item = {k: _without_nothing(v) for k, v in given.items() if v is not None or k == "content"}
+    _check_weight(row, column, item.get("weight", 1))
+    if item.get("content") is None and "value" in item:
+        item["content"] = item.pop("value")
     if "role" in item or "from" not in item:
         return item
     speaker = item["from"]
@@ -163,8 +171,16 @@ def _message(row: Row, column: str, given: Mapping[str, Any]) -> dict[str, Any]:
             f"{row.where}: expected from to be one of {', '.join(_SPEAKERS)} in the column "
             f"{column!r}, got {speaker!r:.60}"
         )
-    rest = {key: value for key, value in item.items() if key not in ("from", "value")}
-    return {"role": _SPEAKERS[speaker], "content": item.get("value"), **rest}
+    rest = {key: value for key, value in item.items() if key != "from"}
+    return {"role": _SPEAKERS[speaker], "content": None, **rest}
+
+
+def _check_weight(row: Row, column: str, weight: Any) -> None:
+    if not isinstance(weight, int | float) or weight not in (0, 1):
+        raise InputError(
+            f"{row.where}: expected the weight of a message in the column {column!r} to be 0 or "
+            f"1, got {weight!r:.60}"
+        )
 
 
 def _tools(row: Row, column: str | None) -> list[Any] | None:

@@ -125,7 +125,11 @@ class UnusedColumns:
         """Take in a row, of which some columns were used."""
         for name, value in row.values.items():
             if name not in used and value is not None:
-                self._names[str(name)] = None
+                self.add(str(name))
+
+    def add(self, name: str) -> None:
+        """Take in the name of a column, or of something in one, of which nothing is made."""
+        self._names[name] = None
 
     def __str__(self) -> str:
         return ", ".join(self._names)

@@ -115,3 +115,29 @@ def test_left_over_columns_are_noted_once() -> None:
     for values in ({"a": 1, "b": 2, "c": None}, {"b": 1, "d": 2}):
         unused.note(Row(values, ""), {"a"})
     assert str(unused) == "b, d"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"role": "user", "value": "a"},
+        {"role": "user", "content": None, "value": "a"},
+        {"from": "human", "content": "a"},
+        {"from": "human", "content": None, "value": "a"},
+    ],
+)
+def test_a_value_is_the_content_of_a_message_that_has_none(asked: dict[str, Any]) -> None:
+    assert read({"conversations": [asked, SAID]}).messages == [ASKED, SAID]
+
+
+@pytest.mark.parametrize("weight", [0, 1, 0.0, 1.0, False, True])
+def test_a_weight_of_none_or_of_all_is_kept(weight: float) -> None:
+    (got,) = read({"messages": [{**SAID, "weight": weight}]}).messages
+    assert got["weight"] == weight
+
+
+@pytest.mark.parametrize("weight", ["0", "1", 0.5, -1, 2, [0], float("nan")])
+def test_another_weight_is_refused(weight: Any) -> None:
+    named = r"^f: line 1: expected the weight of a message in the column 'messages' to be 0 or 1"
+    with pytest.raises(InputError, match=named):
+        read({"messages": [{**SAID, "weight": weight}]})

@@ -1,0 +1,99 @@
+"""What the messages of a conversation hold, in the form that a chat template understands.
+
+Some templates write a content that is a text, some one that is parts, such as those of models that
+are shown pictures. What else a message holds is written by the templates that have its name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.errors import InputError, TemplateError
+from lmkernel.tokenizers.checks import check_messages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lmkernel.tokenizers import Tokenizer
+    from lmkernel.training.data.conversations import Conversation
+    from lmkernel.training.data.rows import Row, UnusedColumns
+
+__all__ = ["note_unused", "takes_parts", "with_contents"]
+
+_WORD = "Well?"
+_READ = frozenset(("role", "content", "weight"))
+_CALLS = "tool_calls"
+
+
+def takes_parts(tokenizer: Tokenizer) -> bool:
+    """Whether the chat template writes a content that is parts, and none that is a text."""
+    return not _writes(tokenizer, _WORD) and _writes(tokenizer, _parts(_WORD))
+
+
+def _writes(tokenizer: Tokenizer, content: str | list[dict[str, str]]) -> bool:
+    """Whether the template writes the word, and nothing of the part around it."""
+    try:
+        text = tokenizer.chat([{"role": "user", "content": content}])
+    except TemplateError:
+        return False
+    return _WORD in text and not any(f"{mark}type{mark}" in text for mark in "'\"")
+
+
+def with_contents(said: Conversation, tokenizer: Tokenizer, *, parted: bool) -> Conversation:
+    """A conversation whose contents are all parts, or else all texts.
+
+    Args:
+        said: as it was read.
+        tokenizer: with or without a chat template.
+        parted: see `takes_parts`.
+
+    Raises:
+        InputError: names the message that holds no text and nothing else that is learned.
+    """
+    check_messages(said.messages)
+    calls = _is_named(tokenizer, _CALLS)
+    for number, message in enumerate(said.messages):
+        if message.get("content") is None and not calls:
+            raise InputError(
+                f"message {number}: expected content, got {_CALLS} alone, which the chat template "
+                "does not write; another one (--chat-template) may"
+            )
+    messages = [
+        message if message.get("content") is None else _with_content(message, number, parted)
+        for number, message in enumerate(said.messages)
+    ]
+    return replace(said, messages=messages)
+
+
+def _with_content(message: Mapping[str, Any], number: int, parted: bool) -> dict[str, Any]:
+    content = message["content"]
+    parts = _parts(content) if isinstance(content, str) else content
+    other = next((part["type"] for part in parts if part["type"] != "text"), None)
+    if other is not None:
+        raise InputError(
+            f"message {number}: expected parts that are texts, which alone are learned, got one "
+            f"of the type {other!r:.40}"
+        )
+    return {**message, "content": parts if parted else "".join(part["text"] for part in parts)}
+
+
+def _parts(text: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": text}]
+
+
+def note_unused(row: Row, said: Conversation, tokenizer: Tokenizer, unused: UnusedColumns) -> None:
+    """Take note of the columns of a row, and of what its messages hold, that are not learned."""
+    tools = {said.tools_column} if said.tools_column and not _is_named(tokenizer, "tools") else ()
+    unused.note(row, said.columns.difference(tools))
+    keys = dict.fromkeys(key for message in said.messages for key in message if key not in _READ)
+    for key in keys:
+        if not _is_named(tokenizer, key):
+            unused.add(f"{key} of messages")
+
+
+def _is_named(tokenizer: Tokenizer, key: str) -> bool:
+    """Whether a chat template has the name of something in a message."""
+    name = re.compile(rf"\b{re.escape(key)}\b")
+    return any(name.search(template) for template in tokenizer.templates.values())
