@@ -155,7 +155,8 @@ def span_examples(
         columns: the names of columns that have others.
 
     Raises:
-        InputError: names the row that cannot be read, or whose answer does not stand where it says.
+        InputError: names the row that cannot be read, or whose answer does not stand where it says
+            or is in no window.
     """
     for row in rows:
         found = columns_of_uses(row, KNOWN, columns)
@@ -163,17 +164,23 @@ def span_examples(
         answers = _answers(row, found["answers"], question[1])
         span = (answers[0][0], answers[0][0] + len(answers[0][1])) if answers else None
         texts = tuple(dict.fromkeys(text for _, text in answers))
-        yield [
+        made = [
             SpanExample(window, cls, *_tokens(window, cls, span), question, texts, row.where)
             for window, cls in question_windows(tokenizer, question, context)
         ]
+        if answers and all(one.start == one.cls for one in made):
+            raise InputError(
+                f"{row.where}: expected an answer that a window of {context} tokens or fewer holds "
+                f"from its first character to its last, got {answers[0][1]!r:.60}"
+            )
+        yield made
 
 
 def _answers(row: Row, column: str, document: str) -> list[tuple[int, str]]:
-    """Where each answer begins, and its text."""
+    """Where each answer begins, and its text, without the spaces around it, which no token has."""
     value = row.column(column)
     if isinstance(value, str):
-        value = {"text": [value], "answer_start": [document.find(value)]}
+        value = {"text": [value.strip()], "answer_start": [document.find(value.strip())]}
     texts, starts = (value.get(k) if isinstance(value, dict) else None for k in _SQUAD)
     if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
         raise InputError(
@@ -182,13 +189,13 @@ def _answers(row: Row, column: str, document: str) -> list[tuple[int, str]]:
         )
     pairs = list(zip(starts, texts, strict=True))
     for start, text in pairs:
-        there = isinstance(text, str) and type(start) is int and text and start >= 0
+        there = isinstance(text, str) and type(start) is int and text.strip() and start >= 0
         if not there or document[start : start + len(text)] != text:
             raise InputError(
                 f"{row.where}: expected an answer that stands in the document, got {text!r:.60} "
                 f"at {start!r}"
             )
-    return pairs
+    return [(start + len(text) - len(text.lstrip()), text.strip()) for start, text in pairs]
 
 
 _SQUAD = ("text", "answer_start")

@@ -44,6 +44,26 @@ def test_the_first_answer_is_learned(answers: Any) -> None:
     assert one.answers == (("cde", "cde fgh") if answers is ANSWERS else ("cde",))
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"text": [" cde"], "answer_start": [2]},
+        {"text": ["cde "], "answer_start": [3]},
+        {"text": [" cde "], "answer_start": [2]},
+        "  cde ",
+    ],
+)
+def test_spaces_around_an_answer_are_no_part_of_it(answers: Any) -> None:
+    [one] = examples(answers=answers)
+    assert (said(one), one.answers) == ("cde", ("cde",))
+
+
+def test_an_answer_that_no_window_holds_is_refused() -> None:
+    named = r"^f: line 1: expected an answer that a window of 11 tokens or fewer holds .* 'ab cde f"
+    with pytest.raises(InputError, match=named):
+        examples(11, answers={"text": ["ab cde fgh"], "answer_start": [0]})
+
+
 def test_a_window_without_the_whole_answer_has_none() -> None:
     made = examples(11, answers={"text": ["fgh"], "answer_start": [7]})
     assert [said(one) for one in made] == [*[""] * (len(made) - 1), "fgh"]
@@ -62,6 +82,7 @@ def test_a_window_without_the_whole_answer_has_none() -> None:
         ({"answers": "zz"}, "an answer that stands in the document, got 'zz' at -1"),
         ({"answers": {"text": ["cde"], "answer_start": [4]}}, "got 'cde' at 4"),
         ({"answers": {"text": [""], "answer_start": [0]}}, "got '' at 0"),
+        ({"answers": {"text": [" "], "answer_start": [2]}}, "got ' ' at 2"),
         ({"question": "long" * 9}, "expected a first text that leaves room in 32"),
     ],
 )
