@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lmkernel.errors import InputError, UnknownNameError
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 __all__ = [
+    "as_items",
     "as_strings",
     "is_absent",
+    "is_empty",
     "require_count",
     "require_flag",
     "require_known",
@@ -22,6 +27,28 @@ __all__ = [
 def is_absent(value: object) -> bool:
     """Whether a caller says nothing: None, or an empty text."""
     return value is None or (isinstance(value, str) and not value)
+
+
+def is_empty(value: object) -> bool:
+    """Whether a value has a length, which is 0; an array without axes has none."""
+    try:
+        return len(value) == 0  # type: ignore[arg-type]  # what has none raises
+    except TypeError:
+        return False
+
+
+def as_items(value: object) -> list[Any]:
+    """What a value gives one after the other; nothing for a text, bytes or an array without axes.
+
+    Whether there is anything is for the caller to check.
+    """
+    if isinstance(value, str | bytes | bytearray | memoryview):
+        return []
+    try:
+        several = iter(value)  # type: ignore[call-overload]  # what cannot be gone through raises
+    except TypeError:
+        return []
+    return list(several)
 
 
 def require_count(name: str, value: object, *, least: int = 1, most: int | None = None) -> None:
@@ -79,7 +106,7 @@ def as_strings(name: str, value: object) -> tuple[str, ...]:
     Raises:
         InputError: it is something else; a lone string is, too.
     """
-    found = () if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    found = tuple(as_items(value))
     if not found or not all(isinstance(one, str) and one for one in found):
         raise InputError(f"{name}: expected strings that are not empty, got {value!r:.80}")
     return found

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel import inspection, native, tool_calling
-from lmkernel.arguments import require_flag
+from lmkernel.arguments import is_empty, require_flag
 from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
 from lmkernel.errors import InputError
 from lmkernel.generation import GenerationOptions, TextGeneration
@@ -140,9 +139,9 @@ class LanguageModel:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids; `InputError` for anything else."""
-        if isinstance(ids, str | bytes):
+        if isinstance(ids, str | bytes | bytearray | memoryview):
             raise InputError(f"expected token ids, got a text: {ids!r:.60}")
-        return "" if _is_empty(ids) else self.tokenizer.decode(prompt_ids(self, ids))
+        return "" if is_empty(ids) else self.tokenizer.decode(prompt_ids(self, ids))
 
     # text in, text out
 
@@ -329,7 +328,3 @@ class LanguageModel:
             **self.origin.beside,
             overwrite=overwrite,
         )
-
-
-def _is_empty(given: object) -> bool:
-    return isinstance(given, Sized) and not len(given)

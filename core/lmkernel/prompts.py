@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.arguments import as_items, is_empty
 from lmkernel.checkpoints.directory import PREPROCESSOR
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.families.hf_config import HfConfig
@@ -68,7 +69,7 @@ def prompt_of(
     """
     if isinstance(given, Prompt):
         return given
-    if isinstance(given, Sized) and not len(given):
+    if is_empty(given):
         raise InputError("expected a prompt of at least one token, got an empty one")
     sight, pixels = model.config.sight, None
     several = [] if pictures is None else several_pictures(pictures)[1]
@@ -89,9 +90,8 @@ def prompt_of(
 
 def several_prompts(model: LanguageModel, given: object) -> list[Prompt]:
     """Several texts, ids or prompts; `InputError` for anything else."""
-    rows = list(given) if isinstance(given, Iterable) else []
-    single = isinstance(given, str | bytes | Mapping)
-    if single or not rows or not all(isinstance(row, Sized) for row in rows):
+    rows = [] if isinstance(given, Mapping) else as_items(given)
+    if not rows or not all(isinstance(row, Sized) for row in rows):
         raise InputError(
             "expected several prompts, each a text or its ids, "
             f"got {given!r:.80}; see `generate` for one"

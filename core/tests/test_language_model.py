@@ -28,15 +28,25 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
     return small_llama(tmp_path_factory.mktemp("models") / "llama")
 
 
-@pytest.mark.parametrize("asked", [None, 3, 2.5, True, object(), b"ab", [3.5], [[3], [4]]])
+NO_IDS = (bytearray(b"ab"), memoryview(b"ab"), [bytearray(b"ab")], np.array(3))
+
+
+@pytest.mark.parametrize("asked", [None, 3, 2.5, True, object(), b"ab", [3.5], [[3], [4]], *NO_IDS])
 @pytest.mark.parametrize("verb", ["generate", "decode"])
 def test_m13_what_is_no_prompt_is_refused(model: LanguageModel, verb: str, asked: Any) -> None:
     with pytest.raises(InputError, match="expected"):
         getattr(model, verb)(asked)
 
 
+@pytest.mark.parametrize("asked", NO_IDS)
+@pytest.mark.parametrize("verb", ["logits", "log_probs"])
+def test_what_is_no_row_of_ids_is_refused(model: LanguageModel, verb: str, asked: Any) -> None:
+    with pytest.raises(InputError, match=r"expected .*token ids"):
+        getattr(model, verb)(asked)
+
+
 @pytest.mark.parametrize(
-    "asked", [None, 3, "ab", b"ab", [3, 4], [], {"input_ids": [3]}, np.array([3, 4])]
+    "asked", [None, 3, "ab", b"ab", [3, 4], [], {"input_ids": [3]}, np.array([3, 4]), np.array(3)]
 )
 @pytest.mark.parametrize("verb", ["generate_batch", "generate_tokens"])
 def test_what_is_not_several_prompts_is_refused(
@@ -46,7 +56,16 @@ def test_what_is_not_several_prompts_is_refused(
         getattr(model, verb)(asked)
 
 
-@pytest.mark.parametrize("asked", [None, 3, [], {}, {"role": "user"}, ["hi"], iter(()), " "])
+@pytest.mark.parametrize("asked", [[np.array(1), np.array(2)], *NO_IDS])
+@pytest.mark.parametrize("verb", ["generate_batch", "generate_tokens"])
+def test_what_holds_no_rows_of_ids_is_refused(model: LanguageModel, verb: str, asked: Any) -> None:
+    with pytest.raises(InputError, match="expected"):
+        getattr(model, verb)(asked)
+
+
+@pytest.mark.parametrize(
+    "asked", [None, 3, [], {}, {"role": "user"}, ["hi"], iter(()), " ", *NO_IDS]
+)
 def test_what_is_no_conversation_is_refused(model: LanguageModel, asked: Any) -> None:
     with pytest.raises(InputError, match="expected"):
         model.chat(asked)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.arguments import as_items
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
@@ -120,9 +121,8 @@ def conversation(asked: object) -> list[Mapping[str, str]]:
         if not asked.strip():
             raise InputError("expected a question, got an empty prompt")
         return [{"role": "user", "content": asked}]
-    listed = isinstance(asked, Iterable) and not isinstance(asked, Mapping)
-    messages: list[Any] = list(asked) if listed else [asked]  # type: ignore[call-overload]  # as tested
-    if not listed or not messages or not all(isinstance(m, Mapping) for m in messages):
+    messages = [] if isinstance(asked, Mapping) else as_items(asked)
+    if not messages or not all(isinstance(m, Mapping) for m in messages):
         raise InputError(
             'expected a question, or a list of messages {"role": …, "content": …}, '
             f"got {asked!r:.80}"
@@ -177,10 +177,14 @@ def _vocabulary_ids(config: ModelConfig, ids: Any) -> NDArray[Any]:
 
 def _integers(inputs: Any, what: str) -> NDArray[Any]:
     """An integer array of one or two axes, with at least one element."""
+    if _has(inputs, bytes | bytearray | memoryview):  # which NumPy takes for small integers
+        raise InputError(f"expected integers as {what}s, got bytes: {inputs!r:.60}")
     try:
         array = np.asarray(inputs)
     except ValueError as error:  # NumPy says so of rows of unequal length
         raise InputError(f"expected rows of equal length, got {_lengths(inputs)}") from error
+    except (TypeError, RuntimeError) as error:  # an array of a framework that is elsewhere
+        raise InputError(f"expected integers as {what}s, got {inputs!r:.60}: {error}") from error
     if array.ndim not in (1, _ROWS):
         got = f"{array.ndim}" if array.ndim else f"{inputs!r:.60}"
         raise InputError(f"expected {what}s in one or two dimensions, got {got}")
@@ -196,9 +200,14 @@ def _has_booleans(inputs: Any) -> bool:
     """NumPy takes booleans among integers for 0 and 1."""
     if isinstance(inputs, np.ndarray):
         return bool(inputs.dtype == np.bool_)
-    if isinstance(inputs, (list, tuple)):
-        return any(_has_booleans(item) for item in inputs)
-    return isinstance(inputs, (bool, np.bool_))
+    return _has(inputs, bool | np.bool_)
+
+
+def _has(inputs: Any, kind: Any) -> bool:
+    """Whether a value is of a kind, or one in its lists is."""
+    if isinstance(inputs, list | tuple):
+        return any(_has(item, kind) for item in inputs)
+    return isinstance(inputs, kind)
 
 
 def _lengths(inputs: Any) -> str:

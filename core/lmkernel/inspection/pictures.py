@@ -37,9 +37,12 @@ def reads_pictures(model: LanguageModel) -> bool:
 
 
 def several_pictures(pictures: Picture | Sequence[Picture]) -> tuple[bool, list[Picture]]:
-    """Whether a lone picture was given, and the pictures as a list."""
+    """Whether a lone picture was given, and the pictures as a list; `InputError` for None."""
     one = not isinstance(pictures, list | tuple)
-    return one, [pictures] if one else list(pictures)  # type: ignore[list-item, arg-type]  # follows from the line before
+    given: list[Picture] = [pictures] if one else list(pictures)  # type: ignore[list-item, arg-type]  # follows from the line before
+    if any(picture is None for picture in given):  # which means no picture further on
+        raise InputError("pictures: expected paths, bytes or arrays of pixels, got None")
+    return one, given
 
 
 def embed_pictures(

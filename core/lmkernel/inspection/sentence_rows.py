@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmkernel.arguments import require_count
+from lmkernel.arguments import as_items, require_count
 from lmkernel.errors import InputError
 from lmkernel.inspection.inputs import check_ids
 from lmkernel.inspection.outputs import check_finite
 from lmkernel.tokenizers.sentences import sentence_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,7 +42,7 @@ def in_batches(items: object, batch: int, what: str) -> Iterator[list[Any]]:
     Raises:
         InputError: not one item, or batches of nothing.
     """
-    given = list(items) if isinstance(items, Iterable) and not isinstance(items, str) else []
+    given = as_items(items)
     if not given:
         raise InputError(f"expected one {what} or more, got {items!r:.60}")
     require_count("batch", batch)

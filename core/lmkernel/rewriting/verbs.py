@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 
-from lmkernel.arguments import require_count, require_flag
+from lmkernel.arguments import as_items, require_count, require_flag
 from lmkernel.errors import InputError
 from lmkernel.loading import as_language_model
 from lmkernel.progress import as_progress
@@ -133,7 +132,7 @@ def _rewrite(
 ) -> Rewriting | Rewritings:
     if isinstance(texts, str):
         return _some(model, [texts], direction, changes, truncate=truncate)[0]
-    given = list(texts) if isinstance(texts, Iterable) else []  # type: ignore[redundant-expr]  # whatever a program passes
+    given = as_items(texts)
     if not given:
         raise InputError(f"expected one text or more, got {texts!r:.60}")
     require_count("batch", batch)

@@ -93,6 +93,19 @@ def test_batches_change_nothing(model: LanguageModel, pictures: list[Path]) -> N
     assert several.rows()[0] == ["TEXT", "PICTURE"]
 
 
+@pytest.mark.parametrize("given", [None, [None]])
+def test_no_picture_has_no_caption(model: LanguageModel, given: Any) -> None:
+    with pytest.raises(InputError, match=r"pictures: expected paths, bytes or arrays .* got None"):
+        lk.caption(model, given)
+
+
+def test_a_model_of_texts_captions_nothing(tmp_path: Path, pictures: list[Path]) -> None:
+    text_model = small_llama(tmp_path / "llama")
+    for given in (None, pictures[0], pictures):
+        with pytest.raises(InputError, match=r"^pictures: expected "):
+            lk.caption(text_model, given)  # type: ignore[arg-type]  # None is what is tested
+
+
 def test_chunks_of_a_prompt_change_nothing(
     model: LanguageModel, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -190,5 +190,5 @@ def test_a_list_of_samples_becomes_an_array() -> None:
 
 @pytest.mark.parametrize("samples", [[0.1, [0.2]], [1e300], None, "sound"])
 def test_what_is_no_list_of_samples_is_refused(samples: Any) -> None:
-    with pytest.raises(InputError, match="expected (finite |floating )?samples"):
+    with pytest.raises(InputError, match=r"expected (finite |floating )?samples"):
         Sound(samples, 16000)
