@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from lmkernel.checkpoints.adapter_targets import foreign_module
 from lmkernel.checkpoints.json_files import read_object
 from lmkernel.checkpoints.memory_map import refuse_pickle
 from lmkernel.checkpoints.safetensors import SafetensorsFile
@@ -37,12 +38,25 @@ _WRAPPED = re.compile(r"\.(base_layer|modules_to_save(\.default)?)(?=\.)")
 _FORMER = ".original_module."
 """In the name of what such a tensor has replaced, which PEFT may keep and never computes with."""
 _AXES = 2
-_OTHERWISE = (
-    *("use_dora", "use_qalora", "lora_bias", "layer_replication", "alora_invocation_tokens"),
-    *("arrow_config", "trainable_token_indices", "target_parameters"),
+_READ = frozenset(
+    {
+        *("peft_type", "base_model_name_or_path", "r", "lora_alpha", "rank_pattern"),
+        *("alpha_pattern", "use_rslora", "fan_in_fan_out", "init_lora_weights"),
+        *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
+    }
 )
-"""Keys of ``adapter_config.json`` that ask for more than adding products to weights."""
-_CHANGES_THE_MODEL = ("pissa", "olora", "corda", "loftq")
+"""Keys of ``adapter_config.json`` that are read."""
+_INERT = frozenset(
+    {
+        *("task_type", "auto_mapping", "peft_version", "revision", "inference_mode"),
+        *("lora_dropout", "velora_config", "runtime_config", "megatron_config", "megatron_core"),
+        *("eva_config", "corda_config", "loftq_config", "lora_ga_config", "qalora_group_size"),
+        # what these say is seen in the tensors
+        *("bias", "modules_to_save", "ensure_weight_tying"),
+    }
+)
+"""Keys that say how adapters were trained. Any other asks for more than adding products."""
+_CHANGES_THE_MODEL = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Ways to begin (``init_lora_weights``) that take the first product out of the model's weights."""
 _REPEATS = 3
 _LONGEST = 500
@@ -81,6 +95,7 @@ class AdapterFiles:
         self.own: dict[str, str] = {}
         self._halves: dict[str, tuple[str, str]] = {}
         self._sort_names()
+        self._check_targets()
         self.shapes = {module: self._shape(module) for module in self._halves}
         self._scales = {module: self._scale(module) for module in self.shapes}
 
@@ -108,14 +123,16 @@ class AdapterFiles:
         kind = self._config.get("peft_type")
         if kind != "LORA":
             raise self._error("peft_type", "'LORA'", kind)
-        for key in _OTHERWISE:
-            if value := self._config.get(key):
+        for key, value in self._config.items():
+            if value and key not in _READ | _INERT:
                 what = "DoRA adapters, " * (key == "use_dora")
                 raise CheckpointError(
                     f"{self._config_at}: expected plain LoRA adapters, got {what}{key}: "
                     f"{value!r:.60}; merge them with PEFT (merge_and_unload) and open the model"
                 )
         begun = self._config.get("init_lora_weights")
+        if not isinstance(begun, bool | str | None):
+            raise self._error("init_lora_weights", "true, false or the name of a way", begun)
         if isinstance(begun, str) and begun.lower().startswith(_CHANGES_THE_MODEL):
             raise self._error("init_lora_weights", "a way that leaves the model as it is", begun)
 
@@ -144,12 +161,27 @@ class AdapterFiles:
                 raise self.refuse(name)
             self._halves[module.removeprefix(PREFIX)] = both
 
+    def _check_targets(self) -> None:
+        """There are adapters, and they are of the modules that the configuration names."""
+        if not self._halves and not self.own:
+            raise CheckpointError(f"{self.where}: expected tensors of adapters, got none")
+        if found := foreign_module(self._config, self._halves):
+            module, key = found
+            what = f"what names {module!r}, of which there are tensors"
+            raise self._error(key, what, self._config[key])
+
     def _is_turned(self, module: str) -> bool:
         """Whether a weight is stored as (in, out), as tables of tokens are."""
         return self.transposed or self._halves[module][0].endswith(_PAIRS[1][0])
 
     def _shape(self, module: str) -> tuple[int, int]:
-        a, b = map(self.tensors.shape, self._halves[module])
+        halves = self._halves[module]
+        for name in halves:
+            if "float" not in (dtype := self.tensors.dtype(name)):
+                raise CheckpointError(
+                    f"{self.where}: {name}: expected floating-point values, got {dtype}"
+                )
+        a, b = map(self.tensors.shape, halves)
         if not len(a) == len(b) == _AXES or a[0] != b[1]:
             raise CheckpointError(
                 f"{self.where}: module {module!r}: expected lora_A (rank, in) and "

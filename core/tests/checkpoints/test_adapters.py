@@ -124,7 +124,7 @@ def _cut(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (_renamed, "'base_model.model.model.layers.0.self_attn.x_proj.lora_A.weight' is no half"),
+        (_renamed, "target_modules: expected what names 'model.layers.0.self_attn.x_proj'"),
         (_halved, "is no half of a pair"),
         (_turned, r"expected lora_A \(rank, in\) and lora_B \(out, rank\), got \(24, 2\)"),
         (_with_more, "'base_model.model.score.weight' is no half"),

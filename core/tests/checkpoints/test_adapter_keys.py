@@ -1,0 +1,97 @@
+"""Each key of ``adapter_config.json`` is read, without effect, or refused by its name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from foreign_adapters import MODULE, foreign
+from safetensors.numpy import load_file, save_file
+
+from lmkernel.checkpoints.adapter_files import AdapterFiles
+from lmkernel.checkpoints.adapter_targets import foreign_module
+from lmkernel.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("kasa_config", {"beta": 1e-4}),
+        ("use_bdlora", {"nblocks": 2}),
+        ("monteclora_config", {"samples": 3}),
+        ("use_dora", True),
+        ("a_way_to_come", True),
+    ],
+)
+def test_what_asks_for_more_is_refused_by_name(tmp_path: Path, key: str, value: object) -> None:
+    foreign(tmp_path, **{key: value})
+    with pytest.raises(CheckpointError, match=rf"adapter_config\.json: expected plain .*{key}"):
+        AdapterFiles(tmp_path)
+
+
+@pytest.mark.parametrize("value", [None, False, {}, []])
+def test_what_asks_for_nothing_is_taken(tmp_path: Path, value: object) -> None:
+    foreign(tmp_path, kasa_config=value, a_way_to_come=value, lora_dropout=0.1)
+    assert list(AdapterFiles(tmp_path).shapes) == [MODULE]
+
+
+@pytest.mark.parametrize("begun", ["lora_ga", "pissa_niter_4", ["x"], 3])
+def test_a_way_to_begin_that_moves_the_model_is_refused(tmp_path: Path, begun: object) -> None:
+    foreign(tmp_path, init_lora_weights=begun)
+    with pytest.raises(CheckpointError, match="init_lora_weights: expected"):
+        AdapterFiles(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"target_modules": ["k_proj"]}, "target_modules"),
+        ({"target_modules": ["proj"]}, "target_modules"),
+        ({"exclude_modules": ["layers.0.self_attn.q_proj"]}, "exclude_modules"),
+        ({"exclude_modules": [MODULE]}, "exclude_modules"),
+        ({"layers_to_transform": [1, 2]}, "layers_to_transform"),
+        ({"layers_to_transform": 1, "layers_pattern": "layers"}, "layers_to_transform"),
+        ({"layers_to_transform": [0], "layers_pattern": ["h"]}, "layers_to_transform"),
+    ],
+)
+def test_tensors_of_a_module_that_is_not_named_are_a_contradiction(
+    tmp_path: Path, changes: dict[str, Any], key: str
+) -> None:
+    foreign(tmp_path, **changes)
+    with pytest.raises(CheckpointError, match=rf"{key}: expected what names '{MODULE}'"):
+        AdapterFiles(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"target_modules": None},
+        {"target_modules": "all-linear"},
+        {"target_modules": r".*\.(q|k)_proj"},
+        {"target_modules": [MODULE], "layers_to_transform": [5]},
+        {"exclude_modules": ["v_proj", "proj"]},
+        {"layers_to_transform": [0], "layers_pattern": ["layers"]},
+        {"layers_to_transform": []},
+    ],
+)
+def test_what_names_the_module_is_taken(changes: dict[str, Any]) -> None:
+    assert foreign_module({"target_modules": ["q_proj"], **changes}, [MODULE]) is None
+
+
+def test_no_tensors_are_no_adapters(tmp_path: Path) -> None:
+    foreign(tmp_path)
+    save_file({}, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(CheckpointError, match="expected tensors of adapters, got none"):
+        AdapterFiles(tmp_path)
+
+
+def test_integers_are_no_halves_of_a_product(tmp_path: Path) -> None:
+    foreign(tmp_path)
+    file = tmp_path / "adapter_model.safetensors"
+    save_file({name: x.astype(np.int32) for name, x in load_file(file).items()}, file)
+    with pytest.raises(CheckpointError, match=r"lora_.*expected floating-point values, got int32"):
+        AdapterFiles(tmp_path)
