@@ -12,6 +12,7 @@ from lmkernel.tokenizers.sentences import sentence_ids
 from lmkernel.training.data.batches import Batch, PaddedBatches, PaddedCut
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.ragged import Ragged
+from lmkernel.training.data.rows import class_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -112,7 +113,8 @@ def label_names(rows: Iterable[Row], column: str = "label") -> tuple[str, ...]:
     """The distinct labels of rows, sorted: by value if all are whole numbers, else as texts.
 
     Raises:
-        InputError: names the row whose label is neither a text nor a whole number.
+        InputError: names the row whose label is neither a text nor a whole number, or too long a
+            one.
     """
     names = {_label(row, column) for row in rows}
     numeric = all(name.removeprefix("-").isdecimal() for name in names)
@@ -124,9 +126,9 @@ def _label(row: Row, column: str) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise InputError(
             f"{row.where}: expected a text or a whole number in the column {column!r}, "
-            f"got {value!r}"
+            f"got {value!r:.60}"
         )
-    return str(value)
+    return class_name(row, value)
 
 
 def classified_examples(
@@ -174,6 +176,6 @@ def _class(row: Row, column: str, classes: dict[str, int]) -> int:
     if name not in classes:
         raise InputError(
             f"{row.where}: expected one of the labels {', '.join(classes)} in the column "
-            f"{column!r}, got {name!r}"
+            f"{column!r}, got {name!r:.60}"
         )
     return classes[name]

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError
+from lmkernel.files import MOST_DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-__all__ = ["Documents", "Row", "Rows", "UnusedColumns", "columns_of_uses"]
+__all__ = ["Documents", "Row", "Rows", "UnusedColumns", "class_name", "columns_of_uses"]
 
 
 @final
@@ -81,6 +82,21 @@ def columns_of_uses(
         use: columns.get(use) or next((n for n in names if n in row.values), names[0])
         for use, names in known.items()
     }
+
+
+def class_name(row: Row, value: str | int) -> str:
+    """The name of a class that a row has as a text or a whole number.
+
+    Raises:
+        InputError: a number of more digits than are compared by value.
+    """
+    name = str(value)
+    if len(name) > MOST_DIGITS and name.removeprefix("-").isdecimal():
+        raise InputError(
+            f"{row.where}: expected the name or the number of a class, of at most {MOST_DIGITS} "
+            f"digits, got {len(name)} digits"
+        )
+    return name
 
 
 @final
@@ -156,10 +172,16 @@ class Documents:
         """From the first one.
 
         Raises:
-            InputError: as reading the rows, or a row without that column.
+            InputError: as reading the rows, a row without that column, or no text in any.
         """
+        empty = True
         for row in self._rows:
             if self._unused is not None:
                 self._unused.note(row, (self._column,))
             if text := row.text(self._column):
+                empty = False
                 yield text
+        if empty:
+            raise InputError(
+                f"{self._rows.name}: expected documents, got not one with text in {self._column!r}"
+            )

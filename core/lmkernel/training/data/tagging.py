@@ -19,6 +19,7 @@ from lmkernel.tokenizers.sentences import sentence_windows
 from lmkernel.training.data.batches import Batch, MeasuredBatches, PaddedCut
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.ragged import Ragged
+from lmkernel.training.data.rows import class_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,6 +49,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """The names that a column of each use may have, the first that is there; a setting names others."""
 _OUTSIDE = "O"
+_PREFIXES = ("B-", "I-")
 _WORD = re.compile(r"\w+|[^\w\s]")
 _LABELS = ("label", "type", "entity", "entity_group")
 
@@ -140,7 +142,7 @@ class TaggedRows(MeasuredBatches):
 
 def has_entities(names: Sequence[str]) -> bool:
     """Whether tags begin and go on with ``B-`` and ``I-``."""
-    return any(name[:2] in ("B-", "I-") for name in names)
+    return any(name.startswith(_PREFIXES) for name in names)
 
 
 def missing_measures(names: Sequence[str]) -> str:
@@ -188,7 +190,7 @@ def tagged_examples(
         for start, end, tag in words:
             if tag not in numbers:
                 known = ", ".join(numbers)
-                raise InputError(f"{row.where}: expected one of the tags {known}, got {tag!r}")
+                raise InputError(f"{row.where}: expected one of the tags {known}, got {tag!r:.60}")
             first.update(dict.fromkeys(range(start, end), (start, numbers[tag])))
         examples, done = [], set()
         for window in sentence_windows(tokenizer, [text], context):
@@ -234,7 +236,7 @@ def _words_of_lists(row: Row, tokens: str, tags: str) -> tuple[str, list[tuple[i
     if not isinstance(words, list) or not all(isinstance(w, str) and w for w in words) or not words:
         raise InputError(f"{row.where}: expected a list of words in {tokens!r}, got {words!r:.60}")
     kinds = isinstance(named, list) and all(
-        isinstance(t, int | str) and not isinstance(t, bool) for t in named
+        isinstance(t, int | str) and not isinstance(t, bool) and t != "" for t in named
     )
     if not kinds or len(named) != len(words):
         raise InputError(
@@ -243,7 +245,7 @@ def _words_of_lists(row: Row, tokens: str, tags: str) -> tuple[str, list[tuple[i
         )
     ends = np.cumsum([len(word) + 1 for word in words]) - 1
     return " ".join(words), [
-        (int(end) - len(word), int(end), str(tag))
+        (int(end) - len(word), int(end), class_name(row, tag))
         for word, end, tag in zip(words, ends, named, strict=True)
     ]
 
@@ -252,25 +254,43 @@ def _words_of_spans(row: Row, column: str, spans: str) -> tuple[str, list[tuple[
     text, listed = row.text(column), row.column(spans)
     if not isinstance(listed, list):
         raise InputError(f"{row.where}: expected a list of spans in {spans!r}, got {listed!r:.60}")
-    begins = [_span(row, one, len(text)) for one in listed]
+    found = sorted(_span(row, one, text) for one in listed)
     words: list[tuple[int, int, str]] = []
     for match in _WORD.finditer(text):
-        over = next((s for s in begins if s[0] < match.end() and match.start() < s[1]), None)
+        over = [span for span in found if span[0] < match.end() and match.start() < span[1]]
+        _check_lone(row, match[0], over)
         tag = _OUTSIDE
-        if over is not None:
-            before = words and over[0] < words[-1][1] and words[-1][2] != _OUTSIDE
-            tag = f"{'I' if before else 'B'}-{over[2]}"
+        if over:
+            start, _, label = over[0]
+            begun = words and start < words[-1][1]
+            tag = f"{'I' if begun else 'B'}-{label}"
         words.append((match.start(), match.end(), tag))
     return text, words
 
 
-def _span(row: Row, one: Any, length: int) -> tuple[int, int, str]:
+def _check_lone(row: Row, word: str, spans: Sequence[tuple[int, int, str]]) -> None:
+    if len(spans) > 1:
+        first, second = (f"{label!r:.40} at {start} … {end}" for start, end, label in spans[:2])
+        raise InputError(
+            f"{row.where}: expected spans that share no word, got {first} and {second}, which "
+            f"both hold {word!r:.40}"
+        )
+
+
+def _span(row: Row, one: Any, text: str) -> tuple[int, int, str]:
     values = one if isinstance(one, dict) else {}
     label = next((values[name] for name in _LABELS if name in values), None)
     start, end = (n if type(n := values.get(k)) is int else -1 for k in ("start", "end"))
-    if not isinstance(label, str) or not 0 <= start < end <= length:
+    if not isinstance(label, str) or not 0 <= start < end <= len(text):
         raise InputError(
-            f"{row.where}: expected spans with start, end and label within {length} characters, "
+            f"{row.where}: expected spans with start, end and label within {len(text)} characters, "
             f"got {one!r:.80}"
+        )
+    if not text[start:end].strip():
+        raise InputError(f"{row.where}: expected spans that hold a word, got spaces in {one!r:.80}")
+    if not label.strip() or label.startswith(_PREFIXES):
+        raise InputError(
+            f"{row.where}: expected labels of spans without B- and I-, which are put before them, "
+            f"and none that is empty, got {label!r:.40}"
         )
     return start, end, label

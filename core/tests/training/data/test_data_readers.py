@@ -172,6 +172,12 @@ def test_documents_pass_over_empty_texts(tmp_path: Path) -> None:
     assert list(documents) == list(documents) == ["x", "y"]
 
 
+def test_documents_without_any_text_name_the_file_and_the_column(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", '{"body": ""}\n')
+    with pytest.raises(InputError, match=r"a\.jsonl: expected documents, .* text in 'body'$"):
+        list(Documents(open_rows(path), "body"))
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -60,6 +60,32 @@ def test_neighbouring_spans_are_two() -> None:
     assert [t for *_, t in read_words(row(text="a b", spans=spans), {})[1]] == ["B-X", "B-X"]
 
 
+def spans(*places: tuple[int, int, str]) -> list[dict[str, Any]]:
+    return [{"start": start, "end": end, "label": label} for start, end, label in places]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        spans((0, 3, "X"), (2, 5, "Y")),
+        spans((2, 5, "Y"), (0, 3, "X")),
+        spans((0, 5, "X"), (2, 3, "Y")),
+        spans((0, 1, "X"), (0, 1, "X")),
+        spans((4, 5, "X"), (5, 6, "Y")),
+    ],
+    ids=["over the end", "out of order", "inside", "twice", "in one word"],
+)
+def test_spans_that_share_a_word_are_both_named(found: list[dict[str, Any]]) -> None:
+    first, second = (f"'{s['label']}' at {s['start']} … {s['end']}" for s in sort_spans(found))
+    wanted = f"^f: line 1: expected spans that share no word, got {first} and {second}, which both"
+    with pytest.raises(InputError, match=wanted):
+        read_words(row(text="a b cd", entities=found), {})
+
+
+def sort_spans(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(found, key=lambda span: (span["start"], span["end"]))
+
+
 def test_a_long_text_becomes_windows_that_hold_each_word_once() -> None:
     words = ["abc"] * 9
     made = examples(row(tokens=words, tags=["O"] * 9), context=12)
@@ -86,6 +112,13 @@ def test_names_are_sorted_by_value_or_as_texts() -> None:
         ({"text": "a", "entities": [{"start": 0, "end": 2, "label": "X"}]}, "within 1 characters"),
         ({"text": "a", "entities": [{"start": 0, "end": 1}]}, "with start, end and label"),
         ({"text": "a", "entities": [3]}, "with start, end and label"),
+        ({"tokens": ["a"], "tags": [""]}, "expected a tag for each of 1 words in 'tags'"),
+        ({"tokens": ["a"], "tags": ["1" * 5000]}, "of at most 308 digits, got 5000 digits"),
+        ({"text": "a b", "entities": [{"start": 1, "end": 2, "label": "X"}]}, "got spaces in"),
+        ({"text": "a", "entities": [{"start": 0, "end": 1, "label": "B-X"}]}, "without B- and I-"),
+        ({"text": "a", "entities": [{"start": 0, "end": 1, "label": "I-X"}]}, "got 'I-X'"),
+        ({"text": "a", "entities": [{"start": 0, "end": 1, "label": ""}]}, "got ''"),
+        ({"text": "a", "entities": [{"start": 0, "end": 1, "label": " "}]}, "got ' '"),
     ],
 )
 def test_what_cannot_be_read_is_named(values: dict[str, Any], message: str) -> None:
