@@ -6,6 +6,7 @@ those of validation come in order.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, final
 
@@ -21,6 +22,8 @@ from lmkernel.training.data.tokens import Tokens
 from lmkernel.training.objectives import find_objective
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lmkernel.origin import Origin
     from lmkernel.progress import Progress
     from lmkernel.tokenizers import Tokenizer
@@ -167,16 +170,20 @@ class Preparation:
     def _made(
         self, objective: Objective, training: Data, validation: Data, *, shuffle: bool = True
     ) -> RunData:
-        first, second = (
-            data if isinstance(data, Tokens) else [example for row in data for example in row]
-            for data in (training, validation)
-        )
+        held_out = self.data.validation or self.data.train
         return RunData(
-            training=objective.batches(self, first, shuffle=shuffle),
-            validation=objective.batches(self, second, shuffle=False),
+            training=self._batches(objective, training, self.data.train, shuffle=shuffle),
+            validation=self._batches(objective, validation, held_out, shuffle=False),
             labels=self.labels,
             validation_bytes=_text_bytes(objective, validation),
         )
+
+    def _batches(self, objective: Objective, data: Data, source: str, *, shuffle: bool) -> Batches:
+        """Those of tokens, or of the examples of rows, which say themselves where they are from."""
+        if isinstance(data, Tokens):
+            with _naming(source):
+                return objective.batches(self, data, shuffle=shuffle)
+        return objective.batches(self, [one for row in data for one in row], shuffle=shuffle)
 
     def _with_labels(self, objective: Objective, rows: Rows) -> Preparation:
         """With the names of the classes, where there are classes."""
@@ -194,13 +201,14 @@ class Preparation:
         if data.validation:
             others = self._open(data.validation)
             return self._read(objective, rows), self._read(objective, others)
+        share = data.validation_share
         if objective.reads == "documents":
-            return split_tokens(self._shards(rows), data.validation_share, self.seed)
+            shards = self._shards(rows)
+            with _naming(data.train):
+                return split_tokens(shards, share, self.seed)
         examples = self._examples(objective, rows)
-        try:
-            return split_items(examples, data.validation_share, self.seed)
-        except InputError as error:
-            raise InputError(f"{data.train}: {error}") from error
+        with _naming(data.train):
+            return split_items(examples, share, self.seed)
 
     def _read(self, objective: Objective, rows: Rows) -> Data:
         if objective.reads == "documents":
@@ -234,6 +242,15 @@ class Preparation:
     def _say(self, line: str) -> None:
         if self.progress is not None:
             self.progress.say(line)
+
+
+@contextlib.contextmanager
+def _naming(source: str) -> Iterator[None]:
+    """Whatever is wrong with data as a whole is said with their name."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
 
 
 def _text_bytes(objective: Objective, data: Data) -> int:

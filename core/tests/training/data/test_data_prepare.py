@@ -216,3 +216,11 @@ def test_unknown_objective_is_named(source: Path) -> None:
 def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         asked("causal", "x", **changes)
+
+
+@pytest.mark.parametrize("text", [" ", " \n"])
+def test_documents_of_too_few_tokens_are_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "blank.txt"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"blank\.txt: expected at least two tokens"):
+        asked("causal", path).split("causal")
