@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import os
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError
-from lmkernel.files import is_folder, is_there
+from lmkernel.files import is_file, is_folder, is_there
 from lmkernel.paths import user_path
 from lmkernel.training.data.columnar import (
     DATASETS_PREFIX,
@@ -19,9 +21,7 @@ from lmkernel.training.data.rows import Row, Rows
 from lmkernel.training.data.text_files import csv_rows, json_rows, jsonl_rows, text_rows
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 __all__ = ["is_built_in", "open_rows"]
 
@@ -66,7 +66,8 @@ def open_rows(source: str | os.PathLike[str], *, blank_lines: bool = False) -> R
     Args:
         source: a file (``.json``, ``.jsonl``, ``.csv``, ``.tsv``, ``.parquet``, anything else is
             text); a folder, whose files of those kinds and ``.txt``, ``.md``, ``.rst`` are read in
-            the order of their paths, subfolders too, and others named in the rows' ``notes``;
+            the order of their paths, subfolders too, and others named in the rows' ``notes``, as
+            are links to folders or to nothing and what must not be read;
             a folder that `datasets` saved; ``datasets:NAME``,
             ``datasets:NAME:CONFIGURATION``, either with ``@SPLIT``; or ``python-topics``.
         blank_lines: whether blank lines separate the documents of a text file; else it is one.
@@ -103,15 +104,32 @@ def _files(path: Path) -> tuple[list[Path], list[str]]:
     if not is_folder(path):
         return [path], []
     kinds = {*_TABLES, *_TEXTS}
-    names = {file: file.relative_to(path) for file in sorted(path.rglob("*")) if file.is_file()}
+    names = {entry: entry.relative_to(path) for entry in sorted(_entries(path))}
     visible = [f for f, name in names.items() if not any(p.startswith(".") for p in name.parts)]
-    found = [file for file in visible if file.suffix.lower() in kinds]
-    others = [str(names[file]) for file in visible if file.suffix.lower() not in kinds]
+    found = [file for file in visible if file.suffix.lower() in kinds and is_file(file)]
+    read = set(found)
+    others = [str(names[entry]) for entry in visible if entry not in read]
     if not found:
         got = _some(others) if others else "none"
         wanted = ", ".join(sorted(kinds))
         raise InputError(f"{path}: expected a folder with files {wanted}, got {got}")
     return found, others
+
+
+def _entries(path: Path) -> Iterator[Path]:
+    """All below a folder that is no folder, or one that is not gone into: a link, or unreadable."""
+    refused: list[Path] = []
+
+    def note(error: OSError) -> None:
+        if error.filename == str(path):
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        refused.append(Path(error.filename))
+
+    for folder, folders, files in os.walk(path, onerror=note):
+        inside = Path(folder)
+        yield from (inside / name for name in files)
+        yield from (link for name in folders if (link := inside / name).is_symlink())
+    yield from refused
 
 
 def _some(names: list[str]) -> str:

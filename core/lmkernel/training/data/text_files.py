@@ -6,7 +6,7 @@ import csv
 import functools
 from typing import TYPE_CHECKING
 
-from lmkernel.checkpoints.json_files import parse_object, parse_values
+from lmkernel.checkpoints.json_files import MOST_BYTES, parse_object, parse_values
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.files import open_regular
 from lmkernel.training.data.rows import Row
@@ -88,8 +88,11 @@ def csv_rows(path: Path, *, delimiter: str = ",") -> Iterator[Row]:
 
     Raises:
         InputError: unreadable, empty, binary or not UTF-8; no or repeated column names; a record
-            of another length.
+            of another length; a value of more characters than a JSON file may have bytes.
     """
+    # documents are longer than csv's own limit of 131,072 characters, which is the whole process's,
+    # so it is raised and never lowered
+    csv.field_size_limit(max(csv.field_size_limit(), MOST_BYTES))
     reader = csv.reader((line for _, line in _lines(path)), delimiter=delimiter, strict=True)
     records = functools.partial(_next_record, reader, path)
     columns = records() or []

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lmkernel.errors import InputError, MissingDependencyError
 from lmkernel.training.data.readers import open_rows
-
-if TYPE_CHECKING:
-    from pathlib import Path
 from lmkernel.training.data.rows import Documents, Row
 
 
@@ -223,6 +221,56 @@ def test_b37_files_of_other_kinds_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").unlink()
     with pytest.raises(InputError, match=r"expected a folder with files .*, got 0\.xml, 1\.xml"):
         open_rows(tmp_path)
+
+
+def test_what_in_a_folder_cannot_be_read_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "a.txt", "x")
+    (tmp_path / "gone.txt").symlink_to("nowhere.txt")
+    (tmp_path / "loop.txt").symlink_to("loop.txt")
+    (tmp_path / "more").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe.txt")
+    rows = open_rows(tmp_path)
+    assert rows.notes == (f"{tmp_path}: not read: gone.txt, loop.txt, more, pipe.txt",)
+    assert [row.where for row in rows] == [f"{tmp_path}/a.txt"]
+
+
+def test_a_link_to_a_file_is_read(tmp_path: Path) -> None:
+    target = write(tmp_path / "kept" / "a.bin", "x")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").symlink_to(target)
+    assert values(tmp_path / "data") == [{"text": "x"}]
+
+
+def refuse_folder(monkeypatch: pytest.MonkeyPatch, name: str, error: OSError) -> None:
+    """Let the folder of a name be one that must not be listed, or that vanishes."""
+    real = os.scandir
+
+    def refuse(path: str) -> Any:
+        if Path(path).name == name:
+            error.filename = str(path)
+            raise error
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied"), FileNotFoundError(2, "No such file")]
+)
+def test_a_folder_that_cannot_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    write(tmp_path / "a.txt", "x")
+    write(tmp_path / "shut" / "b.txt", "x")
+    refuse_folder(monkeypatch, "shut", error)
+    assert open_rows(tmp_path).notes == (f"{tmp_path}: not read: shut",)
+    with pytest.raises(InputError, match=f"shut: cannot be read: {error.strerror}"):
+        open_rows(tmp_path / "shut")
+
+
+def test_a_value_of_a_table_may_be_a_long_document(tmp_path: Path) -> None:
+    text = "x" * 200_000
+    assert values(write(tmp_path / "a.csv", f"text\n{text}\n")) == [{"text": text}]
 
 
 def test_data_without_a_name_are_none() -> None:
