@@ -5,8 +5,6 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lmkernel.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -86,6 +84,8 @@ def require_flag(name: str, value: object) -> None:
     Raises:
         InputError: it is neither; one of NumPy's is.
     """
+    import numpy as np  # not above: importing the library alone brings no NumPy
+
     if not isinstance(value, bool | np.bool_):
         raise InputError(f"{name}: expected True or False, got {value!r:.60}")
 

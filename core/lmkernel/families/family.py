@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lmkernel.families.languages import Languages
     from lmkernel.families.names import Rule
     from lmkernel.families.sizes import Sizes
+    from lmkernel.plugins import FamilySpec
 
 __all__ = ["ACTIVATIONS", "Family", "HfConfig", "MakeHead", "find_family", "name_of_activation"]
 
@@ -130,10 +131,9 @@ def find_family(model_type: object, where: str, objective: str = "") -> Family:
             f"got {model_type!r:.80}"
         )
     try:
-        family: Family = default_registry().get(FamilySpec, model_type).create()
+        family = _made(default_registry().get(FamilySpec, model_type))
     except UnknownNameError as error:
         raise CheckpointError(f"{where}: unsupported model_type: {error}") from error
-    family = _with_classes(family)
     if objective and objective not in family.heads():
         fitting = " or ".join(family.heads()) or "nothing here"
         others = ", ".join(_trained_by(objective)) or "no family that is installed"
@@ -142,6 +142,15 @@ def find_family(model_type: object, where: str, objective: str = "") -> Family:
             f"{objective} is for {others}"
         )
     return family
+
+
+def _made(spec: FamilySpec) -> Family:
+    """The family that a spec describes; one from a plugin is guarded."""
+    from lmkernel.families.guarded import GuardedFamily
+
+    made = spec.create()
+    own = spec.load.startswith("lmkernel.")
+    return _with_classes(made if own else GuardedFamily(made, spec.name))
 
 
 def _with_classes(family: Family) -> Family:
@@ -159,9 +168,8 @@ def _trained_by(objective: str) -> list[str]:
 
     found = []
     for name, spec in default_registry().all(FamilySpec).items():
-        with contextlib.suppress(PluginError):  # one that cannot be imported has none
-            made: Family = _with_classes(spec.create())
-            found += [name] if objective in made.heads() else []
+        with contextlib.suppress(PluginError):  # one that cannot be made has none
+            found += [name] if objective in _made(spec).heads() else []
     return found
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, final
+import sys
+from typing import TYPE_CHECKING, ClassVar, Self, final
 
 from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.plugins import Registry, TrackerSpec, hookimpl
@@ -17,6 +18,7 @@ class Plugin:
     @hookimpl
     def lmkernel_register_trackers(self) -> list[TrackerSpec]:
         loads = {"diary": "Diary", "shut": "Shut", "brittle": "Brittle", "sticky": "Sticky"}
+        loads |= {"rogue": "Rogue"}
         return [
             TrackerSpec(contract=CONTRACT_VERSION, name=name, load=f"made_trackers:{load}")
             for name, load in loads.items()
@@ -100,3 +102,24 @@ class Sticky(Tracker):
 
     def close(self, status: RunStatus) -> None:
         raise OSError(f"cannot write {status}")
+
+
+@final
+class Rogue(Tracker):
+    """Prints, and raises what it was given as its class's error."""
+
+    error: ClassVar[BaseException]
+
+    @classmethod
+    def open(cls, run: RunInfo) -> Self:
+        del run
+        return cls()
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        del step, values
+        sys.stdout.write("rogue")
+        raise self.error
+
+    def close(self, status: RunStatus) -> None:
+        del status
+        raise self.error

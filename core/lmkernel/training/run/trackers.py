@@ -1,7 +1,8 @@
 """The trackers of a run, side by side: each gets everything, none harms the run or another.
 
 Constraints: what is wrong at the start stops the run before its first step; what goes wrong later
-is said once, by the tracker's name, and the run goes on without that tracker.
+is said once, by the tracker's name, and the run goes on without that tracker. What one prints goes
+to standard error.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, final
 
-from lmkernel.errors import LmkernelError, RunError
+from lmkernel.errors import PluginError, RunError
+from lmkernel.plugins.guard import plugin_code
 from lmkernel.plugins.registry import default_registry
 from lmkernel.plugins.specs import TrackerSpec
 
@@ -45,12 +47,14 @@ def open_trackers(
     trackers = Trackers(say)
     for name, tracker in classes.items():
         try:
-            trackers.add(name, tracker.open(run))
-        except BaseException as error:
+            with plugin_code(f"tracker {name!r} cannot be opened"):
+                trackers.add(name, tracker.open(run))
+        except PluginError as error:
             trackers.close("failed")
-            if not isinstance(error, Exception):
-                raise  # an interrupt
-            raise RunError(f"tracker {name!r} cannot be opened: {_reason(error)}") from error
+            raise RunError(_line(error)) from error
+        except KeyboardInterrupt:
+            trackers.close("failed")
+            raise
     return trackers
 
 
@@ -74,10 +78,11 @@ class Trackers(AbstractContextManager["Trackers"]):
         """Give each one the numbers at a step, such as ``"train/loss"``."""
         for name, tracker in list(self._open.items()):
             try:
-                tracker.log(step, dict(values))
-            except Exception as error:  # noqa: BLE001 - whatever a tracker does, the run goes on
+                with plugin_code(f"tracker {name!r} fails and is left out from here on"):
+                    tracker.log(step, dict(values))
+            except PluginError as error:
                 del self._open[name]
-                self._say(f"tracker {name!r} fails and is left out from here on: {_reason(error)}")
+                self._say(_line(error))
                 self._end(name, tracker, "failed", quiet=True)
 
     def close(self, status: RunStatus) -> None:
@@ -94,13 +99,13 @@ class Trackers(AbstractContextManager["Trackers"]):
 
     def _end(self, name: str, tracker: Tracker, status: RunStatus, *, quiet: bool = False) -> None:
         try:
-            tracker.close(status)
-        except Exception as error:  # noqa: BLE001 - whatever a tracker does, the run goes on
+            with plugin_code(f"tracker {name!r} cannot be closed"):
+                tracker.close(status)
+        except PluginError as error:
             if not quiet:
-                self._say(f"tracker {name!r} cannot be closed: {_reason(error)}")
+                self._say(_line(error))
 
 
-def _reason(error: Exception) -> str:
-    """One line: what lmkernel's own errors say, or the type and what it says."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, LmkernelError) else f"{type(error).__name__}: {text}"
+def _line(error: PluginError) -> str:
+    """What it says, in one line."""
+    return " ".join(str(error).split())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from made_trackers import registry
+from made_trackers import Rogue, registry
 
 from lmkernel.errors import RunError, UnknownNameError
 from lmkernel.training.run.trackers import Trackers, open_trackers
@@ -96,3 +96,41 @@ def test_tracker_that_cannot_be_closed_keeps_no_other_from_it(tmp_path: Path) ->
     opened(tmp_path, "sticky", "diary", said=said).close("finished")
     assert said == ["tracker 'sticky' cannot be closed: OSError: cannot write finished"]
     assert diary(tmp_path)[-1] == "diary close finished"
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (SystemExit(0), "SystemExit: 0"),
+        (GeneratorExit(), "GeneratorExit: "),
+        (MuteError(), "MuteError: its message cannot be had, ValueError"),
+    ],
+)
+def test_whatever_a_tracker_raises_the_run_goes_on(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    named: str,
+) -> None:
+    monkeypatch.setattr(Rogue, "error", error, raising=False)
+    said: list[str] = []
+    with opened(tmp_path, "rogue", "diary", said=said) as trackers:
+        trackers.log(1, {})
+        trackers.log(2, {})
+    assert said == [f"tracker 'rogue' fails and is left out from here on: {named}".rstrip()]
+    assert diary(tmp_path)[-2:] == ["diary log 2 {}", "diary close finished"]
+    assert capsys.readouterr() == ("", "rogue")
+
+
+def test_an_interrupt_inside_a_tracker_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Rogue, "error", KeyboardInterrupt(), raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        opened(tmp_path, "rogue").log(1, {})

@@ -1,0 +1,110 @@
+"""A family from a plugin, whose methods are run as a plugin's code and whose answers are checked.
+
+What goes wrong in one is reported by the family's name, whatever it is; our own errors are answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, final
+
+from lmkernel.config import HeadConfig, ModelConfig
+from lmkernel.errors import LmkernelError, PluginError
+from lmkernel.families.family import Family, MakeHead
+from lmkernel.families.gguf_architecture import GgufArchitecture
+from lmkernel.families.languages import Languages
+from lmkernel.families.names import Rule
+from lmkernel.families.picture_tokens import PictureTokens
+from lmkernel.plugins.guard import plugin_code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from lmkernel.families.hf_config import HfConfig
+    from lmkernel.families.sizes import Sizes
+
+__all__ = ["GuardedFamily"]
+
+
+@final
+class GuardedFamily(Family):
+    """A family from a plugin.
+
+    Args:
+        own: what the plugin made.
+        name: what it is registered under.
+
+    Raises:
+        PluginError: it made something else.
+    """
+
+    def __init__(self, own: object, name: str) -> None:
+        self._what = f"model family {name!r}"
+        if not isinstance(own, Family):
+            raise PluginError(f"{self._what}: expected a Family, got {type(own).__name__}")
+        self._own = own
+        self.keys, self.layout = own.keys, own.layout  # type: ignore[misc]  # another class's own
+        self.processor = own.processor  # type: ignore[misc]  # as before
+
+    def read(self, config: HfConfig) -> ModelConfig:
+        return self._ask("read", ModelConfig, config)
+
+    def write(self, config: ModelConfig) -> dict[str, Any]:
+        return self._ask("write", dict, config)
+
+    def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
+        return self._rows("rules", Rule, config)
+
+    def ignored(self, config: ModelConfig) -> tuple[str, ...]:
+        return self._rows("ignored", str, config)
+
+    def as_stored(self, config: ModelConfig, names: Collection[str]) -> ModelConfig:
+        return self._ask("as_stored", ModelConfig, config, names)
+
+    def heads(self) -> Mapping[str, MakeHead | None]:
+        made: Mapping[str, MakeHead | None] = self._ask("heads", Mapping)
+        return {name: make and self._maker(name, make) for name, make in made.items()}
+
+    def _maker(self, name: str, make: MakeHead) -> MakeHead:
+        def guarded(config: HfConfig, labels: tuple[str, ...]) -> HeadConfig:
+            return self._call(f"the head {name!r}", make, HeadConfig, config, labels)
+
+        return guarded
+
+    def new(self, sizes: Sizes) -> dict[str, Any]:
+        return self._ask("new", dict, sizes)
+
+    def special_tokens(self) -> dict[str, str]:
+        return self._ask("special_tokens", dict)
+
+    def languages(self) -> Languages | None:
+        return self._ask("languages", Languages | None)
+
+    def picture_tokens(self) -> PictureTokens:
+        return self._ask("picture_tokens", PictureTokens)
+
+    def gguf(self) -> GgufArchitecture | None:
+        return self._ask("gguf", GgufArchitecture | None)
+
+    def _ask(self, method: str, kind: Any, *arguments: Any) -> Any:
+        """What a method of the plugin's gives, which must be of a kind."""
+        return self._call(method, getattr(self._own, method), kind, *arguments)
+
+    def _rows(self, method: str, kind: type, *arguments: Any) -> tuple[Any, ...]:
+        """What a method gives that gives several of a kind."""
+        found = tuple(self._ask(method, tuple | list, *arguments))
+        for one in found:
+            self._require(method, one, kind)
+        return found
+
+    def _call(self, what: str, call: Callable[..., Any], kind: Any, *arguments: Any) -> Any:
+        with plugin_code(f"{self._what}, {what}", LmkernelError):
+            found = call(*arguments)
+        self._require(what, found, kind)
+        return found
+
+    def _require(self, what: str, found: object, kind: Any) -> None:
+        if not isinstance(found, kind):
+            expected = getattr(kind, "__name__", str(kind))
+            got = type(found).__name__
+            raise PluginError(f"{self._what}, {what}: expected {expected}, got {got}")
