@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+from lmkernel.arguments import require_count
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_loading_options
 from lmkernel.cli.screen import note
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Serve", "open_models"]
 
 _KEY = "LMKERNEL_SERVE_KEY"
+_LAST_PORT = 65535
 
 
 @final
@@ -86,13 +89,19 @@ class Serve(Command):
 
     def run(self, args: argparse.Namespace) -> int:
         """Serve."""
+        key = args.key or os.environ.get(_KEY) or None
+        _check(args, key)
+        with _bound(args.host, args.port) as own:
+            self._serve(args, key, own)
+        return 0
+
+    def _serve(self, args: argparse.Namespace, key: str | None, own: socket.socket) -> None:
+        """Serve at a socket that is bound already."""
         import uvicorn
 
         from lmkernel_serve.app import Limits, make_app
         from lmkernel_serve.hosts import is_loopback
 
-        key = args.key or os.environ.get(_KEY) or None
-        _check(args, key)
         models = open_models(args)
         app = make_app(
             models,
@@ -111,28 +120,42 @@ class Serve(Command):
         server = uvicorn.Server(config)
         # the server finishes what runs, then raises the signal again, which must not end it badly
         signal.signal(signal.SIGTERM, lambda *_: None)
-        sockets = [config.bind_socket()]
-        sockets[0].listen(config.backlog)  # who reads the address below may connect at once
-        port = sockets[0].getsockname()[1]
+        own.listen(config.backlog)  # who reads the address below may connect at once
+        port = own.getsockname()[1]
         names = ", ".join(model.name for model in models)
         where = f"http://{args.host}:{port}"
         page = f", and a page to chat on at {where}/" if any(m.generates for m in models) else ""
         note(f"{names} at {where}/v1{page}")
-        server.run(sockets)
+        server.run([own])
         for model in models:
             model.worker.close()
-        return 0
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket at an address, which is the first thing to fail and so comes before the models.
+
+    Raises:
+        InputError: there is no such address, or it is taken.
+    """
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except (OSError, ValueError, TypeError) as error:  # a host may hold what no name may
+        bound.close()
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{host}:{port}: cannot be listened at: {reason}") from error
+    return bound
 
 
 def _check(args: argparse.Namespace, key: str | None) -> None:
     """Refuse what makes no sense, before a model is opened."""
     from lmkernel_serve.hosts import is_loopback
 
-    counts = {"max_batch": 1, "max_queue": 0, "max_body": 1, "max_form": 1, "port": 0}
+    counts = {"max_batch": 1, "max_queue": 0, "max_body": 1, "max_form": 1}
     for name, least in counts.items():
-        if getattr(args, name) < least:
-            flag = name.replace("_", "-")
-            raise InputError(f"--{flag}: expected at least {least}, got {getattr(args, name)}")
+        require_count(f"--{name.replace('_', '-')}", getattr(args, name), least=least)
+    require_count("--port", args.port, least=0, most=_LAST_PORT)
     for name in ("timeout", "max_sound"):
         if not getattr(args, name) > 0:
             flag = name.replace("_", "-")

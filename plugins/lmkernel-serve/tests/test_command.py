@@ -7,6 +7,7 @@ import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,10 @@ def test_the_command_serves_and_ends_in_order(tmp_path: Path, tiny: Any) -> None
     ("arguments", "message"),
     [
         (["--host", "0.0.0.0"], "set a key with --key or LMKERNEL_SERVE_KEY"),  # noqa: S104 - it is refused
-        (["--max-batch", "0"], "--max-batch: expected at least 1, got 0"),
+        (["--max-batch", "0"], "--max-batch: expected a whole number of at least 1, got 0"),
+        (["--port", "99999"], "--port: expected a whole number in 0 … 65535, got 99999"),
+        (["--port", "-1"], "--port: expected a whole number in 0 … 65535, got -1"),
+        (["--host", "no.such.host.invalid", "--key", "k"], "no.such.host.invalid:8000: cannot be"),
         (["--timeout", "nan"], "--timeout: expected a positive number"),
         (["x=smollm2", "x=other"], "two models are called 'x'"),
     ],
@@ -81,6 +85,18 @@ def test_commands_that_make_no_sense_are_refused(
     monkeypatch.delenv("LMKERNEL_SERVE_KEY", raising=False)
     assert main(["serve", "smollm2-135m-instruct", *arguments]) == 1
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_port_that_is_taken_is_refused_as_other_errors_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from lmkernel.cli.main import main
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["serve", "no-such-model", "--port", str(port)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"lmkernel: error: 127.0.0.1:{port}: cannot be listened at: ")
 
 
 def test_the_chat_command_talks_with_a_server(
