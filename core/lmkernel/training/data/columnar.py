@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import InputError, MissingDependencyError
-from lmkernel.files import open_regular
+from lmkernel.files import is_file, is_folder, open_regular
 from lmkernel.training.data.rows import Row
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _check_value(value: Any, where: str) -> None:
 
 def is_saved_dataset(folder: Path) -> bool:
     """Whether a folder was written by `datasets.Dataset.save_to_disk`, or by that of a dict."""
-    return any((folder / name).is_file() for name in _MARKS)
+    return any(is_file(folder / name) for name in _MARKS)
 
 
 def dataset_rows(name: str) -> Iterator[Row]:
@@ -98,7 +98,7 @@ def _dataset(where: str, split: str) -> Any:
     library = _library("datasets", "datasets", f"{DATASETS_PREFIX}{where}")
     folder = Path(where)
     try:
-        if folder.is_dir() and is_saved_dataset(folder):
+        if is_folder(folder) and is_saved_dataset(folder):
             found = library.load_from_disk(where)
         else:
             found = library.load_dataset(*where.split(":"), streaming=False)
