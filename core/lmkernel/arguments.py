@@ -35,17 +35,17 @@ def is_empty(value: object) -> bool:
         return False
 
 
-def as_items(value: object) -> list[Any]:
-    """What a value gives one after the other; nothing for a text, bytes or an array without axes.
+def as_items(value: object) -> list[Any] | None:
+    """What a value holds; None for a text, bytes, or what holds nothing, as an array without axes.
 
-    Whether there is anything is for the caller to check.
+    The list may be empty, which is for the caller to check.
     """
     if isinstance(value, str | bytes | bytearray | memoryview):
-        return []
+        return None
     try:
         several = iter(value)  # type: ignore[call-overload]  # what cannot be gone through raises
     except TypeError:
-        return []
+        return None
     return list(several)
 
 
@@ -106,7 +106,7 @@ def as_strings(name: str, value: object) -> tuple[str, ...]:
     Raises:
         InputError: it is something else; a lone string is, too.
     """
-    found = tuple(as_items(value))
+    found = tuple(as_items(value) or ())
     if not found or not all(isinstance(one, str) and one for one in found):
         raise InputError(f"{name}: expected strings that are not empty, got {value!r:.80}")
     return found

@@ -90,7 +90,7 @@ def prompt_of(
 
 def several_prompts(model: LanguageModel, given: object) -> list[Prompt]:
     """Several texts, ids or prompts; `InputError` for anything else."""
-    rows = [] if isinstance(given, Mapping) else as_items(given)
+    rows = None if isinstance(given, Mapping) else as_items(given)
     if not rows or not all(isinstance(row, Sized) for row in rows):
         raise InputError(
             "expected several prompts, each a text or its ids, "

@@ -11,8 +11,10 @@ from inspected import small_llama
 
 import lmkernel as lk
 from lmkernel.arguments import (
+    as_items,
     as_strings,
     is_absent,
+    is_empty,
     require_count,
     require_flag,
     require_known,
@@ -191,3 +193,18 @@ def test_what_is_no_list_of_strings_is_refused(value: object) -> None:
 def test_none_and_an_empty_text_say_nothing() -> None:
 
     assert [value for value in (None, "", "a", 0, []) if is_absent(value)] == [None, ""]
+
+
+@pytest.mark.parametrize("value", [[1, 2], (1, 2), iter((1, 2)), np.array([1, 2])])
+def test_what_holds_several_is_listed(value: object) -> None:
+    assert as_items(value) == [1, 2]
+
+
+@pytest.mark.parametrize("value", ["ab", b"ab", bytearray(b"ab"), None, 3, np.array(3)])
+def test_what_holds_nothing_is_no_list(value: object) -> None:
+    assert as_items(value) is None
+
+
+def test_only_what_has_a_length_is_empty() -> None:
+    values: list[Any] = ["", (), np.zeros(0), [0], None, 0, np.array(0), iter(())]
+    assert [is_empty(value) for value in values] == [True, True, True, *[False] * 5]

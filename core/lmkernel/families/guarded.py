@@ -47,10 +47,12 @@ class GuardedFamily(Family):
         self.processor = own.processor  # type: ignore[misc]  # as before
 
     def read(self, config: HfConfig) -> ModelConfig:
-        return self._ask("read", ModelConfig, config)
+        found: ModelConfig = self._ask("read", ModelConfig, config)
+        return found
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
-        return self._ask("write", dict, config)
+        found: dict[str, Any] = self._ask("write", dict, config)
+        return found
 
     def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
         return self._rows("rules", Rule, config)
@@ -59,7 +61,8 @@ class GuardedFamily(Family):
         return self._rows("ignored", str, config)
 
     def as_stored(self, config: ModelConfig, names: Collection[str]) -> ModelConfig:
-        return self._ask("as_stored", ModelConfig, config, names)
+        found: ModelConfig = self._ask("as_stored", ModelConfig, config, names)
+        return found
 
     def heads(self) -> Mapping[str, MakeHead | None]:
         made: Mapping[str, MakeHead | None] = self._ask("heads", Mapping)
@@ -67,24 +70,30 @@ class GuardedFamily(Family):
 
     def _maker(self, name: str, make: MakeHead) -> MakeHead:
         def guarded(config: HfConfig, labels: tuple[str, ...]) -> HeadConfig:
-            return self._call(f"the head {name!r}", make, HeadConfig, config, labels)
+            found: HeadConfig = self._call(f"the head {name!r}", make, HeadConfig, config, labels)
+            return found
 
         return guarded
 
     def new(self, sizes: Sizes) -> dict[str, Any]:
-        return self._ask("new", dict, sizes)
+        found: dict[str, Any] = self._ask("new", dict, sizes)
+        return found
 
     def special_tokens(self) -> dict[str, str]:
-        return self._ask("special_tokens", dict)
+        found: dict[str, str] = self._ask("special_tokens", dict)
+        return found
 
     def languages(self) -> Languages | None:
-        return self._ask("languages", Languages | None)
+        found: Languages | None = self._ask("languages", Languages | None)
+        return found
 
     def picture_tokens(self) -> PictureTokens:
-        return self._ask("picture_tokens", PictureTokens)
+        found: PictureTokens = self._ask("picture_tokens", PictureTokens)
+        return found
 
     def gguf(self) -> GgufArchitecture | None:
-        return self._ask("gguf", GgufArchitecture | None)
+        found: GgufArchitecture | None = self._ask("gguf", GgufArchitecture | None)
+        return found
 
     def _ask(self, method: str, kind: Any, *arguments: Any) -> Any:
         """What a method of the plugin's gives, which must be of a kind."""

@@ -121,7 +121,7 @@ def conversation(asked: object) -> list[Mapping[str, str]]:
         if not asked.strip():
             raise InputError("expected a question, got an empty prompt")
         return [{"role": "user", "content": asked}]
-    messages = [] if isinstance(asked, Mapping) else as_items(asked)
+    messages = None if isinstance(asked, Mapping) else as_items(asked)
     if not messages or not all(isinstance(m, Mapping) for m in messages):
         raise InputError(
             'expected a question, or a list of messages {"role": …, "content": …}, '

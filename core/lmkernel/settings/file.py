@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "flat",
+    "key_path",
     "load_settings",
     "merge",
     "parse_overrides",
@@ -57,7 +58,7 @@ def read_settings(
         ConfigError: the file cannot be read, is malformed, or does not describe a ``cls``.
     """
     values, places = load_settings(path)
-    flags = frozenset(map(_key_path, overrides or {}))
+    flags = frozenset(map(key_path, overrides or {}))
     merged = merge(values, overrides or {})
     return settings_from(merged, cls, dataclasses.replace(places, flags=flags))
 
@@ -106,7 +107,7 @@ def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
     """
     merged: dict[str, Any] = _copy(values)
     for key, value in overrides.items():
-        *tables, name = _key_path(key)
+        *tables, name = key_path(key)
         inner = merged
         for table in tables:
             inner = inner.setdefault(table, {})
@@ -126,10 +127,10 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
     """
     overrides = {}
     for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"expected a setting of the form key=value, got {text!r}")
-        overrides[dotted_key(_key_path(key.strip()))] = _toml_value(value.strip())
+        if not isinstance(text, str) or "=" not in text:  # type: ignore[redundant-expr]  # whatever a program passes
+            raise ConfigError(f"expected a setting of the form key=value, got {text!r:.60}")
+        key, _, value = text.partition("=")
+        overrides[dotted_key(key_path(key.strip()))] = _toml_value(value.strip())
     return overrides
 
 
@@ -166,9 +167,15 @@ def _check_numbers(value: Any) -> None:
         raise ValueError(f"got a number of more than {_MOST_DIGITS} digits")
 
 
-def _key_path(key: str) -> tuple[str, ...]:
-    """The parts of a dotted key, by TOML's own rules for quotes."""
+def key_path(key: str) -> tuple[str, ...]:
+    """The parts of a dotted key, by TOML's own rules for quotes.
+
+    Raises:
+        ConfigError: a malformed key, or what is no text.
+    """
     path = []
+    if not isinstance(key, str):  # a program's
+        raise ConfigError(f"expected a dotted key such as optimizer.rate, got {key!r:.60}")
     try:
         inner: Any = tomllib.loads(f"{key}=0")
         while isinstance(inner, dict):

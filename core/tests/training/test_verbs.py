@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from letters import letters
 from small import small_config, write_small
@@ -244,3 +245,24 @@ def test_what_the_last_step_made_nan_ends_no_run_well(tmp_path: Path, llama: Pat
     with pytest.raises(NotFiniteError, match="step 1: expected a finite validation loss, got nan"):
         lk.finetune(llama, data, out="a", lora=2, learning_rate=1e300, **{**FEW, "steps": 1})
     assert not (tmp_path / "a/model").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([1], "expected a setting of the form key=value, got 1"),
+        ([b"merge=true"], "expected a setting of the form key=value, got b'merge=true'"),
+        ({1: 2}, "expected a dotted key such as optimizer.rate, got 1"),
+        ({b"merge": True}, "expected a dotted key such as optimizer.rate, got b'merge'"),
+        (np.array(3), "settings: expected values by dotted key, got array"),
+        (3, "settings: expected values by dotted key, got 3"),
+        ("", "settings: expected values by dotted key, got ''"),
+    ],
+)
+def test_settings_that_are_none_are_refused(
+    tmp_path: Path, llama: Path, settings: Any, said: str
+) -> None:
+    data = rows(tmp_path / "qa.jsonl", TAUGHT)
+    with pytest.raises((ConfigError, InputError)) as caught:
+        lk.finetune(llama, data, out="a", settings=settings, **FEW)
+    assert said in str(caught.value)

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import operator
 import os
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from lmkernel.arguments import as_items
 from lmkernel.errors import ConfigError, InputError, RunError, UnknownNameError
 from lmkernel.origin import require_new_family
 from lmkernel.paths import user_path
 from lmkernel.plugins import BackendSpec, OptimizerSpec, TrackerSpec, default_registry
-from lmkernel.settings.file import load_settings, merge, parse_overrides, settings_from
+from lmkernel.settings.file import key_path, load_settings, merge, parse_overrides, settings_from
 from lmkernel.settings.locations import ARGUMENTS, Locations
 from lmkernel.training.run.folder import SETTINGS, has_run
 from lmkernel.training.run.settings import ModelSettings, RunSettings
 from lmkernel.training.step.optimizers import usual_config
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from lmkernel.settings.locations import KeyPath
 
@@ -132,7 +134,7 @@ def settings_of(
     source = resume / SETTINGS if resume else file
     values, where = load_settings(source) if source else ({}, Locations("the settings"))
     base = values if resume else _with_defaults(values, defaults)
-    flags = frozenset(tuple(key.split(".")) for key in given)
+    flags = frozenset(map(key_path, given))
     whence = replace(where, flags=flags)
     asked = settings_from(_with_usual_optimizer(merge(base, given), whence), RunSettings, whence)
     _check_names(asked, whence)
@@ -174,11 +176,12 @@ def _by_key(
         if name not in KEYS:  # of which some are a verb's own arguments
             raise UnknownNameError("setting of a run", name, RunKeywords.__annotations__)
     given = {KEYS[name]: _plain(value) for name, value in short.items() if value is not None}
-    is_table = hasattr(overrides, "items")
-    if isinstance(overrides, str | bytes) or not hasattr(overrides, "__iter__"):
+    if isinstance(overrides, Mapping):
+        return {**given, **overrides}
+    texts = as_items(overrides)
+    if texts is None:
         raise InputError(f"settings: expected values by dotted key, got {overrides!r:.80}")
-    given.update(overrides if is_table else parse_overrides(overrides))  # type: ignore[arg-type]  # as tested
-    return given
+    return {**given, **parse_overrides(texts)}
 
 
 def _plain(value: Any) -> Any:
