@@ -7,6 +7,7 @@ end a text, and the chat template, each of which may lie in more than one place.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ from lmkernel.checkpoints.json_files import MOST_BYTES, parse_object, read_objec
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.files import is_there, read_file
 from lmkernel.tokenizers.check import check_document
+from lmkernel.tokenizers.checks import token_text
 from lmkernel.tokenizers.letters import LETTERS, open_letters
 from lmkernel.tokenizers.library import library_code, tokenizers_package
+from lmkernel.tokenizers.named_tokens import add_named_tokens
 from lmkernel.tokenizers.paired_pieces import open_pieces
 from lmkernel.tokenizers.pieces import open_unigrams
 from lmkernel.tokenizers.tokenizer import SPECIAL_ROLES, Tokenizer
@@ -40,10 +43,7 @@ def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
     folder = Path(directory)
     config = read_object(folder / "tokenizer_config.json", required=False)
     backend = _library_tokenizer(folder, config)
-    special = read_object(folder / "special_tokens_map.json", required=False)
-    for role in SPECIAL_ROLES:
-        if config.get(role) is None and special.get(role) is not None:
-            config[role] = special[role]
+    _add_roles(folder, config)
     templates = _templates(folder, config.pop("chat_template", None))
     try:
         return Tokenizer(
@@ -51,6 +51,33 @@ def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
         )
     except InputError as error:
         raise CheckpointError(f"{folder}: {error}") from error
+
+
+def _add_roles(folder: Path, config: dict[str, Any]) -> None:
+    """Special tokens by role, which lie in two files.
+
+    Where both name one, an older configuration, without ``added_tokens_decoder``, gives way, as in
+    transformers.
+    """
+    first, second = folder / "tokenizer_config.json", folder / "special_tokens_map.json"
+    special = read_object(second, required=False)
+    for role in SPECIAL_ROLES:
+        for path, table in ((first, config), (second, special)):
+            if table.get(role) is not None and token_text(table[role]) is None:
+                raise CheckpointError(f"{path}: {role}: expected a token, got {table[role]!r:.80}")
+        own, other = config.get(role), special.get(role)
+        if other is None or token_text(own) == token_text(other):
+            continue
+        older = "added_tokens_decoder" not in config
+        if own is not None:
+            used = other if older else own
+            warnings.warn(
+                f"{folder}: {role}: {first.name} says {token_text(own)!r}, {second.name} "
+                f"{token_text(other)!r}; {token_text(used)!r} is used",
+                stacklevel=3,
+            )
+        if own is None or older:
+            config[role] = other
 
 
 def load_templates(directory: str | os.PathLike[str]) -> dict[str, str]:
@@ -70,7 +97,9 @@ def _library_tokenizer(folder: Path, config: dict[str, Any]) -> Any:
     if not is_there(path) and _has_letters(folder):
         return open_letters(folder / LETTERS, config)
     if is_there(path) or not (is_there(pieces) or is_there(pair)):
-        return _backend(path)
+        backend = _backend(path)
+        add_named_tokens(backend, folder, config)
+        return backend
     # their classes have these tokens where a file does not name them
     for role, token in {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}.items():
         config.setdefault(role, token)

@@ -102,7 +102,7 @@ H2 = {  # work that is no turn of a loop
     "round": "{{ 5|round(-999999999) }}",
     "power": "{{ 10 ** 10 ** 10 }}",
     "powers": GROW.format("3", "n.x * n.x"),
-    "mapped often": "{{ range(99999)" + "|map('string')" * 9 + "|list|length }}",
+    "mapped often": "{{ range(99999)" + "|map('string')" * 49 + "|list|length }}",
     "count": WIDE + "{{ a.count('xx') }}" * 4000,
     "within": WIDE + "{% set b = 'x' * 2000000 ~ 'y' %}" + "{{ b in a }}" * 4000,
     "cycle": LOOP + "{{ loop.cycle(*range(99999)) }}" + END,

@@ -37,7 +37,7 @@ def test_special_tokens_map_fills_what_the_configuration_leaves_open(
 ) -> None:
     files = {
         "tokenizer_config__json": {"eos_token": None, "bos_token": "<|im_start|>"},
-        "special_tokens_map__json": {"eos_token": special, "bos_token": "<|endoftext|>"},
+        "special_tokens_map__json": {"eos_token": special, "bos_token": "<|im_start|>"},
     }
     tokenizer = load_tokenizer(write_directory(tmp_path, byte_level(), **files))
     assert (tokenizer.eos_ids, tokenizer.bos_id) == ((2,), 1)

@@ -1,0 +1,100 @@
+"""Tokens that the files beside ``tokenizer.json`` name: added where it lacks them.
+
+``added_tokens_decoder`` of ``tokenizer_config.json`` and ``added_tokens.json`` give tokens with
+their ids, ``additional_special_tokens`` and ``extra_special_tokens`` without. transformers (5.24)
+adds those that ``tokenizer.json`` does not add itself, in the order of their ids. A token that is
+added keeps its id if it is in the vocabulary, else it gets the next free one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lmkernel.checkpoints.json_files import read_object
+from lmkernel.errors import CheckpointError
+from lmkernel.tokenizers.checks import token_text
+from lmkernel.tokenizers.library import library_code, tokenizers_package
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["add_named_tokens"]
+
+_CONFIG, _OLDER, _MAP = "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"
+_SIDES = ("lstrip", "rstrip", "normalized", "single_word")
+
+
+def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> None:
+    """Add what the files name, and see that each token has the id that they say.
+
+    Args:
+        backend: the library's tokenizer, of ``tokenizer.json``.
+        folder: where the files are.
+        config: ``tokenizer_config.json``.
+
+    Raises:
+        CheckpointError: a malformed entry, or an id that is another token's.
+    """
+    if config.get("split_special_tokens"):
+        raise CheckpointError(
+            f"{folder / _CONFIG}: split_special_tokens: expected false, for special tokens are "
+            "kept whole"
+        )
+    numbered = _numbered(folder, config)
+    named = {**numbered, **{text: (None, {}) for text in _unnumbered(folder, config)}}
+    there = {token.content for token in backend.get_added_tokens_decoder().values()}
+    new = [_added(text, how) for text, (_, how) in named.items() if text not in there]
+    with library_code(str(folder / _CONFIG)):
+        backend.add_tokens(new)
+    for text, (index, _) in numbered.items():
+        if (got := backend.token_to_id(text)) != index:
+            raise CheckpointError(
+                f"{folder}: the token {text!r}: expected the id {got}, which tokenizer.json gives "
+                f"it, got {index} in {_CONFIG} or {_OLDER}"
+            )
+
+
+def _numbered(folder: Path, config: Mapping[str, Any]) -> dict[str, tuple[int, Mapping[str, Any]]]:
+    """Tokens with an id and what is said of each, in the order of their ids."""
+    found: dict[str, tuple[int, Mapping[str, Any]]] = {}
+    for text, index in read_object(folder / _OLDER, required=False).items():
+        if type(index) is not int:
+            raise CheckpointError(f"{folder / _OLDER}: {text!r}: expected an id, got {index!r:.80}")
+        found[text] = (index, {})
+    where, table = f"{folder / _CONFIG}: added_tokens_decoder", config.get("added_tokens_decoder")
+    if not isinstance(table or {}, dict):
+        raise CheckpointError(f"{where}: expected an object of tokens by id, got {table!r:.80}")
+    for key, entry in (table or {}).items():
+        content = entry.get("content") if isinstance(entry, dict) else None
+        if not (key.isdecimal() and isinstance(content, str) and content):
+            raise CheckpointError(
+                f"{where}: expected an id with an object that has a content, got {key!r:.40}: "
+                f"{entry!r:.80}"
+            )
+        found[content] = (int(key), entry)
+    return dict(sorted(found.items(), key=lambda item: item[1][0]))
+
+
+def _unnumbered(folder: Path, config: Mapping[str, Any]) -> list[str]:
+    """Special tokens that are named without an id."""
+    special = read_object(folder / _MAP, required=False)
+    found = []
+    for file, table in ((_CONFIG, config), (_MAP, special)):
+        for key in ("additional_special_tokens", "extra_special_tokens"):
+            tokens = table.get(key) or []
+            several = tokens.values() if isinstance(tokens, dict) else tokens
+            if not isinstance(tokens, dict | list) or not all(map(token_text, several)):
+                raise CheckpointError(
+                    f"{folder / file}: {key}: expected tokens, got {tokens!r:.80}"
+                )
+            found += [token_text(token) for token in several]
+    return [text for text in found if text]
+
+
+def _added(text: str, how: Mapping[str, Any]) -> Any:
+    flags = {name: bool(how[name]) for name in _SIDES if name in how}
+    special = bool(how.get("special", True))
+    # what is no special token is found in a text as it is normalised, unless it says otherwise
+    flags.setdefault("normalized", not special)
+    return tokenizers_package().AddedToken(text, special=special, **flags)
