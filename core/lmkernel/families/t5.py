@@ -60,11 +60,13 @@ _KEYS = ConfigKeys(
         "layer_norm_epsilon": 1e-6,
         "initializer_factor": 1.0,
         "feed_forward_proj": "relu",
+        "dense_act_fn": None,
+        "is_gated_act": None,
         "tie_word_embeddings": None,
         "scale_decoder_outputs": None,
     },
     refused={"is_encoder_decoder": True, "is_decoder": False},
-    inert=key_set("classifier_dropout dense_act_fn is_gated_act n_positions"),
+    inert=key_set("classifier_dropout n_positions"),
     aliases={
         "hidden_size": "d_model",
         "num_attention_heads": "num_heads",
@@ -76,6 +78,25 @@ _MULTILINGUAL = _KEYS.but(
     vocab_size=250112, d_ff=1024, num_layers=8, num_heads=6, feed_forward_proj="gated-gelu"
 )
 _BIAS = "layer.0.SelfAttention.relative_attention_bias.weight"
+
+
+def _check_network(config: HfConfig) -> None:
+    """What ``feed_forward_proj`` says may be said again; transformers goes by what is said again.
+
+    Raises:
+        CheckpointError: the two differ.
+    """
+    name = config.values.get("feed_forward_proj")
+    gate, _, activation = str(name).rpartition("-")
+    said = {
+        # written so by the first of these models, whose activation is the approximation
+        "dense_act_fn": "gelu_new" if name == "gated-gelu" else activation,
+        "is_gated_act": gate == "gated",
+    }
+    for key, expected in said.items():
+        got = config.values.get(key)
+        if got is not None and got != expected:
+            raise config.error(key, f"{expected!r}, as feed_forward_proj={name!r} says", got)
 
 
 def _layer(network: int) -> dict[str, str]:
@@ -112,6 +133,7 @@ class _T5Family(Family):
 
     def read(self, config: HfConfig) -> ModelConfig:
         config = self.keys.complete(config)
+        _check_network(config)
         width, vocab = config.whole("d_model"), config.whole("vocab_size")
         tied = config.flag("tie_word_embeddings", default=True)
         scaled = self.scales and config.flag("scale_decoder_outputs", default=tied)

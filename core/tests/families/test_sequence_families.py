@@ -54,6 +54,21 @@ def test_too_many_layers_are_named_by_their_side(
         open_language_model(tmp_path / "made", BACKEND)
 
 
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"dense_act_fn": "silu"}, "dense_act_fn: expected 'relu', as feed_forward_proj='relu'"),
+        ({"is_gated_act": True}, "is_gated_act: expected False, as feed_forward_proj='relu'"),
+        ({"is_gated_act": "perhaps"}, "is_gated_act: expected False"),
+        ({"feed_forward_proj": "gated-gelu", "dense_act_fn": "gelu"}, "expected 'gelu_new'"),
+    ],
+)
+def test_a_network_that_is_said_twice_is_the_same(changes: dict[str, Any], complaint: str) -> None:
+    values = {**described("t5"), "feed_forward_proj": "relu", **changes}
+    with pytest.raises(CheckpointError, match=complaint):
+        find_family("t5", "a test").read(HfConfig(values))
+
+
 def test_tables_of_very_many_layers_are_refused_before_they_are_listed() -> None:
     values = described("umt5", num_decoder_layers=10**9)
     with pytest.raises(CheckpointError, match="num_decoder_layers: expected at most"):
