@@ -14,6 +14,7 @@ from lmkernel.errors import (
     CheckpointError,
     ConfigError,
     InputError,
+    LmkernelError,
     PluginError,
     PullError,
     UnknownNameError,
@@ -21,6 +22,7 @@ from lmkernel.errors import (
 from lmkernel.files import is_file, is_folder
 from lmkernel.paths import user_path
 from lmkernel.plugins import SourceSpec, default_registry
+from lmkernel.plugins.guard import plugin_code
 from lmkernel.progress import Progress
 from lmkernel.sources.home import HOME_VARIABLE
 from lmkernel.sources.source import Source
@@ -94,6 +96,7 @@ def pull(
     Raises:
         UnknownNameError: no source serves this name.
         PullError: it could not be fetched; nothing has changed.
+        PluginError: the source failed in a way of its own; nothing has changed.
     """
     reporter = progress or Progress()
     with (registry or default_registry()).use():
@@ -182,13 +185,15 @@ def _obtain(spec: SourceSpec, name: str, *, progress: Progress, force: bool = Fa
 
 def _fetch(spec: SourceSpec, name: str, target: Path, progress: Progress) -> None:
     with new_directory(target, overwrite=True, error=PullError) as ready:
-        try:
-            _create(spec).fetch(name, ready, progress=progress)
-        except OSError as error:
-            raise PullError(
-                f"model {name!r} could not be put into {target.parent}: {error}; "
-                f"{HOME_VARIABLE} chooses another folder"
-            ) from error
+        source = _create(spec)
+        with plugin_code(f"model source {spec.name!r}, {name!r}", LmkernelError):
+            try:
+                source.fetch(name, ready, progress=progress)
+            except OSError as error:
+                raise PullError(
+                    f"model {name!r} could not be put into {target.parent}: {error}; "
+                    f"{HOME_VARIABLE} chooses another folder"
+                ) from error
         _check(spec, name, ready)
 
 

@@ -14,6 +14,7 @@ from lmkernel.errors import (
     UnknownNameError,
 )
 from lmkernel.plugins import BackendSpec, SubjectSpec, default_registry
+from lmkernel.plugins.guard import plugin_code
 from lmkernel.verification.answers import RowAnswer, take_apart
 from lmkernel.verification.arithmetic import check_arithmetic
 from lmkernel.verification.subject import Opening, Subject
@@ -148,11 +149,7 @@ class OpenSubject:
     @contextmanager
     def _faults(self, where: str = "") -> Iterator[None]:
         try:
-            yield
-        except PluginError as error:  # its code cannot be imported, or failed as it was made
+            with plugin_code(f"subject {self.name.text!r}{where}", LmkernelError):
+                yield
+        except PluginError as error:  # its code cannot be imported, or failed
             raise SubjectError(str(error)) from error
-        except LmkernelError:
-            raise
-        except Exception as error:  # a stranger's code may raise anything
-            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise SubjectError(f"subject {self.name.text!r}{where}: {what}") from error

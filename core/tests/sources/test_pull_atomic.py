@@ -163,3 +163,10 @@ def test_size_counts_all_files() -> None:
     (path / "sub").mkdir()
     (path / "sub" / "more").write_bytes(bytes(99))
     assert size_of(path) == before + 99
+
+
+def test_a_source_that_would_end_the_program_is_named(models: Path) -> None:
+    with pytest.raises(PluginError, match=r"^model source 'made', 'tiny': SystemExit: 0$"):
+        pull("tiny", registry=registry("Leaving", "tiny"))
+    assert pulled_models() == {}
+    assert leftovers(models) == []
