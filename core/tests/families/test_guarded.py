@@ -101,9 +101,7 @@ def test_what_a_method_gives_is_checked(
 
 def test_heads_that_cannot_be_told_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Odd, "heads", lambda _: None)
-    with pytest.raises(
-        PluginError, match=r"^model family 'odd', heads: expected Mapping, got"
-    ):
+    with pytest.raises(PluginError, match=r"^model family 'odd', heads: expected Mapping, got"):
         find_family("odd", "here")
 
 
