@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError
-from lmkernel.training.data import answers, scored, tagging
+from lmkernel.training.data import answers, scored, tagged_words, tagging
 from lmkernel.training.data.causal_rows import CausalRows
 from lmkernel.training.data.chat import chat_examples
 from lmkernel.training.data.classification import (
@@ -132,7 +132,7 @@ def tagging_examples(
 ) -> Iterator[list[tagging.TaggedExample]]:
     """Texts with a tag for each word."""
     columns, context = asked.data.columns, asked.data.context
-    noted = _noting_each(rows, unused, lambda row: tagging.used_columns(row, columns))
+    noted = _noting_each(rows, unused, lambda row: tagged_words.used_columns(row, columns))
     return tagging.tagged_examples(
         noted, asked.tokenizer, asked.labels, context=context, columns=columns
     )

@@ -11,10 +11,10 @@ from lmkernel.errors import InputError
 from lmkernel.families.bert import Bert
 from lmkernel.training.data import tagging
 from lmkernel.training.data.rows import Row
+from lmkernel.training.data.tagged_words import read_words
 from lmkernel.training.data.tagging import (
     TaggedExample,
     TaggedRows,
-    read_words,
     tag_names,
     tagged_examples,
 )
