@@ -11,6 +11,7 @@ from small import HF_CONFIG, small_config
 from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.errors import CheckpointError, PluginError
 from lmkernel.families.family import Family, HfConfig, find_family
+from lmkernel.families.guarded import GuardedFamily
 from lmkernel.families.llama import Llama
 from lmkernel.plugins import FamilySpec, Registry, hookimpl
 
@@ -136,3 +137,9 @@ def test_what_a_method_prints_goes_to_standard_error(
 def test_what_is_no_family_is_named() -> None:
     with pytest.raises(PluginError, match=r"^model family 'none': expected a Family, got dict$"):
         find_family("none", "here")
+
+
+def test_every_method_of_a_family_is_guarded() -> None:
+    """What were not would be that of the base class, in place of the plugin's own."""
+    methods = {name for name, one in vars(Family).items() if callable(one) and name[0] != "_"}
+    assert methods <= vars(GuardedFamily).keys()
