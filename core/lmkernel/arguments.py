@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -84,9 +85,9 @@ def require_flag(name: str, value: object) -> None:
     Raises:
         InputError: it is neither; one of NumPy's is.
     """
-    import numpy as np  # not above: importing the library alone brings no NumPy
-
-    if not isinstance(value, bool | np.bool_):
+    # whoever has a bool of NumPy's has imported it; light commands do without
+    numpy = sys.modules.get("numpy")
+    if not isinstance(value, bool) and not (numpy and isinstance(value, numpy.bool_)):
         raise InputError(f"{name}: expected True or False, got {value!r:.60}")
 
 
