@@ -124,7 +124,7 @@ class AdapterFiles:
         if kind != "LORA":
             raise self._error("peft_type", "'LORA'", kind)
         for key, value in self._config.items():
-            if value and key not in _READ | _INERT:
+            if value and key not in _READ and key not in _INERT:
                 what = "DoRA adapters, " * (key == "use_dora")
                 raise CheckpointError(
                     f"{self._config_at}: expected plain LoRA adapters, got {what}{key}: "

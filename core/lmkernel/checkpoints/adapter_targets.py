@@ -59,7 +59,7 @@ def _layer(pattern: Any, module: str) -> int | None:
         found = _INDEX.match(module)
         return int(found[1]) if found else None
     parts = module.split(".")
-    names = [pattern] if isinstance(pattern, str) else pattern
+    names = pattern if isinstance(pattern, list) else [pattern]
     numbered = (int(b) for a, b in itertools.pairwise(parts) if a in names and b.isdigit())
     return next(numbered, None)
 

@@ -50,8 +50,8 @@ def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> N
     for text, (index, _) in numbered.items():
         if (got := backend.token_to_id(text)) != index:
             raise CheckpointError(
-                f"{folder}: the token {text!r}: expected the id {got}, which tokenizer.json gives "
-                f"it, got {index} in {_CONFIG} or {_OLDER}"
+                f"{folder}: the token {text!r}: expected the id {got}, which it has or gets behind "
+                f"those of tokenizer.json, got {index} in {_CONFIG} or {_OLDER}"
             )
 
 

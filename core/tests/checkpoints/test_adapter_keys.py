@@ -56,6 +56,7 @@ def test_a_way_to_begin_that_moves_the_model_is_refused(tmp_path: Path, begun: o
         ({"layers_to_transform": [1, 2]}, "layers_to_transform"),
         ({"layers_to_transform": 1, "layers_pattern": "layers"}, "layers_to_transform"),
         ({"layers_to_transform": [0], "layers_pattern": ["h"]}, "layers_to_transform"),
+        ({"layers_to_transform": [0], "layers_pattern": 5}, "layers_to_transform"),
     ],
 )
 def test_tensors_of_a_module_that_is_not_named_are_a_contradiction(
