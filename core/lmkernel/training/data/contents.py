@@ -6,6 +6,7 @@ are shown pictures. What else a message holds is written by the templates that h
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -95,5 +96,9 @@ def note_unused(row: Row, said: Conversation, tokenizer: Tokenizer, unused: Unus
 
 def _is_named(tokenizer: Tokenizer, key: str) -> bool:
     """Whether a chat template has the name of something in a message."""
-    name = re.compile(rf"\b{re.escape(key)}\b")
-    return any(name.search(template) for template in tokenizer.templates.values())
+    return any(_stands_in(template, key) for template in tokenizer.templates.values())
+
+
+@functools.lru_cache(maxsize=256)  # each row of a data set asks for the same few
+def _stands_in(template: str, key: str) -> bool:
+    return re.search(rf"\b{re.escape(key)}\b", template) is not None
