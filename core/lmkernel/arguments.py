@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +84,9 @@ def require_flag(name: str, value: object) -> None:
     Raises:
         InputError: it is neither; one of NumPy's is.
     """
-    # whoever has a bool of NumPy's has imported it; light commands do without
-    numpy = sys.modules.get("numpy")
-    if not isinstance(value, bool) and not (numpy and isinstance(value, numpy.bool_)):
+    # a bool of NumPy's is known by its dtype: light commands do without NumPy
+    theirs = getattr(getattr(value, "dtype", None), "kind", None) == "b" and not value.shape  # type: ignore[attr-defined]  # it has a dtype
+    if not isinstance(value, bool) and not theirs:
         raise InputError(f"{name}: expected True or False, got {value!r:.60}")
 
 
