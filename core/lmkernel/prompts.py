@@ -18,6 +18,7 @@ from lmkernel.pictures.reading import picture_name, read_picture
 from lmkernel.pictures.tiles import read_tiles
 from lmkernel.results import counted
 from lmkernel.tokenizers.checks import check_text
+from lmkernel.tokenizers.contents import text_parts
 from lmkernel.tokenizers.ended import ended_ids
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _content(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The content of a message as parts."""
     content = message.get("content")
     if isinstance(content, str):
-        return [{"type": "text", "text": content}]
+        return text_parts(content)
     parts: Sequence[Any] = content if isinstance(content, list | tuple) else [content]
     for part in parts:
         kind = part.get("type") if isinstance(part, Mapping) else None

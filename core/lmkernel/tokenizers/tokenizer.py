@@ -10,14 +10,15 @@ import functools
 import hashlib
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import InputError, TemplateError
-from lmkernel.tokenizers.checks import check_messages, check_text, token_text
+from lmkernel.errors import InputError
+from lmkernel.tokenizers.chat_templates import DEFAULT, ChatTemplates
+from lmkernel.tokenizers.checks import check_text, token_text
 from lmkernel.tokenizers.library import library_code
 from lmkernel.tokenizers.paired_pieces import PairedPieces
 from lmkernel.tokenizers.stream import TextStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import tokenizers
@@ -36,7 +37,6 @@ SPECIAL_ROLES = (
     "mask_token",
 )
 _IDS = 2**32  # the library counts in so many
-_DEFAULT, _TOOLS = "default", "tool_use"
 
 
 @final
@@ -66,10 +66,10 @@ class Tokenizer:
     ) -> None:
         self._backend: Any = backend  # each has the methods that are called here
         self._config = dict(config)
-        self._templates = dict(templates or {})
         self._name = name
         self._where = name or "the tokenizer"
         self._special = {role: token_text(config.get(role)) for role in SPECIAL_ROLES}
+        self._chats = ChatTemplates(templates or {}, self._special, name)
         own = self._id("eos_token")
         if own is None and self._special["eos_token"] is not None:
             token = self._special["eos_token"]
@@ -90,7 +90,7 @@ class Tokenizer:
         return Tokenizer(
             self._backend,
             config,
-            templates=templates or self._templates,
+            templates=templates or self._chats.sources,
             eos_ids=self._eos_ids,
             name=self._name,
         )
@@ -167,12 +167,12 @@ class Tokenizer:
     @property
     def chat_template(self) -> str | None:
         """The usual chat template's source, if the model has one."""
-        return self._templates.get(_DEFAULT)
+        return self._chats.sources.get(DEFAULT)
 
     @property
     def templates(self) -> dict[str, str]:
         """The chat templates by name."""
-        return dict(self._templates)
+        return dict(self._chats.sources)
 
     def encode(
         self, text: str, *, special_tokens: bool = True, limit: int | None = None
@@ -289,7 +289,8 @@ class Tokenizer:
 
         Args:
             messages: mappings with ``role`` and ``content``, oldest first; what is None is left
-                out, as transformers does.
+                out, as transformers does. A content of parts that are texts is joined for a
+                template that writes texts alone.
             add_generation_prompt: whether to end with what begins the assistant's answer.
             tools: JSON schemas of functions, for a template named ``tool_use`` if there is one.
 
@@ -297,26 +298,18 @@ class Tokenizer:
             TemplateError: the model has no template, or its template fails or is refused.
             InputError: a message has no role, or holds a lone surrogate.
         """
-        check_messages(messages)
-        name = _TOOLS if tools and _TOOLS in self._templates else _DEFAULT
-        if name not in self._templates:
-            whose = f"{self._name}: the model" if self._name else "the model"
-            raise TemplateError(
-                f"{whose} has no chat template; use generate with plain text, or fine-tune it "
-                "on conversations (or with --chat-template) to chat with it"
-            )
-        text = self._renderer(name)(
-            messages=[
-                {key: value for key, value in message.items() if value is not None}
-                for message in messages
-            ],
-            tools=None if tools is None else [dict(tool) for tool in tools],
-            documents=None,
-            add_generation_prompt=add_generation_prompt,
-            **{role: token for role, token in self._special.items() if token is not None},
+        return self._chats.render(
+            messages, add_generation_prompt=add_generation_prompt, tools=tools
         )
-        check_text(text)
-        return text
+
+    @property
+    def writes_parts_alone(self) -> bool:
+        """Whether the usual chat template writes a content that is parts, and none that is a text.
+
+        Raises:
+            TemplateError: it can't be read.
+        """
+        return self._chats.writes_parts_alone
 
     def save(self, directory: Path) -> None:
         """Write ``tokenizer.json``, ``tokenizer_config.json`` and ``special_tokens_map.json``."""
@@ -324,25 +317,9 @@ class Tokenizer:
 
         with library_code(self._where):
             self._backend.save(str(directory / "tokenizer.json"))
-        write_object(
-            directory / "tokenizer_config.json", {**self._config, **self._saved_template()}
-        )
+        write_object(directory / "tokenizer_config.json", {**self._config, **self._chats.saved()})
         special = {role: token for role, token in self._special.items() if token is not None}
         write_object(directory / "special_tokens_map.json", special)
-
-    def _saved_template(self) -> dict[str, Any]:
-        if not self._templates:
-            return {}
-        if set(self._templates) == {_DEFAULT}:
-            return {"chat_template": self._templates[_DEFAULT]}
-        named = [{"name": name, "template": text} for name, text in self._templates.items()]
-        return {"chat_template": named}
-
-    @functools.cache  # noqa: B019 - a tokenizer lives as long as its model, and has few templates
-    def _renderer(self, name: str) -> Callable[..., str]:
-        from lmkernel.tokenizers.template import compile_template
-
-        return compile_template(self._templates[name], self._name)
 
     def _id(self, role: str) -> int | None:
         """The id of a role's token; None without a token, or without an id in this vocabulary."""

@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 
 from lmkernel.errors import TemplateError
+from lmkernel.tokenizers.chat_templates import ChatTemplates
 from lmkernel.tokenizers.template import budget, compile_template
 
 MESSAGES = [{"role": "user", "content": "<a> é"}, {"role": "assistant", "content": "b"}]
@@ -153,3 +154,29 @@ def test_input_that_holds_itself_is_refused() -> None:
     endless.append(endless)
     with pytest.raises(TemplateError, match="nests too deeply"):
         compile_template("x")(messages=endless)
+
+
+PARTS = [{"type": "text", "text": "Hello, "}, {"type": "text", "text": "you"}]
+
+
+EACH = {
+    "written": "{{ m.content }}",
+    "added": "{{ m.content + '' }}",
+    "trimmed": "{{ m['content'] | trim }}",
+    "parts": "{% for p in m.content %}{{ p.text }}{% endfor %}",
+    "both": "{{ m.content if m.content is string else m.content | map(attribute='text') | join }}",
+}
+
+
+@pytest.mark.parametrize("each", EACH.values(), ids=EACH)
+def test_a_content_of_parts_is_its_text_by_every_template(each: str) -> None:
+    chats = ChatTemplates({"default": f"{{% for m in messages %}}{each}|{{% endfor %}}"}, {})
+    assert chats.render([{"role": "user", "content": PARTS}]) == "Hello, you|"
+
+
+def test_a_template_that_writes_parts_alone_is_known() -> None:
+    parts = "{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}"
+    both = "{{ messages[0].content if messages[0].content is string else '" + "Well?" + "' }}"
+    assert ChatTemplates({"default": parts}, {}).writes_parts_alone
+    assert not ChatTemplates({"default": both}, {}).writes_parts_alone
+    assert not ChatTemplates({"default": "{{ messages[0].content }}"}, {}).writes_parts_alone

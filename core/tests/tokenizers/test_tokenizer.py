@@ -149,7 +149,7 @@ def test_saved_tokenizer_is_the_same(tmp_path: Path, templates: dict[str, str]) 
     assert [second.encode(text) for text in TEXTS] == [first.encode(text) for text in TEXTS]
     assert (second.bos_id, second.eos_ids) == (first.bos_id, first.eos_ids)
     assert second.chat_template == first.chat_template
-    assert second._templates == templates
+    assert second.templates == templates
 
 
 def test_padding_outside_the_vocabulary_has_no_id() -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from lmkernel.errors import InputError, TemplateError
 from lmkernel.training.data.causal_rows import CausalExample
-from lmkernel.training.data.contents import note_unused, takes_parts, with_contents
+from lmkernel.training.data.contents import note_unused, with_contents
 from lmkernel.training.data.conversations import ASSISTANT, read_conversation
 from lmkernel.training.data.marks import marked, take_spans
 
@@ -64,7 +64,7 @@ def chat_examples(
     """
     plain = tokenizer.chat_template is None
     marking = None if plain else marked(tokenizer)
-    parted = not plain and takes_parts(tokenizer)
+    parted = not plain and tokenizer.writes_parts_alone
     for row in rows:
         said = read_conversation(row, columns)
         if unused is not None:

@@ -1,7 +1,6 @@
 """What the messages of a conversation hold, in the form that a chat template understands.
 
-Some templates write a content that is a text, some one that is parts, such as those of models that
-are shown pictures. What else a message holds is written by the templates that have its name.
+What a message holds beside its content is written by the templates that have its name.
 """
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.errors import InputError, TemplateError
+from lmkernel.errors import InputError
 from lmkernel.tokenizers.checks import check_messages
+from lmkernel.tokenizers.contents import text_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,25 +21,10 @@ if TYPE_CHECKING:
     from lmkernel.training.data.conversations import Conversation
     from lmkernel.training.data.rows import Row, UnusedColumns
 
-__all__ = ["note_unused", "takes_parts", "with_contents"]
+__all__ = ["note_unused", "with_contents"]
 
-_WORD = "Well?"
 _READ = frozenset(("role", "content", "weight"))
 _CALLS = "tool_calls"
-
-
-def takes_parts(tokenizer: Tokenizer) -> bool:
-    """Whether the chat template writes a content that is parts, and none that is a text."""
-    return not _writes(tokenizer, _WORD) and _writes(tokenizer, _parts(_WORD))
-
-
-def _writes(tokenizer: Tokenizer, content: str | list[dict[str, str]]) -> bool:
-    """Whether the template writes the word, and nothing of the part around it."""
-    try:
-        text = tokenizer.chat([{"role": "user", "content": content}])
-    except TemplateError:
-        return False
-    return _WORD in text and not any(f"{mark}type{mark}" in text for mark in "'\"")
 
 
 def with_contents(said: Conversation, tokenizer: Tokenizer, *, parted: bool) -> Conversation:
@@ -48,7 +33,7 @@ def with_contents(said: Conversation, tokenizer: Tokenizer, *, parted: bool) -> 
     Args:
         said: as it was read.
         tokenizer: with or without a chat template.
-        parted: see `takes_parts`.
+        parted: whether the template writes parts alone.
 
     Raises:
         InputError: names the message that holds no text and nothing else that is learned.
@@ -70,7 +55,7 @@ def with_contents(said: Conversation, tokenizer: Tokenizer, *, parted: bool) -> 
 
 def _with_content(message: Mapping[str, Any], number: int, parted: bool) -> dict[str, Any]:
     content = message["content"]
-    parts = _parts(content) if isinstance(content, str) else content
+    parts = text_parts(content) if isinstance(content, str) else content
     other = next((part["type"] for part in parts if part["type"] != "text"), None)
     if other is not None:
         raise InputError(
@@ -78,10 +63,6 @@ def _with_content(message: Mapping[str, Any], number: int, parted: bool) -> dict
             f"of the type {other!r:.40}"
         )
     return {**message, "content": parts if parted else "".join(part["text"] for part in parts)}
-
-
-def _parts(text: str) -> list[dict[str, str]]:
-    return [{"type": "text", "text": text}]
 
 
 def note_unused(row: Row, said: Conversation, tokenizer: Tokenizer, unused: UnusedColumns) -> None:
