@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_loading_options, load, read_prompt
 from lmkernel.cli.texts import (
+    Item,
     add_text_arguments,
+    as_items,
     check_batch,
     print_lines,
     read_columns,
@@ -18,7 +20,7 @@ from lmkernel.tasks import answer
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lmkernel.training.data.rows import Row
 
@@ -72,14 +74,14 @@ class Answer(Command):
         )
 
 
-def _questions(args: argparse.Namespace) -> Any:
+def _questions(args: argparse.Namespace) -> Iterator[Item]:
     if args.data and args.question:
         raise InputError("expected a question as an argument or --data, got both")
     if args.data:
         return read_columns(args, _COLUMNS, _pair)
     if not args.question:
         raise InputError("expected a question and its document, or --data")
-    return [(args.question, read_prompt(args.document))]
+    return as_items([(args.question, read_prompt(args.document))])
 
 
 _COLUMNS = MappingProxyType(

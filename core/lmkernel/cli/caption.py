@@ -12,7 +12,14 @@ from lmkernel.cli.options import (
     load,
     read_prompt,
 )
-from lmkernel.cli.texts import add_text_arguments, check_batch, print_lines, read_columns
+from lmkernel.cli.texts import (
+    Item,
+    add_text_arguments,
+    as_items,
+    check_batch,
+    print_lines,
+    read_columns,
+)
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,10 +67,11 @@ class Caption(Command):
         return print_lines(files, args.batch, find, "picture")
 
 
-def _files(args: argparse.Namespace) -> Iterator[str]:
+def _files(args: argparse.Namespace) -> Iterator[Item]:
     if args.files and args.data:
         raise InputError("expected pictures as arguments or --data, got both")
     if args.data:
         known = {"picture": _COLUMNS}
         return read_columns(args, known, lambda row, columns: row.text(columns["picture"]))
-    return iter(args.files or [line for line in read_prompt(None).splitlines() if line.strip()])
+    lines = args.files or [line for line in read_prompt(None).splitlines() if line.strip()]
+    return as_items(lines)

@@ -12,8 +12,8 @@ from lmkernel.errors import InputError
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from typing import Any
 
+    from lmkernel.cli.texts import Item
     from lmkernel.language_model import LanguageModel
 
 __all__ = ["Classify"]
@@ -60,7 +60,7 @@ class Classify(Command):
         )
 
 
-def _run_pictures(args: argparse.Namespace, files: Iterator[Any], model: LanguageModel) -> int:
+def _run_pictures(args: argparse.Namespace, files: Iterator[Item], model: LanguageModel) -> int:
     from lmkernel.inspection.picture_classes import TEMPLATE
 
     if args.truncate:

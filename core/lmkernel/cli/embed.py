@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from lmkernel.arguments import require_count
 from lmkernel.atomic import require_writable
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_loading_options, load
-from lmkernel.cli.texts import add_text_arguments, read_texts
+from lmkernel.cli.texts import add_text_arguments, batches, read_texts, results
 from lmkernel.errors import InputError
 from lmkernel.paths import user_path
 
@@ -70,18 +69,26 @@ class Embed(Command):
 
     def run(self, args: argparse.Namespace) -> int:
         """Embed."""
+        import numpy as np
+
         _check(args)
         out = None if args.out is None else user_path(args.out)
         if out is not None:
             require_writable(out, InputError)
         texts, model = read_texts(args), load(args)
         what = _what(model, args)
+
+        def find(some: list[Any]) -> tuple[list[Any], NDArray[np.float32]]:
+            return some, _vectors(model, some, args)
+
         if out is None and args.similar is None:
-            while several := _next(texts, args.batch):
-                _print_vectors(several, _vectors(model, several, args), what)
+            for several in batches(texts, args.batch):
+                for some, vectors in results(several, find):
+                    _print_vectors(some, vectors, what)
             return 0
-        every = list(texts)
-        vectors = _vectors(model, every, args)
+        found = list(results(list(texts), find)) or [find([])]
+        every = [text for some, _ in found for text in some]
+        vectors = np.concatenate([vectors for _, vectors in found])
         if out is not None:
             _write(out, every, vectors, what)
         if args.similar is not None:
@@ -109,10 +116,6 @@ def _what(model: LanguageModel, args: argparse.Namespace) -> str:
     if found == "picture" and args.prompt is not None:
         raise InputError("--prompt: expected none before pictures")
     return found
-
-
-def _next(texts: Any, batch: int) -> list[str]:
-    return list(itertools.islice(texts, batch))
 
 
 def _vectors(

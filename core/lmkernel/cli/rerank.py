@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_loading_options, load, read_prompt
-from lmkernel.cli.texts import add_text_arguments, check_batch, print_lines, read_columns
+from lmkernel.cli.texts import (
+    Item,
+    add_text_arguments,
+    as_items,
+    check_batch,
+    print_lines,
+    read_columns,
+)
 from lmkernel.errors import InputError
 from lmkernel.tasks import rerank
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lmkernel.training.data.rows import Row
 
@@ -57,7 +64,7 @@ class Rerank(Command):
         return print_lines(queries, 1, lambda some: rerank(model, some, **how), "query")
 
 
-def _queries(args: argparse.Namespace) -> Any:
+def _queries(args: argparse.Namespace) -> Iterator[Item]:
     if args.data and args.query:
         raise InputError("expected a query as an argument or --data, got both")
     if args.data:
@@ -65,7 +72,7 @@ def _queries(args: argparse.Namespace) -> Any:
     if not args.query:
         raise InputError("expected a query and its documents, or --data")
     lines = args.documents or [x for x in read_prompt(None).splitlines() if x.strip()]
-    return [(args.query, lines)]
+    return as_items([(args.query, lines)])
 
 
 def _with_documents(row: Row, columns: Mapping[str, str]) -> tuple[str, list[str]]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmkernel.arguments import require_count
 from lmkernel.cli.options import read_prompt
@@ -21,15 +20,31 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BATCH",
+    "Item",
     "add_text_arguments",
+    "as_items",
+    "batches",
     "check_batch",
     "print_lines",
     "read_columns",
     "read_texts",
+    "results",
 ]
 
 BATCH = 32
 STANDARD_INPUT = "-"
+
+
+class Item(NamedTuple):
+    """Something that a command is to work on, and the row that it was read from, if any."""
+
+    value: Any
+    where: str = ""
+
+
+def as_items(values: Iterable[Any]) -> Iterator[Item]:
+    """What was given as arguments, which has no row."""
+    return map(Item, values)
 
 
 def add_text_arguments(
@@ -68,7 +83,7 @@ def check_batch(args: argparse.Namespace) -> None:
     require_count("--batch", args.batch)
 
 
-def read_texts(args: argparse.Namespace) -> Iterator[Any]:
+def read_texts(args: argparse.Namespace) -> Iterator[Item]:
     """The texts, or pairs of texts; data are read as they are asked for.
 
     Raises:
@@ -80,7 +95,7 @@ def read_texts(args: argparse.Namespace) -> Iterator[Any]:
     if args.data:
         return read_columns(args, {"text": ("text",), "second": ()}, _text_or_pair)
     lines = args.texts or [line for line in read_prompt(None).splitlines() if line.strip()]
-    return iter(lines)
+    return as_items(lines)
 
 
 def _text_or_pair(row: Row, columns: Mapping[str, str]) -> Any:
@@ -93,7 +108,7 @@ def read_columns(
     args: argparse.Namespace,
     known: Mapping[str, tuple[str, ...]],
     make: Callable[[Row, Mapping[str, str]], Any],
-) -> Iterator[Any]:
+) -> Iterator[Item]:
     """What is made of each row of ``--data``; they are read as they are asked for.
 
     Args:
@@ -116,7 +131,7 @@ def _made(
     known: Mapping[str, tuple[str, ...]],
     named: Mapping[str, str],
     make: Callable[[Row, Mapping[str, str]], Any],
-) -> Iterator[Any]:
+) -> Iterator[Item]:
     from lmkernel.training.data.readers import open_rows
     from lmkernel.training.data.rows import Rows, UnusedColumns
 
@@ -129,7 +144,7 @@ def _made(
             if use in named or names
         }
         unused.note(row, set(found.values()))
-        yield make(row, found)
+        yield Item(make(row, found), row.where)
     _tell((*rows.notes, f"{source}: columns that are not used: {unused}" * bool(str(unused))))
 
 
@@ -150,18 +165,65 @@ def _standard_rows() -> Iterator[Row]:
         yield Row(values, where)
 
 
+def batches(items: Iterable[Item], batch: int) -> Iterator[list[Item]]:
+    """So many items at a time, read as they are asked for.
+
+    Where one can't be read, those before it come first.
+    """
+    several: list[Item] = []
+    try:
+        for one in items:
+            several.append(one)
+            if len(several) == batch:
+                yield several
+                several = []
+    except InputError:
+        if several:
+            yield several
+        raise
+    if several:
+        yield several
+
+
+def results(several: Sequence[Item], find: Callable[[list[Any]], Any]) -> Iterator[Any]:
+    """What is found of several items at once.
+
+    Where that fails, they are tried one by one: what is found before the one that is wrong is
+    given all the same.
+
+    Raises:
+        InputError: begins with the row of what is wrong, if it was read from one.
+    """
+    if len(several) > 1:
+        try:
+            found = find([one.value for one in several])
+        except InputError:
+            pass  # it is found again below, alone
+        else:
+            yield found
+            return
+    for one in several:
+        try:
+            yield find([one.value])
+        except InputError as error:
+            if not one.where:
+                raise
+            raise type(error)(f"{one.where}: {error}") from error
+
+
 def print_lines(
-    items: Iterable[Any], batch: int, find: Callable[[list[Any]], object], unit: str
+    items: Iterable[Item], batch: int, find: Callable[[list[Any]], object], unit: str
 ) -> int:
     """Print what is found of each batch as it is found; returns the exit code.
 
     A bar shows how far it is where a terminal sees standard error and not the results.
     """
-    source, progress = iter(items), as_progress(value=True)
+    progress = as_progress(value=True)
     watched = progress.live and not sys.stdout.isatty()
     bar = new_bar(progress.stream, unit=unit) if watched else None
-    while several := list(itertools.islice(source, batch)):
-        print(find(several), flush=True)
+    for several in batches(items, batch):
+        for found in results(several, find):
+            print(found, flush=True)
         if bar is not None:
             bar.update(len(several))
     if bar is not None:

@@ -109,4 +109,8 @@ def _templates(file: GgufFile) -> dict[str, str]:
     names = field(file, "tokenizer.chat_templates", str, [])
     found = {"default": file.metadata.get(key)}
     found |= {name: file.metadata.get(f"{key}.{name}") for name in names}
-    return {name: source for name, source in found.items() if isinstance(source, str)}
+    for name, source in found.items():
+        if not isinstance(source, str | None):
+            where = key if name == "default" else f"{key}.{name}"
+            raise CheckpointError(f"{file.path}: {where}: expected a text, got {source!r:.60}")
+    return {name: source for name, source in found.items() if source is not None}

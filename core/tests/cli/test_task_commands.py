@@ -132,6 +132,28 @@ def test_a_line_that_is_wrong_is_named_after_those_before(
     assert message in err
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"text": ""}, "a.jsonl: line 3: "),
+        ({"text": "a" * 999}, "a.jsonl: line 3: 'aaa"),
+        ({"words": "a"}, "a.jsonl: line 3: expected a column 'text'"),
+    ],
+    ids=["empty", "long", "column"],
+)
+@pytest.mark.parametrize("batch", [1, 2, 8])
+def test_a_row_that_fails_is_named_after_what_is_found_before_it(
+    wrong: dict[str, str], message: str, batch: int, tmp_path: Path, capsys: Capture
+) -> None:
+    small_llama(tmp_path / "m")
+    data = rows(tmp_path / "a.jsonl", [{"text": "ab"}, {"text": "abc"}, wrong, {"text": "abcd"}])
+    command = ["perplexity", str(tmp_path / "m"), "--data", str(data), "--batch", str(batch)]
+    assert main(command) == 1
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["ab", "abc"]
+    assert message in err
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_lists_only_columns_that_are_read(command: str, capsys: Capture) -> None:
     assert main([command, "--help"]) == 0

@@ -136,6 +136,21 @@ def test_special_tokens_ids_and_template(tmp_path: Path) -> None:
     assert tokenizer.decode([1, 2]) == ""
 
 
+@pytest.mark.parametrize(
+    ("more", "where"),
+    [
+        ({"chat_template": 7}, "tokenizer.chat_template"),
+        ({"chat_template": ["a"]}, "tokenizer.chat_template"),
+        ({"chat_templates": ["tool_use"], "chat_template.tool_use": 7}, "template.tool_use"),
+    ],
+)
+def test_chat_template_that_is_no_text_is_refused(
+    more: dict[str, Any], where: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=f"{where}: expected a text, got "):
+        load(tmp_path, byte_level_fields(byte_level()) | more)
+
+
 def test_users_own_tokens_are_found_whole_and_are_not_special(tmp_path: Path) -> None:
     fields = byte_level_fields(byte_level())
     fields["ggml.tokens"].append("<think> it")
