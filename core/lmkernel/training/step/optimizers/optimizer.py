@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lmkernel.config.check import require
+from lmkernel.errors import LmkernelError, PluginError
+from lmkernel.plugins.guard import plugin_code
 from lmkernel.training.config import OptimizerConfig
 
 if TYPE_CHECKING:
@@ -86,7 +88,9 @@ def usual_config(kind: str, **changes: Any) -> OptimizerConfig:
         UnknownNameError: no plugin registers the kind.
         ConfigError: a value that the field cannot have.
     """
-    return OptimizerConfig(**{"kind": kind, **_optimizer_class(kind).usual(), **changes})
+    with plugin_code(f"optimizer {kind!r}, usual", LmkernelError):
+        usual = dict(_optimizer_class(kind)[0].usual())
+    return OptimizerConfig(**{"kind": kind, **usual, **changes})
 
 
 def build_optimizer(
@@ -94,18 +98,32 @@ def build_optimizer(
 ) -> Optimizer:
     """The optimizer of ``config.kind`` for parameters declared by dotted name.
 
+    One from a plugin is guarded.
+
     Raises:
         UnknownNameError: no plugin registers the kind.
         ConfigError: the configuration asks for what the kind cannot do.
+        PluginError: what is registered is no optimizer, or fails.
     """
-    return _optimizer_class(config.kind, factory.registry).build(factory.ops, config, declared)
+    from lmkernel.training.step.optimizers.guarded import GuardedOptimizer
+
+    kind, own = _optimizer_class(config.kind, factory.registry)
+    with plugin_code(f"optimizer {config.kind!r}, build", LmkernelError):
+        made = kind.build(factory.ops, config, declared)
+    return made if own else GuardedOptimizer(made, config.kind)
 
 
-def _optimizer_class(kind: str, among: Registry | None = None) -> type[Optimizer]:
+def _optimizer_class(kind: str, among: Registry | None = None) -> tuple[type[Optimizer], bool]:
+    """The class of that name, and whether it is one of ours."""
     from lmkernel.plugins import OptimizerSpec, default_registry
 
-    found: type[Optimizer] = (among or default_registry()).get(OptimizerSpec, kind).resolve()
-    return found
+    spec = (among or default_registry()).get(OptimizerSpec, kind)
+    found = spec.resolve()
+    if not (isinstance(found, type) and issubclass(found, Optimizer)):
+        raise PluginError(
+            f"optimizer {kind!r}: expected {spec.load} to be an Optimizer, got {found!r:.60}"
+        )
+    return found, spec.load.startswith("lmkernel.")
 
 
 def require_known_options(config: OptimizerConfig, known: Collection[str]) -> None:
