@@ -168,7 +168,8 @@ class NativeModel:
             input_ids: integers ``(batch, time)``.
             attention_mask: ``(batch, time)``, 1 for a token, 0 for padding; by default all 1.
             token_type_ids: the segment of each token, ``(batch, time)``; by default 0.
-            position_ids: ``(batch, time)``; by default the tokens of a row are numbered from 0.
+            position_ids: ``(batch, time)``; by default the tokens of a row are numbered from 0. A
+                token that takes no position (`EmbeddingConfig.uncounted`) is left out of them.
             key: int32 ``(2,)`` for dropout, as `KEY_WORD` says; None for no dropout.
             cumsum: the framework's cumulative sum along an axis.
 

@@ -1,4 +1,4 @@
-"""Embeddings: lookup, scale, sinusoidal positions, segments, norms, products, distances."""
+"""Embeddings: lookup, scale, positions, segments, norms, products, distances."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ _TOKENS = tokens("components", 2, 5, vocab=11)
 def _embedding(config: EmbeddingConfig, segments: Host = None) -> Trial:
     width = config.inner or config.width
     inputs = {"tokens.weight": normal("embedding.table", 11, width)}
+    if config.positions == "learned":
+        rows = config.context + config.offset
+        inputs["positions.weight"] = normal("embedding.positions", rows, width)
     if config.segments:
         inputs["segments.weight"] = normal("embedding.segments", config.segments, width)
     if config.norm is not None:
@@ -102,6 +105,22 @@ def sinusoidal_to_last() -> Trial:
     """The same with rates of which the last is 1/10000."""
     return _embedding(
         EmbeddingConfig(width=6, vocab=11, positions="sinusoidal", sinusoids="halves_to_last")
+    )
+
+
+@trial(id="embedding.uncounted", level="components", rows=(11,))
+def uncounted() -> Trial:
+    """A token that takes no position, in a text and in padding: those after it count on."""
+    return _embedding(
+        EmbeddingConfig(width=6, vocab=11, positions="learned", context=5, offset=2, uncounted=7)
+    )
+
+
+@trial(id="embedding.uncounted.sinusoidal", level="components", rows=(11,))
+def uncounted_sinusoidal() -> Trial:
+    """The same of sinusoids, of which the token has none."""
+    return _embedding(
+        EmbeddingConfig(width=6, vocab=11, positions="sinusoidal", offset=3, uncounted=7)
     )
 
 

@@ -49,13 +49,17 @@ def embed(
     if config.kind == "vectors":
         return inputs
     # Padding has to look up some row; no query will see it, so any will do.
-    real = np.maximum(positions, 0)
+    real, absent = np.maximum(positions, 0), np.zeros(np.shape(positions), bool)
+    if config.uncounted is not None:
+        absent = np.asarray((inputs == config.uncounted) & (positions >= 0))
+        real = np.where(absent, -1, np.maximum(real - np.cumsum(absent, 1), 0))
     x = ar.take(p[f"{name}.tokens.weight"], inputs) * config.scale
     if config.positions == "learned":
         x = x + ar.take(p[f"{name}.positions.weight"], real + config.offset)
     if config.positions == "sinusoidal":
         width = config.inner or config.width
-        x = x + sinusoids(ar, real + config.offset, width, config.sinusoids)
+        waves = sinusoids(ar, real + config.offset, width, config.sinusoids)
+        x = x + (ar.where(absent[..., None], 0.0, waves) if absent.any() else waves)
     if config.segments:
         which = segments if segments is not None else np.zeros_like(inputs)
         x = x + ar.take(p[f"{name}.segments.weight"], which)

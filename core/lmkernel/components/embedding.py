@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.components.configured import Configured
-from lmkernel.components.positions import sinusoids
+from lmkernel.components.positions import count_uncounted, sinusoids
 from lmkernel.components.primitives import (
     apply_dropout,
     declare_linear,
@@ -18,6 +18,7 @@ from lmkernel.config import EmbeddingConfig
 from lmkernel.interfaces import Embedded, Embedding, Init, Param, ParamTree, project
 
 if TYPE_CHECKING:
+    from lmkernel.contract.capabilities import DType
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
     from lmkernel.interfaces import Factory
@@ -70,13 +71,8 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
         hidden = scale(ops, self._rows(params["tokens"]["weight"], inputs), c.scale)
         # padding has position -1, which is no row of a table; what it gets is masked everywhere
         real = ops.maximum(positions, ops.full((), 0, "int32"))
-        if c.positions == "learned":
-            slots = real + ops.full((), c.offset, "int32")
-            hidden = hidden + ops.take(params["positions"]["weight"], slots, 0)
-        if c.positions == "sinusoidal":
-            slots = real + ops.full((), c.offset, "int32")
-            waves = sinusoids(ops, slots, c.table_width, ops.dtype(hidden), c.sinusoids)
-            hidden = hidden + waves
+        if c.positions in ("learned", "sinusoidal"):
+            hidden = hidden + self._places(params, inputs, positions, ops.dtype(hidden))
         if c.segments:
             which = segments if segments is not None else ops.full(inputs.shape, 0, "int32")
             hidden = hidden + ops.take(params["segments"]["weight"], which, 0)
@@ -90,6 +86,26 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
         first, more = angles[0] if angles else None, tuple(angles[1:])
         table, *others = self._distances(params)
         return Embedded(hidden, positions, first, more, table, tuple(others))
+
+    def _places(
+        self, params: dict[str, Any], tokens: Array, positions: Array, dtype: DType
+    ) -> Array:
+        """What tells positions apart, ``(batch, time, width)``: rows of a table, or sinusoids."""
+        ops, c = self._ops, self._config
+        nothing = ops.full((), 0, "int32")
+        slots, absent = ops.maximum(positions, nothing), None
+        if c.uncounted is not None:
+            absent, before = count_uncounted(ops, tokens, positions, c.uncounted)
+            slots = ops.maximum(slots - before, nothing)
+            slots = ops.where(absent, ops.full((), -1, "int32"), slots)
+        slots = slots + ops.full((), c.offset, "int32")
+        if c.positions == "learned":
+            return ops.take(params["positions"]["weight"], slots, 0)
+        waves = sinusoids(ops, slots, c.table_width, dtype, c.sinusoids)
+        if absent is None:
+            return waves
+        absent = ops.reshape(absent, (*absent.shape, 1))
+        return ops.where(absent, ops.full((), 0.0, dtype), waves)
 
     def _distances(self, params: dict[str, Any]) -> list[Array | None]:
         """The tables of distances, normalised where they are."""

@@ -18,13 +18,41 @@ if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
     from lmkernel.contract.optional import Ops
 
-__all__ = ["count_positions", "linear_biases", "relative_biases", "sinusoids", "visible"]
+__all__ = [
+    "count_positions",
+    "count_uncounted",
+    "linear_biases",
+    "relative_biases",
+    "sinusoids",
+    "visible",
+]
 
 
 def count_positions(ops: Ops, inputs: Array) -> Array:
     """Positions 0, 1, 2, … of inputs ``(batch, time, …)``."""
     batch, time = inputs.shape[:2]
     return ops.broadcast_to(ops.reshape(ops.arange(0, time, "int32"), (1, time)), (batch, time))
+
+
+def count_uncounted(ops: Ops, tokens: Array, positions: Array, token: int) -> tuple[Array, Array]:
+    """Where a token that takes no position stands, and how often it has up to each place.
+
+    Args:
+        ops: the backend's operations.
+        tokens: int32 ``(batch, time)``, in the order of their positions.
+        positions: int32 ``(batch, time)``; -1 is padding, which is not the token, whatever its id.
+        token: the id.
+
+    Returns:
+        Booleans and int32, each ``(batch, time)``.
+    """
+    real = positions >= ops.full((), 0, "int32")
+    there = (tokens == ops.full((), token, "int32")) & real
+    column = ops.arange(0, tokens.shape[1], "int32")
+    upper = ops.reshape(column, (-1, 1)) <= ops.reshape(column, (1, -1))
+    # a sum along the row: float32 counts exactly, and multiplies on every backend
+    count = ops.matmul(ops.astype(there, "float32"), ops.astype(upper, "float32"))
+    return there, ops.astype(count, "int32")
 
 
 def sinusoids(ops: Ops, positions: Array, width: int, dtype: DType, layout: str = "pairs") -> Array:

@@ -76,6 +76,9 @@ class EmbeddingConfig:
         positions: ``"none"``, ``"learned"``, ``"sinusoidal"`` or ``"rotary"``.
         context: number of positions; 0 means no limit (not for ``"learned"``).
         offset: number added to a learned or sinusoidal position before it is looked up.
+        uncounted: the id of a token that takes no position, in whichever place (RoBERTa's padding):
+            those after it count on without it, and it has the learned row before the first one's,
+            or no sinusoids; None where every token is counted.
         sinusoids: how sinusoidal positions lie in a vector: ``"pairs"``, each sine beside its
             cosine; ``"halves"``, all sines first; ``"halves_to_last"``, the same with rates that
             reach 1/10000 (M2M-100).
@@ -101,6 +104,7 @@ class EmbeddingConfig:
     positions: str = "none"
     context: int = 0
     offset: int = 0
+    uncounted: int | None = None
     sinusoids: str = "pairs"
     shared: bool = False
     rotary: RotaryConfig | None = None
@@ -131,6 +135,10 @@ class EmbeddingConfig:
             positive(self, "context")
         if self.positions == "sinusoidal":
             require(self, "width", "an even number", ok=self.width % 2 == 0)
+        if self.uncounted is not None:
+            require(self, "uncounted", "a token's id", ok=0 <= self.uncounted < self.vocab)
+            looked_up = self.positions in ("learned", "sinusoidal") and self.offset > 0
+            require(self, "uncounted", "None without positions after an offset", ok=looked_up)
         with_rotary = (self.rotary is not None) == (self.positions == "rotary")
         require(self, "rotary", "a RotaryConfig exactly for rotary positions", ok=with_rotary)
         extra = self.rotary is not None or not self.more_rotary

@@ -13,6 +13,7 @@ import numpy as np
 from lmkernel.checkpoints.adapter import AdaptedTensors
 from lmkernel.errors import CheckpointError, ConfigError
 from lmkernel.families.config_keys import warn_of_unknown
+from lmkernel.families.fixed_positions import check_sinusoids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +42,7 @@ _AXES: Mapping[str, str] = MappingProxyType(
 _FIELDS: Mapping[str, str] = MappingProxyType(
     {
         "AttentionConfig.width": "hidden_size",
+        "EmbeddingConfig.uncounted": "pad_token_id",
         "AttentionConfig.heads": "num_attention_heads",
         "AttentionConfig.kv_heads": "num_key_value_heads",
         "NormConfig.eps": "rms_norm_eps",
@@ -66,7 +68,8 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
 
     Raises:
         CheckpointError: the configuration cannot be used, contradicts itself, or says another
-            number of layers than there are tensors of.
+            number of layers than there are tensors of; or a tensor of positions that are computed
+            holds others.
     """
     if family.keys is not None:
         warn_of_unknown(described.where, family.keys.unknown(described))
@@ -84,6 +87,7 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
             key = _key(family, "num_hidden_groups" if shared else "num_hidden_layers")
             key = _decoder_key(family, described, key) if part == "decoder" else key
             _check_layers(described, key, claimed, layered, tensors.names())
+    check_sinusoids(config, rules, described.where, tensors)
     return _tie_as_stored(config, rules, described.where, tensors)
 
 

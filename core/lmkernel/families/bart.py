@@ -19,6 +19,7 @@ from lmkernel.config import (
 from lmkernel.errors import CheckpointError
 from lmkernel.families.config_keys import ConfigKeys, key_set
 from lmkernel.families.family import ACTIVATIONS, Family, name_of_activation
+from lmkernel.families.fixed_positions import position_tables
 from lmkernel.families.names import Rule, layer_rules, with_optional_prefix
 
 if TYPE_CHECKING:
@@ -211,9 +212,10 @@ class BartFamily(Family):
             ]
         sides = (("encoder", "embedding", _ENCODER), ("decoder", "target_embedding", _DECODER))
         for stack, embedding, names in sides:
-            tables.append(
-                Rule(f"model.{stack}.embed_positions.weight", f"{embedding}.positions.weight")
-            )
+            table = f"model.{stack}.embed_positions.weight"
+            # sinusoids are a buffer in some, which older files keep under a name of its own
+            buffers = (f"{table}s",) if self.sinusoids else ()
+            tables.append(Rule(table, f"{embedding}.positions.weight", also=buffers))
             for leaf in ("weight", "bias"):
                 norms = {"layernorm_embedding": embedding, "layer_norm": stack}
                 tables += [
@@ -228,8 +230,8 @@ class BartFamily(Family):
         )
 
     def ignored(self, config: ModelConfig) -> tuple[str, ...]:
-        del config
-        return ("*.embed_positions.weight*",) if self.sinusoids else ()
+        # those that are computed are compared with what is computed, and not read
+        return position_tables(self.rules(config)) if self.sinusoids else ()
 
     def heads(self) -> Mapping[str, MakeHead | None]:
         return {"sequences": None}

@@ -58,9 +58,9 @@ class M2m100(BartFamily):
 
     def read(self, config: HfConfig) -> ModelConfig:
         model = super().read(config)
-        # positions are counted from after the id of padding
-        first = self.keys.complete(config).whole("pad_token_id", 1, least=0) + 1
-        source = replace(model.embedding, offset=first)
+        # positions are counted from after the id of padding, and without tokens of that id
+        padding = self.keys.complete(config).whole("pad_token_id", 1, least=0)
+        source = replace(model.embedding, offset=padding + 1, uncounted=padding)
         return replace(model, embedding=source, target_embedding=replace(source, shared=True))
 
     def write(self, config: ModelConfig) -> dict[str, Any]:

@@ -100,7 +100,8 @@ class EncoderFamily(Family):
         own: what BERT's keys are called, where they have other names.
         fixed: BERT's keys that it does not have, each with what its models do.
         fewest_segments: the smallest ``type_vocab_size``.
-        padded: whether positions are counted from the one after ``pad_token_id``.
+        padded: whether positions are counted from the one after ``pad_token_id``, and without the
+            tokens that have this id.
         unused: patterns of further tensors that mean nothing here.
         specials: the special token of each role.
     """
@@ -167,6 +168,7 @@ class EncoderFamily(Family):
             positions="learned",
             context=self._context(config),
             offset=self._offset(config),
+            uncounted=config.whole(_PADDING, least=0) if self.padded else None,
             segments=0 if none else config.whole(_SEGMENTS, least=self.fewest_segments),
             norm=norm_of(config),
             inner=self.inner(config),

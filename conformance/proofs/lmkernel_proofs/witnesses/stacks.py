@@ -109,18 +109,27 @@ def embed(tokens: Host, where: Host, p: Any, name: str, c: Any, segments: Host =
     if c.kind == "vectors":
         return tokens
     width = c.inner or c.width
-    out, real = np.empty((*tokens.shape, width), object), np.where(where > 0, where, 0)
+    out = np.empty((*tokens.shape, width), object)
     for b, t in np.ndindex(tokens.shape):
         x = p[f"{name}.tokens.weight"][tokens[b, t]] * MP.mpf(c.scale)
+        slot, absent = _slot(tokens[b], where[b], t, c)
         if c.positions == "learned":
-            x = x + p[f"{name}.positions.weight"][real[b, t] + c.offset]
-        if c.positions == "sinusoidal":
-            x = x + waves(exact(real[b : b + 1, t] + c.offset), width, c.sinusoids)[0]
+            x = x + p[f"{name}.positions.weight"][slot]
+        if c.positions == "sinusoidal" and not absent:
+            x = x + waves(exact(np.array([slot])), width, c.sinusoids)[0]
         if c.segments:
             x = x + p[f"{name}.segments.weight"][0 if segments is None else segments[b, t]]
         out[b, t] = x
     out = out if c.norm is None else normalize(out, p, f"{name}.norm", c.norm)
     return _dense(out, p, f"{name}.project") if c.inner else out
+
+
+def _slot(tokens: Host, where: Host, t: int, c: Any) -> tuple[int, bool]:
+    """The row of the t-th token's position, and whether it is one that takes none."""
+    takes_none = [bool(w >= 0 and i == c.uncounted) for i, w in zip(tokens, where, strict=True)]
+    if takes_none[t]:
+        return c.offset - 1, True
+    return max(int(where[t]) - sum(takes_none[:t]), 0) + c.offset, False
 
 
 def feed_forward(x: Host, p: Any, name: str, c: Any) -> Host:
