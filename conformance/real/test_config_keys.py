@@ -58,6 +58,8 @@ def test_b04_every_default_is_that_of_the_class(name: str) -> None:
             # where there are several, each is the default of another key
             single = not isinstance(made.default_theta, dict)
             assert default == (made.default_theta if single else None)
+        elif key == "partial_rotary_factor":
+            assert default == made.rope_parameters[key]
         elif key == "num_labels":
             assert default == made.num_labels
         else:  # what only older files have, or what follows from others

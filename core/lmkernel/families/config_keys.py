@@ -37,6 +37,7 @@ class ConfigKeys:
         inert: keys that change nothing here, whatever they say.
         aliases: other names of keys, each with the name that it stands for.
         parts: keys that hold objects, such as those of two towers, each with the keys inside.
+        instead: RoPE's usual keys that are passed over, each with the one that is read instead.
     """
 
     read: Mapping[str, Any]
@@ -45,6 +46,7 @@ class ConfigKeys:
     inert: frozenset[str] = frozenset()
     aliases: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, ConfigKeys] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict)
 
     def but(
         self,
@@ -100,15 +102,16 @@ class ConfigKeys:
 
     def unknown(self, config: HfConfig) -> list[str]:
         """The keys that it has no place for."""
-        tables = (self.read, self.refused, self.inert, self.aliases, _COMMON.inert, _COMMON.refused)
-        unknown = [key for key in config.values if not any(key in table for table in tables)]
+        tables = (self.read, self.refused, self.inert, self.aliases, self.instead)
+        known = (*tables, _COMMON.inert, _COMMON.refused)
+        unknown = [key for key in config.values if not any(key in table for table in known)]
         inside = [
             f"{key}.{name}"
             for key, keys in self.parts.items()
             if (part := config.part(key)) is not None
             for name in keys.unknown(part)
         ]
-        return [*unknown, *inside, *unused_rope_keys(config)]
+        return [*unknown, *inside, *unused_rope_keys(config, self.instead)]
 
 
 _COMMON = ConfigKeys(

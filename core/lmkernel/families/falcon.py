@@ -76,6 +76,7 @@ class Falcon(Family):
             "tie_word_embeddings": True,
             "n_embed": None,
         },
+        refused={"partial_rotary_factor": 1.0},
         nullable=key_set(
             "layer_norm_epsilon hidden_dropout alibi new_decoder_architecture multi_query "
             "parallel_attn bias activation"

@@ -41,7 +41,7 @@ class _Glm(GatedFamily):
         max_position_embeddings=131072,
         rms_norm_eps=1.5625e-07,
         attention_bias=True,
-        partial_rotary_factor=None,
+        partial_rotary_factor=0.5,
     )
     traits = Traits(partial=0.5)
     carried = MappingProxyType({"attention_bias": "decoder.attention.bias"})

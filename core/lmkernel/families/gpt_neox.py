@@ -44,6 +44,8 @@ _LAYER: Mapping[str, str | tuple[str, ...]] = MappingProxyType(
         "mlp.dense_4h_to_h": "mlp.down",
     }
 )
+_NAMES = MappingProxyType({"rope_theta": "rotary_emb_base", "partial_rotary_factor": "rotary_pct"})
+"""What RoPE's usual keys are called here; where a file has those, too, they say nothing."""
 
 
 @final
@@ -52,7 +54,7 @@ class GptNeoX(Family):
 
     keys = ConfigKeys(
         read={
-            **ROPE_KEYS,
+            **{key: default for key, default in ROPE_KEYS.items() if key not in _NAMES},
             "vocab_size": 50432,
             "hidden_size": 6144,
             "num_hidden_layers": 44,
@@ -70,6 +72,7 @@ class GptNeoX(Family):
             "rotary_emb_base": None,
         },
         inert=key_set("classifier_dropout"),
+        instead=_NAMES,
     )
 
     layout = GgufArchitecture(
@@ -81,7 +84,7 @@ class GptNeoX(Family):
         values={"hidden_act": "gelu"},
         complete=lambda names, so_far: {
             "attention_bias": "blk.0.attn_qkv.bias" in names,
-            "rotary_pct": so_far["partial_rotary_factor"],
+            **{own: so_far[usual] for usual, own in _NAMES.items()},
         },
     )
 
@@ -89,11 +92,8 @@ class GptNeoX(Family):
         config = self.keys.complete(config)
         width, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
         vocab, context = config.whole("vocab_size"), config.whole("max_position_embeddings")
-        # the names that these two have here, and nowhere else
-        base = config.number("rotary_emb_base", config.number("rope_theta"))
-        named = type(config)({**config.values, "rope_theta": base}, config.where)
-        share = config.number("rotary_pct", 0.25)
-        rotary = read_rope(named, max(1, width // heads), context, partial=share)
+        named = type(config)(config.values, config.where, _NAMES)
+        rotary = read_rope(named, max(1, width // heads), context, partial=0.25)
         bias = config.flag("attention_bias", default=True)
         return ModelConfig(
             embedding=EmbeddingConfig(width=width, vocab=vocab, positions="rotary", rotary=rotary),
@@ -123,7 +123,8 @@ class GptNeoX(Family):
         stack, rotary, head = decoder_of(config), config.embedding.rotary, config.head
         if rotary is None or head is None:
             raise CheckpointError("expected rotary positions and a head")
-        table = write_rope(rotary, config.context, stack.attention.head_dim)
+        written = write_rope(rotary, config.context, stack.attention.head_dim)
+        table = {key: value for key, value in written.items() if key not in _NAMES}
         return {
             "architectures": ["GPTNeoXForCausalLM"],
             "model_type": "gpt_neox",

@@ -37,7 +37,7 @@ class Phi3(GatedFamily):
         max_position_embeddings=4096,
         original_max_position_embeddings=4096,
         rms_norm_eps=1e-5,
-        partial_rotary_factor=None,
+        partial_rotary_factor=1.0,
         sliding_window=None,
         resid_pdrop=0.0,
         embd_pdrop=0.0,

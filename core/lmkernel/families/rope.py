@@ -149,21 +149,38 @@ def longrope_table(short: Sequence[float], long: Sequence[float], original: int)
     }
 
 
-def unused_rope_keys(config: HfConfig) -> list[str]:
-    """What the dictionary holds and its kind does not use, or the other dictionary, by name."""
+def unused_rope_keys(
+    config: HfConfig, instead: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """What the dictionary holds and its kind does not use, or the other dictionary, by name.
+
+    Args:
+        config: the configuration.
+        instead: usual keys that are passed over, each with the one that is read instead; either is
+            named where it says something else than what is used.
+    """
     table = config.part(*_TABLES)
-    if table is None:
-        return []
-    if any(isinstance(value, dict) for value in table.values.values()):
-        return []  # a dictionary for each kind of layer, which its family reads
+    others = _passed_over(config, table, instead)
+    if table is None or any(isinstance(value, dict) for value in table.values.values()):
+        return others  # a dictionary for each kind of layer, which its family reads
     kind = _kind(table)
     used = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
     used |= {*_NEEDED[kind], *_MORE.get(kind, ())}
-    [first, *others] = [name for name in _TABLES if config.values.get(name)]
+    [first, *second] = [name for name in _TABLES if config.values.get(name)]
     beside = config.values.get("rope_theta")
-    if beside is not None and table.values.get("rope_theta", beside) != beside:
-        others.append("rope_theta")
-    return [*others, *(f"{first}.{key}" for key in table.values if key not in used)]
+    if "rope_theta" not in instead and beside is not None:
+        others += ["rope_theta"] if table.values.get("rope_theta", beside) != beside else []
+    return [*second, *others, *(f"{first}.{key}" for key in table.values if key not in used)]
+
+
+def _passed_over(config: HfConfig, table: HfConfig | None, instead: Mapping[str, str]) -> list[str]:
+    """Keys beside the dictionary that say something else than what is used."""
+    found = []
+    for usual, own in instead.items():
+        inside = None if table is None else table.values.get(usual)
+        used = config.values.get(own) if inside is None else inside
+        found += [key for key in (usual, own) if config.values.get(key) not in (None, used)]
+    return found
 
 
 def _kind(table: HfConfig) -> str:

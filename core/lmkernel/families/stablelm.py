@@ -27,7 +27,7 @@ class StableLm(GatedFamily):
         num_key_value_heads=32,
         max_position_embeddings=4096,
         layer_norm_eps=1e-5,
-        partial_rotary_factor=None,
+        partial_rotary_factor=0.25,
         use_qkv_bias=False,
         use_parallel_residual=False,
         hidden_dropout=0.0,

@@ -16,6 +16,7 @@ from lmkernel.plugins import FamilySpec, default_registry
 
 if TYPE_CHECKING:
     from lmkernel.config import RotaryConfig
+    from lmkernel.families.family import Family
 
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 LINEAR = {"rope_type": "linear", "factor": 2.0}
@@ -133,12 +134,85 @@ def test_every_kind_survives_the_way_there_and_back(scaling: dict[str, Any]) -> 
     assert Llama.keys.unknown(HfConfig(written)) == []
 
 
-@pytest.mark.parametrize("name", ["glm", "glm4", "gpt_neox", "phi3", "stablelm"])
-@pytest.mark.parametrize("share", [0.0, -1.0, 2.0, 0.01])
-def test_a_share_of_a_head_is_a_part_of_it(name: str, share: float) -> None:
+SHARES = {
+    "glm": "partial_rotary_factor",
+    "glm4": "partial_rotary_factor",
+    "gpt_neox": "rotary_pct",
+    "phi3": "partial_rotary_factor",
+    "stablelm": "partial_rotary_factor",
+}
+
+
+def small(name: str, **changes: Any) -> tuple[Family, HfConfig]:
+    """A family, and a small model of it with heads of 8 elements."""
     family = default_registry().get(FamilySpec, name).create()
     described = family.new(Sizes(width=32, layers=1, heads=4, inner=40, context=32, vocab=50))
-    given = {"model_type": name, **described, "partial_rotary_factor": share}
-    said = "partial_rotary_factor: expected a share of 8 elements, above 0 and at most 1"
+    return family, HfConfig({"model_type": name, **described, **changes})
+
+
+@pytest.mark.parametrize("name", SHARES)
+@pytest.mark.parametrize("share", [0.0, -1.0, 2.0, 0.01])
+def test_a_share_of_a_head_is_a_part_of_it(name: str, share: float) -> None:
+    family, given = small(name, **{SHARES[name]: share})
+    said = f"{SHARES[name]}: expected a share of 8 elements, above 0 and at most 1"
     with pytest.raises(CheckpointError, match=said):
-        family.read(HfConfig(given))
+        family.read(given)
+
+
+@pytest.mark.parametrize("name", ["glm", "glm4", "phi3", "stablelm"])
+def test_a_share_that_is_null_is_refused(name: str) -> None:
+    family, given = small(name, partial_rotary_factor=None)
+    with pytest.raises(CheckpointError, match="partial_rotary_factor: expected a value, such as"):
+        family.read(given)
+
+
+@pytest.mark.parametrize("name", ["falcon", "llama"])
+def test_a_share_is_refused_where_all_of_a_head_turns(name: str) -> None:
+    family, given = small(name, partial_rotary_factor=0.5, rope_scaling=LINEAR)
+    with pytest.raises(CheckpointError, match=r"partial_rotary_factor: expected 1\.0"):
+        family.read(given)
+
+
+NEOX = {"rotary_pct": None, "rotary_emb_base": None}
+BOTH = {"rope_theta": 777.0, "partial_rotary_factor": 0.5}
+INSIDE = {"rope_type": "default", "rope_theta": 99.0, "partial_rotary_factor": 0.75}
+
+
+@pytest.mark.parametrize(
+    ("said", "theta", "turned", "told"),
+    [
+        ({}, 10000.0, 2, []),
+        (BOTH, 10000.0, 2, ["rope_theta", "partial_rotary_factor"]),
+        ({"rotary_emb_base": 555, "rotary_pct": 0.5}, 555.0, 4, []),
+        ({"rotary_emb_base": 555, **BOTH}, 555.0, 2, ["rope_theta", "partial_rotary_factor"]),
+        ({"rotary_emb_base": 777, "rotary_pct": 0.5, **BOTH}, 777.0, 4, []),
+        ({"rope_scaling": LINEAR, **BOTH}, 10000.0, 2, ["rope_theta", "partial_rotary_factor"]),
+        ({"rope_parameters": INSIDE}, 99.0, 6, []),
+        ({"rope_parameters": INSIDE, "rotary_emb_base": 5}, 99.0, 6, ["rotary_emb_base"]),
+        (
+            {"rope_parameters": INSIDE, "rotary_pct": 0.5, **BOTH},
+            *(99.0, 6, ["rope_theta", "partial_rotary_factor", "rotary_pct"]),
+        ),
+        ({"rope_parameters": INSIDE, "rope_theta": 99, "rotary_emb_base": 99}, 99.0, 6, []),
+    ],
+)
+def test_gpt_neox_has_names_of_its_own_for_the_base_and_the_share(
+    said: dict[str, Any], theta: float, turned: int, told: list[str]
+) -> None:
+    family, given = small("gpt_neox", **{**NEOX, **said})
+    found = family.read(given).embedding.rotary
+    assert found is not None
+    assert (found.theta, found.dim) == (theta, turned)
+    assert family.keys is not None
+    assert family.keys.unknown(given) == told
+
+
+def test_gpt_neox_names_its_base_in_a_complaint_and_keeps_it() -> None:
+    family, given = small("gpt_neox", rotary_emb_base=1)
+    with pytest.raises(CheckpointError, match="rotary_emb_base: expected a number above 1, got 1"):
+        family.read(given)
+    config = family.read(small("gpt_neox", rotary_emb_base=555, rotary_pct=0.5)[1])
+    written = family.write(config)
+    assert family.read(HfConfig(written)) == config
+    assert family.keys is not None
+    assert family.keys.unknown(HfConfig(written)) == []
