@@ -11,7 +11,7 @@ from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
 from lmkernel.errors import InputError
 from lmkernel.generation import GenerationOptions, TextGeneration
 from lmkernel.generation.answers import asked_options, fill_answers, scored_tokens, token_rows
-from lmkernel.generation.checkpoint import OWN, warn_of_settings
+from lmkernel.generation.checkpoint import OWN, reachable_ends, warn_of_settings
 from lmkernel.inspection.inputs import prompt_ids
 from lmkernel.prompts import Prompt, chat_prompt, prompt_of, several_prompts
 
@@ -112,7 +112,7 @@ class LanguageModel:
         """The ids that end an answer: the checkpoint's and the tokenizer's."""
         used = OWN if self.reads_sources else ()
         warn_of_settings(self.origin.generation_config, self.origin.where, used)
-        return self.tokenizer.eos_ids
+        return reachable_ends(self.origin)
 
     @functools.cached_property
     def grammar_tokenizer(self) -> GrammarTokenizer:

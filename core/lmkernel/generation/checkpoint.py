@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
     from lmkernel.origin import Origin
 
-__all__ = ["OWN", "decoder_start", "own_options", "own_settings", "warn_of_settings"]
+__all__ = [
+    "OWN",
+    "decoder_start",
+    "own_options",
+    "own_settings",
+    "reachable_ends",
+    "warn_of_settings",
+]
 
 OWN = (
     *("num_beams", "length_penalty", "early_stopping", "no_repeat_ngram_size", "bad_words_ids"),
@@ -90,6 +97,37 @@ def decoder_start(origin: Origin) -> int:
             f"got {found!r:.60}"
         )
     return found
+
+
+def reachable_ends(origin: Origin) -> tuple[int, ...]:
+    """The ids that end an answer; of those that no token has, none, with a warning.
+
+    They are not refused, since a small model of transformers' own defaults has some of them.
+
+    Raises:
+        CheckpointError: a file names what is no id at all.
+    """
+    ends = origin.tokenizer.eos_ids
+    vocab = (origin.config.target_embedding or origin.config.embedding).vocab
+    beyond = [token for token in ends if token >= vocab]
+    if beyond:
+        said = beyond[0] if len(beyond) == 1 else beyond
+        text = f"expected ids of tokens, 0 … {vocab - 1}, got {said}: no answer ends by that"
+        warnings.warn(f"{_where_ends(origin, beyond)}: {text}", stacklevel=3)
+    return tuple(token for token in ends if token < vocab)
+
+
+def _where_ends(origin: Origin, ends: Collection[int]) -> str:
+    """The file and the key that name such ids."""
+    files = {
+        "generation_config.json": origin.generation_config,
+        "config.json": origin.described.values,
+    }
+    for name, values in files.items():
+        said = values.get("eos_token_id")
+        if {*(said if isinstance(said, list) else [said])} & {*ends}:
+            return f"{origin.where}: {name}: eos_token_id"
+    return f"{origin.where}: eos_token of the tokenizer"
 
 
 def own_options(settings: Mapping[str, Any], where: str) -> dict[str, Any]:

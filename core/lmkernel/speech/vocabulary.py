@@ -92,6 +92,9 @@ class SpeechTokens:
         found = frozenset(_whole(listed, "eos_token_id", where)) or frozenset(tokenizer.eos_ids)
         if not found:
             raise CheckpointError(f"{where}: eos_token_id: expected an id, got none")
+        for end in found:
+            if not 0 <= end < vocab:
+                raise CheckpointError(f"{where}: eos_token_id: expected 0 … {vocab - 1}, got {end}")
         no_times = tokenizer.token_id("<|notimestamps|>") if no_times is None else no_times
         previous = tokenizer.token_id("<|startofprev|>") if previous is None else previous
         return cls(

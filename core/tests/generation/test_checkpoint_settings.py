@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +59,9 @@ def test_what_changes_nothing_is_not(settings: dict[str, Any]) -> None:
         warn_of_settings(settings, "x")
 
 
-def folder(path: Path, settings: dict[str, Any]) -> Path:
+def folder(path: Path, settings: dict[str, Any], vocab: int = 0) -> Path:
     made = Tokenizer(byte_level(), {})
-    config = small_config(vocab_size=made.vocab_size)
+    config = small_config(vocab_size=vocab or made.vocab_size)
     model = Model(load_backend(), config)
     write_directory(
         path,
@@ -85,6 +86,42 @@ def test_other_ends_are_refused(tmp_path: Path, ids: object) -> None:
         CheckpointError, match=r"generation_config.json: eos_token_id: expected ids"
     ):
         _ = load(folder(tmp_path / "m", {"eos_token_id": ids})).end_ids
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected", "said"),
+    [(9000, (), "9000"), ([7, 9000], (7,), "9000"), ([337, 7, 338], (7,), r"\[337, 338\]")],
+)
+def test_ends_beyond_the_vocabulary_are_named_and_end_nothing(
+    tmp_path: Path, ids: object, expected: tuple[int, ...], said: str
+) -> None:
+    model = load(folder(tmp_path / "m", {"eos_token_id": ids}))
+    assert model.config.vocab == 337
+    model.logits([1, 2])
+    whole = (
+        rf"m: generation_config\.json: eos_token_id: expected ids of tokens, 0 … 336, got {said}:"
+    )
+    with pytest.warns(UserWarning, match=whole):
+        answer = model.generate("a", max_new_tokens=3, min_new_tokens=2, temperature=0)
+    assert model.end_ids == expected
+    assert 1 <= len(answer.tokens) <= 3
+
+
+def test_the_file_that_names_them_is_named(tmp_path: Path) -> None:
+    path = folder(tmp_path / "m", {})
+    document = json.loads((path / "config.json").read_text("utf-8"))
+    (path / "config.json").write_text(json.dumps({**document, "eos_token_id": [3, 4000]}), "utf-8")
+    with pytest.warns(UserWarning, match=r"m: config\.json: eos_token_id: .*got 4000: no answer"):
+        assert load(path).end_ids == (3,)
+
+
+def test_a_tokenizers_own_end_is_named_too(tmp_path: Path) -> None:
+    last = Tokenizer(byte_level(), {}).token(336)
+    made = Tokenizer(byte_level(), {"eos_token": last})
+    path = folder(tmp_path / "m", {}, made.vocab_size - 1)
+    made.save(path)
+    with pytest.warns(UserWarning, match=r"m: eos_token of the tokenizer: expected ids of tokens"):
+        assert load(path).end_ids == ()
 
 
 def test_it_is_said_when_the_first_answer_is_asked_for(tmp_path: Path) -> None:

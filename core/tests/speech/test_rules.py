@@ -170,6 +170,8 @@ def test_ids_outside_the_vocabulary_forbid_nothing(origin: Origin) -> None:
         ("suppress_tokens", "1,2"),
         ("begin_suppress_tokens", [1.5]),
         ("eos_token_id", "x"),
+        ("eos_token_id", -1),
+        ("eos_token_id", [1, 10**6]),
         ("no_timestamps_token_id", "x"),
         ("max_initial_timestamp_index", 1.5),
         ("prev_sot_token_id", True),
