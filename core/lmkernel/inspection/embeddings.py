@@ -59,14 +59,16 @@ def embed(
     Args:
         model: with an encoder or a decoder, on any backend.
         texts: tokenised with special tokens. A text that is longer than the folder's
-            ``sentence_bert_config.json`` allows is truncated.
+            ``sentence_bert_config.json`` allows, or its like of older names, is truncated.
         pooling: ``"mean"``, ``"first"`` (the token ``[CLS]`` of an encoder), ``"last"``,
             ``"max"``, ``"weightedmean"`` (by the number of the token, from 1) or
             ``"mean_sqrt_len_tokens"`` (the sum over the root of the number of tokens); several are
             put one after the other, as in ``"first+mean"``. By default
             what the model's folder says, else ``"mean"`` for an encoder and ``"last"`` for a
             decoder.
-        normalize: whether vectors have length 1; by default what the folder says, else not.
+        normalize: whether vectors have length 1; by default what the folder says, else not. A
+            folder that keeps the first numbers of each (``truncate_dim``) has them cut after its
+            own normalisation.
         batch: how many texts are computed at once.
         prompt: the name of one of the folder's prompts, which is put before each text; by default
             the one that the folder says, if any.
@@ -114,9 +116,12 @@ def embed(
     for layer in settings.dense:
         whole = layer.apply(whole)
     check_finite(model, whole, "hidden states")
-    if settings.normalize if normalize is None else normalize:
+    if settings.normalize and normalize is None:
         whole = unit_vectors(whole)
-    return whole.astype(np.float32)
+    # as the folder's own normalisation is a module of the model, what is left of a vector is no
+    # longer of length 1, unless that is asked for
+    whole = whole[:, : settings.size]
+    return (unit_vectors(whole) if normalize else whole).astype(np.float32)
 
 
 def _embed_beside_pictures(

@@ -2,7 +2,8 @@
 
 ``modules.json`` lists what follows the model (a pooling, maybe dense layers and a normalisation),
 ``1_Pooling/config.json`` how it pools, ``sentence_bert_config.json`` how long a text may be, and
-``config_sentence_transformers.json`` what may be put before a text.
+``config_sentence_transformers.json`` what may be put before a text, how much of a vector is kept,
+and what follows the score of a cross-encoder.
 """
 
 from __future__ import annotations
@@ -22,10 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["SentenceSettings", "read_sentence_settings"]
+__all__ = ["PairSettings", "SentenceSettings", "read_pair_settings", "read_sentence_settings"]
 
 _MODULES = "modules.json"
-_OLDER = "sentence_bert_config.json"
+_ABOUT = "config_sentence_transformers.json"
+_TEXTS = tuple(
+    f"sentence_{family}_config.json"
+    for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+"""Where it is said how texts are read: the first of these that says anything."""
 _ORDER = ("Transformer", "Pooling", "Dense", "Normalize")
 _POOLINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -68,6 +74,7 @@ class SentenceSettings:
         pools_prompt: whether the tokens of a prompt are pooled with those of the text.
         lower: whether texts are put into lower case.
         similarity: how similar two vectors are: one of `SIMILARITIES`.
+        size: how many of a vector's numbers are kept, the first ones; None for all.
     """
 
     pooling: str | None = None
@@ -79,6 +86,7 @@ class SentenceSettings:
     pools_prompt: bool = True
     lower: bool = False
     similarity: str = "cosine"
+    size: int | None = None
 
     def prompt(self, name: str | None) -> str:
         """What to put before a text.
@@ -93,6 +101,34 @@ class SentenceSettings:
         return self.prompts[wanted]
 
 
+@final
+@dataclass(frozen=True)
+class PairSettings:
+    """What a folder says of a cross-encoder.
+
+    Args:
+        prompt: what is put before the first text of each pair.
+        activation: the name of what follows the score; None if it does not say.
+    """
+
+    prompt: str = ""
+    activation: Any = None
+
+
+def read_pair_settings(folder: Path) -> PairSettings:
+    """What the file of sentence-transformers in a cross-encoder's folder says.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    about = folder / _ABOUT
+    if not is_there(about):
+        return PairSettings()
+    prompts, usual = _prompts(about)
+    activation = read_object(about, required=True).get("activation_fn")
+    return PairSettings("" if usual is None else prompts[usual], activation)
+
+
 def read_sentence_settings(folder: Path) -> SentenceSettings:
     """What the files in a model's folder say; nothing where there are none.
 
@@ -103,9 +139,9 @@ def read_sentence_settings(folder: Path) -> SentenceSettings:
         return SentenceSettings()
     modules = _modules(folder / _MODULES)
     pooling = dict(modules).get("Pooling")
-    about = folder / "config_sentence_transformers.json"
+    about = folder / _ABOUT
     prompts, usual = _prompts(about)
-    own = read_object(folder / _OLDER, required=False)
+    texts = _about_texts(folder)
     return SentenceSettings(
         pooling=None if pooling is None else _pooling(folder / pooling / "config.json"),
         normalize="Normalize" in dict(modules),
@@ -113,9 +149,10 @@ def read_sentence_settings(folder: Path) -> SentenceSettings:
         prompts=prompts,
         usual_prompt=usual,
         pools_prompt=pooling is None or _pools_prompts(folder / pooling / "config.json"),
-        limit=_limit(folder),
-        lower=own.get("do_lower_case") is True,
+        limit=_limit(folder, texts),
+        lower=read_object(texts, required=False).get("do_lower_case") is True,
         similarity=_similarity(about),
+        size=_size(about),
     )
 
 
@@ -158,9 +195,14 @@ def _pooling(path: Path) -> str:
     return "+".join(_POOLINGS[one] for one in modes)
 
 
-def _limit(folder: Path) -> int | None:
+def _about_texts(folder: Path) -> Path:
+    """The file that says how texts are read, whether or not it is there."""
+    paths = [folder / name for name in _TEXTS]
+    return next((path for path in paths if read_object(path, required=False)), paths[0])
+
+
+def _limit(folder: Path, path: Path) -> int | None:
     """The most tokens of a text: older folders say so in a file, newer ones by the tokenizer."""
-    path = folder / _OLDER
     limit = read_object(path, required=False).get("max_seq_length")
     if limit is not None and (type(limit) is not int or limit < 1):
         raise CheckpointError(f"{path}: max_seq_length: expected 1 or more, got {limit!r}")
@@ -191,6 +233,13 @@ def _similarity(path: Path) -> str:
         expected = f"one of {', '.join(SIMILARITIES)}"
         raise CheckpointError(f"{path}: similarity_fn_name: expected {expected}, got {name!r}")
     return str(name)
+
+
+def _size(path: Path) -> int | None:
+    size = read_object(path, required=False).get("truncate_dim")
+    if size is not None and (type(size) is not int or size < 1):
+        raise CheckpointError(f"{path}: truncate_dim: expected 1 or more, got {size!r}")
+    return size
 
 
 def _pools_prompts(path: Path) -> bool:

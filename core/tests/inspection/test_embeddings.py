@@ -284,6 +284,46 @@ def test_several_poolings_are_put_one_after_the_other(tmp_path: Path) -> None:
     np.testing.assert_array_equal(embed(model, TEXTS, "first+max"), np.concatenate(parts, 1))
 
 
+@pytest.mark.parametrize(
+    "family", ["roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"]
+)
+def test_older_names_of_the_file_about_texts(family: str, tmp_path: Path) -> None:
+    model = small_encoder(tmp_path / "bert", enclosed())
+    write_settings(model.files.path, {"pooling_mode": "mean"}, max_seq_length=4)
+    expected = embed(model, TEXTS)
+    whole = tmp_path / "bert" / "sentence_bert_config.json"
+    whole.rename(whole.with_name(f"sentence_{family}_config.json"))
+    np.testing.assert_array_equal(embed(model, TEXTS), expected)
+    assert read_sentence_settings(model.files.path).limit == 4
+    whole.write_text("{}", "utf-8")  # says nothing, so the next one is read
+    assert read_sentence_settings(model.files.path).limit == 4
+
+
+def test_a_folder_may_keep_the_first_numbers_of_a_vector(tmp_path: Path) -> None:
+    """They are cut after the folder's own normalisation, and before one that is asked for."""
+    model = small_encoder(tmp_path / "bert")
+    write_settings(model.files.path, {"pooling_mode": "mean"})
+    whole = embed(model, TEXTS)
+    about = tmp_path / "bert" / "config_sentence_transformers.json"
+    about.write_text(json.dumps({"truncate_dim": 3}), "utf-8")
+    cut = embed(model, TEXTS)
+    np.testing.assert_array_equal(cut, whole[:, :3])
+    lengths = np.linalg.norm(cut, axis=1, keepdims=True)
+    assert (lengths < 0.99).any()
+    np.testing.assert_allclose(embed(model, TEXTS, normalize=True), cut / lengths, rtol=1e-6)
+    about.write_text(json.dumps({"truncate_dim": None}), "utf-8")
+    np.testing.assert_array_equal(embed(model, TEXTS), whole)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, True, "8"])
+def test_a_size_of_vectors_that_is_none_is_named(size: Any, tmp_path: Path) -> None:
+    write_settings(tmp_path, {"pooling_mode": "mean"})
+    about = tmp_path / "config_sentence_transformers.json"
+    about.write_text(json.dumps({"truncate_dim": size}), "utf-8")
+    with pytest.raises(CheckpointError, match="truncate_dim: expected 1 or more, got"):
+        read_sentence_settings(tmp_path)
+
+
 def test_a_folder_may_say_lower_case(tmp_path: Path) -> None:
     model = small_encoder(tmp_path / "bert")
     write_settings(model.files.path, {}, MODULES[:2], do_lower_case=True)
