@@ -46,18 +46,22 @@ class Perplexity(Line):
 
     @property
     def bits_per_byte(self) -> float:
-        """Bits that the text takes with this model, divided by its bytes of UTF-8."""
-        return -self.log_prob / math.log(2) / len(self.text.encode())
+        """Bits that the text takes with this model, divided by its bytes of UTF-8.
+
+        Infinite where an empty text has tokens, as those that stand around it.
+        """
+        size = len(self.text.encode())
+        return -self.log_prob / math.log(2) / size if size else math.inf
 
     def json(self) -> dict[str, Any]:
         """The same as plain values."""
-        value = self.perplexity
+        value, bits = self.perplexity, self.bits_per_byte
         return {
             "text": self.text,
             "tokens": self.tokens,
             "log_prob": round(self.log_prob, 6),
             "perplexity": float(f"{value:.9g}") if math.isfinite(value) else None,
-            "bits_per_byte": round(self.bits_per_byte, 6),
+            "bits_per_byte": round(bits, 6) if math.isfinite(bits) else None,
         }
 
     def cells(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -11,7 +12,7 @@ from lmkernel.arguments import require_count, require_flag
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.inspection.embeddings import embed, similarities
 from lmkernel.inspection.sentence_rows import forward_rows, in_batches, probabilities, text_row
-from lmkernel.inspection.sentence_settings import read_sentence_settings
+from lmkernel.inspection.sentence_settings import read_pair_settings, read_sentence_settings
 from lmkernel.results import Line, Lines
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ __all__ = ["Ranked", "Ranking", "Rankings", "rerank"]
 _PAIR = 2
 _DOCUMENTS = ("document", "passage", "corpus")
 """The names under which a folder has a prompt for documents, as sentence-transformers looks."""
+_SIGMOID = "torch.nn.modules.activation.Sigmoid"
+_ACTIVATIONS: Mapping[str, bool] = MappingProxyType(
+    {
+        _SIGMOID: True,
+        "torch.nn.Sigmoid": True,
+        "torch.nn.modules.linear.Identity": False,
+        "torch.nn.Identity": False,
+    }
+)
+"""The names of what may follow a score, and whether that makes a probability of it."""
 
 
 @final
@@ -89,9 +100,10 @@ def rerank(
     """The documents of each query, the best first.
 
     A cross-encoder, which has one output for a pair of texts, reads query and document together;
-    its score is a probability, unless its own ``config.json`` says that no sigmoid follows. Any
-    other model makes a vector of each, by the prompts that its folder has for queries and
-    documents, and the score is their similarity as the folder says, by default the cosine.
+    its score is a probability, unless its own files say that no sigmoid follows, and they may put a
+    prompt before each query. Any other model makes a vector of each, by the prompts that its folder
+    has for queries and documents, and the score is their similarity as the folder says, by default
+    the cosine.
 
     Args:
         model: on any backend.
@@ -143,27 +155,35 @@ def _pairs(queries: Any) -> list[tuple[str, list[str]]]:
 def _pair_scores(
     model: LanguageModel, query: str, documents: Sequence[str], batch: int, *, truncate: bool
 ) -> NDArray[np.float64]:
+    settings = read_pair_settings(model.files.path)
+    bounded, asked = _is_bounded(model, settings.activation), settings.prompt + query
     logits = [
-        forward_rows(model, [text_row(model, (query, text), truncate=truncate) for text in several])
+        forward_rows(model, [text_row(model, (asked, text), truncate=truncate) for text in several])
         for several in in_batches(documents, batch, "document")
     ]
     whole = np.concatenate(logits)[:, 0]
-    return probabilities(whole, each=True) if _is_bounded(model) else whole
+    return probabilities(whole, each=True) if bounded else whole
 
 
-def _is_bounded(model: LanguageModel) -> bool:
-    """Whether a sigmoid follows, as in sentence-transformers where nothing is said."""
+def _is_bounded(model: LanguageModel, activation: Any) -> bool:
+    """Whether a sigmoid follows, as in sentence-transformers where nothing is said.
+
+    Args:
+        model: a cross-encoder.
+        activation: what newer folders name beside ``config.json``, which goes before what that
+            says; or None.
+    """
     values: Mapping[str, Any] = model.origin.described.values
     said = values.get("sentence_transformers")
     own = said.get("activation_fn") if isinstance(said, dict) else None
-    name = own or values.get("sbert_ce_default_activation_function") or "Sigmoid"
-    kind = str(name).rpartition(".")[2]
-    if kind not in ("Sigmoid", "Identity"):
+    older = values.get("sbert_ce_default_activation_function")
+    name = activation or own or older or _SIGMOID
+    if not isinstance(name, str) or name not in _ACTIVATIONS:
         raise CheckpointError(
-            f"{model.origin.where}: config.json: activation_fn: expected Sigmoid or Identity, "
+            f"{model.origin.where}: activation_fn: expected Sigmoid or Identity of torch, "
             f"got {name!r:.80}"
         )
-    return kind == "Sigmoid"
+    return _ACTIVATIONS[name]
 
 
 def _vector_scores(

@@ -198,8 +198,42 @@ def test_a_cross_encoder_has_one_score(tmp_path: Path) -> None:
 def test_what_follows_a_cross_encoder_is_named(tmp_path: Path) -> None:
     said = {"sentence_transformers": {"activation_fn": "torch.nn.Tanh"}}
     model = task_bert(tmp_path, "SequenceClassification", num_labels=1, **said)
-    with pytest.raises(CheckpointError, match="activation_fn: expected Sigmoid or Identity, got"):
+    with pytest.raises(
+        CheckpointError, match="activation_fn: expected Sigmoid or Identity of torch, got"
+    ):
         tasks.rerank(model, RANKED)
+
+
+@pytest.mark.parametrize("name", ["my.own.Identity", "Identity", ["torch.nn.Identity"]])
+def test_a_name_that_is_not_of_torch_is_refused(name: Any, tmp_path: Path) -> None:
+    said = {"sentence_transformers": {"activation_fn": name}}
+    model = task_bert(tmp_path, "SequenceClassification", num_labels=1, **said)
+    with pytest.raises(CheckpointError, match="activation_fn: expected Sigmoid or Identity of"):
+        tasks.rerank(model, RANKED)
+
+
+def test_a_newer_folder_names_what_follows_beside_config_json(tmp_path: Path) -> None:
+    """sentence-transformers 6 writes it into a file of its own, which goes before."""
+    model = task_bert(tmp_path, "SequenceClassification", num_labels=1)
+    bounded = {one.index: one.score for one in tasks.rerank(model, RANKED).ranked}
+    about = {"activation_fn": "torch.nn.modules.linear.Identity"}
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(about), "utf-8")
+    plain = {one.index: one.score for one in tasks.rerank(model, RANKED).ranked}
+    for index, score in plain.items():
+        assert bounded[index] == pytest.approx(1 / (1 + np.exp(-score)))
+        assert bounded[index] != pytest.approx(score)
+
+
+def test_a_cross_encoder_puts_its_usual_prompt_before_the_query(tmp_path: Path) -> None:
+    model = task_bert(tmp_path, "SequenceClassification", num_labels=1)
+    query, documents = RANKED
+    expected = tasks.rerank(model, (f"xy {query}", documents)).ranked
+    assert expected != tasks.rerank(model, RANKED).ranked
+    about = {"prompts": {"web": "xy "}, "default_prompt_name": "web", "activation_fn": None}
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(about), "utf-8")
+    found = tasks.rerank(model, RANKED)
+    assert found.ranked == expected
+    assert found.query == query
 
 
 def test_documents_that_fit_alike_keep_their_order(tmp_path: Path) -> None:
@@ -228,6 +262,12 @@ def test_perplexity_in_windows_scores_each_token_once(tmp_path: Path) -> None:
         if begin + 16 >= len(ids):
             break
     np.testing.assert_allclose(found.log_prob, np.sum(exact), rtol=1e-6)
+
+
+def test_an_empty_text_that_special_tokens_stand_around_has_no_bytes() -> None:
+    found = tasks.Perplexity("", 1, -2.0)
+    assert found.bits_per_byte == np.inf
+    assert found.json()["bits_per_byte"] is None
 
 
 @pytest.mark.parametrize("stride", [-1, 16, 1.5])
