@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
@@ -24,6 +26,7 @@ __all__ = [
     "cut_note",
     "generation_options",
     "load",
+    "read_lines",
     "read_prompt",
 ]
 
@@ -153,11 +156,25 @@ def read_prompt(argument: str | None) -> str:
     return argument
 
 
+def read_lines() -> list[str]:
+    """The lines of standard input, without their ends.
+
+    Constraint: a line ends where it does in a file. The separators that `str.splitlines` knows
+    besides, such as U+2028, stand in texts, and JSON does not escape them.
+
+    Raises:
+        InputError: nothing was given, or what was given is no UTF-8.
+    """
+    return [line.removesuffix("\n") for line in io.StringIO(read_prompt(None), newline=None)]
+
+
 def _decode(data: bytes) -> str:
+    """Text of UTF-8, without the byte order mark that some shells put first."""
+    data, offset = data.removeprefix(codecs.BOM_UTF8), 3 * data.startswith(codecs.BOM_UTF8)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
             f"expected UTF-8 on standard input, got the byte 0x{data[error.start]:02x} "
-            f"at offset {error.start}"
+            f"at offset {offset + error.start}"
         ) from error

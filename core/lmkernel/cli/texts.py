@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmkernel.arguments import require_count
-from lmkernel.cli.options import read_prompt
+from lmkernel.cli.options import read_lines
 from lmkernel.cli.runs import add_data_options, named_columns
 from lmkernel.errors import InputError
 from lmkernel.progress import as_progress, new_bar
@@ -94,7 +94,7 @@ def read_texts(args: argparse.Namespace) -> Iterator[Item]:
         raise InputError("expected texts as arguments or --data, got both")
     if args.data:
         return read_columns(args, {"text": ("text",), "second": ()}, _text_or_pair)
-    lines = args.texts or [line for line in read_prompt(None).splitlines() if line.strip()]
+    lines = args.texts or [line for line in read_lines() if line.strip()]
     return as_items(lines)
 
 
@@ -152,7 +152,7 @@ def _standard_rows() -> Iterator[Row]:
     """A row for each line of standard input, a JSON object or a text."""
     from lmkernel.training.data.rows import Row
 
-    for number, line in enumerate(read_prompt(None).splitlines(), 1):
+    for number, line in enumerate(read_lines(), 1):
         if not line.strip():
             continue
         where = f"standard input, line {number}"

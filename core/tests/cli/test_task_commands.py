@@ -27,7 +27,7 @@ COMMANDS = ("classify", "tag", "fill", "answer", "rerank", "perplexity", "embed"
 def lines(capsys: Capture, *arguments: object) -> list[Any]:
     capsys.readouterr()
     done(*arguments)
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [json.loads(line) for line in capsys.readouterr().out.split("\n") if line]
 
 
 def give(monkeypatch: Patch, text: str) -> None:
@@ -66,6 +66,20 @@ def test_answer(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:
     for names in (("question", "context"), ("query", "document")):
         data = rows(tmp_path / "a.jsonl", [dict(zip(names, asked, strict=True))])
         assert lines(capsys, "answer", tmp_path / "m", "--data", data, "--always") == expected
+
+
+def test_lines_end_where_those_of_a_file_do(
+    tmp_path: Path, capsys: Capture, monkeypatch: Patch
+) -> None:
+    """Other separators of Unicode stand in a text; a mark of UTF-8 at the beginning is no text."""
+    model = small_llama(tmp_path / "m")
+    texts = ["ab\u2028c", "d\x85e\x0bf\x1cg", "hi"]
+    expected = [(one.text, one.tokens) for one in lk.perplexity(model, texts)]
+    said = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
+    for given, more in (("\r\n".join(texts), ()), ("\n".join(said), ("--data", "-"))):
+        give(monkeypatch, f"\ufeff{given}")
+        found = lines(capsys, "perplexity", tmp_path / "m", *more)
+        assert [(one["text"], one["tokens"]) for one in found] == expected
 
 
 def test_rerank(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:
