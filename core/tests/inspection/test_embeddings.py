@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import tokenizers
 from inspected import small_encoder, small_llama
-from letters import letters
+from letters import enclosed
 
 from lmkernel.checkpoints.directory import write_directory
 from lmkernel.errors import CheckpointError, InputError, UnknownNameError
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lmkernel.tokenizers import Tokenizer
 
 TEXTS = ["abcdef", "x", "hello there", "it's", "abcdeg"]
 MODULES = ("", "1_Pooling", "2_Normalize")
@@ -37,15 +35,6 @@ POOLED = {
     ),
 }
 ULP = 2.0**-23
-
-
-def enclosed() -> Tokenizer:
-    """Letters, with a special token at either end of a text."""
-    made = letters()
-    made._backend.post_processor = tokenizers.processors.TemplateProcessing(
-        single="<start> $A <end>", special_tokens=[("<start>", 1), ("<end>", 2)]
-    )
-    return made
 
 
 def write_settings(

@@ -15,6 +15,15 @@ TEMPLATE = (
 )
 
 
+def enclosed() -> Tokenizer:
+    """The same with a special token at either end of a text, and no chat template."""
+    made = letters(None)
+    made._backend.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<start> $A <end>", special_tokens=[("<start>", 1), ("<end>", 2)]
+    )
+    return made
+
+
 def letters(template: str | None = TEMPLATE) -> Tokenizer:
     """Ids 0 to 2 are special; letters, a colon, an apostrophe, a space and a new line follow."""
     symbols = [*SPECIAL, *string.ascii_letters, ":", "'", " ", "\n"]

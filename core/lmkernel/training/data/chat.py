@@ -20,6 +20,7 @@ from lmkernel.training.data.causal_rows import CausalExample
 from lmkernel.training.data.contents import note_unused, with_contents
 from lmkernel.training.data.conversations import ASSISTANT, read_conversation
 from lmkernel.training.data.marks import marked, take_spans
+from lmkernel.training.data.openings import opening_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,7 +51,7 @@ def chat_examples(
     Args:
         rows: in one of the forms of `lmkernel.training.data.conversations`.
         tokenizer: with a chat template; without one, a prompt and its completion are put together
-            as they are, with the token that ends a text.
+            as they are, between what the tokenizer puts before a text and the token that ends one.
         context: most positions of a row, one less than its tokens.
         truncate: cut what is longer at its end.
         turns: which of the assistant's turns are learned, ``"all"`` or ``"last"``.
@@ -182,8 +183,12 @@ def _check_prefix(start: str, text: str, number: int) -> None:
 def _plain(texts: tuple[str, str], tokenizer: Tokenizer, where: str) -> CausalExample:
     if not tokenizer.eos_ids:
         raise InputError("expected a tokenizer with a token that ends a text, got one without")
-    asked, said = tokenizer.encode_many(texts)
-    said = [*said, tokenizer.eos_ids[0]]
+    asked, said, whole = tokenizer.encode_many([*texts, "".join(texts)])
+    if len(whole) > len(asked) and whole[: len(asked)] == asked:
+        # in one text where the prompt's own tokens begin it, as it is generated and scored: alone,
+        # a completion may have another space before it
+        said = whole[len(asked) :]
+    asked, said = [*opening_ids(tokenizer), *asked], [*said, tokenizer.eos_ids[0]]
     return CausalExample([*asked, *said], [False] * len(asked) + [True] * len(said), where)
 
 

@@ -14,6 +14,7 @@ from lmkernel.training.data.classification import (
     classified_examples,
     label_names,
 )
+from lmkernel.training.data.openings import opening_ids
 from lmkernel.training.data.pairs import SequencePairs, pair_examples
 from lmkernel.training.data.rows import columns_of_uses
 from lmkernel.training.data.transcripts import SpokenRows, spoken_examples
@@ -57,7 +58,10 @@ __all__ = [
 
 def causal_batches(asked: Preparation, tokens: Tokens, *, shuffle: bool) -> Batches:
     """Packed documents, of which every token is predicted."""
-    return PackedCausal(tokens, shuffle=shuffle, **_sizes(asked))
+    ends = asked.tokenizer.eos_ids
+    # a token that ends texts as well is predicted where it does
+    opening = [token for token in opening_ids(asked.tokenizer) if token not in ends]
+    return PackedCausal(tokens, opening=opening, shuffle=shuffle, **_sizes(asked))
 
 
 def masked_batches(asked: Preparation, tokens: Tokens, *, shuffle: bool) -> Batches:

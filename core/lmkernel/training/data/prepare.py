@@ -14,6 +14,7 @@ from lmkernel.config.check import positive
 from lmkernel.errors import ConfigError, InputError
 from lmkernel.generation.checkpoint import decoder_start
 from lmkernel.speech.waves import WaveSettings
+from lmkernel.training.data.openings import opening_ids
 from lmkernel.training.data.readers import is_built_in, open_rows
 from lmkernel.training.data.rows import Documents, UnusedColumns
 from lmkernel.training.data.shard_writer import token_shards
@@ -203,7 +204,7 @@ class Preparation:
             return self._read(objective, rows), self._read(objective, others)
         share = data.validation_share
         if objective.reads == "documents":
-            shards = self._shards(rows)
+            shards = self._shards(objective, rows)
             with _naming(data.train):
                 return split_tokens(shards, share, self.seed)
         examples = self._examples(objective, rows)
@@ -212,7 +213,7 @@ class Preparation:
 
     def _read(self, objective: Objective, rows: Rows) -> Data:
         if objective.reads == "documents":
-            return self._shards(rows).tokens()
+            return self._shards(objective, rows).tokens()
         return self._examples(objective, rows)
 
     def _open(self, source: str) -> Rows:
@@ -228,10 +229,12 @@ class Preparation:
         self._say_unused(rows, unused)
         return made
 
-    def _shards(self, rows: Rows) -> Shards:
+    def _shards(self, objective: Objective, rows: Rows) -> Shards:
+        """Documents as they stand, or each after what stands before a text."""
+        begin = opening_ids(self.tokenizer) if objective.every_token else ()
         unused = UnusedColumns()
         documents = Documents(rows, self.column("text"), unused)
-        made = token_shards(documents, self.tokenizer, progress=self.progress)
+        made = token_shards(documents, self.tokenizer, begin=begin, progress=self.progress)
         self._say_unused(rows, unused)
         return made
 

@@ -27,7 +27,7 @@ from lmkernel.training.data.shards import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from lmkernel.tokenizers import Tokenizer
@@ -44,6 +44,7 @@ def token_shards(
     tokenizer: Tokenizer,
     *,
     end: int | None = None,
+    begin: Sequence[int] = (),
     progress: Progress | None = None,
 ) -> Shards:
     """The tokens of documents: from the cache below ``LMKERNEL_HOME``, or made and put there.
@@ -53,6 +54,7 @@ def token_shards(
         tokenizer: without special tokens around a text.
         end: the token that ends each document; by default the tokenizer's that ends a text, or
             else its ``sep_token``.
+        begin: what each document begins with.
         progress: shows the work, and says what damage is repaired.
 
     Raises:
@@ -61,7 +63,7 @@ def token_shards(
     """
     progress, last = progress or Progress(), _end(tokenizer, end)
     content, size = _content(documents)
-    key = digest_of(FORMAT, content, tokenizer.digest, last)
+    key = digest_of(FORMAT, content, tokenizer.digest, last, *begin)
     folder = writable_folder("tokens", CheckpointError) / key
     lock = folder.with_name(f".{folder.name}.lock")
     with hold(lock, CheckpointError):  # whoever comes second waits, and then finds them made
@@ -71,7 +73,14 @@ def token_shards(
             except CheckpointError as error:
                 progress.say(f"{error}; it is made again")
         write_shards(
-            folder, documents, tokenizer, end=last, digest=key, size=size, progress=progress
+            folder,
+            documents,
+            tokenizer,
+            end=last,
+            begin=begin,
+            digest=key,
+            size=size,
+            progress=progress,
         )
         return open_shards(folder)
 
@@ -105,6 +114,7 @@ def write_shards(
     tokenizer: Tokenizer,
     *,
     end: int,
+    begin: Sequence[int] = (),
     digest: str,
     size: int,
     progress: Progress,
@@ -116,13 +126,14 @@ def write_shards(
         CheckpointError: the disk refuses.
     """
     # two bytes a token where the vocabulary allows it: half the disk, and half of what is read
-    dtype = "<u2" if max(tokenizer.vocab_size, end + 1) <= _SMALL else "<u4"
+    highest = max(tokenizer.vocab_size - 1, end, *begin)
+    dtype = "<u2" if highest < _SMALL else "<u4"
     with new_directory(folder, overwrite=True) as part:
         writer = _Writer(part, dtype, shard_tokens)
         with progress.bar("tokenising", size) as done:
             for texts in _chunks(documents):
                 for text, ids in zip(texts, tokenizer.encode_many(texts), strict=True):
-                    writer.add([*ids, end], len(text.encode()))
+                    writer.add([*begin, *ids, end], len(text.encode()))
                 done(sum(len(text.encode()) for text in texts))
         writer.finish({"format": FORMAT, "digest": digest, "dtype": dtype, "end": end})
 

@@ -14,6 +14,8 @@ from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.ragged import positions_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from lmkernel.tokenizers import Tokenizer
@@ -38,13 +40,17 @@ class PackedCausal(OrderedBatches):
     Args:
         tokens: documents, one after another.
         vocab: tokens that the model knows.
+        opening: the tokens that documents begin with, which are no part of them: they are seen and
+            not predicted.
         cut: see `Cut`.
 
     Raises:
         InputError: fewer than two tokens, or a token outside the vocabulary.
     """
 
-    def __init__(self, tokens: Tokens, *, vocab: int, **cut: Unpack[Cut]) -> None:
+    def __init__(
+        self, tokens: Tokens, *, vocab: int, opening: Sequence[int] = (), **cut: Unpack[Cut]
+    ) -> None:
         context = cut["context"]
         if len(tokens) < 2 or context < 1:  # noqa: PLR2004 - one is seen, one predicted
             raise InputError(
@@ -54,7 +60,7 @@ class PackedCausal(OrderedBatches):
         if tokens.highest >= vocab:
             raise InputError(f"expected tokens in 0 … {vocab - 1}, got {tokens.highest}")
         super().__init__(-(-(len(tokens) - 1) // context), **cut)
-        self._tokens = tokens
+        self._tokens, self._opening = tokens, list(opening)
 
     def at(self, index: int) -> Batch:
         """``inputs`` and ``targets``."""
@@ -67,13 +73,15 @@ class PackedCausal(OrderedBatches):
             window = self._tokens.read(row * self._context, (row + 1) * self._context + 1)
             inputs[line, : window.size - 1] = window[:-1]
             targets[line, : window.size - 1] = window[1:]
+        targets[np.isin(targets, self._opening)] = -1
         targets[real:] = -1  # rows that only fill the batch, so that all batches have one shape
         return {"inputs": inputs, "targets": targets}
 
     @property
     def digest(self) -> str:
         """Of tokens, sizes and order."""
-        return digest_of("packed causal", self._tokens.digest, self._context, self._order.parts)
+        parts = (self._context, self._order.parts, *self._opening)
+        return digest_of("packed causal", self._tokens.digest, *parts)
 
 
 @final

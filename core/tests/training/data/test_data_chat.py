@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from letters import letters
+import tokenizers
+from letters import enclosed, letters
 from vocabulary_samples import TEMPLATE, byte_level
 
 from lmkernel.errors import InputError, TemplateError
@@ -95,6 +96,30 @@ def test_without_a_template_texts_are_put_together() -> None:
     text, said = learned(letters(None), {"prompt": "hi ", "completion": "yo"})
     assert text == "hi yo<end>"
     assert said == ["yo<end>"]
+
+
+def test_without_a_template_texts_begin_as_a_prompt_does() -> None:
+    """What a tokenizer puts before a text that a model goes on from is there when it learns."""
+    text, said = learned(enclosed(), {"prompt": "hi ", "completion": "yo"})
+    assert text == "<start>hi yo<end>"
+    assert said == ["yo<end>"]
+    assert enclosed().encode("hi ")[:-1] == enclosed().encode("<start>hi ", special_tokens=False)
+
+
+def test_without_a_template_a_completion_has_the_space_that_it_has_in_one_text() -> None:
+    """A tokenizer that puts a space before each text puts none between prompt and completion."""
+    spaced = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({"<unk>": 0, "</s>": 1, "▁hi": 2, "▁yo": 3, "▁": 4}, "<unk>")
+    )
+    spaced.pre_tokenizer = tokenizers.pre_tokenizers.Split("▁", "merged_with_next")
+    spaced.normalizer = tokenizers.normalizers.Sequence(
+        [tokenizers.normalizers.Prepend("▁"), tokenizers.normalizers.Replace(" ", "▁")]
+    )
+    row = Row({"prompt": "hi", "completion": " yo"}, "f")
+    made = Tokenizer(spaced, {"eos_token": "</s>"})
+    [[example]] = chat_examples([row], made, context=9)
+    assert example.ids == [2, 3, 1]
+    assert example.learned == [False, True, True]
 
 
 def test_without_a_template_messages_are_refused() -> None:

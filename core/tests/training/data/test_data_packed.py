@@ -23,6 +23,17 @@ def test_worked_example() -> None:
     assert {array.dtype for array in first.values()} == {np.dtype(np.int32)}
 
 
+def test_what_documents_begin_with_is_seen_and_not_predicted() -> None:
+    tokens = Tokens.of([1, 10, 11, 2, 1, 12, 2, 1, 13, 2])
+    batches = PackedCausal(tokens, opening=[1], shuffle=False, **SIZES)
+    first, second = batches.at(0), batches.at(1)
+    assert first["inputs"].tolist() == [[1, 10, 11, 2], [1, 12, 2, 1]]
+    assert first["targets"].tolist() == [[10, 11, 2, -1], [12, 2, -1, 13]]
+    assert second["inputs"].tolist()[0] == [13, 0, 0, 0]
+    assert second["targets"].tolist()[0] == [2, -1, -1, -1]
+    assert batches.digest != PackedCausal(tokens, shuffle=False, **SIZES).digest
+
+
 @pytest.mark.parametrize("length", [2, 3, 40, 41, 42, 1000])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_every_token_is_predicted_once_an_epoch(length: int, batch: int) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from letters import letters
+from letters import enclosed, letters
 
 from lmkernel.errors import ConfigError, InputError, UnknownNameError
 from lmkernel.families.bert import Bert
@@ -165,6 +165,19 @@ def test_label_of_validation_alone_is_named(source: Path) -> None:
     other = written(source.with_name("b.jsonl"), [{"text": "x", "label": "ugly"}])
     with pytest.raises(InputError, match=r"b\.jsonl: line 1: expected one of the labels bad, good"):
         asked("classification", source, validation=str(other)).split("classification")
+
+
+def test_documents_begin_as_a_prompt_does_and_cost_what_they_cost_alone(source: Path) -> None:
+    """A tokenizer's `<start>` stands before each document, as before a prompt, for nothing."""
+    written(source, [{"text": "ab"}, {"text": "cde"}])
+    sizes = {"batch": 1, "tokenizer": enclosed(), "vocab": 61}
+    data = DataSettings(train=str(source), context=16)
+    made = Preparation(data=data, **sizes).whole("causal").validation
+    batch = made.at(0)
+    whole = [*enclosed().encode("ab"), *enclosed().encode("cde")]
+    assert batch["inputs"][0, : len(whole) - 1].tolist() == whole[:-1]
+    said = [token if token != 1 else -1 for token in whole[1:]]
+    assert batch["targets"][0, : len(said)].tolist() == said
 
 
 def targets_of(made: RunData) -> int:
