@@ -76,7 +76,9 @@ def _queries(args: argparse.Namespace) -> Iterator[Item]:
 
 
 def _with_documents(row: Row, columns: Mapping[str, str]) -> tuple[str, list[str]]:
-    documents = row.column(columns["documents"])
+    from lmkernel.training.data.rows import parsed_value
+
+    documents = parsed_value(row.column(columns["documents"]))
     listed = isinstance(documents, list) and documents
     if not listed or not all(isinstance(text, str) for text in documents):
         raise InputError(

@@ -91,6 +91,9 @@ def test_rerank(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:
     assert lines(capsys, "rerank", tmp_path / "m", "ab", "--top", 2) == expected
     data = rows(tmp_path / "a.jsonl", [{"query": "ab", "passages": documents}])
     assert lines(capsys, "rerank", tmp_path / "m", "--data", data, "--top", 2) == expected
+    table = tmp_path / "a.csv"
+    table.write_text('query,passages\nab,"[""cd"", ""ef"", ""ghi""]"\n', "utf-8")
+    assert lines(capsys, "rerank", tmp_path / "m", "--data", table, "--top", 2) == expected
 
 
 def test_perplexity(tmp_path: Path, capsys: Capture) -> None:

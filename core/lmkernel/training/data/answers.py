@@ -20,7 +20,7 @@ from lmkernel.tasks.answering import best_span, question_windows
 from lmkernel.training.data.batches import Batch, MeasuredBatches, PaddedCut
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.ragged import Ragged
-from lmkernel.training.data.rows import columns_of_uses
+from lmkernel.training.data.rows import columns_of_uses, parsed_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -179,6 +179,8 @@ def span_examples(
 def _answers(row: Row, column: str, document: str) -> list[tuple[int, str]]:
     """Where each answer begins, and its text, without the spaces around it, which no token has."""
     value = row.column(column)
+    if isinstance(found := parsed_value(value), dict) and found.keys() >= {*_SQUAD}:
+        value = found
     if isinstance(value, str):
         value = {"text": [value.strip()], "answer_start": [document.find(value.strip())]}
     texts, starts = (value.get(k) if isinstance(value, dict) else None for k in _SQUAD)

@@ -113,8 +113,8 @@ def label_names(rows: Iterable[Row], column: str = "label") -> tuple[str, ...]:
     """The distinct labels of rows, sorted: by value if all are whole numbers, else as texts.
 
     Raises:
-        InputError: names the row whose label is neither a text nor a whole number, or too long a
-            one.
+        InputError: names the row whose label is neither a text nor a whole number, too long a one,
+            or empty.
     """
     names = {_label(row, column) for row in rows}
     numeric = all(name.removeprefix("-").isdecimal() for name in names)
@@ -128,7 +128,10 @@ def _label(row: Row, column: str) -> str:
             f"{row.where}: expected a text or a whole number in the column {column!r}, "
             f"got {value!r:.60}"
         )
-    return class_name(row, value)
+    name = class_name(row, value)
+    if not name.strip():
+        raise InputError(f"{row.where}: expected a label in the column {column!r}, got none")
+    return name
 
 
 def classified_examples(

@@ -11,14 +11,13 @@ Beside them ``input`` or ``context``, which ends the prompt; ``system``; ``tools
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError
-from lmkernel.files import is_deep
+from lmkernel.training.data.rows import parsed_value
 
 if TYPE_CHECKING:
     from lmkernel.training.data.rows import Row
@@ -148,7 +147,7 @@ def _messages(row: Row, column: str, role: str = "") -> Messages:
     value = row.column(column)
     if isinstance(value, str) and role:
         return [{"role": role, "content": row.text(column)}]
-    value = _parsed(value)
+    value = parsed_value(value)
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         raise InputError(
             f"{row.where}: expected messages with role and content in the column {column!r}, "
@@ -186,24 +185,13 @@ def _check_weight(row: Row, column: str, weight: Any) -> None:
 def _tools(row: Row, column: str | None) -> list[Any] | None:
     if not column or not row.values.get(column):
         return None
-    value = _without_nothing(_parsed(row.values[column]))
+    value = _without_nothing(parsed_value(row.values[column]))
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         raise InputError(
             f"{row.where}: expected a list of functions' schemas in the column {column!r}, "
             f"got {value!r}"[:300]
         )
     return value or None
-
-
-def _parsed(value: Any) -> Any:
-    """What a table without lists holds as JSON."""
-    if isinstance(value, str):
-        try:
-            found = json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-        return value if is_deep(found) else found
-    return value
 
 
 def _without_nothing(value: Any) -> Any:

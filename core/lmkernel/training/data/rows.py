@@ -6,16 +6,25 @@ that a corpus need not fit into memory.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError
-from lmkernel.files import MOST_DIGITS
+from lmkernel.files import MOST_DIGITS, is_deep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-__all__ = ["Documents", "Row", "Rows", "UnusedColumns", "class_name", "columns_of_uses"]
+__all__ = [
+    "Documents",
+    "Row",
+    "Rows",
+    "UnusedColumns",
+    "class_name",
+    "columns_of_uses",
+    "parsed_value",
+]
 
 
 @final
@@ -82,6 +91,17 @@ def columns_of_uses(
         use: columns.get(use) or next((n for n in names if n in row.values), names[0])
         for use, names in known.items()
     }
+
+
+def parsed_value(value: Any) -> Any:
+    """What a table without lists and numbers, such as a CSV file, holds as JSON; else the same."""
+    if isinstance(value, str):
+        try:
+            found = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        return value if is_deep(found) else found
+    return value
 
 
 def class_name(row: Row, value: str | int) -> str:

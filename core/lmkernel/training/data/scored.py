@@ -17,7 +17,7 @@ from lmkernel.tokenizers.sentences import sentence_ids
 from lmkernel.training.data.batches import Batch, MeasuredBatches, PaddedCut
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.ragged import Ragged
-from lmkernel.training.data.rows import columns_of_uses
+from lmkernel.training.data.rows import columns_of_uses, parsed_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -157,7 +157,7 @@ def scored_examples(
     for row in rows:
         found = columns_of_uses(row, KNOWN, columns)
         texts = [row.text(found["text"]), row.text(found["second"])]
-        score = row.column(found["score"])
+        score = parsed_value(row.column(found["score"]))
         number = isinstance(score, int | float) and not isinstance(score, bool)
         if not number or not 0 <= score <= 1:
             raise InputError(

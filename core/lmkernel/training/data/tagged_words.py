@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel.errors import InputError
-from lmkernel.training.data.rows import class_name
+from lmkernel.training.data.rows import class_name, parsed_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def used_columns(row: Row, columns: Mapping[str, str]) -> dict[str, str]:
 
 
 def _words_of_lists(row: Row, tokens: str, tags: str) -> tuple[str, list[tuple[int, int, str]]]:
-    words, named = row.column(tokens), row.column(tags)
+    words, named = (parsed_value(row.column(name)) for name in (tokens, tags))
     if not isinstance(words, list) or not all(isinstance(w, str) and w for w in words) or not words:
         raise InputError(f"{row.where}: expected a list of words in {tokens!r}, got {words!r:.60}")
     kinds = isinstance(named, list) and all(
@@ -85,7 +85,7 @@ def _words_of_lists(row: Row, tokens: str, tags: str) -> tuple[str, list[tuple[i
 
 
 def _words_of_spans(row: Row, column: str, spans: str) -> tuple[str, list[tuple[int, int, str]]]:
-    text, listed = row.text(column), row.column(spans)
+    text, listed = row.text(column), parsed_value(row.column(spans))
     if not isinstance(listed, list):
         raise InputError(f"{row.where}: expected a list of spans in {spans!r}, got {listed!r:.60}")
     found = sorted(_span(row, one, text) for one in listed)

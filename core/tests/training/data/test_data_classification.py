@@ -51,6 +51,12 @@ def test_label_of_another_kind_is_named(label: Any) -> None:
         label_names(rows({"label": label}))
 
 
+@pytest.mark.parametrize("label", ["", " "])
+def test_an_empty_cell_is_no_class(label: str) -> None:
+    with pytest.raises(InputError, match=r"^f: line 2: expected a label in the column 'label'"):
+        label_names(rows({"label": "1"}, {"label": label}))
+
+
 @pytest.mark.parametrize("label", ["1" * 5000, "-" + "1" * 5000])
 def test_a_label_of_thousands_of_digits_is_named(label: str) -> None:
     with pytest.raises(InputError, match=r"^f: line 2: expected the name or the number of a class"):

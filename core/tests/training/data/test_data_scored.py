@@ -35,13 +35,23 @@ def test_columns_are_found_by_their_names(names: tuple[str, str, str]) -> None:
     assert (one.first, one.score, list(one.segments)) == ("ab", 1.0, [0, 0, 0, 0, 1, 1])
 
 
+@pytest.mark.parametrize(("text", "score"), [("1", 1.0), ("0.5", 0.5), (" 0 ", 0.0), ("5e-1", 0.5)])
+def test_a_table_of_texts_has_scores_too(text: str, score: float) -> None:
+    """All values of a CSV file are text."""
+    [one] = examples({"text": "ab", "second": "c", "score": text})
+    assert one.score == score
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"score": 2}, "expected a score in 0 … 1 in the column 'score', got 2; divide"),
         ({"score": -0.1}, "got -0.1"),
         ({"score": True}, "got True"),
-        ({"score": "1"}, "got '1'"),
+        ({"score": "one"}, "got 'one'"),
+        ({"score": "true"}, "got True"),
+        ({"score": "NaN"}, "got nan"),
+        ({"score": "2"}, "got 2"),
         ({"score": float("nan")}, "got nan"),
         ({"second": 3}, "expected text in the column 'second'"),
         ({"text": "long" * 9}, "expected at most 12 tokens"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,16 @@ def test_the_first_token_of_a_word_has_its_tag(names: tuple[str, str]) -> None:
     # every character is a token, and so are the spaces between words
     assert list(one.tags) == [-1, 0, -1, -1, 1, -1, 2, -1, -1, -1]
     assert TOKENIZER.decode(one.ids) == "ab c def"
+
+
+def test_a_table_of_texts_has_lists_as_json() -> None:
+    """All values of a CSV file are text."""
+    lists = {"tokens": ["ab", "c"], "tags": ["B-X", "O"]}
+    written = row(**{name: json.dumps(value) for name, value in lists.items()})
+    assert examples(written) == examples(row(**lists))
+    spans = [{"start": 0, "end": 2, "label": "X"}]
+    written = row(text="ab c", entities=json.dumps(spans))
+    assert examples(written) == examples(row(text="ab c", entities=spans))
 
 
 def test_spans_of_a_text_begin_and_go_on() -> None:
