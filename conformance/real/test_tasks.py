@@ -220,6 +220,52 @@ def test_ranks_are_those_of_a_cross_encoder(tmp_path: Path, said: dict[str, Any]
     )
 
 
+@pytest.mark.parametrize("prompt", [None, "the lamp "])
+@pytest.mark.parametrize("bounded", [True, False])
+def test_ranks_are_those_of_a_cross_encoder_that_was_saved(
+    tmp_path: Path, prompt: str | None, *, bounded: bool
+) -> None:
+    """Newer folders say beside `config.json` what follows a score, and what stands before it."""
+    from sentence_transformers import CrossEncoder
+
+    wordpieces(tmp_path / "base")
+    written(tmp_path / "base", "BertForSequenceClassification", num_labels=1)
+    theirs = CrossEncoder(
+        str(tmp_path / "base"),
+        device="cpu",
+        activation_fn=torch.nn.Sigmoid() if bounded else torch.nn.Identity(),
+        prompts={"web": prompt} if prompt else None,
+        default_prompt_name="web" if prompt else None,
+    )
+    theirs.save(str(tmp_path / "whole"))
+    expected = theirs.rank("in London", TEXTS)
+    found = lk.rerank(
+        tmp_path / "whole", ("in London", TEXTS), backend="numpy", progress=False
+    ).ranked
+    assert [one.index for one in found] == [one["corpus_id"] for one in expected]
+    np.testing.assert_allclose(
+        [one.score for one in found], [float(one["score"]) for one in expected], rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("normalize", [None, True])
+def test_vectors_are_cut_as_in_sentence_transformers(
+    tmp_path: Path, normalize: bool | None
+) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+    wordpieces(tmp_path / "base")
+    written(tmp_path / "base", "BertModel")
+    parts = [Transformer(str(tmp_path / "base")), Pooling(32, "mean"), Normalize()]
+    theirs = SentenceTransformer(modules=parts, truncate_dim=5, device="cpu")
+    theirs.save(str(tmp_path / "whole"))
+    expected = theirs.encode(TEXTS, normalize_embeddings=bool(normalize))
+    found = lk.load(tmp_path / "whole", backend="numpy").embed(TEXTS, normalize=normalize)
+    assert found.shape == (len(TEXTS), 5)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "euclidean", "manhattan"])
 @pytest.mark.parametrize("include", [True, False])
 def test_vectors_rank_as_in_sentence_transformers(
