@@ -95,7 +95,7 @@ def choose_prompts(
         texts: prompts to be added.
         ids: prompts to be added, as token ids.
         pad: the token that an encoder-decoder's own padding is; no row holds it, since some tell
-            padding by it.
+            padding by it, nor the token that takes no position in an encoder.
 
     Raises:
         InputError: texts without a tokenizer, or ids that the model does not take.
@@ -116,8 +116,12 @@ def choose_prompts(
     spoken = [*(wanted if tokenizer is not None else ()), *texts]
     rows += [Row(f"text {n}", _text_ids(config, tokenizer, one)) for n, one in enumerate(spoken, 1)]
     rows += [Row(f"ids {n}", _checked(config, one)) for n, one in enumerate(ids, 1)]
+    own = config.embedding.uncounted
     if both:
         rows = [_with_target(config, row, pad) for row in rows]
+    elif own is not None:
+        # who is told positions may look them up as they are
+        rows = [replace(row, ids=_without(row.ids, own, config.embedding.vocab)) for row in rows]
     pooled = config.head is None or config.head.pooling != "none"
     questions = [Question(row.name, (row,)) for row in rows]
     questions += _batches(rows, left=stack.causal and not both)
@@ -136,12 +140,13 @@ def _with_target(config: ModelConfig, row: Row, pad: int | None) -> Row:
     count = min(len(row.ids) * 2 // 3 + 3, config.context or len(row.ids) + 3)
     words = raw_words(0, f"verify.target.{row.name}", count)
     target = tuple(int(word) % own.vocab for word in words)
-    ids = tuple(_other_than(i, pad, config.embedding.vocab) for i in row.ids)
-    return replace(row, ids=ids, target=tuple(_other_than(i, pad, own.vocab) for i in target))
+    ids = _without(row.ids, pad, config.embedding.vocab)
+    return replace(row, ids=ids, target=_without(target, pad, own.vocab))
 
 
-def _other_than(token: int, pad: int | None, vocab: int) -> int:
-    return token if token != pad else (token + 1) % vocab
+def _without(ids: Sequence[int], pad: int | None, vocab: int) -> tuple[int, ...]:
+    """The ids with another one in place of padding's."""
+    return tuple(i if i != pad else (i + 1) % vocab for i in ids)
 
 
 def recorded_prompts(config: ModelConfig, ids: Sequence[Sequence[int]]) -> Prompts:

@@ -210,9 +210,25 @@ class _Model:
         given: Any = {name: f for name, f in options.items() if f is not None}
         full = Model(backend, config, policy)
         self.weights = LayerWeights(origin, full, self.used, **given)
-        self.model = Model(backend, replace(config, head=None), policy)
+        self.model = Model(backend, self._renumbered(replace(config, head=None)), policy)
         self.head_size = 0 if config.head is None else config.head.size
         self.params = self.weights.tree()
+
+    def rows(self, ids: Any) -> NDArray[np.int64]:
+        """The rows of ids in a table of those that are used."""
+        return np.searchsorted(self.used, ids)
+
+    def _renumbered(self, config: ModelConfig) -> ModelConfig:
+        """The configuration with ids of tokens as `rows` has them."""
+        own, target = config.embedding, config.target_embedding
+        renumbered = replace(own, uncounted=self._row(own.uncounted))
+        if target is not None and target.shared:
+            target = replace(target, uncounted=self._row(target.uncounted))
+        return replace(config, embedding=renumbered, target_embedding=target)
+
+    def _row(self, token: int | None) -> int | None:
+        """The row of one id; None of one that does not occur."""
+        return None if token is None or token not in self.used else int(self.rows(token))
 
 
 def _bind(operation: Callable[..., Any], ops: Any) -> Callable[..., Any]:
@@ -257,9 +273,8 @@ class _Run:
         return np.asarray(self._model.model.backend.ops.to_numpy(self.last))
 
     def _rows(self, ids: NDArray[np.int32]) -> Array:
-        """The rows of ids in a table of those that are used."""
-        used = np.searchsorted(self._model.used, ids)
-        return self._model.model.backend.ops.asarray(used, "int32")
+        """The rows of ids, on the device."""
+        return self._model.model.backend.ops.asarray(self._model.rows(ids), "int32")
 
     def _own_model(self) -> Model:
         """In float32 with angles that are multiplied, which is what others do."""

@@ -59,6 +59,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "max_position_embeddings": 64,
     },
 }
+CONFIGS["roberta"] = {
+    **CONFIGS["bert"],
+    "model_type": "roberta",
+    "architectures": ["RobertaForMaskedLM"],
+}
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 import lmkernel as lk
 from lmkernel.comparison.layers import limits, trace
 from lmkernel.origin import open_origin
+from lmkernel.verification.prompts import choose_prompts
 from lmkernel.verification.running import Input, Variant, reference_places, variant_logits
 
 if TYPE_CHECKING:
@@ -25,18 +26,40 @@ def given(*ids: int, start: int = 0) -> Input:
     return Input(rows, np.arange(start, start + len(ids), dtype=np.int32)[None])
 
 
-@pytest.mark.parametrize("twin", ["llama", "mistral", "qwen2", "qwen3", "gpt2", "bert"])
-def test_it_is_what_compare_measures(twin: str, twins: dict[str, Path]) -> None:
-    places = list(reference_places(open_origin(twins[twin]), [given(*IDS)], runs=2))
+PADDED = (7, 1, 3, 1, 9, 2)
+"""With the padding of RoBERTa, which takes no position."""
+
+
+@pytest.mark.parametrize(
+    ("twin", "ids"),
+    [
+        *((name, IDS) for name in ("llama", "mistral", "qwen2", "qwen3", "gpt2", "bert")),
+        *(("roberta", ids) for ids in (IDS, PADDED)),
+    ],
+)
+def test_it_is_what_compare_measures(
+    twin: str, ids: tuple[int, ...], twins: dict[str, Path]
+) -> None:
+    places = list(reference_places(open_origin(twins[twin]), [given(*ids)], runs=2))
     exact = lk.load(twins[twin], dtype="float64")
     rough = lk.load(twins[twin])
-    reference = trace(exact.model, exact.params, IDS)
-    honest = [[trace(rough.model, rough.params, IDS, order=order)] for order in range(2)]
+    reference = trace(exact.model, exact.params, ids)
+    honest = [[trace(rough.model, rough.params, ids, order=order)] for order in range(2)]
     assert [p.name for p in places] == list(reference)
     for place, want in zip(places, limits([reference], honest), strict=True):
         assert np.allclose(place.reference[0], reference[place.name], rtol=1e-12, atol=1e-13)
         assert place.limits[0].activation == want.activation
         assert place.limits[0].honest.max() == pytest.approx(want.honest.max(), rel=0.5)
+
+
+def test_no_row_holds_what_takes_no_position(twins: dict[str, Path]) -> None:
+    """Whoever is told positions may look them up as they are."""
+    found = [
+        choose_prompts(open_origin(twins[name]).config, None, "quick", ids=[[4, 1, 5]]).rows
+        for name in ("roberta", "bert")
+    ]
+    held = [{token for row in rows for token in row.ids} for rows in found]
+    assert [1 in ids for ids in held] == [False, True]
 
 
 def test_padding_and_positions_are_those_of_the_model(twins: dict[str, Path]) -> None:
