@@ -131,10 +131,10 @@ def rerank(
     found = []
     for query, documents in _pairs([queries] if lone else queries):
         if together:
-            scores = _pair_scores(model, query, documents, batch, truncate=truncate)
+            plain, scores = _pair_scores(model, query, documents, batch, truncate=truncate)
         else:
-            scores = _vector_scores(model, query, documents, batch)
-        order = [int(i) for i in np.argsort(-scores, kind="stable")[:top]]
+            plain = scores = _vector_scores(model, query, documents, batch)
+        order = [int(i) for i in np.argsort(-plain, kind="stable")[:top]]
         ranked = tuple(Ranked(i, documents[i], float(scores[i])) for i in order)
         found.append(Ranking(query, ranked))
     return found[0] if lone else Rankings(found)
@@ -154,7 +154,8 @@ def _pairs(queries: Any) -> list[tuple[str, list[str]]]:
 
 def _pair_scores(
     model: LanguageModel, query: str, documents: Sequence[str], batch: int, *, truncate: bool
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What the documents are sorted by, and their scores, of which several may round to 1."""
     settings = read_pair_settings(model.files.path)
     bounded, asked = _is_bounded(model, settings.activation), settings.prompt + query
     logits = [
@@ -162,7 +163,7 @@ def _pair_scores(
         for several in in_batches(documents, batch, "document")
     ]
     whole = np.concatenate(logits)[:, 0]
-    return probabilities(whole, each=True) if bounded else whole
+    return whole, probabilities(whole, each=True) if bounded else whole
 
 
 def _is_bounded(model: LanguageModel, activation: Any) -> bool:

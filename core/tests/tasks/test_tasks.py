@@ -236,6 +236,23 @@ def test_a_cross_encoder_puts_its_usual_prompt_before_the_query(tmp_path: Path) 
     assert found.query == query
 
 
+def test_probabilities_that_round_to_one_keep_the_order_of_the_outputs(tmp_path: Path) -> None:
+    task_bert(tmp_path / "a", "SequenceClassification", num_labels=1)
+    model = lk.load(tmp_path / "a", backend="numpy")
+    values = model.parameters()
+    values["head.bias"] = values["head.bias"] + 400
+    values["head.weight"] = values["head.weight"] * 50
+    model.save(tmp_path / "b", values)
+    identity = {"activation_fn": "torch.nn.Identity"}
+    surer = lk.load(tmp_path / "b", backend="numpy")
+    bounded = tasks.rerank(surer, RANKED).ranked
+    (tmp_path / "b" / "config_sentence_transformers.json").write_text(json.dumps(identity), "utf-8")
+    plain = tasks.rerank(surer, RANKED).ranked
+    assert {one.score for one in bounded} == {1.0}
+    assert [one.index for one in bounded] == [one.index for one in plain]
+    assert [one.index for one in plain] != sorted(one.index for one in plain)
+
+
 def test_documents_that_fit_alike_keep_their_order(tmp_path: Path) -> None:
     found = tasks.rerank(small_encoder(tmp_path), ("ab", ["x", "ab", "x", "ab"])).ranked
     assert [one.index for one in found] == [1, 3, 0, 2]
