@@ -30,9 +30,17 @@ def written_forms(render: Callable[[list[dict[str, Any]]], str]) -> frozenset[st
 
 
 def _writes(render: Callable[[list[dict[str, Any]]], str], content: object) -> bool:
-    """Whether the template writes the word, and nothing of the part around it."""
+    """Whether the template writes the word, and nothing of the part around it.
+
+    Raises:
+        TemplateError: the rendering takes too long, and others would too.
+    """
+    from lmkernel.tokenizers.template.budget import SpentError
+
     try:
         text = render([{"role": "user", "content": content}])
+    except SpentError:
+        raise
     except TemplateError:
         return False
     return _WORD in text and not any(f"{mark}type{mark}" in text for mark in "'\"")

@@ -24,6 +24,8 @@ GROW = (
 )
 WIDE = "{% set a = 'x' * 4000000 %}"
 DAG = "{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}"
+OWN = "{% set n = namespace() %}{% set n.n = n %}"  # so that n.n.n.… has no end
+ONE_HASH = "{% for k in range(0, 99999 * (2**61 - 1), 2**61 - 1) %}"  # numbers of one hash
 CHAIN = "{% set n = namespace(x=(1,)) %}" + LOOP + "{% set n.x = (n.x,) %}" + END
 
 H1 = {  # a budget of the template's own
@@ -108,6 +110,15 @@ H2 = {  # work that is no turn of a loop
     "cycle": LOOP + "{{ loop.cycle(*range(99999)) }}" + END,
     "sorted dictionary": LOOP + "{% set x = {'a': 1, 'b': 2}|dictsort %}" * 400 + END,
     "negative power": "{{ 2 ** -999999999999 ** 3 }}",
+    "many beginnings": WIDE
+    + "{% set b = 'x' * 2000000 ~ 'y' ~ 'x' * 1999999 %}{{ a.startswith((b,) * 900000) }}",
+    "many endings": WIDE
+    + "{% set b = 'x' * 2000000 ~ 'y' ~ 'x' * 1999999 %}{{ a.endswith((b,) * 900000) }}",
+    "many attributes": "{{ ([{}] * 1000)|sort(attribute=',' * 3999999)|length }}",
+    "attributes of attributes": OWN + "{{ ([n] * 999)|join(attribute='n.' * 999999 ~ 'x') }}",
+    "sorted by attributes": OWN + "{{ ([n] * 999)|sort(attribute='n.' * 999999 ~ 'x') }}",
+    "keys of one hash": ONE_HASH + "{{ dict(loop)|length }}" + END,
+    "names of one hash": ONE_HASH + "{{ namespace(loop) }}" + END,
 }
 H3 = {  # one call that makes much
     "ljust": "{{ 'x'.ljust(999999999) }}",
@@ -141,6 +152,13 @@ H3 = {  # one call that makes much
     "shared lists as text": DAG + "{{ (n.x|string)|length }}",
     "shared lists joined": DAG + "{{ (n.x ~ '')|length }}",
     "shared lists formatted": DAG + "{{ '%s' % (n.x,) }}{{ '{}'.format(n.x) }}",
+    "shared lists shown": DAG + "{{ '{!r}'.format(n.x) }}",
+    "shared lists as a field's text": DAG + "{{ '{a!s}'.format_map({'a': n.x}) }}",
+    "shared lists in ASCII": DAG + "{{ '{0!a}'.format(n.x) }}",
+    "shared lists joined by a safe text": DAG + "{{ (''|safe).join([n.x]) }}",
+    "shared lists into a safe text": DAG + "{{ ('a'|safe).replace('a', n.x) }}",
+    "shared lists around a safe text": DAG + "{{ ('a'|safe).center(9, n.x) }}",
+    "shared lists after a safe text": DAG + "{{ ('a'|safe).ljust(9, n.x) }}",
     "shared lists compared": DAG + "{% set m = n.x %}" + DAG + "{{ n.x == m }}",
     "shared lists within": DAG + "{% set m = n.x %}" + DAG + "{{ m in [n.x] }}",
     "shared lists counted": DAG + "{% set m = n.x %}" + DAG + "{{ [n.x].count(m) }}",
@@ -214,6 +232,12 @@ H3 = {  # one call that makes much
     "random": "{{ range(9)|random }}",
     "groupby": "{{ [{'a': 1}]|groupby('a') }}",
     "address": "{{ [1]|map('string') }}{{ range }}{{ namespace }}",
+    "address in a list": "{{ [[1]|map('string')] }}",
+    "address of a function in a list": "{{ [range] }}",
+    "address as a field": "{{ '{!r}'.format(range) }}",
+    "address in a safe text": "{{ (''|safe).join([range]) }}",
+    "rounded text": "{{ 'x'|round(9, 'ceil') }}",
+    "rounded list": "{{ (1, 2)|round(8, 'ceil') }}",
     "escape from the sandbox": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
     "attr": "{{ ''|attr('__class__') }}{{ (''|attr('__class__')).__mro__ }}",
     "attribute in a format": "{{ '{0.__class__.__mro__}'.format('') }}",
@@ -278,6 +302,8 @@ HARMLESS = {  # what costs much in Jinja and nothing here, so that it renders
     "M15 25 loops": ("{% for i in [1] %}" * 25 + "x" + END * 25, "x"),
     "M15 joined terms": ("{{ (" + " ~ ".join(["'a'"] * 20_000) + ")|length }}", "20000"),
     "H3 padding": ("{{ 'x'.center(5) ~ '%03d' % 7 ~ '{:>4}'.format(1) }}", "  x  007   1"),
+    "H3 shown": ("{{ '{!r} {!a} {!s}'.format('é', ['é'], 1) }}", "'é' ['\\xe9'] 1"),
+    "H3 safe": ("{{ ('<&>'|safe).replace('&', '<') ~ 7.5|round }}", "<&lt;>8.0"),
     "H3 dunder": ("[{{ messages.__class__ }}]", "[]"),
 }
 

@@ -18,7 +18,7 @@ from lmkernel.tokenizers.template.values import VIEWS, Namespace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Budget", "Weight"]
+__all__ = ["Budget", "SpentError", "Weight"]
 
 MAX_STEPS = 3_000_000  # evaluations of a statement or an expression
 MAX_SECONDS = 3.0
@@ -34,7 +34,14 @@ _ITEM = 56  # bytes charged for an item beside its place in the list
 _ITERABLE: tuple[Any, ...] = (str, list, tuple, dict, range, *VIEWS)
 _NESTED: tuple[Any, ...] = (list, tuple, dict, Namespace, *VIEWS)
 
+_PRINTED: tuple[Any, ...] = (str, int, float, complex, range, type(None), Undefined, *_NESTED)
+
 _Value = TypeVar("_Value")
+
+
+@final
+class SpentError(TemplateError):
+    """A rendering has no steps or no time left; another try would take as long."""
 
 
 class Weight(NamedTuple):
@@ -43,6 +50,7 @@ class Weight(NamedTuple):
     items: int
     characters: int
     depth: int
+    kinds: frozenset[type]
 
 
 @final
@@ -59,13 +67,13 @@ class Budget:
         """Spend steps.
 
         Raises:
-            TemplateError: there are none left, or no time.
+            SpentError: there are none left, or no time.
         """
         self._steps -= steps
         if self._steps < 0:
-            raise TemplateError(f"the chat template takes over {MAX_STEPS} steps")
+            raise SpentError(f"the chat template takes over {MAX_STEPS} steps")
         if time.monotonic() > self._end:
-            raise TemplateError(f"the chat template takes over {MAX_SECONDS:g} seconds")
+            raise SpentError(f"the chat template takes over {MAX_SECONDS:g} seconds")
 
     def enter_call(self) -> None:
         """Begin a call of a macro or of a recursive loop.
@@ -127,9 +135,11 @@ class Budget:
             TemplateError: there is too much, or it lies too deep.
         """
         items = characters = 0
+        kinds: set[type] = set()
         level = list(values)
         for depth in range(MAX_DEPTH):
             items += len(level)
+            kinds.update(map(type, level))
             self.step(len(level) >> 3)
             inner: list[Any] = []
             for value in level:
@@ -140,7 +150,7 @@ class Budget:
                     self.expect(items=items + len(inner))
             self.expect(characters=characters)
             if not inner:
-                return Weight(items, characters, depth)
+                return Weight(items, characters, depth, frozenset(kinds))
             level = inner
         raise TemplateError(f"the chat template reads lists over {MAX_DEPTH} deep")
 
@@ -166,12 +176,10 @@ class Budget:
         """
         if isinstance(value, str):
             return value
-        if isinstance(value, _NESTED):
-            self.weigh(value)
-            return self.charge(str(value))
-        if value is None or isinstance(value, int | float | complex | range | Undefined):
-            return str(value)
-        raise TemplateError(f"the chat template prints a {type(value).__name__}, which has no text")
+        kinds = self.weigh(value).kinds
+        for kind in sorted(kind.__name__ for kind in kinds if not issubclass(kind, _PRINTED)):
+            raise TemplateError(f"the chat template prints a {kind}, which has no text")
+        return self.charge(str(value)) if isinstance(value, _NESTED) else str(value)
 
 
 def _children(value: Any) -> Iterable[Any]:

@@ -110,6 +110,8 @@ def _select(*, keep: bool, by_attribute: bool = False) -> _Filter:
 
 
 def _round(_: Budget, value: Any, precision: int = 0, method: str = "common") -> Any:
+    if isinstance(value, str | list | tuple):  # Jinja would first make it longer, by a power of ten
+        raise TypeError(f"expected a number to round, got a {type(value).__name__}")
     if abs(precision) > _MAX_PRECISION:
         raise TemplateError(f"the chat template rounds to over {_MAX_PRECISION} digits")
     return filters.do_round(value, precision, method)  # type: ignore[arg-type]  # checked there

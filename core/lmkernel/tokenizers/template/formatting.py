@@ -67,6 +67,12 @@ class _Formatter(string.Formatter):
         key = int(name) if name.isdecimal() else name
         return self.get_value(key, args, kwargs), key
 
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        if conversion is None:
+            return value
+        self._budget.text(value)  # refuses what would be too long
+        return self._budget.charge(super().convert_field(value, conversion))
+
     def format_field(self, value: Any, spec: str) -> str:
         if not _SPEC.fullmatch(spec):
             raise TemplateError(f"the chat template formats with {spec[:40]!r}")

@@ -148,6 +148,7 @@ def attribute_at(budget: Budget, item: Any, attribute: str | int | None) -> Any:
     """An attribute by a path such as ``"function.name"`` or ``"0"``; None is the item itself."""
     path: list[Any] = attribute.split(".") if isinstance(attribute, str) else [attribute]
     for part in path if attribute is not None else ():
+        budget.step()
         number = isinstance(part, str) and part.isdecimal()
         item = item_of(budget, item, int(part) if number else part)
     return item

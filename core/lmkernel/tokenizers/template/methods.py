@@ -42,8 +42,10 @@ def join_texts(budget: Budget, separator: str, texts: Any) -> str:
     """
     parts, characters = [], 0
     for part in budget.iterate(texts):
+        if not isinstance(part, str):
+            raise TypeError(f"expected texts to join, got a {type(part).__name__}")
         parts.append(part)
-        characters += len(separator) + (len(part) if isinstance(part, str) else 0)
+        characters += len(separator) + len(part)
         budget.expect(characters=characters)
     return budget.charge(separator.join(parts))
 
@@ -85,6 +87,20 @@ def _scan(name: str) -> _Method:
         return budget.charge(getattr(text, name)(*args, **kwargs))
 
     return method
+
+
+def _weighed(method: _Method) -> _Method:
+    """A method of a text whose arguments are weighed first.
+
+    A text that is safe escapes whatever it is given, which prints it; a text may be compared with
+    the beginnings in a tuple.
+    """
+
+    def apply(budget: Budget, text: str, *args: Any, **kwargs: Any) -> Any:
+        budget.weigh(*args, *kwargs.values())
+        return method(budget, text, *args, **kwargs)
+
+    return apply
 
 
 def _pad(name: str) -> _Method:
@@ -135,10 +151,10 @@ _METHODS: tuple[tuple[type, Mapping[str, _Method]], ...] = tuple(
     for kind, table in (
         (
             str,
-            {name: _plain(name) for name in _LINEAR.split()}
-            | {name: _scan(name) for name in _QUADRATIC.split()}
-            | {name: _pad(name) for name in _PADDING.split()}
-            | {"join": join_texts, "replace": replace_text}
+            {name: _weighed(_plain(name)) for name in _LINEAR.split()}
+            | {name: _weighed(_scan(name)) for name in _QUADRATIC.split()}
+            | {name: _weighed(_pad(name)) for name in _PADDING.split()}
+            | {"join": join_texts, "replace": _weighed(replace_text)}
             | {"format": _format, "format_map": _format_map},
         ),
         (list, _SEQUENCE | {"copy": _plain("copy")}),

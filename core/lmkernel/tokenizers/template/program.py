@@ -65,7 +65,7 @@ def _naming(name: str) -> Iterator[None]:
     except TemplateError as error:
         if not name:
             raise
-        raise TemplateError(f"{name}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
 
 
 def _render(tree: nodes.Template, variables: Mapping[str, Any]) -> str:
@@ -149,6 +149,7 @@ def _globals(budget: Budget) -> dict[str, Any]:
 def _dictionary(budget: Budget, /, source: Any = (), **more: Any) -> dict[Any, Any]:
     result: dict[Any, Any] = {}
     for pair in budget.iterate(source.items() if isinstance(source, dict) else source):
+        budget.step()  # many keys may have one hash
         key, value = budget.iterate(pair)
         check_key(key)
         result[key] = value
