@@ -6,17 +6,22 @@ is refused here.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["check_document"]
+__all__ = ["MOST_IDS", "check_document"]
 
-_MOST_IDS = 2**22
+MOST_IDS = 2**22
 """No vocabulary has as many tokens; what walks through all ids up to the largest ends soon."""
+_MOST_GROWTH = 1000
+"""How much longer a text may become; those of published tokenizers stay nearly as long."""
+_GROWING = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
+_SEQUENCES = ("normalizers", "pretokenizers", "processors", "decoders")
 
 
 def check_document(document: Mapping[str, Any], where: str) -> None:
@@ -27,7 +32,8 @@ def check_document(document: Mapping[str, Any], where: str) -> None:
         where: the file, for messages.
 
     Raises:
-        CheckpointError: an id that is none, or merges that contradict their prefix.
+        CheckpointError: an id that is none, merges that contradict their prefix, or steps that
+            make texts a thousand times as long.
     """
     model = document.get("model")
     if not isinstance(model, dict):
@@ -36,6 +42,13 @@ def check_document(document: Mapping[str, Any], where: str) -> None:
     _check_distinct(_vocabulary(model), f"{where}: model.vocab")
     _check_ids(_added_tokens(document), f"{where}: added_tokens")
     _check_merges(model, f"{where}: model.merges")
+    for key in _GROWING:
+        growth = math.prod(map(_growth, _steps(document.get(key))))
+        if growth > _MOST_GROWTH:
+            raise CheckpointError(
+                f"{where}: {key}: expected a text of at most {_MOST_GROWTH} times the length, "
+                f"got one of {growth:.3g} times"
+            )
 
 
 def _vocabulary(model: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
@@ -52,9 +65,9 @@ def _added_tokens(document: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
 
 def _check_ids(pairs: Iterable[tuple[Any, Any]], where: str) -> None:
     for token, number in pairs:
-        if type(number) is not int or not 0 <= number < _MOST_IDS:
+        if type(number) is not int or not 0 <= number < MOST_IDS:
             raise CheckpointError(
-                f"{where}: token {token!r:.80}: expected an id below {_MOST_IDS}, got {number!r}"
+                f"{where}: token {token!r:.80}: expected an id below {MOST_IDS}, got {number!r}"
             )
 
 
@@ -67,6 +80,33 @@ def _check_distinct(pairs: Iterable[tuple[Any, Any]], where: str) -> None:
                 f"{where}: expected an id of its own for each token, got {number} for "
                 f"{owners[number]!r:.80} and {token!r:.80}"
             )
+
+
+def _steps(step: Any) -> Iterator[Mapping[str, Any]]:
+    """A step, or those of a sequence of steps."""
+    if isinstance(step, dict):
+        listed = [step.get(key) for key in _SEQUENCES if isinstance(step.get(key), list)]
+        yield from (inner for steps in listed for one in steps or () for inner in _steps(one))
+        yield step
+
+
+def _growth(step: Mapping[str, Any]) -> float:
+    """How often as long a text can be after a step that replaces or puts something before it."""
+    if step.get("type") == "TemplateProcessing":
+        special = step.get("special_tokens")
+        tokens = special.values() if isinstance(special, dict) else ()
+        ids = max(
+            (_size(token.get("ids")) for token in tokens if isinstance(token, dict)), default=1
+        )
+        return float(max(1, ids) * max(1, _size(step.get("single")), _size(step.get("pair"))))
+    pattern = step.get("pattern")
+    replaced = _size(pattern.get("String")) if isinstance(pattern, dict) else 1
+    made = max(_size(step.get("content")), _size(step.get("prepend")))
+    return max(1.0, made / max(1, replaced))
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, str | list) else 0
 
 
 def _check_merges(model: Mapping[str, Any], where: str) -> None:

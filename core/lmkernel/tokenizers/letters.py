@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.checkpoints.json_files import MOST_BYTES, parse_object
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.files import read_file
+from lmkernel.tokenizers.check import MOST_IDS
 from lmkernel.tokenizers.encoded import EncodedText, SpecialToken
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def open_letters(path: Path, config: dict[str, Any]) -> Letters:
     """
     numbers = parse_object(read_file(path, MOST_BYTES), str(path))
     for name, number in numbers.items():
-        if type(number) is not int or not 0 <= number < MOST_BYTES:
+        if type(number) is not int or not 0 <= number < MOST_IDS:
             raise CheckpointError(f"{path}: {name!r:.60}: expected an id, got {number!r:.60}")
     if not numbers:
         raise CheckpointError(f"{path}: expected letters with their ids, got none")

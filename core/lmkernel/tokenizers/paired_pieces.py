@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.checkpoints.json_files import MOST_BYTES, parse_object
 from lmkernel.errors import CheckpointError, InputError, MissingDependencyError
 from lmkernel.files import read_file
+from lmkernel.tokenizers.check import MOST_IDS
 from lmkernel.tokenizers.encoded import EncodedText, SpecialToken
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _numbers(data: bytes, path: Path) -> dict[str, int]:
         if token not in found:
             raise CheckpointError(f"{path}: the token {token!r} is missing")
     for name, number in found.items():
-        if type(number) is not int or not 0 <= number < MOST_BYTES:
+        if type(number) is not int or not 0 <= number < MOST_IDS:
             raise CheckpointError(f"{path}: {name!r:.60}: expected an id, got {number!r:.60}")
     return found
 

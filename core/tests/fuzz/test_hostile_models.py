@@ -142,6 +142,39 @@ TOKENIZERS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
         ),
         "",
     ),
+    "a normaliser that grows": (
+        lambda d: d.update(
+            normalizer={
+                "type": "Sequence",
+                "normalizers": [
+                    {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10}
+                ]
+                * 9,
+            }
+        ),
+        r"normalizer: expected a text of at most 1000 times the length, got one of 1e\+09 times",
+    ),
+    "a long text before each": (
+        lambda d: d.update(normalizer={"type": "Prepend", "prepend": "x" * 10**6}),
+        "normalizer: expected a text of at most",
+    ),
+    "a decoder that grows": (
+        lambda d: d.update(
+            decoder={"type": "Replace", "pattern": {"Regex": "a?"}, "content": "b" * 2000}
+        ),
+        "decoder: expected a text of at most",
+    ),
+    "special tokens of many ids": (
+        lambda d: d.update(
+            post_processor={
+                "type": "TemplateProcessing",
+                "single": [{"SpecialToken": {"id": "a", "type_id": 0}}] * 100,
+                "pair": [],
+                "special_tokens": {"a": {"id": "a", "ids": [1] * 100, "tokens": ["a"] * 100}},
+            }
+        ),
+        r"post_processor: expected a text of at most 1000 times the length, got one of 1e\+04",
+    ),
     "a search without end": (
         lambda d: d.update(
             pre_tokenizer={
