@@ -31,9 +31,11 @@ __all__ = [
     "write_object",
 ]
 
-MOST_BYTES = 256 * 2**20
-"""The largest JSON file that is read."""
-_MOST_VALUES = 10_000_000  # a tokenizer of a million tokens has half of them
+MOST_BYTES = 80 * 2**20
+"""The largest JSON file that is read; one wide character makes Python hold four times as much."""
+_MOST_VALUES = 10_000_000  # a tokenizer of a million tokens has three quarters of them
+_COSTS: Mapping[bytes, int] = MappingProxyType({b",": 1, b"[": 1, b":": 2, b"{": 4})
+"""What the values that follow these count for, by the memory that they take."""
 _NAMES: Mapping[type, str] = MappingProxyType({dict: "object", list: "list"})
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SPACES = frozenset(" \t\r\n")
@@ -80,7 +82,7 @@ def parse_object(data: bytes, what: str) -> dict[str, Any]:
 def _parse(data: bytes, what: str, kind: type, *, surrogates: bool = False) -> Any:
     refuse_pointer(what, data)
     # each value but the first follows one of these, so this bounds the memory that parsing takes
-    if sum(map(data.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+    if sum(cost * data.count(mark) for mark, cost in _COSTS.items()) > _MOST_VALUES:
         raise CheckpointError(f"{what}: expected at most {_MOST_VALUES} values, got more")
     expected = f"{what}: expected a JSON {_NAMES[kind]}"
     try:

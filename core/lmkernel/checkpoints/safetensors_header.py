@@ -31,6 +31,7 @@ LENGTH_BYTES = 8
 _QUANTISED = ("F4", "F6", "F8")  # the beginnings of codes, as in F8_E4M3
 _LIMIT = 100_000_000  # the format's own limit to a header
 _MOST_AXES = 64  # NumPy's
+_MOST_TENSORS = 250_000  # of one file; the largest of published models have 90,000 in all
 _MOST_ELEMENTS = 2**59  # the bytes of as many elements can be counted in 64 bits
 
 DTYPE_CODES: Mapping[str, str] = MappingProxyType(
@@ -76,6 +77,8 @@ def read_header(path: Path, data: NDArray[np.uint8]) -> dict[str, Entry]:
     header = parse_object(bytes(_header(cursor)), f"{path}: the header")
     start = cursor.at
     header.pop("__metadata__", None)
+    if len(header) > _MOST_TENSORS:
+        raise cursor.error(f"expected at most {_MOST_TENSORS} tensors, got {len(header)}")
     entries = {name: _entry(path, name, value, start) for name, value in header.items()}
     ordered = sorted(entries.items(), key=lambda item: (item[1].start, item[1].stop))
     _check_layout(path, ordered, start, len(data))

@@ -13,7 +13,7 @@ import pytest
 from fuzzing.models import load, write_model
 
 from lmkernel.checkpoints.directory import open_model
-from lmkernel.checkpoints.json_files import parse_object
+from lmkernel.checkpoints.json_files import parse_object, read_object
 from lmkernel.checkpoints.safetensors import SafetensorsFile, SafetensorsShards
 from lmkernel.errors import CheckpointError, LmkernelError
 from lmkernel.settings.file import load_settings
@@ -52,6 +52,8 @@ DOCUMENTS = {
     "a byte order mark": (b"\xef\xbb\xbf{}", "Unexpected UTF-8 BOM"),
     "two documents": (b"{} {}", "Extra data at character 4"),
     "ten million values": (b'{"a": [' + b"," * 10_000_001, "at most 10000000 values"),
+    "two million objects": (b'{"a": [' + b"{}," * 2_000_001, "at most 10000000 values"),
+    "four million names": (b"{" + b'"a":1,' * 4_000_000, "at most 10000000 values"),
 }
 
 
@@ -109,6 +111,20 @@ def test_m8_headers_of_safetensors_are_refused_by_name(tmp_path: Path, name: str
     path = tensors(tmp_path / "x.safetensors", {"t": {**sound, **entry}}, bytes(4))
     with pytest.raises(CheckpointError, match=rf"x\.safetensors: tensor 't'.*{complaint}"):
         SafetensorsFile(path)
+
+
+def test_a_header_of_too_many_tensors_is_refused(tmp_path: Path) -> None:
+    entry = {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}
+    path = tensors(tmp_path / "x", dict.fromkeys(map(str, range(250_001)), entry), b"")
+    with pytest.raises(CheckpointError, match="expected at most 250000 tensors, got 250001"):
+        SafetensorsFile(path)
+
+
+def test_a_file_that_python_would_hold_fourfold_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "x.json").open("wb") as file:
+        file.truncate(81 * 2**20)
+    with pytest.raises(CheckpointError, match=r"x\.json: expected at most 83886080 bytes"):
+        read_object(tmp_path / "x.json", required=True)
 
 
 def test_m8_64_axes_are_read(tmp_path: Path) -> None:
