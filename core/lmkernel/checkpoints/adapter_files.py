@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -58,8 +59,12 @@ _INERT = frozenset(
 """Keys that say how adapters were trained. Any other asks for more than adding products."""
 _CHANGES_THE_MODEL = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Ways to begin (``init_lora_weights``) that take the first product out of the model's weights."""
-_REPEATS = 3
 _LONGEST = 500
+_MOST_WAYS = 1_000_000
+"""Ways in which an expression may fit a name, about a second for all of them."""
+_MOST_SECONDS = 3.0
+"""For all expressions and names of a folder."""
+_CHOICE = re.compile(r"\||(?<!\()\?")
 _UNSAFE = re.compile(r"\)[*+{]|\\[1-9]|\(\?P=")
 """A group that is repeated, or a reference: with these an expression can take for ever."""
 
@@ -97,6 +102,7 @@ class AdapterFiles:
         self._sort_names()
         self._check_targets()
         self.shapes = {module: self._shape(module) for module in self._halves}
+        self._end = time.monotonic() + _MOST_SECONDS
         self._scales = {module: self._scale(module) for module in self.shapes}
 
     def addition(self, module: str) -> NDArray[np.float64]:
@@ -216,11 +222,11 @@ class AdapterFiles:
 
     def _matches(self, table: str, pattern: str, name: str) -> bool:
         """PEFT's rule: the whole name, after an optional ``….`` before it, fits the expression."""
-        repeats = sum(map(pattern.count, "*+{"))
-        if len(pattern) > _LONGEST or repeats > _REPEATS or _UNSAFE.search(pattern):
-            raise self._error(
-                table, f"expressions with at most {_REPEATS} repeats, of no groups", pattern
-            )
+        # a repeat may end at each character of the name, a choice may fall either way
+        repeats, choices = sum(map(pattern.count, "*+{")), len(_CHOICE.findall(pattern))
+        slow = (len(name) + 1) ** repeats << choices > _MOST_WAYS or time.monotonic() > self._end
+        if slow or len(pattern) > _LONGEST or _UNSAFE.search(pattern):
+            raise self._error(table, "expressions with few repeats, of no groups", pattern)
         try:
             return re.match(rf"(.*\.)?({pattern})$", name) is not None
         except (re.error, OverflowError, RecursionError) as error:
