@@ -40,7 +40,8 @@ _SCALARS: Mapping[int, str] = MappingProxyType(
 _SMALLEST_PAIR = 8 + 4 + 1  # the length of a name, a type, a value of one byte
 _SMALLEST_TENSOR = 8 + 4 + 4 + 8
 _MOST_AXES = 4  # GGML_MAX_DIMS
-_MOST_ITEMS = 10_000_000  # of an array; a tokenizer's longest has an item for each token or merge
+_MOST_ENTRIES = 100_000  # the largest of published models have some thousand tensors
+_MOST_ITEMS = 5_000_000  # of all arrays; a tokenizer has an item for each token and merge
 
 
 @final
@@ -124,37 +125,49 @@ def _preamble(cursor: Cursor) -> tuple[int, int]:
     if version not in _VERSIONS:
         raise cursor.error(f"expected GGUF version 2 or 3, got {version}")
     tensors, pairs = (cursor.number("Q", "the header") for _ in range(2))
+    if max(tensors, pairs) <= cursor.size:  # else the file ends early, which is said below
+        _check_counts(cursor, tensors, pairs)
     cursor.expect(pairs * _SMALLEST_PAIR, f"a header of {pairs} metadata pairs")
     cursor.expect(tensors * _SMALLEST_TENSOR, f"a header of {tensors} tensors")
     return tensors, pairs
 
 
+def _check_counts(cursor: Cursor, tensors: int, pairs: int) -> None:
+    if max(tensors, pairs) > _MOST_ENTRIES:
+        raise cursor.error(
+            f"expected at most {_MOST_ENTRIES} tensors and metadata pairs, "
+            f"got {tensors} and {pairs}"
+        )
+
+
 def _metadata(cursor: Cursor, pairs: int) -> dict[str, Any]:
     table: dict[str, Any] = {}
+    left = _MOST_ITEMS
     for _ in range(pairs):
         key = cursor.string("a metadata key")
         if key in table:
             raise cursor.error(f"metadata {key!r} is there twice")
-        table[key] = _value(cursor, cursor.number("I", key), f"metadata {key!r}")
+        table[key] = value = _value(cursor, cursor.number("I", key), f"metadata {key!r}", left)
+        left -= len(value) if isinstance(value, list) else 0
     return table
 
 
-def _value(cursor: Cursor, kind: int, what: str) -> Any:
+def _value(cursor: Cursor, kind: int, what: str, most: int) -> Any:
     if kind == _STRING:
         return cursor.string(what)
     if kind == _ARRAY:
-        return _array(cursor, what)
+        return _array(cursor, what, most)
     if kind not in _SCALARS:
         raise cursor.error(f"{what} has the unknown value type {kind}")
     value = cursor.number(_SCALARS[kind], what)
     return float(str(np.float32(value))) if kind == _FLOAT32 else value
 
 
-def _array(cursor: Cursor, what: str) -> list[Any]:
+def _array(cursor: Cursor, what: str, most: int) -> list[Any]:
     kind = cursor.number("I", what)
     count = cursor.number("Q", what)
-    if _MOST_ITEMS < count <= cursor.size:
-        raise cursor.error(f"{what}: expected at most {_MOST_ITEMS} items, got {count}")
+    if most < count <= cursor.size:
+        raise cursor.error(f"{what}: expected at most {most} items, got {count}")
     if kind == _STRING:
         cursor.expect(count * 8, f"{what}, {count} strings,")
         return [cursor.string(what) for _ in range(count)]

@@ -42,6 +42,24 @@ def test_metadata_of_every_kind(tmp_path: Path) -> None:
     assert {key: file.metadata[key] for key in values} == values
 
 
+def test_arrays_of_all_metadata_are_bounded_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lmkernel.gguf.file._MOST_ITEMS", 5)
+    array = struct.pack("<IIQ", 9, 0, 3) + bytes(3)  # three numbers of one byte
+    (tmp_path / "x.gguf").write_bytes(header(pairs=2) + text("a") + array + text("b") + array)
+    with pytest.raises(CheckpointError, match=r"'b': expected at most 2 items, got 3"):
+        GgufFile(tmp_path / "x.gguf")
+
+
+def test_more_tensors_or_metadata_than_any_model_has_are_refused(tmp_path: Path) -> None:
+    for tensors, pairs in ((100_001, 0), (0, 100_001)):
+        start = header(tensors=tensors, pairs=pairs)
+        (tmp_path / "x.gguf").write_bytes(start + bytes(24 * 100_001))
+        with pytest.raises(CheckpointError, match="expected at most 100000 tensors and metadata"):
+            GgufFile(tmp_path / "x.gguf")
+
+
 def test_float32_comes_as_its_shortest_decimal(small: Path) -> None:
     metadata = GgufFile(small).metadata
     assert metadata["llama.attention.layer_norm_rms_epsilon"] == EPSILON
