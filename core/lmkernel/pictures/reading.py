@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,13 @@ STEEPEST = 200
 """The longer side of a picture over the shorter one, at most."""
 _SMALLEST = 2
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+_MOST_WORK = 20 * MOST_PIXELS
+"""Pixels that are decoded in all: a JPEG file may have any number of scans, usually ten."""
+_SCAN, _STEP = b"\xff\xda", 1 << 20
+_PLAIN_HEAD, _PLAIN_WORDS = 4096, 3
+"""Bytes in which a PPM file says its kind, width and height; Pillow reads it byte by byte."""
 _CHANNELS, _AXES = 3, 3
+_ROWS = 256
 
 
 def pillow() -> ModuleType:
@@ -105,8 +112,11 @@ def _decode(file: Any, where: str) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             # what Pillow warns of, such as damaged EXIF data, leaves the pixels as they are
             warnings.simplefilter("ignore")
+            _check_head(file, where)
             with library.open(file, formats=_FORMATS) as image:
                 _check_size(image.width, image.height, where)
+                if image.format in ("JPEG", "MPO"):
+                    _check_scans(file, image.width * image.height, where)
                 image.load()
                 return _colours(_upright(image), where)
     except InputError:
@@ -132,6 +142,30 @@ def _check_size(width: int, height: int, where: str) -> None:
         )
 
 
+def _check_head(file: Any, where: str) -> None:
+    """Refuse a PPM file of which only spaces and comments come first."""
+    head = file.read(_PLAIN_HEAD)
+    file.seek(0)
+    words = re.sub(rb"#[^\r\n]*", b"", head).split()
+    if head[:1] == b"P" and head[1:2].isdigit() and len(words) < _PLAIN_WORDS:
+        raise InputError(
+            f"{where}: expected a width and a height in the first {_PLAIN_HEAD} bytes, got none"
+        )
+
+
+def _check_scans(file: Any, pixels: int, where: str) -> None:
+    """Refuse a picture that is drawn over so often that it takes minutes."""
+    at = file.tell()
+    file.seek(0)
+    scans = sum(part.count(_SCAN) for part in iter(lambda: file.read(_STEP), b""))
+    file.seek(at)
+    if scans * pixels > _MOST_WORK:
+        raise InputError(
+            f"{where}: expected at most {_MOST_WORK // pixels} scans of {pixels} pixels, "
+            f"got {scans}"
+        )
+
+
 def _upright(image: Any) -> Any:
     from PIL import ImageOps
 
@@ -146,6 +180,11 @@ def _colours(image: Any, where: str) -> NDArray[np.uint8]:
         return _from_pixels((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise InputError(f"{where}: expected 8 or 16 bits a channel, got 32")
-    # a palette whose colours are partly transparent goes through RGBA: the same colours
-    step = image.convert("RGBA") if "transparency" in image.info else image
-    return np.asarray(step.convert("RGB"), np.uint8)
+    found = np.empty((image.height, image.width, _CHANNELS), np.uint8)
+    # some rows at a time, since Pillow holds four bytes a pixel in each step
+    for top in range(0, image.height, _ROWS):
+        rows = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
+        # a palette whose colours are partly transparent goes through RGBA: the same colours
+        step = rows.convert("RGBA") if "transparency" in image.info else rows
+        found[top : top + _ROWS] = np.asarray(step.convert("RGB"), np.uint8)
+    return found

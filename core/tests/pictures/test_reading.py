@@ -92,6 +92,18 @@ def test_palettes_become_colours(transparent: bool) -> None:
     )
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr"])
+def test_rows_that_are_read_a_few_at_a_time_make_the_whole(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = "TIFF" if mode in ("CMYK", "YCbCr") else "PNG"
+    image = picture().convert(mode)
+    data = encoded(image, kind, **({"transparency": 3} if mode == "P" else {}))
+    whole = read_picture(data)
+    monkeypatch.setattr("lmkernel.pictures.reading._ROWS", 4)
+    np.testing.assert_array_equal(read_picture(data), whole)
+
+
 def test_transparency_is_dropped() -> None:
     image = picture().convert("RGBA")
     image.putalpha(7)
@@ -153,6 +165,30 @@ def test_the_limit_does_not_depend_on_pillows_own(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     with pytest.raises(InputError, match=f"at most {MOST_PIXELS} pixels, got 14000×14000"):
         read_picture(png_that_claims(14_000, 14_000))
+
+
+def scans(times: int) -> bytes:
+    """A picture whose last scan is there so often."""
+    data = encoded(picture(), "JPEG", progressive=True)
+    last = data.rfind(b"\xff\xda")
+    return data[:last] + data[last:-2] * times + data[-2:]
+
+
+def test_a_picture_of_few_pixels_may_have_many_scans() -> None:
+    assert read_picture(scans(40)).shape == (6, 9, 3)
+
+
+def test_a_picture_that_is_drawn_over_for_ever_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmkernel.pictures.reading._MOST_WORK", 20 * 54)
+    read_picture(scans(1))
+    with pytest.raises(InputError, match="expected at most 20 scans of 54 pixels, got"):
+        read_picture(scans(40))
+
+
+@pytest.mark.parametrize("between", [b" " * 5000, b"\n#" + b"x" * 5000 + b"\n"])
+def test_a_header_that_never_comes_is_refused(between: bytes) -> None:
+    with pytest.raises(InputError, match="width and a height in the first 4096 bytes"):
+        read_picture(b"P6" + between + b"2 2 255\n" + bytes(12))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
