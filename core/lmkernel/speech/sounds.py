@@ -32,6 +32,8 @@ _MOST_RATE, _USUAL_RATE = 1 << 20, 48_000
 _BLOCK = 1 << 20
 """Numbers that are decoded at once."""
 _MOST_READ = 1 << 20
+_MOST_CHUNKS, _CHUNK_HEAD = 1000, 8
+"""Chunks of a WAV file before its samples; each begins with a name and a size of four bytes."""
 _OPEN_ENDED = 0x7FFFF000
 """Sizes from here on are what programs write that cannot go back to the header of a pipe."""
 
@@ -146,12 +148,26 @@ def sound_of_bytes(content: bytes, where: str, *, most_seconds: float = _MOST_SE
     if not content:
         raise InputError(f"{where}: expected a sound, got an empty file")
     try:
-        plain = content[:4] == b"RIFF" and content[8:12] == b"WAVE" and _is_plain(content)
+        waves = content[:4] == b"RIFF" and content[8:12] == b"WAVE"
+        if waves:
+            _find_samples(content)
+        plain = waves and _is_plain(content)
         read = _wave_samples if plain else _library_samples
         return Sound(*read(content, where, most_seconds))
     except InputError as error:
         text = str(error)
         raise InputError(text if text.startswith(where) else f"{where}: {text}") from error
+
+
+def _find_samples(content: bytes) -> None:
+    """Refuse a WAV file whose samples do not come before its end, and after few other chunks."""
+    at = 12
+    for _ in range(_MOST_CHUNKS):
+        if content[at : at + 4] == b"data":
+            return
+        size = int.from_bytes(content[at + 4 : at + _CHUNK_HEAD], "little")
+        at += _CHUNK_HEAD + size + size % 2
+    raise InputError("no WAV file that can be read: it holds no samples")
 
 
 def _is_plain(content: bytes) -> bool:
@@ -171,20 +187,23 @@ def _wave_samples(content: bytes, where: str, most: float) -> tuple[NDArray[np.f
         with wave.open(io.BytesIO(content)) as file:
             rate, claimed, width = file.getframerate(), file.getnframes(), file.getsampwidth()
             channels = file.getnchannels()
-            data = file.readframes(claimed)
+            size = width * channels
+            open_ended = claimed * size >= _OPEN_ENDED
+            _check_length(len(content) // size if open_ended else claimed, rate, where, most)
+            found = bytearray()
+            while data := file.readframes(max(1, _BLOCK // channels)):
+                rows = _values(data[: len(data) // size * size], width).reshape(-1, channels)
+                found += _one_channel(rows).tobytes()
     except (wave.Error, EOFError) as error:
         raise InputError(
             f"{where}: no WAV file that can be read: {str(error) or 'it ends early'}"
         ) from error
-    size = width * channels
-    open_ended = claimed * size >= _OPEN_ENDED
-    _check_length(len(data) // size if open_ended else claimed, rate, where, most)
-    if len(data) < claimed * size < _OPEN_ENDED:
+    samples = np.frombuffer(found, np.float32)
+    if len(samples) < claimed and not open_ended:
         raise InputError(
-            f"{where}: the file ends early: expected {claimed} samples, got {len(data) // size}"
+            f"{where}: the file ends early: expected {claimed} samples, got {len(samples)}"
         )
-    data = data[: len(data) // size * size]
-    return _one_channel(_values(data, width).reshape(-1, channels)), rate
+    return samples, rate
 
 
 def _one_channel(rows: NDArray[Any]) -> NDArray[np.float32]:
@@ -220,18 +239,21 @@ def _library_samples(content: bytes, where: str, most: float) -> tuple[NDArray[n
             _check_length(claimed, rate, where, most)
             # block by block, so that channels take no more memory than their mean does
             size = max(1, _BLOCK // max(1, int(file.channels)))
-            found = np.empty(claimed, np.float32)
-            count = 0
-            while count < claimed and len(rows := file.read(size, "float32", always_2d=True)):
-                found[count : count + len(rows)] = _one_channel(rows)
-                count += len(rows)
+            found = bytearray()  # which grows, as a header may claim more than there is
+            while len(found) < 4 * claimed and len(
+                rows := file.read(size, "float32", always_2d=True)
+            ):
+                found += _one_channel(rows).tobytes()
     except InputError:  # ours, of the length
         raise
     except (library.LibsndfileError, RuntimeError, ValueError) as error:
         raise InputError(f"{where}: no sound that can be read: {error!s:.200}") from error
-    if count < claimed:
-        raise InputError(f"{where}: the file ends early: expected {claimed} samples, got {count}")
-    return found, rate
+    samples = np.frombuffer(found, np.float32)
+    if len(samples) < claimed:
+        raise InputError(
+            f"{where}: the file ends early: expected {claimed} samples, got {len(samples)}"
+        )
+    return samples[:claimed], rate
 
 
 _MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b".snd", b"caff")

@@ -101,8 +101,12 @@ WAVE = wave_bytes(ROWS[:4000], 16000)
         (in_format("FLAC")[:-3000], "no sound that can be read|ends early"),
         (in_format("OGG")[:40], "no sound that can be read|ends early"),
         (b"ID3" + bytes(300), "no sound that can be read"),
+        (WAVE[:12] + b"JUNK\xff\xff\xff\xff", "no WAV file"),
+        (WAVE[:12] + (b"JUNK" + bytes(4)) * 1000 + WAVE[12:], "no WAV file"),
+        # of 35 bits that say how many samples there are, more than a process has memory for
+        (with_field(in_format("FLAC"), 22, ">I", 4_000_000_000), "ends early|can be read|at most"),
     ],
-    ids=range(15),
+    ids=range(18),
 )
 def test_what_is_no_sound_is_refused_with_its_name(content: bytes, said: str) -> None:
     with pytest.raises(InputError, match=f"^a file: .*({said})"):
