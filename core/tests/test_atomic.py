@@ -241,3 +241,14 @@ def test_file_stays_when_the_disk_refuses(tmp_path: Path, monkeypatch: pytest.Mo
         write_whole(tmp_path / "file", b"2", RunError)
     assert (tmp_path / "file").read_bytes() == b"1"
     assert names(tmp_path) == ["file"]
+
+
+def test_a_link_that_takes_the_place_of_the_folder_that_is_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with (  # noqa: PT012 - what is done in the block is what is refused
+        pytest.raises(CheckpointError, match="cannot be written: expected a folder, got a link"),
+        new_directory(tmp_path / "m") as made,
+    ):
+        made.rmdir()
+        made.symlink_to(tmp_path / "other")
+    assert not os.path.lexists(tmp_path / "m")

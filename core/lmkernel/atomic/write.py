@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -76,6 +77,8 @@ def publish(made: Path, path: Path) -> None:
     Raises:
         OSError: the disk refuses; nothing has changed.
     """
+    if made.is_symlink():  # who filled it has put a link in its place
+        raise OSError(errno.ELOOP, "expected a folder, got a link")
     _flush(made)
     if not path.exists():
         made.rename(path)

@@ -1,9 +1,9 @@
 """Runs code of a plugin so that nothing of it reaches further than its own name.
 
 Constraints: whatever it raises becomes a `PluginError`, `SystemExit` too, but not the user's
-Ctrl-C; what it prints goes to standard error, since standard output is for results; a warning that
-a filter would raise is shown instead, since a framework's warnings at import are its own affair.
-What other threads print stays where it was.
+Ctrl-C; what it prints goes to standard error, since standard output is for results, and it closes
+neither; a warning that a filter would raise is shown instead, since a framework's warnings at
+import are its own affair. What other threads print stays where it was.
 """
 
 from __future__ import annotations
@@ -61,16 +61,26 @@ def describe(error: BaseException) -> str:
 
 @contextmanager
 def _redirect_prints() -> Iterator[None]:
-    before = sys.stdout
-    aside = _Aside(before, sys.stderr or io.StringIO())
+    before, errors = sys.stdout, sys.stderr
+    aside = _Aside(before, errors or io.StringIO())
     sys.stdout = cast("TextIO", aside)
     try:
         yield
     finally:
         aside.end()
         # what a plugin or another thread has put in its place meanwhile stays, and reaches `before`
-        if cast("Any", sys.stdout) is aside:
+        if cast("Any", sys.stdout) is aside or not _is_stream(sys.stdout):
             sys.stdout = before
+        if not _is_stream(sys.stderr):
+            sys.stderr = errors
+
+
+def _is_stream(found: object) -> bool:
+    """Whether something can be printed to; a plugin may leave anything where a stream was."""
+    try:
+        return callable(found.write) and callable(found.isatty)  # type: ignore[attr-defined]  # asked for here
+    except BaseException:  # noqa: BLE001 - it may do anything
+        return False
 
 
 @final
@@ -88,6 +98,9 @@ class _Aside:
 
     def end(self) -> None:
         self._thread = None
+
+    def close(self) -> None:
+        """Nothing: what it stands for is the program's."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._aside if get_ident() == self._thread else self._out, name)

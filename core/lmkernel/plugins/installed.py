@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from contextlib import suppress
+import sys
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lmkernel.errors import PluginError
@@ -42,12 +43,22 @@ def installed_plugins(report: Report) -> Iterator[tuple[str, object]]:
             name = f"{name} of {_distribution_name(point.dist) or 'another distribution'}"
         names.add(name)
         try:
-            with plugin_code(f"plugin {name!r} cannot be imported"):
+            with plugin_code(f"plugin {name!r} cannot be imported"), _keeping_modules():
                 plugin = point.load()
         except PluginError as error:
             report(name, error)
         else:
             yield name, plugin
+
+
+@contextmanager
+def _keeping_modules() -> Iterator[None]:
+    """Our own modules stay those that are imported; a second copy would know none of the first."""
+    ours = {name: held for name, held in sys.modules.items() if name.partition(".")[0] == OURS}
+    try:
+        yield
+    finally:
+        sys.modules.update(ours)
 
 
 def _entry_points(report: Report) -> list[EntryPoint]:

@@ -181,3 +181,25 @@ def test_a_backend_that_warns_is_loaded_where_warnings_are_errors(site: Site) ->
         warnings.simplefilter("error")
         assert load_backend("noisy", registry=Registry()).device == "cpu"
     assert "warned in create" in [str(warning.message) for warning in shown]
+
+
+def test_a_plugin_that_closes_its_output_closes_nothing_of_the_programs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with plugin_code("plugin 'bad'"):
+        sys.stdout.close()
+    print("out")
+    print("err", file=sys.stderr)
+    assert capsys.readouterr() == ("out\n", "err\n")
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+@pytest.mark.parametrize("left", [None, 5, "text"])
+def test_what_is_no_stream_does_not_stay_in_the_place_of_one(
+    monkeypatch: pytest.MonkeyPatch, name: str, left: object
+) -> None:
+    before = getattr(sys, name)
+    monkeypatch.setattr(sys, name, before)  # puts it back if this fails
+    with plugin_code("plugin 'bad'"):
+        setattr(sys, name, left)
+    assert getattr(sys, name) is before
