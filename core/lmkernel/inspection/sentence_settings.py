@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["PairSettings", "SentenceSettings", "read_pair_settings", "read_sentence_settings"]
+__all__ = ["SentenceSettings", "read_pair_settings", "read_sentence_settings"]
 
 _MODULES = "modules.json"
 _ABOUT = "config_sentence_transformers.json"
-_TEXTS = tuple(
-    f"sentence_{family}_config.json"
-    for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+_TEXTS = (
+    *("sentence_bert_config.json", "sentence_roberta_config.json"),
+    *("sentence_distilbert_config.json", "sentence_camembert_config.json"),
+    *("sentence_albert_config.json", "sentence_xlm-roberta_config.json"),
+    "sentence_xlnet_config.json",
 )
 """Where it is said how texts are read: the first of these that says anything."""
 _ORDER = ("Transformer", "Pooling", "Dense", "Normalize")
