@@ -216,7 +216,8 @@ class _Model:
 
     def rows(self, ids: Any) -> NDArray[np.int64]:
         """The rows of ids in a table of those that are used."""
-        return np.searchsorted(self.used, ids)
+        found: NDArray[np.int64] = np.searchsorted(self.used, ids)
+        return found
 
     def _renumbered(self, config: ModelConfig) -> ModelConfig:
         """The configuration with ids of tokens as `rows` has them."""
