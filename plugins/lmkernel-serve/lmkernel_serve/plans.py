@@ -29,6 +29,8 @@ _OPEN = 4096
 """The most tokens of an answer where neither request nor context has a limit."""
 _COMPLETION = 16
 """As many as OpenAI's own completions have by default."""
+_MOST_PROMPTS = 2048
+"""Of one request: all are read before any of them waits."""
 
 
 @final
@@ -180,6 +182,10 @@ def _prompts(given: Any) -> list[str | list[int]]:
         return [given]
     if not given:
         raise ApiError("prompt: expected at least one token", param="prompt")
+    if len(given) > _MOST_PROMPTS:
+        raise ApiError(
+            f"prompt: expected at most {_MOST_PROMPTS} texts, got {len(given)}", param="prompt"
+        )
     return list(given)
 
 

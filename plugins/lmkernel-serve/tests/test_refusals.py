@@ -78,6 +78,7 @@ REFUSED: list[tuple[str, Any, int, str]] = [
         "prompt: expected at least one token",
     ),
     ("/v1/completions", {"model": "tiny", "prompt": []}, 400, "prompt"),
+    ("/v1/completions", {"model": "tiny", "prompt": ["a"] * 2049}, 400, "at most 2048 texts"),
     (
         "/v1/completions",
         {"model": "tiny", "prompt": [340]},
