@@ -38,7 +38,8 @@ def json_rule(schema: Mapping[str, Any]) -> str:
         InputError: it cannot be written as JSON.
     """
     try:
-        return f"%json {json.dumps({'x-guidance': _COMPACT, **schema}, allow_nan=False)}"
+        # ours last: a schema that says of itself how white space is written could allow any text
+        return f"%json {json.dumps({**schema, 'x-guidance': _COMPACT}, allow_nan=False)}"
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"expected a schema of JSON: {error}") from error
 

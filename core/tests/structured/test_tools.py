@@ -193,3 +193,11 @@ def test_a_panic_of_the_library_is_an_error() -> None:
 
     with pytest.raises(InputError, match="the grammar failed: index out of bounds"):
         GrammarMask(Matcher())(np.zeros(9), [])
+
+
+@pytest.mark.parametrize("own", [{"whitespace_pattern": ".*"}, {"item_separator": "x"}, 5])
+def test_a_schema_says_nothing_of_what_stands_between_its_values(own: object) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    assert json_grammar({"x-guidance": own, **schema}).count("x-guidance") == 1
+    for key in ("whitespace_pattern", '"x"', ": 5"):
+        assert key not in json_grammar({"x-guidance": own, **schema})
