@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.arguments import require_known
 from lmkernel.checkpoints.directory import fill_directory, open_model
+from lmkernel.checkpoints.sentence_files import sentence_files
 from lmkernel.errors import CheckpointError, ConfigError
 from lmkernel.families.agreement import agreed_config, axis_keys, checkpoint_rules
 from lmkernel.families.family import HfConfig, find_family
@@ -222,6 +223,8 @@ class Origin:
             "generation_config": self.generation_config or None,
             "preprocessor": (files.preprocessor if files else None) or None,
             "processor": (files.processor if files else None) or None,
+            # what follows the model, and its score, is of the head that it had
+            "others": sentence_files(files.sentence_folder) if files and not self.changed else {},
         }
 
     @property

@@ -7,6 +7,7 @@ Opening reads headers and small JSON files only; a directory that is written app
 from __future__ import annotations
 
 import functools
+import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -21,8 +22,9 @@ from lmkernel.checkpoints.quantised import without_quantisation
 from lmkernel.checkpoints.quantised_tensors import open_quantised
 from lmkernel.checkpoints.safetensors import open_safetensors
 from lmkernel.checkpoints.safetensors_writer import write_safetensors
+from lmkernel.checkpoints.sentence_files import sentence_files
 from lmkernel.errors import CheckpointError, InputError, PullError, UnknownNameError
-from lmkernel.files import is_file, is_folder, is_there
+from lmkernel.files import is_file, is_folder, is_there, open_regular
 from lmkernel.paths import path_text, user_path
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class ModelFiles:
             ``processor_config.json`` among other things; empty if neither does.
         processor: the content of ``processor_config.json``, empty if there is none.
         load_tokenizer: the function that loads the tokenizer, called when one is asked for.
+        sentences: the folder whose files of sentence-transformers it has, if another than its own.
     """
 
     path: Path
@@ -76,6 +79,12 @@ class ModelFiles:
     load_tokenizer: Callable[[], Tokenizer] = field(repr=False)
     preprocessor: Mapping[str, Any] = field(default_factory=dict)
     processor: Mapping[str, Any] = field(default_factory=dict)
+    sentences: Path | None = None
+
+    @property
+    def sentence_folder(self) -> Path:
+        """Where the files of sentence-transformers lie, if there are any."""
+        return self.sentences or self.path
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer; `CheckpointError` if the model has none."""
@@ -165,6 +174,7 @@ def write_directory(
     generation_config: Mapping[str, Any] | None = None,
     preprocessor: Mapping[str, Any] | None = None,
     processor: Mapping[str, Any] | None = None,
+    others: Mapping[str, Path] | None = None,
     progress: Callable[[int], None] | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -181,6 +191,7 @@ def write_directory(
         generation_config: the content of ``generation_config.json``, if given.
         preprocessor: the content of ``preprocessor_config.json``, if given.
         processor: the content of ``processor_config.json``, if given.
+        others: further files, which are copied, by their paths below the directory.
         progress: a function called with the number of bytes of tensors just written.
         overwrite: whether to replace a directory that exists and is not empty.
 
@@ -200,6 +211,7 @@ def write_directory(
             generation_config=generation_config,
             preprocessor=preprocessor,
             processor=processor,
+            others=others,
             progress=progress,
         )
 
@@ -215,6 +227,7 @@ def fill_directory(
     generation_config: Mapping[str, Any] | None = None,
     preprocessor: Mapping[str, Any] | None = None,
     processor: Mapping[str, Any] | None = None,
+    others: Mapping[str, Path] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Write the files of `write_directory` into a folder that is not in its place yet."""
@@ -228,6 +241,10 @@ def fill_directory(
         write_object(folder / PROCESSOR, processor)
     if tokenizer is not None:
         tokenizer.save(folder)
+    for name, source in (others or {}).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        with open_regular(source) as opened, (folder / name).open("xb") as copied:
+            shutil.copyfileobj(opened, copied)
 
 
 def convert_gguf(
@@ -281,7 +298,8 @@ def _open_adapters(
 ) -> ModelFiles:
     """The model that the adapters name, with them merged into its weights as they are read.
 
-    The folder's own tokenizer, chat template and options of generation go before the model's.
+    The folder's own tokenizer, chat template, options of generation and files of
+    sentence-transformers go before the model's.
     """
     adapters = AdapterFiles(folder)  # looked at before anybody looks for their model
     where = f"{folder / ADAPTER_CONFIG}: base_model_name_or_path"
@@ -307,6 +325,7 @@ def _open_adapters(
         tensors=tensors,
         generation_config=own or base.generation_config,
         load_tokenizer=functools.cache(functools.partial(_adapters_tokenizer, folder, base)),
+        sentences=folder if sentence_files(folder) else base.sentence_folder,
     )
 
 

@@ -95,7 +95,7 @@ def embed(
         return _embed_beside_pictures(
             model, texts, batch, normalize=own, pooling=pooling, prompt=prompt
         )
-    settings = read_sentence_settings(model.files.path)
+    settings = read_sentence_settings(model.files.sentence_folder)
     usual = "last" if model.model.encoder is None else "mean"
     pools = _pools((settings.pooling or usual) if is_absent(pooling) else pooling)
     before = settings.prompt(prompt)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.arguments import require_known
 from lmkernel.checkpoints.json_files import read_list, read_object
+from lmkernel.checkpoints.sentence_files import ABOUT, MODULES, TEXTS
 from lmkernel.errors import CheckpointError
 from lmkernel.files import is_there
 from lmkernel.inspection.dense import Dense, read_dense
@@ -25,15 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SentenceSettings", "read_pair_settings", "read_sentence_settings"]
 
-_MODULES = "modules.json"
-_ABOUT = "config_sentence_transformers.json"
-_TEXTS = (
-    *("sentence_bert_config.json", "sentence_roberta_config.json"),
-    *("sentence_distilbert_config.json", "sentence_camembert_config.json"),
-    *("sentence_albert_config.json", "sentence_xlm-roberta_config.json"),
-    "sentence_xlnet_config.json",
-)
-"""Where it is said how texts are read: the first of these that says anything."""
 _ORDER = ("Transformer", "Pooling", "Dense", "Normalize")
 _POOLINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -123,7 +115,7 @@ def read_pair_settings(folder: Path) -> PairSettings:
     Raises:
         CheckpointError: it is damaged.
     """
-    about = folder / _ABOUT
+    about = folder / ABOUT
     if not is_there(about):
         return PairSettings()
     prompts, usual = _prompts(about)
@@ -137,11 +129,11 @@ def read_sentence_settings(folder: Path) -> SentenceSettings:
     Raises:
         CheckpointError: a file is damaged, or asks for what is not done here.
     """
-    if not is_there(folder / _MODULES):
+    if not is_there(folder / MODULES):
         return SentenceSettings()
-    modules = _modules(folder / _MODULES)
+    modules = _modules(folder / MODULES)
     pooling = dict(modules).get("Pooling")
-    about = folder / _ABOUT
+    about = folder / ABOUT
     prompts, usual = _prompts(about)
     texts = _about_texts(folder)
     return SentenceSettings(
@@ -199,7 +191,7 @@ def _pooling(path: Path) -> str:
 
 def _about_texts(folder: Path) -> Path:
     """The file that says how texts are read, whether or not it is there."""
-    paths = [folder / name for name in _TEXTS]
+    paths = [folder / name for name in TEXTS]
     return next((path for path in paths if read_object(path, required=False)), paths[0])
 
 

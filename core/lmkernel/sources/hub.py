@@ -95,9 +95,11 @@ def _copy_cached(repository: str, revision: str | None, directory: Path) -> None
         ) from error
     except Exception as error:  # what is raised differs between the client's versions
         raise PullError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
-    for file in Path(snapshot).iterdir():
-        if file.is_file() and is_wanted(file.name):
-            shutil.copyfile(file, directory / file.name)
+    for file in Path(snapshot).rglob("*"):
+        name = file.relative_to(snapshot).as_posix()
+        if file.is_file() and is_wanted(name):
+            (directory / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(file, directory / name)
     _check_parts([file.name for file in directory.iterdir()])
 
 
@@ -112,7 +114,9 @@ def _check_name(name: str, repository: str) -> None:
 
 
 def _check_parts(names: Sequence[str]) -> None:
-    missing = [part for part in ("config.json", "*.safetensors") if not fnmatch.filter(names, part)]
+    # what lies in folders follows the model, and is no part of its weights
+    top = [name for name in names if "/" not in name]
+    missing = [part for part in ("config.json", "*.safetensors") if not fnmatch.filter(top, part)]
     if missing:
         raise PullError(
             "expected a repository with config.json and *.safetensors, "

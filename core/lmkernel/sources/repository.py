@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 from urllib.parse import quote
 
+from lmkernel.checkpoints.sentence_files import is_sentence_file
 from lmkernel.errors import PullError
 from lmkernel.sources.transfer import Refused, copy_body, read_body
 
@@ -32,6 +33,10 @@ WANTED = (
     "tokenizer.json",
     "tokenizer_config.json",
     "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "source.spm",
+    "target.spm",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.json",
@@ -43,7 +48,8 @@ WANTED = (
     "*.safetensors.index.json",
 )
 UNWANTED = ("*/*", "consolidated*")
-"""What lies in subfolders is for other programs; consolidated files repeat the sharded ones."""
+"""What lies in subfolders is for other programs, but for what follows a model that makes vectors of
+sentences; consolidated files repeat the sharded ones."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}")
 _COMMIT, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 _NEXT = re.compile(r'<([^>]+)>;\s*rel="next"')
@@ -88,9 +94,9 @@ class Repository:
         return sha
 
     def files(self, commit: str) -> list[HubFile]:
-        """The files at the top of a commit that are wanted, small ones first."""
+        """The files of a commit that are wanted, small ones first."""
         found: dict[str, HubFile] = {}
-        url = f"{self._api}/tree/{commit}"
+        url = f"{self._api}/tree/{commit}?recursive=true"
         for _ in range(_PAGES):
             document, link = self._ask(url)
             for entry in document if isinstance(document, list) else [document]:
@@ -113,6 +119,7 @@ class Repository:
     ) -> None:
         """Download one file, and compare it with what was announced."""
         url = f"{self.endpoint}/{self.repository}/resolve/{commit}/{quote(file.name)}"
+        (folder / file.name).parent.mkdir(exist_ok=True)
         with (folder / file.name).open("xb+") as opened:
             try:
                 copy_body(url, self.headers, opened, size=file.size, advance=advance)
@@ -174,7 +181,7 @@ def _wanted_file(entry: Any) -> HubFile | None:
         raise PullError(f"expected the hub to list files with their paths, got {entry!r:.60}")
     if entry.get("type") != "file" or not is_wanted(path):
         return None
-    if not _NAME.fullmatch(path):
+    if not (_NAME.fullmatch(path) or is_sentence_file(path)):
         raise PullError(f"the hub lists a file whose name is not safe on disk: {path!r:.60}")
     large = entry.get("lfs")
     digest = large.get("oid") if isinstance(large, dict) else entry.get("oid")
@@ -189,7 +196,7 @@ def _wanted_file(entry: Any) -> HubFile | None:
 def is_wanted(name: str) -> bool:
     """Whether a file of a repository is part of a model."""
     kept, left = (any(fnmatch.fnmatchcase(name, p) for p in ps) for ps in (WANTED, UNWANTED))
-    return kept and not left
+    return (kept and not left) or is_sentence_file(name)
 
 
 def _reason(error: Refused) -> str:

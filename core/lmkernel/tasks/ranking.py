@@ -156,7 +156,7 @@ def _pair_scores(
     model: LanguageModel, query: str, documents: Sequence[str], batch: int, *, truncate: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What the documents are sorted by, and their scores, of which several may round to 1."""
-    settings = read_pair_settings(model.files.path)
+    settings = read_pair_settings(model.files.sentence_folder)
     bounded, asked = _is_bounded(model, settings.activation), settings.prompt + query
     logits = [
         forward_rows(model, [text_row(model, (asked, text), truncate=truncate) for text in several])
@@ -190,7 +190,7 @@ def _is_bounded(model: LanguageModel, activation: Any) -> bool:
 def _vector_scores(
     model: LanguageModel, query: str, documents: Sequence[str], batch: int
 ) -> NDArray[np.float64]:
-    settings = read_sentence_settings(model.files.path)
+    settings = read_sentence_settings(model.files.sentence_folder)
     asked = "query" if "query" in settings.prompts else None
     read = next((name for name in _DOCUMENTS if name in settings.prompts), None)
     vector = embed(model, query, batch=batch, prompt=asked)

@@ -37,7 +37,7 @@ def sentence_view(origin: Origin) -> Callable[[NDArray[Any]], NDArray[Any]]:
     Raises:
         CheckpointError: the folder's settings are damaged, or ask for what is not done here.
     """
-    settings = read_sentence_settings(origin.own_files.path)
+    settings = read_sentence_settings(origin.own_files.sentence_folder)
     usual = "last" if origin.config.encoder is None else "mean"
 
     def view(hidden: NDArray[Any]) -> NDArray[Any]:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from foreign_adapters import foreign
 from inspected import small_encoder, small_llama
 from letters import enclosed
 
+import lmkernel as lk
 from lmkernel.checkpoints.directory import write_directory
 from lmkernel.errors import CheckpointError, InputError, UnknownNameError
 from lmkernel.inspection import embed, hidden_states
@@ -201,6 +203,28 @@ def test_dense_layers_follow_the_pooling(activation: str, f: Any, tmp_path: Path
     where = model.files.path / "2_Dense"
     write_dense(where, WEIGHT, activation_function=f"torch.nn.modules.{activation}")
     np.testing.assert_allclose(embed(model, TEXTS), f(pooled @ WEIGHT.T), rtol=1e-5, atol=1e-6)
+
+
+def test_a_saved_copy_makes_the_same_vectors(tmp_path: Path) -> None:
+    model = small_encoder(tmp_path / "bert")
+    folder = model.files.path
+    write_settings(folder, {"pooling_mode": "max"}, ("", "1_Pooling", "2_Dense"), max_seq_length=4)
+    write_dense(folder / "2_Dense", WEIGHT, activation_function="torch.nn.Tanh")
+    about = {"prompts": {"q": "q: "}, "default_prompt_name": "q"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(about), "utf-8")
+    lk.load(folder).save(tmp_path / "copy")
+    lk.load(tmp_path / "copy").save(tmp_path / "copy", overwrite=True)
+    found = lk.load(tmp_path / "copy").embed(TEXTS)
+    # where arrays lie in memory decides how a sum of 24 products is rounded
+    np.testing.assert_allclose(found, embed(model, TEXTS), rtol=0, atol=24 * ULP)
+
+
+def test_adapters_have_their_own_settings_or_those_of_their_model(tmp_path: Path) -> None:
+    foreign(tmp_path)
+    write_settings(tmp_path / "base", {"pooling_mode": "max"})
+    assert read_sentence_settings(lk.load(tmp_path).files.sentence_folder).pooling == "max"
+    write_settings(tmp_path, {"pooling_mode": "cls"})
+    assert read_sentence_settings(lk.load(tmp_path).files.sentence_folder).pooling == "first"
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,25 @@ WANTED = {
             }
         }
     ).encode(),
+    "spiece.model": b"pieces",
+    "sentencepiece.bpe.model": b"pieces",
+    "source.spm": b"pieces",
+    "target.spm": b"pieces",
+    "modules.json": b"[]",
+    "config_sentence_transformers.json": b"{}",
+    "sentence_bert_config.json": b"{}",
+    "1_Pooling/config.json": b"{}",
+    "2_Dense/config.json": b"{}",
+    "2_Dense/model.safetensors": safetensors_of(3.0, name="linear.weight"),
 }
 UNWANTED = {
     "pytorch_model.bin": b"pickle",
     "consolidated.safetensors": b"again",
     "onnx/model.safetensors": b"other",
     "original/config.json": b"{}",
+    "0_Transformer/model.safetensors": b"other",
+    "2_Dense/pytorch_model.bin": b"pickle",
+    "onnx/1_Pooling/config.json": b"{}",
     "README.md": b"# Tiny",
     "modeling_tiny.py": b"raise SystemExit",
 }
@@ -125,6 +138,12 @@ def test_repository_of_pickles_only(hub: Hub) -> None:
     with pytest.raises(PullError, match=r"got none of \*\.safetensors \(pickled weights are not"):
         pull(NAME, registry=registry())
     assert hub.asked == []
+
+
+def test_weights_of_what_follows_a_model_are_no_weights_of_it(hub: Hub) -> None:
+    hub.files = {"config.json": b"{}", "2_Dense/model.safetensors": b"", "modules.json": b"[]"}
+    with pytest.raises(PullError, match=r"got none of \*\.safetensors"):
+        pull(NAME, registry=registry())
 
 
 def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
