@@ -87,7 +87,8 @@ def classify(
         model: fine-tuned by the objective ``"classification"``, on any backend.
         texts: a text, a pair of texts as a tuple, or several of either.
         batch: how many are computed at once.
-        truncate: cut what is longer than the context, of a pair the longer text first.
+        truncate: cut what is longer than the tokenizer says (``model_max_length``), or than the
+            context, of a pair the longer text first.
 
     Returns:
         Labels are those of the model's ``id2label``. Scores are a softmax over the classes; where

@@ -58,17 +58,23 @@ def context_of(model: LanguageModel) -> int:
 def text_row(model: LanguageModel, text: object, *, truncate: bool = False) -> Row:
     """The ids of a text or of a pair of texts, with special tokens, and the segment of each.
 
+    Args:
+        model: whose tokenizer and context they are for.
+        text: one, or a pair as a tuple.
+        truncate: cut what is longer than the tokenizer says (``model_max_length``), or than the
+            context.
+
     Raises:
         InputError: something else, or longer than the context.
     """
     parts = [text] if isinstance(text, str) else list(text) if isinstance(text, tuple) else []
     if not 1 <= len(parts) <= _PAIR or not all(isinstance(part, str) for part in parts):
         raise InputError(f"expected a text, or a pair of texts as a tuple, got {text!r:.60}")
-    plain = model.config.encoder is None
+    plain, most = model.config.encoder is None, context_of(model)
+    if truncate:
+        most = min(most, model.tokenizer.longest or most)
     try:
-        row = sentence_ids(
-            model.tokenizer, parts, context_of(model), truncate=truncate, plain=plain
-        )
+        row = sentence_ids(model.tokenizer, parts, most, truncate=truncate, plain=plain)
         check_ids(model.config, row[0])
     except InputError as error:
         raise InputError(f"{text!r:.60}: {error}") from error

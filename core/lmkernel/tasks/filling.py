@@ -91,7 +91,8 @@ def fill(
         texts: a text, or several, each with at least one mask token, such as ``[MASK]``.
         top: how many tokens for each mask.
         batch: how many texts are computed at once.
-        truncate: cut what is longer than the context.
+        truncate: cut what is longer than the tokenizer says (``model_max_length``), or than the
+            context.
 
     Raises:
         InputError: no text, one without a mask, or a model that does not guess hidden tokens.

@@ -110,8 +110,9 @@ def rerank(
         queries: a query and its documents as a tuple, or several.
         top: only so many of the best.
         batch: how many are computed at once.
-        truncate: cut pairs that are longer than the context, the longer text first. Where vectors
-            are made, the folder says where texts are cut.
+        truncate: cut pairs that are longer than the tokenizer says (``model_max_length``), or than
+            the context, the longer text first. Where vectors are made, the folder says where texts
+            are cut.
 
     Raises:
         InputError: no query, one without documents or too long, or a model that tells more than one

@@ -124,6 +124,15 @@ class Tokenizer:
         """The id that begins an encoder's text, if there is one."""
         return self._id("cls_token")
 
+    @property
+    def longest(self) -> int | None:
+        """The tokens at which longer texts are cut (``model_max_length``); None if it is not said.
+
+        transformers writes 10^30 where it has no limit.
+        """
+        most = self._config.get("model_max_length")
+        return most if type(most) is int and 0 < most < _IDS else None
+
     def special_id(self, role: str) -> int:
         """The id of the token in a role, such as ``"mask_token"``.
 

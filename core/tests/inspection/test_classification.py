@@ -16,6 +16,7 @@ from lmkernel.checkpoints.directory import write_directory
 from lmkernel.errors import InputError
 from lmkernel.families.bert import Bert
 from lmkernel.families.names import from_ours
+from lmkernel.inspection.sentence_rows import text_row
 from lmkernel.model import Model
 from lmkernel.training.data.vocabulary import train_tokenizer
 
@@ -100,6 +101,18 @@ def test_a_text_beyond_the_context_is_named_or_cut(model: LanguageModel) -> None
         model.classify("long" * 10)
     assert model.classify("long" * 10, truncate=True).label
     assert model.classify(("long" * 10, "x"), truncate=True).label
+
+
+def test_a_text_is_cut_where_the_tokenizer_says(model: LanguageModel, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    model.save(folder)
+    said = folder / "tokenizer_config.json"
+    for most, cut in ((9, 9), (10**30, 16), (0, 16), ("9", 16)):
+        said.write_text(json.dumps({**json.loads(said.read_text()), "model_max_length": most}))
+        ids, _ = text_row(lk.load(folder), "long" * 10, truncate=True)
+        assert len(ids) == cut, most
+        with pytest.raises(InputError, match="expected at most 16 tokens"):
+            text_row(lk.load(folder), "long" * 10)
 
 
 def test_a_model_that_tells_nothing_apart_is_refused(tmp_path: Path, model: LanguageModel) -> None:
