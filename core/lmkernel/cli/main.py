@@ -16,6 +16,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.cli.command import Command
+from lmkernel.cli.guarded import checked_code, command_code
 from lmkernel.cli.streams import (
     finish_output,
     open_standard_streams,
@@ -60,8 +61,8 @@ def _attempt(arguments: list[str], registry: Registry | None) -> int:
         with (registry or default_registry()).use() as plugins, warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]  # by position alone
             return _run(arguments, plugins)
-    except SystemExit as stop:  # argparse, after help or a usage error
-        return stop.code if isinstance(stop.code, int) else USAGE
+    except SystemExit as stop:  # argparse, after help or a usage error; or a plugin's command
+        return _leave(stop.code)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return INTERRUPTED
@@ -75,6 +76,14 @@ def _attempt(arguments: list[str], registry: Registry | None) -> int:
         return report_output(error)
 
 
+def _leave(code: object) -> int:
+    """What Python does with the code of ``SystemExit``: none is 0, a text is shown."""
+    if code is None or isinstance(code, int):
+        return code or 0
+    print(code, file=sys.stderr)
+    return ERROR
+
+
 def _run(arguments: list[str], registry: Registry) -> int:
     specs = registry.all(CommandSpec)
     parser = _parser(specs)
@@ -86,17 +95,16 @@ def _run(arguments: list[str], registry: Registry) -> int:
     command = _load(chosen, parser, registry)
     at = arguments.index(chosen)
     parser.parse_args(arguments[:at])
-    own = _Parser(
-        prog=f"lmkernel {chosen}",
-        description=_sentence(specs[chosen].help),
-        allow_abbrev=False,
-    )
+    spec = specs[chosen]
+    own = _Parser(prog=f"lmkernel {chosen}", description=_sentence(spec.help), allow_abbrev=False)
     _add_debug(own, argparse.SUPPRESS)
-    command.configure(own)
-    # options may stand between the positional arguments, and before an optional last one
     given = argparse.Namespace(arguments=arguments)  # for a command that starts others like itself
-    parsed = own.parse_intermixed_args(_hide_dashes(arguments[at + 1 :]), given)
-    return command.run(argparse.Namespace(**{k: _show(v) for k, v in vars(parsed).items()}))
+    with command_code(spec):
+        command.configure(own)
+        # options may stand between the positional arguments, and before an optional last one
+        parsed = own.parse_intermixed_args(_hide_dashes(arguments[at + 1 :]), given)
+        code = command.run(argparse.Namespace(**{k: _show(v) for k, v in vars(parsed).items()}))
+    return checked_code(spec, code)
 
 
 def _hide_dashes(arguments: list[str]) -> list[str]:

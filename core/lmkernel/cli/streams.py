@@ -50,6 +50,9 @@ def finish_output(code: int) -> int:
         sys.stdout.flush()
     except OSError as error:
         return report_output(error) or code
+    except (ValueError, AttributeError) as error:  # closed, or no stream; what did so may be told
+        code = code or report_output(error)
+        sys.stdout = None  # type: ignore[assignment]  # as of a closed stream; the interpreter flushes no other
     return code
 
 
@@ -57,17 +60,18 @@ def takes_output() -> bool:
     """Whether standard output takes a line more, on the way out of an error that may be its own."""
     try:
         print(flush=True)
-    except OSError:
+    except (OSError, ValueError):
         return False
     return True
 
 
-def report_output(error: OSError) -> int:
+def report_output(error: Exception) -> int:
     """Say that the result could not be written; a reader that has gone needs no words."""
     _drop(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return CLOSED_PIPE
-    text = f"standard output cannot be written: {error.strerror or error}"
+    reason = getattr(error, "strerror", None) or error
+    text = f"standard output cannot be written: {reason}"
     print(f"lmkernel: error: {text}", file=sys.stderr)
     return UNWRITTEN
 

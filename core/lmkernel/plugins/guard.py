@@ -1,9 +1,9 @@
 """Runs code of a plugin so that nothing of it reaches further than its own name.
 
 Constraints: whatever it raises becomes a `PluginError`, `SystemExit` too, but not the user's
-Ctrl-C; what it prints goes to standard error, since standard output is for results, and it closes
-neither; a warning that a filter would raise is shown instead, since a framework's warnings at
-import are its own affair. What other threads print stays where it was.
+Ctrl-C; what it prints goes to standard error, since standard output is for results, unless it is
+asked for these; it closes neither; a warning that a filter would raise is shown instead, since a
+framework's warnings at import are its own affair. What other threads print stays where it was.
 """
 
 from __future__ import annotations
@@ -27,17 +27,20 @@ LONGEST = 1000
 
 
 @contextmanager
-def plugin_code(what: str, *let_through: type[LmkernelError]) -> Iterator[None]:
+def plugin_code(
+    what: str, *let_through: type[BaseException], results: bool = False
+) -> Iterator[None]:
     """Run a block that calls a plugin.
 
     Args:
         what: what is done, with the plugin's name; the message of the error begins with it.
         let_through: errors that are the answer, and are raised as they are.
+        results: whether what it prints are results, which stay on standard output.
 
     Raises:
         PluginError: the block raised anything else, but for `KeyboardInterrupt`.
     """
-    with _redirect_prints(), _soften_warnings():
+    with _redirect_prints(results=results), _soften_warnings():
         try:
             yield
         except KeyboardInterrupt:
@@ -60,9 +63,9 @@ def describe(error: BaseException) -> str:
 
 
 @contextmanager
-def _redirect_prints() -> Iterator[None]:
+def _redirect_prints(*, results: bool) -> Iterator[None]:
     before, errors = sys.stdout, sys.stderr
-    aside = _Aside(before, errors or io.StringIO())
+    aside = _Aside(before, before if results else errors or io.StringIO())
     sys.stdout = cast("TextIO", aside)
     try:
         yield
