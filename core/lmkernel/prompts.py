@@ -12,7 +12,7 @@ from lmkernel.arguments import as_items, is_empty
 from lmkernel.checkpoints.directory import PREPROCESSOR
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.families.hf_config import HfConfig
-from lmkernel.inspection.inputs import check_ids, conversation, prompt_ids
+from lmkernel.inspection.inputs import check_ids, conversation, prompt_ids, refuse_long
 from lmkernel.inspection.pictures import several_pictures
 from lmkernel.pictures.reading import picture_name, read_picture
 from lmkernel.pictures.tiles import read_tiles
@@ -72,6 +72,8 @@ def prompt_of(
         return given
     if is_empty(given):
         raise InputError("expected a prompt of at least one token, got an empty one")
+    if isinstance(given, str):
+        refuse_long(model, given)
     sight, pixels = model.config.sight, None
     several = [] if pictures is None else several_pictures(pictures)[1]
     if sight is None and several:

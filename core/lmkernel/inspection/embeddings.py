@@ -10,7 +10,7 @@ import numpy as np
 
 from lmkernel.arguments import is_absent, require_count, require_flag, require_known
 from lmkernel.errors import InputError
-from lmkernel.inspection.inputs import check_ids, single_stack
+from lmkernel.inspection.inputs import check_ids, refuse_long, single_stack
 from lmkernel.inspection.outputs import check_finite, last_hidden_states
 from lmkernel.inspection.pair_texts import text_vectors
 from lmkernel.inspection.sentence_settings import SentenceSettings, read_sentence_settings
@@ -165,6 +165,8 @@ def _pools(name: object) -> list[Pool]:
 
 def _ids(model: LanguageModel, text: str, settings: SentenceSettings) -> list[int]:
     own = text.lower() if settings.lower else text
+    if settings.limit is None:
+        refuse_long(model, own)
     ids = model.tokenizer.encode(own, limit=settings.limit)
     check_ids(model.model.config, ids)
     return ids

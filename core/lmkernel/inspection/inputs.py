@@ -25,11 +25,14 @@ __all__ = [
     "conversation",
     "layer_indices",
     "prompt_ids",
+    "refuse_long",
     "single_stack",
     "token_rows",
 ]
 
 _ROWS = 2
+_LONG, _WIDE = 2**17, 16
+"""A text of more characters than this, and than so many for each token of the context, is long."""
 
 
 @final
@@ -63,14 +66,35 @@ def token_rows(model: LanguageModel, inputs: Any) -> TokenRows:
             rows of unequal length.
     """
     if isinstance(inputs, str):
+        refuse_long(model, inputs)
         inputs = model.tokenizer.encode(inputs)
     _refuse_texts(inputs)
     return check_ids(model.model.config, inputs)
 
 
+def refuse_long(model: LanguageModel, text: str) -> None:
+    """Refuse a long text whose beginning has more tokens than the context already.
+
+    A tokenizer takes seconds for each megabyte. Where a text is cut its tokens may be others, but
+    not fewer by half.
+
+    Raises:
+        InputError: it has.
+    """
+    context = model.config.context
+    beginning = max(_LONG, _WIDE * context)
+    if not context or len(text) <= beginning:
+        return
+    if len(model.tokenizer.encode(text[:beginning], special_tokens=False)) > 2 * context:
+        raise InputError(
+            f"expected at most {context} tokens, the model's context, got a text of {len(text)} "
+            f"characters, of which the first {beginning} are more than {2 * context} tokens"
+        )
+
+
 def _refuse_texts(inputs: Any) -> None:
     """Several texts have unequal lengths, and so no array of results."""
-    if isinstance(inputs, list | tuple) and any(isinstance(one, str) for one in inputs):
+    if isinstance(inputs, list | tuple) and any(issubclass(kind, str) for kind in _kinds(inputs)):
         raise InputError(
             "expected one text, or ids, got several texts; go through them one at a time, or see "
             "`generate_batch` and `embed`"
@@ -108,7 +132,8 @@ def prompt_ids(model: LanguageModel, inputs: Any, *, special_tokens: bool = True
     array = _vocabulary_ids(model.model.config, inputs)
     if array.ndim == _ROWS:
         raise InputError(f"expected a text or one sequence of ids, got {len(array)} rows of ids")
-    return [int(token) for token in array]
+    ids: list[int] = array.tolist()
+    return ids
 
 
 def conversation(asked: object) -> list[Mapping[str, str]]:
@@ -177,7 +202,9 @@ def _vocabulary_ids(config: ModelConfig, ids: Any) -> NDArray[Any]:
 
 def _integers(inputs: Any, what: str) -> NDArray[Any]:
     """An integer array of one or two axes, with at least one element."""
-    if _has(inputs, bytes | bytearray | memoryview):  # which NumPy takes for small integers
+    kinds = _kinds(inputs)
+    if any(issubclass(kind, bytes | bytearray | memoryview) for kind in kinds):
+        # which NumPy takes for small integers
         raise InputError(f"expected integers as {what}s, got bytes: {inputs!r:.60}")
     try:
         array = np.asarray(inputs)
@@ -190,24 +217,22 @@ def _integers(inputs: Any, what: str) -> NDArray[Any]:
         raise InputError(f"expected {what}s in one or two dimensions, got {got}")
     if not array.size:
         raise InputError(f"expected at least one {what}, got none")
-    if array.dtype.kind not in "iu" or _has_booleans(inputs):
-        got = "booleans" if _has_booleans(inputs) else f"an array of {array.dtype}"
+    # NumPy takes booleans among integers for 0 and 1
+    if array.dtype.kind not in "iu" or not kinds.isdisjoint((bool, np.bool_)):
+        booleans = array.dtype == np.bool_ or not kinds.isdisjoint((bool, np.bool_))
+        got = "booleans" if booleans else f"an array of {array.dtype}"
         raise InputError(f"expected integers as {what}s, got {got}")
     return array
 
 
-def _has_booleans(inputs: Any) -> bool:
-    """NumPy takes booleans among integers for 0 and 1."""
-    if isinstance(inputs, np.ndarray):
-        return bool(inputs.dtype == np.bool_)
-    return _has(inputs, bool | np.bool_)
-
-
-def _has(inputs: Any, kind: Any) -> bool:
-    """Whether a value is of a kind, or one in its lists is."""
-    if isinstance(inputs, list | tuple):
-        return any(_has(item, kind) for item in inputs)
-    return isinstance(inputs, kind)
+def _kinds(inputs: Any, depth: int = _ROWS) -> set[type]:
+    """The types of what is in a value, and in its rows; there may be millions of ids."""
+    if not depth or not isinstance(inputs, list | tuple):
+        return {type(inputs)}
+    found = set(map(type, inputs))
+    if not any(issubclass(kind, list | tuple) for kind in found):
+        return found
+    return set().union(*(_kinds(row, depth - 1) for row in inputs))
 
 
 def _lengths(inputs: Any) -> str:

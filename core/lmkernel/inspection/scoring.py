@@ -10,7 +10,7 @@ import numpy as np
 
 from lmkernel.errors import InputError
 from lmkernel.generation.likelihood import log_prob, position_logits
-from lmkernel.inspection.inputs import check_ids, prompt_ids
+from lmkernel.inspection.inputs import check_ids, prompt_ids, refuse_long
 from lmkernel.inspection.outputs import check_finite
 from lmkernel.results import counted
 
@@ -117,6 +117,9 @@ def _join_ids(
     model: LanguageModel, inputs: Prompt, continuation: Prompt | None
 ) -> tuple[list[int], int]:
     """All ids, and which is the first to be scored."""
+    for given in (inputs, continuation):
+        if isinstance(given, str):
+            refuse_long(model, given)
     ids = prompt_ids(model, inputs)
     if continuation is None:
         if len(ids) == 1:

@@ -8,7 +8,7 @@ import numpy as np
 
 from lmkernel.arguments import as_items, require_count
 from lmkernel.errors import InputError
-from lmkernel.inspection.inputs import check_ids
+from lmkernel.inspection.inputs import check_ids, refuse_long
 from lmkernel.inspection.outputs import check_finite
 from lmkernel.tokenizers.sentences import sentence_ids
 
@@ -74,6 +74,8 @@ def text_row(model: LanguageModel, text: object, *, truncate: bool = False) -> R
     if truncate:
         most = min(most, model.tokenizer.longest or most)
     try:
+        for part in () if truncate else parts:
+            refuse_long(model, part)
         row = sentence_ids(model.tokenizer, parts, most, truncate=truncate, plain=plain)
         check_ids(model.config, row[0])
     except InputError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from lmkernel.errors import InputError, UnknownNameError
-from lmkernel.inspection.inputs import check_ids
+from lmkernel.inspection.inputs import check_ids, refuse_long
 from lmkernel.tokenizers.ended import ended_ids
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ def _source(model: LanguageModel, text: str, direction: Direction, *, truncate: 
     around = len(direction.before) + len(direction.after)
     context = model.config.context
     limit = context - around if context and truncate else None
+    if not truncate:
+        refuse_long(model, text)
     tokenizer, whole = model.tokenizer, direction.prefix + text
     if direction.before or direction.after:
         end = tokenizer.eos_ids[:1]

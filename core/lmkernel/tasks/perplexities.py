@@ -10,7 +10,7 @@ import numpy as np
 
 from lmkernel.arguments import require_count
 from lmkernel.errors import InputError
-from lmkernel.inspection.inputs import prompt_ids
+from lmkernel.inspection.inputs import prompt_ids, refuse_long
 from lmkernel.inspection.sentence_rows import context_of, in_batches
 from lmkernel.results import Line, Lines
 from lmkernel.tasks.row_log_probs import row_log_probs
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lmkernel.language_model import LanguageModel
 
 __all__ = ["Perplexities", "Perplexity", "perplexity"]
+
+_STRIDE = "stride (--stride N) reads it in windows"
 
 
 @final
@@ -113,10 +115,19 @@ def perplexity(
     return found[0] if isinstance(texts, str) else Perplexities(found)
 
 
+def _refuse_long(model: LanguageModel, text: str) -> None:
+    try:
+        refuse_long(model, text)
+    except InputError as error:
+        raise InputError(f"{text!r:.60}: {error}; {_STRIDE}") from error
+
+
 def _windows(model: LanguageModel, text: object, stride: int) -> Iterator[tuple[list[int], int]]:
     """The ids of each window, and the first of them that it is to predict."""
     if not isinstance(text, str):
         raise InputError(f"expected a text, got {text!r:.60}")
+    if not stride:
+        _refuse_long(model, text)
     ids, context = prompt_ids(model, text), context_of(model)
     if len(ids) == 1:
         raise InputError(
@@ -125,7 +136,7 @@ def _windows(model: LanguageModel, text: object, stride: int) -> Iterator[tuple[
     if len(ids) > context and not stride:
         raise InputError(
             f"{text!r:.60}: expected at most {context} tokens, the model's context, got "
-            f"{len(ids)}; stride (--stride N) reads it in windows"
+            f"{len(ids)}; {_STRIDE}"
         )
     done = 1
     for begin in range(0, len(ids), stride or len(ids)):

@@ -17,9 +17,12 @@ from lmkernel.inspection.inputs import (
     single_stack,
     token_rows,
 )
+from lmkernel.tasks.perplexities import perplexity
+from lmkernel.tokenizers import Tokenizer
 from lmkernel_conformance.cases.zoo import ZOO
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 CONFIG = small_config()
@@ -84,6 +87,41 @@ def test_a_prompt_is_a_text_or_one_sequence(tmp_path: Path) -> None:
     assert len(prompt_ids(model, [5] * 100)) == 100
     with pytest.raises(InputError, match="a text or one sequence of ids, got 2 rows of ids"):
         prompt_ids(model, [[1], [2]])
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda model, text: model.generate(text),
+        lambda model, text: model.logits(text),
+        lambda model, text: model.log_probs(text),
+        lambda model, text: model.log_probs("a", text),
+        lambda model, text: model.embed([text]),
+        perplexity,
+    ],
+)
+def test_a_long_text_is_refused_by_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Any, str], object]
+) -> None:
+    model, read = small_llama(tmp_path / "llama"), [0]
+    encode = Tokenizer.encode
+
+    def counting(self: Tokenizer, text: str, **options: Any) -> list[int]:
+        read.append(len(text))
+        return encode(self, text, **options)
+
+    monkeypatch.setattr(Tokenizer, "encode", counting)
+    with pytest.raises(InputError, match=r"at most 48 tokens, the model's context, got a text of"):
+        ask(model, "ab c " * 200_000)
+    assert max(read) < 200_000
+
+
+def test_rows_in_rows_without_end_are_refused() -> None:
+    deep: list[Any] = [1]
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(InputError, match="expected"):
+        check_ids(CONFIG, deep)
 
 
 @pytest.mark.parametrize("axis", [0, 1])

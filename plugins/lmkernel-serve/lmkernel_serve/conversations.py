@@ -7,6 +7,7 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.inspection.inputs import refuse_long
 from lmkernel.prompts import Prompt, chat_prompt
 from lmkernel.structured import render_with_tools
 from lmkernel_serve.errors import ApiError
@@ -40,6 +41,7 @@ def prompt_of_chat(
     if sees or _shows_pictures(messages):
         return chat_prompt(model, messages)
     text = render_with_tools(model.tokenizer, messages, tools)
+    refuse_long(model, text)
     return Prompt(model.tokenizer.encode(text, special_tokens=False))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.generation import GenerationOptions, Request
+from lmkernel.inspection.inputs import refuse_long
 from lmkernel.structured import template_thinks
 from lmkernel_serve.adjusting import adjustments, chain, check_ids
 from lmkernel_serve.conversations import prompt_of_chat
@@ -141,6 +142,8 @@ def plan_completion(served: Served, document: CompletionDocument) -> Plan:
     choices, kept = _best_of(served, document)
     requests, texts = [], []
     for prompt in _prompts(document.prompt):
+        if isinstance(prompt, str):
+            refuse_long(served.model, prompt)
         ids = served.model.token_ids(prompt) if isinstance(prompt, str) else list(prompt)
         if not ids:
             raise ApiError("prompt: expected at least one token", param="prompt")
