@@ -3,44 +3,69 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.checkpoints.json_files import MOST_BYTES
 from lmkernel.errors import InputError, MissingDependencyError
 from lmkernel.files import is_file, is_folder, open_regular
 from lmkernel.training.data.rows import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["DATASETS_PREFIX", "dataset_rows", "is_saved_dataset", "parquet_rows"]
 
 DATASETS_PREFIX = "datasets:"
 _MARKS = ("dataset_dict.json", "dataset_info.json")
-_BATCH = 1024
+_BATCH = 64
+_LEAST, _MOST_GROWTH = MOST_BYTES, 100
+"""The bytes that any file may become, and how often its own size."""
+_VALUE = 200
+"""Bytes that a value of a row takes besides its content."""
 
 
 def parquet_rows(path: Path) -> Iterator[Row]:
-    """The rows of a Parquet file, numbered from 1, read a thousand at a time.
+    """The rows of a Parquet file, numbered from 1, of which few are in memory at once.
+
+    A dictionary and runs of equal values let a small file have any number of rows.
 
     Raises:
-        InputError: unreadable, or not Parquet.
+        InputError: unreadable, not Parquet, or its rows are a hundred times as large.
         MissingDependencyError: pyarrow is not installed.
     """
     arrow = _library("pyarrow", "parquet", str(path))
     parquet = importlib.import_module("pyarrow.parquet")
-    open_regular(path, InputError).close()  # a pipe, which pyarrow would wait for, is refused
+    with open_regular(path, InputError) as opened:  # pyarrow would wait for a pipe
+        most = max(_LEAST, _MOST_GROWTH * os.fstat(opened.fileno()).st_size)
     try:
         with parquet.ParquetFile(path) as file:
             number = 0
-            for batch in file.iter_batches(batch_size=_BATCH):
+            for batch in _bounded(file.iter_batches(batch_size=_BATCH), most, path):
                 for values in _all_values(batch, path, number):
                     number += 1
                     yield Row(values, f"{path}: row {number}")
+    except InputError:
+        raise
     except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:
         # text that is no UTF-8 and dates that Python has no word for are seen row by row
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: expected a Parquet file that can be read: {reason}") from error
+
+
+def _bounded(batches: Iterable[Any], most: int, path: Path) -> Iterator[Any]:
+    """Record batches, as long as they are not larger than ``most`` bytes in all."""
+    number = 0
+    for batch in batches:
+        most -= batch.nbytes + _VALUE * batch.num_rows * max(1, batch.num_columns)
+        if most < 0:
+            raise InputError(
+                f"{path}: row {number + 1}: expected rows of at most {_MOST_GROWTH} times the size "
+                "of the file until here"
+            )
+        number += batch.num_rows
+        yield batch
 
 
 def _all_values(batch: Any, path: Path, before: int) -> list[dict[str, Any]]:

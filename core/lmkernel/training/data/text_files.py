@@ -54,7 +54,7 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
         InputError: unreadable, empty, binary or not UTF-8; or names the line that is no JSON
             object.
     """
-    for number, line in _lines(path):
+    for number, line in _lines(path, MOST_BYTES):
         if not line.strip():
             continue
         where = f"{path}: line {number}"
@@ -93,17 +93,18 @@ def csv_rows(path: Path, *, delimiter: str = ",") -> Iterator[Row]:
     # documents are longer than csv's own limit of 131,072 characters, which is the whole process's,
     # so it is raised and never lowered
     csv.field_size_limit(max(csv.field_size_limit(), MOST_BYTES))
-    reader = csv.reader((line for _, line in _lines(path)), delimiter=delimiter, strict=True)
+    lines = (line for _, line in _lines(path, MOST_BYTES))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     records = functools.partial(_next_record, reader, path)
     columns = records() or []
     if not all(columns) or len(set(columns)) < len(columns) or not columns:
-        raise InputError(f"{path}: line 1: expected distinct column names, got {columns}")
+        raise InputError(f"{path}: line 1: expected distinct column names, got {columns!r:.200}")
     while (record := records()) is not None:
         where = f"{path}: line {reader.line_num}"
         if record and len(record) != len(columns):
             raise InputError(
                 f"{where}: expected {len(columns)} values, one for each of "
-                f"{', '.join(columns)}, got {len(record)}"
+                f"{', '.join(columns):.200}, got {len(record)}"
             )
         if record:
             yield Row(dict(zip(columns, record, strict=True)), where)
@@ -118,16 +119,23 @@ def _next_record(reader: Iterator[list[str]], path: Path) -> list[str] | None:
         raise InputError(f"{path}: line {number}: expected a CSV record, {error}") from error
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Path, most: int | None = None) -> Iterator[tuple[int, str]]:
     """The lines with their ends, numbered from 1.
 
+    Args:
+        path: of the file.
+        most: the largest number of bytes of a line; by default there is none.
+
     Raises:
-        InputError: unreadable, empty, binary or not UTF-8.
+        InputError: unreadable, empty, binary or not UTF-8; or a line is longer.
     """
+    limit = -1 if most is None else most + 1
     offset = 0
     try:
         with open_regular(path, InputError) as file:
-            for number, data in enumerate(file, 1):
+            for number, data in enumerate(iter(functools.partial(file.readline, limit), b""), 1):
+                if most is not None and len(data) > most:
+                    raise InputError(f"{path}: line {number}: expected at most {most} bytes")
                 yield number, _decode(data, path, offset)
                 offset += len(data)
     except OSError as error:

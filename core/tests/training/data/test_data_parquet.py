@@ -32,6 +32,14 @@ def test_nested_messages_are_lists_of_mappings(tmp_path: Path) -> None:
     assert next(iter(open_rows(tmp_path))).column("messages") == messages
 
 
+def test_a_small_file_of_very_many_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000_000, pa.int8()), ["x"])
+    parquet.write_table(pa.table({"text": texts}), path)
+    with pytest.raises(InputError, match=r"^\S*a\.parquet: row 4\d{5}: expected rows of at most"):
+        sum(1 for _ in open_rows(path))
+
+
 def test_missing_column_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     parquet.write_table(pa.table({"body": ["x"]}), path)

@@ -45,6 +45,16 @@ def test_byte_order_mark_is_no_text(tmp_path: Path, name: str) -> None:
     assert values(path) == [{"text": "x"}]
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+def test_a_line_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("lmkernel.training.data.text_files.MOST_BYTES", 20)
+    path = write(tmp_path / name, '{"a": 1}\n' + f'{{"a": "{"x" * 30}"}}\n')
+    with pytest.raises(InputError, match=rf"{name}: line 2: expected at most 20 bytes"):
+        list(open_rows(path))
+    text = write(tmp_path / "a.txt", "x" * 30)
+    assert next(iter(open_rows(text))).text("text") == "x" * 30
+
+
 @pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson"])
 def test_jsonl_is_an_object_a_line(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, '{"a": "é", "b": [1]}\n\n{"a": null}')
