@@ -15,7 +15,7 @@ from lmkernel.errors import InputError
 from lmkernel.paths import user_path
 from lmkernel.progress import as_progress
 from lmkernel.training.outcome import Evaluation, TrainingRun
-from lmkernel.training.run.folder import has_run, open_run
+from lmkernel.training.run.folder import is_bare, open_run
 from lmkernel.training.run.keywords import settings_of
 from lmkernel.training.run.running import run_session
 from lmkernel.training.run.session import evaluate_session, prepare_session
@@ -208,5 +208,5 @@ def _held_folder(path: Path, *, resume: bool) -> Iterator[RunFolder]:
         try:
             yield folder
         finally:
-            if new and not has_run(path):
+            if new and is_bare(path):
                 shutil.rmtree(path, ignore_errors=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,9 +27,6 @@ from lmkernel.families.gpt2 import Gpt2
 from lmkernel.families.llama import Llama
 from lmkernel.model import Model
 from lmkernel.sources.store import folder_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SIZES: dict[str, Any] = {"width": 16, "layers": 1, "heads": 2, "context": 16, "vocab": 280}
 FEW: dict[str, Any] = {"steps": 4, "batch": 2, "seed": 3, "progress": False}
@@ -126,6 +125,42 @@ def test_a_resumed_run_keeps_its_model_and_what_it_says_of_itself(text: Path) ->
         lk.resume(run, heads=1, progress=False)
     assert lk.resume(run, learning_rate=0.5, progress=False).status == "was finished"
     assert (run.folder / "run.toml").read_bytes() == said
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("metrics.jsonl", r"metrics\.jsonl: removed meanwhile; what was measured before step 3"),
+        ("run.toml", r"run\.toml: removed meanwhile; written again"),
+        ("environment.json", r"environment\.json: removed meanwhile"),
+        ("checkpoints", r"checkpoints: removed meanwhile, with the checkpoints"),
+    ],
+)
+def test_what_is_removed_from_a_run_is_told_and_no_more_is(
+    text: Path, name: str, said: str
+) -> None:
+    def remove(what: str, done: int, total: int | None) -> None:
+        del total
+        path = Path("run", name)
+        if what == "training" and done == 2:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    with pytest.warns(UserWarning, match=said):
+        run = lk.pretrain(text, out="run", **SIZES, **FEW | {"progress": remove})
+    assert run.model is not None
+    assert lk.load(run.model).generate("the", max_new_tokens=1).tokens
+    if name != "environment.json":
+        assert Path("run", name).exists()
+
+
+def test_a_run_whose_folder_is_removed_is_an_error(text: Path) -> None:
+    def remove(what: str, done: int, total: int | None) -> None:
+        del total
+        if what == "training" and done == 2:
+            shutil.rmtree("run")
+
+    with pytest.raises(RunError, match=r"run/metrics\.jsonl: cannot be written: No such file"):
+        lk.pretrain(text, out="run", **SIZES, **FEW | {"progress": remove})
 
 
 @pytest.mark.parametrize("settings", [5, "training.steps=1", b"x"])

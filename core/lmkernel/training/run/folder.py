@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from os import PathLike
 
-__all__ = ["RunFolder", "has_run", "open_run", "steps"]
+__all__ = ["RunFolder", "has_run", "is_bare", "open_run", "steps"]
 
 LOCK = ".lock"
 _MOST_SETTINGS = 2**20
@@ -100,6 +101,33 @@ class RunFolder:
         there = steps(self.checkpoints)
         return self.checkpoint(there[-1]) if there else None
 
+    def restore(self, text: str) -> None:
+        """Warn of files that somebody removed while the run went on; settings are written again.
+
+        Raises:
+            RunError: the disk refuses.
+        """
+        for path in (self.environment, self.metrics):
+            if not is_there(path):
+                warnings.warn(f"{path}: removed meanwhile", stacklevel=2)
+        if not is_there(self.settings):
+            warnings.warn(f"{self.settings}: removed meanwhile; written again", stacklevel=2)
+            write_whole(self.settings, text.encode(), RunError)
+
+    def restore_checkpoints(self) -> None:
+        """Make their folder again, and warn, where somebody removed it while the run went on.
+
+        Raises:
+            RunError: the disk refuses.
+        """
+        if not self.checkpoints.is_dir():
+            text = f"{self.checkpoints}: removed meanwhile, with the checkpoints that were there"
+            warnings.warn(text, stacklevel=2)
+            try:
+                self.checkpoints.mkdir()
+            except OSError as error:
+                raise unwritable(self.checkpoints, error, RunError) from error
+
     def prune(self, keep: int, best: int | None = None) -> None:
         """Delete all checkpoints but the last ``keep`` (at least one) and that of step ``best``.
 
@@ -166,11 +194,11 @@ def _check(folder: Path, *, resume: bool) -> None:
         raise RunError(f"{folder}: expected a folder for the run, got a file")
     if resume and not has_run(folder):
         raise RunError(f"{folder}: expected a run to resume, got no {SETTINGS}")
-    if not resume and _is_occupied(folder):
+    if not resume and not is_bare(folder):
         raise RunError(f"{folder}: expected a new or empty folder; resume the run, or name another")
 
 
-def _is_occupied(folder: Path) -> bool:
-    """Whether there is more than what a process leaves that died before its run began."""
+def is_bare(folder: Path) -> bool:
+    """Whether there is no more than what a process leaves that died before its run began."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    return not names <= {LOCK, CHECKPOINTS} or bool(steps(folder / CHECKPOINTS))
+    return names <= {LOCK, CHECKPOINTS} and not steps(folder / CHECKPOINTS)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import warnings
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, final
 
 from lmkernel.atomic import unwritable, write_whole
@@ -47,6 +49,8 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
 class MetricsLog:
     """Appends to the file; a context manager.
 
+    A file that was removed meanwhile is begun again, and a warning says so.
+
     Args:
         path: of the file.
         step: the step that the run goes on after; lines of later steps, and lines that are not
@@ -61,13 +65,21 @@ class MetricsLog:
         if path.exists():
             lines = (v for v in read_metrics(path) if v["step"] <= step)
             write_whole(path, b"".join(map(_line, lines)), RunError)
+        self._file = self._open()
+
+    def _open(self) -> BinaryIO:
         try:
-            self._file: BinaryIO = path.open("ab", buffering=0)
+            return self._path.open("ab", buffering=0)
         except OSError as error:
-            raise unwritable(path, error, RunError) from error
+            raise unwritable(self._path, error, RunError) from error
 
     def append(self, step: int, values: Mapping[str, float]) -> None:
         """One line: the step, then the numbers by name, such as ``"train/loss"``."""
+        if not os.fstat(self._file.fileno()).st_nlink:
+            self._file.close()
+            self._file = self._open()
+            text = f"{self._path}: removed meanwhile; what was measured before step {step} is gone"
+            warnings.warn(text, stacklevel=2)
         try:
             self._file.write(_line({"step": step, **values}))
         except OSError as error:

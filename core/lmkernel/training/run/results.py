@@ -46,6 +46,7 @@ def save_checkpoint(session: Session, folder: RunFolder, state: TrainingState, b
         "best": best.facts(),
     }
     adapters = trained if session.settings.lora else {}
+    folder.restore_checkpoints()
     with new_directory(folder.checkpoint(state.step), overwrite=True) as place:
         _write_model(session, place, trained)
         write_state(place, SavedState(facts, optimizer, adapters))

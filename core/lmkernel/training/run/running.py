@@ -121,6 +121,7 @@ class _Run:
                 recorder.note_interrupt()
         if recorder.traffic is not None:
             self._progress.say(describe_costs(recorder.traffic, work_of(session, self._state)))
+        self._folder.restore(to_toml(session.settings))
         attempt_loss_curve(self._folder.plot, self._folder.metrics, self._progress.say)
         step, best = self._state.step, self._best.summary()
         if not self._complete:
