@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.families.gated import GATED_KEYS, LAYER, GatedFamily, Traits
 from lmkernel.families.gguf_architecture import GgufArchitecture
+from lmkernel.families.hf_config import HfConfig
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -19,6 +20,9 @@ _FUSED = MappingProxyType(
         "mlp.gate_up_proj": ("mlp.gate", "mlp.up"),
     }
 )
+_KINDS = MappingProxyType({"default": "default", "longrope": "longrope", "yarn": "longrope"})
+"""What transformers' class makes of each kind of RoPE; it refuses the others."""
+_TABLES = ("rope_scaling", "rope_parameters")
 _SEPARATE = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")
 
 
@@ -41,6 +45,8 @@ class Phi3(GatedFamily):
         sliding_window=None,
         resid_pdrop=0.0,
         embd_pdrop=0.0,
+        pad_token_id=32000,
+        nullable=("pad_token_id",),
         inert=("attention_bias",),
     )
     traits = Traits(partial=1.0)
@@ -60,8 +66,22 @@ class Phi3(GatedFamily):
         },
     )
 
+    def read(self, config: HfConfig) -> ModelConfig:
+        return super().read(_as_its_class(config))
+
     def own_keys(self, config: ModelConfig) -> dict[str, Any]:
         rotary = config.embedding.rotary
         stretched = rotary is not None and rotary.scaling == "longrope"
         original = rotary.original_context if rotary and stretched else config.context
         return {"original_max_position_embeddings": original}
+
+
+def _as_its_class(config: HfConfig) -> HfConfig:
+    """The configuration with the kind of RoPE that transformers' class computes."""
+    key = next((key for key in _TABLES if config.part(key) is not None), None)
+    table = None if key is None else config.part(key)
+    if key is None or table is None:
+        return config
+    named = "rope_type" if table.has("rope_type") else "type"
+    said = {**table.values, "rope_type": table.choice(named, _KINDS, "default")}
+    return HfConfig({**config.values, key: said}, config.where)
