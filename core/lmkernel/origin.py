@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Origin", "new_origin", "open_files", "open_origin"]
 
-_ENDS = "eos_token_id"
+_ENDS, _PADDING = "eos_token_id", "pad_token_id"
 
 
 @final
@@ -131,10 +131,26 @@ class Origin:
         if objective not in heads:
             raise ConfigError(f"objective: expected one of {', '.join(heads)}, got {objective!r}")
         make = heads[objective]
-        head = self.config.head if make is None else make(self.described, tuple(labels))
+        if make is None and self.config.head is None:
+            expected = f"objective {objective!r}: expected a model that predicts tokens"
+            raise ConfigError(f"{expected}, got one without a head: {self.where}")
+        head = self.config.head if make is None else make(self._with_padding(), tuple(labels))
         if head == self.config.head:
             return self
         return replace(self, config=replace(self.config, head=head), changed=True)
+
+    def _with_padding(self) -> HfConfig:
+        """What describes it, with the token of padding that its tokenizer has if it names none.
+
+        A new head may be read beside that; one that pools already is kept as it is.
+        """
+        values, head = self.described.values, self.config.head
+        pools = head is not None and head.pooling != "none"
+        if values.get(_PADDING) is not None or pools or not self.config.vocab:
+            return self.described
+        own = self.tokenizer.pad_id
+        said = {} if own is None else {_PADDING: own}  # null would stand for the class's default
+        return HfConfig({**values, **said}, self.described.where)
 
     def first_weights(
         self, model: Model, seed: int, *, frozen: bool = False

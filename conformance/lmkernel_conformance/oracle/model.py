@@ -170,6 +170,7 @@ def forward(
     """
     positions = _default(inputs) if positions is None else positions
     own, name = config.embedding, "embedding"
+    tokens = inputs if target is None else target
     x = embed(ar, inputs, positions, p, name, own, segments)
     memory, states = None, None
     if config.encoder is not None:
@@ -185,16 +186,18 @@ def forward(
         if config.decoder.kind == "feed_forward" and memory is not None:
             x = memory[0]
         x, _ = _run_stack(ar, x, positions, p, "decoder", config.decoder, **more)
-    return x if config.head is None else _head(ar, x, positions, p, config.head, name)
+    if config.head is None:
+        return x
+    return _head(ar, x, (tokens, positions), p, config.head, name)
 
 
-def _head(ar: Arithmetic, x: Host, positions: Host, p: Any, config: Any, tied_to: str) -> Host:
+def _head(
+    ar: Arithmetic, x: Host, where: tuple[Host, Host], p: Any, config: Any, tied_to: str
+) -> Host:
     """The head: pooling, a dense layer if the head has one, and the product with its weight."""
     if config.pooling != "none":
         batch, time, width = raw(x).shape
-        # Left padding moves the first real token of a row away from column 0.
-        real = [[t for t in range(time) if row[t] >= 0] or [0] for row in positions]
-        column = np.array([row[0 if config.pooling == "first" else -1] for row in real])
+        column = np.array([_pooled(config, *row) for row in zip(*where, strict=True)])
         flat = ar.reshape(x, (batch * time, width))
         x = ar.take(flat, np.arange(batch) * time + column)
     if (t := config.transform) is not None:
@@ -206,6 +209,21 @@ def _head(ar: Arithmetic, x: Host, positions: Host, p: Any, config: Any, tied_to
     if config.softcap is not None:
         y = config.softcap * ar.tanh(y / config.softcap)
     return activate(ar, y, config.activation)
+
+
+def _pooled(config: Any, tokens: Host, positions: Host) -> int:
+    """The column of a row that the head reads."""
+    # Left padding moves the first real token of a row away from column 0.
+    real = [t for t, position in enumerate(positions) if position >= 0] or [0]
+    if config.pooling == "highest":
+        return max(real, key=lambda t: (tokens[t], -t))
+    if config.pooling == "token":
+        real = [t for t in real if tokens[t] == config.token] or real
+    if config.pooling != "last":
+        return real[0]
+    if config.skipped is not None:
+        real = [t for t in real if tokens[t] != config.skipped] or real[:1]
+    return real[-1]
 
 
 def _default(inputs: Host) -> Host:

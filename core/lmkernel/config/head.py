@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AttentionPoolConfig", "HeadConfig", "HeadTransformConfig"]
 
+_POOLINGS = ("none", "first", "last", "token", "highest", "mean", "first_and_mean", "attention")
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +72,15 @@ class HeadConfig:
         scale: factor of the product, before the bound.
         softcap: bound of the logits, or None.
         pooling: ``"none"``: each position has an output; ``"first"``: a row has one, made of its
-            first real position; ``"last"``: of its last; ``"mean"``: of the mean of the real ones;
+            first real position; ``"last"``: of its last; ``"token"``: of where ``token`` first
+            stands, or its first position where it does not; ``"highest"``: of where the highest id
+            first stands (CLIP's older files); ``"mean"``: of the mean of the real ones;
             ``"first_and_mean"``: of the first and the mean of the others side by side, for rows
             without padding; ``"attention"``: of what ``pool`` makes of them.
         pool: for ``"attention"``, else None.
+        token: the id that is looked for, for ``"token"``, else None.
+        skipped: for ``"last"``, the id of a token that is passed over, in whichever place, as the
+            padding of classifiers is; a row of nothing else gives its first. None where none is.
         transform: a dense layer before the product, or None.
         product: whether there is a product; without it, the pooled vector is the output.
         dropout: rate of dropout before the product, in training.
@@ -94,6 +101,8 @@ class HeadConfig:
     softcap: float | None = None
     pooling: str = "none"
     pool: AttentionPoolConfig | None = None
+    token: int | None = None
+    skipped: int | None = None
     transform: HeadTransformConfig | None = None
     product: bool = True
     dropout: float = 0.0
@@ -104,7 +113,7 @@ class HeadConfig:
     def __post_init__(self) -> None:
         positive(self, "width", "size")
         one_of(self, "activation", ACTIVATIONS)
-        one_of(self, "pooling", ("none", "first", "last", "mean", "first_and_mean", "attention"))
+        one_of(self, "pooling", _POOLINGS)
         one_of(self, "task", ("", "tokens", "span", "choice"))
         require(self, "dropout", "a rate in [0, 1)", ok=0 <= self.dropout < 1)
         pooled = (self.pool is not None) == (self.pooling == "attention")
@@ -117,6 +126,17 @@ class HeadConfig:
         require(self, "labels", f"none, or {self.size} different names", ok=named)
         known = self.blank is None or (self.pooling == "none" and 0 <= self.blank < self.size)
         require(self, "blank", f"None, or one of {self.size} outputs of each position", ok=known)
+
+        looked_for = (self.token is not None) == (self.pooling == "token")
+        require(self, "token", "a token's id exactly for pooling by a token", ok=looked_for)
+        require(self, "token", "a token's id", ok=self.token is None or self.token >= 0)
+        ends = self.skipped is None or (self.pooling == "last" and self.skipped >= 0)
+        require(self, "skipped", "None, or a token's id where the last is pooled", ok=ends)
+
+    @property
+    def by_token(self) -> bool:
+        """Whether ids of tokens say which position of a row is pooled."""
+        return self.pooling in ("token", "highest") or self.skipped is not None
 
     @property
     def inner(self) -> int:

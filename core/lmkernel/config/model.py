@@ -109,6 +109,8 @@ class ModelConfig:
                 self.head.inner,
             )
             require(self, "head", f"a tied head of ({vocab}, {tied_to.table_width})", ok=fits)
+            told = not self.head.by_token or tied_to.kind == "token"
+            require(self, "head", "one that asks for no ids of tokens, as there are none", ok=told)
 
     @property
     def vocab(self) -> int:

@@ -59,6 +59,7 @@ class Bloom(Family):
             "initializer_range": 0.02,
             "hidden_dropout": 0.0,
             "tie_word_embeddings": True,
+            "pad_token_id": None,
             "n_embed": None,
         },
         refused={"apply_residual_connection_post_layernorm": False},

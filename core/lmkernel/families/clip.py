@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 
 __all__ = ["CLIP_TOWER_KEYS", "Clip"]
 
+_END, _OLD_END = "eos_token_id", 2
 CLIP_TOWER_KEYS = TOWER_KEYS.but(inert=("projection_dim",), patch_size=32, **QUICK)
 """The keys of CLIP's tower of pictures."""
 
 
 @final
 class Clip(TowersFamily):
-    """``model_type`` ``"clip"``; a text's vector is made at its last token, which ends it."""
+    """``model_type`` ``"clip"``; a text's vector is made at the first token that ends it.
+
+    Its first files call another token the end; there it is the highest id that a text has, as the
+    token of the end was in their vocabulary.
+    """
 
     model_type = "clip"
     processor = "CLIP"
@@ -49,6 +54,8 @@ class Clip(TowersFamily):
                 intermediate_size=2048,
                 num_attention_heads=8,
                 max_position_embeddings=77,
+                eos_token_id=49407,
+                nullable=("eos_token_id",),
                 **QUICK,
             ),
             "vision_config": CLIP_TOWER_KEYS,
@@ -56,8 +63,11 @@ class Clip(TowersFamily):
     )
 
     def text_head(self, whole: HfConfig, text: HfConfig) -> HeadConfig:
-        size = whole.whole("projection_dim")
-        return HeadConfig(width=text.whole("hidden_size"), size=size, pooling="last")
+        size, end = whole.whole("projection_dim"), text.whole(_END, least=0)
+        where: dict[str, Any] = {"pooling": "token", "token": end}
+        if end == _OLD_END:
+            where = {"pooling": "highest"}
+        return HeadConfig(width=text.whole("hidden_size"), size=size, **where)
 
     def picture_head(self, whole: HfConfig, vision: HfConfig) -> HeadConfig:
         size = whole.whole("projection_dim")
@@ -69,7 +79,9 @@ class Clip(TowersFamily):
     def write_heads(self, config: ModelConfig) -> tuple[dict[str, Any], dict[str, Any]]:
         size = config.head.size if config.head else None
         scale = config.pair.scale if config.pair else None
-        return {"projection_dim": size, "logit_scale_init_value": scale}, {}
+        end = config.head.token if config.head else None
+        own = {_END: _OLD_END if end is None else end}
+        return {"projection_dim": size, "logit_scale_init_value": scale}, own
 
     def head_rules(self, config: ModelConfig) -> Iterator[Rule]:
         del config

@@ -39,7 +39,8 @@ class Cohere2(GatedFamily):
         sliding_window=4096,
         sliding_window_pattern=None,
         layer_types=None,
-        nullable=("sliding_window",),
+        pad_token_id=0,
+        nullable=("sliding_window", "pad_token_id"),
         inert=(
             "rms_norm_eps",
             "order_of_interleaved_layers",

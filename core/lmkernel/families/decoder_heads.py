@@ -1,7 +1,8 @@
 """Classification and reward models of decoders: a product after the last token, for any family.
 
 transformers' ``…ForSequenceClassification`` of every decoder is the bare model and
-``score.weight``, without a bias, read at a row's last real token; a reward model has one output.
+``score.weight``, without a bias, read at a row's last real token that has another id than
+``pad_token_id``; a reward model has one output. A bare ``…Model`` has no head at all.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["ClassifyingFamily"]
 
 _KIND = "ForSequenceClassification"
-_NEXT = "ForCausalLM"
+_BARE = "Model"
+_NEXT, _HEADED = "ForCausalLM", "LMHeadModel"
+_PADDING, _TIED = "pad_token_id", "tie_word_embeddings"
 _CLASSES = 2
 """What transformers takes where nothing says how many classes there are."""
 
@@ -44,33 +47,49 @@ class ClassifyingFamily(Family):
         self.keys = own.keys  # type: ignore[misc]  # the same for all of a family, but not of this class
 
     def read(self, config: HfConfig) -> ModelConfig:
-        if not any(name.endswith(_KIND) for name in config.names("architectures")[:1]):
+        [name] = config.names("architectures")[:1] or ("",)
+        if not name.endswith((_KIND, _BARE)):
             return self._own.read(config)
         own = self._own.read(_without_architecture(config))
+        if not name.endswith(_KIND):
+            bare = name == _named(self._own.write(own), _BARE)
+            return _without_head(own) if bare else self._own.read(config)
         labels = config.labels()
         size = len(labels) or config.whole("num_labels", _CLASSES)
-        return replace(own, head=_head(own.embedding.width, size, labels))
+        skipped = self._skipped(config, own.embedding.vocab)
+        return replace(own, head=_head(own.embedding.width, size, labels, skipped))
+
+    def _skipped(self, config: HfConfig, vocab: int) -> int | None:
+        """The token that padding is; None where there is none, or where no text can hold it."""
+        described = self.keys.complete(config) if self.keys else config
+        padding = described.values.get(_PADDING)
+        if padding is not None and (isinstance(padding, bool) or not isinstance(padding, int)):
+            raise described.error(_PADDING, "a token's id, or null", padding)
+        return padding if padding is not None and 0 <= padding < vocab else None
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
         head = config.head
-        if not _classifies(head):
+        if _predicts(config):
             return self._own.write(config)
-        if head is None or head.bias or head.transform or head.activation != "none":
-            raise CheckpointError("expected a head that is a product alone, without a bias")
         written = self._own.write(replace(config, head=_next_token(config)))
-        [name] = written["architectures"]
-        kind = f"{name.removesuffix(_NEXT).removesuffix('LMHeadModel')}{_KIND}"
-        return {**written, "architectures": [kind], **write_labels(head)}
+        if head is None:
+            return {**written, "architectures": [_named(written, _BARE)], _TIED: False}
+        if head.bias or head.transform or head.activation != "none":
+            raise CheckpointError("expected a head that is a product alone, without a bias")
+        kind = _named(written, _KIND)
+        # null, too, in place of another default and of what a tokenizer pads with
+        padding = {_PADDING: head.skipped}
+        return {**written, "architectures": [kind], **padding, **write_labels(head)}
 
     def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
-        if not _classifies(config.head):
+        if _predicts(config):
             return self._own.rules(config)
         own = self._own.rules(replace(config, head=_next_token(config)))
         body = tuple(rule for rule in own if not _is_head(rule))
-        return (*body, Rule("score.weight", "head.weight"))
+        return body if config.head is None else (*body, Rule("score.weight", "head.weight"))
 
     def ignored(self, config: ModelConfig) -> tuple[str, ...]:
-        if not _classifies(config.head):
+        if _predicts(config):
             return self._own.ignored(config)
         plain = replace(config, head=_next_token(config))
         heads = (rule for rule in self._own.rules(plain) if _is_head(rule))
@@ -82,7 +101,8 @@ class ClassifyingFamily(Family):
 
     def _make(self, config: HfConfig, labels: tuple[str, ...]) -> HeadConfig:
         own = self._own.read(_without_architecture(config))
-        return _head(own.embedding.width, len(labels) or _CLASSES, labels)
+        skipped = self._skipped(config, own.embedding.vocab)
+        return _head(own.embedding.width, len(labels) or _CLASSES, labels, skipped)
 
     def new(self, sizes: Sizes) -> dict[str, Any]:
         return self._own.new(sizes)
@@ -100,13 +120,28 @@ def _without_architecture(config: HfConfig) -> HfConfig:
     return HfConfig(values, config.where)
 
 
-def _head(width: int, size: int, labels: tuple[str, ...]) -> HeadConfig:
+def _head(width: int, size: int, labels: tuple[str, ...], skipped: int | None) -> HeadConfig:
     named = labels if labels != plain_labels(len(labels)) else ()
-    return HeadConfig(width=width, size=size, pooling="last", labels=named)
+    return HeadConfig(width=width, size=size, pooling="last", skipped=skipped, labels=named)
 
 
-def _classifies(head: HeadConfig | None) -> bool:
-    return head is not None and head.pooling == "last"
+def _without_head(config: ModelConfig) -> ModelConfig:
+    """A bare model's; of a tied one the head is there, since the table is."""
+    return config if config.head is not None and config.head.tied else replace(config, head=None)
+
+
+def _predicts(config: ModelConfig) -> bool:
+    """Whether it has the head that the family itself knows."""
+    return config.head is not None and config.head.pooling != "last"
+
+
+def _named(written: Mapping[str, Any], kind: str) -> str:
+    """What transformers calls the class of another head, or of none."""
+    [name] = written["architectures"]
+    name = name.removesuffix(_NEXT).removesuffix(_HEADED)
+    # a family of texts that has one of pictures beside it, under the same name
+    text = "Text" if written["model_type"].endswith("_text") else ""
+    return f"{name}{text}{kind}"
 
 
 def _next_token(config: ModelConfig) -> HeadConfig:

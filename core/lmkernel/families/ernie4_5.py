@@ -33,7 +33,8 @@ class Ernie45(GatedFamily):
         rope_theta=500000.0,
         tie_word_embeddings=True,
         use_bias=False,
-        nullable=("num_key_value_heads", "head_dim", "use_bias"),
+        pad_token_id=0,
+        nullable=("num_key_value_heads", "head_dim", "use_bias", "pad_token_id"),
     )
     carried = MappingProxyType(
         {"use_bias": ("decoder.attention.bias", "decoder.attention.out_bias", "decoder.mlp.bias")}

@@ -74,6 +74,7 @@ class Falcon(Family):
             "ffn_hidden_size": None,
             "activation": "gelu",
             "tie_word_embeddings": True,
+            "pad_token_id": None,
             "n_embed": None,
         },
         refused={"partial_rotary_factor": 1.0},

@@ -92,6 +92,7 @@ GATED_KEYS = ConfigKeys(
         "initializer_range": 0.02,
         "rms_norm_eps": 1e-6,
         "tie_word_embeddings": False,
+        "pad_token_id": None,
     },
     refused={"partial_rotary_factor": 1.0},
 )

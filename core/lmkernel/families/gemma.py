@@ -49,6 +49,8 @@ _KEYS = GATED_KEYS.but(
     max_position_embeddings=8192,
     tie_word_embeddings=True,
     attention_bias=False,
+    pad_token_id=0,
+    nullable=("pad_token_id",),
 )
 KEYS_2 = _KEYS.but(
     hidden_size=2304,

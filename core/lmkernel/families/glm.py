@@ -42,6 +42,8 @@ class _Glm(GatedFamily):
         rms_norm_eps=1.5625e-07,
         attention_bias=True,
         partial_rotary_factor=0.5,
+        pad_token_id=151329,
+        nullable=("pad_token_id",),
     )
     traits = Traits(partial=0.5)
     carried = MappingProxyType({"attention_bias": "decoder.attention.bias"})

@@ -90,6 +90,7 @@ class Gpt2(Family):
             "initializer_range": 0.02,
             "scale_attn_weights": True,
             "tie_word_embeddings": True,
+            "pad_token_id": None,
         },
         refused={"scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False},
         # the order of products in 16 bits, and heads of classes that are refused

@@ -66,6 +66,7 @@ class GptNeoX(Family):
             "initializer_range": 0.02,
             "layer_norm_eps": 1e-5,
             "tie_word_embeddings": False,
+            "pad_token_id": None,
             "use_parallel_residual": True,
             "attention_bias": True,
             "rotary_pct": None,

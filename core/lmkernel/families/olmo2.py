@@ -27,7 +27,13 @@ class Olmo2(GatedFamily):
     layer = MappingProxyType(
         {**{k: v for k, v in LAYER.items() if not k.endswith("layernorm")}, **_NORMS}
     )
-    keys = GATED_KEYS.but(vocab_size=50304, rms_norm_eps=1e-5, attention_bias=False)
+    keys = GATED_KEYS.but(
+        vocab_size=50304,
+        rms_norm_eps=1e-5,
+        attention_bias=False,
+        pad_token_id=1,
+        nullable=("pad_token_id",),
+    )
     traits = Traits(qk_norm=True)
     carried = ATTENTION_BIAS
     fixed = MappingProxyType(

@@ -51,6 +51,8 @@ class Olmoe(GatedFamily):
         num_experts=64,
         norm_topk_prob=False,
         **{**BALANCE_KEYS, "router_aux_loss_coef": 0.01},
+        pad_token_id=1,
+        nullable=("pad_token_id",),
         inert=INERT,
         aliases={"num_local_experts": "num_experts"},
         refused={"clip_qkv": None},

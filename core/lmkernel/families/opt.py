@@ -61,7 +61,9 @@ class Opt(Family):
             "init_std": 0.02,
             "enable_bias": True,
             "tie_word_embeddings": True,
+            "pad_token_id": 1,
         },
+        nullable=frozenset({"pad_token_id"}),
         refused={
             "_remove_final_layer_norm": False,
             "layer_norm_elementwise_affine": True,

@@ -27,7 +27,8 @@ class SeedOss(GatedFamily):
         attention_out_bias=False,
         mlp_bias=False,
         residual_dropout=0.1,
-        nullable=("num_key_value_heads", "head_dim"),
+        pad_token_id=1,
+        nullable=("num_key_value_heads", "head_dim", "pad_token_id"),
     )
     carried = MappingProxyType(
         {

@@ -37,7 +37,8 @@ class SmolLm3(GatedFamily):
         no_rope_layers=None,
         no_rope_layer_interval=4,
         layer_types=None,
-        nullable=("num_key_value_heads",),
+        pad_token_id=128004,
+        nullable=("num_key_value_heads", "pad_token_id"),
     )
     carried = BIASES
     layout = GgufArchitecture(class_name="SmolLM3ForCausalLM", interleaved=True)

@@ -32,10 +32,16 @@ def logits(model: LanguageModel, inputs: Any) -> NDArray[Any]:
         them if rows were given. float32, or float64 where the model computes in it.
 
     Raises:
-        InputError: what was given cannot be used, or the model has an encoder and a decoder.
+        InputError: what was given cannot be used, or the model has an encoder and a decoder, or no
+            head.
         NotFiniteError: a logit is NaN or infinite.
     """
     single_stack(model.model.config)
+    if model.model.config.head is None:
+        raise InputError(
+            f"{model.origin.where}: expected a model with a head, which gives logits, "
+            "got one without; `hidden_states` and `embed` give its vectors"
+        )
     rows, backend = token_rows(model, inputs), model.model.backend
     with backend.scope(), backend.inference():
         inputs = backend.ops.asarray(rows.ids, "int32")

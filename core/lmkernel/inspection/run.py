@@ -133,13 +133,14 @@ class _Run:
         self._now: Embedded
         self._source: Embedded
         self._memory: Memory | None = None
+        self._tokens: Array = None
 
     def embed(
         self, name: str, inputs: Array, positions: Array | None, *, target: bool
     ) -> Iterator[Activation]:
         """The vectors of the inputs, or of the target."""
         embed = self._model.embed_target if target else self._model.embed
-        self._now = embed(self._params, inputs, positions)
+        self._now, self._tokens = embed(self._params, inputs, positions), inputs
         yield self._go_on(Activation(name, "embedding", self._now.hidden))
         self._source = self._now
 
@@ -167,7 +168,8 @@ class _Run:
 
     def logits(self) -> Activation:
         """The output of the head."""
-        output = self._model.output(self._params, self._now.hidden, self._now.positions)
+        now = self._now
+        output = self._model.output(self._params, now.hidden, now.positions, tokens=self._tokens)
         return Activation("logits", "logits", output, self._now)
 
     def _go_on(self, activation: Activation) -> Activation:

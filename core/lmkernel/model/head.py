@@ -20,6 +20,7 @@ from lmkernel.components.primitives import (
     normalize,
     scale,
 )
+from lmkernel.errors import InputError
 from lmkernel.interfaces import Init, ParamTree, project
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def head(
     weight: Array,
     *,
     positions: Array,
+    tokens: Array | None = None,
     key: Array | None = None,
 ) -> Array:
     """``(batch, time, width) -> (batch, time, size)``, or ``(batch, size)`` where it pools.
@@ -77,10 +79,14 @@ def head(
         config: the head's configuration.
         weight: the head's own, the embedding's where they are tied, or None without a product.
         positions: int32 ``(batch, time)``, -1 at padding.
+        tokens: int32 ``(batch, time)``, the ids that the vectors were made of; for a head of which
+            they say what it pools.
         key: int32 ``(2,)`` for dropout, in training.
     """
     if config.pooling == "first":
         x = first_of_each_row(ops, x, positions)
+    elif config.by_token:
+        x = _chosen(ops, x, ops.argmax(_weights(ops, config, _given(tokens), positions), 1))
     elif config.pooling == "last":
         x = last_of_each_row(ops, x, positions)
     elif config.pool is not None:
@@ -126,6 +132,29 @@ def first_of_each_row(ops: Ops, x: Array, positions: Array) -> Array:
 def last_of_each_row(ops: Ops, x: Array, positions: Array) -> Array:
     """The vector at the last real position: ``(batch, time, width) -> (batch, width)``."""
     return _chosen(ops, x, ops.argmax(positions, 1))
+
+
+def _given(tokens: Array | None) -> Array:
+    if tokens is None:
+        raise InputError("expected ids of tokens, which say what the head pools, got none")
+    return tokens
+
+
+def _weights(ops: Ops, config: HeadConfig, tokens: Array, positions: Array) -> Array:
+    """Numbers ``(batch, time)`` whose first largest is the position that tokens say."""
+    nothing, padding = ops.full((), 0, "int32"), ops.full((), -1, "int32")
+    if config.pooling == "highest":
+        return ops.where(positions >= nothing, tokens, padding)
+    if config.pooling == "token":
+        there = tokens == _id(ops, config.token)
+        return ops.where(positions >= nothing, ops.astype(there, "int32"), padding)
+    # one that is passed over counts as little as a first position, and more than padding
+    least = ops.minimum(positions, nothing)
+    return ops.where(tokens == _id(ops, config.skipped), least, positions)
+
+
+def _id(ops: Ops, token: int | None) -> Array:
+    return ops.full((), -1 if token is None else token, "int32")
 
 
 def mean_of_each_row(ops: Ops, x: Array, positions: Array) -> Array:

@@ -142,7 +142,8 @@ class Model(Stepping):
         hidden = embedded.hidden if memory is None else memory.hidden
         if self.decoder is not None:
             hidden = self.decoder(params["decoder"], embedded, memory=memory, key=key)
-        return self.output(params, hidden, embedded.positions, key=key)
+        tokens = inputs if target is None else target
+        return self.output(params, hidden, embedded.positions, tokens=tokens, key=key)
 
     @functools.cached_property
     def compiled_forward(self) -> Callable[..., Array]:
@@ -162,7 +163,9 @@ class Model(Stepping):
         hidden, balance = self.decoder.with_balance(
             params["decoder"], embedded, memory=memory, key=key
         )
-        return self.output(params, hidden, embedded.positions, key=key), balance
+        tokens = inputs if named.get("target") is None else named["target"]
+        output = self.output(params, hidden, embedded.positions, tokens=tokens, key=key)
+        return output, balance
 
     def _read(
         self,
@@ -213,13 +216,28 @@ class Model(Stepping):
         return embedding(self._target_tables(params), target, where, key=key)
 
     def output(
-        self, params: Tree, hidden: Array, positions: Array, *, key: Array | None = None
+        self,
+        params: Tree,
+        hidden: Array,
+        positions: Array,
+        *,
+        tokens: Array | None = None,
+        key: Array | None = None,
     ) -> Array:
-        """The head's output for hidden vectors ``(batch, time, width)``, in ``policy.output``."""
+        """The head's output for hidden vectors ``(batch, time, width)``, in ``policy.output``.
+
+        Args:
+            params: the parameters, from `place` or `pack`.
+            hidden: the last hidden vectors.
+            positions: int32 ``(batch, time)``, -1 for padding.
+            tokens: int32 ``(batch, time)``, for a head that pools by them (`HeadConfig.by_token`).
+            key: int32 ``(2,)`` for dropout, in training.
+        """
         ops, config = self.backend.ops, self.config.head
         if config is not None:
             weight = self._head_weight(params, config)
-            hidden = head(ops, hidden, params["head"], config, weight, positions=positions, key=key)
+            where = {"positions": positions, "tokens": tokens}
+            hidden = head(ops, hidden, params["head"], config, weight, key=key, **where)
         wanted = self.policy.output
         return hidden if ops.dtype(hidden) == wanted else ops.astype(hidden, wanted)
 

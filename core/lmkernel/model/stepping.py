@@ -83,11 +83,14 @@ class Stepping(ABC):
                 shown pictures, `lmkernel.model.sight.row_pictures`.
 
         Raises:
-            InputError: the model has no decoder, its head pools, or a size makes no sense.
+            InputError: the model has no decoder, no head or one that pools, or a size makes no
+                sense.
         """
         if self.decoder is None:
             raise InputError("expected a model with a decoder, got one without")
-        if self.config.head is not None and self.config.head.pooling != "none":
+        if self.config.head is None:
+            raise InputError("expected a model that predicts tokens, got one without a head")
+        if self.config.head.pooling != "none":
             raise InputError("expected a head for each position, got one that pools")
         require_count("batch", batch)
         require_count("capacity", capacity, least=0)

@@ -85,22 +85,30 @@ class LayerWeights:
             return {"layers": layers}
         return {"layers": layers, "norm": self._packed(f"{name}.norm", declared["norm"])}
 
-    def logits(self, hidden: Sequence[Array], positions: Sequence[Array]) -> list[NDArray[Any]]:
-        """The head's output for hidden vectors of several inputs, each ``(batch, time, size)``."""
-        made: list[list[NDArray[Any]]] = [[] for _ in hidden]
+    def logits(self, ends: Sequence[Sequence[Array]]) -> list[NDArray[Any]]:
+        """The head's output for several inputs, each ``(batch, time, size)``.
+
+        Args:
+            ends: of each input, the last hidden vectors, positions and ids of tokens.
+        """
+        made: list[list[NDArray[Any]]] = [[] for _ in ends]
         for config, params, weight in self.head_parts():
-            for out, x, where in zip(made, hidden, positions, strict=True):
-                out.append(self.apply_head(config, params, weight, x, where))
+            for out, end in zip(made, ends, strict=True):
+                out.append(self.apply_head(config, params, weight, *end))
         return [np.concatenate(parts, -1) for parts in made]
 
     def apply_head(
-        self, config: HeadConfig, params: Tree, weight: Array, hidden: Array, positions: Array
+        self,
+        config: HeadConfig,
+        params: Tree,
+        weight: Array,
+        hidden: Array,
+        positions: Array,
+        tokens: Array,
     ) -> NDArray[Any]:
         """One part's output on the host."""
-        ops = self._model.backend.ops
-        return np.asarray(
-            ops.to_numpy(head(ops, hidden, params, config, weight, positions=positions))
-        )
+        ops, where = self._model.backend.ops, {"positions": positions, "tokens": tokens}
+        return np.asarray(ops.to_numpy(head(ops, hidden, params, config, weight, **where)))
 
     def head_parts(self, size: int = 0) -> Iterator[tuple[HeadConfig, Tree, Array]]:
         """The head as heads of some rows each.

@@ -24,7 +24,7 @@ from lmkernel.verification.structure import is_sequence_model, top_transformer, 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lmkernel.config import ModelConfig
+    from lmkernel.config import HeadConfig, ModelConfig
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["LEVELS", "Prompts", "choose_prompts", "recorded_prompts"]
@@ -116,15 +116,18 @@ def choose_prompts(
     spoken = [*(wanted if tokenizer is not None else ()), *texts]
     rows += [Row(f"text {n}", _text_ids(config, tokenizer, one)) for n, one in enumerate(spoken, 1)]
     rows += [Row(f"ids {n}", _checked(config, one)) for n, one in enumerate(ids, 1)]
-    own = config.embedding.uncounted
+    own, head = config.embedding.uncounted, config.head
+    if head is not None and head.skipped is not None:
+        ending = (*_random(config, "passed over", _SHORT), head.skipped)
+        rows.append(Row("passed over", ending[-config.context :]))
     if both:
         rows = [_with_target(config, row, pad) for row in rows]
     elif own is not None:
         # who is told positions may look them up as they are
         rows = [replace(row, ids=_without(row.ids, own, config.embedding.vocab)) for row in rows]
-    pooled = config.head is None or config.head.pooling != "none"
+    pooled = head is None or head.pooling != "none"
     questions = [Question(row.name, (row,)) for row in rows]
-    questions += _batches(rows, left=stack.causal and not both)
+    questions += _batches(rows, head, left=stack.causal and not both)
     if stack.causal and not pooled:
         # where RoPE turns differently in a longer row, a cache keeps keys as they were turned, and
         # a row that is fed one by one is another than the same at once
@@ -187,11 +190,19 @@ def _long(config: ModelConfig, size: Level) -> tuple[int, list[str]]:
     return length, unseen
 
 
-def _batches(rows: Sequence[Row], *, left: bool) -> list[Question]:
-    """The short rows together; encoders are padded on the right alone, as they were trained."""
+def _batches(rows: Sequence[Row], head: HeadConfig | None, *, left: bool) -> list[Question]:
+    """The short rows together; encoders are padded on the right alone, as they were trained.
+
+    None for a model that reads a row's last token and names no padding, which others refuse.
+    """
+    pad = 0
+    if head is not None and head.pooling == "last":
+        if head.skipped is None:
+            return []
+        pad = head.skipped  # by which others find a row's end
     together = tuple(row for row in rows if row.name in ("tokens", "short"))
     sides: Any = ("left", "right") if left else ("right",)
-    return [Question(f"padded on the {side}", together, side) for side in sides]
+    return [Question(f"padded on the {side}", together, side, pad=pad) for side in sides]
 
 
 def _decodings(rows: Sequence[Row]) -> list[Question]:

@@ -151,7 +151,7 @@ def variant_logits(
             pass
         if not model.head_size:
             return [run.hidden() for run in runs]
-        return model.weights.logits([r.last for r in runs], [r.positions for r in runs])
+        return model.weights.logits([run.end for run in runs])
 
 
 def _place(name: str, reference: Sequence[NDArray[Any]], honest: Sequence[NDArray[Any]]) -> Place:
@@ -167,14 +167,13 @@ def _logits_place(
 ) -> Iterator[Place]:
     # a head may be as large as all layers together: in float64 it is used part by part, in float32
     # it is kept, for as many runs as there are
-    logits = exact.weights.logits([r.last for r in runs], [r.positions for r in runs])
+    logits = exact.weights.logits([run.end for run in runs])
     reference = [view(i, x) for i, x in enumerate(logits)]
     [whole] = rough.weights.head_parts(exact.head_size)
     budgets = []
     for i, want in enumerate(reference):
         made = (
-            view(i, rough.weights.apply_head(*whole, run.last, run.positions))
-            for run in honest[i :: len(runs)]
+            view(i, rough.weights.apply_head(*whole, *run.end)) for run in honest[i :: len(runs)]
         )
         budgets.append(channel_limit(LOGITS, want, made))
     yield Place(LOGITS, reference, budgets)
@@ -245,6 +244,9 @@ class _Run:
         ops = model.model.backend.ops
         self.positions: Array = ops.asarray(given.positions, "int32")
         self._ids, self._given = self._rows(given.ids), given.given
+        # a head that looks for ids knows them as they are
+        fed = given.ids if given.target is None else given.target
+        self._tokens: Array = ops.asarray(fed, "int32")
         self._source, self._target = self.positions, None
         if given.target is not None:
             own = model.model.config.target_embedding
@@ -268,6 +270,11 @@ class _Run:
         )
         for one in made:
             yield one.name, to_numpy(one.value)
+
+    @property
+    def end(self) -> tuple[Array, Array, Array]:
+        """What a head reads: the last hidden vectors, positions, ids of tokens."""
+        return self.last, self.positions, self._tokens
 
     def hidden(self) -> NDArray[Any]:
         """The last hidden vectors on the host."""

@@ -111,6 +111,7 @@ def with_small_widths(config: ModelConfig, *, vocab: int | None = None) -> Model
             width=width,
             size=known.get(head.size, head.size),
             scale=width**-0.5 if head.scale == stack.width**-0.5 else head.scale,
+            skipped=None if head.skipped is None else min(head.skipped, source.vocab - 1),
         ),
     }
     return replace(config, **parts, context=context)

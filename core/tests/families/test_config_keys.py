@@ -24,6 +24,7 @@ LLAMA = {
     "initializer_range": 0.02,
     "rms_norm_eps": 1e-6,
     "tie_word_embeddings": False,
+    "pad_token_id": None,
     "rope_theta": 10000.0,
     "rope_parameters": None,
     "rope_scaling": None,
@@ -69,6 +70,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "initializer_range": 0.02,
         "scale_attn_weights": True,
         "tie_word_embeddings": True,
+        "pad_token_id": None,
     },
     "bert": {
         "architectures": None,
@@ -122,6 +124,7 @@ NEEDS = {
             "high_freq_factor": 4.0,
         }
     },
+    "pad_token_id": {"architectures": ["GPT2ForSequenceClassification"]},
     "max_window_layers": {"use_sliding_window": True},
     "layer_types": {"use_sliding_window": True},
     "bert tie_word_embeddings": {"architectures": ["BertForMaskedLM"]},

@@ -157,7 +157,20 @@ def forward(c: Any, p: Any, inputs: Host, **more: Any) -> Host:
         x, _ = _run(
             x, where, p, "decoder", c.decoder, rotary=own.rotary, memory=memory, states=states
         )
-    return x if c.head is None else _head(x, where, p, c.head, tied)
+    read = inputs if more.get("target") is None else more["target"]
+    return x if c.head is None else _head(x, read, where, p, c.head, tied)
+
+
+def _place(c: Any, ids: Host, columns: Host) -> int:
+    """Which of the real columns of a row a head reads, by the ids that stand there."""
+    if c.pooling == "highest":
+        return int(columns[np.argmax(ids)])
+    if c.pooling == "token":
+        return int(columns[np.argmax(ids == c.token)])
+    if c.pooling == "first":
+        return int(columns[0])
+    kept = columns[ids != c.skipped] if c.skipped is not None else columns
+    return int(kept[-1]) if len(kept) else int(columns[0])
 
 
 def _steps(x: Host) -> Host:
@@ -180,9 +193,10 @@ def _run(x: Host, where: Host, p: Any, name: str, c: Any, **more: Any) -> Any:
     ]
 
 
-def _head(x: Host, where: Host, p: Any, c: Any, tied: str) -> Host:
-    if c.pooling == "first":
-        x = np.array([row[np.flatnonzero(w >= 0)[0]] for row, w in zip(x, where, strict=True)])
+def _head(x: Host, tokens: Host, where: Host, p: Any, c: Any, tied: str) -> Host:
+    if c.pooling != "none":
+        rows = zip(x, tokens, where, strict=True)
+        x = np.array([row[_place(c, ids[w >= 0], np.flatnonzero(w >= 0))] for row, ids, w in rows])
     if c.transform is not None:
         x = activate(_dense(x, p, "head.transform"), c.transform.activation)
         x = x if c.transform.norm is None else normalize(x, p, "head.norm", c.transform.norm)

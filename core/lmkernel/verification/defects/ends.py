@@ -74,10 +74,23 @@ def _head_defects(head: HeadConfig, config: ModelConfig) -> Iterator[Candidate]:
         yield Candidate("head.tied", words, with_head(tied=True))
     if head.transform is not None:
         yield from _transform_defects(head, head.transform, config)
+    yield from _pooling_defects(head, config)
+
+
+def _pooling_defects(head: HeadConfig, config: ModelConfig) -> Iterator[Candidate]:
+    """Which vector of a row is read."""
+
+    def with_head(**changes: Any) -> Variant:
+        return Variant(config=replace(config, head=replace(head, **changes)))
+
     for pooling in ("first", "last", "mean"):
         if head.pooling not in ("none", pooling):
             words = f"a row's vector were its {pooling} instead of its {head.pooling}"
-            yield Candidate("head.pooling", words, with_head(pooling=pooling))
+            changed = with_head(pooling=pooling, skipped=None, token=None)
+            yield Candidate("head.pooling", words, changed)
+    if head.skipped is not None:
+        words = f"the token {head.skipped}, which is passed over, were a row's last like any other"
+        yield Candidate("head.skipped", words, with_head(skipped=None))
 
 
 def _transform_defects(
