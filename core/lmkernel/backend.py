@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 from lmkernel.arguments import is_absent
 from lmkernel.composed import assemble
 from lmkernel.composed.alone import Alone
+from lmkernel.composed.border import with_checked_border
 from lmkernel.errors import CapabilityError, InputError, PluginError
 from lmkernel.plugins.registry import Registry, default_registry
 
@@ -207,7 +208,11 @@ def _assembled(spec: BackendSpec, device: str, parts: BackendParts, registry: Re
         name=spec.name,
         device=device,
         capabilities=spec.capabilities,
-        ops=assemble(parts.mandatory, parts.overrides, spec.capabilities.unsupported),
+        ops=assemble(
+            with_checked_border(parts.mandatory, spec.name),
+            parts.overrides,
+            spec.capabilities.unsupported,
+        ),
         components=parts.components,
         scope=parts.scope,
         inference=parts.inference,
