@@ -12,7 +12,7 @@ import numpy as np
 
 from lmkernel.errors import InputError
 from lmkernel.generation.constraints import Constraints
-from lmkernel.generation.decoding import next_column, prefill
+from lmkernel.generation.decoding import next_column, prefill, with_room
 from lmkernel.model.state import chosen_rows
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def beam_search(
         alive = [not searches[row].done for row in rows]
         histories = [h for search in searches for h in search.histories]
         newest = [history[-1] for history in histories]
+        state = with_room(model, state, begun.slots)
         logits, state = model.step(params, *next_column(newest, alive, histories), state)
 
 

@@ -25,10 +25,22 @@ if TYPE_CHECKING:
     from lmkernel.model import Model
     from lmkernel.model.state import DecodingState
 
-__all__ = ["Step", "chunk_borders", "decode", "next_column", "pad_rows", "prefill", "room"]
+__all__ = [
+    "ROOM",
+    "Step",
+    "chunk_borders",
+    "decode",
+    "next_column",
+    "pad_rows",
+    "prefill",
+    "room",
+    "with_room",
+]
 
 _CHUNK = 512
 """Longer prompts are fed in chunks of this many tokens, which bounds the memory of the scores."""
+ROOM = 4096
+"""Slots of the KV cache for answers whose end nobody knows; more are added as they fill."""
 
 
 @final
@@ -104,6 +116,7 @@ def decode(
             if token is not None:
                 history.append(token)
         tokens, positions = next_column(chosen, alive, histories)
+        state = with_room(model, state, begun.slots)
         if lookup is None:
             logits, state = model.step(params, tokens, positions, state)
         else:
@@ -119,11 +132,24 @@ class Prefilled:
         logits: of what follows each row, ``(rows, vocab)``.
         state: the state after them.
         limits: the most tokens that may follow each row.
+        slots: of the KV cache, if every row takes its limit.
     """
 
     logits: NDArray[Any]
     state: DecodingState
     limits: list[int]
+    slots: int
+
+
+def with_room(model: Model, state: DecodingState, most: int) -> DecodingState:
+    """The state (consumed) with room for one more position.
+
+    It grows up to ``most`` slots. A full cache becomes twice as large, so that all copying together
+    is no more than its size.
+    """
+    if state.used < state.capacity or state.capacity >= most:
+        return state
+    return model.grow(state, min(2 * state.capacity, most))
 
 
 def prefill(
@@ -138,15 +164,16 @@ def prefill(
     tokens, positions = pad_rows(prompts)
     limits = [room(model, len(prompt), limit) for prompt in prompts]
     borders = chunk_borders(tokens.shape[1])
-    # the whole capacity is asked for now, so that the KV cache of an eager backend never grows
+    # what answers usually take is asked for now, so that the KV cache grows for long ones alone
     # (padding of compiled shapes takes slots, too)
     slots = sum(model.slots(end - begin) for begin, end in pairwise(borders))
-    state = model.begin(params, len(prompts), slots + max(limits), memory=memory)
+    first = slots + min(max(limits), ROOM)
+    state = model.begin(params, len(prompts), first, memory=memory)
     logits: NDArray[Any] = np.empty(0)
     # prefill: only the last chunk's logits are used, which are those of each row's last token
     for begin, end in pairwise(borders):
         logits, state = model.step(params, tokens[:, begin:end], positions[:, begin:end], state)
-    return Prefilled(logits, state, limits)
+    return Prefilled(logits, state, limits, slots + max(limits))
 
 
 def pad_rows(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, final
 import numpy as np
 
 from lmkernel.errors import CacheError
+from lmkernel.generation.decoding import ROOM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,7 +62,7 @@ class RowBatch(Generic[_R]):
         slots = range(single.used)
         if self._state is None:
             self._state = self._rows.select(
-                single, [0], slots, used=single.used, capacity=single.used + more
+                single, [0], slots, used=single.used, capacity=single.used + min(more, ROOM)
             )
             self._places, self._first = [row], [0]
             return

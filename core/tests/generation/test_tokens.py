@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytest
 from small import small_config, values_of
 
 from lmkernel.backend import load_backend
 from lmkernel.errors import InputError
-from lmkernel.generation import GenerationOptions, generate_tokens
+from lmkernel.generation import GenerationOptions, decoding, generate_tokens
 from lmkernel.generation.decoding import chunk_borders
 from lmkernel.model import Model
+
+if TYPE_CHECKING:
+    from lmkernel.model.state import DecodingState
 
 PROMPTS = [[5, 17, 3], [8, 2, 44, 9, 31, 7], [12]]
 
@@ -93,3 +98,39 @@ def test_long_prompts_come_in_chunks_the_odd_one_first() -> None:
     assert chunk_borders(1100) == [0, 76, 588, 1100]
     assert chunk_borders(512) == [0, 512]
     assert chunk_borders(3) == [0, 3]
+
+
+@pytest.mark.parametrize("how", [{}, {"num_beams": 3}, {"prompt_lookup_num_tokens": 3}], ids=str)
+def test_a_cache_that_grows_gives_the_same_tokens(
+    how: dict[str, int], model: Model, params: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [[3, 5, 3, 5], [7]]
+    expected = rows(model, params, prompts, max_new_tokens=20, **how)
+    sizes = []
+    grow = Model.grow
+
+    def grown(self: Model, state: DecodingState, capacity: int) -> DecodingState:
+        sizes.append((state.capacity, capacity))
+        return grow(self, state, capacity)
+
+    monkeypatch.setattr(Model, "grow", grown)
+    monkeypatch.setattr(decoding, "ROOM", 2)
+    assert rows(model, params, prompts, max_new_tokens=20, **how) == expected
+    assert sizes
+    assert len(sizes) <= 5, sizes
+
+
+def test_room_for_an_answer_is_not_taken_before_it_is_needed(
+    model: Model, params: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+    begin = Model.begin
+
+    def begun(self: Model, params: object, batch: int, capacity: int, **more: Any) -> DecodingState:
+        taken.append(capacity)
+        return begin(self, params, batch, capacity, **more)
+
+    monkeypatch.setattr(Model, "begin", begun)
+    monkeypatch.setattr(decoding, "ROOM", 5)
+    rows(model, params, [[3]], max_new_tokens=20)
+    assert taken == [1 + 5]
