@@ -6,6 +6,7 @@ have means that default, so a family keeps a table of them; a test compares it w
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -98,6 +99,7 @@ class ConfigKeys:
             if values[key] is None and self.read[key] is not None:
                 raise config.error(key, f"a value, such as {self.read[key]!r}", None)
         config.refuse(**{**_COMMON.refused, **self.refused})
+        _check_dtype(config)
         return HfConfig({**self.read, **values}, config.where)
 
     def unknown(self, config: HfConfig) -> list[str]:
@@ -151,6 +153,21 @@ _COMMON = ConfigKeys(
     ),
 )
 """The keys that transformers gives every family, or that its files have in common."""
+
+
+_DTYPE = re.compile(
+    r"(torch\.)?(auto|half|float|double|bfloat16|float(16|32|64)|float[48]_\w+|u?int\d{1,2}|bool)"
+)
+
+
+def _check_dtype(config: HfConfig) -> None:
+    """Tensors say their dtype themselves, but what names none is refused, as by transformers."""
+    for key in ("dtype", "torch_dtype"):
+        said = config.values.get(key)
+        if isinstance(said, str) and _DTYPE.fullmatch(said):
+            continue
+        if said is not None and not isinstance(said, dict):  # one for each part
+            raise config.error(key, "the name of a dtype, such as 'bfloat16'", said)
 
 
 _MOST = 8

@@ -21,6 +21,7 @@ MOST_IDS = 2**22
 _MOST_GROWTH = 1000
 """How much longer a text may become; those of published tokenizers stay nearly as long."""
 _GROWING = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
+_PAIR = 2
 _SEQUENCES = ("normalizers", "pretokenizers", "processors", "decoders")
 
 
@@ -41,6 +42,7 @@ def check_document(document: Mapping[str, Any], where: str) -> None:
     _check_ids(_vocabulary(model), f"{where}: model.vocab")
     _check_distinct(_vocabulary(model), f"{where}: model.vocab")
     _check_ids(_added_tokens(document), f"{where}: added_tokens")
+    _check_ids(_processor_tokens(document), f"{where}: post_processor")
     _check_merges(model, f"{where}: model.merges")
     for key in _GROWING:
         growth = math.prod(map(_growth, _steps(document.get(key))))
@@ -61,6 +63,18 @@ def _added_tokens(document: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
     added = document.get("added_tokens")
     listed = added if isinstance(added, list) else []
     return ((t.get("content"), t.get("id")) for t in listed if isinstance(t, dict))
+
+
+def _processor_tokens(document: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """The tokens that are put around a text, of whose ids the library asks nothing."""
+    for step in _steps(document.get("post_processor")):
+        special = step.get("special_tokens")
+        for token in special.values() if isinstance(special, dict) else ():
+            ids = token.get("ids") if isinstance(token, dict) else None
+            yield from ((token.get("id"), number) for number in ids or () if isinstance(ids, list))
+        for pair in (step.get("sep"), step.get("cls")):
+            if isinstance(pair, list) and len(pair) == _PAIR:
+                yield pair[0], pair[1]
 
 
 def _check_ids(pairs: Iterable[tuple[Any, Any]], where: str) -> None:

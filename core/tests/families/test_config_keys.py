@@ -207,6 +207,21 @@ def test_b04_another_name_of_a_key_is_read() -> None:
     assert read("gpt2", hidden_size=24, n_embd=24) == read("gpt2", n_embd=24)
 
 
+@pytest.mark.parametrize("key", ["dtype", "torch_dtype"])
+@pytest.mark.parametrize("said", ["float99", "x", "", 7, True, ["float32"]])
+def test_what_names_no_dtype_is_refused(key: str, said: Any) -> None:
+    with pytest.raises(CheckpointError, match=rf"{key}: expected the name of a dtype, such as"):
+        find_family("llama", "here").read(HfConfig({**HF_CONFIG, key: said}))
+
+
+@pytest.mark.parametrize(
+    "said", ["bfloat16", "float16", "torch.float32", "auto", "float8_e4m3fn", None, {"": "float32"}]
+)
+def test_the_name_of_a_dtype_changes_nothing(said: Any) -> None:
+    plain = find_family("llama", "here").read(HfConfig(HF_CONFIG))
+    assert find_family("llama", "here").read(HfConfig({**HF_CONFIG, "torch_dtype": said})) == plain
+
+
 def test_keys_without_a_place_are_listed() -> None:
     keys = family("llama").keys
     assert keys is not None

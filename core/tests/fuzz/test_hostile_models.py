@@ -110,6 +110,17 @@ def _with_id(number: object) -> Callable[[dict[str, Any]], None]:
     return lambda document: document["model"]["vocab"].update(a=number)
 
 
+def _with_processor(**step: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda document: document.update(post_processor=step)
+
+
+def _with_template(number: object) -> Callable[[dict[str, Any]], None]:
+    special = {"<s>": {"id": "<s>", "ids": [number], "tokens": ["<s>"]}}
+    parts = [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    step = {"single": parts, "pair": parts, "special_tokens": special}
+    return _with_processor(type="TemplateProcessing", **step)
+
+
 def _with_merges(prefix: str, merge: object) -> Callable[[dict[str, Any]], None]:
     def edit(document: dict[str, Any]) -> None:
         document["model"]["continuing_subword_prefix"] = prefix
@@ -126,6 +137,14 @@ TOKENIZERS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "the largest added id": (
         _with_added_id(4294967295),
         "added_tokens: token .*: expected an id below",
+    ),
+    "an id around a text": (
+        _with_template(2**31),
+        "post_processor: token '<s>': expected an id below",
+    ),
+    "an id between two texts": (
+        _with_processor(type="BertProcessing", sep=["[SEP]", 2**31], cls=["[CLS]", 1]),
+        r"post_processor: token '\[SEP\]': expected an id below",
     ),
     "two tokens of one id": (_with_id(3), "expected an id of its own for each token, got 3"),
     "a prefix amid a character": (_with_merges("x", ["a", "é"]), "begin with the prefix 'x'"),
