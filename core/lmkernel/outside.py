@@ -102,7 +102,7 @@ def export(
         CheckpointError, UnknownNameError, PullError.
     """
     require_flag("overwrite", overwrite)
-    return _verb("export", "pip install 'lmkernel-onnx[cpu]'")(
+    return _verb("export", "pip install './plugins/lmkernel-onnx[cpu]' in a clone of lmkernel")(
         model, out, weights=weights, overwrite=overwrite, progress=progress
     )
 

@@ -65,9 +65,10 @@ def open_rows(source: str | os.PathLike[str], *, blank_lines: bool = False) -> R
 
     Args:
         source: a file (``.json``, ``.jsonl``, ``.csv``, ``.tsv``, ``.parquet``, anything else is
-            text); a folder, whose files of those kinds and ``.txt``, ``.md``, ``.rst`` are read in
-            the order of their paths, subfolders too, and others named in the rows' ``notes``, as
-            are links to folders or to nothing and what must not be read;
+            text, which the rows' ``notes`` say of a kind that is not known); a folder, whose files
+            of those kinds and ``.txt``, ``.md``, ``.rst`` are read in the order of their paths,
+            subfolders too, and others named in the ``notes``, as are links to folders or to
+            nothing and what must not be read;
             a folder that `datasets` saved; ``datasets:NAME``,
             ``datasets:NAME:CONFIGURATION``, either with ``@SPLIT``; or ``python-topics``.
         blank_lines: whether blank lines separate the documents of a text file; else it is one.
@@ -87,6 +88,8 @@ def open_rows(source: str | os.PathLike[str], *, blank_lines: bool = False) -> R
         return Rows(functools.partial(dataset_rows, name), name)
     files, others = _files(path)
     notes = (f"{name}: not read: {_some(others)}",) if others else ()
+    if files == [path] and path.suffix and path.suffix.lower() not in (*_TABLES, *_TEXTS):
+        notes = (f"{name}: read as plain text",)
     return Rows(functools.partial(_read_files, files, blank_lines), name, notes)
 
 

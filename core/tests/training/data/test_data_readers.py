@@ -233,6 +233,19 @@ def test_b37_files_of_other_kinds_are_named(tmp_path: Path) -> None:
         open_rows(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("a.yaml", True), ("a.json5", True), ("a.txt", False), ("a.MD", False), ("a", False)],
+)
+def test_b37_a_lone_file_of_another_kind_is_said_to_be_text(
+    name: str, said: bool, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("a: 1")
+    rows = open_rows(tmp_path / name)
+    assert [row.values for row in rows] == [{"text": "a: 1"}]
+    assert rows.notes == ((f"{tmp_path / name}: read as plain text",) if said else ())
+
+
 def test_what_in_a_folder_cannot_be_read_is_named(tmp_path: Path) -> None:
     write(tmp_path / "a.txt", "x")
     (tmp_path / "gone.txt").symlink_to("nowhere.txt")
