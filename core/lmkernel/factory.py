@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import PluginError
+from lmkernel.errors import LmkernelError, PluginError
 from lmkernel.interfaces import Attention, Decoder, Embedding, Encoder, Loss, Trainer
+from lmkernel.plugins.guard import plugin_code
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lmkernel.backend import Backend
     from lmkernel.contract.optional import Ops
     from lmkernel.plugins.registry import Registry
@@ -52,15 +55,28 @@ class ComponentFactory:
 
         Raises:
             UnknownNameError: no plugin registers that kind.
-            PluginError: what it registers is no implementation of the interface.
+            PluginError: what it registers is no implementation of the interface, or builds none.
         """
-        kind = config.kind
+        kind, own = config.kind, True
         made = self.backend.components.get(f"{interface}:{kind}")
         if made is None:
-            made = self.registry.component(interface, kind).resolve()
+            spec = self.registry.component(interface, kind)
+            made, own = spec.resolve(), spec.load.startswith("lmkernel.")
         expected = _CLASSES[interface]
         if not (isinstance(made, type) and issubclass(made, expected)):
             raise PluginError(
                 f"{interface} {kind!r}: expected a subclass of {expected.__name__}, got {made!r}"
             )
-        return made.build(self, config)  # type: ignore[attr-defined]  # every interface has build
+        build = made.build  # type: ignore[attr-defined]  # every interface has it
+        if own:
+            return build(self, config)
+        return self._built(f"{interface} {kind!r}", expected, build, config)
+
+    def _built(self, what: str, expected: type, build: Callable[..., Any], config: Any) -> Any:
+        """What a plugin's class builds."""
+        with plugin_code(f"{what}, build", LmkernelError):
+            found = build(self, config)
+        if not isinstance(found, expected):
+            got = type(found).__name__
+            raise PluginError(f"{what}, build: expected {expected.__name__}, got {got}")
+        return found
