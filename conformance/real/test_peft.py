@@ -140,3 +140,13 @@ def test_tensors_that_are_kept_whole_are_the_models(tmp_path: Path, said: dict[s
     ours.save(tmp_path / "merged")
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     np.testing.assert_allclose(logits(again, IDS), expected, atol=2e-5)
+
+
+@pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`:UserWarning")
+def test_a_table_and_the_head_that_is_tied_to_it_are_adapted_alike(tmp_path: Path) -> None:
+    said = {"target_modules": ["q_proj", "embed_tokens"], "ensure_weight_tying": True}
+    model = write_adapters(tmp_path, tied=True, **said)
+    ours = load(tmp_path / "adapters", backend="numpy")
+    assert ours.config.head is not None
+    assert ours.config.head.tied
+    np.testing.assert_allclose(ours.logits(IDS), logits(model, IDS)[0], rtol=1e-3, atol=1e-3)

@@ -51,6 +51,11 @@ class AdaptedTensors(Tensors):
         sizes = (self.shape(n)[0] for n in self._own if n in there if self._is_resized(n))
         return next(sizes, None)
 
+    @property
+    def tied(self) -> bool:
+        """Whether a head that is tied to a table of tokens is adapted as the table is."""
+        return bool(self._adapters.tied)
+
     def names(self) -> tuple[str, ...]:
         """The model's names, and that of a head that was tied to a table and is no more."""
         return tuple(dict.fromkeys((*self._base.names(), *self._own)))
@@ -114,6 +119,8 @@ class AdaptedTensors(Tensors):
         find, found = self._finder(), {}
         for module, wanted in self._adapters.shapes.items():
             name = find(module + _WEIGHT)
+            if name is None and module in self._adapters.tied:
+                continue  # it is the table, which is adapted alike
             if name is None:
                 raise self._adapters.refuse(f"{PREFIX}{module}.lora_A.weight")
             if self.shape(name) != wanted:

@@ -39,11 +39,13 @@ _WRAPPED = re.compile(r"\.(base_layer|modules_to_save(\.default)?)(?=\.)")
 _FORMER = ".original_module."
 """In the name of what such a tensor has replaced, which PEFT may keep and never computes with."""
 _AXES = 2
+_TIES = "ensure_weight_tying"
 _READ = frozenset(
     {
         *("peft_type", "base_model_name_or_path", "r", "lora_alpha", "rank_pattern"),
         *("alpha_pattern", "use_rslora", "fan_in_fan_out", "init_lora_weights"),
         *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
+        _TIES,
     }
 )
 """Keys of ``adapter_config.json`` that are read."""
@@ -53,7 +55,7 @@ _INERT = frozenset(
         *("lora_dropout", "velora_config", "runtime_config", "megatron_config", "megatron_core"),
         *("eva_config", "corda_config", "loftq_config", "lora_ga_config", "qalora_group_size"),
         # what these say is seen in the tensors
-        *("bias", "modules_to_save", "ensure_weight_tying"),
+        *("bias", "modules_to_save"),
     }
 )
 """Keys that say how adapters were trained. Any other asks for more than adding products."""
@@ -82,6 +84,8 @@ class AdapterFiles:
         shapes: of each adapted module's weight, by the module's name in that model.
         own: the name in ``tensors`` of each tensor that takes the place of the model's, by the
             model's name for it.
+        tied: modules of ``shapes`` whose adapters are those of a table of tokens, turned, as those
+            of a head that is tied to it are (``ensure_weight_tying``).
         tensors: the file.
 
     Raises:
@@ -100,10 +104,12 @@ class AdapterFiles:
         self.own: dict[str, str] = {}
         self._halves: dict[str, tuple[str, str]] = {}
         self._sort_names()
+        self.tied = self._tied_modules() if self._flag(_TIES) else frozenset()
         self._check_targets()
         self.shapes = {module: self._shape(module) for module in self._halves}
         self._end = time.monotonic() + _MOST_SECONDS
         self._scales = {module: self._scale(module) for module in self.shapes}
+        self._check_tied()
 
     def addition(self, module: str) -> NDArray[np.float64]:
         """What is added to a module's weight, of its shape, in float64."""
@@ -171,10 +177,38 @@ class AdapterFiles:
         """There are adapters, and they are of the modules that the configuration names."""
         if not self._halves and not self.own:
             raise CheckpointError(f"{self.where}: expected tensors of adapters, got none")
-        if found := foreign_module(self._config, self._halves):
+        # a head that is tied follows its table, and is no target itself
+        if found := foreign_module(self._config, [m for m in self._halves if m not in self.tied]):
             module, key = found
+            if self._flag(_TIES) and key == "target_modules":
+                tied = (
+                    f"adapters of {module!r} that are a table's, turned, or a target by that name"
+                )
+                raise self._error(_TIES, tied, got=True)
             what = f"what names {module!r}, of which there are tensors"
             raise self._error(key, what, self._config[key])
+
+    def _tied_modules(self) -> frozenset[str]:
+        tables = [m for m, halves in self._halves.items() if halves[0].endswith(_PAIRS[1][0])]
+        others = self._halves.keys() - set(tables)
+        return frozenset(m for m in others if any(self._mirrors(m, table) for table in tables))
+
+    def _mirrors(self, module: str, table: str) -> bool:
+        """Whether the halves of one are the other's, exchanged and turned."""
+        for own, other in zip(self._halves[module], reversed(self._halves[table]), strict=True):
+            if self.tensors.shape(own) != self.tensors.shape(other)[::-1]:
+                return False
+            if not np.array_equal(self.tensors.read(own), self.tensors.read(other).T):
+                return False
+        return True
+
+    def _check_tied(self) -> None:
+        """What is tied is added as often as to its table."""
+        tables = (m for m, halves in self._halves.items() if halves[0].endswith(_PAIRS[1][0]))
+        scales = {self._scales[module] for module in (*self.tied, *tables)}
+        if self.tied and len(scales) > 1:
+            what = "one scale for a table of tokens and what is tied to it"
+            raise self._error(_TIES, what, sorted(scales))
 
     def _is_turned(self, module: str) -> bool:
         """Whether a weight is stored as (in, out), as tables of tokens are."""

@@ -194,7 +194,8 @@ def _tie_as_stored(
     if config.head is None or not config.head.tied:
         return config
     if len(found) < len(pair):
-        if isinstance(tensors, AdaptedTensors) and any(map(tensors.is_adapted, found.values())):
+        adapters = tensors if isinstance(tensors, AdaptedTensors) and not tensors.tied else None
+        if adapters is not None and any(map(adapters.is_adapted, found.values())):
             raise CheckpointError(
                 f"{where}: expected adapters that hold the model's head beside its table of "
                 "tokens, since they change one and both are the same tensor in the model; merge "

@@ -9,6 +9,7 @@ import pytest
 from foreign_adapters import MODULE, foreign
 from safetensors.numpy import load_file, save_file
 
+import lmkernel as lk
 from lmkernel.checkpoints.adapter_files import AdapterFiles
 from lmkernel.checkpoints.adapter_targets import foreign_module
 from lmkernel.errors import CheckpointError
@@ -95,4 +96,54 @@ def test_integers_are_no_halves_of_a_product(tmp_path: Path) -> None:
     file = tmp_path / "adapter_model.safetensors"
     save_file({name: x.astype(np.int32) for name, x in load_file(file).items()}, file)
     with pytest.raises(CheckpointError, match=r"lora_.*expected floating-point values, got int32"):
+        AdapterFiles(tmp_path)
+
+
+TABLE, HEAD = "base_model.model.model.embed_tokens", "base_model.model.lm_head"
+TIES: dict[str, Any] = {"ensure_weight_tying": True, "target_modules": ["q_proj", "embed_tokens"]}
+
+
+def tied(folder: Path, head: float = 1.0, **changes: Any) -> np.ndarray:
+    """Adapters of a table, and of the head that is tied to it; returns what the table is added."""
+    foreign(folder, **{**TIES, **changes})
+    [rows] = (
+        value.shape[0]
+        for name, value in load_file(folder / "base" / "model.safetensors").items()
+        if name.endswith("embed_tokens.weight")
+    )
+    random = np.random.default_rng(4)
+    a, b = (random.normal(size=n).astype(np.float32) for n in ((2, rows), (24, 2)))
+    path = folder / "adapter_model.safetensors"
+    more = {f"{TABLE}.lora_embedding_A": a, f"{TABLE}.lora_embedding_B": b}
+    more |= {f"{HEAD}.lora_A.weight": b.T.copy() * head, f"{HEAD}.lora_B.weight": a.T.copy()}
+    save_file({**load_file(path), **more}, path)
+    return (b @ a).T * 4
+
+
+def test_a_head_that_is_tied_is_adapted_as_its_table(tmp_path: Path) -> None:
+    added = tied(tmp_path)
+    assert AdapterFiles(tmp_path).tied == {"lm_head"}
+    plain, model = (lk.load(path, backend="numpy") for path in (tmp_path / "base", tmp_path))
+    assert model.config.head is not None
+    assert model.config.head.tied
+    name = "embedding.tokens.weight"
+    np.testing.assert_allclose(
+        model.parameters()[name], plain.parameters()[name] + added, rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "changes", "said"),
+    [
+        (1.5, {}, "ensure_weight_tying: expected adapters of 'lm_head' that are a table's"),
+        (1.0, {"ensure_weight_tying": False}, "target_modules: expected what names 'lm_head'"),
+        (1.0, {"alpha_pattern": {"lm_head": 3}}, "ensure_weight_tying: expected one scale"),
+        (1.0, {"ensure_weight_tying": "yes"}, "ensure_weight_tying: expected true or false"),
+    ],
+)
+def test_a_head_that_is_not_as_its_table_is_named(
+    tmp_path: Path, head: float, changes: dict[str, Any], said: str
+) -> None:
+    tied(tmp_path, head, **changes)
+    with pytest.raises(CheckpointError, match=said):
         AdapterFiles(tmp_path)
