@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -23,6 +25,9 @@ _COMPACT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator
 """With any white space a small model may go on with it for ever."""
 _MOST_WORK = 200_000
 """A fifth of llguidance's own limit, which a pattern of a few characters uses up in seconds."""
+_MOST_MULTIPLES = 200_000
+"""The library has a state for each remainder, which no limit of its own counts."""
+_MULTIPLE = re.compile(r'"multipleOf": ([0-9.eE+-]+)')
 _REFUSAL = "expected a schema that can be kept to"
 
 
@@ -42,6 +47,18 @@ def json_rule(schema: Mapping[str, Any]) -> str:
         return f"%json {json.dumps({**schema, 'x-guidance': _COMPACT}, allow_nan=False)}"
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"expected a schema of JSON: {error}") from error
+
+
+def _check_multiples(source: str) -> None:
+    """Refuse schemas whose numbers are multiples of very many: a few digits take minutes."""
+    found = [Decimal(text) for text in _MULTIPLE.findall(source)]
+    # zeros at the end are one state each, wherever the point stands
+    states = sum(int("".join(map(str, one.as_tuple().digits)).rstrip("0") or 0) for one in found)
+    if states > _MOST_MULTIPLES:
+        raise InputError(
+            f"{_REFUSAL}: multipleOf: expected numbers that are together at most "
+            f"{_MOST_MULTIPLES}, zeros at their ends apart, got {states:.3g}"
+        )
 
 
 @final
@@ -118,6 +135,7 @@ class Grammar:
     def __init__(self, tokens: GrammarTokenizer, source: str) -> None:
         if not tokens.tokenizer.eos_ids:
             raise InputError("answers of a form: expected a tokenizer whose texts end by a token")
+        _check_multiples(source)
         limits = tokens.library.LLParserLimits(initial_lexer_fuel=_MOST_WORK, verbose_errors=False)
         with library_code(_REFUSAL, InputError):
             self._begun = tokens.library.LLMatcher(tokens.own, source, log_level=0, limits=limits)

@@ -81,6 +81,25 @@ def test_the_command_keeps_to_a_file(model: LanguageModel, tmp_path: Path) -> No
     assert "schema.json" in done.stderr.decode()
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "integer", "multipleOf": 1_299_709},
+        {"type": "number", "multipleOf": 1.299709},
+        {"type": "object", "properties": {n: {"multipleOf": 50_021} for n in "abcde"}},
+    ],
+)
+def test_multiples_of_very_many_are_refused(model: LanguageModel, schema: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="kept to: multipleOf: expected numbers that are together"):
+        model.generate("the cat", json_schema=schema)
+
+
+@pytest.mark.parametrize("multiple", [1000, 0.01, 1e-9, 10**6, 360])
+def test_multiples_that_people_ask_for_are_kept_to(model: LanguageModel, multiple: float) -> None:
+    schema = {"type": "number", "multipleOf": multiple}
+    assert model.generate("the cat", json_schema=schema, max_new_tokens=3).tokens
+
+
 def test_what_cannot_be_kept_to_is_refused(model: LanguageModel) -> None:
     for schema in ({"type": "cat"}, {"$ref": "http://x"}):
         with pytest.raises(InputError, match="a schema that can be kept to"):
