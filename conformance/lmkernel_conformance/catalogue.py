@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["DEFECTS", "likely"]
+__all__ = ["COMPILED", "DEFECTS", "likely"]
+
+COMPILED = 28
+"""The row of what compiling makes wrong."""
 
 DEFECTS: Mapping[int, str] = MappingProxyType(
     {
@@ -43,7 +46,7 @@ DEFECTS: Mapping[int, str] = MappingProxyType(
         25: "decoding with the cache differs from decoding without it",
         26: "the scale of an embedding is rounded in 16 bits at the wrong moment",
         27: "the gates of a recurrent cell are in the wrong order",
-        28: "the compiled function differs from the eager one, or has frozen a number",
+        COMPILED: "the compiled function differs from the eager one, or has frozen a number",
         29: "float64 is computed in float32 somewhere on the way",
         30: "the random stream or what is made of it differs in its bits",
     }

@@ -268,6 +268,27 @@ def test_junit_counts_failures() -> None:
     assert sum(1 for _ in root.iter("testcase")) == len(certificate["cases"])
 
 
+def test_junit_counts_failures_with_fresh_inputs() -> None:
+    failure = "operations/erf[float32]: expected 1, got 2"
+    certificate = _certificate(lambda a: a["fresh"].update(failures=[failure]))
+    *levels, run = ET.fromstring(junit(certificate, {}))  # noqa: S314 - it is our own
+    assert {suite.get("failures") for suite in levels} == {"0"}
+    assert (run.get("name"), run.get("failures")) == ("the run", "1")
+    [case] = run
+    assert case.get("name") == "operations/erf[float32] with fresh inputs"
+    assert case[0].get("message") == f"with the fresh seed 7: {failure}"
+
+
+def test_that_nothing_was_run_is_no_reason_beside_the_problem_that_it_follows_from() -> None:
+    def change(about: dict[str, Any]) -> None:
+        about.update(cases=[], problems=["it cannot be loaded"])
+        about["fresh"].update(cases=0)
+
+    certificate = _certificate(change)
+    assert certificate["reasons"] == ["it cannot be loaded"]
+    assert certificate["verdict"] == "not certified"
+
+
 def test_the_badge_says_backend_and_verdict() -> None:
     text = "".join(ET.fromstring(badge(_certificate())).itertext())  # noqa: S314 - it is our own
     assert "lmkernel own" in text

@@ -78,7 +78,7 @@ def test_memorised_answers_are_found_with_fresh_inputs(certify: Certify) -> None
 def test_the_reference_cannot_be_imported_by_who_does_not_name_it(certify: Certify) -> None:
     certificate = certify(Own(requires=("pluggy",)))
     assert "lmkernel_numpy" in _why(certificate)
-    assert {row["state"] for row in certificate["cases"]} == {"failed"}
+    assert certificate["cases"] == []
 
 
 def test_arrays_must_be_those_of_the_framework_that_is_named(certify: Certify) -> None:

@@ -6,6 +6,7 @@ import argparse
 import inspect
 import json
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from own_backends import Own, install
@@ -94,13 +95,50 @@ def test_certify_tells_what_failed_and_how_to_repeat_it(
 def test_certify_prints_the_first_of_many_reasons(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    install(tmp_path, "own_broken", Own(source="import nowhere_to_be_found"))
+    source = """
+    def create(device):
+        parts = honest(device)
+        class Broken:
+            def __getattr__(self, name):
+                return getattr(parts.mandatory, name)
+            def asarray(self, value, dtype, *, copy=True):
+                raise ValueError("broken")
+        return replace(parts, mandatory=Broken())
+    """
+    install(tmp_path, "own_broken", Own(source=source))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert _run_command(Certify, "own_broken", "--level", "document", "--profile", "inference") == 1
     out = capfd.readouterr().out
     assert out.count(": failed: ") < 25
     assert " more, perhaps of this cause: " in out
+
+
+@pytest.mark.parametrize("part", [("--level", "operations"), ("--smoke",), ()])
+def test_certify_says_once_that_a_backend_cannot_be_loaded(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    part: tuple[str, ...],
+) -> None:
+    install(tmp_path, "own_boom", Own(source='raise ImportError("libfoo.so is missing")'))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    out = tmp_path / "out"
+    assert _run_command(Certify, "own_boom", "--out", str(out), *part) == 1
+    why = (
+        "backend 'own_boom' cannot be loaded from 'own_boom.backend:create': ImportError: "
+        "libfoo.so is missing"
+    )
+    assert capfd.readouterr().out.splitlines() == [
+        why,
+        "own_boom is not certified for the profile full: 1 reason",
+    ]
+    assert (out / "certificate.html").read_text().count("libfoo.so is missing") == 1
+    [failure] = ET.fromstring((out / "junit.xml").read_text()).iter("failure")  # noqa: S314 - it is our own
+    assert failure.get("message") == why
+    assert _run_command(Certify, "--verify", str(out / "certificate.json")) == 1
+    assert capfd.readouterr().out == f"{out / 'certificate.json'}: {why}\n"
 
 
 def test_certify_explores_with_a_seed(capfd: pytest.CaptureFixture[str]) -> None:

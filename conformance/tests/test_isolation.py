@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from own_backends import Own
 
 from lmkernel_conformance.isolation import session
+from lmkernel_conformance.manifest import Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,5 +102,41 @@ def test_strict_enters_the_scope_of_the_backend(
 
 def test_a_backend_that_cannot_be_loaded_says_why(certify: Certify) -> None:
     certificate = certify(Own(source="import nowhere_to_be_found", cases=("operations/gelu",)))
-    assert "No module named 'nowhere_to_be_found'" in certificate["problems"][0]
-    assert {row["state"] for row in certificate["cases"]} == {"failed"}
+    [reason] = certificate["reasons"]
+    assert "No module named 'nowhere_to_be_found'" in reason
+    assert certificate["problems"] == [reason]
+    assert certificate["verdict"] == "not certified"
+    assert certificate["cases"] == []
+    assert certificate["fresh"]["cases"] == 0
+
+
+def test_a_backend_that_ends_its_process_as_it_is_loaded_says_so_once(certify: Certify) -> None:
+    source = "import os; os._exit(os.getpid() % 100 + 1)"
+    [reason] = certify(Own(source=source, cases=("operations/gelu",)))["reasons"]
+    assert reason.startswith("the backend cannot be loaded: exit code ")
+
+
+def test_processes_that_all_end_as_they_load_say_what_the_first_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Ended:
+        made = 0
+
+        def __init__(self, _: session.Plan) -> None:
+            Ended.made += 1
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def greeting(self) -> session.Answer:
+            return {"error": f"ended as number {Ended.made}"}
+
+    monkeypatch.setattr(session, "Worker", Ended)
+    told: list[session.Answer] = []
+    keys = [Key("operations/gelu", "float32")]
+    greeting, answers = session.run(session.Plan(backend="own", jobs=3), keys, told.append)
+    assert greeting["error"].startswith("ended as number ")
+    assert answers == told == []

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 from lmkernel.atomic import new_directory, require_writable, sweep
 from lmkernel.checkpoints.json_files import write_object
 from lmkernel.errors import InputError
+from lmkernel_conformance.certificate.failures import failed_rows, other_reasons
 from lmkernel_conformance.certificate.page import page
 from lmkernel_conformance.certificate.states import GOOD
 
@@ -56,7 +57,11 @@ def _ours(out: Path) -> bool:
 
 
 def junit(certificate: Mapping[str, Any], seconds: Mapping[str, float]) -> str:
-    """The certificate as JUnit XML: a suite per level; excused cases pass, with the reason."""
+    """The certificate as JUnit XML: a suite per level; excused cases pass, with the reason.
+
+    What belongs to no case that was run, such as a failure with fresh inputs, is a suite of its
+    own: a backend that cannot be loaded must not look like one whose cases all pass.
+    """
     root = ET.Element("testsuites", name=f"lmkernel {certificate['backend']['name']}")
     levels = dict.fromkeys(row["level"] for row in certificate["cases"])
     for level in levels:
@@ -67,6 +72,7 @@ def junit(certificate: Mapping[str, Any], seconds: Mapping[str, float]) -> str:
         )
         for row in rows:
             _junit_case(suite, row, seconds)
+    _junit_others(root, certificate)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -80,6 +86,23 @@ def _junit_case(suite: ET.Element, row: Mapping[str, Any], seconds: Mapping[str,
         ET.SubElement(case, "failure", type=row["state"], message=message)
     elif row["state"] != "passed":
         ET.SubElement(case, "system-out").text = f"{row['state']}: {message}"
+
+
+def _junit_others(root: ET.Element, certificate: Mapping[str, Any]) -> None:
+    """The suite of the reasons that belong to no case that was run; none without such reasons."""
+    fresh = [row for row in failed_rows(certificate) if "seed" in row]
+    named = [(f"{row['case']}[{row['dtype']}] with fresh inputs", row["why"]) for row in fresh]
+    named += [(why.partition(": ")[0], why) for why in other_reasons(certificate)]
+    if not named:
+        return
+    count = str(len(named))
+    suite = ET.SubElement(
+        root, "testsuite", name="the run", tests=count, failures=count, errors="0"
+    )
+    for name, why in named:
+        about = {"classname": "the run", "name": _printable(name), "time": "0.000"}
+        case = ET.SubElement(suite, "testcase", about)
+        ET.SubElement(case, "failure", type="failed", message=_printable(why))
 
 
 def _printable(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import CapabilityError
@@ -16,7 +17,7 @@ from lmkernel_conformance.isolation.session import run
 from lmkernel_conformance.levels import levels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lmkernel.plugins import BackendSpec
     from lmkernel_conformance.certificate.known_failures import KnownFailure
@@ -27,6 +28,7 @@ __all__ = ["Certification"]
 
 _SEED_BITS = 32
 _FRESH_MARGIN = 4.0
+_NO_FRESH: Mapping[str, Any] = MappingProxyType({"seed": 0, "cases": 0, "failures": []})
 USUAL = "the framework's default settings"
 STRICT = "strict: products of float32 in float32"
 
@@ -77,6 +79,8 @@ class Certification:
     def run(self) -> dict[str, Any]:
         """Run the cases and make the certificate, whatever its verdict.
 
+        That of a backend that cannot be loaded has no cases, and says why.
+
         Raises:
             CapabilityError: the backend cannot run at all, such as on a device that is not there.
         """
@@ -85,6 +89,7 @@ class Certification:
         greeting, answers = run(self.plan, offered, self.on_answer)
         if "refused" in greeting:
             raise CapabilityError(greeting["error"])
+        loaded = bool(answers) or not offered
         judge = Judge(
             manifest=self.manifest,
             unsupported=self.spec.capabilities.unsupported,
@@ -99,9 +104,9 @@ class Certification:
             "backend": about_backend(self.spec, greeting.get("device", self.device)),
             "cases": [
                 *(judge.row(answer) for answer in answers),
-                *(row_not_offered(key, self.spec.name) for key in missing),
+                *(row_not_offered(key, self.spec.name) for key in missing if loaded),
             ],
-            "fresh": self._fresh(),
+            "fresh": self._fresh() if loaded else dict(_NO_FRESH),
             "next": greeting.get("next", ""),
             "problems": [*self._declaration_problems(greeting), *self._unmatched_entries(known)],
         }

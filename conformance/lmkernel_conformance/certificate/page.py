@@ -7,9 +7,15 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from lmkernel_conformance.budget import CLASSES
-from lmkernel_conformance.catalogue import likely
+from lmkernel_conformance.certificate.causes import group_failures
 from lmkernel_conformance.certificate.chart import chart
 from lmkernel_conformance.certificate.covered import covered
+from lmkernel_conformance.certificate.failures import (
+    failed_rows,
+    hints,
+    other_reasons,
+    reproducing,
+)
 from lmkernel_conformance.certificate.states import GOOD
 from lmkernel_conformance.certificate.summary import worst_shares
 from lmkernel_conformance.manifest import read_manifest
@@ -17,7 +23,9 @@ from lmkernel_conformance.manifest import read_manifest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["page", "reproducing"]
+    from lmkernel_conformance.certificate.causes import Row
+
+__all__ = ["page"]
 
 _TIGHTEST = 15
 _MANY_ULPS = 1e6
@@ -41,14 +49,8 @@ def page(certificate: Mapping[str, Any]) -> str:
     """
     name = certificate["backend"]["name"]
     style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
-    body = [_head(certificate), _facts(certificate), _reasons(certificate), _levels(certificate)]
-    body += [
-        _chart(certificate),
-        _tightest(certificate),
-        covered(certificate, read_manifest()),
-        _excused_section(certificate),
-        _all_results(certificate),
-    ]
+    body = [_head(certificate), _facts(certificate), _reasons(certificate)]
+    body += _results(certificate) if certificate["cases"] else []
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -56,6 +58,18 @@ def page(certificate: Mapping[str, Any]) -> str:
         f"<style>\n{style}</style></head>\n"
         f"<body><main>\n{chr(10).join(part for part in body if part)}\n</main></body></html>\n"
     )
+
+
+def _results(certificate: Mapping[str, Any]) -> list[str]:
+    """The sections on what was run."""
+    return [
+        _levels(certificate),
+        _chart(certificate),
+        _tightest(certificate),
+        covered(certificate, read_manifest()),
+        _excused_section(certificate),
+        _all_results(certificate),
+    ]
 
 
 def _e(value: object) -> str:
@@ -94,40 +108,36 @@ def _facts(certificate: Mapping[str, Any]) -> str:
 
 
 def _reasons(certificate: Mapping[str, Any]) -> str:
-    bad = [row for row in certificate["cases"] if row["state"] not in GOOD]
-    named = {f"{row['case']}[{row['dtype']}]" for row in bad}
-    others = [why for why in certificate["reasons"] if why.partition(": ")[0] not in named]
-    if not others and not bad:
+    others, groups = other_reasons(certificate), group_failures(failed_rows(certificate))
+    if not others and not groups:
         return ""
+    backend = certificate["backend"]["name"]
     items = "".join(f"<li>{_e(why)}</li>" for why in others)
     following = f"<pre>{_e(certificate['next'])}</pre>" if certificate["next"] else ""
     return (
         f'<section><h2>Why not</h2><ul class="why">{items}</ul>{following}'
-        f"{_failures(certificate, bad)}</section>"
+        f"{''.join(_group(backend, group) for group in groups)}</section>"
     )
 
 
-def _failures(certificate: Mapping[str, Any], bad: Sequence[Mapping[str, Any]]) -> str:
-    cases = read_manifest().cases
-    return "".join(
-        f'<article class="failure"><h3>{_e(row["case"])} <small>{_e(row["dtype"])}, '
-        f"{_e(row['state'])}</small></h3><p><code>{_e(row.get('message', ''))}</code></p>"
-        f"{_hints(cases.get(row['case'], {}).get('rows', ()))}"
-        f"<pre>{_e(reproducing(certificate['backend']['name'], row))}</pre></article>"
-        for row in bad
-    )
+def _group(backend: str, group: Sequence[Row]) -> str:
+    """Failures of one cause: the telling one, and the others folded beneath it."""
+    first, *others = (_failure(backend, row, group) for row in group)
+    if not others:
+        return first
+    words = f"and {len(others)} more, perhaps of this cause"
+    return f'{first}<details class="built"><summary>{words}</summary>{"".join(others)}</details>'
 
 
-def _hints(rows: Iterable[int]) -> str:
-    hints = likely(rows)
-    return f"<p>Likely: {_e('; or '.join(hints))}.</p>" if hints else ""
-
-
-def reproducing(backend: str, row: Mapping[str, Any]) -> str:
-    """The command that runs one case again."""
+def _failure(backend: str, row: Row, group: Sequence[Row]) -> str:
+    found = hints(row, group)
+    likely = f"<p>Likely: {_e('; or '.join(found))}.</p>" if found else ""
+    fresh = f" with the fresh seed {row['seed']}" if "seed" in row else ""
     return (
-        f"python -m lmkernel_conformance.reproduce {row['case']} "
-        f"--backend {backend} --dtype {row['dtype']}"
+        f'<article class="failure"><h3>{_e(row["case"])} <small>{_e(row["dtype"])}, '
+        f"{_e(row['state'])}{_e(fresh)}</small></h3>"
+        f"<p><code>{_e(row.get('message', row['why']))}</code></p>"
+        f"{likely}<pre>{_e(reproducing(backend, row))}</pre></article>"
     )
 
 

@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.results import Paint, columns, plain
 from lmkernel_conformance.budget import CLASSES
 from lmkernel_conformance.certificate.causes import group_failures
+from lmkernel_conformance.certificate.failures import (
+    failed_rows,
+    hints,
+    other_reasons,
+    reproducing,
+)
 from lmkernel_conformance.certificate.states import GOOD
 
 if TYPE_CHECKING:
@@ -28,15 +34,17 @@ def level_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
 
 def summary(certificate: Mapping[str, Any], paint: Paint = plain) -> str:
     """The lines that the command prints for a certificate."""
-    lines = [columns(level_rows(certificate)), *_failures(certificate)]
+    table = [columns(level_rows(certificate))] if certificate["cases"] else []
+    lines = [*table, *_failures(certificate)]
     lines += [certificate["next"]] if certificate["next"] else []
     verdict, backend = certificate["verdict"], certificate["backend"]["name"]
+    count = len(certificate["reasons"])
     words = {
         "certified": f"{backend} is certified for the profile {certificate['profile']}",
         "passed in part": f"{backend} passes ({certificate['selection']}; no certificate) the "
         f"profile {certificate['profile']}",
         "not certified": f"{backend} is not certified for the profile {certificate['profile']}: "
-        f"{len(certificate['reasons'])} reasons",
+        f"{count} {'reason' if count == 1 else 'reasons'}",
     }
     return "\n".join([*lines, paint(words[verdict], _COLOURS[verdict])])
 
@@ -61,20 +69,12 @@ def worst_shares(rows: Iterable[Mapping[str, Any]]) -> list[float]:
 
 def _failures(certificate: Mapping[str, Any]) -> list[str]:
     """The first reasons, those of one cause together, with likely defects and what repeats them."""
-    from lmkernel_conformance.catalogue import likely
-    from lmkernel_conformance.certificate.page import reproducing
-    from lmkernel_conformance.manifest import read_manifest
-
-    cases = read_manifest().cases
-    rows = {f"{row['case']}[{row['dtype']}]": row for row in certificate["cases"]}
-    keyed = [(why.partition(": ")[0], why) for why in certificate["reasons"]]
-    whys = {key: why for key, why in reversed(keyed) if key in rows}
-    others = [why for key, why in keyed if key not in rows]
+    others, groups = other_reasons(certificate), group_failures(failed_rows(certificate))
     lines = others[:_MOST_REASONS]
-    groups = group_failures([row for key, row in rows.items() if key in whys])
-    for first, *built in groups[:_MOST_REASONS]:
-        lines.append(whys[f"{first['case']}[{first['dtype']}]"])
-        lines += [f"    likely: {hint}" for hint in likely(cases[first["case"]]["rows"])]
+    for group in groups[:_MOST_REASONS]:
+        first, *built = group
+        lines.append(first["why"])
+        lines += [f"    likely: {hint}" for hint in hints(first, group)]
         lines.append(f"    {reproducing(certificate['backend']['name'], first)}")
         if built:
             lines.append(f"    and {len(built)} more, perhaps of this cause: {_names(built)}")

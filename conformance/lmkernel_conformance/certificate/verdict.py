@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lmkernel_conformance.manifest import Manifest
 
-__all__ = ["CERTIFIED", "WHOLE", "reasons", "verdict"]
+__all__ = ["CERTIFIED", "WHOLE", "fresh_reason", "reasons", "verdict"]
 
 CERTIFIED = "certified"
 IN_PART = "passed in part"
@@ -46,6 +46,8 @@ def reasons(certificate: Mapping[str, Any], manifest: Manifest) -> list[str]:
     """
     if certificate["manifest"] != manifest.hash:
         return [f"expected the manifest {manifest.hash[:12]}, got {certificate['manifest'][:12]}"]
+    if certificate["problems"] and not certificate["cases"]:
+        return list(certificate["problems"])  # that nothing was run follows from them
     found = [
         *certificate["problems"],
         *_check_coverage(certificate, manifest),
@@ -87,7 +89,17 @@ def _check_fresh(certificate: Mapping[str, Any]) -> Iterator[str]:
     if certificate["selection"] == WHOLE and not fresh["cases"]:
         yield "no case was run with fresh inputs"
     for failure in fresh["failures"]:
-        yield f"with the fresh seed {fresh['seed']}: {failure}"
+        yield fresh_reason(fresh["seed"], failure)
+
+
+def fresh_reason(seed: int, failure: str) -> str:
+    """The reason that a failure with fresh inputs is.
+
+    Args:
+        seed: the seed of the inputs.
+        failure: the case, its dtype, and the message.
+    """
+    return f"with the fresh seed {seed}: {failure}"
 
 
 def _check_row(

@@ -83,6 +83,8 @@ def run(
 ) -> tuple[Answer, list[Answer]]:
     """Run cases: the greeting of the first worker, and an answer for each key, in their order.
 
+    There are no answers if the backend cannot be loaded; the greeting says why.
+
     Args:
         plan: the backend and the limits.
         keys: the cases to run, each in a dtype.
@@ -94,7 +96,8 @@ def run(
         thread.start()
     for thread in threads:
         thread.join()
-    return session.greeting, [session.answers[key] for key in session.keys]
+    answered = session.keys if session.loaded else []
+    return session.greeting, [session.answers[key] for key in answered]
 
 
 @final
@@ -105,6 +108,7 @@ class _Session:
         self.plan, self.keys, self._on_answer = plan, keys, on_answer
         self.greeting: Answer = {}
         self.answers: dict[Key, Answer] = {}
+        self.loaded = False
         self._waiting = collections.deque(keys)
         self._restarts = 0
         self._lock = threading.Lock()
@@ -117,18 +121,21 @@ class _Session:
                     break
                 self._until_it_ends(worker)
         # Every key gets an answer: those that are left when no worker can be had have failed.
-        while (key := self._next()) is not None:
+        while self.loaded and (key := self._next()) is not None:
             self._keep(key, _answer(key, "failed", self.greeting.get("error", _TOO_OFTEN)))
 
     def _accepts_greeting(self, worker: Worker) -> bool:
         """Whether a worker has loaded the backend, and declares what all others declared."""
         hello = worker.greeting()
         with self._lock:
-            same = not self.greeting or self.greeting == hello
-            self.greeting = self.greeting or hello
-        if not same:
-            self.greeting = {"error": "the backend declares something else in another process"}
-        return same and "error" not in hello
+            first = self.greeting = self.greeting or hello
+            # What a process says as it ends may differ from one to the next: the first counts.
+            same = first == hello or ("error" in first and "error" in hello)
+            if not same:
+                self.greeting = {"error": "the backend declares something else in another process"}
+            accepted = same and "error" not in hello
+            self.loaded = self.loaded or accepted
+        return accepted
 
     def _until_it_ends(self, worker: Worker) -> None:
         """Run cases on a worker until there are none left, or it has to be replaced."""
