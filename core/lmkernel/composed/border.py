@@ -6,6 +6,7 @@ shape that it must have is told by the backend's name, and nowhere else.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, cast, final
 
 from lmkernel.contract.capabilities import WIDE
@@ -29,6 +30,8 @@ def with_checked_border(ops: MandatoryOps, backend: str) -> MandatoryOps:
     """
     import numpy as np  # listing backends does without it
 
+    # each says what it wraps, so that who looks at an operation's code finds the backend's own
+    @functools.wraps(ops.asarray)
     def asarray(value: Any, dtype: DType, *, copy: bool = True) -> Array:
         made = ops.asarray(value, dtype, copy=copy)
         shape = getattr(value, "shape", None)  # of lists it would have to be counted
@@ -43,6 +46,7 @@ def with_checked_border(ops: MandatoryOps, backend: str) -> MandatoryOps:
             )
         return made
 
+    @functools.wraps(ops.to_numpy)
     def to_numpy(x: Array) -> np.ndarray[Any, Any]:
         host: Any = ops.to_numpy(x)  # whatever it is
         dtype = ops.dtype(x)
