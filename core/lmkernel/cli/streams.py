@@ -52,7 +52,7 @@ def finish_output(code: int) -> int:
         return report_output(error) or code
     except (ValueError, AttributeError) as error:  # closed, or no stream; what did so may be told
         code = code or report_output(error)
-        sys.stdout = None  # type: ignore[assignment]  # as of a closed stream; the interpreter flushes no other
+        sys.stdout = None  # as of a closed stream; the interpreter flushes no other
     return code
 
 

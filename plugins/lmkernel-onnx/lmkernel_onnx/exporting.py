@@ -139,6 +139,6 @@ def _place(out: str | os.PathLike[str], *, overwrite: bool) -> Path:
     if path.is_dir():
         raise InputError(f"{path}: expected a file to make, got a folder")
     if path.exists() and not overwrite:
-        raise InputError(f"{path} is there already; overwrite=True replaces it")
+        raise InputError(f"{path} is there already; overwrite (--overwrite) replaces it")
     require_writable(path, InputError)
     return path
