@@ -11,6 +11,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Self, final
 
 from lmkernel.errors import LmkernelError, PluginError
+from lmkernel.parameters import flatten
 from lmkernel.plugins.guard import plugin_code
 from lmkernel.training.step.optimizers.optimizer import Optimizer
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["GuardedOptimizer"]
 
 _RATE = "rate"
+_Extents = Mapping[str, tuple[Any, Any]]
 
 
 @final
@@ -72,20 +74,24 @@ class GuardedOptimizer(Optimizer):
         state: Tree,
         scalars: Mapping[str, Array],
     ) -> tuple[dict[str, Array], Tree]:
-        shapes = {name: tuple(value.shape) for name, value in params.items()}
+        expected = _extents(params), _extents(flatten(state))
         with self._code("update"):
             made: tuple[dict[str, Array], Tree] = self._own.update(params, grads, state, scalars)
         self._require("update", made, tuple)
         if [isinstance(part, Mapping) for part in made] != [True, True]:
             raise PluginError(f"{self._what}, update: expected parameters and a state, got others")
-        got = {name: tuple(getattr(value, "shape", ())) for name, value in made[0].items()}
-        if got != shapes:
-            other = next(n for n in (*shapes, *got) if shapes.get(n) != got.get(n))
-            raise PluginError(
-                f"{self._what}, update: {other}: expected the shape {shapes.get(other)}, "
-                f"got {got.get(other)}"
-            )
+        self._compare("", expected[0], _extents(made[0]))
+        self._compare("state: ", expected[1], _extents(flatten(made[1])))
         return made
+
+    def _compare(self, what: str, expected: _Extents, got: _Extents) -> None:
+        """Refuse other arrays than there were, all of which a next step or a checkpoint needs."""
+        for name in (*expected, *got):
+            for i, part in enumerate(("shape", "dtype")):
+                want, have = (extents.get(name, (None, None))[i] for extents in (expected, got))
+                if want != have:
+                    text = f"{what}{name}: expected the {part} {want}, got {have}"
+                    raise PluginError(f"{self._what}, update: {text}")
 
     def _code(self, method: str) -> Any:
         return plugin_code(f"{self._what}, {method}", LmkernelError)
@@ -94,3 +100,11 @@ class GuardedOptimizer(Optimizer):
         if not isinstance(found, kind):
             got = type(found).__name__
             raise PluginError(f"{self._what}, {method}: expected {kind.__name__}, got {got}")
+
+
+def _extents(values: Mapping[str, Any]) -> _Extents:
+    """The shape and the dtype of each array, by name."""
+    return {
+        name: (tuple(getattr(value, "shape", ())), str(getattr(value, "dtype", "")))
+        for name, value in values.items()
+    }

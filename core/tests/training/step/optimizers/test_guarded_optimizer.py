@@ -104,6 +104,12 @@ def test_what_a_method_raises_is_named(
             ({**PARAMS, "b": PARAMS["a"]}, {}),
             r"b: expected the shape \(4,\), got \(2, 3\)",
         ),
+        ("update", (PARAMS, {}), r"state: \S+a: expected the shape \(2, 3\), got None"),
+        (
+            "update",
+            ({**PARAMS, "a": PARAMS["a"].astype("float64")}, {}),
+            "a: expected the dtype float32, got float64",
+        ),
         ("update", ({**PARAMS, "c": PARAMS["a"]}, {}), r"c: expected the shape None, got \(2, 3\)"),
     ],
 )
