@@ -59,6 +59,7 @@ _INERT = frozenset(
     }
 )
 """Keys that say how adapters were trained. Any other asks for more than adding products."""
+_NAMES = ("target_modules", "exclude_modules", "modules_to_save")
 _CHANGES_THE_MODEL = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Ways to begin (``init_lora_weights``) that take the first product out of the model's weights."""
 _LONGEST = 500
@@ -142,6 +143,11 @@ class AdapterFiles:
                     f"{self._config_at}: expected plain LoRA adapters, got {what}{key}: "
                     f"{value!r:.60}; merge them with PEFT (merge_and_unload) and open the model"
                 )
+        for key in _NAMES:
+            names = self._config.get(key)
+            listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+            if not (listed or isinstance(names, str | None)):
+                raise self._error(key, "names of modules, or an expression", names)
         begun = self._config.get("init_lora_weights")
         if not isinstance(begun, bool | str | None):
             raise self._error("init_lora_weights", "true, false or the name of a way", begun)

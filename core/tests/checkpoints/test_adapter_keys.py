@@ -84,6 +84,15 @@ def test_what_names_the_module_is_taken(changes: dict[str, Any]) -> None:
     assert foreign_module({"target_modules": ["q_proj"], **changes}, [MODULE]) is None
 
 
+@pytest.mark.parametrize("names", [5, True, {"q_proj": 1}, ["q_proj", 5]], ids=str)
+@pytest.mark.parametrize("key", ["target_modules", "exclude_modules", "modules_to_save"])
+def test_m7_what_is_no_name_of_a_module_is_refused(tmp_path: Path, key: str, names: Any) -> None:
+    foreign(tmp_path, **{key: names})
+    said = rf"adapter_config\.json: {key}: expected names of modules, or an expression, got"
+    with pytest.raises(CheckpointError, match=said):
+        AdapterFiles(tmp_path)
+
+
 def test_no_tensors_are_no_adapters(tmp_path: Path) -> None:
     foreign(tmp_path)
     save_file({}, tmp_path / "adapter_model.safetensors")
