@@ -12,6 +12,7 @@ import os
 import re
 import warnings
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,8 @@ __all__ = ["MOST_PIXELS", "STEEPEST", "picture_name", "pillow", "read_picture"]
 
 MOST_PIXELS = 89_478_485
 """The most pixels of a picture, a quarter of a gigabyte: Pillow's own limit by default."""
+_MOST_OF = MappingProxyType({"WEBP": MOST_PIXELS // 2, "AVIF": MOST_PIXELS // 2})
+"""Fewer of formats whose libraries hold a picture several times while they decode it."""
 STEEPEST = 200
 """The longer side of a picture over the shorter one, at most."""
 _SMALLEST = 2
@@ -73,7 +76,8 @@ def read_picture(source: Picture) -> NDArray[np.uint8]:
 
     Raises:
         InputError: no picture, one that ends early, or whose size is not between 2×2 and
-            `MOST_PIXELS` pixels, or a side of more than `STEEPEST` times the other.
+            `MOST_PIXELS` pixels (half as many of WebP and AVIF), or a side of more than `STEEPEST`
+            times the other.
         MissingDependencyError: Pillow is not installed.
     """
     if isinstance(source, np.ndarray):
@@ -114,7 +118,8 @@ def _decode(file: Any, where: str) -> NDArray[np.uint8]:
             warnings.simplefilter("ignore")
             _check_head(file, where)
             with library.open(file, formats=_FORMATS) as image:
-                _check_size(image.width, image.height, where)
+                most = _MOST_OF.get(image.format, MOST_PIXELS)
+                _check_size(image.width, image.height, where, most)
                 if image.format in ("JPEG", "MPO"):
                     _check_scans(file, image.width * image.height, where)
                 image.load()
@@ -129,13 +134,13 @@ def _decode(file: Any, where: str) -> NDArray[np.uint8]:
         raise InputError(f"{where}: the picture is damaged or ends early: {error}") from error
 
 
-def _check_size(width: int, height: int, where: str) -> None:
+def _check_size(width: int, height: int, where: str, most: int = MOST_PIXELS) -> None:
     """Compare what a header claims with the limits, before there is memory for it."""
     size, short = f"{width}×{height}", min(width, height)
     if short < _SMALLEST:
         raise InputError(f"{where}: expected {_SMALLEST}×{_SMALLEST} pixels or more, got {size}")
-    if width * height > MOST_PIXELS:
-        raise InputError(f"{where}: expected at most {MOST_PIXELS} pixels, got {size}")
+    if width * height > most:
+        raise InputError(f"{where}: expected at most {most} pixels, got {size}")
     if max(width, height) > STEEPEST * short:
         raise InputError(
             f"{where}: expected a side of at most {STEEPEST} times the other, got {size}"

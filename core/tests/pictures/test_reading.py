@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from lmkernel.errors import InputError, MissingDependencyError
+from lmkernel.pictures import reading
 from lmkernel.pictures.reading import MOST_PIXELS, STEEPEST, read_picture
 
 if TYPE_CHECKING:
@@ -159,6 +160,15 @@ def png_that_claims(width: int, height: int) -> bytes:
 def test_a_decompression_bomb_is_refused_by_its_header(side: int) -> None:
     with pytest.raises(InputError, match=f"expected at most {MOST_PIXELS} pixels, got"):
         read_picture(png_that_claims(side, side))
+
+
+def test_a_format_that_takes_more_memory_has_a_lower_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading, "_MOST_OF", {"WEBP": 53})
+    with pytest.raises(InputError, match="expected at most 53 pixels, got 9×6"):
+        read_picture(encoded(Image.fromarray(PIXELS), "WEBP"))
+    assert read_picture(encoded(Image.fromarray(PIXELS), "PNG")).shape == PIXELS.shape
 
 
 def test_the_limit_does_not_depend_on_pillows_own(monkeypatch: pytest.MonkeyPatch) -> None:
