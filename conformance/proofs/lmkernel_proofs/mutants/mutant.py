@@ -101,8 +101,7 @@ def mandatory(name: str, broken: Callable[..., Any]) -> Replacement:
 
 def _to_numpy_wide(ops: Any, x: Any) -> Any:
     """Bring 16-bit numbers to the host as float32, as the contract asks."""
-    host = ops.to_numpy(x)
-    return host.astype("float32") if host.dtype.name == "float16" else host
+    return ops.to_numpy(ops.astype(x, "float32") if ops.dtype(x) == "float16" else x)
 
 
 def _erf_of_its_dtype(ops: Any, x: Any) -> Any:
