@@ -60,6 +60,7 @@ _INERT = frozenset(
 )
 """Keys that say how adapters were trained. Any other asks for more than adding products."""
 _NAMES = ("target_modules", "exclude_modules", "modules_to_save")
+"""Keys that name modules, by a list or by an expression."""
 _CHANGES_THE_MODEL = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Ways to begin (``init_lora_weights``) that take the first product out of the model's weights."""
 _LONGEST = 500

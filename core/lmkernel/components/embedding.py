@@ -72,7 +72,7 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
         # padding has position -1, which is no row of a table; what it gets is masked everywhere
         real = ops.maximum(positions, ops.full((), 0, "int32"))
         if c.positions in ("learned", "sinusoidal"):
-            hidden = hidden + self._places(params, inputs, positions, ops.dtype(hidden))
+            hidden = hidden + self._places(params, inputs, positions, real, ops.dtype(hidden))
         if c.segments:
             which = segments if segments is not None else ops.full(inputs.shape, 0, "int32")
             hidden = hidden + ops.take(params["segments"]["weight"], which, 0)
@@ -88,15 +88,21 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
         return Embedded(hidden, positions, first, more, table, tuple(others))
 
     def _places(
-        self, params: dict[str, Any], tokens: Array, positions: Array, dtype: DType
+        self, params: dict[str, Any], tokens: Array, positions: Array, slots: Array, dtype: DType
     ) -> Array:
-        """What tells positions apart, ``(batch, time, width)``: rows of a table, or sinusoids."""
-        ops, c = self._ops, self._config
-        nothing = ops.full((), 0, "int32")
-        slots, absent = ops.maximum(positions, nothing), None
+        """What tells positions apart, ``(batch, time, width)``: rows of a table, or sinusoids.
+
+        Args:
+            params: as declared.
+            tokens: int32 ``(batch, time)``, some of which may take no position.
+            positions: int32 ``(batch, time)``, -1 at padding.
+            slots: the same without negative ones.
+            dtype: of sinusoids.
+        """
+        ops, c, absent = self._ops, self._config, None
         if c.uncounted is not None:
             absent, before = count_uncounted(ops, tokens, positions, c.uncounted)
-            slots = ops.maximum(slots - before, nothing)
+            slots = ops.maximum(slots - before, ops.full((), 0, "int32"))
             slots = ops.where(absent, ops.full((), -1, "int32"), slots)
         slots = slots + ops.full((), c.offset, "int32")
         if c.positions == "learned":
