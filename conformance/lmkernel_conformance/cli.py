@@ -85,6 +85,7 @@ class Certify(Command):
             default="all",
             help="with --self-test: which ones (default: all)",
         )
+        add("--keep", metavar="FILE", help="with --self-test: verdicts so far; goes on from them")
 
     def run(self, args: argparse.Namespace) -> int:
         """Certify, explore, verify or test the suite itself; the code is 0 if nothing failed."""
@@ -208,7 +209,12 @@ def _self_test(args: argparse.Namespace) -> int:
     Progress(sys.stderr).say(_BEGINNING)
 
     report = self_test(
-        jobs=args.jobs, full=args.full, every=args.every, mutants=args.mutants, notify=_line
+        jobs=args.jobs,
+        full=args.full,
+        every=args.every,
+        mutants=args.mutants,
+        keep=None if args.keep is None else user_path(args.keep),
+        notify=_line,
     )
     _clear()
     if out is not None:

@@ -21,6 +21,7 @@ from lmkernel_proofs.selftest.coverage import trace_lines
 from lmkernel_proofs.selftest.forks import run_in_children
 from lmkernel_proofs.selftest.handwritten import Failure, Judgement
 from lmkernel_proofs.selftest.hunt import failure
+from lmkernel_proofs.selftest.keeping import Kept
 from lmkernel_proofs.selftest.mechanical import affected_runs
 from lmkernel_proofs.selftest.report import Report
 from lmkernel_proofs.selftest.session import entries_of_sample, judge_mechanical
@@ -150,7 +151,9 @@ def test_a_discrepancy_with_budgets_of_others_alone_is_none(few: Baseline) -> No
 
 
 def _verdicts(few: Baseline, chosen: list[Change]) -> dict[str, Verdict]:
-    found = judge_mechanical(few, chosen, {}, jobs=2, full=True, notify=_quiet)
+    found = judge_mechanical(
+        few, chosen, {}, Kept(None, full=True), jobs=2, full=True, notify=_quiet
+    )
     return {verdict.id: verdict for _, verdict in found}
 
 

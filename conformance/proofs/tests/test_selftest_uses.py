@@ -10,11 +10,18 @@ from lmkernel.backend import load_backend
 from lmkernel.interfaces import Embedding
 from lmkernel_conformance.cases import CASES
 from lmkernel_proofs.mutants import MUTANTS
-from lmkernel_proofs.mutants.mutant import Mutant, component, mandatory, narrow, optional
+from lmkernel_proofs.mutants.mutant import (
+    Mutant,
+    Patch,
+    component,
+    mandatory,
+    narrow,
+    optional,
+)
 from lmkernel_proofs.selftest.baseline import Baseline, measure_baseline
 from lmkernel_proofs.selftest.bases import Run, runs
 from lmkernel_proofs.selftest.handwritten import judge_mutant
-from lmkernel_proofs.selftest.uses import ALL, note_uses
+from lmkernel_proofs.selftest.uses import ALL, note_calls, note_uses
 
 _CASES = (
     "operations/silu",
@@ -22,6 +29,7 @@ _CASES = (
     "operations/swiglu",
     "operations/overrides.are_tried",
     "components/embedding.scale",
+    _NORMED := "components/kind.attention.multi_head.normed",
 )
 
 
@@ -83,14 +91,44 @@ def test_mutants_say_what_they_replace_unless_it_may_lie_elsewhere() -> None:
     assert named(make=make) == {"silu"}
     assert named(make=mandatory("exp", lambda ops, x: ops.exp(x))) == {"exp"}
     assert named(make=component("embedding:token", Embedding)) == {"embedding:token"}
+    where = "lmkernel.generation.sampling.draw"
+    assert named(patch=Patch(where, float)) == {where}
     assert named(make=lambda backend: backend) is None
     assert named(make=make, base=narrow()) is None
     assert named(make=make, patch=contextlib.ExitStack) is None
+    assert named(make=make, patch=Patch(where, float)) is None
+    assert named(patch=contextlib.ExitStack) is None
 
 
-def test_most_mutants_say_it() -> None:
-    silent = [mutant.id for mutant in MUTANTS if mutant.replaces is None]
-    assert len(silent) < len(MUTANTS) / 4, silent
+@pytest.mark.parametrize("broken", [list, property(list)], ids=["method", "property"])
+def test_calls_of_what_is_patched_are_noted(
+    broken: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = f"{Embedding.__module__}.{Embedding.__qualname__}.noted"
+    monkeypatch.setattr(Embedding, "noted", broken, raising=False)
+    used: set[str] = set()
+    with note_calls([where], used):
+        assert used == set()
+        read = Embedding.noted.fget if isinstance(broken, property) else Embedding.noted  # type: ignore[attr-defined]  # put there above
+        assert read("ab") == ["a", "b"]
+    assert used == {where}
+    assert Embedding.noted is broken  # type: ignore[attr-defined]  # the same
+
+
+def test_cases_that_call_what_is_patched_are_reached(few: Baseline) -> None:
+    where = frozenset({"lmkernel.components.attention.normalize"})
+    assert not few.may_use(_run("operations/silu"), where)
+    assert few.may_use(_run(_NORMED), where)
+
+
+def test_every_mutant_names_what_it_replaces_but_a_few() -> None:
+    silent = {mutant.id for mutant in MUTANTS if mutant.replaces is None}
+    assert silent == {
+        "embedding.scale_rounded",
+        "muon.four_rounds",
+        "batch.declared",
+        "decoding.declared",
+    }
 
 
 def test_a_mutant_fails_the_same_cases_where_all_run(

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import numpy as np
 
 from lmkernel.contract.capabilities import WIDE
 from lmkernel.interfaces import Decoder, Embedded, Embedding, Encoder, Loss, Memory
-from lmkernel_proofs.mutants.mutant import Mutant, component, narrow
+from lmkernel_proofs.mutants.mutant import Mutant, Patch, component, narrow
 from lmkernel_proofs.mutants.wrappers import with_call, with_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
 __all__ = ["MUTANTS"]
 
@@ -109,10 +107,6 @@ def _read_padding(ops: Any, config: Any) -> Callable[..., Any]:
         return Memory(memory.hidden, inputs.positions, memory.state)
 
     return call
-
-
-def _patch(where: str, broken: Callable[..., Any]) -> Callable[[], AbstractContextManager[Any]]:
-    return lambda: mock.patch(where, broken)
 
 
 def _other_uniforms(seed: int, purpose: str, count: int) -> Any:
@@ -240,24 +234,21 @@ MUTANTS = (
     Mutant(
         id="initial.uniforms",
         level="document",
-        make=lambda backend: backend,
         row=30,
         seen="keras#18426",
-        patch=_patch("lmkernel.parameters.initial.uniforms", _other_uniforms),
+        patch=Patch("lmkernel.parameters.initial.uniforms", _other_uniforms),
     ),
     Mutant(
         id="random.normals",
         level="document",
-        make=lambda backend: backend,
         row=30,
         seen="keras#18426",
-        patch=_patch("lmkernel_conformance.cases.seeds.normals", _other_normals),
+        patch=Patch("lmkernel_conformance.cases.seeds.normals", _other_normals),
     ),
     Mutant(
         id="sampling.draws_shared",
         level="generation",
-        make=lambda backend: backend,
         row=30,
-        patch=_patch("lmkernel.generation.sampling.draw", _draw_without_row),
+        patch=Patch("lmkernel.generation.sampling.draw", _draw_without_row),
     ),
 )

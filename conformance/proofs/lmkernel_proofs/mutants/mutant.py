@@ -6,6 +6,7 @@ import contextlib
 import functools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
+from unittest import mock
 
 from lmkernel.composed import assemble
 from lmkernel.contract.capabilities import Capabilities
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from lmkernel.backend import Backend
 
-__all__ = ["Mutant", "Replacement", "component", "mandatory", "narrow", "optional"]
+__all__ = ["Mutant", "Patch", "Replacement", "component", "mandatory", "narrow", "optional"]
 
 
 @final
@@ -37,6 +38,29 @@ class Replacement:
         return self.make(backend)
 
 
+@final
+@dataclass(frozen=True)
+class Patch:
+    """Puts something broken under one name of the core, for a defect outside the backend.
+
+    Args:
+        where: the name, dotted from its module on.
+        broken: what stands there instead.
+    """
+
+    where: str
+    broken: Any
+
+    def __call__(self) -> AbstractContextManager[Any]:
+        """The context in which it stands there."""
+        return mock.patch(self.where, self.broken)
+
+    @property
+    def called(self) -> bool:
+        """Whether it is something that is called, or a property: then it is seen in use."""
+        return callable(self.broken) or isinstance(self.broken, property)
+
+
 def _unchanged(backend: Backend) -> Backend:
     return backend
 
@@ -49,7 +73,7 @@ class Mutant:
     Args:
         id: unique readable name.
         level: level at which a case must find the defect.
-        make: function that breaks a correct backend.
+        make: function that breaks a correct backend; unless given, its defect is the patch.
         row: row of the catalogue of defects; 0 for a defect of our own.
         seen: project and issue where the defect was seen in public, or empty.
         patch: context in which the mutant runs, for a defect outside the backend.
@@ -60,7 +84,7 @@ class Mutant:
 
     id: str
     level: str
-    make: Callable[[Backend], Backend]
+    make: Callable[[Backend], Backend] = _unchanged
     row: int = 0
     seen: str = ""
     patch: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
@@ -71,10 +95,12 @@ class Mutant:
     @property
     def replaces(self) -> frozenset[str] | None:
         """Names of what it replaces; None where its defect may lie elsewhere too."""
-        elsewhere = self.patch is not contextlib.nullcontext or self.base is not _unchanged
-        if elsewhere or not isinstance(self.make, Replacement):
+        if self.base is not _unchanged:
             return None
-        return self.make.names
+        if isinstance(self.patch, Patch) and self.make is _unchanged:
+            return frozenset({self.patch.where}) if self.patch.called else None
+        named = isinstance(self.make, Replacement) and self.patch is contextlib.nullcontext
+        return self.make.names if named else None  # type: ignore[attr-defined]  # a replacement
 
 
 def optional(name: str, broken: Callable[..., Any]) -> Replacement:

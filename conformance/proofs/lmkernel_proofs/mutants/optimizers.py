@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 from lmkernel.composed import COMPOSED
 from lmkernel.training.step.gradients import clip_factor
 from lmkernel.training.step.optimizers.muon import is_hidden_matrix
 from lmkernel.training.step.schedules import learning_rate
-from lmkernel_proofs.mutants.mutant import Mutant, optional
+from lmkernel_proofs.mutants.mutant import Mutant, Patch, optional
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,10 +184,9 @@ def _core(name: str, where: str, broken: Any, row: int = 0, seen: str = "") -> M
     return Mutant(
         id=name,
         level="training",
-        make=lambda backend: backend,
         row=row,
         seen=seen,
-        patch=lambda: mock.patch(f"lmkernel.training.step.{where}", broken),
+        patch=Patch(f"lmkernel.training.step.{where}", broken),
     )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
-from unittest import mock
 
 import numpy as np
 
 from lmkernel.training.data import Batch, Batches
 from lmkernel.training.step.layout import Layout
 from lmkernel.training.step.trainer import ComposedTrainer
-from lmkernel_proofs.mutants.mutant import Mutant
+from lmkernel_proofs.mutants.mutant import Mutant, Patch
 from lmkernel_proofs.threads import Threads
 
 if TYPE_CHECKING:
@@ -105,8 +104,7 @@ def _of(name: str, owner: type, attribute: str, broken: Callable[..., Any] | pro
     return Mutant(
         id=f"together.{name}",
         level="distribution",
-        make=lambda backend: backend,
-        patch=lambda: mock.patch.object(owner, attribute, broken),
+        patch=Patch(f"{owner.__module__}.{owner.__qualname__}.{attribute}", broken),
     )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
 from lmkernel.contract.trees import tree_map
 from lmkernel.training.step.gradients import Gradients
 from lmkernel.training.step.trainer import ComposedTrainer
-from lmkernel_proofs.mutants.mutant import Mutant
+from lmkernel_proofs.mutants.mutant import Mutant, Patch
 
 __all__ = ["MUTANTS"]
 
@@ -71,10 +70,9 @@ def _of(name: str, where: str, broken: Any, row: int = 0, seen: str = "") -> Mut
     return Mutant(
         id=f"trainer.{name}",
         level="training",
-        make=lambda backend: backend,
         row=row,
         seen=seen,
-        patch=lambda: mock.patch(f"lmkernel.training.step.{where}", broken),
+        patch=Patch(f"lmkernel.training.step.{where}", broken),
     )
 
 

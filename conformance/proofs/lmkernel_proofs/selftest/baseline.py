@@ -13,10 +13,12 @@ from lmkernel.backend import load_backend
 from lmkernel_conformance.runner import attempt
 from lmkernel_conformance.subject import Subject
 from lmkernel_proofs.mechanical.sources import SOURCES
+from lmkernel_proofs.mutants import MUTANTS
+from lmkernel_proofs.mutants.mutant import Patch
 from lmkernel_proofs.selftest.bases import BASES, Run, runs
 from lmkernel_proofs.selftest.coverage import Lines, trace_lines
 from lmkernel_proofs.selftest.forks import run_in_children
-from lmkernel_proofs.selftest.uses import ALL, note_uses
+from lmkernel_proofs.selftest.uses import ALL, note_calls, note_uses
 from lmkernel_proofs.threads import in_threads
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ __all__ = ["Baseline", "Measurement", "measure_baseline"]
 Budgets = dict[tuple[str, str, str], "list[Budget]"]
 _LIMIT = 600.0
 """Seconds for one case on all bases."""
+_PATCHED = sorted({p.where for m in MUTANTS if isinstance(p := m.patch, Patch) and p.called})
+"""Names of what is called in the core and that some mutant patches."""
 
 
 @final
@@ -38,7 +42,7 @@ class Measurement:
 
     Args:
         lines: lines of the mutated sources that it reaches.
-        uses: names of the operations and components that it uses, as `note_uses` gives them.
+        uses: names of the operations, components and patched functions that it uses.
         seconds: processor time, with its budgets known and its lines traced.
     """
 
@@ -135,10 +139,12 @@ def _measure(own: Mapping[str, Subject], part: list[Run]) -> tuple[dict[Run, Mea
     for run in part:
         subject, uses = own[run.base], set[str]()
         # The first run measures the budgets; the second is timed and traced as mutants will run.
-        _require_pass(run, subject)
-        noting = replace(subject, backend=note_uses(subject.backend, uses))
-        started = time.process_time()
-        lines = trace_lines(files, lambda: _require_pass(run, noting))  # noqa: B023 - called at once
+        # Calls are noted in both, as the second may find what the first has left.
+        with note_calls(_PATCHED, uses):
+            _require_pass(run, subject)
+            noting = replace(subject, backend=note_uses(subject.backend, uses))
+            started = time.process_time()
+            lines = trace_lines(files, lambda: _require_pass(run, noting))  # noqa: B023 - called at once
         found[run] = Measurement(lines, frozenset(uses), time.process_time() - started)
     return found, {key: known[key] for key in known if key not in before}
 

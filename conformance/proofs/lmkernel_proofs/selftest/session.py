@@ -11,11 +11,13 @@ from lmkernel_proofs.mutants import MUTANTS
 from lmkernel_proofs.selftest.acceptance import require_variants
 from lmkernel_proofs.selftest.baseline import measure_baseline
 from lmkernel_proofs.selftest.handwritten import judge_mutants
+from lmkernel_proofs.selftest.keeping import Kept
 from lmkernel_proofs.selftest.mechanical import judge_changes
 from lmkernel_proofs.selftest.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from lmkernel_proofs.mechanical.equivalents import Equivalent
     from lmkernel_proofs.mechanical.sites import Change
@@ -33,6 +35,7 @@ def self_test(
     full: bool = False,
     every: int = 1,
     mutants: str = "all",
+    keep: Path | None = None,
     notify: Callable[[str], None],
 ) -> Report:
     """Judge every mutant, or a sample of them.
@@ -43,21 +46,24 @@ def self_test(
         every: how far apart the mutants are that are judged, and the cases that honest variants
             run: 1 for all of them.
         mutants: ``"handwritten"``, ``"mechanical"`` or ``"all"``.
+        keep: file that verdicts are added to as they come, and taken from where an earlier run
+            found them.
         notify: function that is called with a line of progress.
 
     Raises:
         AssertionError: a correct backend, or an honest variant of it, fails a case.
-        InputError: the system cannot fork.
+        InputError: the system cannot fork, or the file holds something else.
     """
-    started, known = time.monotonic(), read_equivalents()
+    started, known, kept = time.monotonic(), read_equivalents(), Kept(keep, full=full)
     baseline = measure_baseline(jobs, notify)
     right = baseline.subjects["reference"]
     require_variants(right, jobs, every=every, full=full, notify=notify)
     chosen = () if mutants == "mechanical" else MUTANTS[::every]
-    written = _judge_handwritten(baseline, chosen, jobs, full=full, notify=notify)
+    written = _judge_handwritten(baseline, chosen, kept, jobs, full=full, notify=notify)
     possible = list(changes())
     sample = [] if mutants == "handwritten" else possible[::every]
-    made = judge_mechanical(baseline, sample, known, jobs=jobs, full=full, notify=notify)
+    made = judge_mechanical(baseline, sample, known, kept, jobs=jobs, full=full, notify=notify)
+    kept.close()
     spent = sum(j.seconds for j in written) + sum(verdict.seconds for _, verdict in made)
     return Report(
         handwritten=tuple(written),
@@ -85,14 +91,18 @@ def entries_of_sample(
 def _judge_handwritten(
     baseline: Baseline,
     mutants: Sequence[Mutant],
+    kept: Kept,
     jobs: int,
     *,
     full: bool,
     notify: Callable[[str], None],
 ) -> list[Judgement]:
-    found: dict[str, Judgement] = {}
-    for judgement in judge_mutants(baseline, mutants, jobs=jobs, full=full):
+    known = {mutant.id: kept.judgement(mutant) for mutant in mutants}
+    found = {name: judgement for name, judgement in known.items() if judgement}
+    new = [mutant for mutant in mutants if mutant.id not in found]
+    for judgement in judge_mutants(baseline, new, jobs=jobs, full=full):
         found[judgement.mutant.id] = judgement
+        kept.keep(judgement)
         notify(f"handwritten {len(found)} of {len(mutants)}: {judgement.mutant.id}")
     return [found[mutant.id] for mutant in mutants]
 
@@ -101,6 +111,7 @@ def judge_mechanical(
     baseline: Baseline,
     made: Iterable[Change],
     known: dict[str, Equivalent],
+    kept: Kept,
     *,
     jobs: int,
     full: bool,
@@ -108,14 +119,16 @@ def judge_mechanical(
 ) -> list[tuple[Change, Verdict]]:
     """Judge mechanical mutants and return their verdicts in the order of the mutants."""
     ordered = {change.id: change for change in made}
-    found: dict[str, Verdict] = {}
+    earlier = {name: kept.verdict(name) for name in ordered}
+    found = {name: verdict for name, verdict in earlier.items() if verdict}
 
     def judge(chosen: list[Change], *, slow: bool) -> None:
         for verdict in judge_changes(baseline, chosen, jobs=jobs, slow=slow):
             found[verdict.id] = verdict
+            kept.keep(verdict)
             notify(f"mechanical {len(found)} of {len(ordered)}: {verdict.id}")
 
-    judge(list(ordered.values()), slow=full)
+    judge([change for name, change in ordered.items() if name not in found], slow=full)
     alive = [name for name, v in found.items() if v.state in ("survived", "unreached")]
     # Nearly all mutants die of a quick case. Slow ones are for the others only, and not where a
     # proof says that nothing can kill them.

@@ -1,4 +1,4 @@
-"""Notes which operations and whole components a case uses, on a correct backend.
+"""Notes which operations, components and patched functions a case uses, on a correct backend.
 
 A handwritten mutant replaces some of them by name. A case that uses none of these computes the
 same on the mutant as on the correct backend, and need not run there.
@@ -9,18 +9,22 @@ there, and everything that finds a component through `Backend.components`.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
+from unittest import mock
 
 from lmkernel.composed import assemble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from lmkernel.backend import Backend
 
-__all__ = ["ALL", "note_uses"]
+__all__ = ["ALL", "note_calls", "note_uses"]
 
 ALL = "*"
 """Noted where all operations that are overridden, or all components, are looked through."""
@@ -42,7 +46,20 @@ def note_uses(backend: Backend, used: set[str]) -> Backend:
     return replace(backend, ops=ops, components=_NotingMapping(backend.components, used))
 
 
+@contextlib.contextmanager
+def note_calls(names: Iterable[str], used: set[str]) -> Iterator[None]:
+    """Add to ``used`` each of some dotted names whose function, method or property is called."""
+    with contextlib.ExitStack() as noted:
+        for name in names:
+            right: Any = pkgutil.resolve_name(name)
+            reads = isinstance(right, property)
+            own = _noting(name, right.fget if reads else right, used)
+            noted.enter_context(mock.patch(name, property(own) if reads else own))
+        yield
+
+
 def _noting(name: str, operation: Callable[..., Any], used: set[str]) -> Callable[..., Any]:
+    @functools.wraps(operation)
     def noted(*args: Any, **options: Any) -> Any:
         used.add(name)
         return operation(*args, **options)
