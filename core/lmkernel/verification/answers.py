@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, final, get_args
 import numpy as np
 
 from lmkernel.errors import SubjectError
+from lmkernel.verification.sentences import HEADLESS, pools
+from lmkernel.verification.structure import top_transformer
 from lmkernel.verification.subject import Answer, Kind
 
 if TYPE_CHECKING:
@@ -91,16 +93,19 @@ def take_apart(question: Question, answer: Answer, config: ModelConfig) -> list[
         SubjectError: another shape than the question's, or a number that is not finite.
     """
     values, batch = np.asarray(answer.values), len(question.rows)
-    head = config.head if answer.kind != "vectors" else None
-    pooled = head is None or head.pooling != "none"
-    # how long a sentence's vector is follows from what makes it
-    size = head.size if head is not None else values.shape[-1] if values.ndim else 0
+    pooled, size = pools(config, answer.kind), _size(config, answer.kind, values)
     where = f"question {question.name!r}"
     if answer.kind not in KINDS:
         raise SubjectError(f"{where}: expected one of {', '.join(KINDS)}, got {answer.kind!r}")
-    if answer.kind != "vectors" and config.head is None:
-        raise SubjectError(f"{where}: expected vectors, as it has no head, got {answer.kind}")
-    if values.ndim == _BATCHED - 1 and batch == 1 and not pooled and answer.kind == KINDS[0]:
+    if answer.kind not in HEADLESS and config.head is None:
+        told = " or ".join(sorted(HEADLESS))
+        raise SubjectError(f"{where}: expected {told}, as the model has no head, got {answer.kind}")
+    if (
+        values.ndim == _BATCHED - 1
+        and batch == 1
+        and not pooled
+        and answer.kind in ("logits", "hidden")
+    ):
         values = values[None]  # of one row the batch may be left out
     time = question.answered_time
     expected: tuple[int, ...] = (batch, size) if pooled else (batch, time, size)
@@ -108,11 +113,21 @@ def take_apart(question: Question, answer: Answer, config: ModelConfig) -> list[
         expected = (batch, time)
     fits = values.ndim == len(expected) and values.shape[: len(expected) - 1] == expected[:-1]
     # more columns than tokens are padding of the vocabulary, which a guard looks at
-    if not fits or values.shape[-1] < expected[-1]:
+    wider = fits and values.shape[-1] > expected[-1] and answer.kind == "hidden"
+    if not fits or wider or values.shape[-1] < expected[-1]:
         raise SubjectError(
             f"{where}: expected {answer.kind} of shape {expected}, got {values.shape}"
         )
     return [_row(question, number, values, answer, pooled=pooled) for number in range(batch)]
+
+
+def _size(config: ModelConfig, kind: Kind, values: NDArray[Any]) -> int:
+    """How many channels there are; a sentence's vector is as long as what makes it says."""
+    if kind == "hidden":
+        return top_transformer(config)[1].width
+    if kind == "vectors" or config.head is None:
+        return values.shape[-1] if values.ndim else 0
+    return config.head.size
 
 
 def _row(

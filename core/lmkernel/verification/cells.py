@@ -10,7 +10,7 @@ import numpy as np
 from lmkernel.comparison.metrics import log_softmax
 from lmkernel.errors import SubjectError
 from lmkernel.verification.budgets import deviation
-from lmkernel.verification.running import ENDS, Input
+from lmkernel.verification.running import ENDS, HIDDEN, LOGITS, VECTOR, Input
 from lmkernel.verification.sentences import sentence_view
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lmkernel.verification.sequences import Question, Row
     from lmkernel.verification.subject import Kind
 
-__all__ = ["Cell", "as_input", "cell_of", "each_answer", "view_of"]
+__all__ = ["Cell", "as_input", "cell_of", "each_answer", "end_of", "view_of"]
 
 
 @final
@@ -58,12 +58,17 @@ def as_input(one: Row | Question) -> Input:
     return Input(ids, positions, target if target.size else None)
 
 
+def end_of(kind: Kind) -> str:
+    """What a run ends in that is compared with answers of a kind."""
+    return {"hidden": HIDDEN, "vectors": VECTOR}.get(kind, LOGITS)
+
+
 def view_of(
     origin: Origin, kind: Kind, rows: Sequence[Row]
 ) -> Callable[[int, NDArray[Any]], NDArray[np.float64]]:
     """What is compared of logits ``(1, time, size)``: themselves, or log-probabilities.
 
-    Of hidden vectors ``(1, time, width)``, where there is no head, it is the sentence's.
+    Of hidden vectors ``(1, time, width)``, where there is no head: themselves, or the sentence's.
     """
     sentence = sentence_view(origin) if kind == "vectors" else None
 
@@ -71,7 +76,7 @@ def view_of(
         if sentence is not None:
             return sentence(logits).astype(np.float64)
         logits = logits.reshape(1, -1, logits.shape[-1])  # where the head pools, of one position
-        if kind == "logits":
+        if kind in ("logits", "hidden"):
             return logits.astype(np.float64)
         all_of_them = log_softmax(logits)
         if kind == "log_probs":

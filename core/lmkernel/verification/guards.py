@@ -11,6 +11,7 @@ from lmkernel.comparison.metrics import log_softmax
 from lmkernel.errors import SubjectError
 from lmkernel.verification.answers import PER_TOKEN
 from lmkernel.verification.rounding import SHORT, round_to
+from lmkernel.verification.sentences import HEADLESS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,18 +78,26 @@ def check_values(answers: Answers, vocab: int, dtype: str) -> tuple[Answers, Kin
 
     Args:
         answers: by the name of the question.
-        vocab: how many channels the model has.
+        vocab: how many channels the model's head has; 0 for a model without one.
         dtype: of the subject's computation, as it was said.
     """
     kinds = {row.kind for rows in answers.values() for row in rows}
     if len(kinds) != 1:
         raise SubjectError(f"expected answers of one kind, got {', '.join(sorted(kinds))}")
     [kind] = kinds
-    if kind in PER_TOKEN or kind == "vectors":
-        return answers, kind, [_check_dtype(answers, dtype)]
+    if kind in PER_TOKEN or kind in HEADLESS:
+        return answers, kind, [*_check_head(kind, vocab), _check_dtype(answers, dtype)]
     answers, padding = _cut(answers, vocab)
     kind, said = _check_kind(answers, kind)
     return answers, kind, [padding, said, _check_dtype(answers, dtype)]
+
+
+def _check_head(kind: Kind, size: int) -> list[Guard]:
+    """Whether there is a head of which nothing is given; a sentence's vector is made without it."""
+    if kind != "hidden" or not size:
+        return []
+    text = "hidden vectors are given, so what the head makes of them is not compared"
+    return [Guard("head", "note", text)]
 
 
 def _log_of_sum(values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -10,10 +10,10 @@ import numpy as np
 from lmkernel.comparison.metrics import Measured, Metrics, measure
 from lmkernel.verification.answers import PER_TOKEN
 from lmkernel.verification.arithmetic import dtype_of
-from lmkernel.verification.cells import as_input, cell_of, each_answer, view_of
+from lmkernel.verification.cells import as_input, cell_of, each_answer, end_of, view_of
 from lmkernel.verification.guards import Guard
 from lmkernel.verification.running import ENDS, reference_places
-from lmkernel.verification.sentences import variant_for
+from lmkernel.verification.sentences import HEADLESS, variant_for
 from lmkernel.verification.ties import Choices, judge_beside_ties
 
 if TYPE_CHECKING:
@@ -90,8 +90,10 @@ def judge(
     names: list[str] = []
     last: Place | None = None
     inputs = [as_input(r) for r in rows]
-    choices = Choices(variant.config or origin.config, dtype)
-    for place in reference_places(origin, inputs, view, variant, arithmetic=dtype):
+    choices = Choices(variant.config or origin.config, kind, dtype)
+    for place in reference_places(
+        origin, inputs, view, variant, arithmetic=dtype, end=end_of(kind)
+    ):
         last = place
         names.append(place.name)
         choices.see(place)
@@ -144,7 +146,7 @@ def _measure(
             want, got = reference[row.name][0, first:], answer.values[first:].astype(np.float64)
             per_token = len(want) == len(row.answered) - first
             following = np.asarray(row.answered[first + 1 :] if per_token else (), np.int64)
-            whole = kind not in (*PER_TOKEN, "vectors") and want.shape[-1] > 1
+            whole = kind not in (*PER_TOKEN, *HEADLESS) and want.shape[-1] > 1
             names = (question.name, row.name, first)
             yield Measured(*names, want, got, budget, following, whole)
 

@@ -125,7 +125,7 @@ def choose_prompts(
     elif own is not None:
         # who is told positions may look them up as they are
         rows = [replace(row, ids=_without(row.ids, own, config.embedding.vocab)) for row in rows]
-    pooled = head is None or head.pooling != "none"
+    pooled = head is not None and head.pooling != "none"
     questions = [Question(row.name, (row,)) for row in rows]
     questions += _batches(rows, head, left=stack.causal and not both)
     if stack.causal and not pooled:

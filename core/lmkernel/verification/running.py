@@ -40,10 +40,20 @@ if TYPE_CHECKING:
 
     View = Callable[[int, NDArray[Any]], NDArray[np.float64]]
 
-__all__ = ["ENDS", "LOGITS", "Input", "Place", "Variant", "reference_places", "variant_logits"]
+__all__ = [
+    "ENDS",
+    "HIDDEN",
+    "LOGITS",
+    "VECTOR",
+    "Input",
+    "Place",
+    "Variant",
+    "reference_places",
+    "variant_logits",
+]
 
-LOGITS, VECTOR = "logits", "sentence vector"
-ENDS = frozenset({LOGITS, VECTOR})
+LOGITS, HIDDEN, VECTOR = "logits", "hidden vectors", "sentence vector"
+ENDS = frozenset({LOGITS, HIDDEN, VECTOR})
 """What a run ends in."""
 
 
@@ -108,6 +118,7 @@ def reference_places(
     variant: Variant | None = None,
     runs: int = HONEST_RUNS,
     arithmetic: str = "float32",
+    end: str = HIDDEN,
 ) -> Iterator[Place]:
     """Every activation in float64 with its budget, in the order of the run; its end last.
 
@@ -119,6 +130,7 @@ def reference_places(
         variant: the model with something changed.
         runs: how many honest runs there are.
         arithmetic: of the honest runs, as `verification.arithmetic` says.
+        end: what it ends in where there is no head.
     """
     exact = _Model(origin, inputs, "float64", variant or Variant())
     own = variant or Variant()
@@ -134,7 +146,7 @@ def reference_places(
         if exact.head_size:
             yield from _logits_place(exact, rough, exact_runs, honest_runs, view)
         else:
-            yield _vector_place(exact_runs, honest_runs, view)
+            yield _headless_place(exact_runs, honest_runs, view, end)
 
 
 def variant_logits(
@@ -179,14 +191,14 @@ def _logits_place(
     yield Place(LOGITS, reference, budgets)
 
 
-def _vector_place(runs: Sequence[_Run], honest: Sequence[_Run], view: View) -> Place:
+def _headless_place(runs: Sequence[_Run], honest: Sequence[_Run], view: View, name: str) -> Place:
     """Of a model without a head, what is made of the last hidden vectors."""
     reference = [view(i, run.hidden()) for i, run in enumerate(runs)]
     budgets = [
-        channel_limit(VECTOR, want, (view(i, run.hidden()) for run in honest[i :: len(runs)]))
+        channel_limit(name, want, (view(i, run.hidden()) for run in honest[i :: len(runs)]))
         for i, want in enumerate(reference)
     ]
-    return Place(VECTOR, reference, budgets)
+    return Place(name, reference, budgets)
 
 
 @final

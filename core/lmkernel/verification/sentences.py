@@ -14,16 +14,26 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lmkernel.config import ModelConfig
     from lmkernel.origin import Origin
     from lmkernel.verification.subject import Kind
 
-__all__ = ["sentence_view", "variant_for"]
+__all__ = ["HEADLESS", "pools", "sentence_view", "variant_for"]
+
+HEADLESS = frozenset({"hidden", "vectors"})
+"""What is compared of the last hidden vectors, and not of what a head makes of them."""
+
+
+def pools(config: ModelConfig, kind: Kind) -> bool:
+    """Whether there is one vector for each row, and not one for each position."""
+    by_head = config.head is not None and config.head.pooling != "none"
+    return kind == "vectors" or (by_head and kind not in HEADLESS)
 
 
 def variant_for(origin: Origin, kind: Kind, variant: Variant | None = None) -> Variant:
-    """What a checkpoint is run as, or a changed model of it: without its head for vectors."""
+    """What a checkpoint is run as, or a changed model of it: without its head for these."""
     own = variant or Variant()
-    if kind != "vectors":
+    if kind not in HEADLESS:
         return own
     return replace(own, config=replace(own.config or origin.config, head=None))
 

@@ -98,7 +98,8 @@ def with_small_widths(config: ModelConfig, *, vocab: int | None = None) -> Model
 
     source, target = small(embedding), config.target_embedding and small(config.target_embedding)
     head = config.head
-    known = {embedding.vocab: source.vocab}
+    # a pooler is as wide as the model, and the output has as many channels as there are tokens
+    known = {stack.width: width, embedding.vocab: source.vocab}
     if config.target_embedding is not None and target is not None:
         known[config.target_embedding.vocab] = target.vocab
     parts: dict[str, Any] = {
@@ -109,7 +110,7 @@ def with_small_widths(config: ModelConfig, *, vocab: int | None = None) -> Model
         and replace(
             head,
             width=width,
-            size=known.get(head.size, head.size),
+            size=head.size if head.labels else known.get(head.size, head.size),
             scale=width**-0.5 if head.scale == stack.width**-0.5 else head.scale,
             skipped=None if head.skipped is None else min(head.skipped, source.vocab - 1),
         ),

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["CAPABILITIES", "Answer", "Kind", "Opening", "Subject"]
 
-Kind = Literal["logits", "log_probs", "token_log_probs", "best_log_probs", "vectors"]
+Kind = Literal["logits", "log_probs", "token_log_probs", "best_log_probs", "hidden", "vectors"]
 """What an answer holds for each position: logits of the vocabulary, their log-softmax, or only one
-log-probability: of the token that comes next in the question, or of the likeliest. Or it holds a
-vector for each row: the sentence's, made of the last hidden vectors as the checkpoint says."""
+log-probability: of the token that comes next in the question, or of the likeliest; or, of a model
+without a head, its last hidden vector. Or it holds a vector for each row: the sentence's, made of
+the last hidden vectors as the checkpoint says."""
 
 CAPABILITIES: Mapping[str, str] = MappingProxyType(
     {
@@ -65,7 +66,8 @@ class Answer:
 
     Args:
         values: ``(batch, time, vocab)``, ``(batch, time)`` for log-probabilities of the next or
-            the likeliest tokens, or ``(batch, size)`` where the model's head pools or it has none.
+            the likeliest tokens, ``(batch, time, width)`` for hidden vectors, or ``(batch, size)``
+            where the model's head pools, and for sentences' vectors.
             What stands at padding is not looked at. Where rows have targets, ``time`` is theirs.
         kind: what they are.
         activations: by the names of `lmkernel.inspection.run.activations`, such as

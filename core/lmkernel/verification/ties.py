@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from lmkernel.verification.arithmetic import dtype_of
-from lmkernel.verification.cells import as_input, cell_of, each_answer, view_of
+from lmkernel.verification.cells import as_input, cell_of, each_answer, end_of, view_of
 from lmkernel.verification.guards import Guard
 from lmkernel.verification.routing import hanging, mixtures, undecided
 from lmkernel.verification.running import reference_places
+from lmkernel.verification.sentences import pools
 from lmkernel.verification.structure import top_transformer
 
 if TYPE_CHECKING:
@@ -45,14 +46,15 @@ class Choices:
 
     Args:
         config: the model that runs.
+        kind: what is compared at its end.
         dtype: of the subject's computation.
     """
 
-    def __init__(self, config: ModelConfig, dtype: str) -> None:
+    def __init__(self, config: ModelConfig, kind: Kind, dtype: str) -> None:
         _, stack = top_transformer(config)
         self._dtype, self._mixtures = dtype_of(dtype), mixtures(config)
         self._causal = stack.causal
-        self._pools = config.head is None or config.head.pooling != "none"
+        self._pools = pools(config, kind)
         self._last = f"layer {stack.layers - 1} (feed-forward)"
         self._layers: dict[str, list[NDArray[np.bool_]]] = {}
 
@@ -150,8 +152,10 @@ def _judge_layers(
     ]
     view = view_of(origin, kind, [row for _, row, _ in every])
     cells: list[Cell] = []
-    choices = Choices(variant.config or origin.config, dtype)
-    for place in reference_places(origin, inputs, view, variant, arithmetic=dtype):
+    choices = Choices(variant.config or origin.config, kind, dtype)
+    for place in reference_places(
+        origin, inputs, view, variant, arithmetic=dtype, end=end_of(kind)
+    ):
         choices.see(place)
         for i, (question, row, answer) in enumerate(every):
             keep = choices.decided(place.name, i)

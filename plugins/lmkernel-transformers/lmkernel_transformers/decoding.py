@@ -1,19 +1,23 @@
-"""Tokens fed one by one, through transformers' own cache of keys and values."""
+"""What transformers' models say, also where tokens are fed one by one through their own cache."""
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmkernel.verification.subject import Answer
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from lmkernel.verification.sequences import Question
+    from lmkernel.verification.subject import Kind
 
-__all__ = ["decode", "to_host"]
+__all__ = ["answer_of", "decode", "to_host"]
 
 
 def to_host(x: Any) -> NDArray[Any]:
@@ -22,8 +26,21 @@ def to_host(x: Any) -> NDArray[Any]:
     return made
 
 
-def decode(model: Any, cache: str, whole: Mapping[str, Any], question: Question) -> NDArray[Any]:
-    """The first tokens at once, each other by itself; logits ``(batch, time, vocab)``.
+def answer_of(outputs: Sequence[Any], inside: Mapping[str, Any] = MappingProxyType({})) -> Answer:
+    """The logits of one output after the other, or the last hidden vectors where there is no head.
+
+    Args:
+        outputs: of the model, each of later tokens.
+        inside: activations by name.
+    """
+    kind: Kind = "logits" if "logits" in outputs[0] else "hidden"
+    each = [x["logits" if kind == "logits" else "last_hidden_state"] for x in outputs]
+    values = np.concatenate([to_host(x) for x in each], 1)
+    return Answer(values, kind, {name: to_host(x) for name, x in inside.items()})
+
+
+def decode(model: Any, cache: str, whole: Mapping[str, Any], question: Question) -> list[Any]:
+    """The outputs for the first tokens at once, and for each other by itself.
 
     Args:
         model: the model, or what it was compiled to.
@@ -38,9 +55,7 @@ def decode(model: Any, cache: str, whole: Mapping[str, Any], question: Question)
     if question.target.size:
         source = {n: whole[n] for n in ("input_ids", "attention_mask")}
         fixed["encoder_outputs"] = model.get_encoder()(**source)
-    return np.concatenate(
-        [to_host(model(**step(whole, begin, end), **fixed).logits) for begin, end in edges], 1
-    )
+    return [model(**step(whole, *edge), **fixed) for edge in edges]
 
 
 def _empty_cache(model: Any, question: Question) -> Any:

@@ -19,7 +19,7 @@ __all__ = ["record"]
 
 _BEFORE_MLP = ("pre_feedforward_layernorm", "post_attention_layernorm", "ln_2", "mlp_norm")
 _ALONE = ("ln_2", "mlp_norm")
-_FINAL_NORM = ("norm", "ln_f", "final_layernorm", "final_layer_norm")
+_FINAL_NORM = ("norm", "ln_f", "final_layernorm", "final_layer_norm", "final_norm")
 
 
 @contextmanager

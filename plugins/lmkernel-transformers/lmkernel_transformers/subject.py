@@ -6,8 +6,8 @@ import inspect
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError
-from lmkernel.verification.subject import Answer, Subject
-from lmkernel_transformers.decoding import decode, to_host
+from lmkernel.verification.subject import Subject
+from lmkernel_transformers.decoding import answer_of, decode
 from lmkernel_transformers.hooks import record
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lmkernel.verification.sequences import Question
-    from lmkernel.verification.subject import Opening
+    from lmkernel.verification.subject import Answer, Opening
 
 __all__ = ["TransformersSubject"]
 
@@ -24,7 +24,7 @@ _OPTIONS = ("attn", "compile", "device")
 
 @final
 class TransformersSubject(Subject):
-    """The class that ``config.json`` names first, on PyTorch."""
+    """The class that ``config.json`` names first, on PyTorch; it may have no head."""
 
     def __init__(self, opening: Opening) -> None:
         import torch
@@ -42,18 +42,18 @@ class TransformersSubject(Subject):
         self._model = _load(opening.checkpoint, dtype, opening.options.get("attn"))
         self._model.eval().to(self._device)
         # transformers 5.2x renames the argument, and warns of the old name
-        named = inspect.signature(self._model.forward).parameters
-        self._cache = "cache" if "cache" in named else "past_key_values"
+        self._named = frozenset(inspect.signature(self._model.forward).parameters)
+        self._cache = "cache" if "cache" in self._named else "past_key_values"
         self._first_row = _first_row(self._model)
         self._compiled = opening.options.get("compile", "0") not in ("", "0")
         self._call: Any = torch.compile(self._model) if self._compiled else self._model
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """No activations where it is compiled, no decoding in an encoder."""
+        """No activations where it is compiled, no decoding where nothing is cached."""
         can = {"batch", "left-padding", "positions", "checkpoints", "target"}
         can |= set() if self._compiled else {"activations"}
-        can |= {"decoding"} if self._model.can_generate() else set()
+        can |= {"decoding"} if self._cache in self._named else set()
         can |= {"tokenizer"} if (self._place / "tokenizer.json").exists() else set()
         return frozenset(can)
 
@@ -61,15 +61,14 @@ class TransformersSubject(Subject):
         import torch
 
         with torch.inference_mode():
+            given = self._inputs(question)
             if question.prefill:
-                return Answer(decode(self._call, self._cache, self._inputs(question), question))
+                return answer_of(decode(self._call, self._cache, given, question))
             if not activations or self._compiled:
-                return Answer(to_host(self._call(**self._inputs(question)).logits))
+                return answer_of([self._call(**given)])
             with record(self._model) as kept:
-                made = self._model(**self._inputs(question))
-            return Answer(
-                to_host(made.logits), activations={n: to_host(x) for n, x in kept.items()}
-            )
+                made = self._model(**given)
+            return answer_of([made], kept)
 
     def token_ids(self, text: str) -> Sequence[int] | None:
         if not (self._place / "tokenizer.json").exists():

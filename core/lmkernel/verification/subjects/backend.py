@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lmkernel.contract.capabilities import DType
     from lmkernel.verification.sequences import Question
-    from lmkernel.verification.subject import Opening
+    from lmkernel.verification.subject import Kind, Opening
 
 __all__ = ["BackendSubject"]
 
@@ -41,7 +41,9 @@ class BackendSubject(Subject):
     def capabilities(self) -> frozenset[str]:
         """All but the tokenizer, which would be compared with itself."""
         told = {"activations", "batch", "left-padding", "positions", "checkpoints", "target"}
-        return frozenset(told | ({"decoding"} if self._loaded.config.decoder else set()))
+        config = self._loaded.config
+        predicts = config.decoder is not None and config.head is not None
+        return frozenset(told | ({"decoding"} if predicts else set()))
 
     def answer(self, question: Question, *, activations: bool) -> Answer:
         if question.prefill:
@@ -55,7 +57,8 @@ class BackendSubject(Subject):
                 params, ids, positions=where, target=target, target_positions=beside
             )
             values = ops.to_numpy(made)
-        return Answer(values, activations=self._activations(question) if activations else {})
+        kind: Kind = "hidden" if model.config.head is None else "logits"
+        return Answer(values, kind, self._activations(question) if activations else {})
 
     def _activations(self, question: Question) -> dict[str, NDArray[Any]]:
         model, params = self._loaded.model, self._loaded.params
@@ -66,7 +69,7 @@ class BackendSubject(Subject):
             made = activations(model, params, ids, positions=where, target=target)
             wide: DType = "float64" if model.policy.compute == "float64" else "float32"
             host = {a.name: ops.to_numpy(ops.astype(a.value, wide)) for a in made}
-        del host["logits"]
+        host.pop("logits", None)
         return host
 
     def _target(self, question: Question) -> tuple[Any, Any]:
