@@ -71,7 +71,7 @@ class Certify(Command):
         add("--category", action="append", help="with --endpoint: only this one; repeatable")
         add("--flood", type=int, default=256, help="with --endpoint: more at once than it takes")
         add("--self-test", action="store_true", help="instead: does the suite find every mutant?")
-        add("--full", action="store_true", help="with --self-test: slow cases on all mutants")
+        add("--full", action="store_true", help="with --self-test: slow cases always")
         add(
             "--every",
             type=int,

@@ -120,7 +120,7 @@ def judge_mutants(
         baseline: measurements of the correct backends, from `measure_baseline`.
         mutants: mutants to judge.
         jobs: number of processes at a time.
-        full: whether every case runs, slow ones too, in every dtype.
+        full: whether slow cases of a mutant's level always run.
     """
     work = functools.partial(judge_mutant, baseline, full=full)
     for done in run_in_children(mutants, work, jobs=jobs, limit=_LIMIT):
@@ -153,17 +153,18 @@ def judge_mutant(baseline: Baseline, mutant: Mutant, *, full: bool) -> tuple[lis
 
 
 def _is_quick(mutant: Mutant, run: Run, *, full: bool) -> bool:
-    """Whether a run is cheap enough to do always; no row of a design is, as there are many.
+    """Whether a run is done always, rather than where nothing else of its level kills.
 
-    Levels above the mutant's only check ``may_fail``, for which float32 alone is enough. What
-    processes do together is asked of its own mutants alone: it trains with everything below it.
+    Up to the mutant's level every dtype counts, as a case there must see it or must not. Above it
+    runs only check ``may_fail``, for which float32 without long training is enough. What processes
+    do together is asked of its own mutants alone: it trains with everything below it. Rows of
+    designs are too many.
     """
-    if run.level == SEVERAL:
-        return mutant.level == SEVERAL
-    if full or run.designed:
-        return not run.designed
-    below = LEVELS.index(run.level) <= LEVELS.index(mutant.level)
-    return not run.slow and (below or run.dtype == "float32")
+    if run.designed or (run.level == SEVERAL and mutant.level != SEVERAL):
+        return False
+    if LEVELS.index(run.level) > LEVELS.index(mutant.level):
+        return run.dtype == "float32" and not run.slow
+    return full or not run.slow
 
 
 def _failures(subject: Subject, run: Run, took: float, *, sure: bool) -> list[Failure]:

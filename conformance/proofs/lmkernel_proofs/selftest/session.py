@@ -42,7 +42,8 @@ def self_test(
 
     Args:
         jobs: number of processes at a time.
-        full: whether slow cases run for every mutant, rather than for those that quick ones miss.
+        full: whether slow cases run for every mutant of their level, rather than for those that
+            quick ones miss.
         every: how far apart the mutants are that are judged, and the cases that honest variants
             run: 1 for all of them.
         mutants: ``"handwritten"``, ``"mechanical"`` or ``"all"``.
