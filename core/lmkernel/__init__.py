@@ -5,9 +5,10 @@ The public names are imported when they are first used, so that ``import lmkerne
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # importing typing for it would take longer than all else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from lmkernel.backend import Backend, load_backend
     from lmkernel.benchmark.outcome import Benchmark
     from lmkernel.benchmark.verb import bench

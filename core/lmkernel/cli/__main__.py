@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from lmkernel.cli.main import main
+from lmkernel.start import main
 
 sys.exit(main())

@@ -27,6 +27,7 @@ from lmkernel.cli.style import paint
 from lmkernel.errors import LmkernelError, PluginError, UnknownNameError
 from lmkernel.plugins import CommandSpec, default_registry
 from lmkernel.results import columns
+from lmkernel.start import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ __all__ = ["main"]
 
 DEBUG_VARIABLE = "LMKERNEL_DEBUG"
 _MARK = "\0"  # no argument of a program can hold it
-ERROR, USAGE, INTERRUPTED = 1, 2, 130
+ERROR, USAGE = 1, 2
 
 
 def main(argv: Sequence[str] | None = None, *, registry: Registry | None = None) -> int:

@@ -1,0 +1,9 @@
+"""``python -m lmkernel`` is the program ``lmkernel``."""
+
+from __future__ import annotations
+
+import sys
+
+from lmkernel.start import main
+
+sys.exit(main())
