@@ -40,6 +40,12 @@ def test_page_of_defects_is_what_the_programs_say() -> None:
     assert kept == made, "docs/framework-defects.md is stale; run: python docs/generate_defects.py"
 
 
+def test_page_of_broken_ports_is_what_the_corpus_says() -> None:
+    kept = (DOCS / "broken-ports.md").read_text("utf-8")
+    made: str = script("generate_ports").page()
+    assert kept == made, "docs/broken-ports.md is stale; run: python docs/generate_ports.py"
+
+
 @pytest.mark.parametrize("page", ["families.md", "hooks.md", "operations.md"])
 def test_page_is_what_the_code_says(generator: ModuleType, page: str) -> None:
     made = generator.pages()[page]

@@ -83,7 +83,8 @@ def _array(value: Any, where: str) -> NDArray[Any]:
         made = np.asarray(value)
         return made if made.dtype.kind == "f" else made.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise SubjectError(f"{where}: expected an array of numbers, got {value!r:.60}") from error
+        told = f"{where}: expected an array of numbers, got {value!r:.60}"
+        raise SubjectError(f"{told}: {error}") from error
 
 
 def take_apart(question: Question, answer: Answer, config: ModelConfig) -> list[RowAnswer]:

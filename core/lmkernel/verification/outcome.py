@@ -77,10 +77,10 @@ class Verification(Result):
             for name, words in _METRICS.items()
             if (value := self.document["metrics"].get(name)) is not None
         ]
-        versions = ", ".join(f"{n} {v}" for n, v in self.document["subject"]["versions"].items())
-        end = [f"versions: {versions}"] if versions else []
         lines += self.document["unseen"]
-        return [*lines, "; ".join(numbers), *_first_difference(self.document), *end, self.verdict]
+        versions = _versions(self.document)
+        first = _first_difference(self.document)
+        return [*lines, "; ".join(numbers), *first, versions, self.verdict]
 
     def json(self) -> dict[str, Any]:
         """The document."""
@@ -122,6 +122,15 @@ class Verification(Result):
 
     def __repr__(self) -> str:
         return f"Verification({self.verdict!r})"
+
+
+def _versions(document: Mapping[str, Any]) -> str:
+    """Of the subject, where it says some, and of the reference."""
+    subject, reference = (
+        ", ".join(f"{name} {version}" for name, version in document[part]["versions"].items())
+        for part in ("subject", "reference")
+    )
+    return f"versions: {subject or 'the subject says none'}; reference: {reference}"
 
 
 def _first_difference(document: Mapping[str, Any]) -> list[str]:

@@ -65,6 +65,8 @@ def with_layers(config: ModelConfig, layers: Sequence[int], name: str = "") -> M
     name = name or top_transformer(config)[0]
     stack = transformers(config)[name]
     different = tuple(stack.different[i] for i in layers) if stack.different else ()
+    if all(layer == LayerConfig() for layer in different):
+        different = ()  # those that are left are alike
     cut = replace(stack, layers=len(layers), different=different)
     parts: dict[str, Any] = {name: cut}
     own = "target_embedding" if is_sequence_model(config) and name == "decoder" else "embedding"

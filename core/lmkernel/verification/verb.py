@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from importlib.metadata import version
+import platform
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.arguments import require_flag, require_known
 from lmkernel.atomic import write_whole
 from lmkernel.comparison.layers import HONEST_RUNS
-from lmkernel.errors import InputError, SubjectError
+from lmkernel.errors import CheckpointError, InputError, SubjectError
 from lmkernel.numerics import FACTOR, FORMATS
 from lmkernel.origin import open_origin
 from lmkernel.paths import user_path
+from lmkernel.plugins.installed import installed_versions
 from lmkernel.plugins.registry import DEFAULT_BACKEND
 from lmkernel.progress import as_progress
 from lmkernel.verification.defects import candidates
 from lmkernel.verification.diagnosing import diagnose, diagnose_digits
 from lmkernel.verification.document import FORMAT, finite, with_verdict
-from lmkernel.verification.guards import check_repeat, check_token_ids, check_values, digits_of
+from lmkernel.verification.guards import (
+    Guard,
+    check_repeat,
+    check_token_ids,
+    check_values,
+    digits_of,
+)
 from lmkernel.verification.judging import judge
 from lmkernel.verification.layouts import check_layouts, diagnose_layouts, is_right
 from lmkernel.verification.opening import OpenSubject, find_subject
@@ -38,7 +45,7 @@ if TYPE_CHECKING:
     from lmkernel.progress import Progress, ProgressLike
     from lmkernel.tokenizers.tokenizer import Tokenizer
     from lmkernel.verification.diagnosing import Diagnosis
-    from lmkernel.verification.guards import Answers, Guard
+    from lmkernel.verification.guards import Answers
     from lmkernel.verification.judging import Judgement
     from lmkernel.verification.parting import Parting
     from lmkernel.verification.prompts import Prompts
@@ -98,8 +105,7 @@ def verify(
         return OpenSubject(name, path, of.config, dtype=dtype, options=options, limit=limit)
 
     with open_subject(origin.own_files.path, origin) as opened:
-        versions, able = opened.versions(), opened.capabilities
-        dtype = opened.arithmetic
+        able, dtype = opened.capabilities, opened.arithmetic
         asked = _prompts_to_ask(opened, origin, asked, own=bool(prompts or ids))
         first = check_token_ids(opened, tokenizer, asked.texts)
         answers: Answers = {}
@@ -113,6 +119,7 @@ def verify(
                 answers = {**answers, question.name: opened.ask(question, activations=wanted)}
                 advance(1)
         repeated = check_repeat(opened, todo, answers)
+        versions = opened.versions()  # a server says its own with its answers
     size = 0 if origin.config.head is None else origin.config.head.size
     answers, kind, guards = check_values(answers, size, dtype)
     found = judge(origin, asked, answers, kind, dtype)
@@ -134,7 +141,11 @@ def verify(
     looks: tuple[Diagnosis, ...] = ()
     if parting is not None and diagnosing:
         if parting.how == "logits" and "checkpoints" in able and _is_wrong_alone(asked, found):
-            parting = layer_by_truncation(origin, asked, open_subject, dtype) or parting
+            try:
+                parting = layer_by_truncation(origin, asked, open_subject, dtype) or parting
+            except (CheckpointError, SubjectError) as error:  # what was found so far stands
+                text = f"the first layers alone cannot be asked about: {error}"
+                guards.append(Guard("layer", "note", text))
         looks = _diagnose(origin, asked, answers, found, dtype, parting, report)
     about = {"name": name.text, "dtype": dtype, "versions": versions, "options": dict(options)}
     return Verification(
@@ -259,7 +270,10 @@ def _document(
     checkpoint = {"name": origin.name, "model_type": origin.model_type}
     reference = {
         "backend": DEFAULT_BACKEND,
-        "versions": {name: version(name) for name in ("lmkernel", "numpy")},
+        "versions": {
+            **installed_versions(("lmkernel", "numpy", "tokenizers")),
+            "Python": platform.python_version(),
+        },
         "honest_runs": HONEST_RUNS,
         "factor": FACTOR,
     }

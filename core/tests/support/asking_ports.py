@@ -7,24 +7,17 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-import broken_encoders
-import broken_families
-import broken_transformers
+from broken_ports import CONFIGS
+from ports_server import commanded
 
 import lmkernel as lk
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from port_breaks import Break
+    from port_breaks import Break, Broken
 
-__all__ = ["Twins", "verify_port"]
-
-_CONFIGS = {
-    **broken_encoders.CONFIGS,
-    **broken_families.CONFIGS,
-    **broken_transformers.CONFIGS,
-}
+__all__ = ["Twins", "verify_port", "verify_served"]
 
 
 class Twins:
@@ -37,7 +30,7 @@ class Twins:
     def __getitem__(self, name: str) -> Path:
         if name not in self._made:
             config = self._folder / f"{name}.json"
-            config.write_text(json.dumps(_CONFIGS[name]))
+            config.write_text(json.dumps(CONFIGS[name]))
             self._made[name] = lk.twin(config, self._folder / name).path
         return self._made[name]
 
@@ -57,3 +50,15 @@ def verify_port(twin: Path, apply: Break, **options: Any) -> Any:
 
         patches.enter_context(mock.patch.object(subject, "_load", load))
         return lk.verify(twin, subject="transformers", level="quick", progress=False, **options)
+
+
+def verify_served(twin: Path, port: Broken) -> Any:
+    """What verify finds in a broken port behind a server of completions that it starts itself."""
+    with commanded(port) as command:
+        return lk.verify(
+            twin,
+            subject="http:http://127.0.0.1:{port}",
+            level="quick",
+            progress=False,
+            options={"serve": command, "batch": "1"},
+        )

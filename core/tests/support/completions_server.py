@@ -1,7 +1,6 @@
 """A server of completions that says nothing but the log-probabilities of a prompt's tokens.
 
-As a program: ``completions_server.py CHECKPOINT PORT [NAME]`` serves a checkpoint with our default
-backend, or with transformers and the defect of this name in it.
+As a program, ``completions_server.py CHECKPOINT PORT``, it serves our default backend's.
 """
 
 from __future__ import annotations
@@ -22,11 +21,19 @@ from lmkernel.comparison.metrics import log_softmax
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from port_breaks import Broken
+
     Logits = Callable[[list[int]], Any]
+    Together = Callable[[list[list[int]]], list[Any]]
 
 
 def server(
-    logits_of: Logits, port: int = 0, echo: bool = True, generated: int = 1, listed: bool = False
+    logits_of: Logits,
+    port: int = 0,
+    echo: bool = True,
+    generated: int = 1,
+    listed: bool = False,
+    together: Together | None = None,
 ) -> ThreadingHTTPServer:
     """A server on a port; 0 is any.
 
@@ -36,6 +43,7 @@ def server(
         echo: whether it knows ``echo``; else it says what it generated alone.
         generated: so many tokens it then says it generated.
         listed: whether it says them in a list of objects, as llama.cpp's server does.
+        together: the logits of each of several prompts; by default those of each by itself.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -44,19 +52,25 @@ def server(
 
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            ids = asked["prompt"]
+            prompts = asked["prompt"] if isinstance(asked["prompt"][0], list) else [asked["prompt"]]
             try:
-                logs = log_softmax(np.asarray(logits_of(ids)))
-                following = logs[np.arange(len(ids) - 1), ids[1:]].tolist()
+                alone = together is None or len(prompts) == 1
+                made = [logits_of(ids) for ids in prompts] if alone else together(prompts)
+                choices = [self._choice(*pair) for pair in zip(prompts, made, strict=True)]
             except Exception as error:  # noqa: BLE001 - a server says whatever goes wrong
                 self._say({"error": str(error)}, 500)
                 return
+            numbered = [{"index": i, "logprobs": said} for i, said in enumerate(choices)]
+            self._say({"choices": numbered[::-1], "system_fingerprint": "build 7"})
+
+        def _choice(self, ids: list[int], logits: Any) -> dict[str, Any]:
+            logs = log_softmax(np.asarray(logits))
+            following = logs[np.arange(len(ids) - 1), ids[1:]].tolist()
             best = float(logs[-1].max())
             told = [None, *following, best] if echo else [best] * generated
-            said: Any = {"token_logprobs": told}
             if listed:
-                said = {"content": [{"logprob": x} for x in told]}
-            self._say({"choices": [{"logprobs": said}]})
+                return {"content": [{"logprob": x} for x in told]}
+            return {"token_logprobs": told}
 
         def _say(self, what: Any, code: int = 200) -> None:
             data = json.dumps(what).encode()
@@ -92,31 +106,34 @@ def own_logits(checkpoint: Path) -> Logits:
 
 
 @contextmanager
-def broken_logits(checkpoint: Path, name: str) -> Iterator[Logits]:
-    """Those of transformers with a defect."""
+def serving_broken(checkpoint: Path, port: Broken, number: int = 0) -> Iterator[str]:
+    """A server in a thread, of transformers with a defect; gives its URL.
+
+    Several prompts at once are padded on the left, as servers do.
+    """
     import torch
-    from broken_transformers import PORTS
     from lmkernel_transformers.subject import _load
 
-    port = next(one for one in PORTS if one.id == name)
     model = _load(checkpoint, torch.float32, None).eval()
-    patch = port.apply(model) or nullcontext()
 
-    def logits(ids: list[int]) -> Any:
+    def together(rows: list[list[int]]) -> list[Any]:
+        time = max(map(len, rows))
+        ids = torch.tensor([[0] * (time - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (time - len(row)) + [1] * len(row) for row in rows])
+        where = (mask.cumsum(1) - 1).clamp(min=0)
         with torch.inference_mode():
-            return model(input_ids=torch.tensor([ids])).logits[0].numpy()
+            made = model(input_ids=ids, attention_mask=mask, position_ids=where).logits
+        return [x[time - len(row) :].float().numpy() for x, row in zip(made, rows, strict=True)]
 
-    with patch:
-        yield logits
+    patch = port.apply(model) or nullcontext()
+    answers = serving(lambda ids: together([ids])[0], port=number, together=together)
+    with patch, answers as url:
+        yield url
 
 
 if __name__ == "__main__":
-    place, where, *defect = sys.argv[1:]
-    folder = Path(place)
-    if defect:
-        with broken_logits(folder, defect[0]) as answers:
-            server(answers, int(where)).serve_forever()
-    server(own_logits(folder), int(where)).serve_forever()
+    place, where = sys.argv[1:]
+    server(own_logits(Path(place)), int(where)).serve_forever()
 
 
-__all__ = ["broken_logits", "own_logits", "server", "serving"]
+__all__ = ["own_logits", "server", "serving", "serving_broken"]

@@ -66,12 +66,10 @@ def change_rope(kind: str = "", **values: Any) -> Break:
 
 
 def each(ending: str, do: Callable[[Any], None]) -> Break:
-    """Something done to each module whose name ends so."""
+    """Something done to each module whose name ends so; the first layers may have none."""
 
     def apply(model: Any) -> None:
-        there = [m for n, m in model.named_modules() if n.endswith(ending)]
-        assert there, ending
-        for module in there:
+        for module in [m for n, m in model.named_modules() if n.endswith(ending)]:
             do(module)
 
     return apply
@@ -89,13 +87,11 @@ def change(ending: str, **values: Any) -> Break:
 
 
 def change_weights(ending: str, do: Callable[[Any], Any]) -> Break:
-    """Each parameter or buffer whose name ends so."""
+    """Each parameter or buffer whose name ends so; the first layers may have none."""
 
     def apply(model: Any) -> None:
         values = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-        there = [x for n, x in values.items() if n.endswith(ending)]
-        assert there, ending
-        for x in there:
+        for x in [x for n, x in values.items() if n.endswith(ending)]:
             x.data[...] = do(x.data.clone())
 
     return apply

@@ -55,7 +55,29 @@ def test_a_server_that_is_started_here_is_asked_and_ended(quick: Any) -> None:
         quick("qwen2", "http:http://127.0.0.1:{port}", options={**asked, "serve": "true {port}"})
     found = quick("qwen2", "http:http://127.0.0.1:{port}", options={"serve": SERVE})
     assert found.passed, found
-    assert found.document["subject"]["versions"] == {"model": "the model"}
+    versions = {"model": "the model", "system_fingerprint": "build 7"}
+    assert found.document["subject"]["versions"] == versions
+
+
+def test_a_server_that_loads_no_shortened_checkpoint_is_judged_all_the_same(
+    quick: Any, twins: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "serve.py").write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(completions_server.__file__).parent)!r})\n"
+        "from pathlib import Path\n"
+        "import completions_server as served\n"
+        "place, port = sys.argv[1:]\n"
+        f"assert place == {str(twins['qwen2'])!r}\n"
+        "own = served.own_logits(Path(place))\n"
+        "served.server(lambda ids: own(ids) * 1.01, int(port)).serve_forever()\n"
+    )
+    command = f"{sys.executable} {tmp_path / 'serve.py'} {{checkpoint}} {{port}}"
+    found = quick("qwen2", "http:http://127.0.0.1:{port}", options={"serve": command})
+    assert found.parts_at == "logits"
+    [guard] = [g for g in found.document["guards"] if g["name"] == "layer"]
+    assert guard["state"] == "note"
+    assert guard["text"].startswith("the first layers alone cannot be asked about: http://")
 
 
 @pytest.mark.parametrize(
@@ -76,6 +98,26 @@ def test_what_a_server_gets_wrong_is_said(
 
     with serving(logits, **says) as url, pytest.raises(SubjectError, match=words):
         quick("qwen2", f"http:{url}")
+
+
+def test_several_prompts_at_once_are_asked_as_an_option(quick: Any, twins: dict[str, Path]) -> None:
+    own, batch = own_logits(twins["qwen2"]), {"batch": "1"}
+
+    def mixed(rows: list[list[int]]) -> list[Any]:
+        """A row beside a longer one has that one's logits."""
+        longest = own(max(rows, key=len))
+        return [longest[: len(row)] for row in rows]
+
+    with serving(own) as url:
+        found = quick("qwen2", f"http:{url}", options=batch)
+    assert found.passed, found
+    [guard] = [g for g in found.document["guards"] if g["name"] == "mask"]
+    assert guard["text"] == "padded on the right: no other than alone"
+    with serving(own, together=mixed) as url:
+        found = quick("qwen2", f"http:{url}", options=batch, diagnosing=False)
+    assert "'short' is right alone, and wrong when it is padded" in str(found)
+    with serving(own, echo=False) as url, pytest.raises(SubjectError, match="knows echo"):
+        quick("qwen2", f"http:{url}", options=batch)
 
 
 @pytest.mark.parametrize("listed", [False, True])
@@ -100,7 +142,7 @@ def test_a_server_without_echo_is_judged_by_what_it_generates(
         ("http:localhost", {}, InputError, "expected http:URL"),
         ("http:http://127.0.0.1:9", {}, SubjectError, "refused"),
         ("http:http://x", {"last": "no"}, InputError, "last: expected a count of tokens"),
-        ("http:http://x", {"echo": "1"}, InputError, "options among model, serve, last, got"),
+        ("http:http://x", {"echo": "1"}, InputError, "among model, serve, last, batch, got 'echo'"),
     ],
 )
 def test_a_server_that_is_not_there_is_said(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +64,44 @@ def test_what_a_function_prints_is_not_the_results(
     assert "loading" in printed.err
 
 
+def test_a_function_that_does_not_come_back_is_ended(quick: Any) -> None:
+    def wait(ids: Any) -> Any:
+        threading.Event().wait()
+        return ids
+
+    with pytest.raises(SubjectError, match="question 'tokens': no answer within"):
+        quick("qwen2", wait, limit=0.1)
+
+
+def test_a_function_that_ends_the_program_is_a_subject_that_fails(quick: Any) -> None:
+    with pytest.raises(SubjectError, match="question 'tokens': SystemExit: 0"):
+        quick("qwen2", lambda ids: sys.exit(0 if ids.size else 1))
+
+
+def test_why_something_is_no_array_is_said(quick: Any) -> None:
+    class Tensor:
+        def __array__(self, *_: Any, **__: Any) -> Any:
+            raise TypeError("Got unsupported ScalarType BFloat16")
+
+    with pytest.raises(SubjectError, match=r"array of numbers, got .*: Got unsupported Scalar"):
+        quick("qwen2", lambda ids: Tensor() if ids.size else None)
+
+
+def test_the_verdict_says_the_versions_of_both_sides(quick: Any) -> None:
+    def port(ids: Any) -> Any:
+        return np.zeros((*ids.shape, 61))
+
+    found = quick("qwen2", "numpy")
+    assert {"lmkernel", "numpy"} <= set(found.document["subject"]["versions"])
+    assert {"lmkernel", "numpy", "Python"} <= set(found.document["reference"]["versions"])
+    assert "; reference: lmkernel " in str(found)
+    alone = quick("qwen2", port, diagnosing=False)
+    assert "versions: the subject says none; reference: lmkernel " in str(alone)
+    port.__module__ = "pytest.something"
+    known = quick("qwen2", port, diagnosing=False)
+    assert known.document["subject"]["versions"] == {"pytest": pytest.__version__}
+
+
 def test_a_program_is_asked_by_lines(quick: Any, tmp_path: Path) -> None:
     (tmp_path / "port.py").write_text(PROGRAM)
     found = quick("qwen2", f"stdio:{sys.executable} {tmp_path / 'port.py'}")
@@ -76,6 +116,7 @@ def test_a_program_is_asked_by_lines(quick: Any, tmp_path: Path) -> None:
         ("raise OSError('no disk')", "ended with code 1: OSError: no disk"),
         ("print('Loading…', flush=True); input()", "expected one line of JSON, an object, got"),
         ("import time; time.sleep(60)", "no answer within 0.2 s"),
+        ("print('{}', flush=True); input(); input(); exit(5)", "question 'tokens': it ended with"),
         ('print(\'{"capabilities": ["magic"]}\', flush=True); input()', "got 'magic'"),
         ('print(\'{"error": "no such model"}\', flush=True); input()', "no such model"),
         ("print('{}', flush=True); input(); print('{}', flush=True); input()", "got nothing"),
@@ -118,6 +159,8 @@ def test_a_file_is_compared_with_the_rows_that_were_written(
         save_file(made, path)
     found = quick("qwen2", f"file:{path}")
     assert found.passed, found
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert found.document["subject"]["versions"] == {"SHA-256": expected}
 
 
 @pytest.mark.parametrize(

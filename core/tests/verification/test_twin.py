@@ -161,6 +161,18 @@ def test_truncating_keeps_the_first_layers(tmp_path: Path) -> None:
     assert all(np.array_equal(short[n], whole[n]) for n in short)
 
 
+def test_the_first_layers_may_be_alike_where_later_ones_differ(tmp_path: Path) -> None:
+    kinds = ["sliding_attention", "sliding_attention", "full_attention"]
+    values = {**LLAMA, "model_type": "gemma3_text", "layer_types": kinds * 10, "head_dim": 32}
+    values.pop("rope_scaling")
+    made = twin(write_config(tmp_path / "a", values), tmp_path / "t")
+    for layers, alike in ((1, True), (2, True), (3, False)):
+        folder = truncate(made.path, layers, tmp_path / str(layers))
+        written = json.loads((folder / "config.json").read_text())
+        assert written["layer_types"] == kinds[:layers]
+        assert (len(set(written["layer_types"])) == 1) == alike
+
+
 @pytest.mark.parametrize(
     ("changes", "options", "error", "words"),
     [

@@ -13,7 +13,7 @@ from lmkernel.loading import open_language_model
 from lmkernel.verification.subject import Answer, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -95,11 +95,9 @@ class BackendSubject(Subject):
         return np.concatenate([before, np.stack(made, 1)], 1)
 
     def versions(self) -> Mapping[str, str]:
-        from importlib.metadata import version
-
+        from lmkernel.plugins.installed import installed_versions
         from lmkernel.plugins.specs import BackendSpec
 
         backend = self._loaded.backend
         spec = backend.registry.get(BackendSpec, backend.name)
-        names: Sequence[str] = spec.distributions
-        return {"lmkernel": version("lmkernel"), **{name: version(name) for name in names}}
+        return installed_versions(("lmkernel", *spec.distributions))

@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
@@ -30,6 +31,7 @@ from lmkernel.verification.subjects.dumps import read_golden_line, read_llama_cp
 from lmkernel.verification.subjects.kl_base import KlBaseSubject, is_kl_base
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from lmkernel.verification.sequences import Question
@@ -64,6 +66,11 @@ class FileSubject(Subject):
     def capabilities(self) -> frozenset[str]:
         """Whoever wrote the file was given the positions and targets."""
         return frozenset({"activations", "positions", "target"})
+
+    def versions(self) -> Mapping[str, str]:
+        """Which file it is."""
+        with self._path.open("rb") as file:
+            return {"SHA-256": hashlib.file_digest(file, "sha256").hexdigest()}
 
     def own_rows(self) -> list[list[int]]:
         """Those of a dump that another program has written."""

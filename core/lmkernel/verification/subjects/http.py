@@ -5,7 +5,8 @@ given those before it, is all that it says. One that does not know ``echo`` says
 of the token that it generates, which is the likeliest: it is asked so after each of the last tokens
 of a row, as many as the option ``last`` says. The option ``model`` names the model that it is asked
 for. With ``serve``, a command with ``{checkpoint}`` and ``{port}`` in it, the server is started
-here, on a checkpoint of ours, which allows it to be asked about the first layers too.
+here, on a checkpoint of ours, which allows it to be asked about the first layers too. With
+``batch=1`` it is sent several prompts at once, too.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["HttpSubject"]
 
 _PAUSE, _SHOWN, _LAST = 0.1, 200, 16
-_OPTIONS = ("model", "serve", "last")
+_OPTIONS = ("model", "serve", "last", "batch")
 _MODELS, _COMPLETIONS = "/models", "/completions"
 
 
@@ -54,9 +55,11 @@ class HttpSubject(Subject):
             )
         self._last, self._echoes = _count(opening.options.get("last", str(_LAST))), True
         self._opening, self._server = opening, opening.options.get("serve", "")
+        self._batches = opening.options.get("batch", "0") not in ("", "0")
         port = _free_port() if self._server else 0
         self._url = opening.argument.replace("{port}", str(port)).rstrip("/")
         self._process: subprocess.Popen[bytes] | None = None
+        self._told: dict[str, str] = {}
         if self._server:
             command = self._server.format(checkpoint=opening.checkpoint, port=port)
             self._process = subprocess.Popen(  # noqa: S603 - the user's own command
@@ -70,24 +73,37 @@ class HttpSubject(Subject):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """Another checkpoint needs a server that is started here."""
-        return frozenset({"checkpoints"} if self._server else ())
+        """Another checkpoint needs a server that is started here, several rows an option."""
+        told = {"checkpoints": self._server, "batch": self._batches}
+        return frozenset(name for name, can in told.items() if can)
 
     def answer(self, question: Question, *, activations: bool) -> Answer:
         del activations
-        [row] = question.rows
         if self._echoes:
-            values = self._log_probs(row.ids, echo=True)
-            # the first token follows nothing, and what was generated is not asked about
-            found = np.array([*values[1 : len(row.ids)], np.nan], np.float64)
-            if len(found) == len(row.ids):
-                return Answer(found[None], "token_log_probs")
-            if len(values) > 1:
+            told = self._log_probs([row.ids for row in question.rows], echo=True)
+            # one alone is of what it generated
+            self._echoes = any(len(values) > 1 or values == [None] for values in told)
+        if not self._echoes and len(question.rows) > 1:
+            raise SubjectError(f"{self._url}: option batch needs a server that knows echo")
+        return self._echoed(question, told) if self._echoes else self._generated(question)
+
+    def _echoed(self, question: Question, told: Sequence[Sequence[Any]]) -> Answer:
+        """What was said of the tokens of prompts."""
+        made = np.full(question.ids.shape, np.nan)
+        for number, (row, values) in enumerate(zip(question.rows, told, strict=True)):
+            count = len(row.ids)
+            if len(values) < count:
                 raise SubjectError(
-                    f"{self._url}: expected log-probabilities of {len(row.ids)} tokens of the "
+                    f"{self._url}: expected log-probabilities of {count} tokens of the "
                     f"prompt, got {len(values)}: does the server take token ids?"
                 )
-            self._echoes = False  # one alone is of what it generated
+            # the first token follows nothing, and what was generated is not asked about
+            made[number, question.columns(number)] = [*values[1:count], np.nan]
+        return Answer(made, "token_log_probs")
+
+    def _generated(self, question: Question) -> Answer:
+        """What is said of the token after each of the last ones."""
+        [row] = question.rows
         first = max(0, len(row.ids) - self._last)
         made = np.full((1, len(row.ids)), np.nan)
         for t in range(first, len(row.ids)):
@@ -96,7 +112,7 @@ class HttpSubject(Subject):
 
     def _best_log_prob(self, ids: Sequence[int]) -> float:
         """The log-probability of the likeliest token after some."""
-        values = self._log_probs(ids, echo=False)
+        [values] = self._log_probs([ids], echo=False)
         if len(values) != 1:
             raise SubjectError(
                 f"{self._url}: expected the log-probability of 1 generated token after {len(ids)} "
@@ -105,29 +121,30 @@ class HttpSubject(Subject):
             )
         return float(values[0])
 
-    def _log_probs(self, ids: Sequence[int], *, echo: bool) -> list[Any]:
-        """What the server says of a prompt's tokens, if it knows echo, and of one more."""
+    def _log_probs(self, rows: Sequence[Sequence[int]], *, echo: bool) -> list[list[Any]]:
+        """What the server says of each prompt's tokens, if it knows echo, and of one more."""
         asked = {
             "model": self._model,
-            "prompt": list(ids),
+            "prompt": [list(ids) for ids in rows] if len(rows) > 1 else list(rows[0]),
             "max_tokens": 1,  # some servers refuse none
             "temperature": 0,
             "logprobs": 1,
         }
         told = self._send(_COMPLETIONS, {**asked, "echo": True} if echo else asked)
         try:
-            said = told["choices"][0]["logprobs"]
-            if "token_logprobs" not in said:  # as chat completions, and llama.cpp's server, say it
-                return [float(one["logprob"]) for one in said["content"]]
-            return [None if x is None else float(x) for x in said["token_logprobs"]]
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+            if mark := told.get("system_fingerprint"):
+                self._told["system_fingerprint"] = str(mark)
+            by_index = {one.get("index", 0): one["logprobs"] for one in told["choices"]}
+            return [_numbers(by_index[i]) for i in range(len(rows))]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise SubjectError(
-                f"{self._url}: expected choices[0].logprobs with token_logprobs or content, got "
-                f"{json.dumps(told)[:_SHOWN]}"
+                f"{self._url}: expected {len(rows)} choices, each with its index and logprobs with "
+                f"token_logprobs or content, got {json.dumps(told)[:_SHOWN]}"
             ) from error
 
     def versions(self) -> Mapping[str, str]:
-        return {"model": self._model}
+        """The model, and what the server calls its own state."""
+        return {"model": self._model, **self._told}
 
     def close(self) -> None:
         if self._process is not None:
@@ -166,6 +183,13 @@ class HttpSubject(Subject):
             raise SubjectError(f"{self._url}{path}: {error.code} {error.reason}: {said}") from error
         except (OSError, ValueError) as error:
             raise SubjectError(f"{self._url}{path}: {error}") from error
+
+
+def _numbers(said: Mapping[str, Any]) -> list[float | None]:
+    """The log-probabilities of one choice; the first token may have none."""
+    if "token_logprobs" not in said:  # as chat completions, and llama.cpp's server, say it
+        return [float(one["logprob"]) for one in said["content"]]
+    return [None if x is None else float(x) for x in said["token_logprobs"]]
 
 
 def _count(text: str) -> int:

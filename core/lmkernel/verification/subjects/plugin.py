@@ -64,7 +64,7 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
             name="http",
             contract="1.2",
             load="lmkernel.verification.subjects.http:HttpSubject",
-            help="http:URL, a server of completions with logprobs; options model, serve, last",
-            capabilities=("checkpoints",),
+            help="http:URL, a server of completions; options model, serve, last, batch",
+            capabilities=("batch", "checkpoints"),
         ),
     ]

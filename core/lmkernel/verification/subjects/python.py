@@ -11,21 +11,23 @@ or positions it is given one row at a time.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import inspect
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from lmkernel.errors import InputError, SubjectError
+from lmkernel.plugins.installed import installed_versions
 from lmkernel.verification.answers import read_answer
 from lmkernel.verification.subject import Answer, Subject
+from lmkernel.verification.time_limit import time_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from lmkernel.verification.sequences import Question
     from lmkernel.verification.subject import Opening
@@ -61,6 +63,11 @@ class FunctionSubject(Subject):
             there.add("target")
         return frozenset(there)
 
+    def versions(self) -> Mapping[str, str]:
+        """Of the distribution that the function comes with, if it comes with one."""
+        top = str(getattr(self._function, "__module__", "")).partition(".")[0]
+        return installed_versions(packages_distributions().get(top, ()))
+
     def answer(self, question: Question, *, activations: bool) -> Answer:
         del activations
         offered = {
@@ -71,7 +78,7 @@ class FunctionSubject(Subject):
             "target": question.target.astype(np.int64),
         }
         given = {name: x for name, x in offered.items() if name in self._wants}
-        with contextlib.redirect_stdout(sys.stderr):  # standard output is the result's
+        with time_limit(self._opening.limit, f"{self._name}, question {question.name!r}"):
             made = self._function(question.ids.astype(np.int64), **given)
         named = made if isinstance(made, dict) else {"logits": made}
         return read_answer(named, self._name)

@@ -119,6 +119,9 @@ class StdioSubject(Subject):
         self._lines.put("")  # the end
 
     def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        where = self._where
+        if "name" in question:
+            where = f"{where}, question {question['name']!r}"
         stdin = self._process.stdin
         if stdin is not None:
             with contextlib.suppress(OSError):  # it has ended, as reading will say
@@ -128,11 +131,9 @@ class StdioSubject(Subject):
             line = self._lines.get(timeout=self._limit)
         except queue.Empty:
             self._process.kill()
-            raise SubjectError(f"{self._where}: no answer within {self._limit:g} s") from None
+            raise SubjectError(f"{where}: no answer within {self._limit:g} s") from None
         if not line:
-            raise SubjectError(
-                f"{self._where}: it ended with code {self._process.wait()}{self._last()}"
-            )
+            raise SubjectError(f"{where}: it ended with code {self._process.wait()}{self._last()}")
         try:
             told = json.loads(line)
         except ValueError:
@@ -140,11 +141,11 @@ class StdioSubject(Subject):
         if not isinstance(told, dict):
             got = line.strip()[:_SHOWN]
             raise SubjectError(
-                f"{self._where}: expected one line of JSON, an object, got {got!r}; "
+                f"{where}: expected one line of JSON, an object, got {got!r}; "
                 "what it has to say else belongs on standard error"
             )
         if "error" in told:
-            raise SubjectError(f"{self._where}: {told['error']}")
+            raise SubjectError(f"{where}: {told['error']}")
         return told
 
     def _last(self) -> str:
