@@ -77,6 +77,7 @@ SOURCES = (
 
 LOADING = frozenset(
     {
+        "components/layer.py:TransformerLayer.rate",
         "composed/precision.py:accumulated",
         "lmkernel_numpy/gradients.py:differentiable",
         "lmkernel_numpy/gradients.py:differentiable.decorate",
@@ -92,5 +93,6 @@ LOADING = frozenset(
 """Functions that no case could reach.
 
 Most only put others together, once, when a module or a backend is loaded, and have run before the
-first case; the others say which settings are usual, and a case has settings of its own.
+first case; some say which settings are usual, and a case has settings of its own; `rate` is for
+those who look inside a model, and takes no part in what it computes.
 """
