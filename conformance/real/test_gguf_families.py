@@ -40,6 +40,21 @@ LOST: dict[str, dict[str, Any]] = {
     "qwen3 moe": {"decoder_sparse_step": 1},
     "deepseek v3": {"attention_bias": False, "rope_parameters": {**MLA_YARN, "mscale": 0.9}},
     "gpt oss": {"swiglu_limit": 7.0},
+    "olmo3": {
+        "attention_bias": False,
+        "rope_parameters": {
+            "full_attention": {
+                "rope_type": "yarn",
+                "rope_theta": 5e3,
+                "factor": 4.0,
+                "original_max_position_embeddings": 16,
+                "attention_factor": 1.3,
+                "beta_fast": 20.0,
+                "beta_slow": 0.5,
+            },
+            "sliding_attention": {"rope_type": "default", "rope_theta": 5e3},
+        },
+    },
     "gpt2 untied": {"scale_attn_weights": True},
 }
 """What llama.cpp's metadata cannot say, with what it takes for granted."""

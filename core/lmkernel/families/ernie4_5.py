@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from lmkernel.families.carried import with_fields
 from lmkernel.families.gated import GATED_KEYS, GatedFamily, decoder_of
+from lmkernel.families.gguf_architecture import GgufArchitecture
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -38,6 +39,12 @@ class Ernie45(GatedFamily):
     )
     carried = MappingProxyType(
         {"use_bias": ("decoder.attention.bias", "decoder.attention.out_bias", "decoder.mlp.bias")}
+    )
+
+    layout = GgufArchitecture(
+        class_name="Ernie4_5ForCausalLM",
+        biases=True,
+        complete=lambda names, _: {"use_bias": "blk.0.attn_q.bias" in names},
     )
 
     def adapt(self, model: ModelConfig, config: HfConfig) -> ModelConfig:

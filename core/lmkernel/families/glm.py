@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.families.carried import with_fields
 from lmkernel.families.gated import GATED_KEYS, LAYER, GatedFamily, Traits
+from lmkernel.families.gguf_architecture import GgufArchitecture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from lmkernel.config import ModelConfig
     from lmkernel.families.hf_config import HfConfig
@@ -26,6 +27,12 @@ _LAYER: Mapping[str, str | tuple[str, ...]] = MappingProxyType(
         "mlp.gate_up_proj": ("mlp.gate", "mlp.up"),
     }
 )
+
+
+def _biases(names: Collection[str], so_far: Mapping[str, Any]) -> dict[str, bool]:
+    """Whether queries, keys and values have biases, by the tensors of a GGUF file."""
+    del so_far
+    return {"attention_bias": "blk.0.attn_q.bias" in names}
 
 
 class _Glm(GatedFamily):
@@ -66,6 +73,9 @@ class Glm(_Glm):
 
     model_type, class_name = "glm", "GlmForCausalLM"
     keys = _Glm.keys.but(nullable=("num_key_value_heads", "head_dim"))
+    layout = GgufArchitecture(
+        class_name=class_name, name="chatglm", qkv_bias=True, partial=True, complete=_biases
+    )
 
 
 @final
@@ -81,3 +91,4 @@ class Glm4(_Glm):
         }
     )
     fixed = MappingProxyType({"decoder.output_norm": True})
+    layout = GgufArchitecture(class_name=class_name, qkv_bias=True, partial=True, complete=_biases)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import final
 
 from lmkernel.families.gated import GATED_KEYS, GatedFamily
+from lmkernel.families.gguf_architecture import GgufArchitecture
 
 __all__ = ["SeedOss"]
 
@@ -37,4 +38,13 @@ class SeedOss(GatedFamily):
             "mlp_bias": "decoder.mlp.bias",
             "residual_dropout": "decoder.dropout",
         }
+    )
+    layout = GgufArchitecture(
+        class_name="SeedOssForCausalLM",
+        biases=True,
+        complete=lambda names, _: {
+            "attention_bias": "blk.0.attn_q.bias" in names,
+            "attention_out_bias": "blk.0.attn_output.bias" in names,
+            "mlp_bias": "blk.0.ffn_down.bias" in names,
+        },
     )

@@ -46,6 +46,9 @@ _KEYS = ConfigKeys(
         "rope.scaling.factor": None,
         "rope.scaling.attn_factor": 1.0,
         "rope.scaling.original_context_length": None,
+        "rope.scaling.yarn_attn_factor": None,
+        "rope.scaling.yarn_beta_fast": None,
+        "rope.scaling.yarn_beta_slow": None,
         "rope.scale_linear": None,
     },
     refused={
@@ -62,12 +65,20 @@ _KEYS = ConfigKeys(
         "nextn_predict_layers": 0,
         "residual_scale": 0.0,
         "rope.dimension_sections": None,
+        "rope.scaling.yarn_ext_factor": 1.0,
         "use_parallel_residual": False,
     },
     # the rows of the embedding say how large the vocabulary is; the rest describes how it was made
     inert=key_set("vocab_size tensor_data_layout pooling_type rope.scaling.finetuned"),
 )
 """What llama.cpp names after the architecture, for decoders with a gated MLP."""
+_YARN: Mapping[str, str] = MappingProxyType(
+    {
+        "attention_factor": "rope.scaling.yarn_attn_factor",
+        "beta_fast": "rope.scaling.yarn_beta_fast",
+        "beta_slow": "rope.scaling.yarn_beta_slow",
+    }
+)
 _SCALINGS: Mapping[str, str] = MappingProxyType(
     {kind: kind for kind in ("none", "linear", "yarn", "longrope")}
 )
@@ -203,6 +214,11 @@ class _Fields:
             return 1.0
         return self.positive(there[0])
 
+    def yarn(self) -> dict[str, float]:
+        """What YaRN's ramp and attention factor are, as far as the file says."""
+        there = {hf: name for hf, name in _YARN.items() if self._config.has(self._prefix + name)}
+        return {hf: self.positive(name) for hf, name in there.items()}
+
     def error(self, field: str, expected: str) -> CheckpointError:
         """What to raise for a field that cannot be used."""
         key = self._prefix + field
@@ -240,7 +256,7 @@ def _rope_scaling(
         raise fields.error("rope.scaling.attn_factor", "1.0 without factors of each frequency")
     if fields.kind() == "yarn" and factor != 1:
         own = {"original_max_position_embeddings": original}
-        return {"rope_type": "yarn", "factor": factor, **own}
+        return {"rope_type": "yarn", "factor": factor, **own, **fields.yarn()}
     if ROPE_FACTORS not in file.tensors:
         return {"rope_type": "linear", "factor": factor} if factor != 1 else None
     divisors = [value * factor for value in _factors(file, ROPE_FACTORS, pairs)]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FACTORS = np.array([1, 1, 1.5, 2, 3, 5, 8, 8], np.float32)
+YARN = {"type": "yarn", "factor": 4.0, "original_context_length": 32}
+EXTRAPOLATION = "llama.rope.scaling.yarn_ext_factor"
 
 
 @pytest.mark.parametrize("factor", [1.0, 4.0])
@@ -77,4 +79,24 @@ def test_b28_a_factor_alone_scales_linearly(
 def test_b28_a_field_that_nobody_knows_is_named(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "x.gguf", change={"llama.attention.sliding_window": 7})
     with pytest.warns(UserWarning, match=r"no effect.*'llama\.attention\.sliding_window'"):
+        open_model(path)
+
+
+def test_a_ramp_and_a_factor_of_yarn_are_read(tmp_path: Path) -> None:
+    own = {"yarn_ext_factor": 1.0, "yarn_beta_fast": 20.0, "yarn_attn_factor": 1.5, **YARN}
+    change = {f"llama.rope.scaling.{name}": value for name, value in own.items()}
+    config = open_model(write_gguf(tmp_path / "x.gguf", change=change)).config
+    assert config["rope_scaling"] == {
+        "rope_type": "yarn",
+        "factor": 4.0,
+        "original_max_position_embeddings": 32,
+        "beta_fast": 20.0,
+        "attention_factor": 1.5,
+    }
+
+
+def test_yarn_that_extrapolates_in_part_is_refused(tmp_path: Path) -> None:
+    change = {f"llama.rope.scaling.{name}": x for name, x in YARN.items()}
+    path = write_gguf(tmp_path / "x.gguf", change={**change, EXTRAPOLATION: 0.5})
+    with pytest.raises(CheckpointError, match=rf"{EXTRAPOLATION}: expected 1\.0, all .*, got 0\.5"):
         open_model(path)

@@ -23,6 +23,8 @@ ARCHITECTURES = {
     "smollm3": "smollm3", "granite": "granite", "cohere2": "cohere2", "stablelm": "stablelm",
     "gpt_neox": "gptneox", "falcon": "falcon", "bloom": "bloom", "gpt2": "gpt2",
     "gpt_oss": "gpt-oss", "deepseek_v2": "deepseek2", "deepseek_v3": "deepseek2",
+    "olmo3": "olmo2", "seed_oss": "seed_oss", "ernie4_5": "ernie4_5", "glm": "chatglm",
+    "glm4": "glm4",
 }  # fmt: skip
 """The name in GGUF of each ``model_type``."""
 _PERMUTED = ("llama", "smollm3", "granite")
@@ -84,6 +86,8 @@ def _metadata(writer: Any, name: str, c: dict[str, Any]) -> None:
         _add_latent(writer, c)
     if c.get("sliding_window") and name not in ("llama", "qwen2", "qwen3"):
         writer.add_sliding_window(c["sliding_window"])
+    if c["model_type"] == "olmo3":
+        writer.add_sliding_window_pattern([kind[0] == "s" for kind in c["layer_types"]])
     if "use_parallel_residual" in c:
         writer.add_parallel_residual(c["use_parallel_residual"])
     for key, field in _FACTORS.items():
@@ -95,7 +99,8 @@ def _metadata(writer: Any, name: str, c: dict[str, Any]) -> None:
 def _add_rope(writer: Any, c: dict[str, Any], size: int) -> None:
     rope = c.get("rope_parameters") or {}
     if "full_attention" in rope:
-        writer.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
+        if c["model_type"] == "gemma3_text":
+            writer.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
         rope = rope["full_attention"]
     if rope:
         writer.add_rope_dimension_count(int(size * rope.get("partial_rotary_factor", 1)))
@@ -104,11 +109,21 @@ def _add_rope(writer: Any, c: dict[str, Any], size: int) -> None:
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         writer.add_rope_scaling_factor(rope["factor"])
         writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+        if c["model_type"] == "olmo3":
+            _add_ramp(writer, rope)
     if rope.get("rope_type") == "longrope":
         original = c["original_max_position_embeddings"]
         stretch = c["max_position_embeddings"] / original
         writer.add_rope_scaling_orig_ctx_len(original)
         writer.add_rope_scaling_attn_factors(float(np.sqrt(1 + np.log(stretch) / np.log(original))))
+
+
+def _add_ramp(writer: Any, rope: dict[str, Any]) -> None:
+    """What newer conversions say of YaRN, where the checkpoint does."""
+    writer.add_rope_scaling_yarn_ext_factor(1.0)
+    writer.add_rope_scaling_yarn_attn_factor(rope["attention_factor"])
+    writer.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
+    writer.add_rope_scaling_yarn_beta_slow(rope["beta_slow"])
 
 
 def _add_experts(writer: Any, c: dict[str, Any]) -> None:
