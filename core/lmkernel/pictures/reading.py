@@ -13,7 +13,7 @@ import re
 import warnings
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -41,6 +41,8 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 _MOST_WORK = 20 * MOST_PIXELS
 """Pixels that are decoded in all: a JPEG file may have any number of scans, usually ten."""
 _SCAN, _STEP = b"\xff\xda", 1 << 20
+_MOST_PARTS = 500_000
+"""Reads of a file at most; a picture of `MOST_PIXELS` in chunks of 8 KB takes half as many."""
 _PLAIN_HEAD, _PLAIN_WORDS = 4096, 3
 """Bytes in which a PPM file says its kind, width and height; Pillow reads it byte by byte."""
 _CHANNELS, _AXES = 3, 3
@@ -77,7 +79,7 @@ def read_picture(source: Picture) -> NDArray[np.uint8]:
     Raises:
         InputError: no picture, one that ends early, or whose size is not between 2×2 and
             `MOST_PIXELS` pixels (half as many of WebP and AVIF), or a side of more than `STEEPEST`
-            times the other.
+            times the other; one of hundreds of thousands of chunks, segments or blocks.
         MissingDependencyError: Pillow is not installed.
     """
     if isinstance(source, np.ndarray):
@@ -117,7 +119,7 @@ def _decode(file: Any, where: str) -> NDArray[np.uint8]:
             # what Pillow warns of, such as damaged EXIF data, leaves the pixels as they are
             warnings.simplefilter("ignore")
             _check_head(file, where)
-            with library.open(file, formats=_FORMATS) as image:
+            with library.open(_Parts(file, where), formats=_FORMATS) as image:
                 most = _MOST_OF.get(image.format, MOST_PIXELS)
                 _check_size(image.width, image.height, where, most)
                 if image.format in ("JPEG", "MPO"):
@@ -169,6 +171,25 @@ def _check_scans(file: Any, pixels: int, where: str) -> None:
             f"{where}: expected at most {_MOST_WORK // pixels} scans of {pixels} pixels, "
             f"got {scans}"
         )
+
+
+@final
+class _Parts:
+    """A file of which Pillow reads each chunk, segment and block by itself, and not without end."""
+
+    def __init__(self, file: Any, where: str) -> None:
+        self._file, self._where, self._left = file, where, _MOST_PARTS
+
+    def read(self, *size: int) -> Any:
+        if not self._left:
+            raise InputError(
+                f"{self._where}: expected a picture in at most {_MOST_PARTS} parts, got more"
+            )
+        self._left -= 1
+        return self._file.read(*size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def _upright(image: Any) -> Any:

@@ -195,6 +195,33 @@ def test_a_picture_that_is_drawn_over_for_ever_is_refused(monkeypatch: pytest.Mo
         read_picture(scans(40))
 
 
+EMPTY = struct.pack(">I4sI", 0, b"abCd", zlib.crc32(b"abCd"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "part"),
+    [
+        ("PNG", b"IDAT", EMPTY),
+        ("PNG", b"IEND", EMPTY),
+        ("JPEG", b"\xff\xdb", b"\xff\xfe\x00\x02"),
+        ("JPEG", b"\xff\xdb", b"\xff"),
+        ("GIF", b",", b"\x21\xfe\x01x\x00"),
+    ],
+    ids=["chunks before", "chunks behind", "segments", "fill bytes", "extensions"],
+)
+def test_a_picture_of_parts_that_say_nothing_is_refused(
+    kind: str, before: bytes, part: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = encoded(picture(), kind)
+    at = whole.index(before) - 4 * (kind == "PNG")
+    hostile = whole[:at] + part * 100 + whole[at:]
+    assert read_picture(hostile).shape == PIXELS.shape
+    monkeypatch.setattr(reading, "_MOST_PARTS", 100)
+    assert read_picture(whole).shape == PIXELS.shape
+    with pytest.raises(InputError, match="expected a picture in at most 100 parts, got more"):
+        read_picture(hostile)
+
+
 @pytest.mark.parametrize("between", [b" " * 5000, b"\n#" + b"x" * 5000 + b"\n"])
 def test_a_header_that_never_comes_is_refused(between: bytes) -> None:
     with pytest.raises(InputError, match="width and a height in the first 4096 bytes"):
