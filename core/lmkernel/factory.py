@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.components.guarded import GuardedLoss, GuardedTrainer
 from lmkernel.errors import LmkernelError, PluginError
 from lmkernel.interfaces import Attention, Decoder, Embedding, Encoder, Loss, Trainer
 from lmkernel.plugins.guard import plugin_code
+from lmkernel.plugins.guarded import require_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +28,8 @@ _CLASSES: dict[str, type] = {
     "loss": Loss,
     "trainer": Trainer,
 }
+_GUARDED: dict[type, Callable[[Any, str], Any]] = {Loss: GuardedLoss, Trainer: GuardedTrainer}
+"""What stands before a plugin's part where it is called."""
 
 
 @final
@@ -76,7 +80,5 @@ class ComponentFactory:
         """What a plugin's class builds."""
         with plugin_code(f"{what}, build", LmkernelError):
             found = build(self, config)
-        if not isinstance(found, expected):
-            got = type(found).__name__
-            raise PluginError(f"{what}, build: expected {expected.__name__}, got {got}")
-        return found
+        require_kind(f"{what}, build", found, expected)
+        return _GUARDED[expected](found, what) if expected in _GUARDED else found

@@ -6,19 +6,18 @@ What goes wrong in one is reported by the family's name, whatever it is; our own
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from lmkernel.config import HeadConfig, ModelConfig
-from lmkernel.errors import LmkernelError, PluginError
 from lmkernel.families.family import Family, MakeHead
 from lmkernel.families.gguf_architecture import GgufArchitecture
 from lmkernel.families.languages import Languages
 from lmkernel.families.names import Rule
 from lmkernel.families.picture_tokens import PictureTokens
-from lmkernel.plugins.guard import plugin_code
+from lmkernel.plugins.guarded import Guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from lmkernel.families.hf_config import HfConfig
     from lmkernel.families.sizes import Sizes
@@ -27,7 +26,7 @@ __all__ = ["GuardedFamily"]
 
 
 @final
-class GuardedFamily(Family):
+class GuardedFamily(Guarded, Family):
     """A family from a plugin.
 
     Args:
@@ -38,11 +37,10 @@ class GuardedFamily(Family):
         PluginError: it made something else.
     """
 
-    def __init__(self, own: object, name: str) -> None:
-        self._what = f"model family {name!r}"
-        if not isinstance(own, Family):
-            raise PluginError(f"{self._what}: expected a Family, got {type(own).__name__}")
-        self._own = own
+    guarded: ClassVar[type] = Family
+
+    def __init__(self, own: Any, name: str) -> None:
+        super().__init__(own, f"model family {name!r}", "load")
         self.keys, self.layout = own.keys, own.layout  # type: ignore[misc]  # another class's own
         self.processor = own.processor  # type: ignore[misc]  # as before
 
@@ -95,25 +93,9 @@ class GuardedFamily(Family):
         found: GgufArchitecture | None = self._ask("gguf", GgufArchitecture | None)
         return found
 
-    def _ask(self, method: str, kind: Any, *arguments: Any) -> Any:
-        """What a method of the plugin's gives, which must be of a kind."""
-        return self._call(method, getattr(self._own, method), kind, *arguments)
-
     def _rows(self, method: str, kind: type, *arguments: Any) -> tuple[Any, ...]:
         """What a method gives that gives several of a kind."""
         found = tuple(self._ask(method, tuple | list, *arguments))
         for one in found:
             self._require(method, one, kind)
         return found
-
-    def _call(self, what: str, call: Callable[..., Any], kind: Any, *arguments: Any) -> Any:
-        with plugin_code(f"{self._what}, {what}", LmkernelError):
-            found = call(*arguments)
-        self._require(what, found, kind)
-        return found
-
-    def _require(self, what: str, found: object, kind: Any) -> None:
-        if not isinstance(found, kind):
-            expected = getattr(kind, "__name__", str(kind))
-            got = type(found).__name__
-            raise PluginError(f"{self._what}, {what}: expected {expected}, got {got}")

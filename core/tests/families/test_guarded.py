@@ -135,7 +135,9 @@ def test_what_a_method_prints_goes_to_standard_error(
 
 
 def test_what_is_no_family_is_named() -> None:
-    with pytest.raises(PluginError, match=r"^model family 'none': expected a Family, got dict$"):
+    with pytest.raises(
+        PluginError, match=r"^model family 'none', load: expected Family, got dict$"
+    ):
         find_family("none", "here")
 
 

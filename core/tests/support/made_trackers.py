@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from typing import TYPE_CHECKING, ClassVar, Self, final
 
 from lmkernel.contract.version import CONTRACT_VERSION
@@ -18,7 +19,7 @@ class Plugin:
     @hookimpl
     def lmkernel_register_trackers(self) -> list[TrackerSpec]:
         loads = {"diary": "Diary", "shut": "Shut", "brittle": "Brittle", "sticky": "Sticky"}
-        loads |= {"rogue": "Rogue"}
+        loads |= {"rogue": "Rogue", "stuck": "Stuck", "bound": "Bound"}
         return [
             TrackerSpec(contract=CONTRACT_VERSION, name=name, load=f"made_trackers:{load}")
             for name, load in loads.items()
@@ -123,3 +124,55 @@ class Rogue(Tracker):
     def close(self, status: RunStatus) -> None:
         del status
         raise self.error
+
+
+@final
+class Stuck(Tracker):
+    """Does not come back from what it is told to."""
+
+    at: ClassVar[str]
+    calls: ClassVar[list[str]] = []
+
+    @classmethod
+    def open(cls, run: RunInfo) -> Self:
+        del run
+        cls.calls.clear()
+        return cls()
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        del step, values
+        self.wait("log")
+
+    def close(self, status: RunStatus) -> None:
+        del status
+        self.wait("close")
+
+    def wait(self, here: str) -> None:
+        self.calls.append(here)
+        if here == self.at:
+            threading.Event().wait()
+
+
+@final
+class Bound(Tracker):
+    """Can be used in one thread alone, as a connection of sqlite3."""
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+
+    @classmethod
+    def open(cls, run: RunInfo) -> Self:
+        del run
+        return cls()
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        del step, values
+        self.require()
+
+    def close(self, status: RunStatus) -> None:
+        del status
+        self.require()
+
+    def require(self) -> None:
+        if threading.get_ident() != self.thread:
+            raise RuntimeError("another thread")

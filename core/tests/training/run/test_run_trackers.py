@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from made_trackers import Rogue, registry
+from made_trackers import Rogue, Stuck, registry
 
 from lmkernel.errors import RunError, UnknownNameError
+from lmkernel.training.run import trackers as module
 from lmkernel.training.run.trackers import Trackers, open_trackers
 from lmkernel.training.trackers import RunInfo
 
@@ -134,3 +135,31 @@ def test_an_interrupt_inside_a_tracker_stops_the_run(
     monkeypatch.setattr(Rogue, "error", KeyboardInterrupt(), raising=False)
     with pytest.raises(KeyboardInterrupt):
         opened(tmp_path, "rogue").log(1, {})
+
+
+@pytest.mark.parametrize(
+    ("at", "sentence", "calls"),
+    [
+        ("log", "fails and is left out from here on", ["log"]),
+        ("close", "cannot be closed", ["log", "log", "close"]),
+    ],
+)
+def test_tracker_that_does_not_come_back_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, sentence: str, calls: list[str]
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 2.0)
+    monkeypatch.setattr(Stuck, "at", at, raising=False)
+    said: list[str] = []
+    with opened(tmp_path, "stuck", "diary", said=said) as trackers:
+        trackers.log(1, {})
+        trackers.log(2, {})
+    assert said == [f"tracker 'stuck' {sentence}: no answer within 2 seconds"]
+    assert Stuck.calls == calls
+    assert diary(tmp_path)[-2:] == ["diary log 2 {}", "diary close finished"]
+
+
+def test_tracker_is_called_in_one_thread(tmp_path: Path) -> None:
+    said: list[str] = []
+    with opened(tmp_path, "bound", said=said) as trackers:
+        trackers.log(1, {})
+    assert said == []

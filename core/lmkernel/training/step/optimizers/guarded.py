@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
-from lmkernel.errors import LmkernelError, PluginError
 from lmkernel.parameters import flatten
-from lmkernel.plugins.guard import plugin_code
+from lmkernel.plugins.guarded import Guarded
 from lmkernel.training.step.optimizers.optimizer import Optimizer
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ _Extents = Mapping[str, tuple[Any, Any]]
 
 
 @final
-class GuardedOptimizer(Optimizer):
+class GuardedOptimizer(Guarded, Optimizer):
     """An optimizer from a plugin.
 
     Args:
@@ -36,11 +35,10 @@ class GuardedOptimizer(Optimizer):
         PluginError: it built something else.
     """
 
-    def __init__(self, own: object, name: str) -> None:
-        self._what = f"optimizer {name!r}"
-        if not isinstance(own, Optimizer):
-            raise PluginError(f"{self._what}, build: expected Optimizer, got {type(own).__name__}")
-        self._own: Any = own
+    guarded: ClassVar[type] = Optimizer
+
+    def __init__(self, own: Any, name: str) -> None:
+        super().__init__(own, f"optimizer {name!r}")
         self.elementwise = bool(own.elementwise)  # type: ignore[misc]  # another class's own
 
     @classmethod
@@ -49,22 +47,16 @@ class GuardedOptimizer(Optimizer):
         raise AssertionError
 
     def init(self, params: Mapping[str, Array]) -> Tree:
-        with self._code("init"):
-            state: Tree = self._own.init(params)
-        self._require("init", state, Mapping)
+        state: Tree = self._ask("init", Mapping, params)
         return state
 
     def scalars(self, step: int, rate: float) -> dict[str, float]:
-        with self._code("scalars"):
-            found: dict[str, float] = self._own.scalars(step, rate)
-        self._require("scalars", found, dict)
+        found: dict[str, float] = self._ask("scalars", dict, step, rate)
         if _RATE not in found:
-            raise PluginError(f"{self._what}, scalars: expected {_RATE!r} among them, got none")
+            raise self._error("scalars", f"expected {_RATE!r} among them, got none")
         for name, value in found.items():
             if not isinstance(value, Real) or not math.isfinite(value):
-                raise PluginError(
-                    f"{self._what}, scalars: {name}: expected a finite number, got {value!r:.60}"
-                )
+                raise self._error("scalars", f"{name}: expected a finite number, got {value!r:.60}")
         return found
 
     def update(
@@ -75,11 +67,10 @@ class GuardedOptimizer(Optimizer):
         scalars: Mapping[str, Array],
     ) -> tuple[dict[str, Array], Tree]:
         expected = _extents(params), _extents(flatten(state))
-        with self._code("update"):
-            made: tuple[dict[str, Array], Tree] = self._own.update(params, grads, state, scalars)
-        self._require("update", made, tuple)
+        made: tuple[dict[str, Array], Tree]
+        made = self._ask("update", tuple, params, grads, state, scalars)
         if [isinstance(part, Mapping) for part in made] != [True, True]:
-            raise PluginError(f"{self._what}, update: expected parameters and a state, got others")
+            raise self._error("update", "expected parameters and a state, got others")
         self._compare("", expected[0], _extents(made[0]))
         self._compare("state: ", expected[1], _extents(flatten(made[1])))
         return made
@@ -91,15 +82,7 @@ class GuardedOptimizer(Optimizer):
                 want, have = (extents.get(name, (None, None))[i] for extents in (expected, got))
                 if want != have:
                     text = f"{what}{name}: expected the {part} {want}, got {have}"
-                    raise PluginError(f"{self._what}, update: {text}")
-
-    def _code(self, method: str) -> Any:
-        return plugin_code(f"{self._what}, {method}", LmkernelError)
-
-    def _require(self, method: str, found: object, kind: type) -> None:
-        if not isinstance(found, kind):
-            got = type(found).__name__
-            raise PluginError(f"{self._what}, {method}: expected {kind.__name__}, got {got}")
+                    raise self._error("update", text)
 
 
 def _extents(values: Mapping[str, Any]) -> _Extents:
