@@ -1,4 +1,4 @@
-"""Ports of encoders with one defect each, and of decoders whose tensors hold several parts.
+"""Ports of encoders with one defect each, T5's too, and of decoders of fused tensors.
 
 Twins that are not made here are those of `family_configs`.
 """
@@ -139,5 +139,19 @@ PORTS = [
         more.change_weights("gate_up_proj.weight", _deal_rows),
         MLP,
         "mlp.interleaved",
+    ),
+    Broken(
+        "distances_t5",
+        "t5",
+        more.change_weights("relative_attention_bias.weight", lambda x: x * 0),
+        "encoder layer 0 (attention)",
+        "attention.relative",
+    ),
+    Broken(
+        "scaled_t5",
+        "t5",
+        more.change("Attention", scaling=lambda a: a.key_value_proj_dim**-0.5),
+        "encoder layer 0 (attention)",
+        "attention.scale",
     ),
 ]
