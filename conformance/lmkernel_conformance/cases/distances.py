@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,15 @@ from lmkernel.config import (
     RelativeConfig,
     TransformerConfig,
 )
+from lmkernel.interfaces import Embedded
+from lmkernel.parameters import flatten, nest
+from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.stack_trial import stack_cases
+from lmkernel_conformance.inputs import normal, parameters
+from lmkernel_conformance.oracle.transformer import stack
+
+if TYPE_CHECKING:
+    from lmkernel_conformance.subject import Subject
 
 Host = Any
 
@@ -54,13 +62,38 @@ RELATIVE = stack_cases(
     (13, 4),
     (13, 4),
 )
+_CAUSAL = _stack(_relative(10, tables=1), causal=True)
 RELATIVE_CAUSAL = stack_cases(
     "relative.causal",
     "Biases in buckets of distances, all of which are of what comes before.",
-    _stack(_relative(10, tables=1), causal=True),
+    _CAUSAL,
     _FAR,
     (10, 4),
 )
+
+
+@case(level="components", id="stack.relative.steps", rows=(25,))
+def steps(s: Subject) -> None:
+    """Biases by distance are the same in decoding: three positions, then one by one."""
+    component = s.factory.create("decoder", _CAUSAL)
+    hosts = s.round(parameters("distances.steps", flatten(component.declare())))
+    x = s.round(normal("distances.steps.x", *_FAR.shape, _WIDTH))
+    table = s.round(normal("distances.steps.table", 10, 4))
+
+    def formula(ar: Any) -> Host:
+        own = {f"own.{name}": ar.constant(value) for name, value in hosts.items()}
+        tables = [ar.constant(table)]
+        return stack(ar, ar.constant(x), _FAR, own, "own", _CAUSAL, tables=tables)
+
+    params, end = s.arrays(nest(component.declare(), hosts)), _FAR.shape[1]
+    state, found = component.start(params, len(_FAR), end, s.dtype), []
+    for first, last in ((0, 3), (3, 4), (4, 5), (5, 6)):
+        here = slice(first, last)
+        piece = Embedded(s.array(x[:, here]), s.array(_FAR[:, here]), relative=s.array(table))
+        begin = s.ops.asarray(first, "int32")
+        hidden, state = component.step(params, piece, state, begin, extent=end)
+        found.append(s.host(hidden))
+    s.judge("output", np.concatenate(found, 1), s.budgets("output", formula)[0])
 
 
 def _disentangled(**more: Any) -> AttentionConfig:

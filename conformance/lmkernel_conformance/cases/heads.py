@@ -1,4 +1,4 @@
-"""Heads that pool where the ids of tokens say: past some, at one of them, at the highest."""
+"""Heads that pool: the last, the mean, or where the ids of tokens say."""
 
 from __future__ import annotations
 
@@ -48,6 +48,12 @@ def _pooled(**options: Any) -> Trial:
 def last() -> Trial:
     """A row's last real position, whichever its token."""
     return _pooled(pooling="last")
+
+
+@trial(id="head.mean", level="models", rows=(11,))
+def mean() -> Trial:
+    """The mean of a row's real positions."""
+    return _pooled(pooling="mean")
 
 
 @trial(id="head.skipped", level="models", rows=(11,))

@@ -195,7 +195,9 @@ def _head(
     ar: Arithmetic, x: Host, where: tuple[Host, Host], p: Any, config: Any, tied_to: str
 ) -> Host:
     """The head: pooling, a dense layer if the head has one, and the product with its weight."""
-    if config.pooling != "none":
+    if config.pooling == "mean":
+        x = _mean(ar, x, where[1])
+    elif config.pooling != "none":
         batch, time, width = raw(x).shape
         column = np.array([_pooled(config, *row) for row in zip(*where, strict=True)])
         flat = ar.reshape(x, (batch * time, width))
@@ -209,6 +211,13 @@ def _head(
     if config.softcap is not None:
         y = config.softcap * ar.tanh(y / config.softcap)
     return activate(ar, y, config.activation)
+
+
+def _mean(ar: Arithmetic, x: Host, positions: Host) -> Host:
+    """The mean of each row's vectors at real positions; zeros for a row of padding alone."""
+    real = np.asarray(positions) >= 0
+    count = np.maximum(real.sum(1, keepdims=True), 1.0)
+    return ar.sum(ar.where(real[..., None], x, 0.0), 1) / ar.constant(count)
 
 
 def _pooled(config: Any, tokens: Host, positions: Host) -> int:

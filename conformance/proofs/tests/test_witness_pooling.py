@@ -32,12 +32,25 @@ VALUES = {
     ],
 )
 def test_columns_are_those_of_the_witness(options: dict[str, Any], columns: list[int]) -> None:
+    got = judged_by_the_witness(**options)
+    ids = TOKENS[np.arange(4), columns]
+    table, product = VALUES.values()
+    np.testing.assert_allclose(got, table[ids] @ product.T, atol=1e-13)
+
+
+def test_a_mean_is_of_real_positions() -> None:
+    got = judged_by_the_witness(pooling="mean")
+    table, product = VALUES.values()
+    means = [table[ids[where >= 0]].mean(0) for ids, where in zip(TOKENS, WHERE, strict=True)]
+    np.testing.assert_allclose(got, means @ product.T, atol=1e-13)
+
+
+def judged_by_the_witness(**options: Any) -> np.ndarray:
+    """What the oracle gives with such a head, once the witness has given the same."""
     head = HeadConfig(width=4, size=2, **options)
     config = ModelConfig(embedding=EmbeddingConfig(width=4, vocab=5), head=head)
     got = oracle.forward(Arithmetic(), config, VALUES, TOKENS, positions=WHERE)
     precise = {name: exact(x) for name, x in VALUES.items()}
     want = stacks.forward(config, precise, TOKENS, positions=WHERE)
     np.testing.assert_allclose(np.asarray(got, float), want.astype(float), atol=1e-13)
-    ids = TOKENS[np.arange(4), columns]
-    table, product = VALUES.values()
-    np.testing.assert_allclose(np.asarray(got, float), table[ids] @ product.T, atol=1e-13)
+    return np.asarray(got, float)

@@ -75,16 +75,22 @@ ROWS = (
     ),
     Row(
         "the embedding's scale left out, or rounded",
-        ("embedding.scale_rounded",),
+        ("embedding.scale_rounded", "embedding.scale_ignored"),
         ("no_embedding_scale", "embedding_16"),
     ),
     Row(
-        "soft caps left out", ("attention.no_softcap", "cache.no_softcap"), ("no_cap", "final_cap")
+        "soft caps left out",
+        ("attention.no_softcap", "cache.no_softcap", "head.softcap_ignored"),
+        ("no_cap", "final_cap"),
     ),
-    Row("norms after sublayers left out", (), ("no_output_norm",)),
+    Row(
+        "norms after sublayers left out, or put before them",
+        ("output_norm.ignored", "output_norm.before"),
+        ("no_output_norm",),
+    ),
     Row(
         "norms of queries and keys left out, over other elements, or after RoPE",
-        ("qk_norm.ignored", "qk_norm.across_heads"),
+        ("qk_norm.ignored", "qk_norm.across_heads", "qk_norm.of_each_head"),
         ("qk_norm", "late_norm"),
     ),
     Row("GELU by tanh for GELU by erf", ("gelu.by_tanh", "gelu_tanh.by_erf"), ("erf", "tanh")),
@@ -95,11 +101,19 @@ ROWS = (
     ),
     Row("parallel residuals in series", ("layers.parallel_in_series",), ("sequential",)),
     Row("the residual's multiplier left out", ("layers.residual_scale_ignored",), ("residual",)),
-    Row("the logits' multiplier left out, or inverted", (), ("multiplier", "inverted")),
+    Row(
+        "the logits' multiplier left out, or inverted",
+        ("head.scale_ignored", "head.scale_inverted"),
+        ("multiplier", "inverted"),
+    ),
     Row("another scale of attention's scores", ("attention.own_scale",), ("attention_multiplier",)),
     Row("ALiBi left out", ("alibi.factor_ignored",), ("no_alibi",)),
     Row("learned positions without their offset", ("positions.offset_ignored",), ("offset_2",)),
-    Row("a head's bias dropped, or a head tied that is not", (), ("head_bias", "tied")),
+    Row(
+        "a head's bias dropped, or a head tied that is not",
+        ("head.bias_of_tied_ignored", "head.tied"),
+        ("head_bias", "tied"),
+    ),
     Row(
         "experts' weights divided by their sum, or not",
         ("experts.always_renormalised", "experts.never_renormalised"),
@@ -133,25 +147,51 @@ ROWS = (
     ),
     Row("a head's size taken for width by heads", ("attention.own_scale",), ("scale_width",)),
     # encoders
-    Row("BERT's segments dropped, or its norm of embeddings", (), ("segments", "embedding_norm")),
     Row(
-        "RoBERTa's and MPNet's positions without their offset",
-        ("positions.offset_ignored",),
+        "BERT's segments dropped, or its norm of embeddings; its norms put before blocks",
+        ("embedding.segments_ignored", "embedding.norm_ignored", "layers.norm_first"),
+        ("segments", "embedding_norm"),
+    ),
+    Row(
+        "RoBERTa's and MPNet's positions without their offset, or padding counted",
+        ("positions.offset_ignored", "positions.padding_counted"),
         ("offset_roberta", "offset_xlm_roberta", "offset_mpnet"),
     ),
     Row(
         "DistilBERT's norm of embeddings, or its activation",
-        ("gelu.by_tanh",),
+        ("embedding.norm_ignored", "gelu.by_tanh"),
         ("embedding_norm_distilbert", "tanh_distilbert"),
     ),
     Row("ELECTRA's norm before its table", ("head.norm_skipped",), ("head_norm_electra",)),
-    Row("ALBERT's norms", ("layer_norm.default_eps",), ("one_set",)),
-    Row("DeBERTa's distances of one way alone", (), ("one_type",)),
-    Row("MPNet's distances left out", (), ("no_distances",)),
-    Row("ModernBERT's local layers, and its gate", (), ("no_local", "gate_modernbert")),
+    Row(
+        "ALBERT's norms, or weights of the wrong group of layers",
+        ("layer_norm.default_eps", "layers.sets_in_turn"),
+        ("one_set",),
+    ),
+    Row(
+        "DeBERTa's distances of one way alone, backwards, or without their logarithm",
+        (
+            "distances.of_queries",
+            "distances.of_keys",
+            "distances.backwards",
+            "distances.straight",
+        ),
+        ("one_type",),
+    ),
+    Row("MPNet's distances left out", ("biases.ignored",), ("no_distances",)),
+    Row(
+        "ModernBERT's local layers, its gate, or a norm of its first attention",
+        (
+            "window.ignored_both_ways",
+            "window.one_way",
+            "gates.exchanged",
+            "layers.first_norm_added",
+        ),
+        ("no_local", "gate_modernbert"),
+    ),
     Row(
         "vectors and classes pooled of other positions, or of padding",
-        ("head.padding_pooled", "head.last_pooled", "head.all_pooled"),
+        ("head.padding_pooled", "head.last_pooled", "head.all_pooled", "head.padding_averaged"),
         ("mean_pooled",),
     ),
     Row(
@@ -159,4 +199,29 @@ ROWS = (
         ("head.transform_skipped", "head.gelu_approximate"),
         ("transform",),
     ),
+    # encoder-decoders
+    Row(
+        "T5's biases by distance left out, in wrong buckets, of another layer, or not in decoding",
+        (
+            "biases.ignored",
+            "biases.backwards",
+            "biases.one_way",
+            "biases.straight",
+            "biases.of_first_layer",
+            "biases.not_in_decoding",
+        ),
+        ("distances_t5",),
+    ),
+    Row("T5's scores divided by √d", ("attention.own_scale",), ("scaled_t5",)),
+    Row(
+        "the scale of T5's tied head left out, or the wrong way round",
+        ("head.scale_ignored", "head.scale_inverted"),
+        ("decoder_scale",),
+    ),
+    Row(
+        "BART's positions without their offset, Marian's sinusoids laid otherwise",
+        ("positions.offset_ignored", "sinusoids.laid_otherwise", "sinusoids.usual_rates"),
+        ("positions_mbart",),
+    ),
+    Row("the padding of a source read", ("memory.padding_seen",), ("source_mask",)),
 )

@@ -5,31 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.config import TransformerConfig
-from lmkernel.interfaces import Decoder, Embedding
-from lmkernel_proofs.mutants.mutant import Mutant, component, optional
-from lmkernel_proofs.mutants.wrappers import with_config
+from lmkernel_proofs.mutants.changed import with_attentions, with_decoder, with_embedding
+from lmkernel_proofs.mutants.mutant import Mutant, optional
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lmkernel.backend import Backend
-    from lmkernel.config import AttentionConfig, EmbeddingConfig, ExpertsConfig, LayerConfig
+    from lmkernel.config import EmbeddingConfig, ExpertsConfig, TransformerConfig
 
 __all__ = ["MUTANTS"]
-
-_TOKEN = "embedding:token"  # noqa: S105 - a kind of embedding, no secret
-
-
-def _embedding(change: Callable[[EmbeddingConfig], EmbeddingConfig]) -> Callable[..., Backend]:
-    return component(_TOKEN, with_config(Embedding, "embedding", "token", change))
-
-
-def _decoder(change: Callable[[TransformerConfig], TransformerConfig]) -> Callable[..., Backend]:
-    def changed(config: Any) -> Any:
-        return change(config) if isinstance(config, TransformerConfig) else config
-
-    return component("decoder:transformer", with_config(Decoder, "decoder", "transformer", changed))
 
 
 def _factor(change: Callable[[float], float]) -> Callable[..., Backend]:
@@ -43,7 +28,7 @@ def _factor(change: Callable[[float], float]) -> Callable[..., Backend]:
             config, rotary=replace(rotary, attention_factor=change(rotary.attention_factor))
         )
 
-    return _embedding(changed)
+    return with_embedding(changed)
 
 
 def _exchange_rotaries(config: EmbeddingConfig) -> EmbeddingConfig:
@@ -71,21 +56,6 @@ def _whole_head(ops: Any, x: Any, cos: Any, sin: Any) -> Any:
     return ops.concat([part for part in turned if part.shape[-1]], -1)
 
 
-def _attentions(change: Callable[[AttentionConfig], AttentionConfig]) -> Callable[..., Backend]:
-    """Every layer's attention is another."""
-
-    def layer(own: LayerConfig) -> LayerConfig:
-        return replace(own, attention=own.attention and change(own.attention))
-
-    return _decoder(
-        lambda config: replace(
-            config,
-            attention=change(config.attention),
-            different=tuple(map(layer, config.different)),
-        )
-    )
-
-
 def _experts(**wrong: Any) -> Callable[..., Backend]:
     """Experts are chosen, or weighted, in another way."""
 
@@ -95,7 +65,7 @@ def _experts(**wrong: Any) -> Callable[..., Backend]:
             return config
         return replace(config, mlp=replace(config.mlp, experts=replace(experts, **wrong)))
 
-    return _decoder(changed)
+    return with_decoder(changed)
 
 
 def _backwards(config: TransformerConfig) -> TransformerConfig:
@@ -121,13 +91,13 @@ MUTANTS = (
     Mutant(
         id="rotary.layers_exchanged",
         level="models",
-        make=_embedding(_exchange_rotaries),
+        make=with_embedding(_exchange_rotaries),
         seen="mlx-vlm#1709",
     ),
     Mutant(
         id="rotary.scaling_of_windows",
         level="models",
-        make=_embedding(_scale_all_rotaries),
+        make=with_embedding(_scale_all_rotaries),
         seen="mlx-vlm#1709",
     ),
     Mutant(
@@ -139,14 +109,14 @@ MUTANTS = (
     Mutant(
         id="rotary.halves_for_neighbours",
         level="models",
-        make=_attentions(
+        make=with_attentions(
             lambda attention: attention if attention.latent else replace(attention, interleaved=0)
         ),
     ),
     Mutant(
         id="rotary.in_every_layer",
         level="models",
-        make=_attentions(
+        make=with_attentions(
             lambda attention: replace(
                 attention, rotary=0 if attention.interleaved else attention.rotary
             )
@@ -155,24 +125,24 @@ MUTANTS = (
     Mutant(
         id="layers.pattern_shifted",
         level="models",
-        make=_decoder(_backwards),
+        make=with_decoder(_backwards),
     ),
     Mutant(
         id="layers.residual_scale_ignored",
         level="models",
-        make=_decoder(lambda config: replace(config, residual_scale=1.0)),
+        make=with_decoder(lambda config: replace(config, residual_scale=1.0)),
     ),
     Mutant(
         id="layers.parallel_in_series",
         level="models",
-        make=_decoder(
+        make=with_decoder(
             lambda config: config if config.shared_norm else replace(config, parallel=False)
         ),
     ),
     Mutant(
         id="alibi.factor_ignored",
         level="models",
-        make=_attentions(
+        make=with_attentions(
             lambda attention: replace(attention, alibi=1.0 if attention.alibi else 0.0)
         ),
     ),
@@ -206,22 +176,22 @@ MUTANTS = (
     Mutant(
         id="sinks.ignored",
         level="models",
-        make=_attentions(lambda attention: replace(attention, sinks=False)),
+        make=with_attentions(lambda attention: replace(attention, sinks=False)),
     ),
     Mutant(
         id="gates.without_bounds",
         level="models",
-        make=_decoder(lambda config: replace(config, mlp=replace(config.mlp, limit=0.0))),
+        make=with_decoder(lambda config: replace(config, mlp=replace(config.mlp, limit=0.0))),
     ),
     Mutant(
         id="gates.shift_ignored",
         level="models",
-        make=_decoder(lambda config: replace(config, mlp=replace(config.mlp, shift=0.0))),
+        make=with_decoder(lambda config: replace(config, mlp=replace(config.mlp, shift=0.0))),
     ),
     Mutant(
         id="latent.scale_of_the_head",
         level="models",
-        make=_attentions(
+        make=with_attentions(
             lambda attention: (
                 replace(attention, scale=attention.head_dim**-0.5)
                 if attention.latent
@@ -233,7 +203,7 @@ MUTANTS = (
     Mutant(
         id="latent.halves_for_neighbours",
         level="models",
-        make=_attentions(
+        make=with_attentions(
             lambda attention: replace(attention, interleaved=0) if attention.latent else attention
         ),
     ),

@@ -4,32 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 from lmkernel.components import balance, experts
-from lmkernel.config import TransformerConfig
-from lmkernel.interfaces import Decoder, Embedding
-from lmkernel_proofs.mutants.mutant import Mutant, component
-from lmkernel_proofs.mutants.wrappers import with_config
+from lmkernel_proofs.mutants.changed import with_decoder, with_embedding
+from lmkernel_proofs.mutants.mutant import Mutant, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lmkernel.backend import Backend
-    from lmkernel.config import EmbeddingConfig, RotaryConfig
+    from lmkernel.config import EmbeddingConfig, RotaryConfig, TransformerConfig
 
 __all__ = ["MUTANTS"]
 
-_TOKEN = "embedding:token"  # noqa: S105 - a kind of embedding, no secret
 _choose, _balance_loss = experts.choose_experts, balance.balance_loss
 
 
-def _embedding(change: Callable[[EmbeddingConfig], EmbeddingConfig]) -> Callable[..., Backend]:
-    return component(_TOKEN, with_config(Embedding, "embedding", "token", change))
-
-
 def _rotary(change: Callable[[RotaryConfig], RotaryConfig]) -> Callable[..., Backend]:
-    return _embedding(lambda c: replace(c, rotary=c.rotary and change(c.rotary)))
+    return with_embedding(lambda c: replace(c, rotary=c.rotary and change(c.rotary)))
 
 
 def _no_longrope_factor(rotary: RotaryConfig) -> RotaryConfig:
@@ -43,16 +35,26 @@ def _factor_of_another(rotary: RotaryConfig) -> RotaryConfig:
     return replace(rotary, factor=other) if rotary.scaling == "llama3" else rotary
 
 
+def _other_sinusoids(config: EmbeddingConfig) -> EmbeddingConfig:
+    """Sines and cosines lie in turn where they lie apart, and the other way round."""
+    return replace(config, sinusoids="halves" if config.sinusoids == "pairs" else "pairs")
+
+
+def _usual_rates(config: EmbeddingConfig) -> EmbeddingConfig:
+    """Rates go down to 1/10000 at the width, and not at the last of them."""
+    return replace(config, sinusoids=config.sinusoids.removesuffix("_to_last"))
+
+
 def _experts(**wrong: Any) -> Callable[..., Backend]:
     """Experts whose configuration says something else."""
 
-    def changed(config: Any) -> Any:
-        if not isinstance(config, TransformerConfig) or config.mlp.experts is None:
+    def changed(config: TransformerConfig) -> TransformerConfig:
+        if config.mlp.experts is None:
             return config
         own = replace(config.mlp.experts, **wrong)
         return replace(config, mlp=replace(config.mlp, experts=own))
 
-    return component("decoder:transformer", with_config(Decoder, "decoder", "transformer", changed))
+    return with_decoder(changed)
 
 
 def _of_chosen(ops: Any, values: Any, chosen: Any) -> Any:
@@ -82,9 +84,8 @@ def _routing(name: str, choose: Callable[..., Any], seen: str = "") -> Mutant:
     return Mutant(
         id=f"experts.{name}",
         level="models",
-        make=lambda backend: backend,
         seen=seen,
-        patch=lambda: mock.patch("lmkernel.components.experts.choose_experts", choose),
+        patch=Patch("lmkernel.components.experts.choose_experts", choose),
     )
 
 
@@ -92,8 +93,7 @@ def _balance(name: str, wrong: Callable[..., Any]) -> Mutant:
     return Mutant(
         id=f"balance.{name}",
         level="training",
-        make=lambda backend: backend,
-        patch=lambda: mock.patch("lmkernel.components.transformer.balance_loss", wrong),
+        patch=Patch("lmkernel.components.transformer.balance_loss", wrong),
     )
 
 
@@ -132,8 +132,12 @@ MUTANTS = (
     Mutant(
         id="positions.offset_ignored",
         level="components",
-        make=_embedding(lambda config: replace(config, offset=0)),
+        make=with_embedding(lambda config: replace(config, offset=0)),
     ),
+    Mutant(
+        id="sinusoids.laid_otherwise", level="components", make=with_embedding(_other_sinusoids)
+    ),
+    Mutant(id="sinusoids.usual_rates", level="components", make=with_embedding(_usual_rates)),
     Mutant(id="experts.shared_ignored", level="models", make=_experts(shared=0, shared_gate=False)),
     Mutant(id="experts.shared_without_gate", level="models", make=_experts(shared_gate=False)),
     _routing("weighed_by_logits", _weigh_by_logits, "sglang#35160"),

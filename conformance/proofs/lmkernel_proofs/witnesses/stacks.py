@@ -194,7 +194,11 @@ def _run(x: Host, where: Host, p: Any, name: str, c: Any, **more: Any) -> Any:
 
 
 def _head(x: Host, tokens: Host, where: Host, p: Any, c: Any, tied: str) -> Host:
-    if c.pooling != "none":
+    if c.pooling == "mean":
+        x = np.array(
+            [row[w >= 0].sum(0) / int((w >= 0).sum()) for row, w in zip(x, where, strict=True)]
+        )
+    elif c.pooling != "none":
         rows = zip(x, tokens, where, strict=True)
         x = np.array([row[_place(c, ids[w >= 0], np.flatnonzero(w >= 0))] for row, ids, w in rows])
     if c.transform is not None:
