@@ -80,6 +80,7 @@ ORDER = (
         "random",
         "atomic",
         "progress",
+        "own_thread",
     ),
     *(
         "settings",

@@ -14,7 +14,7 @@ from lmkernel.errors import CheckpointError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["MOST_IDS", "check_document"]
+__all__ = ["MOST_IDS", "added_tokens", "check_document", "expressions_of"]
 
 MOST_IDS = 2**22
 """No vocabulary has as many tokens; what walks through all ids up to the largest ends soon."""
@@ -41,7 +41,7 @@ def check_document(document: Mapping[str, Any], where: str) -> None:
         raise CheckpointError(f"{where}: model: expected an object, got {type(model).__name__}")
     _check_ids(_vocabulary(model), f"{where}: model.vocab")
     _check_distinct(_vocabulary(model), f"{where}: model.vocab")
-    _check_ids(_added_tokens(document), f"{where}: added_tokens")
+    _check_ids(added_tokens(document), f"{where}: added_tokens")
     _check_ids(_processor_tokens(document), f"{where}: post_processor")
     _check_merges(model, f"{where}: model.merges")
     for key in _GROWING:
@@ -53,13 +53,21 @@ def check_document(document: Mapping[str, Any], where: str) -> None:
             )
 
 
+def expressions_of(document: Mapping[str, Any], *keys: str) -> list[str]:
+    """The regular expressions of some of a document's steps, such as ``"pre_tokenizer"``."""
+    patterns = [step.get("pattern") for key in keys for step in _steps(document.get(key))]
+    found = [pattern.get("Regex") for pattern in patterns if isinstance(pattern, dict)]
+    return [text for text in found if isinstance(text, str)]
+
+
 def _vocabulary(model: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
     """Tokens and ids; a list's ids are its positions."""
     vocabulary = model.get("vocab")
     return vocabulary.items() if isinstance(vocabulary, dict) else ()
 
 
-def _added_tokens(document: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
+def added_tokens(document: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
+    """The tokens that a document adds to its vocabulary, with their ids."""
     added = document.get("added_tokens")
     listed = added if isinstance(added, list) else []
     return ((t.get("content"), t.get("id")) for t in listed if isinstance(t, dict))

@@ -17,11 +17,12 @@ from lmkernel.files import is_there, read_file
 from lmkernel.tokenizers.check import check_document
 from lmkernel.tokenizers.checks import token_text
 from lmkernel.tokenizers.letters import LETTERS, open_letters
-from lmkernel.tokenizers.library import library_code, tokenizers_package
+from lmkernel.tokenizers.library import library_code
 from lmkernel.tokenizers.named_tokens import add_named_tokens
 from lmkernel.tokenizers.paired_pieces import open_pieces
 from lmkernel.tokenizers.pieces import open_unigrams
 from lmkernel.tokenizers.tokenizer import SPECIAL_ROLES, Tokenizer
+from lmkernel.tokenizers.watched import open_library
 
 if TYPE_CHECKING:
     import os
@@ -117,9 +118,10 @@ def _backend(path: Path) -> tokenizers.Tokenizer:
     if not is_there(path):
         raise CheckpointError(f"{path}: the model has no tokenizer.json, so no tokenizer")
     data = read_file(path, MOST_BYTES)
-    check_document(parse_object(data, str(path)), str(path))
+    document = parse_object(data, str(path))
+    check_document(document, str(path))
     with library_code(str(path)):
-        backend: tokenizers.Tokenizer = tokenizers_package().Tokenizer.from_buffer(data)
+        backend: tokenizers.Tokenizer = open_library(data, document, str(path))
         backend.no_truncation()
         backend.no_padding()
     return backend

@@ -230,7 +230,8 @@ class Tokenizer:
         """
         for text in texts:
             check_text(text)
-        encoding = self._backend.encode(texts[0], texts[1] if len(texts) > 1 else None)
+        with library_code(self._where):
+            encoding = self._backend.encode(texts[0], texts[1] if len(texts) > 1 else None)
         return list(zip(encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True))
 
     def encode_with_ends(self, text: str) -> tuple[list[int], list[int]]:

@@ -14,7 +14,7 @@ from lmkernel.errors import PluginError, RunError
 from lmkernel.plugins.guard import plugin_code
 from lmkernel.plugins.registry import default_registry
 from lmkernel.plugins.specs import TrackerSpec
-from lmkernel.training.run.own_thread import OwnThread
+from lmkernel.own_thread import OwnThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
