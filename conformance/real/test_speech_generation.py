@@ -19,6 +19,7 @@ from transformers.models.whisper.tokenization_whisper import _find_longest_commo
 
 from lmkernel import Sound, load
 from lmkernel.speech.chunks import joined_tokens
+from lmkernel.speech.features import log_mel, one_window
 from lmkernel.speech.options import SpeechOptions
 from lmkernel.speech.transcriber import Transcriber
 
@@ -78,7 +79,7 @@ def model(folder: Path, request: pytest.FixtureRequest) -> Any:
     return load(folder, backend=request.param)
 
 
-def frames_of(samples: np.ndarray) -> Sound:
+def sound_of(samples: np.ndarray) -> Sound:
     return Sound(samples.astype(np.float32), 16000)
 
 
@@ -93,8 +94,8 @@ def prompt_ids(model: Any) -> list[int]:
 def test_a_long_sound_is_heard_alike(case: str, name: str, model: Any, witness: Any) -> None:
     ours, theirs = CASES[case]
     made = Transcriber(model, SpeechOptions(**{**UNCHECKED, **ours}))
-    frames, count = made.features(frames_of(LONG[name]))
-    language, *parts = made.parts(frames, count)
+    frames = log_mel(LONG[name], made.settings)
+    language, *parts = made.parts(sound_of(LONG[name]))
     if "prompt" in ours:
         theirs = {**theirs, "prompt_ids": torch.tensor(prompt_ids(model))}
     with torch.inference_mode():
@@ -110,8 +111,8 @@ def test_a_long_sound_is_heard_alike(case: str, name: str, model: Any, witness: 
 
 def test_one_window_without_times_is_heard_alike(model: Any, witness: Any) -> None:
     made = Transcriber(model, SpeechOptions(**UNCHECKED, timestamps=False))
-    frames, _ = made.features(frames_of(NOISE[:16_000]))
-    _, part = made.parts(frames, len(frames))
+    frames = one_window(NOISE[:16_000], made.settings)
+    _, part = made.parts(sound_of(NOISE[:16_000]))
     with torch.inference_mode():
         features = torch.tensor(frames.T[None])
         found = witness.generate(features, task="transcribe", return_timestamps=False)
@@ -125,12 +126,12 @@ def test_each_token_has_the_same_time(model: Any, witness: Any) -> None:
     witness.generation_config.alignment_heads = heads
     options = {**UNCHECKED, "words": True, "language": "de", "task": "translate"}
     made = Transcriber(model, SpeechOptions(**options))
-    frames, count = made.features(frames_of(NOISE[:16_000]))
-    _, *parts = made.parts(frames, count)
+    frames = one_window(NOISE[:16_000], made.settings)
+    _, *parts = made.parts(sound_of(NOISE[:16_000]))
     with torch.inference_mode():
         out = witness.generate(
             torch.tensor(frames.T[None]),
-            attention_mask=torch.ones(1, count, dtype=torch.long),
+            attention_mask=torch.ones(1, len(frames), dtype=torch.long),
             language="de",
             task="translate",
             return_timestamps=True,

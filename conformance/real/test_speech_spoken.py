@@ -9,7 +9,7 @@ import pytest
 from transformers import WhisperFeatureExtractor
 
 from lmkernel.speech.features import FeatureSettings, one_window
-from lmkernel.speech.sounds import sound_of_bytes
+from lmkernel.speech.sound_files import sound_of_bytes
 
 SENTENCES = {
     "en-us": "the quick brown fox jumps over the lazy dog",
@@ -28,7 +28,7 @@ SENTENCES = {
 def test_features_of_speech_equal(language: str, bins: int) -> None:
     command = ["espeak-ng", "--stdout", "-v", language, SENTENCES[language]]
     made = subprocess.run(command, check=True, capture_output=True).stdout
-    samples = sound_of_bytes(made, "espeak-ng").at_rate(16000).samples
+    samples = np.concatenate([*sound_of_bytes(made, "espeak-ng").blocks(16000)])
     witness = WhisperFeatureExtractor(feature_size=bins)
     whole = np.zeros(witness.n_samples, np.float32)
     whole[: len(samples)] = samples

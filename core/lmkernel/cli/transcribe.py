@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 from lmkernel.cli.command import Command
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from lmkernel.speech.live import Caption
     from lmkernel.speech.options import SpeechOptions
     from lmkernel.speech.outcome import Segment
-    from lmkernel.speech.sounds import Sound
+    from lmkernel.speech.sound_files import AnySound
 
 __all__ = ["Transcribe"]
 
@@ -103,12 +104,12 @@ class Transcribe(Command):
         if args.live:
             _print_captions(_captions(args, options), args.format)
             return 0
-        sound = _read(args.file)
-        found = segments_of(load(args), sound, options)
-        if args.format == "json":
-            _print_json(found, sound)
-        else:
-            _print_parts(found, args.format)
+        with _sound_of(args.file) as sound:
+            found = segments_of(load(args), sound, options)
+            if args.format == "json":
+                _print_json(found, sound)
+            else:
+                _print_parts(found, args.format)
         return 0
 
     def _check_format(self, args: argparse.Namespace, options: SpeechOptions) -> None:
@@ -124,13 +125,17 @@ class Transcribe(Command):
             )
 
 
-def _read(file: str) -> Sound:
-    from lmkernel.speech.sounds import sound_of_bytes
+@contextmanager
+def _sound_of(file: str) -> Iterator[AnySound]:
+    """The sound in a file, or that of standard input."""
+    from lmkernel.speech.sound_files import kept_stream
     from lmkernel.speech.verbs import as_sound
 
-    if file != "-":
-        return as_sound(file)
-    return sound_of_bytes(_standard_input().read(), "standard input")
+    if file == "-":
+        with kept_stream(_standard_input(), "standard input") as sound:
+            yield sound
+    else:
+        yield as_sound(file)
 
 
 def _standard_input() -> BinaryIO:
@@ -192,7 +197,7 @@ def _print_parts(found: Iterator[Segment | str] | Iterator[Segment], form: str) 
             print(_one_line(one.text), flush=True)
 
 
-def _print_json(found: Iterator[Segment | str], sound: Sound) -> None:
+def _print_json(found: Iterator[Segment | str], sound: AnySound) -> None:
     """One object, in the end; what was settled before an interrupt, too."""
     from lmkernel.speech.outcome import Segment, Transcript
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["chunk_starts", "joined_tokens"]
+    from numpy.typing import NDArray
+
+    from lmkernel.speech.reel import Reel
+
+__all__ = ["chunks_of", "joined_tokens"]
 
 _SHARE = 6
 """A window shares a sixth of its length with the one before and with the one after."""
@@ -15,13 +20,13 @@ _MATCHES = 2
 """Fewer equal tokens than this are chance."""
 
 
-def chunk_starts(count: int, size: int) -> list[int]:
-    """Where windows of a size begin in so many samples, the first at 0."""
-    shared = size // _SHARE
-    starts = [*range(0, max(count - shared, 1), max(size - 2 * shared, 1))]
-    # the first window that reaches the end is the last one
-    last = next((i for i, start in enumerate(starts) if start + size >= count), len(starts) - 1)
-    return starts[: last + 1]
+def chunks_of(samples: Reel, size: int) -> Iterator[NDArray[Any]]:
+    """Windows of a size, the first at 0. The first one that reaches the end is the last one."""
+    for first in itertools.count(0, max(size - 2 * (size // _SHARE), 1)):
+        found = samples.take(first, size + 1)
+        yield found[:size]
+        if len(found) <= size:
+            return
 
 
 def joined_tokens(rows: Sequence[Sequence[int]]) -> list[int]:

@@ -7,6 +7,7 @@ float64, since single precision moves the quiet bands of a loud sound.
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -14,13 +15,14 @@ import numpy as np
 
 from lmkernel.arguments import require_count
 from lmkernel.errors import CheckpointError, InputError
+from lmkernel.speech.reel import Reel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-__all__ = ["FeatureSettings", "log_mel", "mel_filters", "one_window"]
+__all__ = ["FeatureSettings", "audible", "log_mel", "mel_blocks", "mel_filters", "one_window"]
 
 _HIGHEST = 8000.0
 """Where the bands end, in Hz."""
@@ -28,7 +30,9 @@ _FLOOR, _RANGE = 1e-10, 8.0
 """The least energy, and how many powers of ten below the largest one are told apart."""
 _LINEAR, _PER_MEL, _LOG_STEP = 1000.0, 200 / 3, np.log(6.4) / 27
 """Slaney's scale: 200/3 Hz a mel up to 1 kHz, and 27 mels for a factor of 6.4 above."""
-_BLOCK = 3000
+_AT_ONCE = 1_200_000
+"""Samples in the windows of the frames that are made at once: 3000, usually."""
+_MOST_SAMPLES, _MOST_WINDOW = 1 << 24, 1 << 16
 _READ = ("feature_size", "sampling_rate", "hop_length", "n_fft", "chunk_length")
 
 
@@ -53,7 +57,12 @@ class FeatureSettings:
 
     def __post_init__(self) -> None:
         for name in ("bins", "rate", "hop", "window", "seconds"):
-            require_count(name, getattr(self, name), most=1 << 20)
+            most = _MOST_WINDOW if name == "window" else 1 << 20
+            require_count(name, getattr(self, name), most=most)
+        if self.samples > _MOST_SAMPLES:
+            raise InputError(
+                f"seconds: expected at most {_MOST_SAMPLES} samples in a window, got {self.samples}"
+            )
 
     @property
     def samples(self) -> int:
@@ -104,24 +113,69 @@ def log_mel(samples: NDArray[Any], settings: FeatureSettings) -> NDArray[np.floa
     Raises:
         InputError: too few samples, several channels, or samples that are not finite.
     """
-    half, hop = settings.window // 2, settings.hop
-    if samples.ndim != 1 or len(samples) <= half:
-        raise InputError(f"expected more than {half} samples in one row, got {samples.shape}")
-    # a frame is the middle of its window, so what lies before the beginning is its mirror image
-    padded = np.pad(samples.astype(np.float32), half, mode="reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, settings.window)[::hop]
-    count = len(samples) // hop
-    shape, filters = _hann(settings.window), mel_filters(settings)
-    found = np.empty((count, settings.bins), np.float32)
-    for begin in range(0, count, _BLOCK):
-        spectra = np.fft.rfft(windows[begin : min(begin + _BLOCK, count)] * shape)
-        energies = (spectra.real**2 + spectra.imag**2) @ filters
-        found[begin : begin + _BLOCK] = np.log10(np.maximum(energies, _FLOOR))
+    if samples.ndim != 1:
+        raise InputError(f"expected samples in one row, got {samples.shape}")
+    none = np.empty((0, settings.bins), np.float32)
+    found = np.concatenate([none, *mel_blocks([samples], settings)])
     loudest = found.max(initial=-np.inf)
-    if count and not np.isfinite(loudest):
+    if len(found) and not np.isfinite(loudest):
         raise InputError("expected finite samples, got NaN or infinity")
-    np.maximum(found, loudest - np.float32(_RANGE), out=found)
-    return (found + np.float32(4)) / np.float32(4)
+    return audible(found, loudest)
+
+
+def mel_blocks(
+    blocks: Iterable[NDArray[Any]], settings: FeatureSettings
+) -> Iterator[NDArray[np.float32]]:
+    """Logarithms of energies ``(some, bins)`` of a sound that comes in blocks, as it comes.
+
+    Of which frames a block is made depends on the settings alone, so the numbers do not depend on
+    how the samples come.
+
+    Args:
+        blocks: samples ``(some,)`` at the settings' rate, -1 to 1.
+        settings: how they are made.
+
+    Raises:
+        InputError: too few samples.
+    """
+    half, hop = settings.window // 2, settings.hop
+    shape, filters = _hann(settings.window), mel_filters(settings)
+    # a frame is the middle of its window, so what lies before the beginning is its mirror image
+    reel = Reel(_mirrored(blocks, half))
+    size = max(1, _AT_ONCE // max(settings.window, hop))
+    for first in itertools.count(0, size):
+        samples = reel.take(first * hop, size * hop + 2 * half)
+        count = (len(samples) - 2 * half) // hop
+        if count < 1:
+            return
+        windows = np.lib.stride_tricks.sliding_window_view(samples, settings.window)[::hop]
+        spectra = np.fft.rfft(windows[:count] * shape)
+        energies = (spectra.real**2 + spectra.imag**2) @ filters
+        yield np.log10(np.maximum(energies, _FLOOR)).astype(np.float32)
+
+
+def _mirrored(blocks: Iterable[NDArray[Any]], half: int) -> Iterator[NDArray[np.float32]]:
+    """Samples with so many before the first one and behind the last one, as in a mirror."""
+    held, begun = np.empty(0, np.float32), False
+    for block in blocks:
+        held = np.concatenate([held, block], dtype=np.float32)
+        if begun:
+            yield held[half + 1 :]
+        elif len(held) > half:
+            begun = True
+            yield held[half:0:-1]
+            yield held
+        if begun:
+            held = held[-half - 1 :]
+    if not begun:
+        raise InputError(f"expected more than {half} samples, got {len(held)}")
+    yield held[-2 : -half - 2 : -1]
+
+
+def audible(found: NDArray[np.float32], loudest: float) -> NDArray[np.float32]:
+    """Features of logarithms of energies, where those far below the loudest one are alike."""
+    raised = np.maximum(found, np.float32(loudest) - np.float32(_RANGE))
+    return (raised + np.float32(4)) / np.float32(4)
 
 
 def one_window(samples: NDArray[Any], settings: FeatureSettings) -> NDArray[np.float32]:

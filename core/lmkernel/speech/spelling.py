@@ -11,6 +11,7 @@ import numpy as np
 from lmkernel.errors import InputError
 from lmkernel.speech.options import SpeechOptions
 from lmkernel.speech.outcome import Segment
+from lmkernel.speech.reel import Reel
 from lmkernel.speech.waves import WaveSettings
 from lmkernel.speech.words import Word
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmkernel.language_model import LanguageModel
-    from lmkernel.speech.sounds import Sound
+    from lmkernel.speech.sound_files import AnySound
 
 __all__ = ["Speller", "Spelt", "best_path", "segments_of_words", "spelt_words"]
 
@@ -133,18 +134,17 @@ class Speller:
             logits: NDArray[Any] = ops.to_numpy(found)[0, :steps]
         return logits
 
-    def words(self, sound: Sound) -> Iterator[tuple[Word, tuple[int, ...]]]:
+    def words(self, sound: AnySound) -> Iterator[tuple[Word, tuple[int, ...]]]:
         """Each word with its tokens, window by window.
 
         A window's last word may be cut, so the next window begins in the gap before it.
         """
-        samples, settings = self.settings.samples(sound), self.settings
-        size, first = _SECONDS * settings.rate, 0
-        while len(samples) - first >= settings.waves.seen:
-            window = samples[first : first + size]
+        settings, first = self.settings, 0
+        size, samples = _SECONDS * settings.rate, Reel(settings.blocks(sound))
+        while len(window := samples.take(first, size + 1)) >= settings.waves.seen:
+            last, window = len(window) <= size, window[:size]
             path = best_path(self.logits(window), self._blank)
             found = spelt_words(path, self._delimiter, self._decode, settings.step)
-            last = first + size >= len(samples)
             heard = len(window) / settings.rate
             if not last and len(found) > 1:
                 heard = (found[-2][0].end + found[-1][0].begin) / 2
@@ -154,7 +154,7 @@ class Speller:
                 yield Word(word.begin + offset, word.end + offset, word.text), tokens
             first += max(round(heard * settings.rate), 1)
 
-    def segments(self, sound: Sound) -> Iterator[Segment]:
+    def segments(self, sound: AnySound) -> Iterator[Segment]:
         """What is spoken between pauses, as soon as it is settled."""
         pause = _PAUSE if self._options.timestamps else float("inf")
         yield from segments_of_words(self.words(sound), pause, words=self._options.words)

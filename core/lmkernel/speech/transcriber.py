@@ -5,6 +5,7 @@ Constraint: with the same settings the tokens and times are those of transformer
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
@@ -12,11 +13,13 @@ import numpy as np
 
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.speech.alignment import token_steps
-from lmkernel.speech.chunks import chunk_starts, joined_tokens
-from lmkernel.speech.features import FeatureSettings, log_mel, one_window
+from lmkernel.speech.chunks import chunks_of, joined_tokens
+from lmkernel.speech.features import FeatureSettings, one_window
+from lmkernel.speech.frames import SoundFrames
 from lmkernel.speech.hearing import Heard, Hearing
 from lmkernel.speech.languages import language_code
 from lmkernel.speech.outcome import Attempt, Segment
+from lmkernel.speech.reel import Reel
 from lmkernel.speech.rules import SpeechRules
 from lmkernel.speech.segments import Part, Window, window_parts
 from lmkernel.speech.vocabulary import SpeechTokens
@@ -26,12 +29,10 @@ from lmkernel.speech.words import words_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from lmkernel.interfaces import Memory
     from lmkernel.language_model import LanguageModel
     from lmkernel.speech.options import SpeechOptions
-    from lmkernel.speech.sounds import Sound
+    from lmkernel.speech.sound_files import AnySound
 
 __all__ = ["Transcriber"]
 
@@ -79,15 +80,6 @@ class Transcriber:
         self.tokens.prefix(options.language, options.task, timestamps=options.timestamps)
         self.prompt = self.tokens.prompt_ids(options.prompt, model.tokenizer)
 
-    def features(self, sound: Sound) -> tuple[NDArray[np.float32], int]:
-        """Frames ``(count, bins)`` of a sound at any rate, and how many of them are the sound's."""
-        samples = sound.at_rate(self.settings.rate).samples
-        count = -(-len(samples) // self.settings.hop)
-        if len(samples) <= self.settings.samples:
-            return one_window(samples, self.settings), min(count, self.settings.frames)
-        frames = log_mel(samples, self.settings)
-        return frames, len(frames)
-
     def language_of(self, memory: Memory) -> str | None:
         """The code of the language that is asked for, else of the one that the model hears."""
         languages, asked = self.tokens.languages, self._options.language
@@ -101,15 +93,11 @@ class Transcriber:
         options = self._options
         return self.tokens.prefix(language, options.task, timestamps=options.timestamps)
 
-    def parts(self, frames: NDArray[np.float32], count: int) -> Iterator[Part | str]:
-        """The code of the language, and then the parts of each window.
-
-        Args:
-            frames: from `features`.
-            count: how many of them are the sound's.
-        """
+    def parts(self, sound: AnySound) -> Iterator[Part | str]:
+        """The code of the language, and then the parts of each window."""
         size, options = self.settings.frames, self._options
-        if not options.timestamps and count > size:
+        frames = SoundFrames(sound, self.settings)
+        if not options.timestamps and frames.count > size:
             raise InputError(
                 f"timestamps: a sound of more than {self.settings.seconds} s needs them, "
                 "unless it is chunked"
@@ -117,9 +105,9 @@ class Transcriber:
         before, attempt = [*self.prompt], None
         prefix: list[int] = []
         first = 0
-        while first < count:
-            window = Window(first, min(size, count - first))
-            memory = self.hearing.encode(self._window(frames, first))
+        while first < frames.count:
+            window = Window(first, min(size, frames.count - first))
+            memory = self.hearing.encode(frames.window(first))
             if not prefix:
                 language = self.language_of(memory)
                 yield language or ""
@@ -168,21 +156,18 @@ class Transcriber:
         words = words_of([t for t, _ in spoken], times, self._model.tokenizer.decode, language)
         return Segment(begin, end, self._text(part.tokens), part.tokens, words, part.attempt)
 
-    def chunked(self, sound: Sound) -> Iterator[Segment | str]:
+    def chunked(self, sound: AnySound) -> Iterator[Segment | str]:
         """The code of the language, and all that is spoken as one segment.
 
         Windows that overlap are heard as many at a time as there are in a batch.
         """
         settings, options = self.settings, self._options
-        samples = sound.at_rate(settings.rate).samples
-        starts = chunk_starts(len(samples), settings.samples)
+        chunks = chunks_of(Reel(sound.blocks(settings.rate)), settings.samples)
+        windows = (one_window(samples, settings) for samples in chunks)
         prefix: list[int] = []
         rows: list[tuple[int, ...]] = []
-        for begin in range(0, len(starts), options.batch):
-            some = starts[begin : begin + options.batch]
-            memory = self.hearing.encode(
-                np.stack([one_window(samples[start:], settings) for start in some])
-            )
+        while some := [*itertools.islice(windows, options.batch)]:
+            memory = self.hearing.encode(np.stack(some))
             if not prefix:
                 language = self.language_of(memory)
                 yield language or ""
@@ -195,12 +180,6 @@ class Transcriber:
         """The text of tokens, those of times left out."""
         last = self.tokens.last_text
         return self._model.tokenizer.decode([t for t in tokens if t < last])
-
-    def _window(self, frames: NDArray[np.float32], first: int) -> NDArray[np.float32]:
-        """Frames ``(1, size, bins)`` from the first one on; zeros where there are no more."""
-        size = self.settings.frames
-        part = frames[first : first + size]
-        return np.pad(part, ((0, size - len(part)), (0, 0)))[None]
 
     def text_before(self, written: Sequence[int], latest: Attempt | None) -> Sequence[int]:
         """Tokens that the next window is told: what was written, or else the prompt alone.

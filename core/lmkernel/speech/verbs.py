@@ -12,7 +12,8 @@ from lmkernel.paths import user_path
 from lmkernel.progress import as_progress
 from lmkernel.speech.options import SpeechOptions
 from lmkernel.speech.outcome import Segment, Transcript
-from lmkernel.speech.sounds import Sound, read_sound, sound_of_bytes
+from lmkernel.speech.sound_files import AnySound, StoredSound, read_sound, sound_of_bytes
+from lmkernel.speech.sounds import Sound
 from lmkernel.speech.spelling import Speller
 from lmkernel.speech.transcriber import Transcriber
 
@@ -76,13 +77,13 @@ def transcribe(
     return Transcript(found, language, heard.seconds)
 
 
-def as_sound(given: object) -> Sound:
+def as_sound(given: object) -> AnySound:
     """The sound in a file, in bytes, or as it is.
 
     Raises:
         InputError: none of them, or a file that is no sound.
     """
-    if isinstance(given, Sound):
+    if isinstance(given, Sound | StoredSound):
         return given
     if isinstance(given, bytes):
         return sound_of_bytes(given, "the sound")
@@ -100,7 +101,7 @@ def hears(model: LanguageModel) -> bool:
 
 
 def segments_of(
-    model: LanguageModel, sound: Sound, options: SpeechOptions
+    model: LanguageModel, sound: AnySound, options: SpeechOptions
 ) -> Iterator[Segment | str]:
     """The code of the language, if it is told, and each segment as soon as it is settled."""
     if model.config.embedding.waves is not None:
@@ -110,9 +111,8 @@ def segments_of(
     if options.chunked:
         yield from transcriber.chunked(sound)
         return
-    frames, count = transcriber.features(sound)
     language = ""
-    for one in transcriber.parts(frames, count):
+    for one in transcriber.parts(sound):
         if isinstance(one, str):
             language = one
             yield language

@@ -12,13 +12,13 @@ from lmkernel.errors import CheckpointError, InputError
 from lmkernel.files import is_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from lmkernel.config import WaveConfig
     from lmkernel.origin import Origin
-    from lmkernel.speech.sounds import Sound
+    from lmkernel.speech.sound_files import AnySound
 
 __all__ = ["WaveSettings", "feature_document"]
 
@@ -77,14 +77,32 @@ class WaveSettings:
         """Seconds from one vector to the next."""
         return self.waves.stride / self.rate
 
-    def samples(self, sound: Sound) -> NDArray[np.float32]:
-        """The samples ``(count,)`` of a sound at any rate, as the model takes them."""
-        found = sound.at_rate(self.rate).samples
+    def samples(self, sound: AnySound) -> NDArray[np.float32]:
+        """The samples ``(count,)`` of a sound at any rate, as the model takes them, at once."""
+        return np.concatenate([*self.blocks(sound)])
+
+    def blocks(self, sound: AnySound) -> Iterator[NDArray[np.float32]]:
+        """The same, some at a time. For its mean and variance, a sound is listened to before."""
         if not self.normalized:
-            return found
-        wide = found.astype(np.float64)
-        normal: NDArray[np.float32] = (wide - wide.mean()) / np.sqrt(wide.var() + _LEAST)
-        return normal.astype(np.float32)
+            yield from sound.blocks(self.rate)
+            return
+        mean, variance = _moments(sound.blocks(self.rate))
+        for block in sound.blocks(self.rate):
+            normal = (block.astype(np.float64) - mean) / np.sqrt(variance + _LEAST)
+            yield normal.astype(np.float32)
+
+
+def _moments(blocks: Iterable[NDArray[np.float32]]) -> tuple[float, float]:
+    """Mean and variance of samples that come in blocks (Chan et al. 1979)."""
+    count, mean, variance = 0, 0.0, 0.0
+    for block in blocks:
+        if len(block):
+            wide = block.astype(np.float64)
+            count += len(wide)
+            share, apart = len(wide) / count, float(wide.mean()) - mean
+            variance += (float(wide.var()) - variance) * share + apart**2 * share * (1 - share)
+            mean += apart * share
+    return mean, variance
 
 
 def feature_document(origin: Origin) -> Mapping[str, Any]:

@@ -92,7 +92,7 @@ def test_silence_is_the_lowest_value_everywhere() -> None:
     ("samples", "said"),
     [
         (np.zeros(200), "more than 200 samples"),
-        (np.zeros((1000, 2)), "one row"),
+        (np.zeros((1000, 2)), "in one row"),
         (np.full(1000, np.nan), "finite"),
         (np.full(1000, np.inf), "finite"),
     ],

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lmkernel.speech.chunks import chunk_starts, joined_tokens
+from lmkernel.speech.chunks import chunks_of, joined_tokens
 from lmkernel.speech.hearing import compression_ratio
 from lmkernel.speech.outcome import Attempt, Segment, Transcript, srt_cue, vtt_cue
+from lmkernel.speech.reel import Reel
 from lmkernel.speech.segments import Window, window_parts
 
 T = 100  # the token of time 0
@@ -53,15 +54,21 @@ def test_a_last_window_ends_with_the_sound() -> None:
     assert (part.begin, part.end, step) == (1500, 1625, 250)
 
 
+def starts(count: int) -> list[int]:
+    """Where windows of 60 begin, of samples that count up."""
+    return [int(one[0]) for one in chunks_of(Reel([np.arange(count)]), 60)]
+
+
 def test_windows_that_overlap_cover_all_and_no_more() -> None:
-    assert chunk_starts(1, 60) == [0]
-    assert chunk_starts(60, 60) == [0]
-    assert chunk_starts(61, 60) == [0, 40]
-    assert chunk_starts(100, 60) == [0, 40]
-    assert chunk_starts(200, 60) == [0, 40, 80, 120, 160]
+    assert starts(1) == [0]
+    assert starts(60) == [0]
+    assert starts(61) == [0, 40]
+    assert starts(100) == [0, 40]
+    assert starts(200) == [0, 40, 80, 120, 160]
     for count in range(1, 400):
-        starts = chunk_starts(count, 60)
-        assert starts[-1] < count <= starts[-1] + 60
+        windows = [*chunks_of(Reel([np.arange(count)]), 60)]
+        assert [len(one) for one in windows[:-1]] == [60] * (len(windows) - 1)
+        assert windows[-1][0] < count == windows[-1][-1] + 1
 
 
 def test_rows_are_joined_in_the_middle_of_what_they_share() -> None:

@@ -9,16 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from made_sounds import SOUNDS, vowels, wave_bytes
 
 from lmkernel.errors import InputError, MissingDependencyError
-from lmkernel.speech import sounds
-from lmkernel.speech.sounds import Sound, read_sound, sound_of_bytes
+from lmkernel.speech import sound_files, sounds
+from lmkernel.speech.sound_files import StoredSound, kept_stream, read_sound, sound_of_bytes
+from lmkernel.speech.sounds import Sound
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ROWS = np.stack([vowels(0.5), vowels(0.5, 200)], 1)
+
+
+def whole(stored: StoredSound) -> Sound:
+    """All of a sound that is read block by block."""
+    return Sound(np.concatenate([*stored.blocks(stored.rate)]), stored.rate)
 
 
 def in_format(kind: str, subtype: str | None = None) -> bytes:
@@ -29,7 +36,7 @@ def in_format(kind: str, subtype: str | None = None) -> bytes:
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
 def test_whole_numbers_of_a_wave_file_become_shares_of_one(width: int) -> None:
-    found = sound_of_bytes(wave_bytes(ROWS, 44100, width), "a file")
+    found = whole(sound_of_bytes(wave_bytes(ROWS, 44100, width), "a file"))
     assert found.rate == 44100
     step = 2.0 ** (1 - 8 * width)
     np.testing.assert_allclose(found.samples, ROWS.mean(1), atol=2 * step + 1e-7)
@@ -47,7 +54,7 @@ def test_whole_numbers_of_a_wave_file_become_shares_of_one(width: int) -> None:
     ],
 )
 def test_other_formats_are_read_by_the_library(kind: str, subtype: str | None, off: float) -> None:
-    found = sound_of_bytes(in_format(kind, subtype), "a file")
+    found = whole(sound_of_bytes(in_format(kind, subtype), "a file"))
     assert found.rate == 44100
     np.testing.assert_allclose(found.samples[: len(ROWS)], ROWS.mean(1), atol=off)
 
@@ -58,6 +65,17 @@ def test_another_rate_is_the_same_sound() -> None:
     exact = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
     assert len(found.samples) == 16000
     np.testing.assert_allclose(found.samples[500:-500], exact[500:-500], atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 44100, 192_000])
+@pytest.mark.parametrize("block", [1, 777, 1 << 20])
+def test_another_rate_is_the_same_bits_in_blocks_as_at_once(
+    rate: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(5).normal(0, 0.1, 5_003).astype(np.float32)
+    monkeypatch.setattr(sounds, "BLOCK", block)
+    found = Sound(noise, rate).at_rate(16000).samples
+    np.testing.assert_array_equal(found, soxr.resample(noise, rate, 16000))
 
 
 def test_what_a_lower_rate_cannot_hold_is_filtered_away() -> None:
@@ -72,8 +90,16 @@ def test_one_sample_is_a_sound_at_any_rate() -> None:
 
 def test_the_made_sounds_survive_a_file() -> None:
     for samples, rate in SOUNDS.values():
-        found = sound_of_bytes(wave_bytes(samples[:, None], rate), "a file")
+        found = whole(sound_of_bytes(wave_bytes(samples[:, None], rate), "a file"))
         np.testing.assert_allclose(found.samples, samples, atol=2**-14)
+
+
+def test_channels_that_are_infinite_are_refused() -> None:
+    made = io.BytesIO()
+    both = np.array([[np.inf, -np.inf]] * 9, np.float32)
+    soundfile.write(made, both, 16000, format="WAV", subtype="FLOAT")
+    with pytest.raises(InputError, match=r"^a file: expected finite samples"):
+        whole(sound_of_bytes(made.getvalue(), "a file"))
 
 
 def with_field(content: bytes, at: int, form: str, value: int) -> bytes:
@@ -110,7 +136,7 @@ WAVE = wave_bytes(ROWS[:4000], 16000)
 )
 def test_what_is_no_sound_is_refused_with_its_name(content: bytes, said: str) -> None:
     with pytest.raises(InputError, match=f"^a file: .*({said})"):
-        sound_of_bytes(content, "a file")
+        whole(sound_of_bytes(content, "a file"))
 
 
 def silence(seconds: float, rate: int, kind: str = "FLAC") -> bytes:
@@ -126,7 +152,7 @@ def test_a_small_file_of_a_long_sound_is_refused_before_it_is_decoded(
 ) -> None:
     content = silence(3, 8000, kind)
     assert sound_of_bytes(content, "a file", most_seconds=3).seconds == 3
-    monkeypatch.setattr(sounds, "_one_channel", lambda _: pytest.fail("it was decoded"))
+    monkeypatch.setattr(sound_files, "_one_channel", lambda _: pytest.fail("it was decoded"))
     with pytest.raises(InputError, match=r"^a file: expected 2 s of sound at most.*got 3 s"):
         sound_of_bytes(content, "a file", most_seconds=2)
 
@@ -138,18 +164,55 @@ def test_a_high_rate_has_no_more_samples_than_a_usual_one() -> None:
 
 
 def test_blocks_that_are_decoded_make_the_whole_sound(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = sound_of_bytes(in_format("FLAC"), "a file")
-    monkeypatch.setattr(sounds, "_BLOCK", 2 * 999)
-    np.testing.assert_array_equal(
-        sound_of_bytes(in_format("FLAC"), "a file").samples, whole.samples
-    )
+    stored = sound_of_bytes(in_format("FLAC"), "a file")
+    at_once = whole(stored)
+    monkeypatch.setattr(sound_files, "BLOCK", 2 * 999)
+    assert {len(one) for one in stored.blocks(44100)} == {999, len(ROWS) % 999}
+    np.testing.assert_array_equal(whole(stored).samples, at_once.samples)
 
 
 def test_a_stream_without_a_size_is_read_to_its_end() -> None:
     endless = with_field(with_field(WAVE, 40, "<I", 0xFFFFFFFF), 4, "<I", 0xFFFFFFFF)
+    found = sound_of_bytes(endless, "a pipe")
+    assert found.seconds == 0.25
     np.testing.assert_array_equal(
-        sound_of_bytes(endless, "a pipe").samples, sound_of_bytes(WAVE, "a file").samples
+        whole(found).samples, whole(sound_of_bytes(WAVE, "a file")).samples
     )
+
+
+def test_a_pipe_is_kept_as_long_as_it_is_listened_to() -> None:
+    with kept_stream(io.BytesIO(WAVE), "a pipe") as sound:
+        first, second = whole(sound).samples, whole(sound).samples
+    np.testing.assert_array_equal(first, whole(sound_of_bytes(WAVE, "a file")).samples)
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("content", "said", "read"),
+    [
+        (b"", "an empty file", 0),
+        (b"hello" + bytes(1 << 22), "something else", 1 << 20),
+        (WAVE + bytes(1 << 22), "expected at most 100 bytes", 1 << 20),
+    ],
+    ids=["empty", "other", "long"],
+)
+def test_a_pipe_of_no_use_is_read_no_further(
+    content: bytes, said: str, read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sound_files, "_MOST_BYTES", 100)
+    stream = io.BytesIO(content)
+    with pytest.raises(InputError, match=f"^a pipe: .*{said}"), kept_stream(stream, "a pipe"):
+        pytest.fail("it was taken")
+    assert stream.tell() == read
+
+
+def test_a_file_that_is_changed_between_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(WAVE)
+    sound = read_sound(path)
+    path.write_bytes(wave_bytes(ROWS[:3000], 16000))
+    with pytest.raises(InputError, match=r"a\.wav: the file was changed"):
+        whole(sound)
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_words_at_the_end_of_a_window_are_heard_whole(
     listening = Speller(speller, SpeechOptions())
     scripted = _Scripted(sound, times, listening.settings.step)
     monkeypatch.setattr(Speller, "logits", lambda _, x: scripted(x))
-    monkeypatch.setattr(type(listening.settings), "samples", lambda _, s: s.samples)
+    monkeypatch.setattr(type(listening.settings), "blocks", lambda _, s: s.blocks(RATE))
     found = [*listening.segments(sound)]
     assert [s.text for s in found] == [" bc"] * 5
     np.testing.assert_allclose([s.begin for s in found], np.array(times) + 0.1, atol=0.03)

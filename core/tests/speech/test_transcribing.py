@@ -18,6 +18,7 @@ from lmkernel import LanguageModel, Sound, load
 from lmkernel.cli.main import main
 from lmkernel.errors import CheckpointError, InputError, LmkernelError, UnknownNameError
 from lmkernel.speech import transcriber
+from lmkernel.speech.features import one_window
 from lmkernel.speech.hearing import Heard, Hearing
 from lmkernel.speech.options import SpeechOptions
 from lmkernel.speech.outcome import Attempt
@@ -158,8 +159,7 @@ def test_each_window_is_told_the_prompt(
 
 def test_silence_is_the_share_of_its_token(model: LanguageModel) -> None:
     made = Transcriber(model, SpeechOptions())
-    frames, _ = made.features(SHORT)
-    memory = made.hearing.encode(frames[None])
+    memory = made.hearing.encode(one_window(SHORT.samples, made.settings)[None])
     logits = made.hearing.first_logits(memory, [made.tokens.start])[0].astype(float)
     shares = np.exp(logits) / np.exp(logits).sum()
     got = made._silence(memory, [made.tokens.start])

@@ -17,7 +17,7 @@ from lmkernel.checkpoints.directory import write_directory
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.names import from_ours
 from lmkernel.model import Model
-from lmkernel.speech.sounds import sound_of_bytes
+from lmkernel.speech.sound_files import sound_of_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +62,7 @@ def _speak(text: str, voice: str, speed: int, pitch: int) -> NDArray[np.float32]
     """The samples of a text at `RATE`."""
     asked = ["espeak-ng", "--stdout", "-v", f"en-us+{voice}", "-s", f"{speed}", "-p", f"{pitch}"]
     made = subprocess.run([*asked, text], check=True, capture_output=True).stdout
-    return sound_of_bytes(made, "espeak-ng").at_rate(RATE).samples
+    return np.concatenate([*sound_of_bytes(made, "espeak-ng").blocks(RATE)])
 
 
 def speak_all(folder: Path, name: str, count: int, *, single: bool = False, seed: int) -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, final
 
 from lmkernel.errors import LmkernelError
 from lmkernel.speech.options import SpeechOptions
-from lmkernel.speech.sounds import sound_of_bytes
+from lmkernel.speech.sound_files import sound_of_bytes
 from lmkernel.speech.verbs import segments_of
 from lmkernel_serve.audio_documents import TranscriptionDocument
 from lmkernel_serve.errors import ApiError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive
 
     from lmkernel.speech.outcome import Segment
-    from lmkernel.speech.sounds import Sound
+    from lmkernel.speech.sound_files import StoredSound
     from lmkernel_serve.audio_documents import SoundDocument
     from lmkernel_serve.limits import Limits
     from lmkernel_serve.metrics import Metrics
@@ -51,7 +51,7 @@ class Hearing:
 
     async def parts(
         self, receive: Receive, metrics: Metrics
-    ) -> AsyncGenerator[Sound | Segment | str]:
+    ) -> AsyncGenerator[StoredSound | Segment | str]:
         """The sound, then the language's code if it is told, and each segment once it is settled.
 
         Each is a turn of the worker, so that others who ask this model have theirs between two.
@@ -82,11 +82,15 @@ class Hearing:
         finally:
             gone.cancel()
 
-    def _sound(self) -> Sound:
+    def _sound(self) -> StoredSound:
+        """What was sent, read through, so that nothing is answered to what is no sound."""
         try:
-            return sound_of_bytes(self.document.file, "file", most_seconds=self.limits.sound)
+            sound = sound_of_bytes(self.document.file, "file", most_seconds=self.limits.sound)
+            for _ in sound.blocks(sound.rate):
+                pass
         except LmkernelError as error:
             raise ApiError(str(error), param="file", code="invalid_file") from error
+        return sound
 
     def _param(self, message: str) -> str | None:
         """The field that a message is about, of those that the library was told of."""

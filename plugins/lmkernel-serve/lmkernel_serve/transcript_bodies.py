@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, Response
 
 from lmkernel.speech.languages import LANGUAGES
 from lmkernel.speech.outcome import Segment, Transcript
-from lmkernel.speech.sounds import Sound
 from lmkernel_serve.audio_documents import TranscriptionDocument
 from lmkernel_serve.streaming import send_frames
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive
 
+    from lmkernel.speech.sound_files import StoredSound
     from lmkernel.speech.words import Word
     from lmkernel_serve.audio_documents import SoundDocument
     from lmkernel_serve.errors import ApiError
@@ -49,17 +49,17 @@ async def send_transcript(hearing: Hearing, receive: Receive, metrics: Metrics) 
     return _response(document, await _transcript(found))
 
 
-async def _transcript(found: AsyncIterator[Sound | Segment | str]) -> Transcript:
+async def _transcript(found: AsyncIterator[StoredSound | Segment | str]) -> Transcript:
     """All parts as one, as the library's verb makes it."""
     segments: list[Segment] = []
     language, seconds = "", 0.0
     async for one in found:
         if isinstance(one, Segment):
             segments.append(one)
-        elif isinstance(one, Sound):
-            seconds = one.seconds
-        else:
+        elif isinstance(one, str):
             language = one
+        else:
+            seconds = one.seconds
     return Transcript(segments, language, seconds)
 
 
@@ -124,7 +124,7 @@ def _words(words: Sequence[Word]) -> list[dict[str, Any]]:
     ]
 
 
-async def _events(found: AsyncGenerator[Sound | Segment | str]) -> AsyncGenerator[str]:
+async def _events(found: AsyncGenerator[StoredSound | Segment | str]) -> AsyncGenerator[str]:
     """A delta for each settled part, which make the text that the last event holds."""
     said, text = "", ""
     async with aclosing(found):

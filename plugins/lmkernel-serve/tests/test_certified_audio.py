@@ -11,7 +11,8 @@ from lmkernel_serve.audio_documents import TranscriptionDocument
 from lmkernel_serve.models import Models
 
 from lmkernel.speech.outcome import Segment, Transcript
-from lmkernel.speech.sounds import Sound, sound_of_bytes
+from lmkernel.speech.sound_files import AnySound, sound_of_bytes
+from lmkernel.speech.sounds import Sound
 from lmkernel_conformance.endpoint.cases import audio
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def drop_the_last_event(patch: Patch) -> None:
 
 
 def take_anything_for_silence(patch: Patch) -> None:
-    def quiet(content: bytes, where: str, **more: Any) -> Sound:
+    def quiet(content: bytes, where: str, **more: Any) -> AnySound:
         try:
             return sound_of_bytes(content, where, **more)
         except ValueError:

@@ -13,7 +13,7 @@ import numpy as np
 from lmkernel.errors import InputError
 from lmkernel.files import is_folder
 from lmkernel.paths import user_path
-from lmkernel.speech.sounds import read_sound
+from lmkernel.speech.sound_files import read_sound
 from lmkernel.speech.spelling import best_path
 from lmkernel.training.data.batches import Batch, MeasuredBatches
 from lmkernel.training.data.order import digest_of
@@ -158,7 +158,7 @@ def spoken_examples(
     for row in rows:
         file = base / user_path(row.text(sound), InputError)
         try:
-            samples = hearing.samples(read_sound(file))
+            samples = _samples(file, hearing)
             ids = tokenizer.encode(row.text(text))
         except InputError as error:
             raise InputError(f"{row.where}: {error}") from error
@@ -166,16 +166,19 @@ def spoken_examples(
         yield SpokenExample(samples, ids, row.where)
 
 
+def _samples(file: Path, hearing: WaveSettings) -> NDArray[np.float32]:
+    """The sound in a file as the model takes it. A long one is refused before it is decoded."""
+    found = read_sound(file)
+    if found.seconds > _SECONDS:
+        raise InputError(f"expected a sound of at most {_SECONDS} s, got {found.seconds:.1f} s")
+    return hearing.samples(found)
+
+
 def _check(
     samples: NDArray[np.float32], ids: Sequence[int], hearing: WaveSettings, row: Row, text: str
 ) -> None:
     if not ids:
         raise InputError(f"{row.where}: expected what is spoken in the column {text!r}, got none")
-    if len(samples) > _SECONDS * hearing.rate:
-        seconds = len(samples) / hearing.rate
-        raise InputError(
-            f"{row.where}: expected a sound of at most {_SECONDS} s, got {seconds:.1f} s"
-        )
     # a letter that is said twice running has a blank between
     needed = len(ids) + sum(a == b for a, b in itertools.pairwise(ids))
     steps = hearing.waves.count(len(samples))

@@ -15,6 +15,7 @@ import lmkernel
 from lmkernel.errors import ConfigError, InputError
 from lmkernel.families.family import find_family
 from lmkernel.origin import open_origin
+from lmkernel.speech import sound_files
 from lmkernel.speech.waves import WaveSettings
 from lmkernel.training.data import transcripts
 from lmkernel.training.data.readers import open_rows
@@ -107,6 +108,16 @@ def test_rows_that_cannot_be_learnt_are_named(
     tokenizer, hearing = made(tmp_path / "model")
     with pytest.raises(InputError, match=message):
         examples(written(tmp_path / "data", [(seconds, text)]), tokenizer, hearing)
+
+
+def test_a_long_sound_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer, hearing = made(tmp_path / "model")
+    file = written(tmp_path / "data", [(31.0, "a")])
+    monkeypatch.setattr(sound_files, "_one_channel", lambda _: pytest.fail("it was decoded"))
+    with pytest.raises(InputError, match="at most 30 s"):
+        examples(file, tokenizer, hearing)
 
 
 def test_a_sound_that_is_none_is_named(tmp_path: Path) -> None:
