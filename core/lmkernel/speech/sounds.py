@@ -79,8 +79,7 @@ class Sound:
             InputError: a rate that is too much above its own.
             MissingDependencyError: the library that resamples is not installed.
         """
-        pieces = (self.samples[at : at + BLOCK] for at in range(0, len(self.samples), BLOCK))
-        return resampled(pieces, self.rate, rate)
+        return resampled([self.samples], self.rate, rate)
 
     def at_rate(self, rate: int) -> Sound:
         """The same sound at another rate.
@@ -145,8 +144,7 @@ def resampled(
     """
     if rate == wanted:
         for block in blocks:
-            _check_finite(block)
-            yield block
+            yield from _pieces(block)
         return
     if wanted > rate * _MOST_RAISED:
         raise InputError(f"expected a rate of at least {wanted / _MOST_RAISED:.3g} Hz, got {rate}")
@@ -157,12 +155,17 @@ def resampled(
         first = first if len(first) else block[:1].copy()
         for at in range(0, len(block), size):
             new = change.resample_chunk(np.ascontiguousarray(block[at : at + size]))
-            _check_finite(new)
             made += len(new)
-            yield new
+            yield from _pieces(new)
     new = change.resample_chunk(np.empty(0, np.float32), last=True)
-    _check_finite(new)
-    yield new if made or len(new) else first
+    yield from _pieces(new if made or len(new) else first)
+
+
+def _pieces(samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    for at in range(0, len(samples), BLOCK):
+        piece = samples[at : at + BLOCK]
+        _check_finite(piece)
+        yield piece
 
 
 def blocks_of(stream: BinaryIO, rate: int, wanted: int) -> Iterator[NDArray[np.float32]]:

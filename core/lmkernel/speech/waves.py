@@ -96,12 +96,11 @@ def _moments(blocks: Iterable[NDArray[np.float32]]) -> tuple[float, float]:
     """Mean and variance of samples that come in blocks (Chan et al. 1979)."""
     count, mean, variance = 0, 0.0, 0.0
     for block in blocks:
-        if len(block):
-            wide = block.astype(np.float64)
-            count += len(wide)
-            share, apart = len(wide) / count, float(wide.mean()) - mean
-            variance += (float(wide.var()) - variance) * share + apart**2 * share * (1 - share)
-            mean += apart * share
+        wide = block.astype(np.float64)
+        count += len(wide)
+        share, apart = len(wide) / count, float(wide.mean()) - mean
+        variance += (float(wide.var()) - variance) * share + apart**2 * share * (1 - share)
+        mean += apart * share
     return mean, variance
 
 
