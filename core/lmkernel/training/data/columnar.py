@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.checkpoints.json_files import MOST_BYTES
 from lmkernel.errors import InputError, MissingDependencyError
 from lmkernel.files import is_file, is_folder, open_regular
+from lmkernel.training.data.parquet_pages import check_pages
 from lmkernel.training.data.rows import Row
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _MARKS = ("dataset_dict.json", "dataset_info.json")
 _BATCH = 64
 _LEAST, _MOST_GROWTH = MOST_BYTES, 100
 """The bytes that any file may become, and how often its own size."""
+_TEXTS, _LARGE = ("STRING", "JSON", "ENUM", "NONE"), 2**24
 _VALUE = 200
 """Bytes that a value of a row takes besides its content."""
 
@@ -29,20 +31,23 @@ _VALUE = 200
 def parquet_rows(path: Path) -> Iterator[Row]:
     """The rows of a Parquet file, numbered from 1, of which few are in memory at once.
 
-    A dictionary and runs of equal values let a small file have any number of rows.
+    A dictionary and runs of equal values let a small file have any number of rows, and any size.
 
     Raises:
-        InputError: unreadable, not Parquet, or its rows are a hundred times as large.
+        InputError: unreadable, not Parquet, pages that need too much memory, or its rows are a
+            hundred times as large.
         MissingDependencyError: pyarrow is not installed.
     """
     arrow = _library("pyarrow", "parquet", str(path))
     parquet = importlib.import_module("pyarrow.parquet")
-    with open_regular(path, InputError) as opened:  # pyarrow would wait for a pipe
-        most = max(_LEAST, _MOST_GROWTH * os.fstat(opened.fileno()).st_size)
     try:
-        with parquet.ParquetFile(path) as file:
+        with open_regular(path, InputError) as opened:  # pyarrow would wait for a pipe
+            most = max(_LEAST, _MOST_GROWTH * os.fstat(opened.fileno()).st_size)
+            summary = parquet.read_metadata(path)
+            check_pages(opened, summary, most, path)
+        with parquet.ParquetFile(path, read_dictionary=_texts(summary)) as file:
             number = 0
-            for batch in _bounded(file.iter_batches(batch_size=_BATCH), most, path):
+            for batch in _bounded(_batches(file), most, path):
                 for values in _all_values(batch, path, number):
                     number += 1
                     yield Row(values, f"{path}: row {number}")
@@ -54,18 +59,56 @@ def parquet_rows(path: Path) -> Iterator[Row]:
         raise InputError(f"{path}: expected a Parquet file that can be read: {reason}") from error
 
 
+def _texts(summary: Any) -> list[str]:
+    """The columns of texts, of which each value is kept once however many rows have it."""
+    columns = [summary.schema.column(i) for i in range(summary.num_columns)]
+    return [
+        column.path
+        for column in columns
+        if column.physical_type == "BYTE_ARRAY" and column.logical_type.type in _TEXTS
+    ]
+
+
+def _batches(file: Any) -> Iterator[Any]:
+    """Record batches of few rows, of one group of rows after the other.
+
+    pyarrow does not join dictionaries of several groups within lists.
+    """
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(batch_size=_BATCH, row_groups=[group])
+
+
 def _bounded(batches: Iterable[Any], most: int, path: Path) -> Iterator[Any]:
-    """Record batches, as long as they are not larger than ``most`` bytes in all."""
+    """Record batches, as long as they are not larger than ``most`` bytes in all.
+
+    One that is large comes row by row.
+    """
     number = 0
     for batch in batches:
-        most -= batch.nbytes + _VALUE * batch.num_rows * max(1, batch.num_columns)
+        size = sum(map(_size, batch.columns))
+        most -= size + _VALUE * batch.num_rows * max(1, batch.num_columns)
         if most < 0:
             raise InputError(
                 f"{path}: row {number + 1}: expected rows of at most {_MOST_GROWTH} times the size "
-                "of the file until here"
+                f"of the file, and {_LEAST} bytes at any rate, until here, got more"
             )
         number += batch.num_rows
-        yield batch
+        step = batch.num_rows if size < _LARGE else 1
+        yield from (batch.slice(at, step) for at in range(0, batch.num_rows, step or 1))
+
+
+def _size(column: Any) -> int:
+    """The bytes of a column's values, each as often as rows have it."""
+    arrow = importlib.import_module("pyarrow")
+    compute = importlib.import_module("pyarrow.compute")
+    if arrow.types.is_dictionary(column.type):
+        lengths = compute.binary_length(column.dictionary)
+        return compute.sum(lengths.take(column.indices)).as_py() or 0
+    if arrow.types.is_struct(column.type):
+        return sum(map(_size, column.flatten()))
+    if arrow.types.is_list(column.type) or arrow.types.is_large_list(column.type):
+        return _size(column.flatten())
+    return int(column.nbytes)
 
 
 def _all_values(batch: Any, path: Path, before: int) -> list[dict[str, Any]]:
@@ -85,8 +128,10 @@ def _check_value(value: Any, where: str) -> None:
         value.as_py()
     except (ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())
+        own = importlib.import_module("pyarrow").types.is_dictionary(value.type)
+        kind = value.type.value_type if own else value.type
         raise InputError(
-            f"{where}: expected a value that Python can hold, got {value.type}: {reason}"
+            f"{where}: expected a value that Python can hold, got {kind}: {reason}"
         ) from error
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
 from lmkernel.errors import InputError
+from lmkernel.training.data import columnar
 from lmkernel.training.data.readers import open_rows
 
 if TYPE_CHECKING:
@@ -81,4 +82,38 @@ def test_m14_a_value_that_python_cannot_hold_is_named(
     path = tmp_path / "a.parquet"
     parquet.write_table(pa.table({"text": ["a", "b"], "x": column}), path)
     with pytest.raises(InputError, match=rf"a\.parquet: row 2: column 'x': expected .* got {got}"):
+        list(open_rows(path))
+
+
+def _repeated(text: str, rows: int, **options: Any) -> pa.Table:
+    """Rows that all have one text, or one message with it, which is written once."""
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([text]))
+    if not options.get("nested"):
+        return pa.table({"text": texts})
+    messages = pa.StructArray.from_arrays([texts], ["content"])
+    return pa.table({"messages": pa.ListArray.from_arrays(pa.array(range(rows + 1)), messages)})
+
+
+@pytest.mark.parametrize("schema", [True, False], ids=["arrow's schema", "no schema"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_long_text_that_many_rows_have_is_not_held_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nested: bool, schema: bool
+) -> None:
+    path = tmp_path / "a.parquet"
+    length, rows = 2**24, 16  # as many bytes as a batch that comes row by row
+    table = _repeated("x" * length, rows, nested=nested)
+    parquet.write_table(table, path, store_schema=schema, dictionary_pagesize_limit=2**26)
+    del table
+    monkeypatch.setattr(columnar, "_LEAST", 2 * rows * length)
+    before = pa.total_allocated_bytes()
+    found = 0
+    for row in open_rows(path):
+        value = row.values["messages"][0]["content"] if nested else row.values["text"]
+        assert (value[:1], len(value)) == ("x", length)
+        found += 1
+        # pyarrow's memory: the page and its values a few times over, not those of each row
+        assert pa.total_allocated_bytes() - before < rows // 2 * length
+    assert found == rows
+    monkeypatch.setattr(columnar, "_LEAST", 3 * length)
+    with pytest.raises(InputError, match=r"a\.parquet: row 1: expected rows of at most 100 times"):
         list(open_rows(path))
