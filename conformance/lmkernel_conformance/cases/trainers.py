@@ -110,12 +110,12 @@ def balance(s: Subject) -> None:
     _check_weights(s, trainer, [[fed]], [fed], lambda: oracle.sgd(_RATE), "gpt_oss", model)
 
 
-def _model_with_dropout() -> Any:
-    """The model with dropout at every site."""
+def _model_with_dropout(*, embedding: float = 0.3) -> Any:
+    """The model with dropout at every site, or in the decoder alone."""
     model = ZOO["gpt2"]
     return replace(
         model,
-        embedding=replace(model.embedding, dropout=0.3),
+        embedding=replace(model.embedding, dropout=embedding),
         decoder=replace(model.decoder, dropout=0.3),  # type: ignore[type-var]  # there is one
     )
 
@@ -140,22 +140,30 @@ def resume(s: Subject) -> None:
 def dropout(s: Subject) -> None:
     """Dropout differs between steps, repeats with the same run, and is off in evaluation."""
     fed, first = _same_each_time(data("gpt2")), values(s, "gpt2")
-    trainer = build_trainer(s, "gpt2", _SGD, model=_model_with_dropout(), schedule=_constant(1e-30))
-    twice = []
-    for _ in range(2):
+
+    def train(model: Any) -> tuple[Trainer, Any, list[float]]:
+        trainer = build_trainer(s, "gpt2", _SGD, model=model, schedule=_constant(1e-30))
         recorder = Losses()
         state = trainer.fit(trainer.start(first), fed, until=3, callbacks=[recorder])
-        twice.append(recorder.losses)
-    s.demand("losses when repeated", expected=twice[0], got=twice[1])
-    if len(set(twice[0])) < len(twice[0]):
-        raise Discrepancy(f"{s.label}: expected another draw in each step, got {twice[0]}")
+        return trainer, state, recorder.losses
 
     def honest(ar: Any) -> Host:
         p = {name: ar.constant(x) for name, x in first.items()}
         return oracle.mean_loss(ar, ZOO["gpt2"], "cross_entropy", p, fed.at(0))
 
-    loss = trainer.evaluate(state, fed)["loss"]
-    s.judge("loss in evaluation", np.asarray(loss), s.budgets("evaluation", honest)[0])
+    # the decoder is given its key by another way than the embedding
+    for where, model in (
+        ("everywhere", _model_with_dropout()),
+        ("in the decoder", _model_with_dropout(embedding=0.0)),
+    ):
+        trainer, state, losses = train(model)
+        s.demand(f"losses when repeated, {where}", expected=losses, got=train(model)[-1])
+        if len(set(losses)) < len(losses):
+            raise Discrepancy(f"{s.label}: expected another draw in each step {where}: {losses}")
+        loss = trainer.evaluate(state, fed)["loss"]
+        s.judge(
+            f"loss in evaluation, {where}", np.asarray(loss), s.budgets("evaluation", honest)[0]
+        )
 
 
 @case(level="training", id="trainer.evaluation", training=True)
