@@ -1,4 +1,4 @@
-"""A twin of each family of texts opens in transformers, and is verified there."""
+"""A twin of each family opens in transformers, and is verified there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from source_configs import CONFIGS, PARTS
 
 import lmkernel as lk
 from lmkernel.families.sizes import Sizes
@@ -15,35 +16,26 @@ from lmkernel.plugins import FamilySpec, default_registry
 if TYPE_CHECKING:
     from pathlib import Path
 
-REFUSED = frozenset(
-    [
-        "clip",
-        "dinov2",
-        "hubert",
-        "idefics3",
-        "llava",
-        "siglip",
-        "smolvlm",
-        "vit",
-        "wav2vec2",
-        "whisper",
-    ],
-)
-"""Models of pictures and sounds, of which twins are refused by a sentence."""
-TWINNED = sorted({*default_registry().all(FamilySpec)} - REFUSED)
+FAMILIES = sorted(default_registry().all(FamilySpec))
 SIZES = Sizes(width=256, layers=6, heads=8, inner=700, context=2048, vocab=3000)
+# ALiBi has no context, so sizes do not describe a BLOOM
+BLOOM = {"hidden_size": 256, "n_layer": 6, "n_head": 8, "vocab_size": 3000}
 
 
-@pytest.mark.parametrize("name", TWINNED)
+def described(name: str) -> dict[str, Any]:
+    if name in CONFIGS:
+        return CONFIGS[name]
+    family = default_registry().get(FamilySpec, name).create()
+    return {"model_type": name, **(BLOOM if name == "bloom" else family.new(SIZES))}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_transformers_opens_a_twin_and_is_right(name: str, tmp_path: Path) -> None:
     import transformers
 
     family = default_registry().get(FamilySpec, name).create()
-    # ALiBi has no context, so sizes do not describe a BLOOM
-    bloom = {"hidden_size": 256, "n_layer": 6, "n_head": 8, "vocab_size": 3000}
-    described = bloom if name == "bloom" else family.new(SIZES)
     config = tmp_path / "config.json"
-    config.write_text(json.dumps({"model_type": name, **described}))
+    config.write_text(json.dumps(described(name)))
     made = lk.twin(config, tmp_path / "twin")
     written = json.loads((made.path / "config.json").read_text())
     kind: Any = getattr(transformers, written["architectures"][0])
@@ -52,5 +44,8 @@ def test_transformers_opens_a_twin_and_is_right(name: str, tmp_path: Path) -> No
     computed = family.ignored(lk.load(made.path, backend="numpy", progress=False).config)
     missing = [k for k in report["missing_keys"] if not any(fnmatch(k, p) for p in computed)]
     assert not missing
-    found = lk.verify(made.path, subject="transformers", level="quick", progress=False)
-    assert found.passed, found
+    for part in PARTS.get(name, ("texts",)):
+        found = lk.verify(
+            made.path, subject="transformers", part=part, level="quick", progress=False
+        )
+        assert found.passed, found

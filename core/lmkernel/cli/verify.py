@@ -41,6 +41,9 @@ class Verify(Command):
         level.add_argument("--quick", action="store_true", help="few and short prompts")
         level.add_argument("--thorough", action="store_true", help="more and longer prompts")
         parser.add_argument(
+            "--part", default="texts", metavar="NAME", help="of two towers: texts or pictures"
+        )
+        parser.add_argument(
             "--prompt", action="append", default=[], metavar="TEXT", help="one more; repeatable"
         )
         parser.add_argument(
@@ -73,6 +76,7 @@ class Verify(Command):
         level = "quick" if args.quick else "thorough" if args.thorough else "usual"
         asked: dict[str, Any] = {
             "level": level,
+            "part": args.part,
             "prompts": args.prompt,
             "ids": [_numbers(text) for text in args.ids],
         }

@@ -143,7 +143,7 @@ def _row(
         own = own[: len(question.rows[number].answered) - 1]  # nothing comes after the last
     bad = ~np.isfinite(own[first:])
     # a log-probability may be -∞ where there is none
-    if answer.kind != "logits":
+    if answer.kind not in ("logits", *HEADLESS):
         bad &= own[first:] != -np.inf
     if bad.any():
         at = first + int(np.argwhere(bad)[0][0])

@@ -10,19 +10,21 @@ import numpy as np
 from lmkernel.comparison.metrics import log_softmax
 from lmkernel.errors import SubjectError
 from lmkernel.verification.budgets import deviation
-from lmkernel.verification.running import ENDS, HIDDEN, LOGITS, VECTOR, Input
+from lmkernel.verification.one_run import Input
+from lmkernel.verification.running import ENDS, HIDDEN, LOGITS, VECTOR
 from lmkernel.verification.sentences import sentence_view
+from lmkernel.verification.sequences import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from lmkernel.origin import Origin
     from lmkernel.verification.answers import RowAnswer
     from lmkernel.verification.guards import Answers
+    from lmkernel.verification.part import Part
     from lmkernel.verification.running import Place
-    from lmkernel.verification.sequences import Question, Row
+    from lmkernel.verification.sequences import Question
     from lmkernel.verification.subject import Kind
 
 __all__ = ["Cell", "as_input", "cell_of", "each_answer", "end_of", "view_of"]
@@ -55,7 +57,10 @@ def as_input(one: Row | Question) -> Input:
     positions, ids, target = (
         np.atleast_2d(np.asarray(x, np.int32)) for x in (one.positions, one.ids, one.target)
     )
-    return Input(ids, positions, target if target.size else None)
+    source = one.source
+    if isinstance(one, Row) and source is not None:
+        source = source[None]
+    return Input(ids, positions, target if target.size else None, source)
 
 
 def end_of(kind: Kind) -> str:
@@ -64,13 +69,13 @@ def end_of(kind: Kind) -> str:
 
 
 def view_of(
-    origin: Origin, kind: Kind, rows: Sequence[Row]
+    part: Part, kind: Kind, rows: Sequence[Row]
 ) -> Callable[[int, NDArray[Any]], NDArray[np.float64]]:
     """What is compared of logits ``(1, time, size)``: themselves, or log-probabilities.
 
     Of hidden vectors ``(1, time, width)``, where there is no head: themselves, or the sentence's.
     """
-    sentence = sentence_view(origin) if kind == "vectors" else None
+    sentence = sentence_view(part) if kind == "vectors" else None
 
     def view(number: int, logits: NDArray[Any]) -> NDArray[np.float64]:
         if sentence is not None:

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lmkernel.origin import Origin
     from lmkernel.verification.cells import Cell
     from lmkernel.verification.defects import Candidate
     from lmkernel.verification.guards import Answers
     from lmkernel.verification.judging import Judgement
+    from lmkernel.verification.part import Part
     from lmkernel.verification.prompts import Prompts
     from lmkernel.verification.sequences import Question
 
@@ -66,7 +66,7 @@ class Diagnosis:
 
 
 def diagnose(
-    origin: Origin,
+    part: Part,
     prompts: Prompts,
     answers: Answers,
     found: Judgement,
@@ -80,7 +80,7 @@ def diagnose(
     Several are named only where no question tells them apart.
 
     Args:
-        origin: the checkpoint.
+        part: what is verified of the checkpoint.
         prompts: what was asked.
         answers: what was said.
         found: how they compare with the reference.
@@ -96,9 +96,9 @@ def diagnose(
     # what does not explain the shortest row that is wrong need not be tried on the others
     shortest = sorted([q for q in asked if not worst[q.name] <= 1] or asked, key=_time)[:1]
     for one in tried:
-        left = _left(origin, shortest, answers, found, dtype, one)
+        left = _left(part, shortest, answers, found, dtype, one)
         if all(left < _near(worst[q.name]) for q in shortest):
-            left = _left(origin, asked, answers, found, dtype, one)
+            left = _left(part, asked, answers, found, dtype, one)
             if left < _near(before):
                 close.append((left, one))
         advance(1)
@@ -106,7 +106,7 @@ def diagnose(
     named = []
     for _, one in close[:_MOST]:
         # with its own budget, over all questions and all activations that the subject gave
-        again = judge(origin, prompts, answers, found.kind, dtype, variant=one.variant)
+        again = judge(part, prompts, answers, found.kind, dtype, variant=one.variant)
         after, alone = (_worst(cells) for cells in (again.cells, _alone(again)))
         if after <= 1:
             named.append(Diagnosis(one.id, one.words, before, after))
@@ -127,18 +127,18 @@ def _near(before: float) -> float:
 
 
 def diagnose_digits(
-    origin: Origin, prompts: Prompts, answers: Answers, found: Judgement, short: str
+    part: Part, prompts: Prompts, answers: Answers, found: Judgement, short: str
 ) -> Iterator[Diagnosis]:
     """Whether all is well if the subject computed in the dtype of 16 bits whose numbers it gives.
 
     Args:
-        origin: the checkpoint.
+        part: what is verified of the checkpoint.
         prompts: what was asked.
         answers: what was said, float32 having been asked for.
         found: how that compares with the reference.
         short: the dtype.
     """
-    again = judge(origin, prompts, answers, found.kind, short)
+    again = judge(part, prompts, answers, found.kind, short)
     before, after = (_worst(one.cells) for one in (found, again))
     inside = [c for c in found.cells if c.activation not in ENDS]
     if after <= 1 and inside and all(c.share <= 1 for c in inside):
@@ -158,7 +158,7 @@ def _alone(found: Judgement) -> list[Cell]:
 
 
 def _left(
-    origin: Origin,
+    part: Part,
     asked: Sequence[Question],
     answers: Answers,
     found: Judgement,
@@ -168,11 +168,11 @@ def _left(
     """How many of the reference's budgets the subject is off from a candidate."""
     rows = {row.name: row for q in asked for row in q.rows}
     try:
-        variant = variant_for(origin, found.kind, one.variant)
-        made = variant_logits(origin, [as_input(row) for row in rows.values()], variant)
+        variant = variant_for(part, found.kind, one.variant)
+        made = variant_logits(part, [as_input(row) for row in rows.values()], variant)
     except LmkernelError:  # a change that this model's parameters do not fit
         return float(np.inf)
-    view = view_of(origin, found.kind, list(rows.values()))
+    view = view_of(part, found.kind, list(rows.values()))
     seen = {name: view(i, x) for i, (name, x) in enumerate(zip(rows, made, strict=True))}
     return max(shares_of(asked, answers, seen, found, dtype), default=np.inf)
 

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmkernel.comparison.layers import Limit
-    from lmkernel.origin import Origin
     from lmkernel.verification.cells import Cell
     from lmkernel.verification.guards import Answers
+    from lmkernel.verification.one_run import Variant
+    from lmkernel.verification.part import Part
     from lmkernel.verification.prompts import Prompts
-    from lmkernel.verification.running import Place, Variant
+    from lmkernel.verification.running import Place
     from lmkernel.verification.sequences import Question
     from lmkernel.verification.subject import Kind
 
@@ -56,7 +57,7 @@ class Judgement:
 
 
 def judge(
-    origin: Origin,
+    part: Part,
     prompts: Prompts,
     answers: Answers,
     kind: Kind,
@@ -67,20 +68,20 @@ def judge(
     """The answers beside the reference, or beside a changed model.
 
     Args:
-        origin: the checkpoint.
+        part: what is verified of the checkpoint.
         prompts: what was asked.
         answers: those of the questions that were asked, by name.
         kind: what they are.
         dtype: of the subject's computation.
         variant: another model in place of the checkpoint's own.
     """
-    variant = variant_for(origin, kind, variant)
+    variant = variant_for(part, kind, variant)
     asked = [q for q in prompts.questions if q.name in answers]
     needed = {row.name for q in asked for row in q.rows}
     rows = [row for row in prompts.rows if row.name in needed]
     number = {row.name: i for i, row in enumerate(rows)}
     raw: dict[str, NDArray[np.float64]] = {}
-    own_view = view_of(origin, kind, rows)
+    own_view = view_of(part, kind, rows)
 
     def view(i: int, logits: NDArray[Any]) -> NDArray[np.float64]:
         raw.setdefault(rows[i].name, logits)  # the reference's come first
@@ -90,10 +91,8 @@ def judge(
     names: list[str] = []
     last: Place | None = None
     inputs = [as_input(r) for r in rows]
-    choices = Choices(variant.config or origin.config, kind, dtype)
-    for place in reference_places(
-        origin, inputs, view, variant, arithmetic=dtype, end=end_of(kind)
-    ):
+    choices = Choices(variant.config or part.config, kind, dtype)
+    for place in reference_places(part, inputs, view, variant, arithmetic=dtype, end=end_of(kind)):
         last = place
         names.append(place.name)
         choices.see(place)
@@ -107,7 +106,7 @@ def judge(
     guards = [_check_activations(names, cells)]
     if choices.count[0] and any(not c.share <= 1 for c in cells):
         beside = (choices, last, number, kind, dtype, variant)
-        cells, said = judge_beside_ties(origin, asked, answers, *beside)
+        cells, said = judge_beside_ties(part, asked, answers, *beside)
         guards.append(said)
     return Judgement(
         cells=tuple(cells),

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.model import Model
 from lmkernel.model.head import head
 from lmkernel.parameters import flatten, pack
 from lmkernel.verification.structure import transformers
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
     from lmkernel.config import HeadConfig
     from lmkernel.contract.mandatory import Array, Tree
     from lmkernel.interfaces import ParamTree
-    from lmkernel.origin import Origin
+    from lmkernel.model import Model
+    from lmkernel.verification.part import Part
 
     Values = dict[str, NDArray[Any]]
 
@@ -48,8 +48,8 @@ class LayerWeights:
     """The parameters of one model, in its compute dtype.
 
     Args:
-        origin: where they come from.
-        model: on its backend; its configuration may be another than the origin's.
+        part: where they come from.
+        model: on its backend; its configuration may be another than the part's.
         used: the token ids that occur, sorted.
         change: what is done to host values before they are packed.
         layer_of: which layer of the files is a layer of the model, in the stack that the head
@@ -58,17 +58,16 @@ class LayerWeights:
 
     def __init__(
         self,
-        origin: Origin,
+        part: Part,
         model: Model,
         used: NDArray[np.int64],
         change: ChangeValues = _unchanged,
         layer_of: Callable[[int], int] = lambda i: i,
     ) -> None:
-        self._origin, self._model, self._used = origin, model, used
+        self._part, self._model, self._used = part, model, used
         self._change, self._layer_of = change, layer_of
         self._stacks = transformers(model.config)
         self._declared: dict[str, ParamTree] = model.declare()
-        self._in_files = Model(model.backend, origin.config).declare()
 
     def tree(self) -> Tree:
         """The parameters of all but the head, layers as a sequence that reads when it is asked."""
@@ -111,7 +110,7 @@ class LayerWeights:
         return np.asarray(ops.to_numpy(head(ops, hidden, params, config, weight, **where)))
 
     def head_parts(self, size: int = 0) -> Iterator[tuple[HeadConfig, Tree, Array]]:
-        """The head as heads of some rows each.
+        """The head as heads of some rows each; one without a product is whole, and has no weight.
 
         Args:
             size: the rows of a part; by default as many as `_PART` elements are.
@@ -121,6 +120,10 @@ class LayerWeights:
             raise AssertionError("expected a head, which the caller has looked for")
         ops, policy = self._model.backend.ops, self._model.policy
         values = self._values("head", self._declared["head"])
+        if not config.product:
+            whole = self._packed("head", self._declared["head"])
+            yield replace(config, labels=()), whole, None
+            return
         table = self._table() if config.tied else values.pop("head.weight")
         rest = {n: x for n, x in self._declared["head"].items() if n not in ("weight", "bias")}
         own = {n.removeprefix("head."): x for n, x in values.items()}
@@ -163,8 +166,8 @@ class LayerWeights:
 
     def _values(self, prefix: str, declared: ParamTree) -> Values:
         """Host values under their dotted names, changed as asked."""
-        names = frozenset(f"{prefix}.{name}" for name in flatten(declared))
-        return self._change(self._origin.weights(self._in_files, only=names))
+        names = [f"{prefix}.{name}" for name in flatten(declared)]
+        return self._change(self._part.weights(names))
 
 
 @final

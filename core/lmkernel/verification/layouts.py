@@ -11,7 +11,8 @@ from lmkernel.verification.cells import as_input, view_of
 from lmkernel.verification.defects import operations as wrong
 from lmkernel.verification.diagnosing import Diagnosis, shares_of
 from lmkernel.verification.guards import Guard
-from lmkernel.verification.running import ENDS, Variant, variant_logits
+from lmkernel.verification.one_run import Variant
+from lmkernel.verification.running import ENDS, variant_logits
 from lmkernel.verification.sentences import variant_for
 from lmkernel.verification.structure import top_transformer
 
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmkernel.config import ModelConfig
-    from lmkernel.origin import Origin
     from lmkernel.verification.cells import Cell
     from lmkernel.verification.guards import Answers
     from lmkernel.verification.judging import Judgement
+    from lmkernel.verification.part import Part
     from lmkernel.verification.prompts import Prompts
     from lmkernel.verification.sequences import Question
 
@@ -82,14 +83,14 @@ def _check_positions(questions: Sequence[Question], cells: Sequence[Cell]) -> Gu
 
 
 def diagnose_layouts(
-    origin: Origin, prompts: Prompts, answers: Answers, found: Judgement, dtype: str
+    part: Part, prompts: Prompts, answers: Answers, found: Judgement, dtype: str
 ) -> Iterator[Diagnosis]:
     """What explains the questions that are wrong, where each row by itself is right."""
     wrong = [
         q for q in prompts.questions if q.name in answers and not is_right(found.cells, q.name)
     ]
     tried: list[tuple[Variant, list[list[Any]]]] = []
-    for ident, words, move, variant in _moves(origin.config):
+    for ident, words, move, variant in _moves(part.config):
         moved = [move(q) for q in wrong]
         if not wrong or any(m is None for m in moved):
             continue
@@ -104,8 +105,8 @@ def diagnose_layouts(
         ]
         shares = []
         for question, given in zip(wrong, inputs, strict=True):
-            [logits] = variant_logits(origin, [given], variant_for(origin, found.kind, variant))
-            view = view_of(origin, found.kind, question.rows)
+            [logits] = variant_logits(part, [given], variant_for(part, found.kind, variant))
+            view = view_of(part, found.kind, question.rows)
             pooled = logits.ndim < 3  # noqa: PLR2004 - (batch, time, size)
             every = slice(None)
             seen = {

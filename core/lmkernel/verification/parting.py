@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, final
 from lmkernel.origin import open_origin
 from lmkernel.verification.guards import check_values
 from lmkernel.verification.judging import judge
+from lmkernel.verification.part import part_of
 from lmkernel.verification.structure import top_transformer
 from lmkernel.verification.twin import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lmkernel.origin import Origin
     from lmkernel.verification.cells import Cell
     from lmkernel.verification.opening import OpenSubject
+    from lmkernel.verification.part import Part
     from lmkernel.verification.prompts import Prompts
 
-    Open = Callable[[Path, Origin], OpenSubject]
+    Open = Callable[[Part], OpenSubject]
 
 __all__ = ["Parting", "first_place", "layer_by_truncation"]
 
@@ -70,12 +71,12 @@ def first_place(cells: Sequence[Cell]) -> Parting | None:
 
 
 def layer_by_truncation(
-    origin: Origin, prompts: Prompts, open_subject: Open, dtype: str
+    part: Part, prompts: Prompts, open_subject: Open, dtype: str
 ) -> Parting | None:
     """The layer at which a subject parts, by bisection over shortened checkpoints.
 
     Args:
-        origin: the checkpoint.
+        part: what is verified of the checkpoint, in which it stands under its own names.
         prompts: what is asked; of each shortened one too.
         open_subject: opens the subject on another checkpoint.
         dtype: of the subject's computation.
@@ -83,14 +84,15 @@ def layer_by_truncation(
     Returns:
         The layer, or None where even the whole one is right when it is asked in this way.
     """
-    _, stack = top_transformer(origin.config)
+    _, stack = top_transformer(part.config)
     found: dict[int, Parting | None] = {}
     with tempfile.TemporaryDirectory() as folder:
 
         def parts(layers: int) -> bool:
             if layers not in found:
-                place = truncate(origin.own_files.path, layers, Path(folder) / str(layers))
-                found[layers] = _ask(open_origin(place), prompts, open_subject, dtype)
+                files = part.origin.own_files.path
+                place = truncate(files, layers, Path(folder) / str(layers))
+                found[layers] = _ask(part_of(open_origin(place)), prompts, open_subject, dtype)
             return found[layers] is not None
 
         right, wrong = 0, stack.layers
@@ -108,14 +110,14 @@ def layer_by_truncation(
     return Parting(name, last.question, last.share, "truncation")
 
 
-def _ask(origin: Origin, prompts: Prompts, open_subject: Open, dtype: str) -> Parting | None:
+def _ask(part: Part, prompts: Prompts, open_subject: Open, dtype: str) -> Parting | None:
     """Where a subject parts on one shortened checkpoint, as far as its logits say."""
-    with open_subject(origin.own_files.path, origin) as subject:
+    with open_subject(part) as subject:
         answers = {
             q.name: subject.ask(q, activations=False)
             for q in prompts.questions
             if q.needs <= subject.capabilities
         }
-    size = 0 if origin.config.head is None else origin.config.head.size
+    size = 0 if part.config.head is None else part.config.head.size
     cut, kind, _ = check_values(answers, size, dtype)
-    return first_place(judge(origin, prompts, cut, kind, dtype).cells)
+    return first_place(judge(part, prompts, cut, kind, dtype).cells)

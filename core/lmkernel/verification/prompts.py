@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from lmkernel.config import HeadConfig, ModelConfig
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["LEVELS", "Prompts", "choose_prompts", "recorded_prompts"]
+__all__ = [
+    "LEVELS",
+    "Prompts",
+    "choose_prompts",
+    "decodings",
+    "drawn_target",
+    "recorded_prompts",
+]
 
 _TOKENS, _SHORT, _END, _STEPS, _BEYOND = 24, 5, 16, 8, 17
 _SPECIAL = 8
@@ -120,31 +127,33 @@ def choose_prompts(
     if head is not None and head.skipped is not None:
         ending = (*_random(config, "passed over", _SHORT), head.skipped)
         rows.append(Row("passed over", ending[-config.context :]))
+    if head is not None and head.token is not None:
+        # a text's vector is made at this token, so every text has it
+        rows = [replace(row, ids=(*row.ids[:-1], head.token)) for row in rows]
     if both:
         rows = [_with_target(config, row, pad) for row in rows]
     elif own is not None:
         # who is told positions may look them up as they are
         rows = [replace(row, ids=_without(row.ids, own, config.embedding.vocab)) for row in rows]
-    pooled = head is not None and head.pooling != "none"
     questions = [Question(row.name, (row,)) for row in rows]
     questions += _batches(rows, head, left=stack.causal and not both)
-    if stack.causal and not pooled:
-        # where RoPE turns differently in a longer row, a cache keeps keys as they were turned, and
-        # a row that is fed one by one is another than the same at once
-        changing = any(rotary.depends_on_length for rotary in config.embedding.rotaries)
-        questions += _decodings(rows)[: 1 if changing else None]
+    questions += decodings(config, rows)
     compared = (*PROMPTS, *texts) if tokenizer is not None else ()
     return Prompts(tuple(rows), tuple(questions), tuple(unseen), compared)
 
 
 def _with_target(config: ModelConfig, row: Row, pad: int | None) -> Row:
     """A row with what the decoder is fed: of another length than the source, and other tokens."""
-    own = config.target_embedding or config.embedding
     count = min(len(row.ids) * 2 // 3 + 3, config.context or len(row.ids) + 3)
-    words = raw_words(0, f"verify.target.{row.name}", count)
-    target = tuple(int(word) % own.vocab for word in words)
     ids = _without(row.ids, pad, config.embedding.vocab)
-    return replace(row, ids=ids, target=_without(target, pad, own.vocab))
+    return replace(row, ids=ids, target=drawn_target(config, row.name, count, pad))
+
+
+def drawn_target(config: ModelConfig, name: str, count: int, pad: int | None) -> tuple[int, ...]:
+    """So many tokens for the decoder of a row of this name, none of which is padding's."""
+    vocab = (config.target_embedding or config.embedding).vocab
+    words = raw_words(0, f"verify.target.{name}", count)
+    return _without([int(word) % vocab for word in words], pad, vocab)
 
 
 def _without(ids: Sequence[int], pad: int | None, vocab: int) -> tuple[int, ...]:
@@ -205,12 +214,25 @@ def _batches(rows: Sequence[Row], head: HeadConfig | None, *, left: bool) -> lis
     return [Question(f"padded on the {side}", together, side, pad=pad) for side in sides]
 
 
+def decodings(config: ModelConfig, rows: Sequence[Row]) -> list[Question]:
+    """Tokens fed one by one, where a model predicts tokens.
+
+    Where RoPE turns differently in a longer row, a cache keeps keys as they were turned, and a row
+    that is fed one by one is another than the same at once; so only a short one is.
+    """
+    pooled = config.head is not None and config.head.pooling != "none"
+    if pooled or not top_transformer(config)[1].causal:
+        return []
+    changing = any(rotary.depends_on_length for rotary in config.embedding.rotaries)
+    return _decodings(rows)[: 1 if changing else None]
+
+
 def _decodings(rows: Sequence[Row]) -> list[Question]:
     by_name = {row.name: row for row in rows}
     tokens, long = by_name["tokens"], by_name["long"]
     return [
-        Question("one by one", (tokens,), prefill=max(1, len(tokens.answered) // 3)),
-        Question("one by one, far", (long,), prefill=max(1, len(long.answered) - _STEPS)),
+        Question("one by one", (tokens,), prefill=max(1, tokens.answers // 3)),
+        Question("one by one, far", (long,), prefill=max(1, long.answers - _STEPS)),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
@@ -14,24 +14,41 @@ __all__ = ["Question", "Row"]
 
 PADDING = -1
 """The position of padding."""
+_PIXELS, _SAMPLES = 3, 2
+"""Axes of a picture, and of a sound."""
 
 
 @final
 @dataclass(frozen=True)
 class Row:
-    """One sequence of tokens.
+    """One sequence of tokens, or a picture or a sound.
 
     Args:
         name: what it is there to see.
-        ids: its token ids.
+        ids: its token ids; none for a picture or a sound.
         start: the position of its first token.
         target: what a decoder beside an encoder is fed; else nothing.
+        source: what is read in place of tokens: pixels ``(channels, height, width)``, or a sound's
+            frames ``(time, bins)`` or samples ``(time, 1)``.
+        vectors: how many vectors that becomes.
     """
 
     name: str
     ids: tuple[int, ...]
     start: int = 0
     target: tuple[int, ...] = ()
+    source: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    vectors: int = 0
+
+    @property
+    def columns(self) -> int:
+        """How many vectors a model makes of what it reads."""
+        return len(self.ids) or self.vectors
+
+    @property
+    def answers(self) -> int:
+        """How many positions a model says something about, unless its head pools."""
+        return len(self.target) or self.columns
 
     @property
     def answered(self) -> tuple[int, ...]:
@@ -41,7 +58,11 @@ class Row:
     @property
     def positions(self) -> tuple[int, ...]:
         """The position of each token."""
-        return tuple(range(self.start, self.start + len(self.ids)))
+        return tuple(range(self.start, self.start + self.columns))
+
+
+def _axes(row: Row) -> int:
+    return 0 if row.source is None else row.source.ndim
 
 
 @final
@@ -73,22 +94,24 @@ class Question:
             "positions": any(row.start for row in self.rows),
             "decoding": self.prefill > 0,
             "target": any(row.target for row in self.rows),
+            "pictures": any(_axes(row) == _PIXELS for row in self.rows),
+            "sounds": any(_axes(row) == _SAMPLES for row in self.rows),
         }
         return frozenset(name for name, needs in needed.items() if needs)
 
     @property
     def time(self) -> int:
         """The number of columns."""
-        return max(len(row.ids) for row in self.rows)
+        return max(row.columns for row in self.rows)
 
     @property
     def answered_time(self) -> int:
         """The number of columns of an answer, which are a target's where there is one."""
-        return max(len(row.answered) for row in self.rows)
+        return max(row.answers for row in self.rows)
 
     def columns(self, number: int) -> slice:
         """Where the tokens of a row stand."""
-        length = len(self.rows[number].ids)
+        length = self.rows[number].columns
         begin = self.time - length if self.side == "left" else 0
         return slice(begin, begin + length)
 
@@ -96,6 +119,12 @@ class Question:
         """Where the answer to a row stands; targets are padded on the right."""
         target = self.rows[number].target
         return slice(0, len(target)) if target else self.columns(number)
+
+    @property
+    def source(self) -> NDArray[np.float32] | None:
+        """``(batch, …)`` of what is read in place of tokens; None for tokens."""
+        sources = [row.source for row in self.rows if row.source is not None]
+        return np.stack(sources) if sources else None
 
     @property
     def target(self) -> NDArray[np.int32]:
@@ -115,10 +144,11 @@ class Question:
 
     @property
     def ids(self) -> NDArray[np.int32]:
-        """``(batch, time)``."""
-        made = np.full((len(self.rows), self.time), self.pad, np.int32)
+        """``(batch, time)``; of no columns where no tokens are read."""
+        time = self.time if self.source is None else 0
+        made = np.full((len(self.rows), time), self.pad, np.int32)
         for number, row in enumerate(self.rows):
-            made[number, self.columns(number)] = row.ids
+            made[number, self.columns(number)] = row.ids  # none where there are no columns
         return made
 
     @property

@@ -16,10 +16,10 @@ from lmkernel.verification.running import LOGITS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lmkernel.origin import Origin
     from lmkernel.verification.answers import RowAnswer
     from lmkernel.verification.guards import Answers
     from lmkernel.verification.judging import Judgement
+    from lmkernel.verification.part import Part
     from lmkernel.verification.prompts import Prompts
 
 __all__ = ["with_shift_taken_out"]
@@ -29,7 +29,7 @@ _SHIFTED = 0.1
 
 
 def with_shift_taken_out(
-    origin: Origin, prompts: Prompts, answers: Answers, found: Judgement, dtype: str
+    part: Part, prompts: Prompts, answers: Answers, found: Judgement, dtype: str
 ) -> tuple[Judgement, Answers, Guard]:
     """Whether logits that differ are the same but for a constant in each row."""
     name = "a constant in each row"
@@ -41,7 +41,7 @@ def with_shift_taken_out(
         q: [replace(row, values=_log_softmax_of(row), kind="log_probs") for row in rows]
         for q, rows in answers.items()
     }
-    again = judge(origin, prompts, centred, "log_probs", dtype)
+    again = judge(part, prompts, centred, "log_probs", dtype)
     if any(c.share > 1 for c in again.cells if c.activation == LOGITS):
         return found, answers, Guard(name, "ok", "none that explains the difference")
     text = "logits are shifted by a constant in each row; compared are log-probabilities"

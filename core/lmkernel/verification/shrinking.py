@@ -18,6 +18,12 @@ from lmkernel.config import (
     MlpConfig,
     RelativeConfig,
 )
+from lmkernel.verification.shrinking_sources import (
+    with_few_tower_layers,
+    with_small_pair,
+    with_small_sight,
+    with_small_source,
+)
 from lmkernel.verification.structure import (
     change_every,
     top_transformer,
@@ -52,7 +58,7 @@ def with_every_kind_of_layer(config: ModelConfig) -> ModelConfig:
     """
     for name, stack in transformers(config).items():
         config = with_layers(config, _of_every_kind(stack), name)
-    return config
+    return with_few_tower_layers(config)
 
 
 def _of_every_kind(stack: TransformerConfig) -> list[int]:
@@ -75,6 +81,17 @@ def with_small_widths(config: ModelConfig, *, vocab: int | None = None) -> Model
         config: a model of transformer layers.
         vocab: the number of tokens, where it must stay as it is.
     """
+    pair, sight = config.pair, config.sight
+    small = _with_small_stacks(replace(config, pair=None, sight=None), vocab)
+    if pair is not None:
+        return with_small_pair(small, pair, with_small_widths)
+    if sight is not None:
+        return with_small_sight(small, sight, with_small_widths)
+    return small
+
+
+def _with_small_stacks(config: ModelConfig, vocab: int | None) -> ModelConfig:
+    """A model by itself."""
     _, stack = top_transformer(config)
     attention, embedding = _attention(stack.attention), config.embedding
     width, before = attention.width, stack.attention
@@ -113,9 +130,14 @@ def with_small_widths(config: ModelConfig, *, vocab: int | None = None) -> Model
             size=head.size if head.labels else known.get(head.size, head.size),
             scale=width**-0.5 if head.scale == stack.width**-0.5 else head.scale,
             skipped=None if head.skipped is None else min(head.skipped, source.vocab - 1),
+            token=None if head.token is None else min(head.token, source.vocab - 1),
+            pool=head.pool
+            and replace(
+                head.pool, heads=attention.heads, mlp=_mlp(head.pool.mlp, stack.width, width)
+            ),
         ),
     }
-    return replace(config, **parts, context=context)
+    return with_small_source(replace(config, **parts, context=context))
 
 
 def _stack(stack: TransformerConfig, width: int) -> TransformerConfig:

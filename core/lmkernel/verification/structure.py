@@ -28,11 +28,8 @@ def transformers(config: ModelConfig) -> Mapping[str, TransformerConfig]:
     """The stacks of a model, ``"encoder"`` or ``"decoder"`` or both, in the order of a run.
 
     Raises:
-        InputError: it has none, or others than transformer layers, or reads pictures or sounds.
+        InputError: it has none, or others than transformer layers.
     """
-    sees = config.pair or config.sight
-    if sees or not config.embedding.vocab:
-        raise InputError("expected a model of texts, got one that reads pictures or sounds")
     there = {n: s for n in ("encoder", "decoder") if (s := getattr(config, n)) is not None}
     stacks = {n: s for n, s in there.items() if isinstance(s, TransformerConfig)}
     if not stacks or len(stacks) != len(there):

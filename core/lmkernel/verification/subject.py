@@ -32,6 +32,8 @@ CAPABILITIES: Mapping[str, str] = MappingProxyType(
         "positions": "takes positions that do not begin at 0",
         "decoding": "feeds tokens one by one, through a cache of keys and values",
         "target": "takes what a decoder beside an encoder is fed",
+        "pictures": "reads pictures in place of tokens",
+        "sounds": "reads frames or samples of sounds in place of tokens",
         "checkpoints": "can be opened on another checkpoint, such as the first layers of this",
         "tokenizer": "turns texts into token ids",
     }

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmkernel.config import ModelConfig
-    from lmkernel.origin import Origin
     from lmkernel.verification.answers import RowAnswer
     from lmkernel.verification.cells import Cell
     from lmkernel.verification.guards import Answers
-    from lmkernel.verification.running import Place, Variant
+    from lmkernel.verification.one_run import Variant
+    from lmkernel.verification.part import Part
+    from lmkernel.verification.running import Place
     from lmkernel.verification.sequences import Question, Row
     from lmkernel.verification.subject import Kind
 
@@ -88,7 +89,7 @@ class Choices:
 
 
 def judge_beside_ties(
-    origin: Origin,
+    part: Part,
     asked: Sequence[Question],
     answers: Answers,
     choices: Choices,
@@ -101,7 +102,7 @@ def judge_beside_ties(
     """What is judged where choices are undecided, in the order of the run, and what is said of it.
 
     Args:
-        origin: the checkpoint.
+        part: what is verified of the checkpoint.
         asked: the questions.
         answers: what was said to them.
         choices: those of the run of whole rows.
@@ -115,14 +116,14 @@ def judge_beside_ties(
         The cells, none where every logit hangs on an undecided choice and nothing else is given;
         and a note.
     """
-    config = variant.config or origin.config
+    config = variant.config or part.config
     every = list(each_answer(asked, answers))
     inside = [one for one in every if _gives_layers(config, one[2])]
     outside = [one for one in every if not _gives_layers(config, one[2])]
     cells: list[Cell] = []
     count = choices.count
     if inside:
-        cells, count = _judge_layers(origin, inside, kind, dtype, variant)
+        cells, count = _judge_layers(part, inside, kind, dtype, variant)
     judged, positions = 0, 0
     for question, row, answer in outside:
         keep = choices.logits_decided(number[row.name])
@@ -139,7 +140,7 @@ def _gives_layers(config: ModelConfig, answer: RowAnswer) -> bool:
 
 
 def _judge_layers(
-    origin: Origin, every: Sequence[Asked], kind: Kind, dtype: str, variant: Variant
+    part: Part, every: Sequence[Asked], kind: Kind, dtype: str, variant: Variant
 ) -> tuple[list[Cell], tuple[int, int]]:
     """Each place of the rows, computed from what the subject gave just before it.
 
@@ -150,12 +151,10 @@ def _judge_layers(
         replace(as_input(row), given={n: x[None] for n, x in answer.activations.items()})
         for _, row, answer in every
     ]
-    view = view_of(origin, kind, [row for _, row, _ in every])
+    view = view_of(part, kind, [row for _, row, _ in every])
     cells: list[Cell] = []
-    choices = Choices(variant.config or origin.config, kind, dtype)
-    for place in reference_places(
-        origin, inputs, view, variant, arithmetic=dtype, end=end_of(kind)
-    ):
+    choices = Choices(variant.config or part.config, kind, dtype)
+    for place in reference_places(part, inputs, view, variant, arithmetic=dtype, end=end_of(kind)):
         choices.see(place)
         for i, (question, row, answer) in enumerate(every):
             keep = choices.decided(place.name, i)

@@ -126,7 +126,7 @@ def twin(
 
     Raises:
         CheckpointError: there is no configuration, its family is unknown, or the folder is there.
-        InputError: a model of another structure than transformer layers that read texts.
+        InputError: a model of another structure than transformer layers.
     """
     require_flag("like", like)
     require_flag("overwrite", overwrite)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import platform
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.arguments import require_flag, require_known
 from lmkernel.atomic import write_whole
-from lmkernel.comparison.layers import HONEST_RUNS
 from lmkernel.errors import CheckpointError, InputError, SubjectError
-from lmkernel.numerics import FACTOR, FORMATS
+from lmkernel.numerics import FORMATS
 from lmkernel.origin import open_origin
 from lmkernel.paths import user_path
-from lmkernel.plugins.installed import installed_versions
-from lmkernel.plugins.registry import DEFAULT_BACKEND
 from lmkernel.progress import as_progress
 from lmkernel.verification.defects import candidates
+from lmkernel.verification.describing import describe_row, document_of
 from lmkernel.verification.diagnosing import diagnose, diagnose_digits
-from lmkernel.verification.document import FORMAT, finite, with_verdict
 from lmkernel.verification.guards import (
     Guard,
     check_repeat,
@@ -32,16 +27,16 @@ from lmkernel.verification.judging import judge
 from lmkernel.verification.layouts import check_layouts, diagnose_layouts, is_right
 from lmkernel.verification.opening import OpenSubject, find_subject
 from lmkernel.verification.outcome import Verification
+from lmkernel.verification.part import PARTS, Part, part_of
 from lmkernel.verification.parting import first_place, layer_by_truncation
 from lmkernel.verification.prompts import LEVELS, choose_prompts, recorded_prompts
 from lmkernel.verification.shift import with_shift_taken_out
+from lmkernel.verification.sources import choose_sources
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
-    from lmkernel.origin import Origin
     from lmkernel.progress import Progress, ProgressLike
     from lmkernel.tokenizers.tokenizer import Tokenizer
     from lmkernel.verification.diagnosing import Diagnosis
@@ -49,7 +44,6 @@ if TYPE_CHECKING:
     from lmkernel.verification.judging import Judgement
     from lmkernel.verification.parting import Parting
     from lmkernel.verification.prompts import Prompts
-    from lmkernel.verification.sequences import Row
 
 __all__ = ["verify", "write_prompts"]
 
@@ -60,6 +54,7 @@ def verify(
     subject: str | Callable[..., Any],
     dtype: str = "float32",
     level: str = "usual",
+    part: str = PARTS[0],
     prompts: Sequence[str] = (),
     ids: Sequence[Sequence[int]] = (),
     options: Mapping[str, str] = MappingProxyType({}),
@@ -76,6 +71,7 @@ def verify(
             or a function itself, of ids, as `lmkernel.verification.subjects.python` says.
         dtype: of the subject's computation: float32, bfloat16 or float16.
         level: ``"quick"``, ``"usual"`` or ``"thorough"``: how many prompts, and how long.
+        part: of a model of texts and pictures, which tower: ``"texts"`` or ``"pictures"``.
         prompts: texts that are asked besides.
         ids: prompts as token ids, which are asked besides.
         options: the subject's own, by name.
@@ -95,18 +91,17 @@ def verify(
     for what, given, known in (("level", level, LEVELS), ("dtype", dtype, FORMATS)):
         require_known(what, given, known)
     name, report = find_subject(subject), as_progress(progress)
-    origin = _open_to_verify(checkpoint, report)
-    tokenizer = _tokenizer(origin)
-    asked = choose_prompts(
-        origin.config, tokenizer, level, texts=prompts, ids=ids, pad=_padding(origin)
-    )
+    verified = part_of(open_origin(checkpoint, progress=report), part)
+    tokenizer = _tokenizer(verified)
+    asked = _choose(verified, tokenizer, level, prompts, ids)
 
-    def open_subject(path: Path, of: Origin) -> OpenSubject:
+    def open_subject(of: Part) -> OpenSubject:
+        path = of.origin.own_files.path
         return OpenSubject(name, path, of.config, dtype=dtype, options=options, limit=limit)
 
-    with open_subject(origin.own_files.path, origin) as opened:
+    with open_subject(verified) as opened:
         able, dtype = opened.capabilities, opened.arithmetic
-        asked = _prompts_to_ask(opened, origin, asked, own=bool(prompts or ids))
+        asked = _prompts_to_ask(opened, verified, asked, own=bool(prompts or ids))
         first = check_token_ids(opened, tokenizer, asked.texts)
         answers: Answers = {}
         todo = [q for q in asked.questions if q.needs <= able]
@@ -120,15 +115,15 @@ def verify(
                 advance(1)
         repeated = check_repeat(opened, todo, answers)
         versions = opened.versions()  # a server says its own with its answers
-    size = 0 if origin.config.head is None else origin.config.head.size
+    size = 0 if verified.config.head is None else verified.config.head.size
     answers, kind, guards = check_values(answers, size, dtype)
-    found = judge(origin, asked, answers, kind, dtype)
+    found = judge(verified, asked, answers, kind, dtype)
     if not found.cells:
         raise SubjectError(
             f"{name.text}: in {dtype} every logit hangs on a choice of experts that rounding alone "
             "may change, and no activations are given; expected them, or --dtype float32"
         )
-    found, answers, shift = with_shift_taken_out(origin, asked, answers, found, dtype)
+    found, answers, shift = with_shift_taken_out(verified, asked, answers, found, dtype)
     guards = [
         first,
         repeated,
@@ -140,16 +135,17 @@ def verify(
     parting = first_place(found.cells)
     looks: tuple[Diagnosis, ...] = ()
     if parting is not None and diagnosing:
-        if parting.how == "logits" and "checkpoints" in able and _is_wrong_alone(asked, found):
+        cut = "checkpoints" in able and not verified.prefix
+        if parting.how == "logits" and cut and _is_wrong_alone(asked, found):
             try:
-                parting = layer_by_truncation(origin, asked, open_subject, dtype) or parting
+                parting = layer_by_truncation(verified, asked, open_subject, dtype) or parting
             except (CheckpointError, SubjectError) as error:  # what was found so far stands
                 text = f"the first layers alone cannot be asked about: {error}"
                 guards.append(Guard("layer", "note", text))
-        looks = _diagnose(origin, asked, answers, found, dtype, parting, report)
+        looks = _diagnose(verified, asked, answers, found, dtype, parting, report)
     about = {"name": name.text, "dtype": dtype, "versions": versions, "options": dict(options)}
     return Verification(
-        _document(origin, about, level, asked, answers, found, guards, parting, looks)
+        document_of(verified, about, level, asked, answers, found, guards, parting, looks)
     )
 
 
@@ -158,6 +154,7 @@ def write_prompts(
     path: str | os.PathLike[str],
     *,
     level: str = "usual",
+    part: str = PARTS[0],
     prompts: Sequence[str] = (),
     ids: Sequence[Sequence[int]] = (),
 ) -> int:
@@ -168,16 +165,32 @@ def write_prompts(
     Returns:
         The number of rows.
     """
-    origin = _open_to_verify(checkpoint, None)
-    asked = choose_prompts(
-        origin.config, _tokenizer(origin), level, texts=prompts, ids=ids, pad=_padding(origin)
-    )
-    lines = [json.dumps(_row(r) | {"positions": list(r.positions)}) for r in asked.rows]
+    verified = part_of(open_origin(checkpoint), part)
+    asked = _choose(verified, _tokenizer(verified), level, prompts, ids)
+    if any(row.source is not None for row in asked.rows):
+        raise InputError(f"{verified.origin.where}: pictures and sounds are not written")
+    lines = [json.dumps(describe_row(r) | {"positions": list(r.positions)}) for r in asked.rows]
     write_whole(user_path(path), ("\n".join(lines) + "\n").encode(), InputError)
     return len(lines)
 
 
-def _prompts_to_ask(opened: OpenSubject, origin: Origin, chosen: Prompts, *, own: bool) -> Prompts:
+def _choose(
+    part: Part,
+    tokenizer: Tokenizer | None,
+    level: str,
+    texts: Sequence[str],
+    ids: Sequence[Sequence[int]],
+) -> Prompts:
+    pad = part.origin.described.values.get("pad_token_id")
+    pad = pad if isinstance(pad, int) else None
+    if part.config.embedding.vocab:
+        return choose_prompts(part.config, tokenizer, level, texts=texts, ids=ids, pad=pad)
+    if texts or ids:
+        raise InputError("prompts: expected none, as the model reads pictures or sounds")
+    return choose_sources(part.config, level, pad=pad)
+
+
+def _prompts_to_ask(opened: OpenSubject, part: Part, chosen: Prompts, *, own: bool) -> Prompts:
     """The prompts that were chosen, or those that the subject has answered already."""
     rows = opened.own_rows()
     if rows and own:
@@ -185,39 +198,17 @@ def _prompts_to_ask(opened: OpenSubject, origin: Origin, chosen: Prompts, *, own
             f"prompts: {opened.name.text} holds answers to rows of its own, and no others can be "
             "asked; leave out prompts and ids"
         )
-    return recorded_prompts(origin.config, rows) if rows else chosen
+    return recorded_prompts(part.config, rows) if rows else chosen
 
 
-def _open_to_verify(checkpoint: str | os.PathLike[str], report: Progress | None) -> Origin:
-    """A model of texts alone, opened; `InputError` for one that reads pictures or sounds."""
-    origin = open_origin(checkpoint, progress=report)
-    config = origin.config
-    if config.pair or config.sight or not config.embedding.vocab:
-        raise InputError(
-            f"{origin.where}: expected a model of texts, got one that reads pictures or sounds, "
-            "which is not verified yet"
-        )
-    return origin
-
-
-def _tokenizer(origin: Origin) -> Tokenizer | None:
-    """The checkpoint's tokenizer, or None where there is none."""
-    path = origin.own_files.path
-    if path.is_dir() and not (path / "tokenizer.json").exists():
+def _tokenizer(part: Part) -> Tokenizer | None:
+    """The checkpoint's tokenizer; None where there is none, or the part reads no tokens."""
+    path = part.origin.own_files.path
+    if not part.config.embedding.vocab or (
+        path.is_dir() and not (path / "tokenizer.json").exists()
+    ):
         return None
-    return origin.tokenizer
-
-
-def _padding(origin: Origin) -> int | None:
-    """The token that the checkpoint calls its padding."""
-    pad = origin.described.values.get("pad_token_id")
-    return pad if isinstance(pad, int) else None
-
-
-def _row(row: Row) -> dict[str, Any]:
-    """A row as plain values."""
-    target = {"target": list(row.target)} if row.target else {}
-    return {"name": row.name, "ids": list(row.ids), **target}
+    return part.origin.tokenizer
 
 
 def _is_wrong_alone(prompts: Prompts, found: Judgement) -> bool:
@@ -230,7 +221,7 @@ def _is_wrong_alone(prompts: Prompts, found: Judgement) -> bool:
 
 
 def _diagnose(
-    origin: Origin,
+    part: Part,
     prompts: Prompts,
     answers: Answers,
     found: Judgement,
@@ -239,71 +230,10 @@ def _diagnose(
     progress: Progress,
 ) -> tuple[Diagnosis, ...]:
     if (short := digits_of(answers, dtype)) is not None:
-        return tuple(diagnose_digits(origin, prompts, answers, found, short))
+        return tuple(diagnose_digits(part, prompts, answers, found, short))
     if not _is_wrong_alone(prompts, found):
-        return tuple(diagnose_layouts(origin, prompts, answers, found, dtype))
-    tried = candidates(origin.config, parting.layer)
+        return tuple(diagnose_layouts(part, prompts, answers, found, dtype))
+    tried = candidates(part.config, parting.layer)
     with progress.bar("what it looks like", len(tried), "defect") as advance:
-        looks = diagnose(origin, prompts, answers, found, dtype, tried, advance=advance)
-    return looks or tuple(diagnose_layouts(origin, prompts, answers, found, dtype))
-
-
-def _document(
-    origin: Origin,
-    about: Mapping[str, Any],
-    level: str,
-    prompts: Prompts,
-    answers: Answers,
-    found: Judgement,
-    guards: Sequence[Guard],
-    parting: Parting | None,
-    looks: Sequence[Diagnosis],
-) -> dict[str, Any]:
-    places = [
-        {**dataclasses.asdict(c), "share": finite(c.share), "error": finite(c.error)}
-        for c in found.cells
-    ]
-    metrics = {
-        name: finite(value) if isinstance(value, float) else value
-        for name, value in dataclasses.asdict(found.metrics).items()
-    }
-    checkpoint = {"name": origin.name, "model_type": origin.model_type}
-    reference = {
-        "backend": DEFAULT_BACKEND,
-        "versions": {
-            **installed_versions(("lmkernel", "numpy", "tokenizers")),
-            "Python": platform.python_version(),
-        },
-        "honest_runs": HONEST_RUNS,
-        "factor": FACTOR,
-    }
-    document = {
-        "format": FORMAT,
-        "checkpoint": checkpoint,
-        "subject": dict(about),
-        "reference": reference,
-        "level": level,
-        "compared": found.kind,
-        "rows": [_row(r) | {"start": r.start} for r in prompts.rows],
-        "questions": [
-            {
-                "name": q.name,
-                "rows": [r.name for r in q.rows],
-                "prefill": q.prefill,
-                "asked": q.name in answers,
-            }
-            for q in prompts.questions
-        ],
-        "guards": [dataclasses.asdict(g) for g in guards],
-        "places": places,
-        "metrics": metrics,
-        "parting": None if parting is None else _parting(parting),
-        "diagnoses": [dataclasses.asdict(d) for d in looks],
-        "unseen": list(prompts.unseen),
-    }
-    # through JSON once, so that the document is the same whether it was written and read or not
-    return with_verdict(json.loads(json.dumps(document)))
-
-
-def _parting(parting: Parting) -> dict[str, Any]:
-    return {**dataclasses.asdict(parting), "share": finite(parting.share)}
+        looks = diagnose(part, prompts, answers, found, dtype, tried, advance=advance)
+    return looks or tuple(diagnose_layouts(part, prompts, answers, found, dtype))

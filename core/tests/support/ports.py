@@ -9,7 +9,9 @@ import numpy as np
 
 import lmkernel as lk
 from lmkernel.origin import open_origin
-from lmkernel.verification.running import Input, Variant, variant_logits
+from lmkernel.verification.one_run import Input, Variant
+from lmkernel.verification.part import part_of
+from lmkernel.verification.running import variant_logits
 from lmkernel.verification.structure import top_transformer, with_few_layers
 
 if TYPE_CHECKING:
@@ -38,15 +40,15 @@ WRONG = Wrong()
 def broken(ids: Any, positions: Any, checkpoint: Path) -> Any:
     """Logits in float32 of the model that `WRONG` says."""
     given = Input(ids.astype(np.int32), WRONG.positions(positions).astype(np.int32))
-    origin, variant = open_origin(checkpoint), WRONG.variant
+    part, variant = part_of(open_origin(checkpoint)), WRONG.variant
     if variant.config is not None:  # the first layers of a checkpoint have the same defect
-        layers = top_transformer(origin.config)[1].layers
+        layers = top_transformer(part.config)[1].layers
         own = top_transformer(variant.config)[1].layers
         variant = replace(variant, config=with_few_layers(variant.config, min(layers, own)))
     if variant.layer_of is not None:
-        last, which = top_transformer(origin.config)[1].layers - 1, variant.layer_of
+        last, which = top_transformer(part.config)[1].layers - 1, variant.layer_of
         variant = replace(variant, layer_of=lambda i: min(which(i), last))
-    [logits] = variant_logits(origin, [given], variant)
+    [logits] = variant_logits(part, [given], variant)
     return WRONG.logits(logits.astype(np.float32))
 
 

@@ -11,7 +11,7 @@ import ports
 import pytest
 
 import lmkernel as lk
-from lmkernel.verification.running import Variant
+from lmkernel.verification.one_run import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,9 @@ import pytest
 
 from lmkernel.origin import open_origin
 from lmkernel.verification.defects import candidates
-from lmkernel.verification.running import Input, Variant, variant_logits
+from lmkernel.verification.one_run import Input, Variant
+from lmkernel.verification.part import part_of
+from lmkernel.verification.running import variant_logits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,14 +29,14 @@ PER_TWIN = 2
 @cache
 def visible(twin: Path) -> list[Candidate]:
     """Those that change the logits: an epsilon of 1e-8 for 1e-12 does not."""
-    origin = open_origin(twin)
+    part = part_of(open_origin(twin))
     ids = np.arange(40, dtype=np.int32)[None]
     given = [Input(ids, ids)]
-    [right] = variant_logits(origin, given, Variant())
+    [right] = variant_logits(part, given, Variant())
     return [
         one
-        for one in candidates(origin.config)
-        if np.abs(variant_logits(origin, given, one.variant)[0] - right).max() > 1e-3
+        for one in candidates(part.config)
+        if np.abs(variant_logits(part, given, one.variant)[0] - right).max() > 1e-3
     ]
 
 

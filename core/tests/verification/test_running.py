@@ -12,8 +12,10 @@ import pytest
 import lmkernel as lk
 from lmkernel.comparison.layers import limits, trace
 from lmkernel.origin import open_origin
+from lmkernel.verification.one_run import Input, Variant
+from lmkernel.verification.part import part_of
 from lmkernel.verification.prompts import choose_prompts
-from lmkernel.verification.running import Input, Variant, reference_places, variant_logits
+from lmkernel.verification.running import reference_places, variant_logits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +42,7 @@ PADDED = (7, 1, 3, 1, 9, 2)
 def test_it_is_what_compare_measures(
     twin: str, ids: tuple[int, ...], twins: dict[str, Path]
 ) -> None:
-    places = list(reference_places(open_origin(twins[twin]), [given(*ids)], runs=2))
+    places = list(reference_places(part_of(open_origin(twins[twin])), [given(*ids)], runs=2))
     exact = lk.load(twins[twin], dtype="float64")
     rough = lk.load(twins[twin])
     reference = trace(exact.model, exact.params, ids)
@@ -63,11 +65,11 @@ def test_no_row_holds_what_takes_no_position(twins: dict[str, Path]) -> None:
 
 
 def test_padding_and_positions_are_those_of_the_model(twins: dict[str, Path]) -> None:
-    origin = open_origin(twins["gpt2"])
-    [alone] = variant_logits(origin, [given(*IDS, start=9)], Variant())
+    part = part_of(open_origin(twins["gpt2"]))
+    [alone] = variant_logits(part, [given(*IDS, start=9)], Variant())
     ids = np.array([[0, 0, *IDS]], np.int32)
     where = np.array([[-1, -1, *range(9, 9 + len(IDS))]], np.int32)
-    [padded] = variant_logits(origin, [Input(ids, where)], Variant())
+    [padded] = variant_logits(part, [Input(ids, where)], Variant())
     assert np.allclose(padded[:, 2:], alone, rtol=1e-12)
 
 
@@ -76,7 +78,9 @@ def test_honest_runs_have_the_angles_of_others(twins: dict[str, Path]) -> None:
     place = "layer 0 (attention)"
     worst = {}
     for start in (0, 90_000):
-        places = reference_places(open_origin(twins["qwen3"]), [given(*IDS, start=start)], runs=3)
+        places = reference_places(
+            part_of(open_origin(twins["qwen3"])), [given(*IDS, start=start)], runs=3
+        )
         worst[start] = next(p.limits[0].honest.max() for p in places if p.name == place)
     assert worst[90_000] > 20 * worst[0]
 
@@ -99,7 +103,7 @@ def test_its_memory_is_a_layers_and_not_the_models(tmp_path: Path) -> None:
         made = lk.twin(tmp_path / "config.json", tmp_path / str(layers), like=True, layers=layers)
         origin = open_origin(made.path)
         tracemalloc.start()
-        for _ in reference_places(origin, [given(*IDS)], runs=2):
+        for _ in reference_places(part_of(origin), [given(*IDS)], runs=2):
             pass
         peaks[layers] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

@@ -25,6 +25,7 @@ from lmkernel.model import Model
 from lmkernel.verification.defects import candidates
 from lmkernel.verification.prompts import choose_prompts
 from lmkernel.verification.shrinking import with_every_kind_of_layer, with_small_widths
+from lmkernel.verification.sources import choose_sources
 from lmkernel.verification.structure import top_transformer, with_few_layers
 
 GLOBAL = AttentionConfig(width=512, heads=8, kv_heads=2, head_dim=128, qk_norm=NormConfig())
@@ -130,12 +131,12 @@ def test_layers_that_are_not_there_are_refused() -> None:
         with_few_layers(model(), 13)
 
 
-def test_what_is_not_of_transformer_layers_or_reads_no_tokens_is_refused() -> None:
+def test_what_is_not_of_transformer_layers_or_reads_vectors_is_refused() -> None:
     recurrent = model(decoder=RecurrentConfig(width=512, input_width=512, layers=1))
     with pytest.raises(InputError, match="expected a model of stacks of transformer layers"):
         top_transformer(recurrent)
     vectors = replace(
         model(), embedding=EmbeddingConfig(kind="vectors", width=model().embedding.width)
     )
-    with pytest.raises(InputError, match="got one that reads pictures or sounds"):
-        top_transformer(vectors)
+    with pytest.raises(InputError, match="of pictures or sounds, got 'vectors'"):
+        choose_sources(vectors)

@@ -53,7 +53,7 @@ def decode(model: Any, cache: str, whole: Mapping[str, Any], question: Question)
     edges = [(0, first), *((t, t + 1) for t in range(first, question.answered_time))]
     fixed: dict[str, Any] = {cache: cached, "use_cache": True}
     if question.target.size:
-        source = {n: whole[n] for n in ("input_ids", "attention_mask")}
+        source = {n: x for n, x in whole.items() if not n.startswith("decoder_")}
         fixed["encoder_outputs"] = model.get_encoder()(**source)
     return [model(**step(whole, *edge), **fixed) for edge in edges]
 
@@ -77,8 +77,6 @@ def _continues(whole: Mapping[str, Any], begin: int, end: int) -> dict[str, Any]
 
 
 def _writes(whole: Mapping[str, Any], begin: int, end: int) -> dict[str, Any]:
-    """The next tokens of a target."""
-    return {
-        "attention_mask": whole["attention_mask"],
-        "decoder_input_ids": whole["decoder_input_ids"][:, begin:end],
-    }
+    """The next tokens of a target; the mask of a source of tokens, which a sound has not."""
+    mask = {name: x for name, x in whole.items() if name == "attention_mask"}
+    return {**mask, "decoder_input_ids": whole["decoder_input_ids"][:, begin:end]}

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 __all__ = ["given", "hook", "made"]
 
 
+_AXES = 3
+
+
 def hook(hooks: ExitStack, module: Any, what: Callable[..., None], *, before: bool = False) -> None:
     """Register a hook that goes with the stack, before or after the module."""
     if before:
@@ -24,7 +27,9 @@ def made(kept: dict[str, Any], name: str) -> Callable[..., None]:
     """Keeps what a module makes, the first of several."""
 
     def keep(_module: Any, _inputs: Any, output: Any) -> None:
-        kept[name] = output[0] if isinstance(output, tuple) else output
+        values = output[0] if isinstance(output, tuple) else output
+        if values.ndim == _AXES:  # a norm may be of one vector of each row alone
+            kept[name] = values
 
     return keep
 

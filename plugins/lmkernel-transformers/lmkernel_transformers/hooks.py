@@ -17,9 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = ["record"]
 
-_BEFORE_MLP = ("pre_feedforward_layernorm", "post_attention_layernorm", "ln_2", "mlp_norm")
-_ALONE = ("ln_2", "mlp_norm")
-_FINAL_NORM = ("norm", "ln_f", "final_layernorm", "final_layer_norm", "final_norm")
+_BEFORE_MLP = ("pre_feedforward_layernorm", "post_attention_layernorm")
+_ALONE = ("ln_2", "mlp_norm", "layer_norm2", "layernorm_after", "norm2")
+_FINAL_NORM = (
+    "norm",
+    "ln_f",
+    "final_layernorm",
+    "final_layer_norm",
+    "final_norm",
+    "layernorm",
+    "post_layernorm",
+)
 
 
 @contextmanager
@@ -42,8 +50,9 @@ def _hook_stack(hooks: ExitStack, kept: dict[str, Any], model: Any) -> None:
     hook(hooks, layers[0], given(kept, "embedding"), before=True)
     for i, layer in enumerate(layers):
         _hook_layer(hooks, kept, layer, f"layer {i}")
+    inner = getattr(model, "base_model", model)
     for name in _FINAL_NORM:
-        norm = getattr(model.base_model, name, None)
+        norm = getattr(inner, name, None)
         if norm is not None:
             hook(hooks, norm, made(kept, "final norm"))
 
@@ -66,7 +75,7 @@ def _hook_layer(hooks: ExitStack, kept: dict[str, Any], layer: Any, name: str) -
         # all norms stand after their sublayers, as in OLMo 2: the MLP reads the sum itself
         hook(hooks, layer.mlp, given(kept, after), before=True)
         return
-    for part in _BEFORE_MLP:
+    for part in (*_BEFORE_MLP, *_ALONE):
         norm = getattr(layer, part, None)
         # without a norm before attention the others stand after their sublayers, as in OLMo 2
         if norm is not None and (hasattr(layer, "input_layernorm") or part in _ALONE):

@@ -23,6 +23,8 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
                 "checkpoints",
                 "tokenizer",
                 "target",
+                "pictures",
+                "sounds",
             ),
             requires=("transformers", "torch"),
             install="pip install transformers torch",

@@ -9,6 +9,7 @@ from lmkernel.errors import InputError
 from lmkernel.verification.subject import Subject
 from lmkernel_transformers.decoding import answer_of, decode
 from lmkernel_transformers.hooks import record
+from lmkernel_transformers.towers import asked_of, reads, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ class TransformersSubject(Subject):
     @property
     def capabilities(self) -> frozenset[str]:
         """No activations where it is compiled, no decoding where nothing is cached."""
-        can = {"batch", "left-padding", "positions", "checkpoints", "target"}
+        can = {"batch", "left-padding", "positions", "checkpoints", "target", *reads(self._model)}
         can |= set() if self._compiled else {"activations"}
         can |= {"decoding"} if self._cache in self._named else set()
         can |= {"tokenizer"} if (self._place / "tokenizer.json").exists() else set()
@@ -64,10 +65,12 @@ class TransformersSubject(Subject):
             given = self._inputs(question)
             if question.prefill:
                 return answer_of(decode(self._call, self._cache, given, question))
+            call, module = asked_of(self._model, question)
             if not activations or self._compiled:
-                return answer_of([self._call(**given)])
-            with record(self._model) as kept:
-                made = self._model(**given)
+                whole = call is self._model
+                return answer_of([(self._call if whole else call)(**given)])
+            with record(module) as kept:
+                made = call(**given)
             return answer_of([made], kept)
 
     def token_ids(self, text: str) -> Sequence[int] | None:
@@ -95,11 +98,20 @@ class TransformersSubject(Subject):
                 question.target_positions,
             )
         )
-        given = {"input_ids": ids, "attention_mask": (positions >= 0).long()}
+        given = source_of(self._model, question, self._floats)
+        if not given:
+            given = {"input_ids": ids, "attention_mask": (positions >= 0).long()}
         if question.target.size:  # these count their positions themselves
             seen = (where >= 0).long()
             return {**given, "decoder_input_ids": target, "decoder_attention_mask": seen}
+        if question.source is not None:
+            return given
         return {**given, "position_ids": positions.clamp(min=0) + self._first_row}
+
+    def _floats(self, array: Any) -> Any:
+        import torch
+
+        return torch.tensor(array, device=self._device, dtype=self._model.dtype)
 
 
 def _first_row(model: Any) -> int:
@@ -124,5 +136,19 @@ def _load(checkpoint: Path, dtype: Any, attention: str | None) -> Any:
     else:
         config = transformers.AutoConfig.from_pretrained(checkpoint)
         names = config.architectures or []
-        kind = getattr(transformers, names[0]) if names else transformers.AutoModelForCausalLM
+        kind = getattr(transformers, names[0]) if names else _usual_class(config)
     return kind.from_pretrained(checkpoint, dtype=dtype, **more)
+
+
+def _usual_class(config: Any) -> Any:
+    """The class for a configuration that names none: the first in which tokens are predicted."""
+    import transformers
+
+    tables = (
+        transformers.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING,
+        transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+        transformers.MODEL_FOR_CAUSAL_LM_MAPPING,
+        transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+        transformers.MODEL_MAPPING,
+    )
+    return next(table[type(config)] for table in tables if type(config) in table)

@@ -16,7 +16,7 @@ from lmkernel.verification.defects.common import (
     stack_with,
     zeroed,
 )
-from lmkernel.verification.running import Variant
+from lmkernel.verification.one_run import Variant
 from lmkernel.verification.structure import change_every, top_transformer
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lmkernel.config import AttentionConfig, MlpConfig, NormConfig
 from lmkernel.verification.defects import operations as wrong
-from lmkernel.verification.running import Variant
+from lmkernel.verification.one_run import Variant
 from lmkernel.verification.structure import change_every, top_transformer
 
 if TYPE_CHECKING:

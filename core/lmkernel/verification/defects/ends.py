@@ -15,7 +15,7 @@ from lmkernel.verification.defects.common import (
     without_norms,
     zeroed,
 )
-from lmkernel.verification.running import Variant
+from lmkernel.verification.one_run import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,13 +36,12 @@ def end_defects(config: ModelConfig) -> Iterator[Candidate]:
         words = "the embedding were scaled by the root of the width"
         yield Candidate("embedding.scale", words, embedding_with(config, scale=root))
     if embedding.positions == "learned":
-        for by in (1, 2, -1, -2):
-            words = f"learned positions were off by {by:+d}"
-            shifted = rewritten(partial(np.roll, shift=-by, axis=0), "embedding.positions.weight")
-            changed = Variant(change=shifted)
-            yield Candidate("embedding.positions", words, changed)
+        yield from _shifted("learned positions", "embedding.positions.weight")
         words = "there were no learned positions"
         yield Candidate("embedding.no_positions", words, Variant(change=zeroed("positions.weight")))
+    target = config.target_embedding
+    if target is not None and target.positions == "learned":
+        yield from _shifted("the decoder's learned positions", "target_embedding.positions.weight")
     if embedding.positions == "sinusoidal":
         for way in sorted({"pairs", "halves", "halves_to_last"} - {embedding.sinusoids}):
             words = f"sines and cosines of positions lay in {way}, not in {embedding.sinusoids}"
@@ -52,6 +51,14 @@ def end_defects(config: ModelConfig) -> Iterator[Candidate]:
         yield Candidate("embedding.segments", words, Variant(change=zeroed("segments.weight")))
     if head is not None:
         yield from _head_defects(head, config)
+
+
+def _shifted(what: str, ending: str) -> Iterator[Candidate]:
+    """Tables of positions whose names end so, off by a few rows."""
+    for by in (1, 2, -1, -2):
+        shifted = rewritten(partial(np.roll, shift=-by, axis=0), ending)
+        words = f"{what} were off by {by:+d}"
+        yield Candidate("embedding.positions", words, Variant(change=shifted))
 
 
 def _head_defects(head: HeadConfig, config: ModelConfig) -> Iterator[Candidate]:
@@ -86,7 +93,7 @@ def _pooling_defects(head: HeadConfig, config: ModelConfig) -> Iterator[Candidat
     for pooling in ("first", "last", "mean"):
         if head.pooling not in ("none", pooling):
             words = f"a row's vector were its {pooling} instead of its {head.pooling}"
-            changed = with_head(pooling=pooling, skipped=None, token=None)
+            changed = with_head(pooling=pooling, skipped=None, token=None, pool=None)
             yield Candidate("head.pooling", words, changed)
     if head.skipped is not None:
         words = f"the token {head.skipped}, which is passed over, were a row's last like any other"

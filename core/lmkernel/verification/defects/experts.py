@@ -9,7 +9,7 @@ import numpy as np
 
 from lmkernel.config import ExpertsConfig
 from lmkernel.verification.defects.common import Candidate, rewritten, zeroed
-from lmkernel.verification.running import Variant
+from lmkernel.verification.one_run import Variant
 from lmkernel.verification.structure import change_every, top_transformer
 
 if TYPE_CHECKING:

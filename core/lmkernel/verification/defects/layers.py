@@ -11,9 +11,10 @@ from lmkernel.verification.defects.common import (
     Candidate,
     exchanged,
     mlp_with,
+    rewritten,
     stack_with,
 )
-from lmkernel.verification.running import Variant
+from lmkernel.verification.one_run import Variant
 from lmkernel.verification.structure import top_transformer
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ def layer_defects(config: ModelConfig) -> Iterator[Candidate]:
     if stack.residual_scale != 1:
         words = "the outputs of sublayers were added without their factor"
         yield Candidate("layer.residual_scale", words, stack_with(config, residual_scale=1.0))
+    if stack.layer_scale:
+        words = "the learned factors of the sublayers' outputs were left out"
+        ones = rewritten(np.ones_like, "attention_scale.weight", "mlp_scale.weight")
+        yield Candidate("layer.scale", words, Variant(change=ones))
     kinds = stack.different
     first = [i for i, kind in enumerate(kinds) if kind not in kinds[:i]]
     for kind in (kinds[i] for i in first):

@@ -13,7 +13,7 @@ from lmkernel.verification.defects.common import (
     without_norms,
     zeroed,
 )
-from lmkernel.verification.running import Variant
+from lmkernel.verification.one_run import Variant
 from lmkernel.verification.structure import top_transformer
 
 if TYPE_CHECKING:

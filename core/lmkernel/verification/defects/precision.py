@@ -11,8 +11,8 @@ import numpy as np
 from lmkernel.components.rotary import frequencies
 from lmkernel.config import RotaryConfig
 from lmkernel.verification.defects.common import Candidate, rewritten
+from lmkernel.verification.one_run import Variant
 from lmkernel.verification.rounding import SHORT, round_to
-from lmkernel.verification.running import Variant
 from lmkernel.verification.structure import change_every
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.config import RotaryConfig
 from lmkernel.verification.defects import operations as wrong
 from lmkernel.verification.defects.common import Candidate, attention_with
-from lmkernel.verification.running import Variant
+from lmkernel.verification.one_run import Variant
 from lmkernel.verification.structure import change_every, top_transformer
 
 if TYPE_CHECKING:

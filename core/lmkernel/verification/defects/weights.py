@@ -14,7 +14,7 @@ from lmkernel.verification.defects.common import (
     rewritten,
     zeroed,
 )
-from lmkernel.verification.running import Variant
+from lmkernel.verification.one_run import Variant
 from lmkernel.verification.structure import top_transformer, with_layers
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ def _deal_qkv(head_dim: int, *, whole: bool) -> Callable[[Values], Values]:
             if ".attention.q." not in q:
                 continue
             names = [q, q.replace(".q.", ".k."), q.replace(".q.", ".v.")]
+            if not values.keys() >= {*names}:
+                continue  # keys may have no bias
             rows = np.stack([values[n] for n in names])
             heads = rows.reshape(3, -1, head_dim, *rows.shape[2:])
             count = heads.shape[1]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmkernel.contract.capabilities import DType
+    from lmkernel.contract.mandatory import Tree
+    from lmkernel.model import Model
     from lmkernel.verification.sequences import Question
     from lmkernel.verification.subject import Kind, Opening
 
@@ -41,6 +43,7 @@ class BackendSubject(Subject):
     def capabilities(self) -> frozenset[str]:
         """All but the tokenizer, which would be compared with itself."""
         told = {"activations", "batch", "left-padding", "positions", "checkpoints", "target"}
+        told |= {"pictures", "sounds"}
         config = self._loaded.config
         predicts = config.decoder is not None and config.head is not None
         return frozenset(told | ({"decoding"} if predicts else set()))
@@ -48,29 +51,44 @@ class BackendSubject(Subject):
     def answer(self, question: Question, *, activations: bool) -> Answer:
         if question.prefill:
             return Answer(self._decode(question))
-        model, params = self._loaded.model, self._loaded.params
+        model, params = self._asked(question)
         with model.backend.scope(), model.backend.inference():
-            ops = model.backend.ops
-            ids, where = (ops.asarray(x, "int32") for x in (question.ids, question.positions))
+            inputs, where = self._inputs(question)
             target, beside = self._target(question)
             made = model.forward(
-                params, ids, positions=where, target=target, target_positions=beside
+                params, inputs, positions=where, target=target, target_positions=beside
             )
-            values = ops.to_numpy(made)
+            values = model.backend.ops.to_numpy(made)
         kind: Kind = "hidden" if model.config.head is None else "logits"
         return Answer(values, kind, self._activations(question) if activations else {})
 
     def _activations(self, question: Question) -> dict[str, NDArray[Any]]:
-        model, params = self._loaded.model, self._loaded.params
+        model, params = self._asked(question)
         with model.backend.scope(), model.backend.inference():
             ops = model.backend.ops
-            ids, where = (ops.asarray(x, "int32") for x in (question.ids, question.positions))
+            inputs, where = self._inputs(question)
             target, _ = self._target(question)  # padded on the right, where no token sees it
-            made = activations(model, params, ids, positions=where, target=target)
+            made = activations(model, params, inputs, positions=where, target=target)
             wide: DType = "float64" if model.policy.compute == "float64" else "float32"
             host = {a.name: ops.to_numpy(ops.astype(a.value, wide)) for a in made}
         host.pop("logits", None)
         return host
+
+    def _asked(self, question: Question) -> tuple[Model, Tree]:
+        """The model, or the tower of pictures beside it, and its parameters."""
+        model, params = self._loaded.model, self._loaded.params
+        if question.source is None or model.pictures is None:
+            return model, params
+        return model.pictures, params["pictures"]
+
+    def _inputs(self, question: Question) -> tuple[Any, Any]:
+        """What is read, on the device, and its positions; None where it has its own."""
+        model, source = self._loaded.model, question.source
+        ops = model.backend.ops
+        if source is not None:
+            return ops.asarray(source, model.policy.compute), None
+        ids, where = (ops.asarray(x, "int32") for x in (question.ids, question.positions))
+        return ids, where
 
     def _target(self, question: Question) -> tuple[Any, Any]:
         """A target and its positions on the device; None where there is none."""
@@ -83,7 +101,8 @@ class BackendSubject(Subject):
         model, params = self._loaded.model, self._loaded.params
         ids, where, first, memory = question.ids, question.positions, question.prefill, None
         if question.target.size:
-            memory = model.encode(params, ids, where)
+            read = (ids, where) if question.source is None else (question.source, None)
+            memory = model.encode(params, *read)
             ids, where = question.target, question.target_positions
         state = model.begin(params, len(ids), ids.shape[1], memory=memory)
         steps = [slice(0, first), *(slice(t, t + 1) for t in range(first, ids.shape[1]))]

@@ -22,6 +22,8 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
                 "decoding",
                 "checkpoints",
                 "target",
+                "pictures",
+                "sounds",
             ),
         ),
         SubjectSpec(
@@ -36,6 +38,8 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
                 "positions",
                 "checkpoints",
                 "target",
+                "pictures",
+                "sounds",
             ),
         ),
         SubjectSpec(

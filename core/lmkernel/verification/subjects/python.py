@@ -6,7 +6,9 @@ them under ``"logits"`` (or ``"log_probs"``, or ``"token_log_probs"``) and activ
 names. What it also wants it names as arguments: ``checkpoint``, the folder; ``dtype``;
 ``attention_mask``, 1 at tokens and 0 at padding; ``positions``, -1 at padding;
 ``target``, what a decoder beside an encoder is fed, int64 ``(batch, target time)``. Without a mask
-or positions it is given one row at a time.
+or positions it is given one row at a time. Of a model that reads pictures or sounds it is called
+with these in place of ids: float32 pixels ``(batch, channels, height, width)``, frames ``(batch,
+time, bins)`` or samples ``(batch, time, 1)``.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ class FunctionSubject(Subject):
     @property
     def capabilities(self) -> frozenset[str]:
         """What follows from the arguments that it names."""
-        there = {"activations"}
+        there = {"activations", "pictures", "sounds"}
         if self._wants & {"attention_mask", "positions"}:
             there |= {"batch", "left-padding"}
         if "positions" in self._wants:
@@ -78,8 +80,10 @@ class FunctionSubject(Subject):
             "target": question.target.astype(np.int64),
         }
         given = {name: x for name, x in offered.items() if name in self._wants}
+        source = question.source
+        read = question.ids.astype(np.int64) if source is None else source
         with time_limit(self._opening.limit, f"{self._name}, question {question.name!r}"):
-            made = self._function(question.ids.astype(np.int64), **given)
+            made = self._function(read, **given)
         named = made if isinstance(made, dict) else {"logits": made}
         return read_answer(named, self._name)
 
