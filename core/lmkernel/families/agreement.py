@@ -52,6 +52,7 @@ _FIELDS: Mapping[str, str] = MappingProxyType(
 )
 """What it calls our fields that may contradict each other."""
 _TABLE, _HEAD = "embedding.tokens.weight", "head.weight"
+_CLASSES = "architectures"
 
 
 def _table(config: ModelConfig) -> str:
@@ -64,7 +65,8 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
     """Our configuration of a checkpoint; nothing is made of a number that the tensors contradict.
 
     A head that the configuration ties to the embedding, though the file holds another one, is not
-    tied, as in transformers, and a warning says so.
+    tied, as in transformers; one that it does not name, though the file holds it, is used, as by
+    transformers' ``AutoModelForCausalLM``. A warning says so.
 
     Raises:
         CheckpointError: the configuration cannot be used, contradicts itself, or says another
@@ -73,7 +75,8 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
     """
     if family.keys is not None:
         warn_of_unknown(described.where, family.keys.unknown(described))
-    config = family.as_stored(read_config(family, described), set(tensors.names()))
+    config = _headed(family, described, read_config(family, described), tensors.names())
+    config = family.as_stored(config, set(tensors.names()))
     rules = family.rules(config)
     towers = [("encoder", config), ("decoder", config)]
     beside = config.pair or config.sight
@@ -89,6 +92,26 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
             _check_layers(described, key, claimed, layered, tensors.names())
     check_sinusoids(config, rules, described.where, tensors)
     return _tie_as_stored(config, rules, described.where, tensors)
+
+
+def _headed(
+    family: Family, described: HfConfig, config: ModelConfig, names: Sequence[str]
+) -> ModelConfig:
+    """A decoder's configuration with the head that the file holds, though its class has none."""
+    if config.head is not None or config.decoder is None:
+        return config
+    headed = read_config(family, described.without(_CLASSES))
+    rules = family.rules(headed) if headed.head else ()
+    found = (rule.found(names) for rule in rules if _HEAD in _ours(rule))
+    name = next(filter(None, found), None)
+    if name is None:
+        return config
+    warnings.warn(
+        f"{described.where}: architectures names {described.names(_CLASSES)[0]}, which has no "
+        f"head, and the file holds {name!r}: it is used",
+        stacklevel=3,
+    )
+    return headed
 
 
 def read_config(family: Family, described: HfConfig) -> ModelConfig:

@@ -30,6 +30,7 @@ _KIND = "ForSequenceClassification"
 _BARE = "Model"
 _NEXT, _HEADED = "ForCausalLM", "LMHeadModel"
 _PADDING, _TIED = "pad_token_id", "tie_word_embeddings"
+_CLASS = "architectures"
 _CLASSES = 2
 """What transformers takes where nothing says how many classes there are."""
 
@@ -47,10 +48,10 @@ class ClassifyingFamily(Family):
         self.keys = own.keys  # type: ignore[misc]  # the same for all of a family, but not of this class
 
     def read(self, config: HfConfig) -> ModelConfig:
-        [name] = config.names("architectures")[:1] or ("",)
+        [name] = config.names(_CLASS)[:1] or ("",)
         if not name.endswith((_KIND, _BARE)):
             return self._own.read(config)
-        own = self._own.read(_without_architecture(config))
+        own = self._own.read(config.without(_CLASS))  # which knows its own classes alone
         if not name.endswith(_KIND):
             bare = name == _named(self._own.write(own), _BARE)
             return _without_head(own) if bare else self._own.read(config)
@@ -73,13 +74,13 @@ class ClassifyingFamily(Family):
             return self._own.write(config)
         written = self._own.write(replace(config, head=_next_token(config)))
         if head is None:
-            return {**written, "architectures": [_named(written, _BARE)], _TIED: False}
+            return {**written, _CLASS: [_named(written, _BARE)], _TIED: False}
         if head.bias or head.transform or head.activation != "none":
             raise CheckpointError("expected a head that is a product alone, without a bias")
         kind = _named(written, _KIND)
         # null, too, in place of another default and of what a tokenizer pads with
         padding = {_PADDING: head.skipped}
-        return {**written, "architectures": [kind], **padding, **write_labels(head)}
+        return {**written, _CLASS: [kind], **padding, **write_labels(head)}
 
     def rules(self, config: ModelConfig) -> tuple[Rule, ...]:
         if _predicts(config):
@@ -100,7 +101,7 @@ class ClassifyingFamily(Family):
         return {**self._own.heads(), "classification": self._make, "scores": self._make}
 
     def _make(self, config: HfConfig, labels: tuple[str, ...]) -> HeadConfig:
-        own = self._own.read(_without_architecture(config))
+        own = self._own.read(config.without(_CLASS))
         skipped = self._skipped(config, own.embedding.vocab)
         return _head(own.embedding.width, len(labels) or _CLASSES, labels, skipped)
 
@@ -112,12 +113,6 @@ class ClassifyingFamily(Family):
 
     def gguf(self) -> GgufArchitecture | None:
         return self._own.gguf()
-
-
-def _without_architecture(config: HfConfig) -> HfConfig:
-    """What the family itself reads, which knows its own classes alone."""
-    values = {key: value for key, value in config.values.items() if key != "architectures"}
-    return HfConfig(values, config.where)
 
 
 def _head(width: int, size: int, labels: tuple[str, ...], skipped: int | None) -> HeadConfig:
@@ -137,7 +132,7 @@ def _predicts(config: ModelConfig) -> bool:
 
 def _named(written: Mapping[str, Any], kind: str) -> str:
     """What transformers calls the class of another head, or of none."""
-    [name] = written["architectures"]
+    [name] = written[_CLASS]
     name = name.removesuffix(_NEXT).removesuffix(_HEADED)
     # a family of texts that has one of pictures beside it, under the same name
     text = "Text" if written["model_type"].endswith("_text") else ""

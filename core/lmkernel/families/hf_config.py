@@ -55,6 +55,11 @@ class HfConfig:
         self.where = where
         self._own = own
 
+    def without(self, key: str) -> HfConfig:
+        """The same without a key."""
+        kept = {name: value for name, value in self.values.items() if name != key}
+        return HfConfig(kept, self.where, self._own)
+
     def whole(self, key: str, default: int | None = None, *, least: int = 1) -> int:
         """An integer of at least ``least``."""
         value = self._get(key, default)

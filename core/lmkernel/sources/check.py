@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lmkernel.checkpoints import open_model
 from lmkernel.errors import CheckpointError
 from lmkernel.families.agreement import agreed_config
+from lmkernel.families.family import find_family
 from lmkernel.families.hf_config import HfConfig
 from lmkernel.plugins import FamilySpec, default_registry
 
@@ -35,4 +36,4 @@ def check_model(folder: Path) -> None:
     families = default_registry().all(FamilySpec)
     if model_type in families:
         described = HfConfig(files.config, str(folder / "config.json"))
-        agreed_config(families[model_type].create(), described, files.tensors)
+        agreed_config(find_family(model_type, described.where), described, files.tensors)

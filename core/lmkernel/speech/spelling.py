@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, final
@@ -110,7 +111,8 @@ class Speller:
                 )
         self._model, self._options = model, options
         tokenizer, special = model.tokenizer, model.tokenizer.special_ids
-        self._decode = tokenizer.decode
+        # what stands for no letter is written as the token that it is, as transformers writes it
+        self._decode = functools.partial(tokenizer.decode, skip_special=False)
         delimiter = tokenizer.encode(" ", special_tokens=False)
         self._delimiter = delimiter[0] if delimiter and delimiter[0] not in special else None
 

@@ -115,9 +115,12 @@ class Letters:
         return [self.encode(text, add_special_tokens=add_special_tokens) for text in texts]
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
-        """The text of ids, as they are: what was said once stands there once."""
-        names = self._names
-        letters = (names.get(number, "") for number in ids)
+        """The text of ids, as they are: what was said once stands there once.
+
+        An id that no letter has stands for the unknown one.
+        """
+        names, other = self._names, self.unknown or ""
+        letters = (names.get(number, other) for number in ids)
         shown = [x for x in letters if not (skip_special_tokens and x in self.special)]
         text = "".join(" " if x == self.delimiter else x for x in shown).strip()
         return text.lower() if self.capital else text

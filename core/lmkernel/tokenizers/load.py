@@ -162,12 +162,15 @@ def _text(path: Path) -> str:
 
 
 def _eos_ids(folder: Path) -> list[int]:
-    """The ids that end a text, as ``generation_config.json`` says, or else ``config.json``."""
+    """The ids that end a text, as ``generation_config.json`` says, or else ``config.json``.
+
+    An id below 0 is none, as in transformers, where it ends nothing.
+    """
     for name in ("generation_config.json", "config.json"):
         value = read_object(folder / name, required=False).get("eos_token_id")
         ids = value if isinstance(value, list) else [] if value is None else [value]
-        if not all(type(item) is int and item >= 0 for item in ids):
-            raise CheckpointError(f"{folder / name}: eos_token_id: expected ids, got {value!r}")
+        if not all(type(item) is int for item in ids):
+            raise CheckpointError(f"{folder / name}: eos_token_id: expected ids, got {value!r:.80}")
         if ids:
-            return ids
+            return [item for item in ids if item >= 0]
     return []

@@ -18,6 +18,7 @@ from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.names import from_ours
 from lmkernel.families.sizes import Sizes
 from lmkernel.model import Model
+from lmkernel.sources.check import check_model
 from lmkernel.plugins import FamilySpec, default_registry
 
 if TYPE_CHECKING:
@@ -124,6 +125,12 @@ def bare(folder: Path, **said: Any) -> LanguageModel:
 UNTIED: dict[str, Any] = {"tie_word_embeddings": False}
 
 
+@pytest.mark.parametrize("kind", ["a classifier", "a bare model"])
+def test_what_a_source_fetched_may_be_one(kind: str, tmp_path: Path) -> None:
+    classifier(tmp_path) if kind == "a classifier" else bare(tmp_path, **UNTIED)
+    check_model(tmp_path)
+
+
 def test_a_bare_model_gives_vectors_and_is_written_as_one(tmp_path: Path) -> None:
     model = bare(tmp_path / "a", **UNTIED)
     assert model.config.head is None
@@ -147,6 +154,20 @@ def test_a_bare_model_predicts_nothing_and_says_so(tmp_path: Path) -> None:
         model.logits("abc")
     with pytest.raises(InputError, match="predicts each token from those before"):
         lk.perplexity(model, "abc")
+
+
+def test_a_head_that_a_bare_models_file_holds_is_used(tmp_path: Path) -> None:
+    """As `AutoModelForCausalLM` of transformers uses it, whatever class is named."""
+    whole = bare(tmp_path / "a", architectures=["LlamaForCausalLM"], **UNTIED)
+    path = tmp_path / "a" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "architectures": ["LlamaModel"]}))
+    said = r"architectures names LlamaModel, which has no head, and the file holds 'lm_head.weight'"
+    with pytest.warns(UserWarning, match=said):
+        model = lk.load(tmp_path / "a", backend="numpy")
+    np.testing.assert_array_equal(model.logits("abc"), whole.logits("abc"))
+    model.save(tmp_path / "b")
+    again = json.loads((tmp_path / "b" / "config.json").read_text())
+    assert again["architectures"] == ["LlamaForCausalLM"]
 
 
 def test_a_bare_model_that_is_tied_has_its_table_as_a_head(tmp_path: Path) -> None:

@@ -73,14 +73,17 @@ def folder(path: Path, settings: dict[str, Any], vocab: int = 0) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("ids", "expected"), [(7, (7,)), ([7, 9], (7, 9)), (None, ())])
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [(7, (7,)), ([7, 9], (7, 9)), (None, ()), (-1, ()), ([7, -1], (7,))],
+)
 def test_ids_that_end_an_answer_are_one_or_several(
     tmp_path: Path, ids: object, expected: tuple[int, ...]
 ) -> None:
     assert load(folder(tmp_path / "m", {"eos_token_id": ids})).end_ids == expected
 
 
-@pytest.mark.parametrize("ids", ["7", [7, "9"], -1, True, [None], {"a": 1}])
+@pytest.mark.parametrize("ids", ["7", [7, "9"], -1.0, True, [None], {"a": 1}])
 def test_other_ends_are_refused(tmp_path: Path, ids: object) -> None:
     with pytest.raises(
         CheckpointError, match=r"generation_config.json: eos_token_id: expected ids"

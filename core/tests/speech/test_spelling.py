@@ -19,7 +19,9 @@ from lmkernel.speech import spelling
 from lmkernel.speech.options import SpeechOptions
 from lmkernel.speech.spelling import Speller, Spelt, best_path, segments_of_words, spelt_words
 from lmkernel.speech.verbs import hears
+from lmkernel.speech.waves import WaveSettings
 from lmkernel.speech.words import Word
+from lmkernel.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +46,20 @@ def test_repeated_letters_are_said_once_and_blanks_not_at_all() -> None:
     found = [Spelt(3, 1, 3), Spelt(3, 4, 5), Spelt(2, 5, 7), Spelt(5, 8, 9)]
     assert best_path(scores(SAID), 0) == found
     assert best_path(scores([0, 0]), 0) == []
+
+
+def test_what_is_no_letter_is_written_as_transformers_writes_it(tmp_path: Path) -> None:
+    """The text is that of `Wav2Vec2CTCTokenizer.decode`, 5.24."""
+    numbers = {x: i for i, x in enumerate(["<pad>", "<s>", "</s>", "<unk>", "|", "E", "T", "A"])}
+    (tmp_path / "vocab.json").write_text(json.dumps(numbers))
+    model = Mock(tokenizer=load_tokenizer(tmp_path))
+    model.config.head.blank = 0
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(WaveSettings, "of", Mock())
+        decode = Speller(model, SpeechOptions())._decode
+    steps = [0, 5, 5, 0, 5, 3, 3, 4, 4, 6, 1, 7, 2, 0, 9, 4, 3]
+    found = spelt_words(best_path(np.eye(10)[steps], 0), 4, decode, 0.5)
+    assert "".join(word.text for word, _ in found) == " EE<unk> T<s>A</s><unk> <unk>"
 
 
 def test_all_sounds_share_what_a_model_is_compiled_to(

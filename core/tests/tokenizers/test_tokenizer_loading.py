@@ -53,6 +53,11 @@ def test_special_tokens_map_fills_what_the_configuration_leaves_open(
             {"generation_config__json": {"eos_token_id": 0}, "config__json": {"eos_token_id": 8}},
             (2, 0),
         ),
+        (  # below 0 is none, which no other file contradicts
+            {"generation_config__json": {"eos_token_id": -1}, "config__json": {"eos_token_id": 8}},
+            (2,),
+        ),
+        ({"config__json": {"eos_token_id": [-1, 8]}}, (2, 8)),
     ],
 )
 def test_ids_that_end_a_text_come_from_the_generation_configuration(
@@ -99,7 +104,7 @@ def test_missing_tokenizer_is_named(tmp_path: Path) -> None:
         ("tokenizer_config.json", b'{"chat_template": [1]}', "or objects with name and template"),
         ("special_tokens_map.json", b"x", r"special_tokens_map\.json: expected a JSON object"),
         ("generation_config.json", b'{"eos_token_id": "2"}', "eos_token_id: expected ids, got '2'"),
-        ("generation_config.json", b'{"eos_token_id": [-1]}', "eos_token_id: expected ids"),
+        ("generation_config.json", b'{"eos_token_id": [1.5]}', "eos_token_id: expected ids"),
         ("chat_template.jinja", b"\xff", r"chat_template\.jinja: 'utf-8' codec"),
     ],
 )

@@ -119,8 +119,9 @@ class SpokenRows(MeasuredBatches):
             for targets, row in zip(batch["targets"], output, strict=True):
                 if (targets >= 0).any():
                     path = [one.token for one in best_path(row, blank)]
-                    heard.append(self._tokenizer.decode(path))
-                    right.append(self._tokenizer.decode(targets[targets >= 0].tolist()))
+                    said = targets[targets >= 0].tolist()
+                    heard.append(self._tokenizer.decode(path, skip_special=False))
+                    right.append(self._tokenizer.decode(said, skip_special=False))
         return {"wer": score_texts(heard, right, ["wer"])["wer"]}
 
     @property
