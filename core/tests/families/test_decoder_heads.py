@@ -18,8 +18,8 @@ from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.names import from_ours
 from lmkernel.families.sizes import Sizes
 from lmkernel.model import Model
-from lmkernel.sources.check import check_model
 from lmkernel.plugins import FamilySpec, default_registry
+from lmkernel.sources.check import check_model
 
 if TYPE_CHECKING:
     from pathlib import Path
