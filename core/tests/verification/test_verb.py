@@ -25,6 +25,21 @@ def test_a_verdict_is_the_same_twice(quick: Any) -> None:
     assert quick("qwen2", "numpy").json() == quick("qwen2", "numpy").json()
 
 
+def test_a_defect_that_overflows_where_it_is_tried_warns_of_nothing(
+    quick: Any, wrong: ports.Wrong, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflow(*_: Any, **__: Any) -> tuple[()]:
+        tried.append(np.float32(3e38) * np.float32(10))
+        return ()
+
+    tried: list[Any] = []
+    monkeypatch.setattr("lmkernel.verification.verb.diagnose", overflow)
+    wrong.logits = lambda x: x + x * x / 8
+    assert not quick("llama").passed
+    assert np.isinf(tried).all()
+    assert tried
+
+
 def test_every_form_says_the_verdict(found: Any) -> None:
     assert not found.passed
     assert found.parts_at == "logits"
