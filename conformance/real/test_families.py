@@ -38,6 +38,7 @@ REPRESENTATIVES = (
     "bert masked",
     "bert classes",
     "qwen3 biased",
+    "qwen3.5",
     "phi3 long",
     "gemma3",
     "olmo2",

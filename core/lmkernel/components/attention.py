@@ -134,6 +134,8 @@ class MultiHeadAttention(Attention):
         if c.qk_norm is not None:
             tree["q_norm"] = declare_norm(q if c.qk_norm_whole else c.head_dim, c.qk_norm)
             tree["k_norm"] = declare_norm(kv if c.qk_norm_whole else c.head_dim, c.qk_norm)
+        if c.gated:
+            tree["gate"] = declare_linear(q, c.width, ("heads", "embed"), bias=c.bias)
         if c.sinks:
             tree["sinks"] = Param((c.heads,), Init("zeros"), ("heads",))
         return tree
@@ -175,7 +177,10 @@ class MultiHeadAttention(Attention):
             # appended first: a position attends to itself, too
             cache = ops.cache_append(cache, keys, values, view.start)
             mixed = ops.cache_attend(cache, queries, view.mask, extent=view.extent, **options)
-        return project(ops, join_heads(ops, mixed), params["o"]), cache
+        joined = join_heads(ops, mixed)
+        if c.gated:
+            joined = joined * ops.sigmoid(project(ops, x, params["gate"]))
+        return project(ops, joined, params["o"]), cache
 
     def remember(self, params: dict[str, Any], hidden: Array) -> Tree:
         ops, c = self._ops, self._config

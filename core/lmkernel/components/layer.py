@@ -174,6 +174,8 @@ class TransformerLayer:
 
     def grow(self, cache: Tree, capacity: int) -> Tree:
         """The KV cache with room for so many slots."""
+        if self._attention.slotless:
+            return cache
         if self.recent is None:
             return self._ops.cache_grow(cache, capacity)
         size = min(capacity, self.recent or capacity)

@@ -13,6 +13,7 @@ _KINDS = (
     ("attention", "multi_head", "components.attention:MultiHeadAttention"),
     ("attention", "disentangled", "components.disentangled:DisentangledAttention"),
     ("attention", "latent", "components.latent:LatentAttention"),
+    ("attention", "delta", "components.delta:DeltaAttention"),
     ("attention", "single_vector", "components.single_vector:SingleVectorAttention"),
     ("encoder", "transformer", "components.transformer:TransformerEncoder"),
     ("encoder", "recurrent", "components.recurrent:RecurrentEncoder"),

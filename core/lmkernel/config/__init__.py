@@ -6,6 +6,7 @@ from lmkernel.config.attention import (
     LatentConfig,
     RelativeConfig,
 )
+from lmkernel.config.delta import DeltaConfig
 from lmkernel.config.embedding import EmbeddingConfig, PatchConfig
 from lmkernel.config.experts import ExpertsConfig
 from lmkernel.config.head import AttentionPoolConfig, HeadConfig, HeadTransformConfig
@@ -28,6 +29,7 @@ __all__ = [
     "ACTIVATIONS",
     "AttentionConfig",
     "AttentionPoolConfig",
+    "DeltaConfig",
     "DisentangledConfig",
     "EmbeddingConfig",
     "ExpertsConfig",

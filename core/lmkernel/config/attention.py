@@ -10,6 +10,7 @@ from lmkernel.config.check import frozen_options, positive, require
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lmkernel.config.delta import DeltaConfig
     from lmkernel.config.norm import NormConfig
 
 __all__ = ["AttentionConfig", "DisentangledConfig", "LatentConfig", "RelativeConfig"]
@@ -121,17 +122,17 @@ class LatentConfig:
 @final
 @dataclass(frozen=True, kw_only=True)
 class AttentionConfig:
-    """Attention: ``"multi_head"``, ``"disentangled"``, ``"latent"`` or a kind of a plugin.
+    """Attention: ``"multi_head"``, ``"disentangled"``, ``"latent"``, ``"delta"`` or a plugin's.
 
     Args:
         width: hidden size.
-        heads: number of query heads.
+        heads: number of query heads; of ``"delta"``, of heads of values.
         kv_heads: number of key and value heads, a divisor of ``heads``; by default the same number.
-        head_dim: size of a head; by default ``width / heads``.
+        head_dim: size of a head; by default ``width / heads``. Of ``"delta"``, of a value.
         bias: whether queries, keys and values have biases.
         key_bias: whether, where queries and values have biases, keys do.
         out_bias: whether the output product has a bias.
-        scale: factor of q·k; by default ``head_dim ** -0.5``.
+        scale: factor of q·k; by default ``head_dim ** -0.5``, the size being a key's.
         window: number of positions back that a query sees, itself included; None for all.
         softcap: bound of the scores, or None.
         memory_width: hidden size of what cross-attention looks at; 0 for self-attention.
@@ -146,6 +147,9 @@ class AttentionConfig:
         interleaved: number of elements of a head, from the first, in which RoPE turns neighbours,
             2i with 2i + 1, and not i with i + half; 0 for none.
         latent: what keys and values are made of, for ``"latent"``; else None.
+        delta: how the past is kept as a matrix, for ``"delta"``; else None.
+        gated: whether each element of the heads' output is multiplied by a sigmoid of a product of
+            the input (arXiv:2505.06708); for ``"multi_head"`` self-attention.
         sinks: whether each head has a learned score of nothing (arXiv:2309.17453), which takes part
             in the softmax and adds nothing to the output; for self-attention.
         options: settings of a plugin's kind.
@@ -170,6 +174,8 @@ class AttentionConfig:
     rotary: int | None = 0
     interleaved: int = 0
     latent: LatentConfig | None = None
+    delta: DeltaConfig | None = None
+    gated: bool = False
     sinks: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -192,7 +198,7 @@ class AttentionConfig:
             "False where there is a memory",
             ok=not (self.sinks and self.memory_width),
         )
-        self._default("scale", self.head_dim**-0.5)
+        self._default("scale", (self.delta.key_dim if self.delta else self.head_dim) ** -0.5)
         pairs = self.interleaved in range(0, self.head_dim + 1, 2)
         require(self, "interleaved", f"even, at most head_dim={self.head_dim}", ok=pairs)
         divides = self.heads % self.kv_heads == 0
@@ -205,6 +211,20 @@ class AttentionConfig:
         part = self.latent is None or self.latent.turned < self.head_dim
         require(self, "latent", f"fewer turned elements than head_dim={self.head_dim}", ok=part)
         require(self, "rotary", "None or 0 or more", ok=self.rotary is None or self.rotary >= 0)
+        alone = self.kind == "multi_head" and not self.memory_width
+        require(self, "gated", 'False but for "multi_head" alone', ok=alone or not self.gated)
+        self._check_delta()
+
+    def _check_delta(self) -> None:
+        fits = (self.delta is not None) == (self.kind == "delta")
+        require(self, "delta", "a DeltaConfig exactly for its kind", ok=fits)
+        if self.delta is None:
+            return
+        heads = self.delta.key_heads
+        require(self, "heads", f"a multiple of key_heads={heads}", ok=self.heads % heads == 0)
+        others = (self.bias, self.out_bias, self.window, self.softcap, self.memory_width)
+        plain = not any((*others, self.qk_norm, self.alibi, self.relative, self.sinks))
+        require(self, "delta", "no biases, window, bound, norms, distances or sinks", ok=plain)
 
     def _remainder(self) -> int:
         return self.width % self.heads

@@ -153,6 +153,8 @@ class TransformerConfig:
         for attention in (self.attention, *own):
             same = attention.width == self.width
             require(self, "width", f"attention.width={attention.width}", ok=same)
+            sees = self.causal or attention.delta is None
+            require(self, "causal", "True, as a matrix holds what was before", ok=sees)
         alone = self.pre_norm and not self.output_norm and self.cross is None
         require(self, "parallel", "pre-norm and no cross-attention", ok=alone or not self.parallel)
         usual = self.pre_norm and not self.shared_norm

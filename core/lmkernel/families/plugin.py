@@ -19,6 +19,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "ministral": "lmkernel.families.ministral:Ministral",
         "qwen2": "lmkernel.families.qwen2:Qwen2",
         "qwen3": "lmkernel.families.qwen3:Qwen3",
+        "qwen3_5_text": "lmkernel.families.qwen3_5:Qwen35",
         "phi3": "lmkernel.families.phi3:Phi3",
         "gemma": "lmkernel.families.gemma:Gemma",
         "gemma2": "lmkernel.families.gemma:Gemma2",

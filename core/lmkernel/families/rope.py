@@ -46,6 +46,8 @@ _MORE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """What else they use."""
+_OF_PICTURES = ("mrope_section", "mrope_interleaved")
+"""Which of a patch's three places turns which pair of a head; a token has the same three times."""
 ROPE_KEYS: Mapping[str, Any] = MappingProxyType(
     {"rope_parameters": None, "rope_scaling": None, "rope_theta": 10000.0, _ORIGINAL: None}
 )
@@ -165,7 +167,7 @@ def unused_rope_keys(
         return others  # a dictionary for each kind of layer, which its family reads
     kind = _kind(table)
     used = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
-    used |= {*_NEEDED[kind], *_MORE.get(kind, ())}
+    used |= {*_NEEDED[kind], *_MORE.get(kind, ()), *_OF_PICTURES}
     [first, *second] = [name for name in _TABLES if config.values.get(name)]
     beside = config.values.get("rope_theta")
     if "rope_theta" not in instead and beside is not None:

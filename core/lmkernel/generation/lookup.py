@@ -10,11 +10,13 @@ query's, so that nobody sees them.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from lmkernel.errors import InputError
+from lmkernel.model.rows import StateRows
 from lmkernel.model.state import bucket
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ class PromptLookup:
         columns = self._columns(tokens, positions, histories)
         if columns is None:
             return self._model.step(self._params, tokens, positions, state)
-        _require_every_token(state)
+        self._require_every_token(state)
         width = columns.shape[1]
         steps = np.arange(width, dtype=np.int32)
         places = np.where(alive[:, None], positions + steps, np.int32(-1))
@@ -151,13 +153,20 @@ class PromptLookup:
         hidden, tree = model.decoder.step(params["decoder"], embedded, tree, start, extent=extent)
         return model.output(params, hidden, positions), tree
 
+    def _require_every_token(self, state: DecodingState) -> None:
+        """Raise `InputError` unless the state before a token is part of the state after it."""
+        tree = state.peek()
+        whole = isinstance(tree, dict) and "positions" in tree and not tree.get("recent")
+        if not whole or state.fed is not None or not self._sliceable:
+            raise InputError(
+                "prompt_lookup_num_tokens: expected a model whose cache keeps every token as it "
+                "was, got one with a window, a recurrent network, or angles that change as a row "
+                "grows"
+            )
 
-def _require_every_token(state: DecodingState) -> None:
-    """Raise `InputError` unless the state before a token is part of the state after it."""
-    tree = state.peek()
-    whole = isinstance(tree, dict) and "positions" in tree and not tree.get("recent")
-    if not whole or state.fed is not None:
-        raise InputError(
-            "prompt_lookup_num_tokens: expected a model whose cache keeps every token as it was, "
-            "got one with a window, a recurrent network, or angles that change as a row grows"
-        )
+    @functools.cached_property
+    def _sliceable(self) -> bool:
+        """Whether all that is kept of a row lies in slots; what is kept of a source stays."""
+        if self._model.encoder is not None:
+            return True
+        return StateRows(self._model, self._params).sliceable

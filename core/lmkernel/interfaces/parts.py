@@ -226,9 +226,11 @@ class Attention(Component):
         recent: whether its KV cache is a dictionary of arrays ``(batch, heads, slots, width)`` of
             the newest slots alone, of a window or of the capacity, which `View.kept` chooses; their
             names begin with ``recent``.
+        slotless: whether its cache has no slots, and is as large however many positions there are.
     """
 
     recent: bool = False
+    slotless: bool = False
 
     @abstractmethod
     def __call__(

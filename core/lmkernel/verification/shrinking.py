@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmkernel.config import (
     AttentionConfig,
+    DeltaConfig,
     LatentConfig,
     LayerConfig,
     MlpConfig,
@@ -47,7 +48,7 @@ LAYERS = 4
 _MOST_LAYERS = 8
 _HEAD_DIM, _KV_HEADS, _MOST_HEADS = 16, 2, 6
 _EXPERTS = 8
-_RANK, _QUERY_RANK, _VALUE_DIM = 20, 28, 14
+_RANK, _QUERY_RANK, _VALUE_DIM, _KEY_DIM = 20, 28, 14, 10
 _WINDOW, _CONTEXT, _ORIGINAL, _VOCAB, _TARGET_VOCAB = 24, 256, 64, 211, 197
 
 
@@ -142,7 +143,7 @@ def _with_small_stacks(config: ModelConfig, vocab: int | None) -> ModelConfig:
 
 def _stack(stack: TransformerConfig, width: int) -> TransformerConfig:
     """With every layer small; widths are checked together, so all change at once."""
-    different = change_every(stack.different, AttentionConfig, _attention)
+    different = change_every(stack.different, AttentionConfig, lambda own: _attention(own, width))
     different = change_every(different, MlpConfig, lambda mlp: _mlp(mlp, stack.width, width))
     return replace(
         stack,
@@ -154,8 +155,13 @@ def _stack(stack: TransformerConfig, width: int) -> TransformerConfig:
     )
 
 
-def _attention(own: AttentionConfig) -> AttentionConfig:
-    """Few heads: 6 for 2 where they are grouped, else 4 for 4 or 6 for 1."""
+def _attention(own: AttentionConfig, stack: int = 0) -> AttentionConfig:
+    """Few heads: 6 for 2 where they are grouped, else 4 for 4 or 6 for 1.
+
+    Heads of the delta rule say nothing of the width, which the stack has.
+    """
+    if own.delta is not None:
+        return _delta(own, own.delta, stack)
     grouped = 1 < own.kv_heads < own.heads
     kv = _KV_HEADS if grouped else 1 if own.kv_heads == 1 else 4
     heads = kv * min(own.heads // own.kv_heads, _MOST_HEADS // kv) if kv < own.heads else own.heads
@@ -174,6 +180,20 @@ def _attention(own: AttentionConfig) -> AttentionConfig:
         window=own.window and min(own.window, _WINDOW),
         interleaved=_even_part(own.interleaved, own.head_dim),
         latent=own.latent and _latent(own.latent, own.head_dim),
+    )
+
+
+def _delta(own: AttentionConfig, delta: DeltaConfig, width: int) -> AttentionConfig:
+    """Two heads of keys, each for as many heads of values as it was, up to three."""
+    heads = _KV_HEADS * min(own.heads // delta.key_heads, _MOST_HEADS // _KV_HEADS)
+    return replace(
+        own,
+        width=width or heads * _HEAD_DIM,
+        heads=heads,
+        kv_heads=heads,
+        head_dim=_VALUE_DIM,
+        scale=0.0 if own.scale == delta.key_dim**-0.5 else own.scale,
+        delta=replace(delta, key_heads=_KV_HEADS, key_dim=_KEY_DIM),
     )
 
 

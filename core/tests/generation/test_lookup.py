@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from small import small_config, values_of
+from small_windows import DELTA
 
 from lmkernel.backend import load_backend
 from lmkernel.config import RotaryConfig
@@ -163,7 +164,14 @@ def windowed() -> ModelConfig:
     return replace(config, decoder=replace(config.decoder, attention=attention))
 
 
-@pytest.mark.parametrize("config", [growing, windowed])
+def of_a_matrix() -> ModelConfig:
+    config = small_config()
+    assert config.decoder is not None
+    own = replace(DELTA, width=config.decoder.width)
+    return replace(config, decoder=replace(config.decoder, attention=own))
+
+
+@pytest.mark.parametrize("config", [growing, windowed, of_a_matrix])
 def test_refuses_a_state_that_cannot_go_back(config: Any) -> None:
     with pytest.raises(InputError, match="keeps every token as it was"):
         Counted(config()).tokens([ECHO], 4)

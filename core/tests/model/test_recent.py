@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from small_windows import WIDE, values_of, windowed
+from small_windows import WIDE, values_of, windowed, with_delta
 
 from lmkernel.backend import load_backend
 from lmkernel.config import LatentConfig, NormConfig, RotaryConfig, TransformerConfig
@@ -141,12 +141,13 @@ def test_latent_attention_keeps_two_small_vectors_of_each_position() -> None:
     assert bytes_of == [3 * TIME * (5 + 4) * 8] * 2
 
 
-@pytest.mark.parametrize("kind", ["windows", "sinks", "latent"])
+@pytest.mark.parametrize("kind", ["windows", "sinks", "latent", "delta"])
 def test_rows_that_join_a_batch_bring_their_newest_slots(kind: str) -> None:
     config = {
         "windows": windowed(2, 7, None),
         "sinks": with_changes(windowed(None), stack={"different": ()}, attention={"sinks": True}),
         "latent": latent_model(),
+        "delta": with_delta(windowed(None)),
     }[kind]
     model = Model(load_backend(), config, WIDE)
     params, where = model.pack(values_of(model)), left_padded(14, 14, 14)

@@ -6,6 +6,7 @@ Twins that are not made here are those of `family_configs`.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import family_breaks as more
 import port_breaks as wrong
@@ -42,6 +43,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "embedding_size": 128,
     },
     "mpnet": {**ENCODER, "model_type": "mpnet", "architectures": ["MPNetForMaskedLM"]},
+    "qwen3_5": {
+        **BASE,
+        "model_type": "qwen3_5_text",
+        "head_dim": 32,
+        "linear_num_key_heads": 4,
+        "linear_num_value_heads": 8,
+        "linear_key_head_dim": 32,
+        "linear_value_head_dim": 32,
+    },
 }
 
 EMB, ATT, MLP = "embedding", "layer 0 (attention)", "layer 0 (feed-forward)"
@@ -73,6 +83,11 @@ def _by_tanh(_: Any) -> Any:
     from torch.nn import GELU
 
     return GELU("tanh")
+
+
+def _all_ones(x: Any) -> Any:
+    """A gate that lets everything through."""
+    return x * 0 + 1
 
 
 def _without(part: str, *names: str) -> Break:
@@ -139,6 +154,27 @@ PORTS = [
         more.change_weights("gate_up_proj.weight", _deal_rows),
         MLP,
         "mlp.interleaved",
+    ),
+    Broken(
+        "still_qwen3_5",
+        "qwen3_5",
+        more.change_weights("A_log", lambda x: x * 0 - 1e4),
+        ATT,
+        "delta.decay",
+    ),
+    Broken(
+        "taps_qwen3_5",
+        "qwen3_5",
+        more.change_weights("conv1d.weight", lambda x: x.flip(2)),
+        ATT,
+        "delta.taps",
+    ),
+    Broken(
+        "gate_qwen3_5",
+        "qwen3_5",
+        lambda _: mock.patch("torch.sigmoid", _all_ones),
+        "layer 3 (attention)",
+        "attention.gate",
     ),
     Broken(
         "distances_t5",

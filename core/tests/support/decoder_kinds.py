@@ -200,6 +200,20 @@ DECODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "swiglu_limit": 0.4,
         },
     ),
+    "qwen3.5": (
+        "Qwen3_5TextConfig",
+        "Qwen3_5ForCausalLM",
+        {
+            "num_hidden_layers": 4,
+            "head_dim": 16,
+            "attention_bias": True,
+            "linear_num_key_heads": 2,
+            "linear_num_value_heads": 6,
+            "linear_key_head_dim": 10,
+            "linear_value_head_dim": 7,
+            "linear_conv_kernel_dim": 3,
+        },
+    ),
     "stablelm": (
         "StableLmConfig",
         "StableLmForCausalLM",

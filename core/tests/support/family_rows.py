@@ -199,6 +199,22 @@ ROWS = (
         ("head.transform_skipped", "head.gelu_approximate"),
         ("transform",),
     ),
+    Row(
+        "the delta rule without decays or corrections, with other heads, taps, or padding read",
+        (
+            "delta.decay_ignored",
+            "delta.corrected_whole",
+            "delta.padding_decays",
+            "delta.taps_reversed",
+            "delta.padding_between",
+            "delta.inputs_forgotten",
+            "delta.keys_in_turn",
+            "delta.keys_of_any_length",
+            "delta.unscaled",
+        ),
+        ("still_qwen3_5", "taps_qwen3_5"),
+    ),
+    Row("a gate of attention's output left out", ("attention.gate_ignored",), ("gate_qwen3_5",)),
     # encoder-decoders
     Row(
         "T5's biases by distance left out, in wrong buckets, of another layer, or not in decoding",

@@ -9,6 +9,7 @@ import numpy as np
 
 from lmkernel.config import (
     AttentionConfig,
+    DeltaConfig,
     EmbeddingConfig,
     HeadConfig,
     LayerConfig,
@@ -23,10 +24,27 @@ from lmkernel.parameters import flatten
 if TYPE_CHECKING:
     from lmkernel.model import Model
 
-__all__ = ["WIDE", "values_of", "windowed"]
+__all__ = ["DELTA", "WIDE", "values_of", "windowed", "with_delta"]
 
 WIDE = PrecisionPolicy(params="float64", compute="float64", output="float64")
 _ATTENTION = AttentionConfig(width=12, heads=4, kv_heads=2, head_dim=6)
+
+
+DELTA = AttentionConfig(
+    kind="delta",
+    width=12,
+    heads=6,
+    head_dim=5,
+    delta=DeltaConfig(key_heads=3, key_dim=4, taps=3),
+)
+
+
+def with_delta(config: ModelConfig, own: AttentionConfig = DELTA) -> ModelConfig:
+    """The same with the delta rule in two layers, and attention between them."""
+    stack = config.decoder
+    assert isinstance(stack, TransformerConfig)
+    different = (LayerConfig(attention=own), LayerConfig(), LayerConfig(attention=own))
+    return replace(config, decoder=replace(stack, layers=3, different=different))
 
 
 def windowed(*windows: int | None) -> ModelConfig:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lmkernel.verification.defects.attention import attention_defects
 from lmkernel.verification.defects.common import Candidate
+from lmkernel.verification.defects.delta import delta_defects
 from lmkernel.verification.defects.ends import end_defects
 from lmkernel.verification.defects.experts import expert_defects
 from lmkernel.verification.defects.layers import layer_defects, mlp_defects
@@ -28,6 +29,7 @@ _GROUPS = (
     scaling_defects,
     norm_defects,
     attention_defects,
+    delta_defects,
     mlp_defects,
     expert_defects,
     layer_defects,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,9 +13,11 @@ from lmkernel.verification.defects import operations as wrong
 from lmkernel.verification.defects.common import (
     Candidate,
     attention_with,
+    rewritten,
     stack_with,
     zeroed,
 )
+from lmkernel.verification.defects.delta import has_delta
 from lmkernel.verification.one_run import Variant
 from lmkernel.verification.structure import change_every, top_transformer
 
@@ -46,6 +48,9 @@ def attention_defects(config: ModelConfig) -> Iterator[Candidate]:
         yield Candidate("attention.alibi", words, attention_with(config, alibi=0.0))
         words = "the linear biases of attention (ALiBi) had the other sign"
         yield Candidate("attention.alibi", words, attention_with(config, alibi=-own.alibi))
+    if own.gated:
+        words = "the gate of attention's output were left out"
+        yield Candidate("attention.gate", words, Variant(change=_open_gates))
     if own.sinks:
         words = "the sinks of attention were ignored"
         yield Candidate("attention.sinks", words, attention_with(config, sinks=False))
@@ -74,6 +79,12 @@ def _distance_defects(own: AttentionConfig, config: ModelConfig) -> Iterator[Can
         yield Candidate("attention.distances", words, zero)
 
 
+def _open_gates(values: dict[str, Any]) -> dict[str, Any]:
+    """Gates of one half everywhere, before a product of twice the size."""
+    halves = zeroed("attention.gate.weight", "attention.gate.bias")(values)
+    return rewritten(lambda x: 2 * x, "attention.o.weight")(halves)
+
+
 def _scale_defects(own: AttentionConfig, config: ModelConfig) -> Iterator[Candidate]:
     scales = {
         "1": 1.0,
@@ -92,8 +103,9 @@ def _scale_defects(own: AttentionConfig, config: ModelConfig) -> Iterator[Candid
 
 def _mask_defects(stack: TransformerConfig, config: ModelConfig) -> Iterator[Candidate]:
     if stack.causal:
-        words = "attention were not causal"
-        yield Candidate("attention.causal", words, stack_with(config, causal=False))
+        if not has_delta(stack):  # which is causal whatever a mask says
+            words = "attention were not causal"
+            yield Candidate("attention.causal", words, stack_with(config, causal=False))
         words = "a position did not see itself: the causal mask is off by one"
         yield Candidate(
             "attention.strict", words, Variant(operations={"attention": wrong.hide_itself})

@@ -59,8 +59,12 @@ def stack_with(config: ModelConfig, **changes: Any) -> Variant:
 
 
 def attention_with(config: ModelConfig, **changes: Any) -> Variant:
-    """Attention of every layer with other fields."""
-    return Variant(config=change_every(config, AttentionConfig, lambda a: replace(a, **changes)))
+    """Attention of every layer with other fields, but for the delta rule, which is none."""
+
+    def changed(own: AttentionConfig) -> AttentionConfig:
+        return own if own.delta is not None else replace(own, **changes)
+
+    return Variant(config=change_every(config, AttentionConfig, changed))
 
 
 def mlp_with(config: ModelConfig, **changes: Any) -> Variant:

@@ -13,6 +13,7 @@ from lmkernel.verification.defects.common import (
     without_norms,
     zeroed,
 )
+from lmkernel.verification.defects.delta import has_delta
 from lmkernel.verification.one_run import Variant
 from lmkernel.verification.structure import top_transformer
 
@@ -58,7 +59,8 @@ def norm_defects(config: ModelConfig) -> Iterator[Candidate]:
     if attention.qk_norm is not None:
         words = "queries and keys were not normalised"
         yield Candidate("norm.qk", words, attention_with(config, qk_norm=None))
-        if attention.rotary is not None and attention.qk_norm.kind == "rms":
+        alone = not has_delta(stack)  # whose heads of outputs have norms, too
+        if attention.rotary is not None and attention.qk_norm.kind == "rms" and alone:
             words = "queries and keys were normalised after RoPE"
             yield Candidate(
                 "norm.qk_late", words, Variant(operations=wrong.LateNorm().operations())
