@@ -35,7 +35,10 @@ class Verify(Command):
         )
         parser.add_argument("--subjects", action="store_true", help="list the subjects")
         parser.add_argument(
-            "--dtype", default="float32", metavar="NAME", help="of the subject; default float32"
+            "--dtype",
+            default="float32",
+            metavar="NAME",
+            help="of the subject: float32 (default), tf32, bfloat16 or float16",
         )
         level = parser.add_mutually_exclusive_group()
         level.add_argument("--quick", action="store_true", help="few and short prompts")

@@ -16,7 +16,7 @@ from lmkernel.errors import (
 from lmkernel.plugins import BackendSpec, SubjectSpec, default_registry
 from lmkernel.plugins.guard import plugin_code
 from lmkernel.verification.answers import RowAnswer, take_apart
-from lmkernel.verification.arithmetic import check_arithmetic
+from lmkernel.verification.arithmetic import check_arithmetic, dtype_of
 from lmkernel.verification.subject import Opening, Subject
 from lmkernel.verification.subjects.python import FunctionSubject
 
@@ -91,7 +91,7 @@ class OpenSubject:
         name: which.
         checkpoint: the folder or file.
         config: the checkpoint's model.
-        dtype: of the subject's computation.
+        dtype: of the subject's computation, one of `arithmetic.DTYPES`.
         options: the subject's own.
         limit: seconds for one answer.
     """
@@ -107,7 +107,7 @@ class OpenSubject:
         limit: float,
     ) -> None:
         self.name, self._config = name, config
-        opening = Opening(checkpoint, name.argument, dtype, options, limit)
+        opening = Opening(checkpoint, name.argument, dtype_of(dtype), options, limit)
         with self._faults():
             self._subject: Subject = name.create(opening)
             self.capabilities = frozenset(self._subject.capabilities)

@@ -64,7 +64,7 @@ class Part:
         return Model(load_backend(DEFAULT_BACKEND), self.origin.config).declare()
 
 
-def part_of(origin: Origin, name: str = PARTS[0]) -> Part:
+def part_of(origin: Origin, name: str = "texts") -> Part:
     """A part of a checkpoint by name.
 
     Raises:
@@ -74,7 +74,7 @@ def part_of(origin: Origin, name: str = PARTS[0]) -> Part:
     require_known("part", name, PARTS)
     config = origin.config
     texts = replace(config, pair=None, sight=None)
-    if name == PARTS[0]:
+    if name == "texts":
         return Part(origin, texts, beside=_beside_texts(config))
     if config.pair is None:
         reason = "its pictures become vectors among a decoder's, and are no model of their own"

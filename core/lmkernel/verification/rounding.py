@@ -11,7 +11,7 @@ from lmkernel.checkpoints.dtypes import narrow, widen
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["SHORT", "round_to"]
+__all__ = ["SHORT", "cut_digits", "round_to"]
 
 SHORT = ("bfloat16", "float16")
 """The formats, by the contract's names."""
@@ -23,3 +23,10 @@ def round_to(values: NDArray[Any], dtype: str) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         short = widen(narrow(flat)) if dtype == "bfloat16" else flat.astype(np.float16)
     return short.astype(values.dtype)
+
+
+def cut_digits(values: NDArray[Any], digits: int) -> NDArray[Any]:
+    """Without all but so many binary digits, in the dtype and the range of ``values``."""
+    part, exponent = np.frexp(values)
+    made: NDArray[Any] = np.ldexp(np.trunc(np.ldexp(part, digits)), exponent - digits)
+    return made.astype(values.dtype)

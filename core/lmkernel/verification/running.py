@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.comparison.layers import HONEST_RUNS
-from lmkernel.verification.arithmetic import rounded_products
+from lmkernel.verification.arithmetic import rounded_products, rounded_weights
 from lmkernel.verification.budgets import channel_limit
 from lmkernel.verification.one_run import LayeredModel, Run, Variant
 
@@ -81,7 +81,11 @@ def reference_places(
     """
     exact = LayeredModel(part, inputs, "float64", variant or Variant())
     own = variant or Variant()
-    rounding = replace(own, operations={**own.operations, **rounded_products(arithmetic)})
+    rounding = replace(
+        own,
+        operations={**own.operations, **rounded_products(arithmetic)},
+        change=rounded_weights(arithmetic, own.change),
+    )
     rough = LayeredModel(part, inputs, "float32", rounding)
     exact_runs = [Run(exact, one) for one in inputs]
     honest_runs = [Run(rough, one, order) for order in range(runs) for one in inputs]

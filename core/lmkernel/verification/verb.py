@@ -11,10 +11,10 @@ import numpy as np
 from lmkernel.arguments import require_flag, require_known
 from lmkernel.atomic import write_whole
 from lmkernel.errors import CheckpointError, InputError, SubjectError
-from lmkernel.numerics import FORMATS
 from lmkernel.origin import open_origin
 from lmkernel.paths import user_path
 from lmkernel.progress import as_progress
+from lmkernel.verification.arithmetic import DTYPES
 from lmkernel.verification.defects import candidates
 from lmkernel.verification.describing import describe_row, document_of
 from lmkernel.verification.diagnosing import diagnose, diagnose_digits
@@ -29,7 +29,7 @@ from lmkernel.verification.judging import judge
 from lmkernel.verification.layouts import check_layouts, diagnose_layouts, is_right
 from lmkernel.verification.opening import OpenSubject, find_subject
 from lmkernel.verification.outcome import Verification
-from lmkernel.verification.part import PARTS, Part, part_of
+from lmkernel.verification.part import Part, part_of
 from lmkernel.verification.parting import first_place, layer_by_truncation
 from lmkernel.verification.prompts import LEVELS, choose_prompts, recorded_prompts
 from lmkernel.verification.shift import with_shift_taken_out
@@ -56,7 +56,7 @@ def verify(
     subject: str | Callable[..., Any],
     dtype: str = "float32",
     level: str = "usual",
-    part: str = PARTS[0],
+    part: str = "texts",
     prompts: Sequence[str] = (),
     ids: Sequence[Sequence[int]] = (),
     options: Mapping[str, str] = MappingProxyType({}),
@@ -71,7 +71,8 @@ def verify(
         subject: ``NAME`` or ``NAME:ARGUMENT``, such as ``"transformers"``, ``"torch"`` (one of our
             backends), ``"python:module:function"``, ``"file:logits.npz"`` or ``"stdio:COMMAND"``;
             or a function itself, of ids, as `lmkernel.verification.subjects.python` says.
-        dtype: of the subject's computation: float32, bfloat16 or float16.
+        dtype: of the subject's computation: float32, bfloat16 or float16; or tf32, which is
+            float32 with products of numbers of 11 binary digits.
         level: ``"quick"``, ``"usual"`` or ``"thorough"``: how many prompts, and how long.
         part: of a model of texts and pictures, which tower: ``"texts"`` or ``"pictures"``.
         prompts: texts that are asked besides.
@@ -90,7 +91,7 @@ def verify(
         InputError: prompts that the model does not take, or a model of another structure.
     """
     require_flag("diagnosing", diagnosing)
-    for what, given, known in (("level", level, LEVELS), ("dtype", dtype, FORMATS)):
+    for what, given, known in (("level", level, LEVELS), ("dtype", dtype, DTYPES)):
         require_known(what, given, known)
     name, report = find_subject(subject), as_progress(progress)
     verified = part_of(open_origin(checkpoint, progress=report), part)
@@ -156,7 +157,7 @@ def write_prompts(
     path: str | os.PathLike[str],
     *,
     level: str = "usual",
-    part: str = PARTS[0],
+    part: str = "texts",
     prompts: Sequence[str] = (),
     ids: Sequence[Sequence[int]] = (),
 ) -> int:

@@ -359,6 +359,9 @@ HONEST: list[tuple[str, str, Break]] = [
     ("deberta", "float32", more.in_halves),
     ("gemma3", "float32", more.in_float64),
     ("qwen2_moe", "float32", more.in_float64),
+    ("untied", "tf32", more.in_tf32),
+    ("wide_heads", "tf32", more.in_tf32),
+    ("roberta", "tf32", more.in_tf32),
 ]
 """Twin, dtype, and what is done to it that changes roundings alone."""
 

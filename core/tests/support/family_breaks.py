@@ -24,6 +24,7 @@ __all__ = [
     "forget_positions",
     "in_float64",
     "in_halves",
+    "in_tf32",
     "late_norm",
     "mean_pooled",
     "no_alibi",
@@ -274,6 +275,21 @@ def in_halves(model: Any) -> None:
 def in_float64(model: Any) -> None:
     """Honest: each product is summed in float64 and rounded once."""
     _multiply(model, lambda x, w: (x.double() @ w.double().T).to(x.dtype))
+
+
+def in_tf32(model: Any) -> Any:
+    """Honest where TF32 is said: of what is multiplied all but 11 binary digits are cut off."""
+    import torch
+
+    def cut(x: Any) -> Any:
+        return (x.contiguous().view(torch.int32) & -(1 << 13)).view(torch.float32)
+
+    own = torch.nn.functional.scaled_dot_product_attention
+    _multiply(model, lambda x, w: cut(x) @ cut(w).T)
+    return mock.patch(
+        "torch.nn.functional.scaled_dot_product_attention",
+        lambda q, k, v, **options: own(cut(q), cut(k), cut(v), **options),
+    )
 
 
 def _multiply(model: Any, product: Callable[[Any, Any], Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -10,6 +10,11 @@ import pytest
 from lmkernel.backend import load_backend
 from lmkernel.errors import SubjectError
 from lmkernel.verification.arithmetic import check_arithmetic, dtype_of, rounded_products
+from lmkernel.verification.one_run import Variant
+from lmkernel.verification.rounding import cut_digits
+
+if TYPE_CHECKING:
+    import ports
 
 
 def test_a_block_is_rounded_by_its_largest_element() -> None:
@@ -28,8 +33,22 @@ def test_a_block_is_rounded_by_its_largest_element() -> None:
 
 def test_dtypes_round_nothing_and_other_names_are_refused() -> None:
     assert rounded_products("bfloat16") == {}
-    assert [dtype_of(n) for n in ("float16", "int8x32")] == ["float16", "float32"]
+    assert [dtype_of(n) for n in ("float16", "tf32", "int8x32")] == [
+        "float16",
+        "float32",
+        "float32",
+    ]
     assert check_arithmetic("int8x256") == "int8x256"
     for name in ("int8", "int8x", "int8x0", "float8"):
         with pytest.raises(SubjectError, match="arithmetic: expected"):
             check_arithmetic(name)
+
+
+def test_tf32_keeps_11_digits_of_what_is_multiplied(quick: Any, wrong: ports.Wrong) -> None:
+    values = np.array([1 + 2.0**-10, 2 - 2.0**-12, -(2.0**100) * 3, 0.0], np.float32)
+    assert cut_digits(values, 11).tolist() == [1 + 2.0**-10, 2 - 2.0**-10, -(2.0**100) * 3, 0]
+    wrong.variant = Variant(operations=rounded_products("tf32"))
+    assert not quick("qwen2", diagnosing=False).passed
+    found = quick("qwen2", dtype="tf32")
+    assert found.passed, found
+    assert found.document["subject"]["dtype"] == "tf32"
