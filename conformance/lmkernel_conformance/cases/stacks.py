@@ -10,6 +10,7 @@ import numpy as np
 from lmkernel.composed import assemble
 from lmkernel.config import (
     AttentionConfig,
+    DeltaConfig,
     EmbeddingConfig,
     FeedForwardConfig,
     MlpConfig,
@@ -61,6 +62,9 @@ def _transformer(**more: Any) -> TransformerConfig:
 
 _CROSS = AttentionConfig(width=_WIDTH, heads=2, head_dim=4, memory_width=7)
 _DECODER = _transformer(causal=True, cross=_CROSS)
+_DELTA = AttentionConfig(
+    kind="delta", width=_WIDTH, heads=4, head_dim=3, delta=DeltaConfig(key_heads=2, key_dim=5)
+)
 
 
 @case(level="components", id="stack.window_both_ways", rows=(3,))
@@ -79,6 +83,8 @@ _DECODERS: Mapping[str, Any] = MappingProxyType(
     {
         "transformer": _DECODER,
         "window": _transformer(causal=True, attention=_attention(window=2)),
+        "sinks": _transformer(causal=True, attention=_attention(sinks=True)),
+        "delta": _transformer(causal=True, attention=_DELTA),
         "single_vector": _transformer(
             causal=True, attention=AttentionConfig(kind="single_vector", width=_WIDTH, heads=1)
         ),
@@ -92,7 +98,15 @@ _PIECES = ((0, 3), (3, 4), (4, 5))
 
 
 def _step_outputs(
-    s: Subject, component: Any, params: Any, x: Host, memory: Memory | None, room: int
+    s: Subject,
+    component: Any,
+    params: Any,
+    x: Host,
+    memory: Memory | None,
+    room: int,
+    *,
+    where: Host = WHERE,
+    pieces: tuple[tuple[int, int], ...] = _PIECES,
 ) -> list[Host]:
     """The output of each position: a prompt of three, then one by one in a state that has grown."""
     # The extent is the whole capacity each time, so slots that were never written are in reach, and
@@ -100,10 +114,10 @@ def _step_outputs(
     dtype: Any = s.dtype
     state = component.start(params, 2, room, dtype, memory=memory)
     found = []
-    for first, last in _PIECES:
+    for first, last in pieces:
         if last > room:
             state, room = component.grow(state, _CAPACITY), _CAPACITY
-        piece = Embedded(s.array(x[:, first:last]), s.array(WHERE[:, first:last]))
+        piece = Embedded(s.array(x[:, first:last]), s.array(where[:, first:last]))
         begin = s.ops.asarray(first, "int32")
         hidden, state = component.step(params, piece, state, begin, extent=room)
         found.append(s.host(hidden))
@@ -126,8 +140,34 @@ def steps(s: Subject) -> None:
         s.judge(name, got, whole)
 
 
+_GAP = np.array([[0, 1, 2, 3, 4], [0, 1, 2, -1, 3]])
+"""The second row has one token less after a prompt of three, and padding before it."""
+
+
+@case(level="components", id="stack.gap", rows=(11, 25))
+def gap(s: Subject) -> None:
+    """Padding between what a row was fed before and what is new is passed over."""
+    x = s.round(normal("stacks.gap", 2, _TIME, _WIDTH))
+    for name in ("window", "delta"):
+        config = _DECODERS[name]
+        component = s.factory.create("decoder", config)
+        hosts = s.round(parameters(f"stacks.gap.{name}", flatten(component.declare())))
+        params, pieces = s.arrays(nest(component.declare(), hosts)), ((0, 3), (3, 5))
+        got = _step_outputs(s, component, params, x, None, _CAPACITY, where=_GAP, pieces=pieces)
+        whole = _whole(s, name, config, hosts, x, x, where=_GAP)
+        real = _GAP >= 0
+        s.judge(name, np.concatenate(got, 1)[real], whole.at(real))
+
+
 def _whole(
-    s: Subject, name: str, config: Any, hosts: dict[str, Host], x: Host, source: Host
+    s: Subject,
+    name: str,
+    config: Any,
+    hosts: dict[str, Host],
+    x: Host,
+    source: Host,
+    *,
+    where: Host = WHERE,
 ) -> Budget:
     def formula(ar: Any) -> Host:
         own = {f"own.{n}": ar.constant(v) for n, v in hosts.items()}
@@ -138,7 +178,7 @@ def _whole(
         if name == "single_vector":
             return _single_vector_layers(ar, ar.constant(x), own, config)
         memory = (ar.constant(source), _SOURCE) if name == "transformer" else None
-        return stack(ar, ar.constant(x), WHERE, own, "own", config, memory=memory)
+        return stack(ar, ar.constant(x), where, own, "own", config, memory=memory)
 
     return s.budgets(name, formula)[0]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmkernel.config import (
     AttentionConfig,
+    DeltaConfig,
     EmbeddingConfig,
     ExpertsConfig,
     HeadConfig,
@@ -208,6 +209,28 @@ def _deepseek() -> ModelConfig:
     return _model(stack, RotaryConfig(dim=4, theta=50.0))
 
 
+def _qwen35() -> ModelConfig:
+    """Two layers of the delta rule, whose keys are shared, to one of attention with a gate."""
+    norm = NormConfig(kind="rms", eps=1e-6, offset=1.0)
+    whole = AttentionConfig(
+        width=14, heads=3, kv_heads=1, head_dim=6, bias=True, qk_norm=norm, gated=True
+    )
+    own = DeltaConfig(key_heads=2, key_dim=5, taps=3, norm=NormConfig(kind="rms", eps=1e-4))
+    delta = LayerConfig(
+        attention=AttentionConfig(kind="delta", width=14, heads=4, head_dim=3, delta=own)
+    )
+    stack = TransformerConfig(
+        width=14,
+        layers=3,
+        causal=True,
+        attention=whole,
+        mlp=MlpConfig(hidden=11),
+        different=(delta, LayerConfig(), delta),
+        norm=norm,
+    )
+    return _model(stack, RotaryConfig(dim=4, theta=50.0))
+
+
 LAYERED: Mapping[str, ModelConfig] = MappingProxyType(
     {
         "gemma3": _gemma3(),
@@ -218,6 +241,7 @@ LAYERED: Mapping[str, ModelConfig] = MappingProxyType(
         "deepseek_moe": _deepseek_moe(),
         "gpt_oss": _gpt_oss(),
         "deepseek": _deepseek(),
+        "qwen35": _qwen35(),
     }
 )
 """By name; all of them are decoders."""

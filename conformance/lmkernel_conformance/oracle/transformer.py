@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel_conformance.oracle.attention import attention, visible
+from lmkernel_conformance.oracle.delta import delta_attention
 from lmkernel_conformance.oracle.distances import (
     distance_scores,
     linear_biases,
@@ -97,6 +98,8 @@ def multi_head(
     mixed = attention(ar, q, k, v, mask, **options, sinks=p.get(f"{name}.sinks"))
     batch, time = raw(x).shape[:2]
     joined = ar.reshape(ar.transpose(mixed, (0, 2, 1, 3)), (batch, time, -1))
+    if config.gated:
+        joined = joined * ar.sigmoid(dense(ar, x, p, f"{name}.gate"))
     return dense(ar, joined, p, f"{name}.o")
 
 
@@ -195,6 +198,8 @@ def stack(
             seen["bias"] = relative_biases(ar, positions, own_table, of, causal=config.causal)
 
         def attend(y: Host, at: str = layer, c: Any = attended, seen: Any = seen) -> Host:
+            if c.delta is not None:
+                return delta_attention(ar, y, p, f"{at}.attention", c, positions)
             return multi_head(ar, y, p, f"{at}.attention", c, **seen)
 
         def across(y: Host, at: str = layer) -> Host:

@@ -175,7 +175,7 @@ MUTANTS = (
     ),
     Mutant(
         id="sinks.ignored",
-        level="models",
+        level="components",
         make=with_attentions(lambda attention: replace(attention, sinks=False)),
     ),
     Mutant(

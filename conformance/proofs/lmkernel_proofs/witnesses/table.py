@@ -13,6 +13,7 @@ from lmkernel_conformance import oracle
 from lmkernel_proofs.witnesses import (
     activations,
     attentions,
+    delta,
     distances,
     models,
     norms,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["BESIDE", "POINTS", "Witness", "functions", "witnesses"]
 
 _MODULES = (
-    primitives, activations, norms, attentions, distances, recurrents, models, updates, runs,
+    primitives, activations, norms, attentions, delta, distances, recurrents, models, updates, runs,
     samples,
 )  # fmt: skip
 
