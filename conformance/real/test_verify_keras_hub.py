@@ -40,3 +40,5 @@ def test_an_epsilon_that_is_not_converted_is_named(
     found = lk.verify(twin, subject="keras-hub", level="quick", progress=False)
     assert found.passed == (looks is None), found
     assert found.diagnoses == ((looks,) if looks else ()), found
+    said = found.document["subject"]["versions"]
+    assert {"keras-hub", "keras", said["backend of Keras"]} <= said.keys()

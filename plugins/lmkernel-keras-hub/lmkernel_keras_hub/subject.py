@@ -63,13 +63,14 @@ class KerasHubSubject(Subject):
         return Answer(values, activations={name: _host(ops, x) for name, x in made})
 
     def versions(self) -> Mapping[str, str]:
-        from importlib.metadata import version
+        from importlib.metadata import packages_distributions, version
 
         import keras
 
         backend = keras.backend.backend()
-        library = {"torch": "torch", "jax": "jax"}.get(backend, "keras")
-        names = dict.fromkeys(("keras-hub", "keras", library))
+        # TensorFlow's module comes from distributions of several names
+        library = packages_distributions().get(backend, ())
+        names = dict.fromkeys(("keras-hub", "keras", *library))
         return {**{name: version(name) for name in names}, "backend of Keras": backend}
 
 
