@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lmkernel.progress import Progress
     from lmkernel.verification.cells import Cell
     from lmkernel.verification.defects import Candidate
     from lmkernel.verification.guards import Answers
@@ -72,8 +73,7 @@ def diagnose(
     found: Judgement,
     dtype: str,
     tried: Sequence[Candidate],
-    *,
-    advance: Callable[[int], None] = lambda _: None,
+    progress: Progress,
 ) -> tuple[Diagnosis, ...]:
     """Every defect that explains the difference, the nearest first.
 
@@ -86,13 +86,44 @@ def diagnose(
         found: how they compare with the reference.
         dtype: of the subject's computation.
         tried: the defects of the table.
-        advance: called with 1 after each candidate.
+        progress: shows how far it is.
     """
+    shares = [c.share for c in found.cells if c.activation in ENDS]
+    before, named = max(shares, default=0.0), []
+    # a defect that is put in to be looked at may overflow: then the subject does not look like it
+    with np.errstate(all="ignore"):
+        with progress.bar("what it looks like", len(tried), "defect") as advance:
+            close = _close(part, prompts, answers, found, dtype, tried, before, advance)
+        with progress.bar("the nearest, over everything", len(close), "defect") as advance:
+            for one in close:
+                # with its own budget, over all questions and all activations that the subject gave
+                again = judge(part, prompts, answers, found.kind, dtype, variant=one.variant)
+                after, alone = (_worst(cells) for cells in (again.cells, _alone(again)))
+                if after <= 1:
+                    named.append(Diagnosis(one.id, one.words, before, after))
+                elif alone <= 1:
+                    besides = "and something is wrong besides where rows are padded or cached"
+                    named.append(Diagnosis(one.id, f"{one.words} ({besides})", before, alone))
+                advance(1)
+    named.sort(key=lambda d: d.after)
+    return tuple(named)
+
+
+def _close(
+    part: Part,
+    prompts: Prompts,
+    answers: Answers,
+    found: Judgement,
+    dtype: str,
+    tried: Sequence[Candidate],
+    before: float,
+    advance: Callable[[int], None],
+) -> list[Candidate]:
+    """The candidates that explain the worst rows nearly, the nearest first."""
     asked = [q for q in prompts.questions if q.name in answers and len(q.rows) == 1]
     worst = {c.question: c.share for c in found.cells if c.activation in ENDS}
     asked = sorted((q for q in asked if not q.prefill), key=lambda q: -worst[q.name])[:_ROWS]
-    shares = [c.share for c in found.cells if c.activation in ENDS]
-    before, close = max(shares, default=0.0), []
+    close = []
     # what does not explain the shortest row that is wrong need not be tried on the others
     shortest = sorted([q for q in asked if not worst[q.name] <= 1] or asked, key=_time)[:1]
     for one in tried:
@@ -103,18 +134,7 @@ def diagnose(
                 close.append((left, one))
         advance(1)
     close.sort(key=lambda pair: pair[0])
-    named = []
-    for _, one in close[:_MOST]:
-        # with its own budget, over all questions and all activations that the subject gave
-        again = judge(part, prompts, answers, found.kind, dtype, variant=one.variant)
-        after, alone = (_worst(cells) for cells in (again.cells, _alone(again)))
-        if after <= 1:
-            named.append(Diagnosis(one.id, one.words, before, after))
-        elif alone <= 1:
-            words = f"{one.words} (and something is wrong besides where rows are padded or cached)"
-            named.append(Diagnosis(one.id, words, before, alone))
-    named.sort(key=lambda d: d.after)
-    return tuple(named)
+    return [one for _, one in close[:_MOST]]
 
 
 def _time(question: Question) -> int:

@@ -6,8 +6,6 @@ import json
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lmkernel.arguments import require_flag, require_known
 from lmkernel.atomic import write_whole
 from lmkernel.errors import CheckpointError, InputError, SubjectError
@@ -237,10 +235,5 @@ def _diagnose(
     if not _is_wrong_alone(prompts, found):
         return tuple(diagnose_layouts(part, prompts, answers, found, dtype))
     tried = candidates(part.config, parting.layer)
-    # a defect that is put in to be looked at may overflow: then the subject does not look like it
-    with (
-        np.errstate(all="ignore"),
-        progress.bar("what it looks like", len(tried), "defect") as advance,
-    ):
-        looks = diagnose(part, prompts, answers, found, dtype, tried, advance=advance)
+    looks = diagnose(part, prompts, answers, found, dtype, tried, progress)
     return looks or tuple(diagnose_layouts(part, prompts, answers, found, dtype))
