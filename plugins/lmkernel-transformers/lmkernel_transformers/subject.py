@@ -47,7 +47,9 @@ class TransformersSubject(Subject):
         self._cache = "cache" if "cache" in self._named else "past_key_values"
         self._first_row = _first_row(self._model)
         self._compiled = opening.options.get("compile", "0") not in ("", "0")
-        self._call: Any = torch.compile(self._model, dynamic=True) if self._compiled else self._model
+        self._call: Any = (
+            torch.compile(self._model, dynamic=True) if self._compiled else self._model
+        )
 
     @property
     def capabilities(self) -> frozenset[str]:

@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import PluginError, RunError
+from lmkernel.own_thread import OwnThread
 from lmkernel.plugins.guard import plugin_code
 from lmkernel.plugins.registry import default_registry
 from lmkernel.plugins.specs import TrackerSpec
-from lmkernel.own_thread import OwnThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
