@@ -33,6 +33,7 @@ __all__ = [
     "TemplateError",
     "TrackerError",
     "UnknownNameError",
+    "printable",
 ]
 
 
@@ -41,20 +42,26 @@ _CONTROLS = [code for code in (*range(32), *range(127, 160)) if chr(code) not in
 _ESCAPES: Mapping[int, str] = MappingProxyType({code: f"\\x{code:02x}" for code in _CONTROLS})
 
 
+def printable(text: str) -> str:
+    """A text as it can be shown: one of kilobytes is cut in the middle.
+
+    What would move a terminal's cursor, or cannot be written, becomes escapes.
+    """
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST * 3 // 4]} […] {text[-_LONGEST // 4 :]}"
+    return text.translate(_ESCAPES).encode("utf-8", "backslashreplace").decode()
+
+
 class LmkernelError(Exception):
     """Base of all errors that lmkernel raises on purpose; `exit_code` is what a command ends in.
 
-    What a file holds gets into messages, so one of kilobytes is cut in the middle, and what would
-    move a terminal's cursor, or cannot be printed, is written as escapes; ``args`` keep the whole.
+    What a file holds gets into messages, so they are `printable`; ``args`` keep the whole.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __str__(self) -> str:
-        text = super().__str__()
-        if len(text) > _LONGEST:
-            text = f"{text[: _LONGEST * 3 // 4]} […] {text[-_LONGEST // 4 :]}"
-        return text.translate(_ESCAPES).encode("utf-8", "backslashreplace").decode()
+        return printable(super().__str__())
 
 
 class UnknownNameError(LmkernelError):

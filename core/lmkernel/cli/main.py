@@ -24,7 +24,7 @@ from lmkernel.cli.streams import (
     takes_output,
 )
 from lmkernel.cli.style import paint
-from lmkernel.errors import LmkernelError, PluginError, UnknownNameError
+from lmkernel.errors import LmkernelError, PluginError, UnknownNameError, printable
 from lmkernel.plugins import CommandSpec, default_registry
 from lmkernel.results import columns
 from lmkernel.start import INTERRUPTED
@@ -193,4 +193,4 @@ def _report(error: Exception, arguments: list[str]) -> int:
 def _show_warning(message: Warning | str, *_: Any) -> None:
     """One line, without the place in a source file."""
     label = paint("warning:", "yellow", sys.stderr)
-    print(f"lmkernel: {label} {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"lmkernel: {label} {' '.join(printable(str(message)).split())}", file=sys.stderr)

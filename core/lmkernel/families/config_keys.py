@@ -176,6 +176,7 @@ _MOST = 8
 def warn_of_unknown(where: str, unknown: list[str]) -> None:
     """Warn of keys that are passed over, if there are any."""
     if unknown:
-        named = ", ".join(map(repr, unknown[:_MOST])) + (", …" if len(unknown) > _MOST else "")
+        named = ", ".join(f"{key!r:.80}" for key in unknown[:_MOST])
+        named += ", …" if len(unknown) > _MOST else ""
         text = f"{where}: keys that have no effect: {named}"
         warnings.warn(text, stacklevel=2)

@@ -7,6 +7,7 @@ not, without a word.
 
 from __future__ import annotations
 
+import reprlib
 import warnings
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -112,7 +113,8 @@ def reachable_ends(origin: Origin) -> tuple[int, ...]:
     beyond = [token for token in ends if token >= vocab]
     if beyond:
         said = beyond[0] if len(beyond) == 1 else beyond
-        text = f"expected ids of tokens, 0 … {vocab - 1}, got {said}: no answer ends by that"
+        got = reprlib.repr(said)
+        text = f"expected ids of tokens, 0 … {vocab - 1}, got {got}: no answer ends by that"
         warnings.warn(f"{_where_ends(origin, beyond)}: {text}", stacklevel=3)
     return tuple(token for token in ends if token < vocab)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import CheckpointError
 from lmkernel.gguf.pre_tokenizers import pre_tokenizer_of
-from lmkernel.gguf.vocabulary import TokenKind, Vocabulary, field
+from lmkernel.gguf.vocabulary import TokenKind, Vocabulary, field, flag
+from lmkernel.tokenizers.check import check_pieces
 from lmkernel.tokenizers.library import library_code, tokenizers_package
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def sentencepiece(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenize
     backend: tokenizers.Tokenizer = library.Tokenizer(
         _bpe(file, vocabulary, merges, unk_token=unknown, fuse_unk=True, byte_fallback=True)
     )
-    prefix = bool(file.metadata.get("tokenizer.ggml.add_space_prefix", True))
+    prefix = flag(file, "tokenizer.ggml.add_space_prefix", default=True)
     spaces = library.normalizers.Replace(" ", _SPACE)
     first = [library.normalizers.Prepend(_SPACE)] if prefix else []
     backend.normalizer = library.normalizers.Sequence([*first, spaces])
@@ -72,6 +73,7 @@ def _merges_of_scores(file: GgufFile, vocabulary: Vocabulary) -> list[tuple[str,
             f"{file.path}: tokenizer.ggml.scores: expected {len(vocabulary.tokens)} scores, one "
             f"for each token, got {len(scores)}"
         )
+    check_pieces(zip(vocabulary.tokens, scores, strict=True), f"{file.path}: tokenizer.ggml.scores")
     kinds = (TokenKind.NORMAL, TokenKind.USER_DEFINED)
     score = {
         token: value

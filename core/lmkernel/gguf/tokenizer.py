@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from lmkernel.errors import CheckpointError
 from lmkernel.gguf.bpe import byte_level, sentencepiece
 from lmkernel.gguf.pre_tokenizers import pre_tokenizer_of
-from lmkernel.gguf.vocabulary import TokenKind, Vocabulary, field, read_vocabulary
+from lmkernel.gguf.vocabulary import TokenKind, Vocabulary, field, flag, read_vocabulary
 from lmkernel.tokenizers.library import tokenizers_package
 from lmkernel.tokenizers.tokenizer import Tokenizer
 
@@ -81,7 +81,7 @@ def _flag(file: GgufFile, vocabulary: Vocabulary, role: Literal["bos", "eos"]) -
     has_scores = _BUILDERS[str(file.metadata[_MODEL])] is sentencepiece
     first = has_scores or pre_tokenizer_of(file).adds_bos
     default = role == "bos" and first and role in vocabulary.ids
-    asked = bool(file.metadata.get(f"tokenizer.ggml.add_{role}_token", default))
+    asked = flag(file, f"tokenizer.ggml.add_{role}_token", default=default)
     if asked and role not in vocabulary.ids:
         key = f"tokenizer.ggml.{role}_token_id"
         raise CheckpointError(f"{file.path}: {key} is missing, and add_{role}_token asks for it")

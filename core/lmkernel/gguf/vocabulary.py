@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from lmkernel.gguf.file import GgufFile
 
-__all__ = ["TokenKind", "Vocabulary", "end_ids", "field", "read_vocabulary"]
+__all__ = ["TokenKind", "Vocabulary", "end_ids", "field", "flag", "read_vocabulary"]
 
 _ENDS = ("eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep")
 _END_LISTS = ("eos_token_ids", "eog_token_ids")
@@ -119,6 +119,14 @@ def field(file: GgufFile, key: str, kind: type, default: list[Any] | None = None
     if not (isinstance(value, list) and all(isinstance(item, kind) for item in value)):
         what = "nothing" if value is None else f"{str(value)[:60]}"
         raise CheckpointError(f"{file.path}: {key}: expected a list of {kind.__name__}, got {what}")
+    return value
+
+
+def flag(file: GgufFile, key: str, *, default: bool) -> bool:
+    """A boolean among the metadata."""
+    value = file.metadata.get(key, default)
+    if not isinstance(value, bool):
+        raise CheckpointError(f"{file.path}: {key}: expected true or false, got {value!r:.60}")
     return value
 
 

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["MOST_IDS", "added_tokens", "check_document", "expressions_of"]
+__all__ = ["MOST_IDS", "added_tokens", "check_document", "check_pieces", "expressions_of"]
 
 MOST_IDS = 2**22
 """No vocabulary has as many tokens; what walks through all ids up to the largest ends soon."""
 _MOST_GROWTH = 1000
 """How much longer a text may become; those of published tokenizers stay nearly as long."""
+_MOST_PIECE = 1000
 _GROWING = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
 _PAIR = 2
 _SEQUENCES = ("normalizers", "pretokenizers", "processors", "decoders")
@@ -33,8 +34,8 @@ def check_document(document: Mapping[str, Any], where: str) -> None:
         where: the file, for messages.
 
     Raises:
-        CheckpointError: an id that is none, merges that contradict their prefix, or steps that
-            make texts a thousand times as long.
+        CheckpointError: an id that is none, merges that contradict their prefix, pieces of
+            thousands of characters, or steps that make texts a thousand times as long.
     """
     model = document.get("model")
     if not isinstance(model, dict):
@@ -44,6 +45,7 @@ def check_document(document: Mapping[str, Any], where: str) -> None:
     _check_ids(added_tokens(document), f"{where}: added_tokens")
     _check_ids(_processor_tokens(document), f"{where}: post_processor")
     _check_merges(model, f"{where}: model.merges")
+    check_pieces(_scored(model), f"{where}: model.vocab")
     for key in _GROWING:
         growth = math.prod(map(_growth, _steps(document.get(key))))
         if growth > _MOST_GROWTH:
@@ -125,6 +127,36 @@ def _growth(step: Mapping[str, Any]) -> float:
     replaced = _size(pattern.get("String")) if isinstance(pattern, dict) else 1
     made = max(_size(step.get("content")), _size(step.get("prepend")))
     return max(1.0, made / max(1, replaced))
+
+
+def check_pieces(pieces: Iterable[Sequence[Any]], where: str) -> None:
+    """Refuse pieces of a text that are as long as one, and scores that are no numbers.
+
+    The library keeps pieces as a tree with a level for each character, taken down on the stack.
+
+    Args:
+        pieces: each with its score.
+        where: for messages.
+
+    Raises:
+        CheckpointError: see above.
+    """
+    for text, score in pieces:
+        if len(text) > _MOST_PIECE:
+            raise CheckpointError(
+                f"{where}: expected pieces of at most {_MOST_PIECE} characters, got {text!r:.40}… "
+                f"of {len(text)}"
+            )
+        if not math.isfinite(score):
+            raise CheckpointError(f"{where}: {text!r:.80}: expected a finite score, got {score}")
+
+
+def _scored(model: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Unigram's pieces with their scores; what is none the library refuses."""
+    vocabulary = model.get("vocab")
+    for piece in vocabulary if isinstance(vocabulary, list) else ():
+        if isinstance(piece, list) and [*map(type, piece)] in ([str, float], [str, int]):
+            yield piece[0], piece[1]
 
 
 def _size(value: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,9 @@ def check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
     """
     for number, message in enumerate(messages):
         if not isinstance(message.get("role"), str):
-            raise InputError(f"message {number}: expected a role such as 'user', got {message!r}")
+            raise InputError(
+                f"message {number}: expected a role such as 'user', got {reprlib.repr(message)}"
+            )
         content = message.get("content")
         if content is None and message.get("tool_calls"):
             continue
@@ -52,7 +55,7 @@ def _texts(content: object, number: int) -> list[str]:
     if not parts or not all(map(_is_part, parts)):
         raise InputError(
             f"message {number}: expected content that is a text, or parts such as "
-            f'{{"type": "text", "text": …}}, got {content!r:.80}'
+            f'{{"type": "text", "text": …}}, got {reprlib.repr(content)}'
         )
     return [part["text"] for part in parts if part["type"] == "text"]
 

@@ -114,7 +114,10 @@ def _has_letters(folder: Path) -> bool:
 
 
 def _backend(path: Path) -> tokenizers.Tokenizer:
-    """The library's tokenizer, without the truncation and padding that a file may ask for."""
+    """The library's tokenizer, without the truncation and padding that a file may ask for.
+
+    Nor with dropout of merges (arXiv:1910.13267), which makes other ids of a text each time.
+    """
     if not is_there(path):
         raise CheckpointError(f"{path}: the model has no tokenizer.json, so no tokenizer")
     data = read_file(path, MOST_BYTES)
@@ -124,6 +127,10 @@ def _backend(path: Path) -> tokenizers.Tokenizer:
         backend: tokenizers.Tokenizer = open_library(data, document, str(path))
         backend.no_truncation()
         backend.no_padding()
+        if rate := getattr(backend.model, "dropout", None):
+            text = f"{path}: model.dropout: {rate:g} is left out, so that a text has the same ids"
+            warnings.warn(text, stacklevel=4)
+            backend.model.dropout = None
     return backend
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.checkpoints.json_files import MOST_BYTES
 from lmkernel.errors import CheckpointError, MissingDependencyError
 from lmkernel.files import read_file
+from lmkernel.tokenizers.check import check_pieces
 from lmkernel.tokenizers.library import library_code, tokenizers_package
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def open_unigrams(path: Path, config: Mapping[str, Any]) -> tokenizers.Tokenizer
         raise CheckpointError(f"{path}: extra_ids: expected 0 to {_MOST_EXTRA}, got {extra!r:.60}")
     blanks = [f"<extra_id_{i}>" for i in range(extra - 1, -1, -1)]
     pieces = [(piece.piece, piece.score) for piece in model.pieces]
+    check_pieces(pieces, str(path))
     end = str(config.get("eos_token") or "</s>")
     ids = {piece: number for number, (piece, _) in enumerate(pieces)}
     if end not in ids:

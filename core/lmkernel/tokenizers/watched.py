@@ -1,7 +1,8 @@
-"""The library's tokenizer of a file, watched where the file holds regular expressions.
+"""The library's tokenizer of a file, watched where the file holds rules that may take for ever.
 
 An expression such as ``(a+)+$`` doubles its work with each character. The library's engine ends one
-try after ten million steps, a fifth of a second, but has a try at each character of a text.
+try after ten million steps, a fifth of a second, but has a try at each character of a text. And
+WordPiece tries each beginning of each rest of a word, so words of any length take long.
 
 Constraint: only the library's calls for batches let another thread go on meanwhile.
 """
@@ -26,6 +27,8 @@ PATIENCE = 5.0
 """Seconds of computing for a text of any length."""
 _EACH = 20e-6
 """Seconds for each character more, ten times what the slowest tokenizers take."""
+_LONG_WORD = 200
+"""Characters of a word that WordPiece cuts quickly; published tokenizers have half of it."""
 _SHOWN = 3
 _NO_MODEL = {"version": "1.0", "model": {"type": "WordLevel", "vocab": {"x": 0}, "unk_token": "x"}}
 
@@ -44,13 +47,15 @@ def open_library(data: bytes, document: Mapping[str, Any], where: str) -> Any:
     reading = expressions_of(document, "normalizer", "pre_tokenizer")
     writing = expressions_of(document, "decoder")
     library = tokenizers_package().Tokenizer
-    if not reading and not writing:
-        return library.from_buffer(data)
     if reading:
         steps = {"normalizer": document.get("normalizer"), **_NO_MODEL}
         trial = _Watched(library.from_str(json.dumps(steps)), reading, writing, where)
         trial.encode_batch_fast([text for text, _ in added_tokens(document) if text])
-    return _Watched(library.from_buffer(data), reading, writing, where)
+    longest = document["model"].get("max_input_chars_per_word")
+    if isinstance(longest, int) and longest > _LONG_WORD:
+        reading.append(f"max_input_chars_per_word={longest}")
+    own = library.from_buffer(data)
+    return _Watched(own, reading, writing, where) if reading or writing else own
 
 
 @final
@@ -59,7 +64,7 @@ class _Watched:
 
     Args:
         own: the library's.
-        reading: the expressions by which a text is cut.
+        reading: the expressions, and what else may take long, by which a text is cut.
         writing: those of its decoder.
         where: the file, for messages.
     """
@@ -103,7 +108,7 @@ class _Watched:
         call = partial(getattr(self._own, method), texts, add_special_tokens=special_tokens)
         return self._within(call, size, self._reading) if self._reading else call()
 
-    def _within(self, work: Callable[[], Any], size: int, expressions: Sequence[str]) -> Any:
+    def _within(self, work: Callable[[], Any], size: int, rules: Sequence[str]) -> Any:
         """What a call gives, in the time that ``size`` characters take at most."""
         if self._refused:
             raise CheckpointError(self._refused)
@@ -112,9 +117,9 @@ class _Watched:
             with OwnThread() as thread:
                 return thread.call(work, seconds, computing=True)
         except TimeoutError:
-            shown = ", ".join(f"{text!r:.80}" for text in expressions[:_SHOWN])
+            shown = ", ".join(f"{text:.80}" for text in rules[:_SHOWN])
             self._refused = (
-                f"{self._where}: expected an expression that is done with {size} characters in "
-                f"{seconds:.0f} seconds, got one that is not, among: {shown}"
+                f"{self._where}: expected rules that are done with {size} characters in "
+                f"{seconds:.0f} seconds, got others, among them: {shown}"
             )
             raise CheckpointError(self._refused) from None

@@ -69,6 +69,8 @@ class Say(Command):
             raise self.errors[args.word]
         if args.word == "careful":
             warnings.warn("be\n  careful", stacklevel=2)
+        if args.word == "lengthy":
+            warnings.warn("\x1b[2J" + "x" * 100_000, stacklevel=2)
         sys.stdout.write(f"{args.word}\n")
         return int(args.code)
 
@@ -144,6 +146,16 @@ def test_warning_is_one_line(registry: Registry, capsys: pytest.CaptureFixture[s
     assert main(["say", "careful"], registry=registry) == 0
     assert capsys.readouterr() == ("careful\n", "lmkernel: warning: be careful\n")
     assert warnings.showwarning is shown
+
+
+@pytest.mark.filterwarnings("always")
+def test_warning_of_what_a_file_holds_is_short_and_moves_no_cursor(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["say", "lengthy"], registry=registry) == 0
+    said = capsys.readouterr().err
+    assert said.startswith(r"lmkernel: warning: \x1b[2Jxxx")
+    assert len(said) < 2100
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "say", "input"], ["say", "input", "--debug"]])

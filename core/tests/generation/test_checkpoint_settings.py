@@ -93,7 +93,12 @@ def test_other_ends_are_refused(tmp_path: Path, ids: object) -> None:
 
 @pytest.mark.parametrize(
     ("ids", "expected", "said"),
-    [(9000, (), "9000"), ([7, 9000], (7,), "9000"), ([337, 7, 338], (7,), r"\[337, 338\]")],
+    [
+        (9000, (), "9000"),
+        ([7, 9000], (7,), "9000"),
+        ([337, 7, 338], (7,), r"\[337, 338\]"),
+        ([*range(337, 9000)], (), r"\[337, 338, [\d, ]+, \.\.\.\]"),
+    ],
 )
 def test_ends_beyond_the_vocabulary_are_named_and_end_nothing(
     tmp_path: Path, ids: object, expected: tuple[int, ...], said: str

@@ -241,6 +241,8 @@ def test_token_that_is_there_twice_has_its_first_id(tmp_path: Path) -> None:
         ({"ggml.bos_token_id": None, "ggml.add_bos_token": True}, "bos_token_id is missing"),
         ({"ggml.model": "llama"}, "tokenizer.ggml.scores: expected a list of float, got nothing"),
         ({"ggml.model": "llama", "ggml.scores": [1.0]}, r"scores: expected \d+ scores"),
+        ({"ggml.add_bos_token": "yes"}, "add_bos_token: expected true or false, got 'yes'"),
+        ({"ggml.add_eos_token": 1}, "add_eos_token: expected true or false, got 1"),
     ],
 )
 def test_metadata_that_contradict_themselves_are_refused(
@@ -248,3 +250,23 @@ def test_metadata_that_contradict_themselves_are_refused(
 ) -> None:
     with pytest.raises(CheckpointError, match=rf"x\.gguf: .*{message}"):
         load(tmp_path, byte_level_fields(byte_level()) | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ggml.add_space_prefix": 0}, "add_space_prefix: expected true or false, got 0"),
+        ({"ggml.scores": {5: float("nan")}}, "scores: .*: expected a finite score, got nan"),
+        ({"ggml.tokens": {5: "a" * 10**5}}, "pieces of at most 1000 characters, got 'aaa.* 100000"),
+    ],
+)
+def test_pieces_and_scores_that_cannot_be_are_refused(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    fields = sentencepiece_fields(sentencepiece())
+    for key, value in change.items():
+        other = fields.get(key, [])
+        changed = isinstance(value, dict)
+        fields[key] = [value.get(i, x) for i, x in enumerate(other)] if changed else value
+    with pytest.raises(CheckpointError, match=rf"x\.gguf: .*{message}"):
+        load(tmp_path, fields)

@@ -31,6 +31,17 @@ def test_truncation_and_padding_of_the_file_are_left_out(tmp_path: Path) -> None
     assert len(tokenizer.encode("a, b; c")) > 2
 
 
+def test_dropout_of_the_file_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    library = byte_level()
+    library.model.dropout = 1.0  # not one merge
+    write_directory(tmp_path, library)
+    with pytest.warns(
+        UserWarning, match=r"tokenizer\.json: model\.dropout: 1 is left out, so that"
+    ):
+        tokenizer = load_tokenizer(tmp_path)
+    assert tokenizer.encode("the cat") == byte_level().encode("the cat").ids
+
+
 @pytest.mark.parametrize("special", ["<|im_end|>", {"content": "<|im_end|>"}])
 def test_special_tokens_map_fills_what_the_configuration_leaves_open(
     tmp_path: Path, special: object

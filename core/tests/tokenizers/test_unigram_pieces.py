@@ -63,6 +63,12 @@ def test_its_pieces_and_blanks_have_its_ids(tmp_path: Path) -> None:
         ({"extra_ids": -1}, {}, "extra_ids: expected 0 to 10000, got -1"),
         ({"extra_ids": "many"}, {}, "extra_ids: expected 0 to 10000, got 'many'"),
         ({"extra_ids": 10**9}, {}, "extra_ids: expected 0 to 10000"),
+        ({}, {"pieces": [*PIECES, ["a" * 1001, 1.0, 1]]}, "pieces of at most 1000 characters"),
+        (
+            {},
+            {"pieces": [*PIECES, ["a", float("nan"), 1]]},
+            "'a': expected a finite score, got nan",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_named(

@@ -1,4 +1,4 @@
-"""Expressions of a tokenizer.json that would run for hours end in a sentence with the file."""
+"""Rules of a tokenizer.json that would run for hours end in a sentence with the file."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def refusal(folder: Path, size: int) -> str:
     where = str(folder / "tokenizer.json").replace("\\", "\\\\")
     return (
-        f"{where}: expected an expression that is done with {size} characters in 0 seconds, "
-        r"got one that is not, among: '\(a\+\)\+\$'"
+        f"{where}: expected rules that are done with {size} characters in 0 seconds, "
+        r"got others, among them: \(a\+\)\+\$"
     )
 
 
@@ -99,8 +99,26 @@ def test_tokens_that_are_normalised_without_end_are_named(tmp_path: Path, where:
         config = json.loads((tmp_path / where).read_text())
         config["added_tokens_decoder"] = {str(number): token}
         (tmp_path / where).write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="expected an expression that is done with"):
+    with pytest.raises(CheckpointError, match="expected rules that are done with"):
         load_tokenizer(tmp_path)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_words_of_any_length_that_would_not_end_are_named(tmp_path: Path) -> None:
+    words = {"type": "WordPiece", "unk_token": "<unk>", "continuing_subword_prefix": "##"}
+    words |= {"vocab": {"<unk>": 0, "<start>": 1, "<end>": 2, "a": 3, "##a": 4}}
+    tokenizer = opened(tmp_path, model={**words, "max_input_chars_per_word": 10**9})
+    assert len(tokenizer.encode("aaa")) == 3
+    said = "expected rules that are done with 4000 .*: max_input_chars_per_word=1000000000$"
+    with pytest.raises(CheckpointError, match=said):
+        tokenizer.encode("a" * 4000)
+
+
+def test_pieces_that_are_whole_texts_are_refused(tmp_path: Path) -> None:
+    """The library would end such a tokenizer in a crash."""
+    pieces = [["<unk>", 0.0], ["<start>", 0.0], ["<end>", 0.0], ["a" * 10**6, -1.0]]
+    with pytest.raises(CheckpointError, match="pieces of at most 1000 characters, got 'aaaa"):
+        opened(tmp_path, model={"type": "Unigram", "vocab": pieces, "unk_id": 0})
 
 
 def test_expressions_that_end_change_nothing(tmp_path: Path) -> None:
