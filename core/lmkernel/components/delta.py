@@ -95,7 +95,7 @@ class DeltaAttention(Attention):
         return project(ops, joined, params["out"]), None if cache is None else kept
 
     def _closed_up(self, inputs: Array, real: Array) -> Array:
-        """What came before and the new inputs without padding between, which goes to the front."""
+        """What came before and the new inputs, without padding between them."""
         ops, (batch, time) = self._ops, real.shape
         slots, before = inputs.shape[1], inputs.shape[1] - time
         # how many new ones there are from the first on that is no padding
@@ -103,9 +103,9 @@ class DeltaAttention(Attention):
         count = ops.max(ops.astype(real, "int32") * left, 1, keepdims=True)
         empty, here = ops.full((), time, "int32") - count, ops.arange(0, slots, "int32")
         here = ops.reshape(here, (1, slots))
-        behind = ops.full((), before, "int32")
-        moved = ops.where(here < empty + behind, here - empty, here)
-        places = ops.where(here < empty, here + behind, moved)
+        # what stands in place of padding, at the front, is read for padding alone
+        moved = ops.maximum(here - empty, ops.full((), 0, "int32"))
+        places = ops.where(here < empty + ops.full((), before, "int32"), moved, here)
         rows = ops.arange(0, batch, "int32") * ops.full((), slots, "int32")
         flat = ops.reshape(inputs, (batch * slots, inputs.shape[2]))
         return ops.take(flat, places + ops.reshape(rows, (batch, 1)), 0)
