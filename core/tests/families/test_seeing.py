@@ -179,5 +179,3 @@ def test_what_is_for_models_of_texts_alone_says_so(tmp_path: Path) -> None:
     seeing_model(tmp_path / "m", "smolvlm")
     with pytest.raises(InputError, match="expected a model of texts, got one that sees pictures"):
         lk.quantize(tmp_path / "m", tmp_path / "out", progress=False)
-    with pytest.raises(InputError, match="expected a model of texts, got one that reads pictures"):
-        lk.verify(tmp_path / "m", subject="numpy", progress=False)

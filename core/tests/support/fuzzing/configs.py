@@ -76,6 +76,15 @@ _GATED: Mapping[str, dict[str, Any]] = MappingProxyType(
         "qwen3_moe": {**EXPERTS, "norm_topk_prob": True, "decoder_sparse_step": 1},
         "olmoe": {"num_experts": 4, "num_experts_per_tok": 2},
         "gpt_oss": {"num_local_experts": 3, "num_experts_per_tok": 2, "sliding_window": 4},
+        "qwen3_5_text": {
+            "num_hidden_layers": 2,
+            "layer_types": ["linear_attention", "full_attention"],
+            "linear_num_key_heads": 2,
+            "linear_num_value_heads": 4,
+            "linear_key_head_dim": 6,
+            "linear_value_head_dim": 8,
+            "partial_rotary_factor": 1.0,
+        },
     }
 )
 _OWN_HEADS = {
