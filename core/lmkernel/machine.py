@@ -32,6 +32,7 @@ __all__ = [
     "peak_memory",
     "processor",
     "usable_processors",
+    "whole_memory",
 ]
 
 _CPUINFO, _STATUS = Path("/proc/cpuinfo"), Path("/proc/self/status")
@@ -79,6 +80,14 @@ def usable_processors() -> int | None:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
+
+
+def whole_memory() -> int | None:
+    """Bytes of memory that the machine has, or None where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def current_memory() -> int | None:

@@ -38,6 +38,7 @@ _COSTS: Mapping[bytes, int] = MappingProxyType({b",": 1, b"[": 1, b":": 2, b"{":
 """What the values that follow these count for, by the memory that they take."""
 _NAMES: Mapping[type, str] = MappingProxyType({dict: "object", list: "list"})
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_DEEP = f"got values nested over {DEEPEST} deep"
 _SPACES = frozenset(" \t\r\n")
 
 
@@ -97,7 +98,7 @@ def _parse(data: bytes, what: str, kind: type, *, surrogates: bool = False) -> A
         code = ord(error.object[error.start])
         raise CheckpointError(f"{expected}, got the lone surrogate U+{code:04X} in it") from error
     except RecursionError as error:
-        raise CheckpointError(f"{expected}, got values nested over {DEEPEST} deep") from error
+        raise CheckpointError(f"{expected}, {_DEEP}") from error
     except ValueError as error:
         raise CheckpointError(f"{expected}, {_complaint(error)}") from error
     if not isinstance(value, kind):
@@ -125,10 +126,11 @@ def parse_values(text: str, what: str) -> Iterator[tuple[int, Any]]:
         try:
             value, end = decoder.raw_decode(text, at)
             if is_deep(value):
-                raise RecursionError(f"got values nested over {DEEPEST} deep")  # noqa: TRY301 - what Python itself raises of deeper ones
+                raise RecursionError  # noqa: TRY301 - what Python itself raises of deeper ones
         except (ValueError, RecursionError) as error:
             line += text.count("\n", at, getattr(error, "pos", at))
-            why = getattr(error, "msg", error)
+            deep = isinstance(error, RecursionError)
+            why = _DEEP if deep else getattr(error, "msg", error)
             raise CheckpointError(f"{what}: line {line}: expected JSON, {why}") from error
         yield line, value
         at = _past_spaces(text, end)

@@ -67,7 +67,7 @@ def _attempt(arguments: list[str], registry: Registry | None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return INTERRUPTED
-    except LmkernelError as error:
+    except (LmkernelError, MemoryError) as error:
         return _report(error, arguments)
     except OSError as error:
         if error.filename is not None:
@@ -185,7 +185,11 @@ def _report(error: Exception, arguments: list[str]) -> int:
     if "--debug" in arguments or os.environ.get(DEBUG_VARIABLE):
         traceback.print_exception(error)
     label = paint("error:", "red", sys.stderr)
-    text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+    text = str(error)
+    if isinstance(error, OSError):
+        text = f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        text = f"there is not enough memory: {text or 'none is left'}"
     print(f"lmkernel: {label} {' '.join(text.split())}", file=sys.stderr)
     return error.exit_code if isinstance(error, LmkernelError) else ERROR
 

@@ -18,6 +18,7 @@ def require(owner: object, field: str, expected: str, *, ok: bool) -> None:
     """Raise `ConfigError` naming ``Owner.field`` unless ``ok``."""
     if not ok:
         got = getattr(owner, field)
+        got = dict(got) if isinstance(got, Mapping) else got
         raise ConfigError(f"{type(owner).__name__}.{field}: expected {expected}, got {got!r}")
 
 

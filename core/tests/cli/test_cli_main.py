@@ -302,3 +302,15 @@ def test_error_that_is_not_the_outputs_stays_what_it_is(monkeypatch: pytest.Monk
     monkeypatch.setattr("lmkernel.cli.models.Models.run", fail)
     with pytest.raises(OSError, match="a disk elsewhere"):
         main(["models"], registry=Registry({"cli": plugin}))
+
+
+def test_no_memory_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> int:
+        raise MemoryError("Unable to allocate 20.9 GiB")
+
+    monkeypatch.setattr("lmkernel.cli.models.Models.run", fail)
+    assert main(["models"], registry=Registry({"cli": plugin})) == 1
+    said = "lmkernel: error: there is not enough memory: Unable to allocate 20.9 GiB\n"
+    assert capsys.readouterr() == ("", said)

@@ -114,9 +114,17 @@ def label_names(rows: Iterable[Row], column: str = "label") -> tuple[str, ...]:
 
     Raises:
         InputError: names the row whose label is neither a text nor a whole number, too long a one,
-            or empty.
+            or empty; or all rows have the same, of which nothing can be learned.
     """
-    names = {_label(row, column) for row in rows}
+    names: dict[str, str] = {}
+    for row in rows:
+        names.setdefault(_label(row, column), row.where)
+    if len(names) == 1:
+        [(name, where)] = names.items()
+        raise InputError(
+            f"{where}: expected rows of two labels or more in the column {column!r}, got "
+            f"{name!r:.60} alone"
+        )
     numeric = all(name.removeprefix("-").isdecimal() for name in names)
     return tuple(sorted(names, key=lambda name: (int(name) if numeric else 0, name)))
 

@@ -6,16 +6,22 @@ is put together in the same way and then goes on from a checkpoint.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
+
 from lmkernel.backend import load_backend
 from lmkernel.config import PrecisionPolicy
-from lmkernel.errors import CheckpointError, InputError, RunError
+from lmkernel.errors import CheckpointError, ConfigError, InputError, RunError
 from lmkernel.factory import ComponentFactory
 from lmkernel.interfaces import LossConfig
+from lmkernel.machine import whole_memory
+from lmkernel.parameters import flatten
 from lmkernel.plugins import TrackerSpec, default_registry
 from lmkernel.progress import Progress
+from lmkernel.results import human_size
 from lmkernel.training.config import TrainerConfig
 from lmkernel.training.data import Preparation
 from lmkernel.training.objectives import find_objective
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
 
     from lmkernel.backend import Backend
     from lmkernel.interfaces import TrainingState
+    from lmkernel.model import Model
     from lmkernel.origin import Origin
     from lmkernel.training.data import RunData
     from lmkernel.training.run.settings import RunSettings
@@ -136,6 +143,8 @@ def prepare_session(
     )
     trainer = ComponentFactory(backend).create("trainer", config)
     frozen = settings.lora is not None
+    if origin.files is None:
+        _require_room(trainer.model)
     weights = origin.first_weights(trainer.model, training.seed, frozen=frozen)
     return Session(
         settings=settings,
@@ -153,3 +162,14 @@ def evaluate_session(settings: RunSettings, progress: Progress = _SILENT) -> dic
     plain = replace(settings, lora=None, merge=False)
     session = prepare_session(plain, progress, whole=True)
     return metrics_of(session.trainer, session.begin(), session.data)
+
+
+def _require_room(model: Model) -> None:
+    """Refuse a new model whose weights alone the machine could not hold; it would be killed."""
+    count = sum(math.prod(param.shape) for param in flatten(model.declare()).values())
+    need, there = count * np.dtype(model.policy.params).itemsize, whole_memory()
+    if there is not None and need > there:
+        raise ConfigError(
+            f"a new model of {count:.3g} parameters: expected weights that this machine's memory "
+            f"of {human_size(there)} holds, got {human_size(need)}"
+        )

@@ -26,6 +26,8 @@ __all__ = [
     "StepSettings",
 ]
 
+_MOST_LAYERS, _MOST_IDS = 10_000, 2**22
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         positive(self, "width", "layers", "heads", "context", "vocab")
+        require(self, "layers", f"at most {_MOST_LAYERS}", ok=self.layers <= _MOST_LAYERS)
+        require(self, "vocab", f"at most {_MOST_IDS}", ok=self.vocab <= _MOST_IDS)
         require(self, "hidden", "0 or more", ok=self.hidden >= 0)
         require(self, "heads", f"a divisor of width={self.width}", ok=self.width % self.heads == 0)
         require(self, "dropout", "a probability in [0, 1)", ok=0 <= self.dropout < 1)
@@ -145,6 +149,7 @@ class StepSettings:
     def __post_init__(self) -> None:
         positive(self, "steps", "batch", "accumulate", "keep")
         one_of(self, "precision", ("float32", "bfloat16"))
+        require(self, "smoothing", "a share in [0, 1)", ok=0 <= self.smoothing < 1)
         require(self, "seed", "0 to 2**64 - 1", ok=0 <= self.seed < 1 << 64)
         for name in ("clip", "evaluate_every", "checkpoint_every", "patience"):
             require(self, name, "0 or more", ok=getattr(self, name) >= 0)

@@ -7,6 +7,7 @@ Dropout draws and data order follow from the seed and the step, so no random sta
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -70,6 +71,12 @@ def read_state(folder: Path) -> SavedState:
     inner = folder / FOLDER
     facts = read_object(inner / "state.json", required=True)
     _check_facts(facts, inner / "state.json")
+    number = folder.name.removeprefix("step-")
+    if number.isdecimal() and int(number) != facts["step"]:
+        raise CheckpointError(
+            f"{inner / 'state.json'}: step: expected {int(number)}, as the folder says, got "
+            f"{facts['step']}"
+        )
     return SavedState(facts, _values(inner, "optimizer"), _values(inner, "trained"))
 
 
@@ -79,7 +86,8 @@ def _check_facts(facts: Mapping[str, Any], path: Path) -> None:
         raise CheckpointError(f"{path}: expected a step, got {step!r}")
     kinds = {"step": (int,), "loss": (int, float), "worse": (int,)}
     sound = isinstance(best, dict) and all(
-        type(best[key]) in kinds[key] for key in kinds.keys() & best.keys()
+        type(best[key]) in kinds[key] and math.isfinite(best[key])
+        for key in kinds.keys() & best.keys()
     )
     if not sound:
         raise CheckpointError(f"{path}: best: expected step, loss and worse, got {best!r}")

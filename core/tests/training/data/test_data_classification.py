@@ -63,6 +63,12 @@ def test_a_label_of_thousands_of_digits_is_named(label: str) -> None:
         label_names(rows({"label": 1}, {"label": label}))
 
 
+def test_rows_of_one_label_alone_are_refused() -> None:
+    said = r"^f: line 1: expected rows of two labels or more in the column 'label', got 'x' alone$"
+    with pytest.raises(InputError, match=said):
+        label_names(rows({"label": "x"}, {"label": "x"}))
+
+
 def test_text_and_pair() -> None:
     one, two = (
         examples({"text": "ab", "label": "good"})[0],

@@ -30,6 +30,7 @@ from lmkernel.model import Model
 from lmkernel.progress import Progress
 from lmkernel.training.config import LoraConfig
 from lmkernel.training.data.vocabulary import train_tokenizer
+from lmkernel.training.run import session as module
 from lmkernel.training.run.folder import open_run
 from lmkernel.training.run.model import model_of
 from lmkernel.training.run.recording import Best
@@ -279,3 +280,12 @@ def test_a_checkpoint_of_another_size_is_refused(tmp_path: Path, text: Path) -> 
     wider = replace(asked, model=replace(asked.model, hidden=24))
     with pytest.raises(CheckpointError, match=r"c_fc\.weight': .* expects the shape \(16, 24\)"):
         put(wider).resume(checkpoint)
+
+
+def test_a_new_model_that_the_machine_cannot_hold_is_refused(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "whole_memory", lambda: 1000)
+    said = r"a new model of \S+ parameters: expected weights that this machine's memory of 1\S* kB"
+    with pytest.raises(ConfigError, match=said):
+        put(settings(text))

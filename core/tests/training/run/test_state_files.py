@@ -61,6 +61,12 @@ def _cut(folder: Path) -> None:
             lambda folder: (folder / "state.json").write_text(json.dumps({"step": -1})),
             r"state\.json: expected a step, got -1",
         ),
+        (
+            lambda folder: (folder / "state.json").write_text(
+                json.dumps({"step": 7, "best": {"step": 7, "loss": float("nan"), "worse": 0}})
+            ),
+            r"state\.json: best: expected step, loss and worse, got .*nan",
+        ),
         (_cut, r"optimizer\.safetensors"),
     ],
 )
@@ -71,3 +77,15 @@ def test_a_damaged_state_is_refused_by_its_file(
     damage(tmp_path / "trainer")
     with pytest.raises(CheckpointError, match=complaint):
         read_state(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "refused"), [("step-000008", True), ("step-000007", False)])
+def test_a_folder_of_another_step_is_refused(tmp_path: Path, name: str, refused: bool) -> None:
+    """Its steps would be taken again, or left out."""
+    (tmp_path / name).mkdir()
+    write_state(tmp_path / name, SavedState(FACTS, OPTIMIZER, {}))
+    if not refused:
+        assert read_state(tmp_path / name).step == 7
+        return
+    with pytest.raises(CheckpointError, match=r"state\.json: step: expected 8, as the folder says"):
+        read_state(tmp_path / name)

@@ -25,6 +25,9 @@ Capture = pytest.CaptureFixture[str]
         ("\n[training]\nsteps = 0\n", "line 3: training.steps: expected a positive integer, got 0"),
         ("[training\n", "line 1: expected TOML: "),
         ("[model]\nwidth = 10\nheads = 3\n", "line 3: model.heads: expected a divisor of width=10"),
+        ("[training]\nsmoothing = 1.0\n", "line 2: training.smoothing: expected a share in [0, 1)"),
+        ("[model]\nlayers = 1_000_000\n", "line 2: model.layers: expected at most 10000, got"),
+        ("[model]\nvocab = 1_000_000_000\n", "line 2: model.vocab: expected at most 4194304, got"),
         ('[optimizer]\nkind = "adan"', "line 2: optimizer.kind: unknown optimizer 'adan'. Did you"),
         ('trackers = ["diaru"]', "line 1: trackers[0]: unknown tracker 'diaru'"),
         ('backend = "nunpy"', "line 1: backend: unknown backend 'nunpy'. Did you mean 'numpy'?"),
@@ -56,6 +59,7 @@ def test_a_bad_settings_file_is_named_with_its_line(
         (("--objective", "masked"), "objective 'masked': a gpt2 model is trained by causal"),
         (("--set", "lora.rank=2"), "expected none for a new model: adapters need model.start"),
         (("--start", "./nowhere"), "model.width: expected none beside model.start='./nowhere', "),
+        (("--set", "optimizer.options={x = 1}"), "options: expected none, got {'x': 1}"),
         (("--config", "nowhere.toml"), "nowhere.toml: cannot be read: No such file"),
     ],
 )
