@@ -212,7 +212,7 @@ def test_b37_json_is_a_list_or_one_object_after_another(tmp_path: Path, text: st
         ('{"a": 1}\n{"a": }', "line 2: expected JSON, Expecting value"),
         ('{"a": 1,\n "a": 1}', "line 1: expected JSON, the name 'a' is there twice"),
         ("[1]", "line 1: expected an object with columns, got int"),
-        ("[" * 100_000, "line 1: expected JSON, maximum recursion"),
+        ("[" * 100_000, "line 1: expected JSON, got values nested over 100 deep"),
         ("[]", "expected data, got not one row"),
     ],
 )
