@@ -45,6 +45,8 @@ _MOST_PARTS = 500_000
 """Reads of a file at most; a picture of `MOST_PIXELS` in chunks of 8 KB takes half as many."""
 _PLAIN_HEAD, _PLAIN_WORDS = 4096, 3
 """Bytes in which a PPM file says its kind, width and height; Pillow reads it byte by byte."""
+_PLAIN, _MOST_PLAIN = (b"P1", b"P2", b"P3"), 2**21
+"""Kinds of PPM files whose pixels are words, and how many: Pillow reads a million in a second."""
 _CHANNELS, _AXES = 3, 3
 _ROWS = 256
 
@@ -78,7 +80,8 @@ def read_picture(source: Picture) -> NDArray[np.uint8]:
 
     Raises:
         InputError: no picture, one that ends early, or whose size is not between 2×2 and
-            `MOST_PIXELS` pixels (half as many of WebP and AVIF), or a side of more than `STEEPEST`
+            `MOST_PIXELS` pixels (half as many of WebP and AVIF, two million where a PPM file spells
+            them), or a side of more than `STEEPEST`
             times the other; one of hundreds of thousands of chunks, segments or blocks.
         MissingDependencyError: Pillow is not installed.
     """
@@ -118,14 +121,16 @@ def _decode(file: Any, where: str) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             # what Pillow warns of, such as damaged EXIF data, leaves the pixels as they are
             warnings.simplefilter("ignore")
-            _check_head(file, where)
+            plain = _check_head(file, where)
             with library.open(_Parts(file, where), formats=_FORMATS) as image:
-                most = _MOST_OF.get(image.format, MOST_PIXELS)
+                most = _MOST_PLAIN if plain else _MOST_OF.get(image.format, MOST_PIXELS)
                 _check_size(image.width, image.height, where, most)
                 if image.format in ("JPEG", "MPO"):
                     _check_scans(file, image.width * image.height, where)
                 image.load()
-                return _colours(_upright(image), where)
+                # Pillow has 16 bits of a PPM file as 32
+                deep = image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PPM")
+                return _colours(_upright(image), where, deep=deep)
     except InputError:
         raise
     except library.UnidentifiedImageError as error:
@@ -149,8 +154,8 @@ def _check_size(width: int, height: int, where: str, most: int = MOST_PIXELS) ->
         )
 
 
-def _check_head(file: Any, where: str) -> None:
-    """Refuse a PPM file of which only spaces and comments come first."""
+def _check_head(file: Any, where: str) -> bool:
+    """Whether it is a PPM file of words; refuse one of which only spaces and comments come first."""
     head = file.read(_PLAIN_HEAD)
     file.seek(0)
     words = re.sub(rb"#[^\r\n]*", b"", head).split()
@@ -158,6 +163,7 @@ def _check_head(file: Any, where: str) -> None:
         raise InputError(
             f"{where}: expected a width and a height in the first {_PLAIN_HEAD} bytes, got none"
         )
+    return head.startswith(_PLAIN)
 
 
 def _check_scans(file: Any, pixels: int, where: str) -> None:
@@ -200,8 +206,8 @@ def _upright(image: Any) -> Any:
     return image
 
 
-def _colours(image: Any, where: str) -> NDArray[np.uint8]:
-    if image.mode.startswith("I;16"):
+def _colours(image: Any, where: str, *, deep: bool) -> NDArray[np.uint8]:
+    if deep:
         # Pillow would cut at 255 what is larger
         return _from_pixels((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):

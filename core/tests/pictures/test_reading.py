@@ -84,6 +84,12 @@ def test_sixteen_bits_become_the_upper_eight() -> None:
     np.testing.assert_array_equal(got[..., 0], deep >> 8)
 
 
+def test_sixteen_bits_of_a_ppm_file_become_the_upper_eight() -> None:
+    deep = np.arange(0, 65536, 1213, dtype=np.uint16)[:54].reshape(6, 9)
+    got = read_picture(b"P5\n9 6\n65535\n" + deep.astype(">u2").tobytes())
+    np.testing.assert_array_equal(got[..., 0], deep >> 8)
+
+
 @pytest.mark.parametrize("transparent", [False, True])
 def test_palettes_become_colours(transparent: bool) -> None:
     image = picture().quantize(7)
@@ -193,6 +199,18 @@ def test_a_picture_that_is_drawn_over_for_ever_is_refused(monkeypatch: pytest.Mo
     read_picture(scans(1))
     with pytest.raises(InputError, match="expected at most 20 scans of 54 pixels, got"):
         read_picture(scans(40))
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("P1", 1), ("P2", 1), ("P3", 3)])
+def test_a_ppm_file_of_very_many_words_is_refused(
+    kind: str, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = "" if kind == "P1" else "1\n"
+    whole = f"{kind}\n4 3\n{top}".encode() + b"1 " * (12 * channels)
+    assert read_picture(whole).shape == (3, 4, 3)
+    monkeypatch.setattr(reading, "_MOST_PLAIN", 11)
+    with pytest.raises(InputError, match="expected at most 11 pixels, got 4×3"):
+        read_picture(whole)
 
 
 EMPTY = struct.pack(">I4sI", 0, b"abCd", zlib.crc32(b"abCd"))
