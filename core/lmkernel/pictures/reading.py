@@ -155,7 +155,7 @@ def _check_size(width: int, height: int, where: str, most: int = MOST_PIXELS) ->
 
 
 def _check_head(file: Any, where: str) -> bool:
-    """Whether it is a PPM file of words; refuse one of which only spaces and comments come first."""
+    """Whether it is a PPM file of words; one that begins with nothing but spaces is refused."""
     head = file.read(_PLAIN_HEAD)
     file.seek(0)
     words = re.sub(rb"#[^\r\n]*", b"", head).split()
