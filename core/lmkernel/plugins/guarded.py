@@ -38,6 +38,10 @@ class Guarded:
         self._require(made_by, own, self.guarded)
         self._own: Any = own
 
+    def __repr__(self) -> str:
+        """What it is, and the plugin's own class."""
+        return f"<{self._what}: {type(self._own).__name__}>"
+
     def _ask(self, method: str, kind: Any, *arguments: Any, **more: Any) -> Any:
         """What a method of the plugin's gives, which must be of a kind."""
         return self._call(method, methodcaller(method, *arguments, **more), kind, self._own)
