@@ -122,7 +122,11 @@ def test_misspelt_name_is_corrected(tmp_path: Path, llama: str) -> None:
 @pytest.mark.parametrize("backend", ["", "minimal"])
 def test_kinds_are_used_by_name(tmp_path: Path, backend: str) -> None:
     done = python(tmp_path, "-c", BY_NAME, backend=backend)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "AlibiAttention <loss 'focal': FocalLoss>\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "AlibiAttention <loss 'focal': FocalLoss>\n",
+        "",
+    )
 
 
 def test_backend_passes_the_suite_for_inference(tmp_path: Path) -> None:
