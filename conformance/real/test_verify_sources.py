@@ -28,6 +28,31 @@ def _tanh_gelu(x: Any) -> Any:
     return functional.gelu(x, approximate="tanh")
 
 
+def _take_columns(model: Any) -> None:
+    """Patches that become one vector are taken column by column."""
+    connector = model.model.connector
+    own = connector.pixel_shuffle
+
+    def shuffle(x: Any, scale: int) -> Any:
+        made = own(x, scale)
+        grid = made.view(*made.shape[:2], scale, scale, -1)
+        return grid.transpose(2, 3).reshape(made.shape)
+
+    connector.pixel_shuffle = shuffle
+
+
+def _move_pictures(model: Any) -> None:
+    """The first vector of a picture stands in the last one's place."""
+    own = model.model.get_image_features
+
+    def features(*given: Any, **named: Any) -> Any:
+        made = own(*given, **named)
+        made.pooler_output = [vectors.roll(1, 0) for vectors in made.pooler_output]
+        return made
+
+    model.model.get_image_features = features
+
+
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("twins")
@@ -73,6 +98,22 @@ BROKEN: list[tuple[str, str, Break, str, str]] = [
     ),
     ("siglip", "pictures", more.change("self_attn", scale=1.0), ATT, "attention.scale"),
     ("smolvlm", "texts", wrong.set_eps(1e-3), ATT, "norm.eps"),
+    (
+        "smolvlm",
+        "pictures",
+        lambda m: wrong.set_eps(1e-5)(m.model.vision_model),
+        "pictures layer 0 (attention)",
+        "pictures.eps",
+    ),
+    ("smolvlm", "pictures", _take_columns, "pictures", "pictures.joined"),
+    ("smolvlm", "pictures", _move_pictures, EMB, ""),
+    (
+        "llava",
+        "pictures",
+        wrong.set_config(vision_feature_layer=-1),
+        "pictures",
+        "pictures.depth",
+    ),
     ("whisper", "texts", wrong.set_eps(1e-3), "encoder layer 0 (attention)", "norm.eps"),
     (
         "whisper",

@@ -20,6 +20,7 @@ from lmkernel.config import FeedForwardConfig, RecurrentConfig, TransformerConfi
 from lmkernel.errors import InputError
 from lmkernel.factory import ComponentFactory
 from lmkernel.interfaces import Memory
+from lmkernel.model.sight import with_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +66,7 @@ def activations(
     *,
     positions: Array | None = None,
     target: Array | None = None,
+    shown: tuple[Array, Array] | None = None,
     parts: bool = True,
     perturb: Perturb = lambda _, x: x,
 ) -> Iterator[Activation]:
@@ -81,6 +83,7 @@ def activations(
         inputs: int32 ``(batch, time)``, or vectors ``(batch, time, width)``.
         positions: int32 ``(batch, time)``, -1 for padding; by default 0, 1, 2, …
         target: what an encoder-decoder's decoder is fed.
+        shown: vectors of pictures and where they stand, as of `Model.forward`.
         parts: whether what stands inside a layer is computed too.
         perturb: called with the name and the value of each activation that the next one is
             computed from; the next one is computed from what it returns.
@@ -89,7 +92,7 @@ def activations(
         InputError: a stack that is not made of layers.
     """
     run = _Run(model, params, perturb, parts=parts)
-    yield from run.embed("embedding", inputs, positions, target=False)
+    yield from run.embed("embedding", inputs, positions, target=False, shown=shown)
     both = model.encoder is not None and model.decoder is not None
     if model.config.encoder is not None:
         yield from run.encode(model.config.encoder, "encoder " if both else "")
@@ -136,11 +139,19 @@ class _Run:
         self._tokens: Array = None
 
     def embed(
-        self, name: str, inputs: Array, positions: Array | None, *, target: bool
+        self,
+        name: str,
+        inputs: Array,
+        positions: Array | None,
+        *,
+        target: bool,
+        shown: tuple[Array, Array] | None = None,
     ) -> Iterator[Activation]:
-        """The vectors of the inputs, or of the target."""
+        """The vectors of the inputs, or of the target; those of pictures stand among them."""
         embed = self._model.embed_target if target else self._model.embed
         self._now, self._tokens = embed(self._params, inputs, positions), inputs
+        if shown is not None:
+            self._now = with_pictures(self._ops, self._now, *shown)
         yield self._go_on(Activation(name, "embedding", self._now.hidden))
         self._source = self._now
 

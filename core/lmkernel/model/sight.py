@@ -69,11 +69,21 @@ class Sight:
         Raises:
             InputError: pixels of another shape than the tower reads.
         """
-        config, tower = self.config, params["pictures"]
+        tower = params["pictures"]
         grid = self._ops.full((1, 1), 0, "int32")  # a picture has positions of its own
         embedded = self._embedding(tower["embedding"], pixels, grid)
-        layers = {**tower["encoder"], "layers": tower["encoder"]["layers"][: config.depth]}
-        hidden = self._encoder(layers, embedded).hidden[:, config.skipped :]
+        layers = {**tower["encoder"], "layers": tower["encoder"]["layers"][: self.config.depth]}
+        made = self._encoder(layers, embedded)
+        return self.connect(params, replace(embedded, hidden=made.hidden))
+
+    def connect(self, params: Tree, embedded: Embedded) -> Array:
+        """Vectors as wide as those of tokens, of what the tower's layers made of pictures.
+
+        Args:
+            params: with ``"connector"``.
+            embedded: hidden vectors ``(pictures, patches and tokens before them, width)``.
+        """
+        config, hidden = self.config, embedded.hidden[:, self.config.skipped :]
         if config.joined > 1 and (patches := config.pictures.embedding.patches):
             hidden = joined_patches(self._ops, hidden, patches.grid, config.joined)
         return self._connector(params["connector"], replace(embedded, hidden=hidden)).hidden

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final, get_args
 import numpy as np
 
 from lmkernel.errors import SubjectError
+from lmkernel.verification.pictures_shown import SHOWN
 from lmkernel.verification.sentences import HEADLESS, pools
 from lmkernel.verification.structure import top_transformer
 from lmkernel.verification.subject import Answer, Kind
@@ -154,6 +155,9 @@ def _row(
         )
     kept = {}
     for name, x in answer.activations.items():
+        if name.partition(" ")[0] == SHOWN:
+            kept[name] = x[number]  # of a picture, which has columns of its own
+            continue
         written = not question.target.size or name.startswith("decoder ")
         time = question.answered_time if written else question.time
         if x.ndim != _BATCHED or x.shape[:2] != (len(question.rows), time):

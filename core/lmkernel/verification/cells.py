@@ -60,7 +60,10 @@ def as_input(one: Row | Question) -> Input:
     source = one.source
     if isinstance(one, Row) and source is not None:
         source = source[None]
-    return Input(ids, positions, target if target.size else None, source)
+    target_or_none = target if target.size else None
+    if ids.size:
+        return Input(ids, positions, target_or_none, pictures=source)
+    return Input(ids, positions, target_or_none, source)
 
 
 def end_of(kind: Kind) -> str:

@@ -18,6 +18,7 @@ from lmkernel.composed import assemble
 from lmkernel.config import PrecisionPolicy
 from lmkernel.inspection.run import activations
 from lmkernel.model import Model
+from lmkernel.model.sight import picture_places
 from lmkernel.plugins.registry import DEFAULT_BACKEND
 from lmkernel.verification.angles import MultipliedAngles
 from lmkernel.verification.layerwise import LayerWeights
@@ -47,6 +48,8 @@ class Input:
         positions: int32 ``(batch, time)``, -1 at padding.
         target: what a decoder beside an encoder is fed, int32 ``(batch, target time)``; or None.
         source: what is read in place of tokens, float32 ``(batch, …)``; or None.
+        pictures: what is shown among the tokens, float32 pixels ``(batch, channels, height,
+            width)``; or None.
         given: activations by name, ``(batch, time, width)``, that take the place of the run's own
             in what comes after them: so each layer is run by itself.
     """
@@ -55,6 +58,7 @@ class Input:
     positions: NDArray[np.int32]
     target: NDArray[np.int32] | None = None
     source: NDArray[np.float32] | None = None
+    pictures: NDArray[np.float32] | None = None
     given: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
@@ -93,9 +97,12 @@ class LayeredModel:
         policy = PrecisionPolicy(params=dtype, compute=dtype, output=dtype)
         options = {"change": variant.change, "layer_of": variant.layer_of}
         given: Any = {name: f for name, f in options.items() if f is not None}
-        full = Model(backend, config, policy)
+        full = Model(backend, replace(config, sight=None), policy)
         self.weights = LayerWeights(part, full, self.used, **given)
-        self.model = Model(backend, self._renumbered(replace(config, head=None)), policy)
+        # most changes are of what reads the tokens, and say nothing of pictures
+        self.sight = config.sight or part.config.sight
+        plain = replace(config, head=None, sight=None)
+        self.model = Model(backend, self._renumbered(plain), policy)
         self.head_size = 0 if config.head is None else config.head.size
         self.params = self.weights.tree()
 
@@ -126,7 +133,13 @@ class Run:
     """One input on one model, in one order of rounding."""
 
     def __init__(
-        self, model: LayeredModel, given: Input, order: int = 0, *, parts: bool = True
+        self,
+        model: LayeredModel,
+        given: Input,
+        order: int = 0,
+        *,
+        parts: bool = True,
+        shown: NDArray[Any] | None = None,
     ) -> None:
         self._model, self._order, self._parts = model, order, parts
         ops = model.model.backend.ops
@@ -145,6 +158,7 @@ class Run:
             apart = own is not None and not own.shared
             self._target = ops.asarray(given.target, "int32") if apart else self._rows(given.target)
             self.positions = count_positions(ops, self._target)
+        self._shown = None if shown is None else self._places_of(shown, given.ids)
         self.last: Array = None
 
     def go(self) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -156,6 +170,7 @@ class Run:
             self._inputs,
             positions=self._where,
             target=self._target,
+            shown=self._shown,
             parts=self._parts,
             perturb=self._perturb,
         )
@@ -174,6 +189,15 @@ class Run:
     def _rows(self, ids: NDArray[np.int32]) -> Array:
         """The rows of ids, on the device."""
         return self._model.model.backend.ops.asarray(self._model.rows(ids), "int32")
+
+    def _places_of(self, vectors: NDArray[Any], ids: NDArray[np.int32]) -> tuple[Array, Array]:
+        """Vectors of pictures ``(batch, count, width)``, and which stands in each place."""
+        model, sight = self._model.model, self._model.sight
+        if sight is None:
+            raise AssertionError("expected a model that is shown pictures, as vectors were made")
+        ops, flat = model.backend.ops, vectors.reshape(-1, vectors.shape[-1])
+        places = ops.asarray(picture_places(ids, sight.token), "int32")
+        return ops.asarray(flat, model.policy.compute), places
 
     def _moved(self, source: NDArray[np.float32]) -> Array:
         """What is read in place of tokens, on the device, with its roundings moved."""

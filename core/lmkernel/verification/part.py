@@ -1,7 +1,7 @@
 """What of a checkpoint is verified: a model of its own, and where its parameters are in the files.
 
 A model of texts is its own only part. Beside a tower of pictures there are the texts' and the
-pictures'; of a decoder that is shown pictures, it is what reads tokens.
+pictures'; of a decoder that is shown pictures, what reads tokens, and all of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lmkernel.config import ModelConfig
+    from lmkernel.config import ModelConfig, SightConfig
     from lmkernel.interfaces import ParamTree
     from lmkernel.origin import Origin
 
@@ -53,6 +53,15 @@ class Part:
         """Whether it is all that there is."""
         return not self.beside
 
+    def tower(self, sight: SightConfig) -> Part:
+        """The tower of pictures that are shown to a decoder, as far as they go through it.
+
+        Args:
+            sight: the part's own, or a changed one.
+        """
+        config = replace(sight.pictures, encoder=sight.encoder)
+        return replace(self, config=config, prefix="pictures.")
+
     def weights(self, names: Collection[str]) -> dict[str, NDArray[Any]]:
         """Some of its parameters from the files, by dotted name."""
         only = frozenset(f"{self.prefix}{name}" for name in names)
@@ -76,10 +85,10 @@ def part_of(origin: Origin, name: str = "texts") -> Part:
     texts = replace(config, pair=None, sight=None)
     if name == "texts":
         return Part(origin, texts, beside=_beside_texts(config))
+    if config.sight is not None:
+        return Part(origin, config, beside="rows of tokens alone are not asked; see --part texts")
     if config.pair is None:
-        reason = "its pictures become vectors among a decoder's, and are no model of their own"
-        if config.sight is None:
-            reason = "it has no tower of pictures beside another of texts"
+        reason = "it has no tower of pictures beside one of texts, and shows a decoder none"
         raise InputError(f"part 'pictures': {origin.where}: {reason}; leave the part out")
     beside = "the tower of texts and the factor of similarities are not verified; see --part texts"
     return Part(origin, config.pair.pictures, "pictures.", beside)
@@ -89,5 +98,5 @@ def _beside_texts(config: ModelConfig) -> str:
     if config.pair is not None:
         return "the tower of pictures is not verified; see --part pictures"
     if config.sight is not None:
-        return "prompts hold tokens alone: what makes vectors of pictures is not verified"
+        return "what makes vectors of pictures is not verified; see --part pictures"
     return ""

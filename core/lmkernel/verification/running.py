@@ -15,13 +15,15 @@ from lmkernel.comparison.layers import HONEST_RUNS
 from lmkernel.verification.arithmetic import rounded_products, rounded_weights
 from lmkernel.verification.budgets import channel_limit
 from lmkernel.verification.one_run import LayeredModel, Run, Variant
+from lmkernel.verification.pictures_shown import SHOWN, ShownPictures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from lmkernel.comparison.layers import Limit
+    from lmkernel.config import SightConfig
     from lmkernel.verification.one_run import Input
     from lmkernel.verification.part import Part
 
@@ -87,10 +89,17 @@ def reference_places(
         change=rounded_weights(arithmetic, own.change),
     )
     rough = LayeredModel(part, inputs, "float32", rounding)
-    exact_runs = [Run(exact, one) for one in inputs]
-    honest_runs = [Run(rough, one, order) for order in range(runs) for one in inputs]
     count = len(inputs)
     with exact.model.backend.scope(), exact.model.backend.inference():
+        shown: list[Any] = [None] * (count * (runs + 1))
+        if exact.sight is not None:
+            shown = yield from _shown_places(part, exact.sight, inputs, own, rounding, runs)
+        exact_runs = [Run(exact, one, shown=x) for one, x in zip(inputs, shown, strict=False)]
+        orders = ((order, one) for order in range(runs) for one in inputs)
+        honest_runs = [
+            Run(rough, one, order, shown=x)
+            for (order, one), x in zip(orders, shown[count:], strict=True)
+        ]
         for made in zip(*(run.go() for run in (*exact_runs, *honest_runs)), strict=True):
             values = [np.asarray(x, np.float64) for _, x in made]
             yield _place(made[0][0], values[:count], values[count:])
@@ -108,13 +117,38 @@ def variant_logits(
     Of a model without a head, the last hidden vectors.
     """
     model = LayeredModel(part, inputs, "float64", variant)
-    runs = [Run(model, one, parts=False) for one in inputs]
     with model.model.backend.scope(), model.model.backend.inference():
+        shown: list[Any] = [None] * len(inputs)
+        if model.sight is not None:
+            made = ShownPictures(part, model.sight, inputs, "float64", variant, parts=False)
+            for _ in made.go():
+                pass
+            shown = made.vectors()
+        runs = [Run(model, one, parts=False, shown=x) for one, x in zip(inputs, shown, strict=True)]
         for _ in zip(*(run.go() for run in runs), strict=True):
             pass
         if not model.head_size:
             return [run.hidden() for run in runs]
         return model.weights.logits([run.end for run in runs])
+
+
+def _shown_places(
+    part: Part,
+    sight: SightConfig,
+    inputs: Sequence[Input],
+    own: Variant,
+    rounding: Variant,
+    runs: int,
+) -> Generator[Place, None, list[NDArray[Any]]]:
+    """The activations of the tower of pictures, and the vectors that it makes for every run."""
+    exact = ShownPictures(part, sight, inputs, "float64", own)
+    honest = ShownPictures(part, sight, inputs, "float32", rounding, range(runs))
+    for made in zip(exact.go(), honest.go(), strict=True):
+        right, rough = ([np.asarray(x, np.float64) for _, x in one] for one in made)
+        yield _place(made[0][0][0], right, rough)
+    right, rough = exact.vectors(), honest.vectors()
+    yield _place(SHOWN, right, [np.asarray(x, np.float64) for x in rough])
+    return [*right, *rough]
 
 
 def _place(name: str, reference: Sequence[NDArray[Any]], honest: Sequence[NDArray[Any]]) -> Place:

@@ -29,7 +29,8 @@ class Row:
         start: the position of its first token.
         target: what a decoder beside an encoder is fed; else nothing.
         source: what is read in place of tokens: pixels ``(channels, height, width)``, or a sound's
-            frames ``(time, bins)`` or samples ``(time, 1)``.
+            frames ``(time, bins)`` or samples ``(time, 1)``; or the picture that is shown among the
+            tokens.
         vectors: how many vectors that becomes.
     """
 
@@ -94,7 +95,8 @@ class Question:
             "positions": any(row.start for row in self.rows),
             "decoding": self.prefill > 0,
             "target": any(row.target for row in self.rows),
-            "pictures": any(_axes(row) == _PIXELS for row in self.rows),
+            "pictures": any(_axes(row) == _PIXELS and not row.ids for row in self.rows),
+            "shown": any(row.ids and row.source is not None for row in self.rows),
             "sounds": any(_axes(row) == _SAMPLES for row in self.rows),
         }
         return frozenset(name for name, needs in needed.items() if needs)
@@ -122,7 +124,7 @@ class Question:
 
     @property
     def source(self) -> NDArray[np.float32] | None:
-        """``(batch, …)`` of what is read in place of tokens; None for tokens."""
+        """``(batch, …)`` of what is read in place of tokens or shown among them, or None."""
         sources = [row.source for row in self.rows if row.source is not None]
         return np.stack(sources) if sources else None
 
@@ -145,10 +147,10 @@ class Question:
     @property
     def ids(self) -> NDArray[np.int32]:
         """``(batch, time)``; of no columns where no tokens are read."""
-        time = self.time if self.source is None else 0
+        time = max(len(row.ids) for row in self.rows)
         made = np.full((len(self.rows), time), self.pad, np.int32)
         for number, row in enumerate(self.rows):
-            made[number, self.columns(number)] = row.ids  # none where there are no columns
+            made[number, self.columns(number)] = row.ids  # none where no tokens are read
         return made
 
     @property

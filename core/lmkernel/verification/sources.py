@@ -8,6 +8,7 @@ sounds is fed targets as beside one of texts.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
 
     from lmkernel.config import EmbeddingConfig, ModelConfig, PatchConfig, WaveConfig
 
-__all__ = ["choose_sources"]
+__all__ = ["choose_sources", "with_pictures"]
 
 _FAINT, _STRONG = 0.05, 3.0
 _TARGETS, _SHORT = 24, 5
 _FRAMES = 2
 """Frames that become one vector."""
+_FIRST = 2
+"""Tokens before a picture."""
 
 
 def choose_sources(config: ModelConfig, level: str = "usual", *, pad: int | None = None) -> Prompts:
@@ -57,6 +60,35 @@ def choose_sources(config: ModelConfig, level: str = "usual", *, pad: int | None
     if is_sequence_model(config):
         questions += decodings(config, rows)
     return Prompts(tuple(rows), tuple(questions), (), ())
+
+
+def with_pictures(prompts: Prompts, config: ModelConfig) -> Prompts:
+    """Prompts of tokens with a picture shown in each; they begin at 0 and are fed at once.
+
+    Args:
+        prompts: as for what reads the tokens.
+        config: a decoder that is shown pictures.
+    """
+    rows = {row.name: _shown(row, config) for row in prompts.rows if not row.start}
+    questions = tuple(
+        replace(question, rows=tuple(rows[row.name] for row in question.rows))
+        for question in prompts.questions
+        if not question.prefill and all(row.name in rows for row in question.rows)
+    )
+    return replace(prompts, rows=tuple(rows.values()), questions=questions)
+
+
+def _shown(row: Row, config: ModelConfig) -> Row:
+    """A row with the tokens of a picture behind its first ones, and nowhere else."""
+    sight = config.sight
+    patches = sight and sight.pictures.embedding.patches
+    if sight is None or patches is None:
+        raise AssertionError("expected a decoder that is shown pictures")
+    tokens = [i if i != sight.token else (i + 1) % config.embedding.vocab for i in row.ids]
+    ids = (*tokens[:_FIRST], *[sight.token] * sight.count, *tokens[_FIRST:])
+    made, _ = _picture(patches, row.name)
+    factor = {"short": _FAINT, "long": _STRONG}.get(row.name, 1.0)
+    return replace(row, ids=ids[: config.context or None], source=made * np.float32(factor))
 
 
 def _with_targets(config: ModelConfig, level: str, pad: int | None) -> Iterator[Row]:

@@ -34,6 +34,7 @@ CAPABILITIES: Mapping[str, str] = MappingProxyType(
         "target": "takes what a decoder beside an encoder is fed",
         "pictures": "reads pictures in place of tokens",
         "sounds": "reads frames or samples of sounds in place of tokens",
+        "shown": "reads tokens with pictures among them",
         "checkpoints": "can be opened on another checkpoint, such as the first layers of this",
         "tokenizer": "turns texts into token ids",
     }

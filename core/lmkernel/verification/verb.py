@@ -31,7 +31,7 @@ from lmkernel.verification.part import Part, part_of
 from lmkernel.verification.parting import first_place, layer_by_truncation
 from lmkernel.verification.prompts import LEVELS, choose_prompts, recorded_prompts
 from lmkernel.verification.shift import with_shift_taken_out
-from lmkernel.verification.sources import choose_sources
+from lmkernel.verification.sources import choose_sources, with_pictures
 
 if TYPE_CHECKING:
     import os
@@ -185,7 +185,8 @@ def _choose(
     pad = part.origin.described.values.get("pad_token_id")
     pad = pad if isinstance(pad, int) else None
     if part.config.embedding.vocab:
-        return choose_prompts(part.config, tokenizer, level, texts=texts, ids=ids, pad=pad)
+        made = choose_prompts(part.config, tokenizer, level, texts=texts, ids=ids, pad=pad)
+        return with_pictures(made, part.config) if part.config.sight else made
     if texts or ids:
         raise InputError("prompts: expected none, as the model reads pictures or sounds")
     return choose_sources(part.config, level, pad=pad)

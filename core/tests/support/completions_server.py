@@ -122,7 +122,8 @@ def serving_broken(checkpoint: Path, port: Broken, number: int = 0) -> Iterator[
         mask = torch.tensor([[0] * (time - len(row)) + [1] * len(row) for row in rows])
         where = (mask.cumsum(1) - 1).clamp(min=0)
         with torch.inference_mode():
-            made = model(input_ids=ids, attention_mask=mask, position_ids=where).logits
+            given = {"attention_mask": mask, "position_ids": where, "use_cache": False}
+            made = model(input_ids=ids, **given).logits
         return [x[time - len(row) :].float().numpy() for x, row in zip(made, rows, strict=True)]
 
     patch = port.apply(model) or nullcontext()

@@ -75,5 +75,5 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "conv_bias": True,
     },
 }
-PARTS = {"clip": ("texts", "pictures"), "siglip": ("texts", "pictures")}
+PARTS = dict.fromkeys(("clip", "siglip", "smolvlm", "idefics3", "llava"), ("texts", "pictures"))
 """The parts of those that have more than one."""

@@ -11,13 +11,15 @@ from source_configs import CONFIGS, PARTS
 
 import lmkernel as lk
 from lmkernel.errors import InputError, SubjectError, UnknownNameError
+from lmkernel.model.sight import picture_places
 from lmkernel.origin import open_origin
 from lmkernel.verification.cells import as_input
 from lmkernel.verification.defects import candidates
 from lmkernel.verification.one_run import Variant
 from lmkernel.verification.part import part_of
+from lmkernel.verification.prompts import choose_prompts
 from lmkernel.verification.running import variant_logits
-from lmkernel.verification.sources import choose_sources
+from lmkernel.verification.sources import choose_sources, with_pictures
 from lmkernel.verification.verb import write_prompts
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def test_what_is_not_verified_is_said(seen: dict[str, Path]) -> None:
     )
     assert "the tower of pictures is not verified; see --part pictures" in texts
     assert "the tower of texts and the factor of similarities are not verified" in pictures
-    assert "what makes vectors of pictures is not verified" in shown
+    assert "what makes vectors of pictures is not verified; see --part pictures" in shown
 
 
 def test_a_function_is_given_pixels(seen: dict[str, Path]) -> None:
@@ -72,6 +74,27 @@ def test_a_function_is_given_pixels(seen: dict[str, Path]) -> None:
     found = verify(seen["vit"], port, diagnosing=False)
     assert found.parts_at == "logits"
     assert set(asked) == {(1, 3, 12, 12)}
+
+
+def test_a_function_is_given_pictures_among_tokens(seen: dict[str, Path]) -> None:
+    model = lk.load(seen["llava"], backend="numpy")
+    sight = model.model.sight
+    assert sight is not None
+
+    def port(ids: Any, pictures: Any, later: int = 0) -> Any:
+        with model.backend:
+            ops = model.backend.ops
+            vectors = sight(model.params, ops.asarray(pictures, "float32"))
+            flat = ops.reshape(vectors, (-1, vectors.shape[-1]))
+            places = picture_places(ids, sight.config.token)
+            there = np.where(places < 0, -1, (places + later) % len(ops.to_numpy(flat)))
+            shown = flat, ops.asarray(there.astype(np.int32), "int32")
+            fed = ops.asarray(ids.astype(np.int32), "int32")
+            return ops.to_numpy(model.model.forward(model.params, fed, shown=shown))
+
+    assert verify(seen["llava"], port, part="pictures").passed
+    found = verify(seen["llava"], lambda ids, pictures: port(ids, pictures, 1), part="pictures")
+    assert found.parts_at == "logits"
 
 
 def test_a_function_is_given_frames_and_a_target(seen: dict[str, Path]) -> None:
@@ -90,13 +113,23 @@ def test_a_function_is_given_frames_and_a_target(seen: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "part"), [("vit", "texts"), ("siglip", "pictures"), ("whisper", "texts")]
+    ("name", "part"),
+    [
+        *(("vit", "texts"), ("siglip", "pictures"), ("whisper", "texts")),
+        *(("smolvlm", "pictures"), ("llava", "pictures")),
+    ],
 )
 def test_every_defect_that_fits_can_be_run(name: str, part: str, seen: dict[str, Path]) -> None:
     verified = part_of(open_origin(seen[name]), part)
-    rows = [as_input(choose_sources(verified.config).rows[0])]
+    config = verified.config
+    asked = (
+        with_pictures(choose_prompts(config, None, "quick"), config)
+        if config.sight
+        else choose_sources(config)
+    )
+    rows = [as_input(asked.rows[0])]
     [right] = variant_logits(verified, rows, Variant())
-    for one in candidates(verified.config, 0):
+    for one in candidates(config, 0):
         [made] = variant_logits(verified, rows, one.variant)
         assert made.shape == right.shape, one.id
 
@@ -106,8 +139,13 @@ def test_every_defect_that_fits_can_be_run(name: str, part: str, seen: dict[str,
     [
         ("vit", {"ids": [[1, 2]]}, InputError, "expected none, as the model reads pictures or"),
         ("vit", {"part": "sounds"}, UnknownNameError, "unknown part 'sounds'"),
-        ("vit", {"part": "pictures"}, InputError, "no tower of pictures beside another of texts"),
-        ("smolvlm", {"part": "pictures"}, InputError, "are no model of their own; leave the part"),
+        ("vit", {"part": "pictures"}, InputError, "no tower of pictures beside one of texts"),
+        (
+            "smolvlm",
+            {"part": "pictures", "subject": lambda ids: ids},
+            SubjectError,
+            "every question of this model needs shown",
+        ),
         ("vit", {"subject": "http:http://127.0.0.1:9"}, SubjectError, "refused"),
         ("vit", {"subject": "stdio:cat"}, SubjectError, "every question of this model needs pict"),
     ],

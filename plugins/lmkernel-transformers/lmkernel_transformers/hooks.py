@@ -6,7 +6,7 @@ the MLP), or what its attention module returns where that adds the residual itse
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from lmkernel_transformers.hooking import given, hook, made
@@ -14,10 +14,12 @@ from lmkernel_transformers.sequence_hooks import hook_sequences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
-__all__ = ["record"]
+__all__ = ["record", "record_tower"]
 
 _BEFORE_MLP = ("pre_feedforward_layernorm", "post_attention_layernorm")
+_PICTURES = "pictures"
 _ALONE = ("ln_2", "mlp_norm", "layer_norm2", "layernorm_after", "norm2")
 _FINAL_NORM = (
     "norm",
@@ -28,6 +30,29 @@ _FINAL_NORM = (
     "layernorm",
     "post_layernorm",
 )
+
+
+def record_tower(
+    tower: Any, connector: Any, kept: dict[str, Any]
+) -> AbstractContextManager[object]:
+    """Adds what a tower of pictures computes inside the block, and what follows it.
+
+    Args:
+        tower: the module; None for none.
+        connector: the module after it.
+        kept: to which is added, under names that begin with the word.
+    """
+    return nullcontext() if tower is None else _record_tower(tower, connector, kept)
+
+
+@contextmanager
+def _record_tower(tower: Any, connector: Any, kept: dict[str, Any]) -> Iterator[None]:
+    own: dict[str, Any] = {}
+    with ExitStack() as hooks:
+        _hook_stack(hooks, own, tower)
+        hook(hooks, connector, made(kept, _PICTURES))
+        yield
+    kept.update({f"{_PICTURES} {name}": x for name, x in own.items()})
 
 
 @contextmanager

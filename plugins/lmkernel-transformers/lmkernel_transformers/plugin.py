@@ -25,6 +25,7 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
                 "target",
                 "pictures",
                 "sounds",
+                "shown",
             ),
             requires=("transformers", "torch"),
             install="pip install transformers torch",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.errors import InputError
 from lmkernel.verification.subject import Subject
 from lmkernel_transformers.decoding import answer_of, decode
-from lmkernel_transformers.hooks import record
-from lmkernel_transformers.towers import asked_of, reads, source_of
+from lmkernel_transformers.hooks import record, record_tower
+from lmkernel_transformers.towers import asked_of, reads, shown_by, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ class TransformersSubject(Subject):
             if not activations or self._compiled:
                 whole = call is self._model
                 return answer_of([(self._call if whole else call)(**given)])
-            with record(module) as kept:
+            with record(module) as kept, record_tower(*shown_by(self._model, question), kept):
                 made = call(**given)
             return answer_of([made], kept)
 
@@ -101,12 +101,12 @@ class TransformersSubject(Subject):
             )
         )
         given = source_of(self._model, question, self._floats)
-        if not given:
-            given = {"input_ids": ids, "attention_mask": (positions >= 0).long()}
+        if ids.numel():
+            given |= {"input_ids": ids, "attention_mask": (positions >= 0).long()}
         if question.target.size:  # these count their positions themselves
             seen = (where >= 0).long()
             return {**given, "decoder_input_ids": target, "decoder_attention_mask": seen}
-        if question.source is not None:
+        if not ids.numel():
             return given
         return {**given, "position_ids": positions.clamp(min=0) + self._first_row}
 

@@ -6,6 +6,7 @@ them knows a family: what it changes is in the configuration or the parameters o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lmkernel.verification.defects.attention import attention_defects
@@ -15,6 +16,7 @@ from lmkernel.verification.defects.ends import end_defects
 from lmkernel.verification.defects.experts import expert_defects
 from lmkernel.verification.defects.layers import layer_defects, mlp_defects
 from lmkernel.verification.defects.norms import norm_defects
+from lmkernel.verification.defects.pictures import picture_defects
 from lmkernel.verification.defects.precision import precision_defects
 from lmkernel.verification.defects.rope import rope_defects, scaling_defects
 from lmkernel.verification.defects.weights import lost_defects, order_defects, weight_defects
@@ -47,5 +49,7 @@ def candidates(config: ModelConfig, first: int | None = None) -> list[Candidate]
         config: the model.
         first: the layer at which the subject parts, where it is known.
     """
-    made = [one for group in _GROUPS for one in group(config)]
-    return [*made, *lost_defects(config, first)]
+    # what reads the tokens has defects of its own, whatever it is shown
+    tokens = replace(config, sight=None)
+    made = [one for group in _GROUPS for one in group(tokens)]
+    return [*made, *picture_defects(config), *lost_defects(tokens, first)]

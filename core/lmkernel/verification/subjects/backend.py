@@ -10,6 +10,7 @@ from lmkernel.backend import load_backend
 from lmkernel.errors import InputError
 from lmkernel.inspection.run import activations
 from lmkernel.loading import open_language_model
+from lmkernel.model.sight import picture_places
 from lmkernel.verification.subject import Answer, Subject
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class BackendSubject(Subject):
     def capabilities(self) -> frozenset[str]:
         """All but the tokenizer, which would be compared with itself."""
         told = {"activations", "batch", "left-padding", "positions", "checkpoints", "target"}
-        told |= {"pictures", "sounds"}
+        told |= {"pictures", "sounds", "shown"}
         config = self._loaded.config
         predicts = config.decoder is not None and config.head is not None
         return frozenset(told | ({"decoding"} if predicts else set()))
@@ -55,9 +56,8 @@ class BackendSubject(Subject):
         with model.backend.scope(), model.backend.inference():
             inputs, where = self._inputs(question)
             target, beside = self._target(question)
-            made = model.forward(
-                params, inputs, positions=where, target=target, target_positions=beside
-            )
+            more = {"target_positions": beside, "shown": self._shown(question)}
+            made = model.forward(params, inputs, positions=where, target=target, **more)
             values = model.backend.ops.to_numpy(made)
         kind: Kind = "hidden" if model.config.head is None else "logits"
         return Answer(values, kind, self._activations(question) if activations else {})
@@ -68,7 +68,8 @@ class BackendSubject(Subject):
             ops = model.backend.ops
             inputs, where = self._inputs(question)
             target, _ = self._target(question)  # padded on the right, where no token sees it
-            made = activations(model, params, inputs, positions=where, target=target)
+            shown = self._shown(question)
+            made = activations(model, params, inputs, positions=where, target=target, shown=shown)
             wide: DType = "float64" if model.policy.compute == "float64" else "float32"
             host = {a.name: ops.to_numpy(ops.astype(a.value, wide)) for a in made}
         host.pop("logits", None)
@@ -85,10 +86,21 @@ class BackendSubject(Subject):
         """What is read, on the device, and its positions; None where it has its own."""
         model, source = self._loaded.model, question.source
         ops = model.backend.ops
-        if source is not None:
+        if source is not None and not question.ids.size:
             return ops.asarray(source, model.policy.compute), None
         ids, where = (ops.asarray(x, "int32") for x in (question.ids, question.positions))
         return ids, where
+
+    def _shown(self, question: Question) -> tuple[Any, Any] | None:
+        """Vectors of the pictures among tokens, and where they stand."""
+        model, params, source = self._loaded.model, self._loaded.params, question.source
+        if source is None or model.sight is None:
+            return None
+        ops = model.backend.ops
+        made = model.sight(params, ops.asarray(source, model.policy.compute))
+        flat = ops.reshape(made, (-1, made.shape[-1]))
+        places = picture_places(question.ids, model.sight.config.token)
+        return flat, ops.asarray(places, "int32")
 
     def _target(self, question: Question) -> tuple[Any, Any]:
         """A target and its positions on the device; None where there is none."""

@@ -24,6 +24,7 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
                 "target",
                 "pictures",
                 "sounds",
+                "shown",
             ),
         ),
         SubjectSpec(
@@ -40,6 +41,7 @@ def lmkernel_register_subjects() -> list[SubjectSpec]:
                 "target",
                 "pictures",
                 "sounds",
+                "shown",
             ),
         ),
         SubjectSpec(

@@ -8,7 +8,8 @@ names. What it also wants it names as arguments: ``checkpoint``, the folder; ``d
 ``target``, what a decoder beside an encoder is fed, int64 ``(batch, target time)``. Without a mask
 or positions it is given one row at a time. Of a model that reads pictures or sounds it is called
 with these in place of ids: float32 pixels ``(batch, channels, height, width)``, frames ``(batch,
-time, bins)`` or samples ``(batch, time, 1)``.
+time, bins)`` or samples ``(batch, time, 1)``. ``pictures`` are the pixels of those that are shown
+among tokens, one for each row.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ class FunctionSubject(Subject):
             there.add("positions")
         if "checkpoint" in self._wants:
             there.add("checkpoints")
-        if "target" in self._wants:
-            there.add("target")
+        there |= {"target"} & self._wants
+        there |= {"shown"} if "pictures" in self._wants else set()
         return frozenset(there)
 
     def versions(self) -> Mapping[str, str]:
@@ -78,10 +79,11 @@ class FunctionSubject(Subject):
             "attention_mask": (question.positions >= 0).astype(np.int64),
             "positions": question.positions.astype(np.int64),
             "target": question.target.astype(np.int64),
+            "pictures": question.source,
         }
         given = {name: x for name, x in offered.items() if name in self._wants}
         source = question.source
-        read = question.ids.astype(np.int64) if source is None else source
+        read = question.ids.astype(np.int64) if question.ids.size else source
         with time_limit(self._opening.limit, f"{self._name}, question {question.name!r}"):
             made = self._function(read, **given)
         named = made if isinstance(made, dict) else {"logits": made}
