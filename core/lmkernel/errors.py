@@ -33,7 +33,6 @@ __all__ = [
     "TemplateError",
     "TrackerError",
     "UnknownNameError",
-    "printable",
 ]
 
 

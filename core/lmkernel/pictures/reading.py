@@ -163,7 +163,7 @@ def _check_head(file: Any, where: str) -> bool:
         raise InputError(
             f"{where}: expected a width and a height in the first {_PLAIN_HEAD} bytes, got none"
         )
-    return head.startswith(_PLAIN)
+    return bool(head.startswith(_PLAIN))
 
 
 def _check_scans(file: Any, pixels: int, where: str) -> None:
