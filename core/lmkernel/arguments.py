@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.errors import InputError, UnknownNameError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -64,7 +64,7 @@ def require_count(name: str, value: object, *, least: int = 1, most: int | None 
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]  # a whole number
         bounds = f"of at least {least}" if most is None else f"in {least} … {most}"
-        raise InputError(f"{name}: expected a whole number {bounds}, got {value!r:.60}")
+        raise InputError(f"{name}: expected a whole number {bounds}, got {shown(value)}")
 
 
 def require_number(name: str, value: object, *, above: float) -> None:
@@ -75,7 +75,7 @@ def require_number(name: str, value: object, *, above: float) -> None:
     """
     real = isinstance(value, Real) and not isinstance(value, bool)
     if not (real and value > above):  # type: ignore[operator]  # a number
-        raise InputError(f"{name}: expected a number above {above:g}, got {value!r:.60}")
+        raise InputError(f"{name}: expected a number above {above:g}, got {shown(value)}")
 
 
 def require_flag(name: str, value: object) -> None:
@@ -87,7 +87,7 @@ def require_flag(name: str, value: object) -> None:
     # a bool of NumPy's is known by its dtype: light commands do without NumPy
     theirs = getattr(getattr(value, "dtype", None), "kind", None) == "b" and not value.shape  # type: ignore[attr-defined]  # it has a dtype
     if not isinstance(value, bool) and not theirs:
-        raise InputError(f"{name}: expected True or False, got {value!r:.60}")
+        raise InputError(f"{name}: expected True or False, got {shown(value)}")
 
 
 def require_known(what: str, name: object, known: Collection[str]) -> None:
@@ -108,5 +108,5 @@ def as_strings(name: str, value: object) -> tuple[str, ...]:
     """
     found = tuple(as_items(value) or ())
     if not found or not all(isinstance(one, str) and one for one in found):
-        raise InputError(f"{name}: expected strings that are not empty, got {value!r:.80}")
+        raise InputError(f"{name}: expected strings that are not empty, got {shown(value)}")
     return found

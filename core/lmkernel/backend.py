@@ -11,7 +11,7 @@ from lmkernel.arguments import is_absent
 from lmkernel.composed import assemble
 from lmkernel.composed.alone import Alone
 from lmkernel.composed.border import with_checked_border
-from lmkernel.errors import CapabilityError, InputError, PluginError
+from lmkernel.errors import CapabilityError, InputError, PluginError, shown
 from lmkernel.plugins.registry import Registry, default_registry
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def load_backend(
     """
     found = default_registry() if registry is None else registry
     if not isinstance(found, Registry):
-        raise InputError(f"registry: expected a Registry, got {found!r:.60}")
+        raise InputError(f"registry: expected a Registry, got {shown(found)}")
     spec = found.select_backend(name)
     wanted = spec.capabilities.devices[0] if device is None or is_absent(device) else device
     chosen = spec.capabilities.require_device(spec.name, wanted)

@@ -7,6 +7,7 @@ without a traceback. Programming errors inside the library stay ordinary Python 
 from __future__ import annotations
 
 import difflib
+import reprlib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
@@ -51,6 +52,21 @@ def printable(text: str) -> str:
     return text.translate(_ESCAPES).encode("utf-8", "backslashreplace").decode()
 
 
+def shown(value: object) -> str:
+    """What came, as a message says it: cut where it is long, deep or holds itself."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother, short.maxlong = 3, 80, 80, 80
+    return printable(short.repr(value))
+
+
+def as_text(value: object) -> str:
+    """The text of a name, a dtype or a device; what has none comes as a message shows it."""
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a caller's own class, or a list that holds itself
+        return shown(value)
+
+
 class LmkernelError(Exception):
     """Base of all errors that lmkernel raises on purpose; `exit_code` is what a command ends in.
 
@@ -74,10 +90,10 @@ class UnknownNameError(LmkernelError):
 
     def __init__(self, what: str, name: object, known: Iterable[str]) -> None:
         names = sorted(known)
-        close = difflib.get_close_matches(str(name), names, n=1)
+        close = difflib.get_close_matches(name, names, n=1) if isinstance(name, str) else []
         hint = f" Did you mean {close[0]!r}?" if close else ""
         there = ", ".join(names) or "none"
-        super().__init__(f"unknown {what} {name!r}.{hint} Available: {there}")
+        super().__init__(f"unknown {what} {shown(name)}.{hint} Available: {there}")
         self.name = name
         self.known = tuple(names)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel import inspection, native, tool_calling
 from lmkernel.arguments import is_empty, require_flag
 from lmkernel.checkpoints.directory import SHARD_BYTES, write_directory
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, as_text, shown
 from lmkernel.generation import GenerationOptions, TextGeneration
 from lmkernel.generation.answers import asked_options, fill_answers, scored_tokens, token_rows
 from lmkernel.generation.checkpoint import OWN, reachable_ends, warn_of_settings
@@ -140,7 +140,7 @@ class LanguageModel:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids; `InputError` for anything else."""
         if isinstance(ids, str | bytes | bytearray | memoryview):
-            raise InputError(f"expected token ids, got a text: {ids!r:.60}")
+            raise InputError(f"expected token ids, got a text: {shown(ids)}")
         return "" if is_empty(ids) else self.tokenizer.decode(prompt_ids(self, ids))
 
     # text in, text out
@@ -292,7 +292,7 @@ class LanguageModel:
         name = where.name if backend is None or isinstance(backend, Backend) else backend
         place = where.device if device is None else device
         # what is no name equals none, and is refused where backends are looked up
-        if (str(name), str(place)) != (where.name, where.device):
+        if (as_text(name), as_text(place)) != (where.name, where.device):
             where = load_backend(name, device=device, registry=where.registry)
         held, own = self.holding.said if self.holding else None, self.model.policy.compute
         return place_origin(self.origin, where, dtype=own if dtype is None else dtype, weights=held)

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.backend import Backend, load_backend
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.progress import as_progress
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _on(backend: object, device: str | None) -> Backend:
     if not isinstance(backend, Backend) or device not in (None, backend.device):
         raise InputError(
             "backend: expected a name, or a loaded backend and no other device, "
-            f"got {backend!r} and device {device!r}"
+            f"got {shown(backend)} and device {shown(device)}"
         )
     return backend
 

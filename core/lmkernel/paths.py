@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 
 if TYPE_CHECKING:
     from lmkernel.errors import LmkernelError
@@ -22,7 +22,7 @@ def path_text(given: object, what: str) -> str:
     """
     text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
     if not isinstance(text, str):
-        raise InputError(f"{what}: expected a name or a path, got {given!r:.80}")
+        raise InputError(f"{what}: expected a name or a path, got {shown(given)}")
     return text
 
 

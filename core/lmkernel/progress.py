@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, final
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,4 +197,4 @@ def as_progress(value: ProgressLike) -> Progress:
         return Progress(sys.stderr if value else None)
     if callable(value):
         return Progress(report=value)
-    raise InputError(f"progress: expected True, False or a function, got {value!r}")
+    raise InputError(f"progress: expected True, False or a function, got {shown(value)}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from lmkernel.arguments import as_items, is_empty
 from lmkernel.checkpoints.directory import PREPROCESSOR
-from lmkernel.errors import CheckpointError, InputError
+from lmkernel.errors import CheckpointError, InputError, shown
 from lmkernel.families.hf_config import HfConfig
 from lmkernel.inspection.inputs import check_ids, conversation, prompt_ids, refuse_long
 from lmkernel.inspection.pictures import several_pictures
@@ -97,7 +97,7 @@ def several_prompts(model: LanguageModel, given: object) -> list[Prompt]:
     if not rows or not all(isinstance(row, Sized) for row in rows):
         raise InputError(
             "expected several prompts, each a text or its ids, "
-            f"got {given!r:.80}; see `generate` for one"
+            f"got {shown(given)}; see `generate` for one"
         )
     return [prompt_of(model, row) for row in rows]
 
@@ -187,7 +187,7 @@ def _content(message: Mapping[str, Any]) -> list[dict[str, Any]]:
         if kind != "image" and not (kind == "text" and isinstance(part.get("text"), str)):
             raise InputError(
                 'content: expected a text, or parts {"type": "text", "text": …} and '
-                f'{{"type": "image", "image": …}}, got {part!r:.80}'
+                f'{{"type": "image", "image": …}}, got {shown(part)}'
             )
     return [dict(part) for part in parts]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.generation import TextGeneration
 from lmkernel.generation.answers import asked_options, scored_tokens
 from lmkernel.inspection.inputs import check_ids, conversation
@@ -119,11 +119,11 @@ def chat_with_tools(
 
 def _tools_by_name(tools: Sequence[Callable[..., object] | Tool]) -> dict[str, Tool]:
     if not isinstance(tools, list | tuple) or not tools:
-        raise InputError(f"tools: expected a list of at least one function, got {tools!r:.60}")
+        raise InputError(f"tools: expected a list of at least one function, got {shown(tools)}")
     made = [one if isinstance(one, Tool) else tool_of(one) for one in tools]
     known = {tool.name: tool for tool in made}
     if len(known) < len(made):
-        raise InputError(f"tools: expected names of their own, got {[t.name for t in made]!r:.200}")
+        raise InputError(f"tools: expected names of their own, got {shown([t.name for t in made])}")
     return known
 
 

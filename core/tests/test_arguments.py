@@ -20,15 +20,33 @@ from lmkernel.arguments import (
     require_known,
     require_number,
 )
-from lmkernel.errors import InputError, LmkernelError, UnknownNameError
+from lmkernel.errors import InputError, LmkernelError, UnknownNameError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+
+def nested(outer: Callable[[Any], Any]) -> Any:
+    """A value that is deeper than Python's own stack."""
+    value: Any = None
+    for _ in range(100_000):
+        value = outer(value)
+    return value
+
+
+def endless() -> list[Any]:
+    """A list that holds itself."""
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+DEEP = (nested(lambda value: [value]), nested(lambda value: {"a": value}), endless())
 ODD: tuple[Any, ...] = (
     *(-1, 1.5, float("nan"), 10**30, True, None, "", "a\0b", "\ud800", b"x"),
     *(["x", None], (), {"a": 1}, set(), object(), np.float32(3), np.array([1, 2])),
+    *DEEP,
 )
 QUIET = {"progress": False}
 ONE = {"max_new_tokens": 1}
@@ -103,7 +121,7 @@ def check_call(
             continue
         except Exception as error:  # noqa: BLE001 - whatever comes is what the test is about
             pytest.fail(
-                f"{name}={odd!r:.40}: expected a result or one of our errors, got {error!r}"
+                f"{name}={shown(odd)}: expected a result or one of our errors, got {error!r}"
             )
 
 

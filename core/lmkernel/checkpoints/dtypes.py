@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmkernel.errors import CheckpointError
+from lmkernel.errors import CheckpointError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,5 +61,5 @@ def to_dtype(array: NDArray[Any], dtype: str | None, what: str) -> NDArray[Any]:
         return array
     if dtype not in NUMPY_DTYPES:
         known = ", ".join(NUMPY_DTYPES)
-        raise CheckpointError(f"{what}: expected a dtype among {known}, got {dtype!r}")
+        raise CheckpointError(f"{what}: expected a dtype among {known}, got {shown(dtype)}")
     return array.astype(NUMPY_DTYPES[dtype], copy=False)

@@ -18,7 +18,7 @@ from lmkernel.arguments import require_count
 from lmkernel.checkpoints.dtypes import STORED_DTYPES, narrow, widen
 from lmkernel.checkpoints.json_files import write_object
 from lmkernel.checkpoints.safetensors_header import DTYPE_CODES, LENGTH_BYTES
-from lmkernel.errors import CheckpointError
+from lmkernel.errors import CheckpointError, as_text, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,8 +58,10 @@ def write_safetensors(
             cannot hold.
         InputError: no number of bytes.
     """
-    if str(dtype) not in FLOAT_DTYPES:
-        raise CheckpointError(f"expected a dtype among {', '.join(FLOAT_DTYPES)}, got {dtype!r}")
+    if as_text(dtype) not in FLOAT_DTYPES:
+        raise CheckpointError(
+            f"expected a dtype among {', '.join(FLOAT_DTYPES)}, got {shown(dtype)}"
+        )
     require_count("shard_bytes", shard_bytes)
     shards: list[_Shard] = []
     try:

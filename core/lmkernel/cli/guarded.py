@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from lmkernel.cli.streams import takes_output
-from lmkernel.errors import LmkernelError, PluginError
+from lmkernel.errors import LmkernelError, PluginError, shown
 from lmkernel.plugins.guard import describe, plugin_code
 
 if TYPE_CHECKING:
@@ -74,5 +74,5 @@ def _leaving(what: str, code: object) -> int | str:
 
 def _checked(what: str, code: object) -> int:
     if not isinstance(code, int) or isinstance(code, bool) or not 0 <= code <= _MOST:
-        raise PluginError(f"{what}: expected an exit code in 0 … {_MOST}, got {code!r:.60}")
+        raise PluginError(f"{what}: expected an exit code in 0 … {_MOST}, got {shown(code)}")
     return code

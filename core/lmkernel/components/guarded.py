@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
 
-from lmkernel.errors import PluginError
+from lmkernel.errors import PluginError, shown
 from lmkernel.interfaces.parts import Loss
 from lmkernel.interfaces.trainer import Callback, StepResult, Trainer, TrainingState
 from lmkernel.plugins.guarded import Guarded
@@ -116,7 +116,7 @@ class GuardedTrainer(Guarded, Trainer):
         made: dict[str, float] = self._ask("evaluate", dict, state, data)
         for name, value in {"loss": None, **made}.items():
             if not isinstance(value, Real):
-                raise self._error("evaluate", f"{name}: expected a number, got {value!r:.60}")
+                raise self._error("evaluate", f"{name}: expected a number, got {shown(value)}")
         return made
 
     def predict(self, state: TrainingState, batch: Batch) -> NDArray[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from lmkernel.errors import CapabilityError
+from lmkernel.errors import CapabilityError, as_text, shown
 
 __all__ = ["FLOATING", "REPEATABLE", "WIDE", "Capabilities", "DType"]
 
@@ -80,30 +80,30 @@ class Capabilities:
         Raises:
             CapabilityError: the kind is not declared, or the index is not a whole number.
         """
-        kind, colon, index = str(device).partition(":")
+        kind, colon, index = as_text(device).partition(":")
         if kind not in self.devices:
             raise CapabilityError(
                 f"backend {backend!r} declares the devices {', '.join(self.devices)}; "
-                f"got {device!r}"
+                f"got {shown(device)}"
             )
         if colon and not (index.isascii() and index.isdigit()):
             raise CapabilityError(
                 f"backend {backend!r}: expected a whole number as the index of a device, "
-                f"such as '{kind}:0'; got {device!r}"
+                f"such as '{kind}:0'; got {shown(device)}"
             )
         return device
 
     def require_dtype(self, backend: str, dtype: str, device: str = "") -> DType:
         """Return ``dtype`` if it is declared for the device, else raise `CapabilityError`."""
-        there = self.dtypes_on(device)
+        there, text = self.dtypes_on(device), as_text(dtype)
         for declared in there:
-            if declared == str(dtype):
+            if declared == text:
                 return declared
-        known = "" if str(dtype) in get_args(DType) else " (no such dtype is known)"
+        known = "" if text in get_args(DType) else " (no such dtype is known)"
         where = f" on {device}" if self.device_dtypes and device else ""
         raise CapabilityError(
             f"backend {backend!r} declares the dtypes {', '.join(there)}{where}; "
-            f"got {dtype!r}{known}"
+            f"got {shown(dtype)}{known}"
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from lmkernel.checkpoints.quantised import refuse_quantised_names
 from lmkernel.checkpoints.stacked import StackedExperts
-from lmkernel.errors import CheckpointError
+from lmkernel.errors import CheckpointError, shown
 from lmkernel.families.reading import read_parts
 from lmkernel.families.shares import join_rows, join_stack, stacked_shape, zero_rows
 from lmkernel.parameters.holding import Holding
@@ -289,7 +289,7 @@ def from_ours(
             it has a NaN or an infinity.
     """
     if not isinstance(values, Mapping):
-        raise CheckpointError(f"expected values by dotted name, got {values!r:.60}")
+        raise CheckpointError(f"expected values by dotted name, got {shown(values)}")
     known: dict[str, Param] = flatten(declared)
     pairs = list(rule_pairs(rules, known))
     covered = {name for _, _, ours in pairs for name in ours}

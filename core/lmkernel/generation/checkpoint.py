@@ -7,12 +7,11 @@ not, without a word.
 
 from __future__ import annotations
 
-import reprlib
 import warnings
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.errors import CheckpointError, InputError
+from lmkernel.errors import CheckpointError, InputError, shown
 from lmkernel.generation.options import GenerationOptions
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def decoder_start(origin: Origin) -> int:
     if type(found) is not int or not 0 <= found < vocab:
         raise CheckpointError(
             f"{origin.where}: decoder_start_token_id: expected an id in 0 … {vocab - 1}, "
-            f"got {found!r:.60}"
+            f"got {shown(found)}"
         )
     return found
 
@@ -113,7 +112,7 @@ def reachable_ends(origin: Origin) -> tuple[int, ...]:
     beyond = [token for token in ends if token >= vocab]
     if beyond:
         said = beyond[0] if len(beyond) == 1 else beyond
-        got = reprlib.repr(said)
+        got = shown(said)
         text = f"expected ids of tokens, 0 … {vocab - 1}, got {got}: no answer ends by that"
         warnings.warn(f"{_where_ends(origin, beyond)}: {text}", stacklevel=3)
     return tuple(token for token in ends if token < vocab)
@@ -156,7 +155,7 @@ def warn_of_settings(
 ) -> None:
     """Warn of what is not done, though transformers would do it by itself; all but ``used``."""
     asked = [
-        f"{key}={value!r:.40}"
+        f"{key}={shown(value)}"
         for key, value in generation_config.items()
         if key not in _PASSED_OVER and key not in used and value and value != _NEUTRAL.get(key)
     ]

@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypedDict, final
 
 from lmkernel.arguments import require_known
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -172,7 +172,7 @@ class GenerationOptions:
         if not isinstance(options, cls | None):
             raise InputError(
                 "options: expected GenerationOptions, or keywords such as max_new_tokens=20, "
-                f"got {options!r:.80}"
+                f"got {shown(options)}"
             )
         return (options or cls()).replace(**changes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, final
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.generation.options import GenerationOptions
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Request:
 
     def _require(self, name: str, expected: str, *, ok: object) -> None:
         if not ok:
-            raise InputError(f"{name}: expected {expected}, got {getattr(self, name)!r:.80}")
+            raise InputError(f"{name}: expected {expected}, got {shown(getattr(self, name))}")
 
 
 @final

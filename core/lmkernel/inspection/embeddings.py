@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel.arguments import is_absent, require_count, require_flag, require_known
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.inspection.inputs import check_ids, refuse_long, single_stack
 from lmkernel.inspection.outputs import check_finite, last_hidden_states
 from lmkernel.inspection.pair_texts import text_vectors
@@ -102,7 +102,7 @@ def embed(
     rows = [_ids(model, before + text, settings) for text in texts]
     skip = 0 if settings.pools_prompt or not before else _prompt_length(model, before, settings)
     if shorter := [text for text, row in zip(texts, rows, strict=True) if len(row) <= skip]:
-        raise InputError(f"{shorter[0]!r:.60}: the prompt leaves no token to pool")
+        raise InputError(f"{shown(shorter[0])}: the prompt leaves no token to pool")
     vectors: list[NDArray[np.float64]] = [np.empty(0)] * len(rows)
     # texts of similar length share a batch, so that little of it is padding
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
@@ -130,7 +130,7 @@ def _embed_beside_pictures(
     """Vectors of texts that are compared with those of pictures."""
     for name, value in others.items():
         if value is not None:
-            raise InputError(f"{name}: the model has its own, got {value!r:.60}")
+            raise InputError(f"{name}: the model has its own, got {shown(value)}")
     whole = text_vectors(model, texts, batch)
     return (unit_vectors(whole) if normalize else whole).astype(np.float32)
 
@@ -149,15 +149,15 @@ def unit_vectors(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _check(texts: object, batch: object) -> None:
     if not isinstance(texts, Sequence) or not len(texts):
-        raise InputError(f"expected one text or more, got {texts!r:.60}")
+        raise InputError(f"expected one text or more, got {shown(texts)}")
     for text in texts:
         if not isinstance(text, str):
-            raise InputError(f"expected texts, got {text!r:.60}")
+            raise InputError(f"expected texts, got {shown(text)}")
     require_count("batch", batch)
 
 
 def _pools(name: object) -> list[Pool]:
-    names = name.split("+") if isinstance(name, str) else [str(name)]
+    names = name.split("+") if isinstance(name, str) else [name]
     for one in names:
         require_known("pooling", one, POOLINGS)
     return [POOLINGS[one] for one in names]

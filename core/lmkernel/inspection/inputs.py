@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.arguments import as_items
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +150,7 @@ def conversation(asked: object) -> list[Mapping[str, str]]:
     if not messages or not all(isinstance(m, Mapping) for m in messages):
         raise InputError(
             'expected a question, or a list of messages {"role": …, "content": …}, '
-            f"got {asked!r:.80}"
+            f"got {shown(asked)}"
         )
     return messages
 
@@ -185,7 +185,7 @@ def layer_indices(count: int, layers: int | Sequence[int] | None) -> list[int]:
         layers = [int(layers)]
     asked = _integers(layers, "layer number")
     if asked.ndim != 1 or asked.min() < -count or asked.max() >= count:
-        raise InputError(f"layers: expected numbers in {-count} … {count - 1}, got {layers!r}")
+        raise InputError(f"layers: expected numbers in {-count} … {count - 1}, got {shown(layers)}")
     return [int(index) % count for index in asked]
 
 
@@ -205,15 +205,15 @@ def _integers(inputs: Any, what: str) -> NDArray[Any]:
     kinds = _kinds(inputs)
     if any(issubclass(kind, bytes | bytearray | memoryview) for kind in kinds):
         # which NumPy takes for small integers
-        raise InputError(f"expected integers as {what}s, got bytes: {inputs!r:.60}")
+        raise InputError(f"expected integers as {what}s, got bytes: {shown(inputs)}")
     try:
         array = np.asarray(inputs)
     except ValueError as error:  # NumPy says so of rows of unequal length
         raise InputError(f"expected rows of equal length, got {_lengths(inputs)}") from error
     except (TypeError, RuntimeError) as error:  # an array of a framework that is elsewhere
-        raise InputError(f"expected integers as {what}s, got {inputs!r:.60}: {error}") from error
+        raise InputError(f"expected integers as {what}s, got {shown(inputs)}: {error}") from error
     if array.ndim not in (1, _ROWS):
-        got = f"{array.ndim}" if array.ndim else f"{inputs!r:.60}"
+        got = f"{array.ndim}" if array.ndim else f"{shown(inputs)}"
         raise InputError(f"expected {what}s in one or two dimensions, got {got}")
     if not array.size:
         raise InputError(f"expected at least one {what}, got none")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.inspection.classification import classifier, has_several_labels, plain_scores
 from lmkernel.inspection.pair_texts import text_vectors
 from lmkernel.inspection.pictures import picture_outputs, several_pictures
@@ -107,7 +107,7 @@ def _own_classes(
     del template
     head = classifier(model)
     if labels:
-        raise InputError(f"labels: expected none, as the model has its own, got {labels!r:.60}")
+        raise InputError(f"labels: expected none, as the model has its own, got {shown(labels)}")
     names, each = label_names(model, head), has_several_labels(model, head)
     for some, logits in picture_outputs(model, pictures, batch):
         yield from _classes(some, names, probabilities(logits, each=each))
@@ -123,7 +123,7 @@ def _described_classes(
     """Classes by what their labels say: those whose texts are most similar to the picture."""
     names = _checked(labels)
     if template.count("{}") != 1:
-        raise InputError(f"template: expected {{}} in it, once, got {template!r:.60}")
+        raise InputError(f"template: expected {{}} in it, once, got {shown(template)}")
     texts = text_vectors(model, [template.replace("{}", name) for name in names])
     ops, params, pair = model.backend.ops, model.params["pair"], model.config.pair
     for some, vectors in picture_outputs(model, pictures, batch):
@@ -141,7 +141,7 @@ def _checked(labels: object) -> tuple[str, ...]:
     if not names or not texts or len(set(names)) < len(names):
         raise InputError(
             "labels: the model tells apart what they say: expected different texts, "
-            f"got {labels!r:.60}"
+            f"got {shown(labels)}"
         )
     return names
 

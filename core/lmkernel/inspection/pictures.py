@@ -8,7 +8,7 @@ import numpy as np
 
 from lmkernel.arguments import require_flag
 from lmkernel.checkpoints.directory import PREPROCESSOR
-from lmkernel.errors import CheckpointError, InputError
+from lmkernel.errors import CheckpointError, InputError, shown
 from lmkernel.families.hf_config import HfConfig
 from lmkernel.inspection.embeddings import pool_hidden, unit_vectors
 from lmkernel.inspection.outputs import check_finite, last_hidden_states
@@ -75,7 +75,7 @@ def embed_pictures(
     one, given = several_pictures(pictures)
     own = model.config.pair is not None
     if own and pooling is not None:
-        raise InputError(f"pooling: the model has its own, got {pooling!r:.60}")
+        raise InputError(f"pooling: the model has its own, got {shown(pooling)}")
     made = (x for _, x in picture_outputs(model, given, batch, hidden=not own))
     if not own:
         made = (np.stack([pool_hidden(row, pooling or "first") for row in x]) for x in made)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel.arguments import as_items, require_count
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.inspection.inputs import check_ids, refuse_long
 from lmkernel.inspection.outputs import check_finite
 from lmkernel.tokenizers.sentences import sentence_ids
@@ -44,7 +44,7 @@ def in_batches(items: object, batch: int, what: str) -> Iterator[list[Any]]:
     """
     given = as_items(items)
     if not given:
-        raise InputError(f"expected one {what} or more, got {items!r:.60}")
+        raise InputError(f"expected one {what} or more, got {shown(items)}")
     require_count("batch", batch)
     for begin in range(0, len(given), batch):
         yield given[begin : begin + batch]
@@ -69,7 +69,7 @@ def text_row(model: LanguageModel, text: object, *, truncate: bool = False) -> R
     """
     parts = [text] if isinstance(text, str) else list(text) if isinstance(text, tuple) else []
     if not 1 <= len(parts) <= _PAIR or not all(isinstance(part, str) for part in parts):
-        raise InputError(f"expected a text, or a pair of texts as a tuple, got {text!r:.60}")
+        raise InputError(f"expected a text, or a pair of texts as a tuple, got {shown(text)}")
     plain, most = model.config.encoder is None, context_of(model)
     if truncate:
         most = min(most, model.tokenizer.longest or most)
@@ -79,7 +79,7 @@ def text_row(model: LanguageModel, text: object, *, truncate: bool = False) -> R
         row = sentence_ids(model.tokenizer, parts, most, truncate=truncate, plain=plain)
         check_ids(model.config, row[0])
     except InputError as error:
-        raise InputError(f"{text!r:.60}: {error}") from error
+        raise InputError(f"{shown(text)}: {error}") from error
     return row
 
 

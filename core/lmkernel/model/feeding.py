@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.model.state import DecodingState
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def check_step(
 ) -> Columns:
     """Tokens and positions as int32, if they can be fed to a state; else `InputError`."""
     if not isinstance(state, DecodingState):
-        raise InputError(f"state: expected a DecodingState, got {state!r:.60}")
+        raise InputError(f"state: expected a DecodingState, got {shown(state)}")
     batch = state.batch
     _require_integers("tokens", tokens)
     _require_integers("positions", positions)

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.contract.blocks import Blocks
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.parameters.pages import release
 from lmkernel.parameters.quantising import Scheme, fitting, quantise
 
@@ -42,7 +42,7 @@ class Holding:
 
     def __init__(self, said: str | None = None, itemsize: int = 4, *, later: bool = False) -> None:
         if not (said is None or isinstance(said, str)):
-            raise InputError(f"weights: expected a word such as 'int8', got {said!r:.80}")
+            raise InputError(f"weights: expected a word such as 'int8', got {shown(said)}")
         self.stored = said == _STORED
         self._scheme = None if said is None or self.stored else fitting(said)
         self._size = itemsize

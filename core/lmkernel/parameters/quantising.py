@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.contract.blocks import Blocks
-from lmkernel.errors import CheckpointError, InputError
+from lmkernel.errors import CheckpointError, InputError, as_text, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +57,7 @@ def fitting(said: str) -> Scheme:
     Raises:
         InputError: other words.
     """
-    kind, *more = str(said).split(",")
+    kind, *more = as_text(said).split(",")
     group = 0 if kind == "int8" else _USUAL
     for word in more:
         name, _, value = word.partition("=")
@@ -68,7 +68,7 @@ def fitting(said: str) -> Scheme:
     if kind not in _BITS:
         raise InputError(
             "weights: expected 'stored', or 'int8' or 'int4', which ',group=N' (row, "
-            f"{', '.join(map(str, GROUPS))}) and ',asymmetric' may follow, got {said!r:.80}"
+            f"{', '.join(map(str, GROUPS))}) and ',asymmetric' may follow, got {shown(said)}"
         )
     return Scheme(_BITS[kind], group, "asymmetric" not in more)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.parameters.names import flatten
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def require_values(declared: ParamTree, values: object) -> None:
         InputError: a parameter is missing or unknown, of another shape, or no real numbers.
     """
     if not isinstance(values, Mapping):
-        raise InputError(f"expected parameters by dotted name, got {values!r:.60}")
+        raise InputError(f"expected parameters by dotted name, got {shown(values)}")
     wanted = flatten(declared)
     for name in (*wanted, *values):
         if name not in values or name not in wanted:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import reprlib
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from lmkernel.errors import PluginError
+from lmkernel.errors import PluginError, shown
 
 __all__ = ["check_fields"]
 
@@ -28,8 +27,7 @@ def check_fields(record: object, kind: type, where: str) -> None:
         value = getattr(record, name)
         if not _fits(value, hint):
             raise PluginError(
-                f"{where}{name}: expected {written}, "
-                f"got {reprlib.repr(value)} ({type(value).__name__})"
+                f"{where}{name}: expected {written}, got {shown(value)} ({type(value).__name__})"
             )
         if isinstance(hint, type) and dataclasses.is_dataclass(hint):
             check_fields(value, hint, f"{where}{name}.")

@@ -27,6 +27,7 @@ from lmkernel.errors import (
     MissingDependencyError,
     PluginError,
     UnknownNameError,
+    shown,
 )
 from lmkernel.plugins import hookspecs
 from lmkernel.plugins.fields import check_fields
@@ -129,7 +130,7 @@ class Registry:
     def get(self, kind: type[_S], key: str) -> _S:
         """The spec with this key, or `UnknownNameError` with the closest name."""
         if not isinstance(key, str):
-            raise InputError(f"{kind.what}: expected a name, got {key!r:.80}")
+            raise InputError(f"{kind.what}: expected a name, got {shown(key)}")
         table = self.all(kind)
         if key not in table:
             raise UnknownNameError(kind.what, key, table) from self._fault_of(key)

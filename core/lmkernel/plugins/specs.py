@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import reprlib
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from lmkernel.contract.capabilities import Capabilities  # noqa: TC001 - read when fields are checked
-from lmkernel.errors import LmkernelError, PluginError
+from lmkernel.errors import LmkernelError, PluginError, shown
 from lmkernel.plugins.fields import check_fields
 from lmkernel.plugins.guard import plugin_code
 
@@ -54,7 +53,7 @@ class Spec:
 
     def __post_init__(self) -> None:
         own = next(kind for kind in type(self).__mro__ if kind.__module__ == __name__)
-        check_fields(self, own, f"{own.what} {reprlib.repr(self.name)}: ")  # type: ignore[attr-defined]  # each of this module has it
+        check_fields(self, own, f"{own.what} {shown(self.name)}: ")  # type: ignore[attr-defined]  # each of this module has it
         if not _is_name(self.name):
             self._refuse(
                 "name", f"at most {LONGEST} printable characters, no hyphen first", self.name
@@ -65,8 +64,8 @@ class Spec:
             self._refuse("load", "'package.module:attribute'", self.load)
 
     def _refuse(self, name: str, expected: str, got: object) -> None:
-        spec = f"{self.what} {reprlib.repr(self.name)}"
-        raise PluginError(f"{spec}: {name}: expected {expected}, got {reprlib.repr(got)}")
+        spec = f"{self.what} {shown(self.name)}"
+        raise PluginError(f"{spec}: {name}: expected {expected}, got {shown(got)}")
 
     @property
     def key(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from lmkernel.errors import InputError, UnknownNameError
+from lmkernel.errors import InputError, UnknownNameError, shown
 from lmkernel.inspection.inputs import check_ids, refuse_long
 from lmkernel.tokenizers.ended import ended_ids
 
@@ -97,7 +97,7 @@ def source_rows(
 
 def _source(model: LanguageModel, text: str, direction: Direction, *, truncate: bool) -> list[int]:
     if not isinstance(text, str) or not text.strip():  # type: ignore[redundant-expr]  # whatever a program passes
-        raise InputError(f"expected a text, got {text!r:.60}")
+        raise InputError(f"expected a text, got {shown(text)}")
     around = len(direction.before) + len(direction.after)
     context = model.config.context
     limit = context - around if context and truncate else None

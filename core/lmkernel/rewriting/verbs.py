@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Unpack
 
 from lmkernel.arguments import as_items, require_count, require_flag
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.loading import as_language_model
 from lmkernel.progress import as_progress
 from lmkernel.rewriting.outcome import Rewriting, Rewritings
@@ -134,7 +134,7 @@ def _rewrite(
         return _some(model, [texts], direction, changes, truncate=truncate)[0]
     given = as_items(texts)
     if not given:
-        raise InputError(f"expected one text or more, got {texts!r:.60}")
+        raise InputError(f"expected one text or more, got {shown(texts)}")
     require_count("batch", batch)
     if len(given) <= batch:
         return Rewritings(_some(model, given, direction, changes, truncate=truncate))

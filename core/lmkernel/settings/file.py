@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lmkernel.errors import ConfigError
+from lmkernel.errors import ConfigError, shown
 from lmkernel.files import DEEPEST, is_deep, read_file
 from lmkernel.paths import user_path
 from lmkernel.settings.locations import Locations, dotted_key, key_lines
@@ -128,7 +128,7 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
     overrides = {}
     for text in texts:
         if not isinstance(text, str) or "=" not in text:  # type: ignore[redundant-expr]  # whatever a program passes
-            raise ConfigError(f"expected a setting of the form key=value, got {text!r:.60}")
+            raise ConfigError(f"expected a setting of the form key=value, got {shown(text)}")
         key, _, value = text.partition("=")
         overrides[dotted_key(key_path(key.strip()))] = _toml_value(value.strip())
     return overrides
@@ -175,7 +175,7 @@ def key_path(key: str) -> tuple[str, ...]:
     """
     path = []
     if not isinstance(key, str):  # a program's
-        raise ConfigError(f"expected a dotted key such as optimizer.rate, got {key!r:.60}")
+        raise ConfigError(f"expected a dotted key such as optimizer.rate, got {shown(key)}")
     try:
         inner: Any = tomllib.loads(f"{key}=0")
         while isinstance(inner, dict):

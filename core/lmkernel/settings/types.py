@@ -13,6 +13,8 @@ import types
 import typing
 from typing import Any
 
+from lmkernel.errors import shown
+
 __all__ = ["NONE", "allows_none", "describe", "field_types", "show", "without_none"]
 
 NONE = "none"
@@ -27,7 +29,6 @@ _CALLED = types.MappingProxyType(
         Any: ("a value", "values"),
     }
 )
-_LONGEST = 60
 
 
 def field_types(cls: type) -> dict[str, Any]:
@@ -64,5 +65,4 @@ def show(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, collections.abc.Mapping):
         return "a table"
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return shown(value)

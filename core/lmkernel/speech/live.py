@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.speech.features import one_window
 from lmkernel.speech.segments import Window
 
@@ -70,7 +70,8 @@ class Captions:
         self._transcriber, self._settings = transcriber, transcriber.settings
         if not 0 < every <= self._settings.seconds:
             raise InputError(
-                f"every: expected above 0 and at most {self._settings.seconds} s, got {every!r:.40}"
+                f"every: expected above 0 and at most {self._settings.seconds} s, "
+                f"got {shown(every)}"
             )
         self._every = round(every * self._settings.rate)
         self._kept: NDArray[np.float32] = np.empty(0, np.float32)

@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any, TypedDict, final
 
 from lmkernel.arguments import require_known
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.speech.vocabulary import TASKS
 
 __all__ = ["SpeechChanges", "SpeechOptions"]
@@ -85,7 +85,7 @@ class SpeechOptions:
 
     def __post_init__(self) -> None:
         if self.language is not None and not isinstance(self.language, str):
-            raise InputError(f"language: expected a code or a name, got {self.language!r:.60}")
+            raise InputError(f"language: expected a code or a name, got {shown(self.language)}")
         require_known("task", self.task, TASKS)
         self._require("prompt", "a text", ok=isinstance(self.prompt, str))
         if self.prompt and self.chunked:
@@ -117,7 +117,7 @@ class SpeechOptions:
 
     def _require(self, name: str, expected: str, *, ok: bool) -> None:
         if not ok:
-            raise InputError(f"{name}: expected {expected}, got {getattr(self, name)!r:.60}")
+            raise InputError(f"{name}: expected {expected}, got {shown(getattr(self, name))}")
 
 
 def _is_number(value: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 import numpy as np
 
-from lmkernel.errors import InputError, MissingDependencyError
+from lmkernel.errors import InputError, MissingDependencyError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -100,7 +100,7 @@ def check_rate(rate: object) -> None:
         InputError: says what was expected.
     """
     if type(rate) is not int or not 0 < rate <= _MOST_RATE:
-        raise InputError(f"expected a rate of 1 to {_MOST_RATE} Hz, got {rate!r:.40}")
+        raise InputError(f"expected a rate of 1 to {_MOST_RATE} Hz, got {shown(rate)}")
 
 
 def check_count(count: int) -> None:
@@ -118,7 +118,7 @@ def _as_array(samples: object) -> NDArray[Any]:
     try:
         return np.asarray(samples)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"expected samples of shape (count,), got {samples!r:.60}") from error
+        raise InputError(f"expected samples of shape (count,), got {shown(samples)}") from error
 
 
 def _check_finite(samples: NDArray[np.float32]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.speech.options import SpeechOptions
 from lmkernel.speech.outcome import Segment
 from lmkernel.speech.reel import Reel
@@ -107,7 +107,7 @@ class Speller:
             if getattr(options, name) != getattr(usual, name):
                 raise InputError(
                     f"{name}: expected none for a model that spells what it hears, "
-                    f"got {getattr(options, name)!r:.60}"
+                    f"got {shown(getattr(options, name))}"
                 )
         self._model, self._options = model, options
         tokenizer, special = model.tokenizer, model.tokenizer.special_ids

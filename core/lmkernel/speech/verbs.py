@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.loading import as_language_model
 from lmkernel.paths import user_path
 from lmkernel.progress import as_progress
@@ -89,7 +89,7 @@ def as_sound(given: object) -> AnySound:
         return sound_of_bytes(given, "the sound")
     if isinstance(given, str | os.PathLike):
         return read_sound(Path(user_path(given, InputError)))
-    raise InputError(f"sound: expected a file, its bytes, or a Sound, got {given!r:.60}")
+    raise InputError(f"sound: expected a file, its bytes, or a Sound, got {shown(given)}")
 
 
 def hears(model: LanguageModel) -> bool:

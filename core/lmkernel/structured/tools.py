@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Union, final, get_args, get_origin
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 
 __all__ = ["Tool", "tool_of"]
 
@@ -45,7 +45,7 @@ class Tool:
         if not _NAME.fullmatch(self.name):
             raise InputError(
                 f"tools: expected a name of letters, digits, _ and -, 64 at most, "
-                f"got {self.name!r:.80}"
+                f"got {shown(self.name)}"
             )
         none = {"properties": {}, "additionalProperties": False}
         schema = {"type": "object", **(self.parameters or none)}
@@ -131,5 +131,5 @@ def _schema(hint: Any, where: str) -> dict[str, Any]:
         return {"type": "object", **more}
     raise InputError(
         f"{where}: expected str, int, float, bool, None, Literal, list, dict or a union of them, "
-        f"got {hint!r:.80}"
+        f"got {shown(hint)}"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.arguments import require_count, require_flag
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.inspection.inputs import check_ids
 from lmkernel.inspection.sentence_rows import context_of, forward_rows, in_batches, probabilities
 from lmkernel.results import Line, Lines
@@ -127,7 +127,7 @@ def answer(
 def _check(question: object) -> None:
     texts = isinstance(question, tuple) and len(question) == _PAIR
     if not texts or not all(isinstance(text, str) and text.strip() for text in question):  # type: ignore[attr-defined]  # a tuple
-        raise InputError(f"expected a question and its document as a tuple, got {question!r:.60}")
+        raise InputError(f"expected a question and its document as a tuple, got {shown(question)}")
 
 
 def _writes(model: LanguageModel) -> bool:
@@ -182,7 +182,7 @@ def question_windows(
         for window in sentence_windows(tokenizer, question, size, overlap=overlap):
             yield window, window.ids.index(cls) if cls in window.ids else 0
     except InputError as error:
-        raise InputError(f"{question[0]!r:.60}: {error}") from error
+        raise InputError(f"{shown(question[0])}: {error}") from error
 
 
 def best_span(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.arguments import require_count, require_flag
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.inspection.sentence_rows import forward_rows, in_batches, probabilities, text_row
 from lmkernel.results import Line, Lines
 
@@ -127,12 +127,12 @@ def _mask_id(model: LanguageModel) -> int:
 
 def _row(model: LanguageModel, text: object, mask: int, *, truncate: bool) -> list[int]:
     if not isinstance(text, str):
-        raise InputError(f"expected a text, got {text!r:.60}")
+        raise InputError(f"expected a text, got {shown(text)}")
     ids = list(text_row(model, text, truncate=truncate)[0])
     if mask not in ids:
         name = model.tokenizer.token(mask)
         cut = ", after it was cut" if truncate else ""
-        raise InputError(f"{text!r:.60}: expected at least one {name}{cut}, got none")
+        raise InputError(f"{shown(text)}: expected at least one {name}{cut}, got none")
     return ids
 
 

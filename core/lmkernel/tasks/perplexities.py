@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.arguments import require_count
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.inspection.inputs import prompt_ids, refuse_long
 from lmkernel.inspection.sentence_rows import context_of, in_batches
 from lmkernel.results import Line, Lines
@@ -119,23 +119,23 @@ def _refuse_long(model: LanguageModel, text: str) -> None:
     try:
         refuse_long(model, text)
     except InputError as error:
-        raise InputError(f"{text!r:.60}: {error}; {_STRIDE}") from error
+        raise InputError(f"{shown(text)}: {error}; {_STRIDE}") from error
 
 
 def _windows(model: LanguageModel, text: object, stride: int) -> Iterator[tuple[list[int], int]]:
     """The ids of each window, and the first of them that it is to predict."""
     if not isinstance(text, str):
-        raise InputError(f"expected a text, got {text!r:.60}")
+        raise InputError(f"expected a text, got {shown(text)}")
     if not stride:
         _refuse_long(model, text)
     ids, context = prompt_ids(model, text), context_of(model)
     if len(ids) == 1:
         raise InputError(
-            f"{text!r:.60}: expected two tokens or more, got one, which follows nothing"
+            f"{shown(text)}: expected two tokens or more, got one, which follows nothing"
         )
     if len(ids) > context and not stride:
         raise InputError(
-            f"{text!r:.60}: expected at most {context} tokens, the model's context, got "
+            f"{shown(text)}: expected at most {context} tokens, the model's context, got "
             f"{len(ids)}; {_STRIDE}"
         )
     done = 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.arguments import require_count, require_flag
-from lmkernel.errors import CheckpointError, InputError
+from lmkernel.errors import CheckpointError, InputError, shown
 from lmkernel.inspection.embeddings import embed, similarities
 from lmkernel.inspection.sentence_rows import forward_rows, in_batches, probabilities, text_row
 from lmkernel.inspection.sentence_settings import read_pair_settings, read_sentence_settings
@@ -148,7 +148,7 @@ def _pairs(queries: Any) -> list[tuple[str, list[str]]]:
         pair = isinstance(one, tuple) and len(one) == _PAIR and not isinstance(one[1], str)
         documents = list(one[1]) if pair and hasattr(one[1], "__iter__") else []
         if not documents or not all(isinstance(text, str) for text in (one[0], *documents)):
-            raise InputError(f"expected a query and its documents as a tuple, got {one!r:.80}")
+            raise InputError(f"expected a query and its documents as a tuple, got {shown(one)}")
         found.append((one[0], documents))
     return found
 
@@ -183,7 +183,7 @@ def _is_bounded(model: LanguageModel, activation: Any) -> bool:
     if not isinstance(name, str) or name not in _ACTIVATIONS:
         raise CheckpointError(
             f"{model.origin.where}: activation_fn: expected Sigmoid or Identity of torch, "
-            f"got {name!r:.80}"
+            f"got {shown(name)}"
         )
     return _ACTIVATIONS[name]
 

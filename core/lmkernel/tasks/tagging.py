@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.arguments import require_known
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.inspection.inputs import check_ids
 from lmkernel.inspection.sentence_rows import (
     context_of,
@@ -145,7 +145,7 @@ def tag(
 
 def _windows(model: LanguageModel, text: object) -> Iterator[Sentence]:
     if not isinstance(text, str):
-        raise InputError(f"expected a text, got {text!r:.60}")
+        raise InputError(f"expected a text, got {shown(text)}")
     context = context_of(model)
     for window in sentence_windows(model.tokenizer, [text], context, overlap=context // _OVERLAP):
         check_ids(model.config, window.ids)

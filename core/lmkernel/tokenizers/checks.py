@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +16,7 @@ __all__ = ["check_messages", "check_text", "token_text"]
 def check_text(text: object) -> None:
     """Refuse what is no text, and text that UTF-8 can't express."""
     if not isinstance(text, str):
-        raise InputError(f"expected a text, got {text!r:.80}")
+        raise InputError(f"expected a text, got {shown(text)}")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -35,7 +34,7 @@ def check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
     for number, message in enumerate(messages):
         if not isinstance(message.get("role"), str):
             raise InputError(
-                f"message {number}: expected a role such as 'user', got {reprlib.repr(message)}"
+                f"message {number}: expected a role such as 'user', got {shown(message)}"
             )
         content = message.get("content")
         if content is None and message.get("tool_calls"):
@@ -55,7 +54,7 @@ def _texts(content: object, number: int) -> list[str]:
     if not parts or not all(map(_is_part, parts)):
         raise InputError(
             f"message {number}: expected content that is a text, or parts such as "
-            f'{{"type": "text", "text": …}}, got {reprlib.repr(content)}'
+            f'{{"type": "text", "text": …}}, got {shown(content)}'
         )
     return [part["text"] for part in parts if part["type"] == "text"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final, get_args
 
 import numpy as np
 
-from lmkernel.errors import SubjectError
+from lmkernel.errors import SubjectError, shown
 from lmkernel.verification.pictures_shown import SHOWN
 from lmkernel.verification.sentences import HEADLESS, pools
 from lmkernel.verification.structure import top_transformer
@@ -84,7 +84,7 @@ def _array(value: Any, where: str) -> NDArray[Any]:
         made = np.asarray(value)
         return made if made.dtype.kind == "f" else made.astype(np.float64)
     except (TypeError, ValueError) as error:
-        told = f"{where}: expected an array of numbers, got {value!r:.60}"
+        told = f"{where}: expected an array of numbers, got {shown(value)}"
         raise SubjectError(f"{told}: {error}") from error
 
 

@@ -13,6 +13,7 @@ from lmkernel.errors import (
     SubjectError,
     UnknownNameError,
 )
+from lmkernel.paths import path_text
 from lmkernel.plugins import BackendSpec, SubjectSpec, default_registry
 from lmkernel.plugins.guard import plugin_code
 from lmkernel.verification.answers import RowAnswer, take_apart
@@ -62,7 +63,7 @@ def find_subject(asked: str | Callable[..., Any]) -> SubjectName:
     if callable(asked):
         name = getattr(asked, "__qualname__", type(asked).__name__)
         return SubjectName(name, "", lambda opening: FunctionSubject(opening, asked, name))
-    return _registered(str(asked))
+    return _registered(path_text(asked, "subject"))
 
 
 def _registered(asked: str) -> SubjectName:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack, final
 
 import numpy as np
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.tokenizers.sentences import sentence_ids
 from lmkernel.training.data.batches import Batch, PaddedBatches, PaddedCut
 from lmkernel.training.data.order import digest_of
@@ -123,7 +123,7 @@ def label_names(rows: Iterable[Row], column: str = "label") -> tuple[str, ...]:
         [(name, where)] = names.items()
         raise InputError(
             f"{where}: expected rows of two labels or more in the column {column!r}, got "
-            f"{name!r:.60} alone"
+            f"{shown(name)} alone"
         )
     numeric = all(name.removeprefix("-").isdecimal() for name in names)
     return tuple(sorted(names, key=lambda name: (int(name) if numeric else 0, name)))
@@ -134,7 +134,7 @@ def _label(row: Row, column: str) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise InputError(
             f"{row.where}: expected a text or a whole number in the column {column!r}, "
-            f"got {value!r:.60}"
+            f"got {shown(value)}"
         )
     name = class_name(row, value)
     if not name.strip():
@@ -187,6 +187,6 @@ def _class(row: Row, column: str, classes: dict[str, int]) -> int:
     if name not in classes:
         raise InputError(
             f"{row.where}: expected one of the labels {', '.join(classes)} in the column "
-            f"{column!r}, got {name!r:.60}"
+            f"{column!r}, got {shown(name)}"
         )
     return classes[name]

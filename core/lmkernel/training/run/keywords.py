@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from lmkernel.arguments import as_items
-from lmkernel.errors import ConfigError, InputError, RunError, UnknownNameError
+from lmkernel.errors import ConfigError, InputError, RunError, UnknownNameError, shown
 from lmkernel.origin import require_new_family
 from lmkernel.paths import user_path
 from lmkernel.plugins import BackendSpec, OptimizerSpec, TrackerSpec, default_registry
@@ -180,7 +180,7 @@ def _by_key(
         return {**given, **overrides}
     texts = as_items(overrides)
     if texts is None:
-        raise InputError(f"settings: expected values by dotted key, got {overrides!r:.80}")
+        raise InputError(f"settings: expected values by dotted key, got {shown(overrides)}")
     return {**given, **parse_overrides(texts)}
 
 

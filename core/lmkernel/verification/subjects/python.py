@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.errors import InputError, SubjectError
+from lmkernel.errors import InputError, SubjectError, shown
 from lmkernel.plugins.installed import installed_versions
 from lmkernel.verification.answers import read_answer
 from lmkernel.verification.subject import Answer, Subject
@@ -108,5 +108,5 @@ def _find(argument: str) -> Callable[..., Any]:
     except AttributeError as error:
         raise SubjectError(f"subject python:{argument}: {module} has no {name!r}") from error
     if not callable(found):
-        raise SubjectError(f"subject python:{argument}: expected a function, got {found!r:.60}")
+        raise SubjectError(f"subject python:{argument}: expected a function, got {shown(found)}")
     return found  # type: ignore[no-any-return]  # as just tested

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
+from lmkernel.errors import shown
 from lmkernel.parameters import flatten
 from lmkernel.plugins.guarded import Guarded
 from lmkernel.training.step.optimizers.optimizer import Optimizer
@@ -56,7 +57,8 @@ class GuardedOptimizer(Guarded, Optimizer):
             raise self._error("scalars", f"expected {_RATE!r} among them, got none")
         for name, value in found.items():
             if not isinstance(value, Real) or not math.isfinite(value):
-                raise self._error("scalars", f"{name}: expected a finite number, got {value!r:.60}")
+                got = shown(value)
+                raise self._error("scalars", f"{name}: expected a finite number, got {got}")
         return found
 
     def update(

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lmkernel.config.check import require
-from lmkernel.errors import LmkernelError, PluginError
+from lmkernel.errors import LmkernelError, PluginError, shown
 from lmkernel.plugins.guard import plugin_code
 from lmkernel.training.config import OptimizerConfig
 
@@ -121,7 +121,7 @@ def _optimizer_class(kind: str, among: Registry | None = None) -> tuple[type[Opt
     found = spec.resolve()
     if not (isinstance(found, type) and issubclass(found, Optimizer)):
         raise PluginError(
-            f"optimizer {kind!r}: expected {spec.load} to be an Optimizer, got {found!r:.60}"
+            f"optimizer {kind!r}: expected {spec.load} to be an Optimizer, got {shown(found)}"
         )
     return found, spec.load.startswith("lmkernel.")
 
