@@ -18,6 +18,7 @@ from lmkernel.families.agreement import agreed_config, axis_keys, checkpoint_rul
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.files import hf_configuration
 from lmkernel.families.names import from_ours, to_ours
+from lmkernel.families.text_parts import text_part
 from lmkernel.parameters import flatten
 from lmkernel.paths import path_text
 from lmkernel.plugins import FamilySpec, default_registry
@@ -299,7 +300,7 @@ def open_files(
         name: what it was asked for by; by default its path.
         objective: what it is to be trained for, if for anything.
     """
-    files = open_model(path_text(path, "model"), find)
+    files = text_part(open_model(path_text(path, "model"), find))
     model_type = files.config.get("model_type")
     family = find_family(model_type, str(files.path), objective)
     described = HfConfig(files.config, f"{files.path}: config.json")

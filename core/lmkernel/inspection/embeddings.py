@@ -157,7 +157,7 @@ def _check(texts: object, batch: object) -> None:
 
 
 def _pools(name: object) -> list[Pool]:
-    names = name.split("+") if isinstance(name, str) else [name]
+    names: list[Any] = name.split("+") if isinstance(name, str) else [name]
     for one in names:
         require_known("pooling", one, POOLINGS)
     return [POOLINGS[one] for one in names]

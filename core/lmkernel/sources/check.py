@@ -9,6 +9,7 @@ from lmkernel.errors import CheckpointError
 from lmkernel.families.agreement import agreed_config
 from lmkernel.families.family import find_family
 from lmkernel.families.hf_config import HfConfig
+from lmkernel.families.text_parts import text_part
 from lmkernel.plugins import FamilySpec, default_registry
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def check_model(folder: Path) -> None:
     Raises:
         CheckpointError: the folder holds no model, or a damaged one.
     """
-    files = open_model(folder)
+    files = text_part(open_model(folder))
     model_type = files.config.get("model_type")
     if not isinstance(model_type, str) or not model_type:
         raise CheckpointError(

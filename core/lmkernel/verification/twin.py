@@ -23,6 +23,7 @@ from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.files import hf_configuration
 from lmkernel.families.names import from_ours
 from lmkernel.families.rope import ROPE_KEYS
+from lmkernel.families.text_parts import text_values
 from lmkernel.interfaces import Init
 from lmkernel.model import Model
 from lmkernel.origin import open_origin
@@ -192,7 +193,8 @@ def _describe(
     path = user_path(model)
     file = path / "config.json" if path.is_dir() else path
     if file.suffix == ".json" and file.is_file():
-        return read_object(file, required=True), _tokenizer_beside(file.parent)
+        values = text_values(read_object(file, required=True), str(file))
+        return values, _tokenizer_beside(file.parent)
     origin = open_origin(model, progress=as_progress(progress))
     described = {"model_type": origin.model_type, **origin.described.values}
     folder = origin.own_files.path

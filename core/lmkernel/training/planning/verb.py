@@ -16,6 +16,7 @@ from lmkernel.factory import ComponentFactory
 from lmkernel.families.agreement import read_config
 from lmkernel.families.family import find_family
 from lmkernel.families.hf_config import HfConfig
+from lmkernel.families.text_parts import text_values
 from lmkernel.interfaces import Init, Param
 from lmkernel.model import Model
 from lmkernel.origin import open_origin
@@ -100,7 +101,7 @@ def _config_of(model: str | os.PathLike[str]) -> ModelConfig:
     path = path_text(model, "model")
     if not path.endswith(".json"):
         return open_origin(path).config
-    values = read_object(user_path(path), required=True)
+    values = text_values(read_object(user_path(path), required=True), path)
     return read_config(find_family(values.get("model_type"), path, ""), HfConfig(values, path))
 
 
