@@ -28,6 +28,8 @@ __all__ = ["Speller", "Spelt", "best_path", "segments_of_words", "spelt_words"]
 
 _SECONDS = 20
 """How much is heard at once."""
+_MOST_SAMPLES = _SECONDS * 48_000
+"""As many at any rate, since memory grows with them."""
 _PAUSE = 0.6
 """Seconds without a letter that part one segment from the next."""
 _TAKEN = frozenset(("words", "timestamps"))
@@ -142,7 +144,8 @@ class Speller:
         A window's last word may be cut, so the next window begins in the gap before it.
         """
         settings, first = self.settings, 0
-        size, samples = _SECONDS * settings.rate, Reel(settings.blocks(sound))
+        size = min(_SECONDS * settings.rate, _MOST_SAMPLES)
+        samples = Reel(settings.blocks(sound))
         while len(window := samples.take(first, size + 1)) >= settings.waves.seen:
             last, window = len(window) <= size, window[:size]
             path = best_path(self.logits(window), self._blank)

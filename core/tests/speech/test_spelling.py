@@ -124,6 +124,19 @@ def test_words_at_the_end_of_a_window_are_heard_whole(
     assert all(length <= spelling._SECONDS for _, length in scripted.windows)
 
 
+def test_a_window_holds_no_more_samples_at_a_rate_that_no_sound_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rate = wave_model(tmp_path / "model"), 2**20
+    (folder / "preprocessor_config.json").write_text(json.dumps({"sampling_rate": rate}))
+    listening = Speller(load(folder), SpeechOptions())
+    windows: list[int] = []
+    monkeypatch.setattr(Speller, "logits", lambda _, x: windows.append(len(x)) or scores([0] * 4))
+    assert [*listening.words(Sound(np.zeros(2 * rate, np.float32), rate))] == []
+    assert max(windows) == spelling._MOST_SAMPLES
+    assert sum(windows) == 2 * rate
+
+
 def test_a_sound_of_any_length_is_spelt(speller: LanguageModel) -> None:
     for seconds in (0.01, 0.05, 1.3, 41.0):
         samples = np.resize(vowels(1.3, rate=RATE), round(seconds * RATE)).astype(np.float32)
