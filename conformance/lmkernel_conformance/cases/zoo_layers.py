@@ -154,21 +154,25 @@ def _qwen_moe() -> ModelConfig:
 
 
 def _deepseek_moe() -> ModelConfig:
-    """Sigmoids, a bias for the choice, two of three groups by their two best, a scale."""
-    return _mixture(
-        ExpertsConfig(
-            count=9,
-            chosen=2,
-            hidden=5,
-            scoring="sigmoid",
-            choice_bias=True,
-            groups=3,
-            chosen_groups=2,
-            group_score="top_two",
-            scale=1.7,
-            shared=4,
-        )
+    """Sigmoids, a bias for the choice, two of three groups by their two best, a scale.
+
+    Before them, one of two groups by its very best.
+    """
+    first = ExpertsConfig(count=6, chosen=2, hidden=5, groups=2, chosen_groups=1)
+    second = ExpertsConfig(
+        count=9,
+        chosen=2,
+        hidden=5,
+        scoring="sigmoid",
+        choice_bias=True,
+        groups=3,
+        chosen_groups=2,
+        group_score="top_two",
+        scale=1.7,
+        shared=4,
     )
+    before = LayerConfig(mlp=MlpConfig(hidden=9, experts=first))
+    return _mixture(second, different=(before, LayerConfig()))
 
 
 def _gpt_oss() -> ModelConfig:

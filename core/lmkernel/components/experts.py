@@ -138,7 +138,7 @@ def score_experts(
 
 
 def find_best(ops: Ops, scores: Array, count: int) -> tuple[list[Array], list[Array]]:
-    """The indices and the values of the largest of each row, each ``(rows, 1)``."""
+    """The indices ``(rows, 1)`` and the values ``(rows,)`` of the largest of each row."""
     indices, values = [], []
     rows, size = scores.shape
     never = ops.full((), _NEVER, ops.dtype(scores))
@@ -146,7 +146,7 @@ def find_best(ops: Ops, scores: Array, count: int) -> tuple[list[Array], list[Ar
     for _ in range(count):
         index = ops.reshape(ops.argmax(scores, 1), (rows, 1))
         indices.append(index)
-        values.append(ops.max(scores, 1, keepdims=True))
+        values.append(ops.max(scores, 1))
         scores = ops.where(slots == index, never, scores)
     return indices, values
 
@@ -163,4 +163,4 @@ def _within_groups(ops: Ops, choice: Array, config: ExpertsConfig) -> Array:
         ops.reshape(kept, (rows, config.groups, 1)), (rows, config.groups, size)
     )
     shown = ops.reshape(kept, choice.shape) > ops.full((), 0.0, ops.dtype(choice))
-    return ops.where(shown, choice, ops.full((), _NEVER / 10, ops.dtype(choice)))
+    return ops.where(shown, choice, ops.full((), _NEVER, ops.dtype(choice)))

@@ -141,7 +141,7 @@ _IN_PLACE_PLAIN = ("exp", "tanh", "sigmoid", "sqrt")
 
 
 _EXAMPLES = "the tutorial's examples are whole formulas, which see it too; a case here is about it"
-_HIGHER = {"take.storage": _EXAMPLES, "exp.in_place": _EXAMPLES}
+_HIGHER = {"exp.in_place": _EXAMPLES}
 
 
 def _of(op: str, name: str, make: Any, level: str = "operations") -> Mutant:

@@ -80,10 +80,12 @@ def _weigh_with_bias(ops: Any, x: Any, params: Any, config: Any) -> Any:
     return chosen, weights + _of_chosen(ops, bias, chosen)
 
 
-def _routing(name: str, choose: Callable[..., Any], seen: str = "") -> Mutant:
+def _routing(
+    name: str, choose: Callable[..., Any], seen: str = "", level: str = "models"
+) -> Mutant:
     return Mutant(
         id=f"experts.{name}",
-        level="models",
+        level=level,
         seen=seen,
         patch=Patch("lmkernel.components.experts.choose_experts", choose),
     )
@@ -140,7 +142,7 @@ MUTANTS = (
     Mutant(id="sinusoids.usual_rates", level="components", make=with_embedding(_usual_rates)),
     Mutant(id="experts.shared_ignored", level="models", make=_experts(shared=0, shared_gate=False)),
     Mutant(id="experts.shared_without_gate", level="models", make=_experts(shared_gate=False)),
-    _routing("weighed_by_logits", _weigh_by_logits, "sglang#35160"),
+    _routing("weighed_by_logits", _weigh_by_logits, "sglang#35160", "components"),
     _routing("weighed_with_bias", _weigh_with_bias),
     _balance("ignored", _nothing),
     _balance("padding_counted", _with_padding),
