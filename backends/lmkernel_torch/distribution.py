@@ -7,6 +7,8 @@ each send the (n-1)/n of it that a ring sends; gloo's own reduce-scatter sends t
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 from dataclasses import replace
 from datetime import timedelta
@@ -17,10 +19,13 @@ import torch
 from torch import distributed
 from torch.autograd.function import once_differentiable
 from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
+from torch.distributed.tensor.experimental import implicit_replication
 
 from lmkernel.contract.distribution import Distribution, Mesh, Processes, Spec
 from lmkernel.errors import CapabilityError, RunError
 from lmkernel_torch.backend import create
+from lmkernel_torch.packing import take_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -53,15 +58,14 @@ def distribute(device: str, mesh: Mesh, processes: Processes) -> BackendParts:
             f"got {device!r}"
         )
     mesh = mesh.over(processes.count, "processes")
-    if mesh.extent(("model",)) > 1:
-        raise CapabilityError(
-            f"backend 'torch': expected a mesh of data and fsdp, for it has no tensor parallelism "
-            f"yet; got {mesh}"
-        )
     own = device if kind == "cpu" or index else f"{kind}:{processes.local}"
     parts = create(own)
     _join(kind, processes)
-    return replace(parts, distribution=TorchDistribution(parts.mandatory, kind, mesh, processes))
+    joined = TorchDistribution(parts.mandatory, kind, mesh, processes)
+    if not joined.divides_layers:
+        return replace(parts, distribution=joined)
+    # kernels with gradients of their own take no DTensor
+    return replace(parts, overrides={"take_rows": _rows}, distribution=joined)
 
 
 def _join(kind: str, processes: Processes) -> None:
@@ -99,6 +103,12 @@ class TorchDistribution(Distribution):
         super().__init__(mesh, processes)
         names, extents = zip(*mesh.axes, strict=True)
         self._ops = ops
+        self.divides_layers = mesh.extent(("model",)) > 1
+        if self.divides_layers:
+            # tensors that are no DTensor, such as ids, are equal along this axis
+            mixed = contextlib.ExitStack()
+            mixed.enter_context(implicit_replication())
+            atexit.register(mixed.close)
         self._devices = init_device_mesh(kind, extents, mesh_dim_names=names)
 
     @property
@@ -115,6 +125,14 @@ class TorchDistribution(Distribution):
         return self._ops.asarray(part, dtype)
 
     def constrain(self, x: Array, spec: Spec, wanted: Spec) -> Array:
+        x = self._with_joined(x, spec, wanted)
+        if not self.divides_layers:
+            return x
+        divided = [axis for axis, names in enumerate(wanted) if "model" in names]
+        placement = Shard(divided[0]) if divided else Replicate()
+        return DTensor.from_local(x, self._devices["model"], [placement], run_check=False)
+
+    def _with_joined(self, x: Array, spec: Spec, wanted: Spec) -> Array:
         for axis, names in enumerate(spec):
             kept = wanted[axis] if axis < len(wanted) else ()
             for name in reversed([name for name in names if name not in kept]):
@@ -122,12 +140,12 @@ class TorchDistribution(Distribution):
         return x
 
     def total(self, xs: Sequence[Array], specs: Sequence[Spec]) -> list[Array]:
-        added = list(xs)
+        added = [_whole(x) for x in xs]
         left = [tuple(n for n in self.mesh.rows if n not in _axes(spec)) for spec in specs]
         for names, dtype in dict.fromkeys(zip(left, (x.dtype for x in xs), strict=True)):
             chosen = [i for i, x in enumerate(xs) if (left[i], x.dtype) == (names, dtype)]
             for bucket in _buckets(chosen, xs):
-                flat = torch.cat([xs[i].detach().reshape(-1) for i in bucket])
+                flat = torch.cat([added[i].detach().reshape(-1) for i in bucket])
                 self._add_up(flat, names)
                 for i, part in zip(
                     bucket, flat.split([xs[i].numel() for i in bucket]), strict=True
@@ -146,7 +164,7 @@ class TorchDistribution(Distribution):
 
     def gather(self, x: Array, spec: Spec) -> np.ndarray[Any, Any]:
         with torch.no_grad():
-            return self._ops.to_numpy(self.constrain(x, spec, ()))
+            return self._ops.to_numpy(self._with_joined(_whole(x), spec, ()))
 
     def exchange(self, data: bytes) -> list[bytes]:
         found: list[Any] = [None] * self.processes.count
@@ -189,6 +207,25 @@ class _Joined(torch.autograd.Function):
         came = torch.empty_like(sent)
         distributed.all_to_all_single(came, sent, group=ctx.group)
         return came.sum(0), None, None
+
+
+def _whole(x: Array) -> Array:
+    """What lies in parts along ``model`` after a computation, as an ordinary tensor."""
+    return x.full_tensor() if isinstance(x, DTensor) else x
+
+
+def _rows(weight: Array, indices: Array) -> Array:
+    """Rows of a table; where it lies in parts, each takes its own, and they are added up at once.
+
+    DTensor's own sum of such rows can be used once, and has no gradient of another sum.
+    """
+    if not (isinstance(weight, DTensor) and weight.placements[0].is_shard(0)):
+        return take_rows(weight, indices)
+    mesh, part = weight.device_mesh, weight.to_local()
+    own = indices - len(part) * mesh.get_local_rank()
+    there = (own >= 0) & (own < len(part))
+    rows = take_rows(part, own * there).masked_fill(~there.unsqueeze(-1), 0)
+    return DTensor.from_local(rows, mesh, [Partial()]).redistribute(mesh, [Replicate()])
 
 
 def _axes(spec: Spec) -> Iterator[str]:

@@ -75,7 +75,7 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
             hidden = hidden + self._places(params, inputs, positions, real, ops.dtype(hidden))
         if c.segments:
             which = segments if segments is not None else ops.full(inputs.shape, 0, "int32")
-            hidden = hidden + ops.take(params["segments"]["weight"], which, 0)
+            hidden = hidden + ops.take_rows(params["segments"]["weight"], which)
         if c.norm is not None:
             hidden = normalize(ops, hidden, params["norm"], c.norm)
         # RoPE's angles are made here, once for all layers, which only turn by them
@@ -106,7 +106,7 @@ class TokenEmbedding(Configured[EmbeddingConfig], Embedding):
             slots = ops.where(absent, ops.full((), -1, "int32"), slots)
         slots = slots + ops.full((), c.offset, "int32")
         if c.positions == "learned":
-            return ops.take(params["positions"]["weight"], slots, 0)
+            return ops.take_rows(params["positions"]["weight"], slots)
         waves = sinusoids(ops, slots, c.table_width, dtype, c.sinusoids)
         if absent is None:
             return waves
