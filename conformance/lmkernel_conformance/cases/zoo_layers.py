@@ -132,10 +132,10 @@ def _bloom() -> ModelConfig:
     return _model(stack, tied=True)
 
 
-def _mixture(experts: ExpertsConfig, **more: Any) -> ModelConfig:
+def _mixture(experts: ExpertsConfig, layers: int = 2, **more: Any) -> ModelConfig:
     stack = TransformerConfig(
         width=12,
-        layers=2,
+        layers=layers,
         causal=True,
         attention=AttentionConfig(width=12, heads=3, kv_heads=1, head_dim=4),
         mlp=MlpConfig(hidden=9, experts=experts),
@@ -172,7 +172,7 @@ def _deepseek_moe() -> ModelConfig:
         shared=4,
     )
     before = LayerConfig(mlp=MlpConfig(hidden=9, experts=first))
-    return _mixture(second, different=(before, LayerConfig()))
+    return _mixture(second, layers=3, different=(before, LayerConfig(), LayerConfig()))
 
 
 def _gpt_oss() -> ModelConfig:
