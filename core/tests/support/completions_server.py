@@ -115,6 +115,9 @@ def serving_broken(checkpoint: Path, port: Broken, number: int = 0) -> Iterator[
     from lmkernel_transformers.subject import _load
 
     model = _load(checkpoint, torch.float32, None).eval()
+    # without a cache, transformers takes repeated positions for several texts in a row; of layers
+    # without attention it makes none
+    cached = "linear_attention" not in (getattr(model.config, "layer_types", None) or ())
 
     def together(rows: list[list[int]]) -> list[Any]:
         time = max(map(len, rows))
@@ -122,7 +125,7 @@ def serving_broken(checkpoint: Path, port: Broken, number: int = 0) -> Iterator[
         mask = torch.tensor([[0] * (time - len(row)) + [1] * len(row) for row in rows])
         where = (mask.cumsum(1) - 1).clamp(min=0)
         with torch.inference_mode():
-            given = {"attention_mask": mask, "position_ids": where, "use_cache": False}
+            given = {"attention_mask": mask, "position_ids": where, "use_cache": cached}
             made = model(input_ids=ids, **given).logits
         return [x[time - len(row) :].float().numpy() for x, row in zip(made, rows, strict=True)]
 
