@@ -19,13 +19,13 @@ import torch
 from torch import distributed
 from torch.autograd.function import once_differentiable
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
+from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.distributed.tensor.experimental import implicit_replication
 
 from lmkernel.contract.distribution import Distribution, Mesh, Processes, Spec
 from lmkernel.errors import CapabilityError, RunError
 from lmkernel_torch.backend import create
-from lmkernel_torch.packing import take_rows
+from lmkernel_torch.divided import DIVIDED, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -64,8 +64,7 @@ def distribute(device: str, mesh: Mesh, processes: Processes) -> BackendParts:
     joined = TorchDistribution(parts.mandatory, kind, mesh, processes)
     if not joined.divides_layers:
         return replace(parts, distribution=joined)
-    # kernels with gradients of their own take no DTensor
-    return replace(parts, overrides={"take_rows": _rows}, distribution=joined)
+    return replace(parts, overrides=DIVIDED, distribution=joined)
 
 
 def _join(kind: str, processes: Processes) -> None:
@@ -140,7 +139,7 @@ class TorchDistribution(Distribution):
         return x
 
     def total(self, xs: Sequence[Array], specs: Sequence[Spec]) -> list[Array]:
-        added = [_whole(x) for x in xs]
+        added = [whole(x) for x in xs]
         left = [tuple(n for n in self.mesh.rows if n not in _axes(spec)) for spec in specs]
         for names, dtype in dict.fromkeys(zip(left, (x.dtype for x in xs), strict=True)):
             chosen = [i for i, x in enumerate(xs) if (left[i], x.dtype) == (names, dtype)]
@@ -164,7 +163,7 @@ class TorchDistribution(Distribution):
 
     def gather(self, x: Array, spec: Spec) -> np.ndarray[Any, Any]:
         with torch.no_grad():
-            return self._ops.to_numpy(self._with_joined(_whole(x), spec, ()))
+            return self._ops.to_numpy(self._with_joined(whole(x), spec, ()))
 
     def exchange(self, data: bytes) -> list[bytes]:
         found: list[Any] = [None] * self.processes.count
@@ -207,25 +206,6 @@ class _Joined(torch.autograd.Function):
         came = torch.empty_like(sent)
         distributed.all_to_all_single(came, sent, group=ctx.group)
         return came.sum(0), None, None
-
-
-def _whole(x: Array) -> Array:
-    """What lies in parts along ``model`` after a computation, as an ordinary tensor."""
-    return x.full_tensor() if isinstance(x, DTensor) else x
-
-
-def _rows(weight: Array, indices: Array) -> Array:
-    """Rows of a table; where it lies in parts, each takes its own, and they are added up at once.
-
-    DTensor's own sum of such rows can be used once, and has no gradient of another sum.
-    """
-    if not (isinstance(weight, DTensor) and weight.placements[0].is_shard(0)):
-        return take_rows(weight, indices)
-    mesh, part = weight.device_mesh, weight.to_local()
-    own = indices - len(part) * mesh.get_local_rank()
-    there = (own >= 0) & (own < len(part))
-    rows = take_rows(part, own * there).masked_fill(~there.unsqueeze(-1), 0)
-    return DTensor.from_local(rows, mesh, [Partial()]).redistribute(mesh, [Replicate()])
 
 
 def _axes(spec: Spec) -> Iterator[str]:

@@ -22,7 +22,7 @@ from lmkernel.plugins import default_registry
 SPEC = default_registry().select_backend(None)
 SEVERAL = bool(SPEC.distribute)
 # what is quick to compile, unless others are named
-QUICK = {"torch": "data=2 fsdp=2 dropout", "jax": "data=2"}
+QUICK = {"torch": "data=2 fsdp=2 model=2 dropout", "jax": "data=2"}
 MESHES = os.environ.get("LMKERNEL_MESHES", QUICK.get(SPEC.name, "")).split()
 DROPOUT = "dropout" in MESHES
 MESHES = [mesh for mesh in MESHES if mesh != "dropout"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WIDER = ["--width", "64", "--context", "16"]
 
 
-@pytest.mark.parametrize("mesh", ["data=2", "fsdp=2"])
+@pytest.mark.parametrize("mesh", ["data=2", "fsdp=2", "model=2"])
 def test_bytes_of_a_step_are_those_of_the_plan(mesh: str, tmp_path: Path) -> None:
     several = ["--processes", "2", "--mesh", mesh, "--steps", "6"]
     run("--backend", "torch", *TINY, *WIDER, *several, "--out", str(tmp_path / "r"))

@@ -53,16 +53,28 @@ def start() -> Iterator[Start]:
         process.wait(SOON)
 
 
-@pytest.mark.parametrize("mesh", ["data=2", "data=2,fsdp=2"])
+@pytest.mark.parametrize("mesh", ["data=2", "model=2", "data=2,fsdp=2", "fsdp=2,model=2"])
 def test_curves_are_those_of_one_process(whole: Any, mesh: str, tmp_path: Path) -> None:
     backend, folder = whole
-    count = {"data=2": "2"}.get(mesh, "4")
+    count = "4" if "," in mesh else "2"
     several = ["--processes", count, "--mesh", mesh]
     run("--backend", backend, *TINY, *several, "--steps", "30", "--out", str(tmp_path / "r"))
-    one, other = losses(folder), losses(tmp_path / "r")
-    assert one.keys() == other.keys()
-    np.testing.assert_allclose([*other.values()], [*one.values()], rtol=1e-5)
-    assert_same_model(folder, tmp_path / "r")
+    assert_same_curves(folder, tmp_path / "r")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_curves_of_llama_are_those_of_one_process(backend: str, tmp_path: Path) -> None:
+    asked = ["--backend", backend, *TINY, "--family", "llama", "--steps", "50", "--out"]
+    run(*asked, str(tmp_path / "one"))
+    run(*asked, str(tmp_path / "r"), "--processes", "4", "--mesh", "data=2,model=2")
+    assert_same_curves(tmp_path / "one", tmp_path / "r")
+
+
+def assert_same_curves(folder: Path, other: Path) -> None:
+    one, several = losses(folder), losses(other)
+    assert one.keys() == several.keys()
+    np.testing.assert_allclose([*several.values()], [*one.values()], rtol=1e-5)
+    assert_same_model(folder, other)
 
 
 @pytest.mark.parametrize("counts", [(2, 1), (1, 2), (4, 1), (4, 2)])
