@@ -10,18 +10,16 @@ import functools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.arguments import require_known
 from lmkernel.checkpoints.directory import fill_directory, open_model
 from lmkernel.checkpoints.sentence_files import sentence_files
 from lmkernel.errors import CheckpointError, ConfigError
 from lmkernel.families.agreement import agreed_config, axis_keys, checkpoint_rules
-from lmkernel.families.family import HfConfig, find_family
+from lmkernel.families.family import HfConfig, find_family, require_new_family
 from lmkernel.families.files import hf_configuration
 from lmkernel.families.names import from_ours, to_ours
 from lmkernel.families.text_parts import text_part
 from lmkernel.parameters import flatten
 from lmkernel.paths import path_text
-from lmkernel.plugins import FamilySpec, default_registry
 
 if TYPE_CHECKING:
     import os
@@ -305,15 +303,6 @@ def open_files(
     family = find_family(model_type, str(files.path), objective)
     described = HfConfig(files.config, f"{files.path}: config.json")
     return _read_origin(str(model_type), family, described, files=files, name=name or str(path))
-
-
-def require_new_family(model_type: str) -> None:
-    """Refuse a name of a family that no plugin registers.
-
-    Raises:
-        UnknownNameError: it is none; the closest name is suggested.
-    """
-    require_known("family of new models", model_type, default_registry().all(FamilySpec))
 
 
 def new_origin(

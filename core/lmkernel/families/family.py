@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from lmkernel.arguments import require_known
 from lmkernel.errors import CheckpointError, ConfigError, PluginError, UnknownNameError
 from lmkernel.families.hf_config import ACTIVATIONS, HfConfig
 from lmkernel.families.picture_tokens import PictureTokens
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
     from lmkernel.families.sizes import Sizes
     from lmkernel.plugins import FamilySpec
 
-__all__ = ["ACTIVATIONS", "Family", "HfConfig", "MakeHead", "find_family", "name_of_activation"]
+__all__ = [
+    "ACTIVATIONS",
+    "Family",
+    "HfConfig",
+    "MakeHead",
+    "find_family",
+    "name_of_activation",
+    "require_new_family",
+]
 
 MakeHead = Callable[["HfConfig", tuple[str, ...]], "HeadConfig"]
 """Makes a head from a model's configuration and the names of its classes."""
@@ -109,6 +118,17 @@ class Family(ABC):
     def gguf(self) -> GgufArchitecture | None:
         """The layout of its models in a GGUF file, or None where they are not read from one."""
         return self.layout
+
+
+def require_new_family(model_type: str) -> None:
+    """Refuse a name of a family that no plugin registers.
+
+    Raises:
+        UnknownNameError: it is none; the closest name is suggested.
+    """
+    from lmkernel.plugins import FamilySpec, default_registry
+
+    require_known("family of new models", model_type, default_registry().all(FamilySpec))
 
 
 def find_family(model_type: object, where: str, objective: str = "") -> Family:

@@ -13,7 +13,6 @@ from lmkernel.errors import (
     SubjectError,
     UnknownNameError,
 )
-from lmkernel.paths import path_text
 from lmkernel.plugins import BackendSpec, SubjectSpec, default_registry
 from lmkernel.plugins.guard import plugin_code
 from lmkernel.verification.answers import RowAnswer, take_apart
@@ -63,14 +62,16 @@ def find_subject(asked: str | Callable[..., Any]) -> SubjectName:
     if callable(asked):
         name = getattr(asked, "__qualname__", type(asked).__name__)
         return SubjectName(name, "", lambda opening: FunctionSubject(opening, asked, name))
-    return _registered(path_text(asked, "subject"))
+    return _registered(asked)
 
 
-def _registered(asked: str) -> SubjectName:
+def _registered(asked: object) -> SubjectName:
     """The subject that a name stands for."""
     registry = default_registry()
-    name, _, argument = asked.partition(":")
     backends, known = registry.all(BackendSpec), registry.all(SubjectSpec)
+    if not isinstance(asked, str):
+        raise UnknownNameError("subject", asked, {*known, *backends})
+    name, _, argument = asked.partition(":")
     if name not in known and asked in backends:
         name, argument = OURS, asked
     if name not in known:

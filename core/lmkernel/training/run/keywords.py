@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from lmkernel.arguments import as_items
 from lmkernel.errors import ConfigError, InputError, RunError, UnknownNameError, shown
-from lmkernel.origin import require_new_family
+from lmkernel.families.family import require_new_family
 from lmkernel.paths import user_path
 from lmkernel.plugins import BackendSpec, OptimizerSpec, TrackerSpec, default_registry
 from lmkernel.settings.file import key_path, load_settings, merge, parse_overrides, settings_from
