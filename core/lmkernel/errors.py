@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import reprlib
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-_LONGEST = 2000
+_LONGEST, _MOST_BITS = 2000, 1000
 _CONTROLS = [code for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"]
 _ESCAPES: Mapping[int, str] = MappingProxyType({code: f"\\x{code:02x}" for code in _CONTROLS})
 
@@ -54,9 +54,22 @@ def printable(text: str) -> str:
 
 def shown(value: object) -> str:
     """What came, as a message says it: cut where it is long, deep or holds itself."""
-    short = reprlib.Repr()
+    short = _Short()
     short.maxlevel, short.maxstring, short.maxother, short.maxlong = 3, 80, 80, 80
-    return printable(short.repr(value))
+    try:
+        return printable(short.repr(value))
+    except Exception:  # noqa: BLE001 - a class of a caller, which may do anything
+        return printable(object.__repr__(value))
+
+
+@final
+class _Short(reprlib.Repr):
+    """A short text of any value."""
+
+    def repr_int(self, value: int, level: int) -> str:
+        """A number of thousands of digits has no text at all."""
+        long = value.bit_length() > _MOST_BITS
+        return f"<int of {value.bit_length()} bits>" if long else super().repr_int(value, level)
 
 
 def as_text(value: object) -> str:

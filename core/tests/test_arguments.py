@@ -42,10 +42,23 @@ def endless() -> list[Any]:
     return value
 
 
+class Mute:
+    """Without a text."""
+
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+class Posing(Mute):
+    """Of the name of another class, by which a text of it would be made."""
+
+
+Posing.__name__ = "deque"
 DEEP = (nested(lambda value: [value]), nested(lambda value: {"a": value}), endless())
 ODD: tuple[Any, ...] = (
     *(-1, 1.5, float("nan"), 10**30, True, None, "", "a\0b", "\ud800", b"x"),
     *(["x", None], (), {"a": 1}, set(), object(), np.float32(3), np.array([1, 2])),
+    *(10**5000, [-(10**5000)], Mute(), Posing(), [Posing()]),
     *DEEP,
 )
 QUIET = {"progress": False}

@@ -38,6 +38,8 @@ __all__ = ["plan"]
 
 _SIZES = {"float32": 4, "bfloat16": 2}
 """Bytes of a number that is computed with."""
+_MOST = 2**31 - 1
+"""Rows, positions or micro-batches; the bytes of so many are still a number that a float holds."""
 
 
 def plan(
@@ -71,10 +73,10 @@ def plan(
         ConfigError: sizes do not divide by the mesh, or the model is no transformer.
         LmkernelError: there is no such model.
     """
-    require_count("batch", batch)
-    require_count("accumulate", accumulate)
+    require_count("batch", batch, most=_MOST)
+    require_count("accumulate", accumulate, most=_MOST)
     if context is not None:
-        require_count("context", context)
+        require_count("context", context, most=_MOST)
     require_known("dtype", dtype, _SIZES)
     as_strings("optimizer", [optimizer])
     (device,) = map(parse_hardware, as_strings("hardware", [hardware]))

@@ -75,7 +75,7 @@ def test_hardware_that_is_not_known_is_refused(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch": 0}, "batch: expected a whole number of at least 1, got 0"),
+        ({"batch": 0}, "batch: expected a whole number in 1 … 2147483647, got 0"),
         ({"dtype": "float16"}, "unknown dtype 'float16'.*float32"),
         ({"mesh": "data=3"}, "batch: expected a multiple of 3 with data=3, got 8"),
         ({"mesh": "fsdp=4,model=5", "batch": 4}, "expected sizes that divide by model=5"),
