@@ -52,7 +52,7 @@ UNWANTED = ("*/*", "consolidated*")
 sentences; consolidated files repeat the sharded ones."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}")
 _COMMIT, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
-_NEXT = re.compile(r'<([^>]+)>;\s*rel="next"')
+_NEXT = re.compile(r'<([^<>]+)>;\s*rel="next"')
 _PAGES, _PAGE = 20, 1 << 24
 """Most pages of a list of files, and most bytes of one."""
 

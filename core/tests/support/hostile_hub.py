@@ -156,10 +156,10 @@ def begin_anew(self: Any) -> None:
     close_early(self) if self.times == 1 else self.reply(200, {}, weights(self))
 
 
-def pages(where: str) -> Callable[[Any], object]:
+def pages(where: str, before: str = "") -> Callable[[Any], object]:
     def answer(self: Any) -> None:
         url = where or f"{self.hub.url}/api/models/{REPOSITORY}/tree/{COMMIT}?page={self.times}"
-        self.reply(200, {"Link": f'<{url}>; rel="next"'}, b"[]")
+        self.reply(200, {"Link": f'{before}<{url}>; rel="next"'}, b"[]")
 
     return answer
 
@@ -217,6 +217,7 @@ HOSTILE: dict[str, Case] = {
     "no hash": ("tree", announce(lfs={}), {}, "announce a hash"),
     "hash of another kind": ("tree", announce(lfs=None, oid="0" * 64), {}, "announce a hash"),
     "pages without end": ("tree", pages(""), {}, "has over 20 pages"),
+    "brackets before each page": ("tree", pages("", "<" * 60_000), {}, "has over 20 pages"),
     "pages elsewhere": ("tree", pages("http://127.0.0.1:9/"), {}, "to another server"),
     "slow weights": ("file", drip, {}, "the server is too slow"),
     "slow headers": ("file", drip_headers, {}, "the server is too slow"),
