@@ -12,6 +12,7 @@ import torch
 import transformers
 from decoder_kinds import DECODERS, GATED
 from letters import letters
+from safetensors.numpy import load_file, save_file
 
 import lmkernel as lk
 from lmkernel.errors import CheckpointError
@@ -133,13 +134,21 @@ def another_part(described: dict[str, Any]) -> None:
     described["text_config"]["model_type"] = "mamba"
 
 
+def none(described: dict[str, Any]) -> None:
+    del described["text_config"]
+
+
 def no_part(described: dict[str, Any]) -> None:
     described["text_config"] = 3
 
 
 @pytest.mark.parametrize(
     ("damage", "told"),
-    [(another_part, r"text_config.model_type: expected gemma3_text, got 'mamba'"), (no_part, "3")],
+    [
+        (another_part, r"text_config.model_type: expected gemma3_text, got 'mamba'"),
+        (none, "text_config: expected an object, got None"),
+        (no_part, "text_config: expected an object, got 3"),
+    ],
 )
 def test_a_part_that_is_another_is_refused(
     damage: Callable[[dict[str, Any]], None], told: str, tmp_path: Path
@@ -149,6 +158,16 @@ def test_a_part_that_is_another_is_refused(
     damage(described)
     (tmp_path / "config.json").write_text(json.dumps(described))
     with pytest.raises(CheckpointError, match=told):
+        lk.load(tmp_path, backend="numpy")
+
+
+@pytest.mark.parametrize("name", ["model.norm.weight", "model.language_model.norm.weight"])
+def test_a_tensor_that_is_there_twice_is_refused(name: str, tmp_path: Path) -> None:
+    saved("gemma3", tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    stored = "language_model.model.norm.weight"
+    save_file({**tensors, name: tensors[stored] + 1}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=f"'model.norm.weight' once, got .*{name}"):
         lk.load(tmp_path, backend="numpy")
 
 

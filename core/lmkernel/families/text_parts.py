@@ -19,7 +19,8 @@ from lmkernel.errors import CheckpointError
 from lmkernel.plugins import FamilySpec, default_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from lmkernel.checkpoints.directory import ModelFiles
 
@@ -85,7 +86,8 @@ def text_part(files: ModelFiles) -> ModelFiles:
     """The part of texts of a checkpoint of texts and pictures; any other as it is.
 
     Raises:
-        CheckpointError: its part of texts is of another family, or adapters lie over it.
+        CheckpointError: its part of texts is of another family, adapters lie over it, or it holds
+            a tensor of that part twice.
     """
     values = text_values(files.config, f"{files.path}: config.json")
     if values is files.config:
@@ -96,12 +98,12 @@ def text_part(files: ModelFiles) -> ModelFiles:
             f"{files.path}: adapters over a {kind} model are not read; merge them with PEFT "
             "(merge_and_unload) and open the model"
         )
-    names = {own: name for name in stored if (own := _own_name(name))}
+    names = _own_names(stored, files.path)
     others = sorted(set(stored) - set(names.values()))
+    left = f": {', '.join(others[:_MOST])}{', …' * (len(others) > _MOST)}" if others else ""
     warnings.warn(
         f"{files.path}: of a {kind} model, which is shown pictures, the part of texts is opened; "
-        f"{len(others)} tensors are left out: {', '.join(others[:_MOST])}"
-        f"{', …' * (len(others) > _MOST)}",
+        f"{len(others)} tensors are left out{left}",
         stacklevel=3,
     )
     tensors = RenamedTensors(files.tensors, names, files.path)
@@ -119,7 +121,7 @@ def text_values(values: dict[str, Any], where: str) -> dict[str, Any]:
     if composite is None or kind in default_registry().all(FamilySpec):
         return values
     # before transformers 4.52, those of Qwen were flat
-    part = values.get(_TEXT, values)
+    part = values.get(_TEXT, values if kind in composite.named else None)
     if not isinstance(part, dict):
         raise CheckpointError(f"{where}: {_TEXT}: expected an object, got {part!r:.80}")
     named = part.get(_TYPE, composite.part)
@@ -151,6 +153,20 @@ def _with_one_position(said: dict[str, Any], usual: Mapping[str, Any]) -> dict[s
     parameters = said.get("rope_parameters")
     inside = {"rope_theta"} & set(parameters) if isinstance(parameters, dict) else set()
     return {**{k: v for k, v in usual.items() if k not in inside}, **said}
+
+
+def _own_names(stored: Iterable[str], path: Path) -> dict[str, str]:
+    """The names under which a file holds the tensors of a model of texts, by the own ones."""
+    names: dict[str, str] = {}
+    for name in stored:
+        own = _own_name(name)
+        if own in names:
+            raise CheckpointError(
+                f"{path}: expected the tensor {own!r} once, got {names[own]!r} and {name!r}"
+            )
+        if own:
+            names[own] = name
+    return names
 
 
 def _own_name(stored: str) -> str:
