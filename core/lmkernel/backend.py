@@ -174,7 +174,7 @@ def load_distributed(
     wanted = device or spec.capabilities.devices[0]
     chosen = spec.capabilities.require_device(spec.name, wanted)
     parts = spec.create_distributed(chosen, mesh, processes)
-    if getattr(parts, "distribution", None) is None:
+    if not issubclass(type(parts), BackendParts) or parts.distribution is None:
         raise PluginError(
             f"backend {spec.name!r}: expected BackendParts with a distribution from "
             f"{spec.distribute}, got {type(parts).__name__}"
@@ -199,7 +199,7 @@ def distributed_spec(name: str | None, processes: Processes) -> BackendSpec:
 
 
 def _assembled(spec: BackendSpec, device: str, parts: BackendParts, registry: Registry) -> Backend:
-    if not isinstance(parts, BackendParts):
+    if not issubclass(type(parts), BackendParts):  # what it says of its class is its own code
         raise PluginError(
             f"backend {spec.name!r}: expected {spec.load} to return BackendParts, "
             f"got {type(parts).__name__}"

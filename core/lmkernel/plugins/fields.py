@@ -52,9 +52,10 @@ def _fits(value: object, hint: Any) -> bool:
     if origin is Literal:
         return value in inner
     if origin is tuple:
-        return isinstance(value, tuple) and all(_fits(item, inner[0]) for item in value)
+        return type(value) is tuple and all(_fits(item, inner[0]) for item in value)
     if origin is dict:
-        return isinstance(value, dict) and all(
+        return type(value) is dict and all(
             _fits(key, inner[0]) and _fits(item, inner[1]) for key, item in value.items()
         )
-    return isinstance(value, hint)
+    # a subclass of a plain type may do anything wherever it is used later
+    return type(value) is hint if hint in (str, int, bool) else issubclass(type(value), hint)

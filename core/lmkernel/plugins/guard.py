@@ -56,15 +56,20 @@ def describe(error: BaseException) -> str:
     try:
         text = str(error)
     except BaseException as broken:  # noqa: BLE001 - a plugin's exception may do anything
-        text = f"its message cannot be had, {type(broken).__name__}"
+        text = f"its message cannot be had, {_class_name(broken)}"
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}…"
-    return text if isinstance(error, LmkernelError) else f"{type(error).__name__}: {text}"
+    return text if issubclass(type(error), LmkernelError) else f"{_class_name(error)}: {text}"
+
+
+def _class_name(error: BaseException) -> str:
+    """The name of its class as Python has it; a metaclass may have anything in its place."""
+    return str(type.__dict__["__name__"].__get__(type(error)))
 
 
 @contextmanager
 def _redirect_prints(*, results: bool) -> Iterator[None]:
-    before, errors = sys.stdout, sys.stderr
+    before, errors = _stream("stdout"), _stream("stderr")
     aside = _Aside(before, before if results else errors or io.StringIO())
     sys.stdout = cast("TextIO", aside)
     try:
@@ -72,10 +77,16 @@ def _redirect_prints(*, results: bool) -> Iterator[None]:
     finally:
         aside.end()
         # what a plugin or another thread has put in its place meanwhile stays, and reaches `before`
-        if cast("Any", sys.stdout) is aside or not _is_stream(sys.stdout):
+        now = _stream("stdout")
+        if now is aside or not _is_stream(now):
             sys.stdout = before
-        if not _is_stream(sys.stderr):
+        if not _is_stream(_stream("stderr")):
             sys.stderr = errors
+
+
+def _stream(name: str) -> Any:
+    """A standard stream, or None; a plugin may have deleted it."""
+    return getattr(sys, name, None)
 
 
 def _is_stream(found: object) -> bool:

@@ -65,6 +65,6 @@ def require_kind(what: str, found: object, kind: Any) -> None:
     Raises:
         PluginError: by what gave it.
     """
-    if not isinstance(found, kind):
+    if not issubclass(type(found), kind):  # what it says of its own class is its own code
         expected = getattr(kind, "__name__", str(kind))
         raise PluginError(f"{what}: expected {expected}, got {type(found).__name__}")

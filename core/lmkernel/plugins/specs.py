@@ -67,6 +67,12 @@ class Spec:
         spec = f"{self.what} {shown(self.name)}"
         raise PluginError(f"{spec}: {name}: expected {expected}, got {shown(got)}")
 
+    def _require_lines(self, name: str, *texts: str) -> None:
+        """Refuse what would spoil a list on a terminal."""
+        for text in texts:
+            if not text.isprintable():
+                self._refuse(name, "one line of printable text", text)
+
     @property
     def key(self) -> str:
         """What must be unique among the specs of this class."""
@@ -145,6 +151,8 @@ class BackendSpec(Spec):
                 self._refuse("requires", "names of modules", module)
         if "" in self.distributions:
             self._refuse("distributions", "names of distributions", "")
+        self._require_lines("description", self.description)
+        self._require_lines("install", self.install)
 
     def missing(self) -> tuple[str, ...]:
         """Those of the modules that it requires which are not installed."""
@@ -207,6 +215,11 @@ class SourceSpec(Spec):
     models: dict[str, str] = field(default_factory=dict)
     prefix: str = ""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_lines("models", *self.models, *self.models.values())
+        self._require_lines("prefix", self.prefix)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CommandSpec(Spec):
@@ -266,6 +279,11 @@ class SubjectSpec(Spec):
     capabilities: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     install: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_lines("help", self.help)
+        self._require_lines("install", self.install)
 
     def missing(self) -> tuple[str, ...]:
         """Those of the modules that it requires which are not installed."""

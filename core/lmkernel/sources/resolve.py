@@ -211,8 +211,8 @@ def _check(spec: SourceSpec, name: str, folder: Path) -> None:
 
 
 def _create(spec: SourceSpec) -> Source:
-    source = spec.create()
-    if not isinstance(source, Source):
+    source: Source = spec.create()
+    if not issubclass(type(source), Source):  # what it says of its class is its own code
         raise PluginError(
             f"model source {spec.name!r}: expected {spec.load} to give a Source, "
             f"got {type(source).__name__}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from bad_plugins import HOOK, check_reported
 
+from lmkernel.backend import load_backend
 from lmkernel.errors import CapabilityError, PluginError
 from lmkernel.plugins import BackendSpec, Registry
 
@@ -28,6 +29,10 @@ RAISES = {
     "group": ("raise BaseExceptionGroup('many', [Own()])", "BaseExceptionGroup: many"),
     "megabyte": ("raise ValueError('x' * 10**6)", "ValueError: xxx"),
     "no_message": ("raise type('Mute', (Own,), {'__str__': lambda self: 1 / 0})", "Mute: its"),
+    "no_name": (
+        "raise type('M', (type,), {'__name__': property(lambda s: exit())})('No', (Own,), {})",
+        "No: ",
+    ),
     "fatal_message": ("raise type('Mute', (Own,), {'__str__': lambda self: exit()})", "Mute: its"),
 }
 
@@ -90,6 +95,16 @@ def test_h4_what_create_raises_on_purpose_goes_through(site: Site) -> None:
     site.add("bad", f"{loading('bad_plugin:create')}\ndef create(device):\n    {does}\n")
     with pytest.raises(CapabilityError, match="no such device"):
         Registry().get(BackendSpec, "bad").create("cpu")
+
+
+@pytest.mark.parametrize(
+    "member", ["__getattribute__=lambda *_: exit()", "__class__=property(exit)"]
+)
+def test_h4_what_create_returns_says_nothing_of_its_class(site: Site, member: str) -> None:
+    made = f"return type('Odd', (), dict({member}))()"
+    site.add("bad", f"{loading('bad_plugin:create')}\ndef create(device):\n    {made}\n")
+    with pytest.raises(PluginError, match="to return BackendParts, got Odd"):
+        load_backend("bad", registry=Registry())
 
 
 @pytest.mark.parametrize("place", ["import", "hook", "create"])

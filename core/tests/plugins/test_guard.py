@@ -203,3 +203,12 @@ def test_what_is_no_stream_does_not_stay_in_the_place_of_one(
     with plugin_code("plugin 'bad'"):
         setattr(sys, name, left)
     assert getattr(sys, name) is before
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_stream_that_was_deleted_is_back(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    before = getattr(sys, name)
+    monkeypatch.setattr(sys, name, before)  # puts it back if this fails
+    with plugin_code("plugin 'bad'"):
+        delattr(sys, name)
+    assert getattr(sys, name) is before
