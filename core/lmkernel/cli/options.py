@@ -30,6 +30,9 @@ __all__ = [
     "read_prompt",
 ]
 
+_MOST = 1 << 27
+"""Bytes that are read of standard input, which need not end."""
+
 
 def add_backend_options(
     parser: argparse.ArgumentParser, *, dtype: str = "of the computation; default float32"
@@ -143,12 +146,13 @@ def read_prompt(argument: str | None) -> str:
     """The argument, else all of standard input, as UTF-8.
 
     Raises:
-        InputError: nothing was given, or what was given is no UTF-8.
+        InputError: nothing was given, what was given is no UTF-8 or has no end, or it cannot be
+            read.
     """
     if argument is None:
         if sys.stdin is None or sys.stdin.isatty():
             raise InputError("expected a prompt, as an argument or on standard input")
-        argument = _decode(sys.stdin.buffer.read())
+        argument = _decode(_read_input())
     if any("\udc80" <= character <= "\udcff" for character in argument):
         raise InputError("expected a prompt in UTF-8, got an argument with other bytes")
     if not argument:
@@ -166,6 +170,16 @@ def read_lines() -> list[str]:
         InputError: nothing was given, or what was given is no UTF-8.
     """
     return [line.removesuffix("\n") for line in io.StringIO(read_prompt(None), newline=None)]
+
+
+def _read_input() -> bytes:
+    try:
+        data = sys.stdin.buffer.read(_MOST + 1)
+    except OSError as error:
+        raise InputError(f"standard input cannot be read: {error.strerror}") from error
+    if len(data) > _MOST:
+        raise InputError(f"expected at most {_MOST} bytes on standard input, got more")
+    return data
 
 
 def _decode(data: bytes) -> str:

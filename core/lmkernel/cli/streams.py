@@ -1,9 +1,9 @@
 """Standard streams that may be closed, full, narrow in their encoding, or gone.
 
-Constraints: no command knows of any of this. A closed stream is an empty one that takes everything;
-a character that the encoding lacks is written as ``?``; a result that cannot be written is one
-sentence on standard error, which itself drops what it does not take; and nothing complains again
-when the interpreter ends.
+Constraints: no command knows of any of this. A closed stream is an empty one that takes everything,
+and so is standard input that cannot be read; a character that the encoding lacks is written as
+``?``; a result that cannot be written is one sentence on standard error, which itself drops what it
+does not take; and nothing complains again when the interpreter ends.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 from lmkernel.progress import PatientStream
@@ -29,6 +30,8 @@ def open_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - a number; open to the end
+    if not _is_readable(sys.stdin):
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - to the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="replace")
@@ -39,6 +42,19 @@ def open_standard_streams() -> None:
 def _is_open(number: int) -> bool:
     try:
         os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def _is_readable(stream: TextIO) -> bool:
+    """Whether the system lets it be read, as one that was opened for writing is not."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError, AttributeError):  # not a stream of the system
+        return True
+    try:
+        os.read(number, 0)
     except OSError:
         return False
     return True

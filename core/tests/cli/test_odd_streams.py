@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from letters import letters
-from odd_streams import CONDITIONS, Ended, run_under
+from odd_streams import CONDITIONS, Condition, Ended, run_under
 from small import small_config, write_small
 from training_files import pretraining, story
 
 from lmkernel.backend import load_backend
 from lmkernel.cli.main import main
+from lmkernel.cli.options import read_prompt
+from lmkernel.errors import InputError
 from lmkernel.model import Model
 from lmkernel.plugins import CommandSpec, default_registry
 
@@ -167,6 +169,26 @@ def test_b44_characters_that_the_encoding_lacks_are_replaced(
     ended = run_under(CONDITIONS[names[encoding]], main, *arguments)
     assert ended.code == 0
     assert f"{place.name} {shown}" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("closed", "expected a prompt of at least one character, got an empty one"),
+        ("written", "expected a prompt of at least one character, got an empty one"),
+        ("endless", "expected at most 134217728 bytes on standard input, got more"),
+    ],
+)
+def test_prompt_that_cannot_be_read(place: Path, given: str, said: str) -> None:
+    ended = run_under(Condition(given=given), main, "generate", str(place / EMOJI))
+    assert (ended.code, ended.error) == (1, f"lmkernel: error: {said}\n")
+
+
+def test_prompt_whose_device_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/proc/self/mem").open() as failing:  # nothing lies at its beginning
+        monkeypatch.setattr("sys.stdin", failing)
+        with pytest.raises(InputError, match="standard input cannot be read: Input/output error"):
+            read_prompt(None)
 
 
 @pytest.mark.parametrize("columns", ["a terminal of 0 columns", "a terminal of 20 columns"])

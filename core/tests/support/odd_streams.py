@@ -34,7 +34,8 @@ class Condition:
     Args:
         out, error: where standard output and standard error go: ``"file"``, ``"closed"``,
             ``"full"``, ``"gone"`` (a pipe that nobody reads) or ``"terminal"``.
-        given: standard input: ``"nothing"`` or ``"closed"``.
+        given: standard input: ``"nothing"``, ``"closed"``, ``"written"`` (open for writing alone)
+            or ``"endless"``.
         columns: of a terminal.
         encoding: of standard output.
         buffered: whether output is collected before it is written.
@@ -53,6 +54,7 @@ class Condition:
 
 
 _SECONDS = 60
+_GIVEN = {"written": (os.devnull, os.O_WRONLY), "endless": ("/dev/zero", os.O_RDONLY)}
 _NO_HOME = {"LMKERNEL_HOME": None, "HOME": None, "XDG_CACHE_HOME": None}
 CONDITIONS: dict[str, Condition] = {
     "nothing unusual": Condition(),
@@ -159,9 +161,7 @@ def _prepare(condition: Condition, files: list[int], terminal: tuple[int, int] |
         size = struct.pack("HHHH", 24, condition.columns, 0, 0)
         fcntl.ioctl(terminal[1], termios.TIOCSWINSZ, size)
     places = {"file": files, "terminal": [-1, *[terminal[1] if terminal else -1] * 2]}
-    os.dup2(files[0], 0)
-    if condition.given == "closed":
-        os.close(0)
+    _give(condition.given, files[0])
     for number, where in ((1, condition.out), (2, condition.error)):
         if where == "full":
             handle = os.open("/dev/full", os.O_WRONLY)
@@ -174,6 +174,13 @@ def _prepare(condition: Condition, files: list[int], terminal: tuple[int, int] |
         if where == "closed":
             os.close(number)
     _open_as_an_interpreter(condition)
+
+
+def _give(what: str, nothing: int) -> None:
+    """Standard input."""
+    os.dup2(os.open(*_GIVEN[what]) if what in _GIVEN else nothing, 0)
+    if what == "closed":
+        os.close(0)
 
 
 def _open_as_an_interpreter(condition: Condition) -> None:
