@@ -206,7 +206,8 @@ class GenerationOptions:
         for name, tokens in named.items():
             for token in tokens:
                 if not 0 <= token < vocab:
-                    raise InputError(f"{name}: expected token ids in 0 … {vocab - 1}, got {token}")
+                    expected = f"token ids in 0 … {vocab - 1}"
+                    raise InputError(f"{name}: expected {expected}, got {shown(token)}")
 
     def _unify(self, field: str, kind: type, expected: str) -> None:
         """One value and any sequence of values become a tuple."""
@@ -226,7 +227,7 @@ class GenerationOptions:
 
     def _require(self, field: str, expected: str, *, ok: bool) -> None:
         if not ok:
-            raise InputError(f"{field}: expected {expected}, got {getattr(self, field)!r}")
+            raise InputError(f"{field}: expected {expected}, got {shown(getattr(self, field))}")
 
 
 def _is_word(word: object) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.generation.constraints import Constraints
 from lmkernel.generation.decoding import chunk_borders, room
 from lmkernel.generation.likelihood import log_probs_of, position_logits
@@ -96,7 +96,7 @@ class Scheduler:
         if request.choices > self._most_rows:
             raise InputError(
                 f"choices: expected at most {self._most_rows}, the rows of the batch, "
-                f"got {request.choices}"
+                f"got {shown(request.choices)}"
             )
         room(self._model, len(request.prompt), request.options.max_new_tokens)
 

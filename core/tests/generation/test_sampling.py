@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -92,6 +94,14 @@ def test_nan_is_not_hidden() -> None:
 def test_senseless_options_are_named(options: dict[str, object]) -> None:
     with pytest.raises(InputError, match=next(iter(options))):
         GenerationOptions(**options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(GenerationOptions), ids=lambda one: one.name)
+def test_options_of_thousands_of_digits_are_refused_in_words(
+    field: dataclasses.Field[object],
+) -> None:
+    with pytest.raises(InputError, match=rf"{field.name}: expected .*got \[?<int of 16610 bits>"):
+        GenerationOptions(**{field.name: [-(10**5000)]}).check_ids(9)  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize("temperature", [1e-200, 1e-307, 5e-324])

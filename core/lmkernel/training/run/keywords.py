@@ -152,7 +152,7 @@ def _check_same_run(asked: RunSettings, begun: RunSettings) -> None:
         find = operator.attrgetter(key)
         if find(asked) != find(begun):
             raise ConfigError(
-                f"{key}: expected {find(begun)!r}, as the run began, got {find(asked)!r}; "
+                f"{key}: expected {find(begun)!r}, as the run began, got {shown(find(asked))}; "
                 "begin a new run in a new folder for another"
             )
 
@@ -165,7 +165,7 @@ def _check_start(model: ModelSettings, given: Collection[str]) -> None:
             advice = "; data.context says how long examples are" if name == "context" else ""
             raise ConfigError(
                 f"model.{name}: expected none beside model.start={model.start!r}, whose own holds "
-                f"(a new model alone has it), got {value!r}{advice}"
+                f"(a new model alone has it), got {shown(value)}{advice}"
             )
 
 
