@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.errors import ConfigError
+from lmkernel.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,7 +19,7 @@ def require(owner: object, field: str, expected: str, *, ok: bool) -> None:
     if not ok:
         got = getattr(owner, field)
         got = dict(got) if isinstance(got, Mapping) else got
-        raise ConfigError(f"{type(owner).__name__}.{field}: expected {expected}, got {got!r}")
+        raise ConfigError(f"{type(owner).__name__}.{field}: expected {expected}, got {shown(got)}")
 
 
 def positive(owner: object, *fields: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.structured.formats import HERMES, call_format
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _object(function: Mapping[str, Any], at: int) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise InputError(
             f"messages.{at}: expected the arguments of {function['name']!r:.80} as an object of "
-            f"JSON, got {given!r:.80}"
+            f"JSON, got {shown(given)}"
         )
     return read
 

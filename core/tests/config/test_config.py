@@ -39,6 +39,10 @@ GRU = RecurrentConfig(input_width=3, width=4, bidirectional=True)
         ),
         (lambda: AttentionConfig(width=8, heads=4, window=0), "window"),
         (
+            lambda: AttentionConfig(width=8, heads=-(10**5000)),
+            r"AttentionConfig.heads: expected .* got <int of 16610 bits>",
+        ),
+        (
             lambda: AttentionConfig(width=8, heads=2, interleaved=6),
             "interleaved.*head_dim=4, got 6",
         ),

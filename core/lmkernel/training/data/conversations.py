@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.errors import InputError
+from lmkernel.errors import InputError, shown
 from lmkernel.training.data.rows import parsed_value
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _messages(row: Row, column: str, role: str = "") -> Messages:
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         raise InputError(
             f"{row.where}: expected messages with role and content in the column {column!r}, "
-            f"got {value!r}"[:300]
+            f"got {shown(value)}"
         )
     return [_message(row, column, item) for item in value]
 
@@ -189,7 +189,7 @@ def _tools(row: Row, column: str | None) -> list[Any] | None:
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         raise InputError(
             f"{row.where}: expected a list of functions' schemas in the column {column!r}, "
-            f"got {value!r}"[:300]
+            f"got {shown(value)}"
         )
     return value or None
 

@@ -232,6 +232,7 @@ def test_b38_tools_that_are_none_are_named(given: Any) -> None:
         ),
         ({"prompt": "x"}, "expected the column messages .* got the columns prompt;"),
         ({"messages": {"role": "user"}}, "expected messages with role and content in the column"),
+        ({"messages": [10**5000]}, r"expected messages .* got \[<int of 16610 bits>\]"),
         ({"messages": [1]}, "expected messages with role and content in the column"),
         ({"messages": [{"content": "x"}]}, "message 0: expected a role"),
         (
