@@ -127,7 +127,7 @@ def test_a_model_whose_template_knows_no_tools_is_told_of_them() -> None:
     assert without == tokenizer(TEMPLATE).chat(MESSAGES[:1])
 
 
-@pytest.mark.parametrize("arguments", ["{", "[1]", "3", 10**5000])
+@pytest.mark.parametrize("arguments", ["{", "[1]", "3", [10**5000]])
 def test_arguments_that_are_no_object_are_refused(arguments: object) -> None:
     call = {"function": {"name": "weather", "arguments": arguments}}
     with pytest.raises(InputError, match="expected the arguments of 'weather'"):
