@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 __all__ = [
+    "MOST_ITEMS",
     "as_items",
     "as_strings",
+    "has_too_many",
     "is_absent",
     "is_empty",
     "require_count",
@@ -22,6 +26,26 @@ __all__ = [
 ]
 
 
+MOST_ITEMS = 2**24
+"""More than any caller has use for at once; ten seconds of making a list."""
+
+
+def _length(value: object) -> int | None:
+    """What a value says that it holds; None where it says nothing, as an array without axes."""
+    try:
+        return len(value)  # type: ignore[arg-type]  # what has no length raises
+    except TypeError:
+        return None
+    except OverflowError:  # a range may be longer than any list
+        return sys.maxsize
+
+
+def has_too_many(value: object) -> bool:
+    """Whether a value says that it holds more than `MOST_ITEMS`."""
+    length = _length(value)
+    return length is not None and length > MOST_ITEMS
+
+
 def is_absent(value: object) -> bool:
     """Whether a caller says nothing: None, or an empty text."""
     return value is None or (isinstance(value, str) and not value)
@@ -29,16 +53,16 @@ def is_absent(value: object) -> bool:
 
 def is_empty(value: object) -> bool:
     """Whether a value has a length, which is 0; an array without axes has none."""
-    try:
-        return len(value) == 0  # type: ignore[arg-type]  # what has none raises
-    except TypeError:
-        return False
+    return _length(value) == 0
 
 
 def as_items(value: object) -> list[Any] | None:
     """What a value holds; None for a text, bytes, or what holds nothing, as an array without axes.
 
     The list may be empty, which is for the caller to check.
+
+    Raises:
+        InputError: it holds more than any caller has use for, or has no end.
     """
     if isinstance(value, str | bytes | bytearray | memoryview):
         return None
@@ -46,7 +70,10 @@ def as_items(value: object) -> list[Any] | None:
         several = iter(value)  # type: ignore[call-overload]  # what cannot be gone through raises
     except TypeError:
         return None
-    return list(several)
+    found = list(itertools.islice(several, MOST_ITEMS + 1))
+    if len(found) > MOST_ITEMS:
+        raise InputError(f"expected at most {MOST_ITEMS} items, got more: {shown(value)}")
+    return found
 
 
 def require_count(name: str, value: object, *, least: int = 1, most: int | None = None) -> None:

@@ -38,6 +38,15 @@ def test_m13_what_is_no_prompt_is_refused(model: LanguageModel, verb: str, asked
         getattr(model, verb)(asked)
 
 
+@pytest.mark.parametrize("asked", [range(10**9), range(10**30), itertools.count()])
+@pytest.mark.parametrize("verb", ["generate", "generate_batch", "chat", "logits", "embed"])
+def test_ids_and_rows_without_an_end_are_refused(
+    model: LanguageModel, verb: str, asked: Any
+) -> None:
+    with pytest.raises(InputError, match="expected"):
+        str(getattr(model, verb)(asked))
+
+
 @pytest.mark.parametrize("asked", NO_IDS)
 @pytest.mark.parametrize("verb", ["logits", "log_probs"])
 def test_what_is_no_row_of_ids_is_refused(model: LanguageModel, verb: str, asked: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmkernel.arguments import is_absent, require_count, require_flag, require_known
+from lmkernel.arguments import is_absent, is_empty, require_count, require_flag, require_known
 from lmkernel.errors import InputError, shown
 from lmkernel.inspection.inputs import check_ids, refuse_long, single_stack
 from lmkernel.inspection.outputs import check_finite, last_hidden_states
@@ -148,7 +148,7 @@ def unit_vectors(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _check(texts: object, batch: object) -> None:
-    if not isinstance(texts, Sequence) or not len(texts):
+    if not isinstance(texts, Sequence) or is_empty(texts):
         raise InputError(f"expected one text or more, got {shown(texts)}")
     for text in texts:
         if not isinstance(text, str):
