@@ -41,8 +41,9 @@ def test_m13_what_is_no_prompt_is_refused(model: LanguageModel, verb: str, asked
 @pytest.mark.parametrize("asked", [range(10**9), range(10**30), itertools.count()])
 @pytest.mark.parametrize("verb", ["generate", "generate_batch", "chat", "logits", "embed"])
 def test_ids_and_rows_without_an_end_are_refused(
-    model: LanguageModel, verb: str, asked: Any
+    model: LanguageModel, verb: str, asked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("lmkernel.arguments.MOST_ITEMS", 10_000)
     with pytest.raises(InputError, match="expected"):
         str(getattr(model, verb)(asked))
 
