@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-_LONGEST, _MOST_BITS = 2000, 1000
+_LONGEST, _MOST_BITS = 2000, 14_000  # Python writes 4,300 digits
 _CONTROLS = [code for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"]
 _ESCAPES: Mapping[int, str] = MappingProxyType({code: f"\\x{code:02x}" for code in _CONTROLS})
 
