@@ -5,6 +5,7 @@ from __future__ import annotations
 from lmkernel_proofs.mutants import (
     attention,
     basics,
+    beyond,
     components,
     delta,
     edges,
@@ -51,6 +52,7 @@ MUTANTS: tuple[Mutant, ...] = with_reach(
         *options.MUTANTS,
         *memory.MUTANTS,
         *together.MUTANTS,
+        *beyond.MUTANTS,
     )
 )
 """All handwritten mutants."""
