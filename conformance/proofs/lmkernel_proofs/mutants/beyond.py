@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from lmkernel_proofs.mutants.mutant import Mutant, mandatory, optional
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["MUTANTS"]
 
@@ -63,9 +64,9 @@ def without_thin_delta(ops: Any, x: Any, weight: Any, bias: Any = None, delta: A
 
 def two_marks(ops: Any, logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
     """Two marks are ignored, and others are the first class."""
-    mark = lambda n: targets == ops.full((), n, "int32")  # noqa: E731 - one expression
-    zero = ops.full((), 0, "int32")
-    known = ops.where(mark(-1) | mark(-100), targets, ops.maximum(targets, zero))
+    zero, one, other = (ops.full((), n, "int32") for n in (0, -1, -100))
+    marked = (targets == one) | (targets == other)
+    known = ops.where(marked, targets, ops.maximum(targets, zero))
     return ops.cross_entropy(logits, known, smoothing)
 
 
@@ -125,7 +126,10 @@ def alike_in_a_row(ops: Any, x: Any, key: Any, rate: float) -> Any:
 
 def first_alone(ops: Any, f: Callable[..., Any]) -> Callable[..., Any]:
     """The gradient of the first argument alone comes back."""
-    return ops.remat(lambda x, *others: f(x, *(ops.stop_gradient(y) for y in others)))
+    alone: Callable[..., Any] = ops.remat(
+        lambda x, *others: f(x, *(ops.stop_gradient(y) for y in others))
+    )
+    return alone
 
 
 def first_aux(ops: Any, f: Callable[..., Any], *, aux: bool = False) -> Callable[..., Any]:
@@ -171,20 +175,24 @@ def _of(op: str, name: str, make: Any, level: str = "operations") -> Mutant:
     return Mutant(id=f"{op}.{name}", level=level, make=make)
 
 
-_MANDATORY = {
-    "permute_dims": ("back_for_five", permuted_back),
-    "broadcast_to": ("all_true", all_true),
-    "max": ("bounded", bounded_max),
-    "cache_update": ("last_slot_kept", _last_slot_kept),
-}
-_OPTIONAL = {
-    "mse": ("of_thousands", short_mean),
-    "linear": ("without_thin_delta", without_thin_delta),
-    "cache_append": ("reversed_pieces", _reversed_pieces),
-    "rotate": ("odd_rest_lost", odd_rest_lost),
-    "lstm_cell": ("bounded_state", bounded_state),
-    "dropout": ("alike_in_a_row", alike_in_a_row),
-}
+_MANDATORY: Mapping[str, tuple[str, Callable[..., Any]]] = MappingProxyType(
+    {
+        "permute_dims": ("back_for_five", permuted_back),
+        "broadcast_to": ("all_true", all_true),
+        "max": ("bounded", bounded_max),
+        "cache_update": ("last_slot_kept", _last_slot_kept),
+    }
+)
+_OPTIONAL: Mapping[str, tuple[str, Callable[..., Any]]] = MappingProxyType(
+    {
+        "mse": ("of_thousands", short_mean),
+        "linear": ("without_thin_delta", without_thin_delta),
+        "cache_append": ("reversed_pieces", _reversed_pieces),
+        "rotate": ("odd_rest_lost", odd_rest_lost),
+        "lstm_cell": ("bounded_state", bounded_state),
+        "dropout": ("alike_in_a_row", alike_in_a_row),
+    }
+)
 MUTANTS = (
     *(_of(op, "by_float", mandatory(op, _by_float(op))) for op in _BY_FLOAT),
     *(_of(op, name, mandatory(op, broken)) for op, (name, broken) in _MANDATORY.items()),
