@@ -69,7 +69,10 @@ def _is_divided(x: Array, axis: int) -> bool:
 
 
 def rows(weight: Array, indices: Array) -> Array:
-    """Rows of a table; where it lies in parts, each process takes its own, and zeros."""
+    """Rows of a table ``(rows, width)``, ``(…) -> (…, width)``, added up over processes.
+
+    Where the table lies in parts, each process takes its own rows, and zeros for others.
+    """
     if not _is_divided(weight, 0):
         return take_rows(weight, indices)
     part = weight.to_local()
@@ -85,7 +88,7 @@ def linear(
     bias: Array | None = None,
     delta: tuple[Array, Array] | None = None,
 ) -> Array:
-    """Outputs are in parts, or inputs are and summands of the outputs are added up."""
+    """``(…, in) -> (…, out)``: outputs are in parts, or inputs are and outputs are added up."""
     y = _added_up(functional.linear(x, weight))
     if bias is not None:
         y = y + bias
@@ -93,12 +96,12 @@ def linear(
 
 
 def layer_norm(x: Array, weight: Array, bias: Array | None, eps: float) -> Array:
-    """What follows a norm is divided."""
+    """Over the last axis; the gradient of what follows, which is divided, is added up here."""
     return _Entering.apply(overrides.layer_norm(x, weight, bias, eps))
 
 
 def rms_norm(x: Array, weight: Array, eps: float) -> Array:
-    """The same."""
+    """Over the last axis; its gradient as that of `layer_norm`."""
     return _Entering.apply(overrides.rms_norm(x, weight, eps))
 
 
@@ -112,25 +115,50 @@ def attention(
     bias: Array | None = None,
     softcap: float | None = None,
 ) -> Array:
-    """Each process attends with its own heads."""
+    """Each process attends with its own heads; shapes are those of `Ops.attention`."""
     attend = functools.partial(overrides.attention, scale=scale, softcap=softcap)
     if not _is_divided(queries, 1):
         return attend(whole(queries), whole(keys), whole(values), mask, bias=whole(bias))
-    q, k, v = (_part_of(x, queries, 1) for x in (queries, keys, values))
+    q, even = _part_of(queries, queries, 1), keys.shape[1] % queries.device_mesh.size() == 0
+    k, v = (_part_of(x, queries, 1) if even else _looked_at(x, queries) for x in (keys, values))
     shown = None if bias is None else _part_of(bias, queries, 1)
     return _on(queries, attend(q, k, v, mask, bias=shown), Shard(1))
+
+
+def _looked_at(x: Array, queries: Array) -> Array:
+    """The head of keys or values for each of this process's heads of queries.
+
+    Of heads that do not divide over processes, several look at one; its gradient is their sum.
+
+    Args:
+        x: keys or values ``(batch, kv_heads, slots, head_dim)``.
+        queries: ``(batch, heads, time, head_dim)``, in parts along heads.
+
+    Returns:
+        An ordinary tensor ``(batch, heads of this process, slots, head_dim)``.
+    """
+    mesh, group = queries.device_mesh, queries.shape[1] // x.shape[1]
+    own = queries.shape[1] // mesh.size()
+    every = _on_mesh(x, mesh).redistribute(mesh, [Replicate()])
+    which = torch.arange(own, device=mesh.device_type) + own * mesh.get_local_rank()
+    return every.to_local(grad_placements=[Partial()]).index_select(1, which // group)
+
+
+def _on_mesh(x: Array, mesh: Any) -> Array:
+    """What is equal in every process, as a tensor of the mesh."""
+    if isinstance(x, DTensor):
+        return x
+    return DTensor.from_local(x, mesh, [Replicate()], run_check=False)
 
 
 def _part_of(x: Array, like: Array, axis: int) -> Array:
     """This process's part along an axis, as an ordinary tensor."""
     mesh = like.device_mesh
-    if not isinstance(x, DTensor):
-        x = DTensor.from_local(x, mesh, [Replicate()], run_check=False)
-    return x.redistribute(mesh, [Shard(axis)]).to_local()
+    return _on_mesh(x, mesh).redistribute(mesh, [Shard(axis)]).to_local()
 
 
 def cross_entropy(logits: Array, targets: Array, smoothing: float = 0.0) -> Array:
-    """Over rows, of which each process has the logits of its part of the vocabulary.
+    """``(…, classes), (…) -> (…)``, where each process has logits of its part of the classes.
 
     Processes send the largest, the sum of exponentials and the target's own, and no logits.
     """

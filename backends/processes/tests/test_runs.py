@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from several_runs import (
     ranks_of,
     run,
 )
+
+import lmkernel as lk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,6 +70,21 @@ def test_curves_of_llama_are_those_of_one_process(backend: str, tmp_path: Path) 
     asked = ["--backend", backend, *TINY, "--family", "llama", "--steps", "50", "--out"]
     run(*asked, str(tmp_path / "one"))
     run(*asked, str(tmp_path / "r"), "--processes", "4", "--mesh", "data=2,model=2")
+    assert_same_curves(tmp_path / "one", tmp_path / "r")
+
+
+def test_one_head_of_keys_is_looked_at_by_heads_of_several_processes(tmp_path: Path) -> None:
+    config = {"model_type": "llama", "vocab_size": 280, "max_position_embeddings": 16}
+    config |= {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    config |= {"num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 4}
+    run("--backend", "torch", *TINY, "--steps", "1", "--out", str(tmp_path / "words"))
+    words = tmp_path / "words" / "model"
+    (words / "config.json").write_text(json.dumps(config))
+    started = str(lk.twin(words, tmp_path / "m", like=True, layers=1).path)
+    asked = ["--backend", "torch", "--start", started, "--batch", "8", "--steps", "20", "--quiet"]
+    asked += ["--set", "training.evaluate_every=0"]
+    run(*asked, "--out", str(tmp_path / "one"))
+    run(*asked, "--out", str(tmp_path / "r"), "--processes", "2", "--mesh", "model=2")
     assert_same_curves(tmp_path / "one", tmp_path / "r")
 
 
