@@ -21,13 +21,14 @@ def mse(ops: Ops, prediction: Array, target: Array) -> Array:
 
 @accumulated
 def cross_entropy(ops: Ops, logits: Array, targets: Array, smoothing: float = 0.0) -> Array:
-    """The target's share is picked by a product with its one-hot vector."""
-    logs = ops.log_softmax(logits, -1)
-    picked = ops.sum(logs * ops.one_hot(targets, logits.shape[-1], ops.dtype(logits)), -1)
-    kept = constant(ops, 1.0 - smoothing, logs) * picked
-    spread = constant(ops, smoothing, logs) * ops.mean(logs, -1)
-    real = targets >= ops.full((), 0, "int32")
-    return ops.where(real, -(kept + spread), constant(ops, 0.0, logs))
+    """The target's logarithm is selected, not multiplied by 1: others may be -∞."""
+    logs, nothing = ops.log_softmax(logits, -1), constant(ops, 0.0, logits)
+    hot = ops.one_hot(targets, logits.shape[-1], "bool")
+    gain = ops.sum(ops.where(hot, logs, nothing), -1)
+    if smoothing:
+        spread = constant(ops, smoothing, logs) * ops.mean(logs, -1)
+        gain = constant(ops, 1.0 - smoothing, logs) * gain + spread
+    return ops.where(targets >= ops.full((), 0, "int32"), -gain, nothing)
 
 
 @accumulated

@@ -15,6 +15,7 @@ from lmkernel.errors import PluginError
 from lmkernel.model import Model
 from lmkernel.plugins import BackendSpec, Registry, hookimpl
 from lmkernel_numpy.backend import create as honest
+from lmkernel_numpy.ops import NumpyOps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,3 +86,18 @@ def test_an_answer_names_the_backend(tmp_path: Path, monkeypatch: pytest.MonkeyP
         model = lk.load(tmp_path / "llama", backend="own")
         with pytest.raises(PluginError, match=r"^backend 'own', to_numpy: expected a NumPy array"):
             model.logits([1, 2])
+
+
+def test_no_backend_meets_another_order_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    met: list[Any] = []
+    own = NumpyOps.asarray
+
+    def asarray(self: Any, value: Any, dtype: Any, *, copy: bool = True) -> Any:
+        met.append(value)
+        return own(self, value, dtype, copy=copy)
+
+    monkeypatch.setattr(NumpyOps, "asarray", asarray)
+    ops = lk.load_backend("numpy").ops
+    for kind in (">f8", "<f8", ">i4"):
+        assert ops.asarray(np.array([1, -2, 3], kind), "float32").tolist() == [1.0, -2.0, 3.0]
+    assert [host.dtype.isnative for host in met] == [True, True, True]

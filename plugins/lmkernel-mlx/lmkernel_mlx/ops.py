@@ -87,7 +87,7 @@ class MlxOps(MandatoryOps):
     # element-wise
 
     def exp(self, x: Array) -> Array:
-        return wide.exp(x) if x.dtype == mx.float64 else mx.exp(x)
+        return wide.exp(x) if x.dtype == mx.float64 else wide.exp_to_the_largest(x)
 
     def log(self, x: Array) -> Array:
         return mx.log(x)

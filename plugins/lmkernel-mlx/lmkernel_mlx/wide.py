@@ -4,6 +4,7 @@ Constraint: on the CPU MLX computes exp, sin, cos, sigmoid and erf of float64 in
 of 53 bits are right. Its power, tan, tanh, log and sqrt are exact, so the others are built on them
 here, with gradients of their own, since MLX's gradients call the same imprecise functions. Its erf
 of float32 is off by 6e-8 near zero, so by 6 % at 1e-6: there the power series is summed instead.
+Its exp of float32 is infinite from 88 on, where e^88.72 is the largest float32.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ __all__ = ["cos", "erf", "erf_near_zero", "exp", "sigmoid", "sin"]
 _E_REST = 5.318237706605892e-17
 """e minus its nearest float64, as a share of e."""
 _LOWEST = -1000.0  # below it exp is zero
+_LARGE, _LESS = 64.0, 2.0
+"""From where exp of float32 takes a smaller power, and by how much smaller."""
 _JOINT = 2.0  # the |x| from which erf is a continued fraction instead of a series
 _SMALL, _FEW = 0.5, 7
 """Where float32 takes the power series, and its last term."""
@@ -37,6 +40,14 @@ def exp(x: Array) -> Array:
 @exp.vjp
 def _(_: Array, cotangent: Array, y: Array) -> Array:
     return cotangent * y
+
+
+def exp_to_the_largest(x: Array) -> Array:
+    """The exp of 32 bits and fewer, which is e² · exp(x - 2) where x is large."""
+    single = x.astype(mx.float32)
+    large = single > _LARGE
+    less = mx.exp(single - mx.where(large, _LESS, 0.0))
+    return (less * mx.where(large, math.exp(_LESS), 1.0)).astype(x.dtype)
 
 
 @mx.custom_function
