@@ -25,7 +25,7 @@ from torch.distributed.tensor.experimental import implicit_replication
 from lmkernel.contract.distribution import Distribution, Mesh, Processes, Spec
 from lmkernel.errors import CapabilityError, RunError
 from lmkernel_torch.backend import create
-from lmkernel_torch.divided import DIVIDED, whole
+from lmkernel_torch.divided import DIVIDED, DividedOps, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -64,7 +64,8 @@ def distribute(device: str, mesh: Mesh, processes: Processes) -> BackendParts:
     joined = TorchDistribution(parts.mandatory, kind, mesh, processes)
     if not joined.divides_layers:
         return replace(parts, distribution=joined)
-    return replace(parts, overrides=DIVIDED, distribution=joined)
+    divided = DividedOps(torch.device(own))
+    return replace(parts, mandatory=divided, overrides=DIVIDED, distribution=joined)
 
 
 def _join(kind: str, processes: Processes) -> None:

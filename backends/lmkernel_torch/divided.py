@@ -18,14 +18,15 @@ from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Sha
 from torch.nn import functional
 
 from lmkernel_torch import overrides
+from lmkernel_torch.ops import TorchOps
 from lmkernel_torch.packing import take_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from lmkernel.contract.mandatory import Array
 
-__all__ = ["DIVIDED", "whole"]
+__all__ = ["DIVIDED", "DividedOps", "whole"]
 
 
 def whole(x: Array) -> Array:
@@ -101,7 +102,14 @@ def layer_norm(x: Array, weight: Array, bias: Array | None, eps: float) -> Array
 
 
 def rms_norm(x: Array, weight: Array, eps: float) -> Array:
-    """Over the last axis; its gradient as that of `layer_norm`."""
+    """Over the last axis; its gradient as that of `layer_norm`.
+
+    Of an axis in parts, such as all heads together (OLMo 2), processes send one number a vector.
+    """
+    if _is_divided(x, x.ndim - 1):
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        mean = wide.square().mean(-1, keepdim=True)
+        return (wide * torch.rsqrt(mean + eps)).to(x.dtype) * weight
     return _Entering.apply(overrides.rms_norm(x, weight, eps))
 
 
@@ -123,6 +131,18 @@ def attention(
     k, v = (_part_of(x, queries, 1) if even else _looked_at(x, queries) for x in (keys, values))
     shown = None if bias is None else _part_of(bias, queries, 1)
     return _on(queries, attend(q, k, v, mask, bias=shown), Shard(1))
+
+
+@final
+class DividedOps(TorchOps):
+    """The mandatory tier, where an axis in parts may be taken apart."""
+
+    def reshape(self, x: Array, shape: Sequence[int]) -> Array:
+        """Heads of keys that do not divide over processes are joined before they are told apart."""
+        last = x.ndim - 1
+        if _is_divided(x, last) and len(shape) > x.ndim and shape[last] % x.device_mesh.size():
+            x = x.redistribute(x.device_mesh, [Replicate()])
+        return super().reshape(x, shape)
 
 
 def _looked_at(x: Array, queries: Array) -> Array:

@@ -6,7 +6,7 @@ flow through the values, for then autograd needs what was there before.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["TorchOps"]
 
 
-@final
 class TorchOps(MandatoryOps):
     """PyTorch's implementation of the mandatory tier, bound to one device."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -23,7 +22,7 @@ from several_runs import (
     run,
 )
 
-import lmkernel as lk
+from lmkernel.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,19 +72,14 @@ def test_curves_of_llama_are_those_of_one_process(backend: str, tmp_path: Path) 
     assert_same_curves(tmp_path / "one", tmp_path / "r")
 
 
-def test_one_head_of_keys_is_looked_at_by_heads_of_several_processes(tmp_path: Path) -> None:
-    config = {"model_type": "llama", "vocab_size": 280, "max_position_embeddings": 16}
-    config |= {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
-    config |= {"num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 4}
-    run("--backend", "torch", *TINY, "--steps", "1", "--out", str(tmp_path / "words"))
-    words = tmp_path / "words" / "model"
-    (words / "config.json").write_text(json.dumps(config))
-    started = str(lk.twin(words, tmp_path / "m", like=True, layers=1).path)
-    asked = ["--backend", "torch", "--start", started, "--batch", "8", "--steps", "20", "--quiet"]
-    asked += ["--set", "training.evaluate_every=0"]
-    run(*asked, "--out", str(tmp_path / "one"))
-    run(*asked, "--out", str(tmp_path / "r"), "--processes", "2", "--mesh", "model=2")
-    assert_same_curves(tmp_path / "one", tmp_path / "r")
+def test_heads_that_do_not_divide_are_refused_once(tmp_path: Path) -> None:
+    asked = [*TINY, "--width", "24", "--heads", "3", "--processes", "2", "--mesh", "model=2"]
+    asked += ["--backend", "torch", "--out", str(tmp_path / "r")]
+    done = subprocess.run(command(*asked), capture_output=True, text=True, check=False)
+    assert done.returncode == ConfigError.exit_code
+    assert done.stderr.count("decoder.layers.0.attention has 3; they fit model=3") == 1
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "r").exists()
 
 
 def assert_same_curves(folder: Path, other: Path) -> None:

@@ -21,6 +21,7 @@ from lmkernel.parameters import flatten
 from lmkernel.random import raw_words
 from lmkernel.training.step.checks import check_batch, check_finite, check_same_shapes
 from lmkernel.training.step.gradients import Gradients, Update
+from lmkernel.training.step.heads import require_even_heads
 from lmkernel.training.step.layout import Layout
 from lmkernel.training.step.metrics import Metrics
 from lmkernel.training.step.optimizers import build_optimizer
@@ -54,6 +55,7 @@ class ComposedTrainer(Trainer):
         self.model = Model(factory.backend, config.model_in_training(), config.policy)
         self._parts = Parts(self.model, config.lora, config.seed)
         declared = {**flatten(self.model.declare()), **self._parts.declare()}
+        require_even_heads(config.model, factory.backend.distribution)
         self._layout = Layout(factory.backend, declared, config.policy.params)
         optimizer = build_optimizer(factory, config.optimizer, self._parts.declare())
         self._layout.require(optimizer)
