@@ -107,7 +107,7 @@ def _source(model: LanguageModel, text: str, direction: Direction, *, truncate: 
     if direction.before or direction.after:
         end = tokenizer.eos_ids[:1]
         room = None if limit is None else limit - len(end)
-        ids = [*tokenizer.encode(whole, special_tokens=False)[:room], *end]
+        ids = [*tokenizer.encode(whole, special_tokens=False, limit=room), *end]
     else:
         ids = ended_ids(tokenizer, whole, limit=limit)
     found = [*direction.before, *ids, *direction.after]

@@ -62,7 +62,10 @@ def sentence_ids(
         InputError: no ids at all, more, or a tokenizer without these tokens.
     """
     frame = _frame(tokenizer, len(texts), plain=plain)
-    parts, room = tokenizer.encode_many(texts), context - len(frame) + len(texts)
+    room = context - len(frame) + len(texts)
+    if truncate:
+        texts = [tokenizer.beginning(text, max(room, 0)) for text in texts]
+    parts = tokenizer.encode_many(texts)
     if truncate:
         _truncate(parts, room)
     if (size := sum(map(len, parts))) > room:

@@ -14,6 +14,7 @@ from lmkernel.inspection.inputs import (
     check_ids,
     layer_indices,
     prompt_ids,
+    refuse_long,
     single_stack,
     token_rows,
 )
@@ -22,7 +23,7 @@ from lmkernel.tokenizers import Tokenizer
 from lmkernel_conformance.cases.zoo import ZOO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 CONFIG = small_config()
@@ -104,16 +105,43 @@ def test_a_long_text_is_refused_by_its_beginning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Any, str], object]
 ) -> None:
     model, read = small_llama(tmp_path / "llama"), [0]
-    encode = Tokenizer.encode
+    encode, encode_many = Tokenizer.encode, Tokenizer.encode_many
 
     def counting(self: Tokenizer, text: str, **options: Any) -> list[int]:
         read.append(len(text))
         return encode(self, text, **options)
 
+    def counting_many(self: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+        read.extend(map(len, texts))
+        return encode_many(self, texts)
+
     monkeypatch.setattr(Tokenizer, "encode", counting)
+    monkeypatch.setattr(Tokenizer, "encode_many", counting_many)
     with pytest.raises(InputError, match=r"at most 48 tokens, the model's context, got a text of"):
         ask(model, "ab c " * 200_000)
-    assert max(read) < 200_000
+    assert 0 < sum(read) < 200_000
+
+
+def test_a_long_text_is_counted_piece_by_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, read = small_llama(tmp_path / "llama"), []
+
+    def one_token(_: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+        read.extend(map(len, texts))
+        return [[0] for _ in texts]
+
+    monkeypatch.setattr(Tokenizer, "encode_many", one_token)
+    with pytest.raises(InputError, match=r"the first 12713984 are more than 96 tokens"):
+        refuse_long(model, "a" * 13_000_000)
+    assert read == [131_072] * 97
+
+
+def test_a_long_text_of_few_tokens_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tokenizer, "encode_many", lambda _, texts: [[0] for _ in texts])
+    refuse_long(small_llama(tmp_path / "llama"), "a" * 12_000_000)
 
 
 def test_rows_in_rows_without_end_are_refused() -> None:

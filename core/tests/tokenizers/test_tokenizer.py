@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from lmkernel.errors import InputError, TemplateError
 from lmkernel.tokenizers import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 CONFIG = {
@@ -186,3 +188,30 @@ def test_a_limit_cuts_the_text_and_no_special_token(limit: int, expected: list[i
     )
     assert made.encode("cde", limit=limit) == expected
     assert made.encode("cde", special_tokens=False, limit=limit) == [5, 6, 7][:limit]
+
+
+@pytest.mark.parametrize("make", [byte_level, sentencepiece])
+def test_a_long_text_is_cut_as_its_whole_is(make: Callable[[], tokenizers.Tokenizer]) -> None:
+    text = " ".join(TEXTS) + " the cat sat on the mat" * 10_000
+    whole = make().encode(text, add_special_tokens=False).ids
+    assert Tokenizer(make(), {}).encode(text, special_tokens=False, limit=50) == whole[:50]
+
+
+def test_of_a_long_text_with_a_limit_the_beginning_is_read() -> None:
+    made, read = letters(), []
+    own = made._backend
+    made._backend = SimpleNamespace(
+        encode=lambda text, **options: read.append(len(text)) or own.encode(text, **options),
+        encode_batch_fast=own.encode_batch_fast,
+        num_special_tokens_to_add=own.num_special_tokens_to_add,
+        post_process=own.post_process,
+    )
+    made.encode("c" * 1_000_000, limit=5)
+    assert set(read) == {131_072}
+
+
+def test_of_a_long_text_of_few_tokens_all_is_read() -> None:
+    own = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0, "b": 1}, "a"))
+    own.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    made = Tokenizer(own, {})
+    assert made.encode("a" + " " * 300_000 + "b" + " b" * 9, limit=4) == [0, 1, 1, 1]
