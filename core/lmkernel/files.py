@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lmkernel.errors import CheckpointError, LmkernelError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "is_there",
     "open_regular",
     "read_file",
+    "reading",
 ]
 
 DEEPEST = 100
@@ -90,10 +93,25 @@ def read_file(path: Path, most: int, error: type[LmkernelError] = CheckpointErro
         size = os.fstat(file.fileno()).st_size
         if size > most:
             raise error(f"{path}: expected at most {most} bytes, got {size}")
-        try:
+        with reading(f"{path}:", error):
             return file.read()
-        except OSError as reason:
-            raise error(f"{path}: cannot be read: {reason.strerror or reason}") from reason
+
+
+@contextmanager
+def reading(what: str, error: type[LmkernelError] = CheckpointError) -> Iterator[None]:
+    """Tell in words of what cannot be read in the block, such as a device that fails.
+
+    Args:
+        what: the beginning of the sentence.
+        error: the type of what is raised.
+
+    Raises:
+        error: the system did not read.
+    """
+    try:
+        yield
+    except OSError as reason:
+        raise error(f"{what} cannot be read: {reason.strerror or reason}") from reason
 
 
 def is_deep(document: Any) -> bool:

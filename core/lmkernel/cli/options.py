@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lmkernel.cli.screen import note
 from lmkernel.errors import InputError
+from lmkernel.files import reading
 from lmkernel.results import counted, human_size
 
 if TYPE_CHECKING:
@@ -173,10 +174,8 @@ def read_lines() -> list[str]:
 
 
 def _read_input() -> bytes:
-    try:
+    with reading("standard input", InputError):
         data = sys.stdin.buffer.read(_MOST + 1)
-    except OSError as error:
-        raise InputError(f"standard input cannot be read: {error.strerror}") from error
     if len(data) > _MOST:
         raise InputError(f"expected at most {_MOST} bytes on standard input, got more")
     return data

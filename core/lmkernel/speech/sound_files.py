@@ -12,12 +12,12 @@ import tempfile
 import wave
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, final
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, final
 
 import numpy as np
 
 from lmkernel.errors import InputError
-from lmkernel.files import open_regular
+from lmkernel.files import open_regular, reading
 from lmkernel.speech.sounds import (
     BLOCK,
     Sound,
@@ -130,15 +130,13 @@ class StoredSound:
     def _named(self) -> Iterator[None]:
         """Its name is before what is wrong with it."""
         try:
-            yield
+            with reading(f"{self._where}:", InputError):
+                yield
         except InputError as error:
             text = str(error)
             raise InputError(
                 text if text.startswith(self._where) else f"{self._where}: {text}"
             ) from error
-        except OSError as error:
-            why = error.strerror or error
-            raise InputError(f"{self._where}: cannot be read: {why}") from error
 
 
 AnySound = Sound | StoredSound
@@ -168,18 +166,18 @@ def kept_stream(stream: BinaryIO, where: str) -> Iterator[StoredSound]:
     It is read by one at a time.
 
     Raises:
-        InputError: it is no sound, or longer than what is kept.
+        InputError: it is no sound, longer than what is kept, or cannot be read or kept.
         MissingDependencyError: its format needs soundfile, which is not installed.
     """
-    with tempfile.TemporaryFile() as kept:
-        while data := stream.read(_MOST_READ):
+    # without a buffer, which would be written again, and fail again, when the file is closed
+    with tempfile.TemporaryFile(buffering=0) as kept:
+        for data in _read(stream, where):
             begun = kept.tell() > 0
-            kept.write(data)
+            _keep(kept, data, where)
             if not begun and not _is_sound(data):
                 break  # is refused below
             if kept.tell() > _MOST_BYTES:
                 raise InputError(f"{where}: expected at most {_MOST_BYTES} bytes, got more")
-        kept.flush()
 
         def again() -> BinaryIO:
             file = os.fdopen(os.dup(kept.fileno()), "rb")
@@ -187,6 +185,21 @@ def kept_stream(stream: BinaryIO, where: str) -> Iterator[StoredSound]:
             return file
 
         yield StoredSound(again, where)
+
+
+def _read(stream: BinaryIO, where: str) -> Iterator[bytes]:
+    with reading(f"{where}:", InputError):
+        while data := stream.read(_MOST_READ):
+            yield data
+
+
+def _keep(kept: IO[bytes], data: bytes, where: str) -> None:
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[kept.write(left) :]
+    except OSError as error:
+        raise InputError(f"{where}: cannot be kept in a file: {error.strerror}") from error
 
 
 def _is_sound(content: bytes) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, final
 import numpy as np
 
 from lmkernel.errors import InputError, MissingDependencyError, shown
+from lmkernel.files import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -177,7 +178,7 @@ def blocks_of(stream: BinaryIO, rate: int, wanted: int) -> Iterator[NDArray[np.f
         wanted: of the result.
 
     Raises:
-        InputError: a rate that makes no sense.
+        InputError: a rate that makes no sense; later, a stream that cannot be read.
         MissingDependencyError: the library that resamples is not installed.
     """
     check_rate(rate)
@@ -186,11 +187,17 @@ def blocks_of(stream: BinaryIO, rate: int, wanted: int) -> Iterator[NDArray[np.f
 
 def _streamed(stream: BinaryIO) -> Iterator[NDArray[np.float32]]:
     rest = b""  # a sample may come in two reads
-    while data := stream.read1(_MOST_READ):  # type: ignore[attr-defined]  # buffered streams have it
+    while data := _some(stream):
         data = rest + data
         whole = len(data) // 2 * 2
         rest = data[whole:]
         yield whole_numbers(data[:whole], 2)
+
+
+def _some(stream: BinaryIO) -> bytes:
+    with reading("the stream of samples", InputError):
+        data: bytes = stream.read1(_MOST_READ)  # type: ignore[attr-defined]  # buffered streams have it
+        return data
 
 
 def whole_numbers(data: bytes, width: int) -> NDArray[np.float32]:

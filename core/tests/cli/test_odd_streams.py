@@ -19,6 +19,7 @@ from small import small_config, write_small
 from training_files import pretraining, story
 
 from lmkernel.backend import load_backend
+from lmkernel.cli.chat.reading import PlainReader
 from lmkernel.cli.main import main
 from lmkernel.cli.options import read_prompt
 from lmkernel.errors import InputError
@@ -189,6 +190,13 @@ def test_prompt_whose_device_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sys.stdin", failing)
         with pytest.raises(InputError, match="standard input cannot be read: Input/output error"):
             read_prompt(None)
+
+
+def test_message_whose_device_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/proc/self/mem").open() as failing:
+        monkeypatch.setattr("sys.stdin", failing)
+        with pytest.raises(InputError, match="standard input cannot be read: Input/output error"):
+            PlainReader().read()
 
 
 @pytest.mark.parametrize("columns", ["a terminal of 0 columns", "a terminal of 20 columns"])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import struct
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +19,7 @@ from made_sounds import SOUNDS, vowels, wave_bytes
 from lmkernel.errors import InputError, MissingDependencyError
 from lmkernel.speech import sound_files, sounds
 from lmkernel.speech.sound_files import StoredSound, kept_stream, read_sound, sound_of_bytes
-from lmkernel.speech.sounds import Sound
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from lmkernel.speech.sounds import Sound, blocks_of
 
 ROWS = np.stack([vowels(0.5), vowels(0.5, 200)], 1)
 
@@ -204,6 +205,38 @@ def test_a_pipe_of_no_use_is_read_no_further(
     with pytest.raises(InputError, match=f"^a pipe: .*{said}"), kept_stream(stream, "a pipe"):
         pytest.fail("it was taken")
     assert stream.tell() == read
+
+
+class Failing(io.BytesIO):
+    """A device that fails after its first bytes."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if not (data := super().read(size)):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return data
+
+    read1 = read
+
+
+def test_a_pipe_that_fails_is_told_by_its_name() -> None:
+    said = "^a pipe: cannot be read: Input/output error$"
+    with pytest.raises(InputError, match=said), kept_stream(Failing(WAVE), "a pipe"):
+        pytest.fail("it was taken")
+
+
+def test_samples_of_a_device_that_fails() -> None:
+    blocks = blocks_of(Failing(bytes(64)), 16000, 16000)
+    assert len(next(blocks)) == 32
+    with pytest.raises(InputError, match=r"^the stream of samples cannot be read: Input/output"):
+        next(blocks)
+
+
+def test_a_pipe_that_cannot_be_kept_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = partial(Path("/dev/full").open, "w+b")
+    monkeypatch.setattr(sound_files.tempfile, "TemporaryFile", full)
+    said = "^a pipe: cannot be kept in a file: No space left on device$"
+    with pytest.raises(InputError, match=said), kept_stream(io.BytesIO(WAVE), "a pipe"):
+        pytest.fail("it was taken")
 
 
 def test_a_file_that_is_changed_between_is_refused(tmp_path: Path) -> None:

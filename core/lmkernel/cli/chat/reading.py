@@ -10,7 +10,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.chat.keys import hold_keys
-from lmkernel.errors import PullError
+from lmkernel.errors import InputError, PullError
+from lmkernel.files import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,10 +73,11 @@ class PlainReader(MessageReader):
 
     def _line(self, prompt: str) -> str:
         try:
-            if sys.stdout.isatty():
-                return input(prompt)
-            print(prompt, end="", file=sys.stderr, flush=True)
-            line = sys.stdin.readline()
+            with reading("standard input", InputError):
+                if sys.stdout.isatty():
+                    return input(prompt)
+                print(prompt, end="", file=sys.stderr, flush=True)
+                line = sys.stdin.readline()
         except (EOFError, KeyboardInterrupt):
             print(file=sys.stderr)
             raise
