@@ -31,7 +31,10 @@ def main() -> int:
     try:
         _on_interrupt(_raise_unless_importing)
         from lmkernel.cli.main import main as run
+        from lmkernel.cli.streams import open_standard_streams, use_own_descriptor
 
+        open_standard_streams()
+        use_own_descriptor()
         code = run()
         _on_interrupt(lambda *_: _leave())  # nothing is left to be tidied
     except BaseException as error:

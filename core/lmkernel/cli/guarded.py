@@ -9,7 +9,7 @@ import sys
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from lmkernel.cli.streams import takes_output
+from lmkernel.cli.streams import give_descriptor_back, takes_output
 from lmkernel.errors import LmkernelError, PluginError, shown
 from lmkernel.plugins.guard import describe, plugin_code
 
@@ -51,6 +51,7 @@ def checked_code(spec: CommandSpec, code: object) -> int:
 
 @contextmanager
 def _guarded(what: str) -> Iterator[None]:
+    give_descriptor_back()
     try:
         with plugin_code(what, LmkernelError, SystemExit, OSError, results=True):
             yield

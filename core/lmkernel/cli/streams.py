@@ -3,7 +3,8 @@
 Constraints: no command knows of any of this. A closed stream is an empty one that takes everything,
 and so is standard input that cannot be read; a character that the encoding lacks is written as
 ``?``; a result that cannot be written is one sentence on standard error, which itself drops what it
-does not take; and nothing complains again when the interpreter ends.
+does not take; what a plugin or a framework writes to the file descriptor itself, past Python, is no
+result; and nothing complains again when the interpreter ends.
 """
 
 from __future__ import annotations
@@ -12,11 +13,18 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, final
 
 from lmkernel.progress import PatientStream
 
-__all__ = ["finish_output", "open_standard_streams", "report_output", "takes_output"]
+__all__ = [
+    "finish_output",
+    "give_descriptor_back",
+    "open_standard_streams",
+    "report_output",
+    "takes_output",
+    "use_own_descriptor",
+]
 
 UNWRITTEN, CLOSED_PIPE = 1, 141
 
@@ -58,6 +66,39 @@ def _is_readable(stream: TextIO) -> bool:
     except OSError:
         return False
     return True
+
+
+@final
+class _OwnOutput(io.TextIOWrapper):
+    """Standard output through a file descriptor that nobody else knows of."""
+
+
+def use_own_descriptor() -> None:
+    """Have standard output a descriptor of its own; what is written to number 1 is an aside now.
+
+    At the start of the program, once, while there is one thread and no plugin; the streams are
+    open. On a terminal nothing changes: there both are seen, and an editor wants number 1.
+    """
+    out = sys.stdout
+    if not isinstance(out, io.TextIOWrapper) or out.isatty():
+        return
+    raw = open(os.dup(1), "wb", 0 if out.write_through else -1)  # noqa: SIM115, PTH123 - a number; open to the end
+    own = _OwnOutput(
+        raw,
+        out.encoding,
+        out.errors,
+        line_buffering=out.line_buffering,
+        write_through=out.write_through,
+    )
+    os.dup2(2, 1)
+    sys.stdout = own
+    sys.__stdout__ = own  # type: ignore[misc]  # by which the width of lines is found
+
+
+def give_descriptor_back() -> None:
+    """Have number 1 be standard output again: a command of a plugin may put its results there."""
+    if isinstance(sys.stdout, _OwnOutput):
+        os.dup2(sys.stdout.fileno(), 1)
 
 
 def finish_output(code: int) -> int:

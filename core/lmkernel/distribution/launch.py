@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
@@ -71,6 +72,14 @@ def _first_to_fail(started: Sequence[_Started]) -> _Started | None:
     return min(failed, key=lambda one: (one.ended, one.code != -signal.SIGKILL), default=None)
 
 
+def _output() -> int | None:
+    """The descriptor of standard output; None where it has none, and a child's is what it is."""
+    try:
+        return sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 @final
 class _Started:
     """One process; with ``stack``, what it said is kept until it is read.
@@ -93,7 +102,8 @@ class _Started:
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
         }
-        streams: dict[str, Any] = {}
+        # which need not be what lies at number 1
+        streams: dict[str, Any] = {"stdout": _output()}
         if rank:
             self._said = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
             null = subprocess.DEVNULL

@@ -97,7 +97,8 @@ def test_interrupt_after_the_end_leaves_at_once() -> None:
         "import atexit, os, signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from lmkernel.start import main\n"
-        "atexit.register(lambda: [os.write(1, b'once'), signal.raise_signal(signal.SIGINT)])\n"
+        "interrupt = lambda: signal.raise_signal(signal.SIGINT)\n"
+        "atexit.register(lambda: [os.write(sys.stdout.fileno(), b'once'), interrupt()])\n"
         "sys.exit(main())\n"
     )
     code, out, error = run("-c", late, "--version")
