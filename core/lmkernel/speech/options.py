@@ -115,6 +115,24 @@ class SpeechOptions:
             require_known("option of transcribe", name, cls.__dataclass_fields__)
         return cls(**changes)
 
+    def is_likely(self, log_prob: float) -> bool:
+        """Whether a text of such a mean log-probability is taken."""
+        return self.least_log_prob is None or log_prob >= self.least_log_prob
+
+    def is_repetitive(self, ratio: float) -> bool:
+        """Whether a text of such a compression ratio says the same over and over."""
+        return self.most_repetitive is not None and ratio > self.most_repetitive
+
+    def is_silent(self, log_prob: float, silence: float) -> bool:
+        """Whether nothing is spoken where a model writes a text all the same.
+
+        Args:
+            log_prob: the mean log-probability of the text.
+            silence: the probability that nothing is spoken.
+        """
+        quiet = self.most_silent is not None and silence > self.most_silent
+        return quiet and not self.is_likely(log_prob)
+
     def _require(self, name: str, expected: str, *, ok: bool) -> None:
         if not ok:
             raise InputError(f"{name}: expected {expected}, got {shown(getattr(self, name))}")

@@ -217,11 +217,9 @@ class Transcriber:
         for temperature in options.temperatures:
             [heard] = self.hearing.hear(memory, prompt, temperature=temperature, seed=options.seed)
             attempt = Attempt(begin, temperature, heard.log_prob, silent)
-            likely = options.least_log_prob is None or heard.log_prob >= options.least_log_prob
-            if not likely and options.most_silent is not None and silent > options.most_silent:
+            if options.is_silent(heard.log_prob, silent):
                 return None, attempt
-            plain = options.most_repetitive is None or heard.ratio <= options.most_repetitive
-            if likely and plain:
+            if options.is_likely(heard.log_prob) and not options.is_repetitive(heard.ratio):
                 break
         return heard, attempt
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.components import balance, experts
-from lmkernel_proofs.mutants.changed import with_decoder, with_embedding
+from lmkernel_proofs.mutants.changed import with_attentions, with_decoder, with_embedding
 from lmkernel_proofs.mutants.mutant import Mutant, Patch
 
 if TYPE_CHECKING:
@@ -147,4 +147,10 @@ MUTANTS = (
     _balance("ignored", _nothing),
     _balance("padding_counted", _with_padding),
     _balance("of_each_layer", _layer_by_layer),
+    Mutant(
+        id="attention.scale_of_the_head",
+        level="components",
+        make=with_attentions(lambda attention: replace(attention, scale=0.0)),
+        seen="mlx-examples#591",
+    ),
 )
