@@ -137,5 +137,15 @@ def test_m12_failures_that_one_line_raises_are_one_group_at_every_level() -> Non
     assert [row["case"] for row in second] == ["operations/erf"]
 
 
+def test_arrays_of_a_framework_that_is_not_named_are_one_group_at_every_level() -> None:
+    said = "expected an array of numpy, as requires of its specification says, got paddle.Tensor"
+    rows = [_row("operations/exp", said), _row("models/llama.forward", said)]
+    rows += [_row("operations/sqrt", said, seed=3), _row("operations/sqrt")]
+    assert _cases(rows) == [
+        ["operations/exp", "operations/sqrt", "models/llama.forward"],
+        ["operations/sqrt"],
+    ]
+
+
 def test_without_failures_there_are_no_groups() -> None:
     assert group_failures([]) == []

@@ -23,8 +23,9 @@ __all__ = ["group_failures"]
 
 Row = Mapping[str, Any]
 
-_PLACE = re.compile(r"^(\w+ at [\w.]+:\d+)")
-"""How the message of an exception begins: its class, its file and line."""
+_PLACE = re.compile(r"^(\w+ at [\w.]+:\d+|expected an array of .+, as requires of .+)")
+"""How a message begins that has one cause in any case: the class, file and line of an exception; or
+arrays of a framework that the specification does not name."""
 
 
 _BESIDE = ", against its composition: "
@@ -59,10 +60,10 @@ def _rank(row: Row) -> tuple[bool, int, bool, bool, bool]:
 
 
 def _cause(row: Row, lowest: str) -> str:
-    """What a row's cause is called: the line that raised, the operation, or what it builds on."""
-    raised = _PLACE.match(row.get("message", ""))
-    if raised:
-        return raised[1]
+    """What a row's cause is called: by its message, the operation, or what it builds on."""
+    told = _PLACE.match(row.get("message", ""))
+    if told:
+        return told[1]
     level = row["case"].partition("/")[0]
     return _operation(row) if level == lowest else "what is built on them"
 

@@ -123,8 +123,8 @@ def _own(x: Any, owners: tuple[str, ...]) -> None:
     packages = [owner.partition(".")[0] for owner in owners]
     if not any(module.startswith(package) for module in modules for package in packages):
         raise Discrepancy(
-            f"expected an array of {' or '.join(owners)}, got {type(x).__module__}."
-            f"{type(x).__qualname__}"
+            f"expected an array of {' or '.join(owners)}, as requires of its specification says, "
+            f"got {type(x).__module__}.{type(x).__qualname__}"
         )
 
 
