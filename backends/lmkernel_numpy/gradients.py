@@ -43,7 +43,8 @@ def differentiable(backward: Callable[..., Sequence[Array]]) -> Callable[..., An
 
         def vjps(numbers: Sequence[int], ans: Array, args: Any, options: Any) -> Any:
             def vjp(g: Array) -> tuple[Array, ...]:
-                found = backward(g, ans, args, **options)
+                # what comes back through autograd's maxima is float64
+                found = backward(np.asarray(g, ans.dtype), ans, args, **options)
                 return tuple(found[i] for i in numbers)
 
             return vjp

@@ -76,6 +76,32 @@ def classes(s: Subject) -> None:
         s.equal(f"smoothing {share}", np.round(found * 1024), np.asarray(want) * 1024)
 
 
+@case(level="gradients", id="farther.maxima.gradient", training=True)
+def maxima(s: Subject) -> None:
+    """Gradients come back through maxima to attention, norms and products before them."""
+    ops: Any = s.ops
+    k, v = whole_numbers(2, 2, 4, 3), 4 * whole_numbers(2, 2, 4, 5)
+    q, w = np.zeros((2, 2, 3, 3)), np.eye(5)
+
+    def total(t: Any, larger: Any) -> Any:
+        y = ops.attention(t["q"], t["k"], t["v"], None, scale=0.5)
+        return ops.sum(ops.reshape(larger(ops.linear(y, t["w"])), (-1,)), 0)
+
+    # every query sees all four alike, so that it gives their mean
+    mean = np.broadcast_to(v.mean(2, keepdims=True), (2, 2, 3, 5))
+    wants = {
+        "maximum": (lambda y: ops.maximum(y, s.constant(0.5)), mean > 0.5),  # noqa: PLR2004 - the number before
+        "minimum": (lambda y: ops.minimum(y, s.constant(0.5)), mean < 0.5),  # noqa: PLR2004 - the number before
+    }
+    given = {"q": q, "k": k, "v": v, "w": w}
+    for name, (larger, chosen) in wants.items():
+        _, found = ops.value_and_grad(lambda t, f=larger: total(t, f))(s.arrays(given))
+        want = np.broadcast_to(chosen.sum(2, keepdims=True) / 4, v.shape)
+        s.equal(f"values, {name}", found["v"], want, s.dtype)
+        rows = np.where(chosen, 1.0, 0.0).reshape(-1, 5)
+        s.equal(f"weights, {name}", found["w"], rows.T @ mean.reshape(-1, 5), s.dtype)
+
+
 _COUNT, _BETA, _EPS, _RATE, _STEP = 10, 0.5, 1.0, 0.125, 5000
 
 

@@ -141,7 +141,7 @@ MUTANTS = (
     ),
     Mutant(
         id="alibi.factor_ignored",
-        level="models",
+        level="components",
         make=with_attentions(
             lambda attention: replace(attention, alibi=1.0 if attention.alibi else 0.0)
         ),
@@ -154,7 +154,7 @@ MUTANTS = (
     ),
     Mutant(
         id="experts.never_renormalised",
-        level="models",
+        level="components",
         make=_experts(renormalize=False),
         seen="torchtitan#1448",
     ),
@@ -170,7 +170,7 @@ MUTANTS = (
     ),
     Mutant(
         id="experts.groups_ignored",
-        level="models",
+        level="components",
         make=_experts(groups=1, chosen_groups=1),
     ),
     Mutant(

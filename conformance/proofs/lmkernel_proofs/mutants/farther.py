@@ -126,6 +126,12 @@ def half_a_difference(ops: Any, x: Any, weight: Any, bias: Any = None, delta: An
     return ops.linear(x, weight, bias, delta)
 
 
+def none_of_heads(ops: Any, x: Any, y: Any) -> Any:
+    """A number that heads are compared with hides them from gradients."""
+    heads = len(x.shape) == 4 and not y.shape  # noqa: PLR2004 - texts, heads, tokens
+    return ops.maximum(ops.stop_gradient(x) if heads else x, y)
+
+
 def _shared_places(backend: Backend) -> Backend:
     """Long gradients of one shape and place in the tree are written to one memory."""
     places: dict[Any, Any] = {}
@@ -221,6 +227,7 @@ MUTANTS = (
     _of("matmul", "crossed_axes", mandatory("matmul", crossed_axes)),
     _of("matmul", "first_of_five_axes", mandatory("matmul", first_of_five_axes)),
     _of("linear", "half_a_difference", optional("linear", half_a_difference), "gradients"),
+    _of("maximum", "none_of_heads", mandatory("maximum", none_of_heads), "gradients"),
     _of("take_rows", "each_once", optional("take_rows", each_row_once), "gradients"),
     _of(
         "value_and_grad",

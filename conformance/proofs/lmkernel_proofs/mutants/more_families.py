@@ -143,7 +143,7 @@ MUTANTS = (
     Mutant(id="experts.shared_ignored", level="models", make=_experts(shared=0, shared_gate=False)),
     Mutant(id="experts.shared_without_gate", level="models", make=_experts(shared_gate=False)),
     _routing("weighed_by_logits", _weigh_by_logits, "sglang#35160", "components"),
-    _routing("weighed_with_bias", _weigh_with_bias),
+    _routing("weighed_with_bias", _weigh_with_bias, level="components"),
     _balance("ignored", _nothing),
     _balance("padding_counted", _with_padding),
     _balance("of_each_layer", _layer_by_layer),
