@@ -97,6 +97,14 @@ def _certificate(*rows: dict[str, Any], fresh: list[str]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize(
+    ("message", "hinted"), [("expected 1, got 2", True), ("TypeError at a.py:3: no", False)]
+)
+def test_what_raised_is_no_wrong_number(message: str, hinted: bool) -> None:
+    row = _row("operations/softmax.large_logits.last", message)
+    assert bool(hints(row, [row])) == hinted
+
+
 def test_failures_with_fresh_inputs_are_told_with_their_operation() -> None:
     fresh = [f"operations/softmax[float32]: value: expected 1, got {got}" for got in range(2)]
     rows = [_row("operations/softmax"), _row("operations/overrides.values", BESIDE)]

@@ -19,7 +19,7 @@ from lmkernel_conformance.levels import LEVELS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["group_failures"]
+__all__ = ["group_failures", "told_cause"]
 
 Row = Mapping[str, Any]
 
@@ -50,6 +50,12 @@ def group_failures(rows: Sequence[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
+def told_cause(row: Row) -> str:
+    """The cause that a row's message itself names; empty where it does not."""
+    told = _PLACE.match(row.get("message", ""))
+    return told[1] if told else ""
+
+
 def _rank(row: Row) -> tuple[bool, int, bool, bool, bool]:
     """An override beside its composition, then lower levels; there eager calls on kept inputs."""
     level, _, name = row["case"].partition("/")
@@ -61,9 +67,9 @@ def _rank(row: Row) -> tuple[bool, int, bool, bool, bool]:
 
 def _cause(row: Row, lowest: str) -> str:
     """What a row's cause is called: by its message, the operation, or what it builds on."""
-    told = _PLACE.match(row.get("message", ""))
+    told = told_cause(row)
     if told:
-        return told[1]
+        return told
     level = row["case"].partition("/")[0]
     return _operation(row) if level == lowest else "what is built on them"
 

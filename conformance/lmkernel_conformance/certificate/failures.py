@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from lmkernel_conformance.catalogue import COMPILED, likely
+from lmkernel_conformance.certificate.causes import told_cause
 from lmkernel_conformance.certificate.verdict import fresh_reason
 from lmkernel_conformance.manifest import read_manifest
 
@@ -52,12 +53,14 @@ def other_reasons(certificate: Mapping[str, Any]) -> list[str]:
 
 
 def hints(row: Row, group: Sequence[Row]) -> list[str]:
-    """The defects that a failure is likely to be.
+    """The defects that a failure is likely to be; none where its message names the cause.
 
     Args:
         row: the failure.
         group: the failures of its cause.
     """
+    if told_cause(row):
+        return []
     numbers = _numbers().get(row["case"], [])
     # Where the eager result is wrong as well, compiling has nothing to do with it.
     eager = _is_compiled(row) and not all(_is_compiled(other) for other in group)
