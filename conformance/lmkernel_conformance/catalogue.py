@@ -49,6 +49,17 @@ DEFECTS: Mapping[int, str] = MappingProxyType(
         COMPILED: "the compiled function differs from the eager one, or has frozen a number",
         29: "float64 is computed in float32 somewhere on the way",
         30: "the random stream or what is made of it differs in its bits",
+        31: "the pixels of a patch, or its colours, are taken in another order",
+        32: "positions of patches are not interpolated for another grid as they were for learning",
+        33: "the vectors of a picture are of another layer, joined in another order, or elsewhere",
+        34: "a picture is cut, rescaled or normalised in another way",
+        35: "a sound's ends are zeros, where they are mirrored, or its last frame is kept",
+        36: "mel filters have another scale, area or window; silence is added by 30 s, not to it",
+        37: "a convolution in time has other strides, edges or lengths, or padding is heard",
+        38: "a transcript has other first tokens, suppressed ones, or times that go back",
+        39: "windows of a long sound lose or repeat words, or silence and repetitions are taken",
+        40: "a beam's score has another length, ended beams are lost, or the cache keeps its order",
+        41: "a token that is forced or forbidden is not, or a decoder begins with another",
     }
 )
 """The defects, by the number of the row that cases name."""

@@ -80,7 +80,7 @@ def _found(s: Subject, prompts: list[list[int]], asked: dict[str, Any]) -> list[
     return beam_search(own, own.pack(values(s, _MODEL)), prompts, options, end_ids=_ENDS)
 
 
-@case(level="generation", id="beams", rows=(25,))
+@case(level="generation", id="beams", rows=(25, 40))
 def beams(s: Subject) -> None:
     """Of three beams the best answer, by each penalty of lengths and each way to stop, in a batch.
 
@@ -110,7 +110,7 @@ def _forbidden(history: list[int], *, step: int, limit: int = 9, **options: Any)
     return [int(t) for t in np.flatnonzero(changed == -np.inf)]
 
 
-@case(level="generation", id="constraints", dtypes=("float32",))
+@case(level="generation", id="constraints", dtypes=("float32",), rows=(41,))
 def constraints(s: Subject) -> None:
     """The first and the last token forced, no repeated runs, bad words, and no early end."""
     others = [0, 1, 2, 3, 4, 5, 6, 8, 9]
@@ -136,7 +136,7 @@ def constraints(s: Subject) -> None:
         s.demand(f"forbidden: {what}", expected=expected, got=got)
 
 
-@case(level="generation", id="start", dtypes=("float32",))
+@case(level="generation", id="start", dtypes=("float32",), rows=(41,))
 def start(s: Subject) -> None:
     """A decoder begins with what its files name, else with what a tokenizer begins with."""
     tokenizer = SimpleNamespace(bos_id=None, pad_id=0, eos_ids=(1,))

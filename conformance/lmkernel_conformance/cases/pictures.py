@@ -79,20 +79,20 @@ def _patches(own: PatchConfig, pictures: Host, norm: NormConfig | None = None) -
     return Trial(inputs={**inputs, "pictures": pictures}, native=native, formula=formula)
 
 
-@trial(id="embedding.patches", level="components")
+@trial(id="embedding.patches", level="components", rows=(31,))
 def patches() -> Trial:
     """A vector before those of patches; red, green and blue of a patch one after the other."""
     return _patches(_PATCHES, _PICTURES)
 
 
-@trial(id="embedding.patches.alone", level="components")
+@trial(id="embedding.patches.alone", level="components", rows=(31,))
 def patches_alone() -> Trial:
     """Patches without a vector before them, and a norm; what remains of a picture is left out."""
     own = replace(_PATCHES, token=False, height=5, width=8)
     return _patches(own, normal("pictures.rest", 2, 3, 5, 8), _LAYER)
 
 
-@trial(id="embedding.patches.other_grid", level="components")
+@trial(id="embedding.patches.other_grid", level="components", rows=(32,))
 def other_grid() -> Trial:
     """Positions are interpolated for more columns and fewer rows; the first vector's is kept.
 
@@ -174,19 +174,19 @@ def _check_shown(s: Subject, config: ModelConfig, pieces: tuple[int, ...]) -> No
         begin = end
 
 
-@case(level="models", id="pictures.squares", dtypes=("float32",))
+@case(level="models", id="pictures.squares", dtypes=("float32",), rows=(33,))
 def squares(s: Subject) -> None:
     """Squares of patches become one vector each; they stand in the places of a token, in order."""
     _check_shown(s, _SQUARES, ())
 
 
-@case(level="models", id="pictures.earlier_layer", dtypes=("float32",))
+@case(level="models", id="pictures.earlier_layer", dtypes=("float32",), rows=(33,))
 def earlier_layer(s: Subject) -> None:
     """Vectors of an earlier layer, without a norm and without the first, fed in pieces."""
     _check_shown(s, _EARLIER, (7,))
 
 
-@case(level="components", id="pictures.processor", dtypes=("float32",))
+@case(level="components", id="pictures.processor", dtypes=("float32",), rows=(34,))
 def processor(s: Subject) -> None:
     """The middle is cut out, values are rescaled, and each colour is normalised by its own."""
     mean, std = (0.25, 0.5, 0.125), (0.5, 0.25, 2.0)
@@ -201,7 +201,7 @@ def processor(s: Subject) -> None:
     s.demand(f"differences of {limit:g} at most, got {apart:g}", expected=True, got=apart <= limit)
 
 
-@case(level="components", id="pictures.margins", dtypes=("float32",))
+@case(level="components", id="pictures.margins", dtypes=("float32",), rows=(34,))
 def margins(s: Subject) -> None:
     """A picture that is smaller than what is cut out stands in the middle of black margins."""
     picture = uniform("pictures.small", 2, 3, 3, low=1, high=256).astype(np.uint8)

@@ -57,7 +57,7 @@ def _embedding(config: EmbeddingConfig, inputs: Host, positions: Host, own: Host
     return Trial(inputs={**hosts, "inputs": inputs}, native=native, formula=formula)
 
 
-@trial(id="embedding.frames", level="components")
+@trial(id="embedding.frames", level="components", rows=(37,))
 def frames() -> Trial:
     """Each vector sees three pairs of frames around it; a padded row, and an odd number."""
     config = EmbeddingConfig(kind="frames", width=6, context=9, options={"bins": 5})
@@ -82,13 +82,13 @@ def _waves(norm: str, kernel: int, **more: Any) -> Trial:
     return _embedding(config, normal("sounds.waves", 2, 29, 1), positions, own)
 
 
-@trial(id="embedding.waves", level="components")
+@trial(id="embedding.waves", level="components", rows=(37,))
 def waves_layer() -> Trial:
     """Each vector normalised, an odd kernel of positions; the second row is padded."""
     return _waves("layer", 3, projected_norm=_LAYER)
 
 
-@trial(id="embedding.waves.over_time", level="components")
+@trial(id="embedding.waves.over_time", level="components", rows=(37,))
 def waves_group() -> Trial:
     """The first convolution normalised over time, an even kernel of positions."""
     return _waves("group", 4)
@@ -117,7 +117,7 @@ def _heard(s: Subject, what: str, got: Host, samples: Host, bins: int) -> None:
     s.demand(f"{what}: within 4 units in the last place of 4", expected=True, got=apart <= 4)  # noqa: PLR2004
 
 
-@case(level="components", id="sounds.features", dtypes=("float32",))
+@case(level="components", id="sounds.features", dtypes=("float32",), rows=(35, 36))
 def features(s: Subject) -> None:
     """Energies by mel bands: mirrored ends, Slaney's triangles, a frame for each whole hop."""
     for count in (379, 1600):
@@ -133,7 +133,7 @@ def features(s: Subject) -> None:
             _heard(s, f"{count} samples, {bins} bins", heard.log_mel(samples, own), samples, bins)
 
 
-@case(level="components", id="sounds.window", dtypes=("float32",))
+@case(level="components", id="sounds.window", dtypes=("float32",), rows=(35, 36))
 def window(s: Subject) -> None:
     """A sound is padded to a window, not by one, and what is longer is cut."""
     for count in (900, 16000, 16500):
@@ -168,7 +168,7 @@ def _but(*absent: int, upto: int = _VOCAB) -> list[int]:
     return [t for t in range(upto) if t not in absent]
 
 
-@case(level="generation", id="sounds.suppressed", dtypes=("float32",))
+@case(level="generation", id="sounds.suppressed", dtypes=("float32",), rows=(38,))
 def suppressed(s: Subject) -> None:
     """Noise is never written, and what may not begin a text may follow."""
     first = _allowed([], timestamps=False)
@@ -176,7 +176,7 @@ def suppressed(s: Subject) -> None:
     s.demand("later", expected=_but(3, 11), got=_allowed([1], timestamps=False))
 
 
-@case(level="generation", id="sounds.timestamps", dtypes=("float32",))
+@case(level="generation", id="sounds.timestamps", dtypes=("float32",), rows=(38,))
 def timestamps(s: Subject) -> None:
     """Times come in pairs, never go back, and begin a text; they are written where likelier."""
     texts, begun = _but(3, 11, upto=_TIMES - 1), _TIMES + 2
@@ -202,7 +202,7 @@ def timestamps(s: Subject) -> None:
     s.demand("times together", expected=[*range(_VOCAB - 6, _VOCAB)], got=written)
 
 
-@case(level="generation", id="sounds.prefix", dtypes=("float32",))
+@case(level="generation", id="sounds.prefix", dtypes=("float32",), rows=(38,))
 def prefix(s: Subject) -> None:
     """A transcript begins with the language, the task, and that there are no times."""
     german = _TOKENS.prefix("de", "translate", timestamps=False)
@@ -211,7 +211,7 @@ def prefix(s: Subject) -> None:
     s.demand("with times", expected=[11, 13, 14], got=english)
 
 
-@case(level="generation", id="sounds.long", dtypes=("float32",))
+@case(level="generation", id="sounds.long", dtypes=("float32",), rows=(39,))
 def long_sounds(s: Subject) -> None:
     """The next window begins where a part is unfinished; equal tokens of two are said once."""
     t = _TIMES
@@ -228,7 +228,7 @@ def long_sounds(s: Subject) -> None:
     s.demand("windows that overlap", expected=[1, 2, 3, 4, 5, 6, 7], got=said)
 
 
-@case(level="generation", id="sounds.silence", dtypes=("float32",))
+@case(level="generation", id="sounds.silence", dtypes=("float32",), rows=(39,))
 def silence(s: Subject) -> None:
     """Nothing is spoken where a text is unlikely and silence is not; repetitions are no text."""
     own = SpeechOptions(least_log_prob=-1.0, most_silent=0.6, most_repetitive=1.35)
@@ -242,7 +242,7 @@ def silence(s: Subject) -> None:
     s.demand("likely", expected=[True, False], got=[own.is_likely(x) for x in (-1.0, -1.01)])
 
 
-@case(level="generation", id="sounds.best_path", dtypes=("float32",))
+@case(level="generation", id="sounds.best_path", dtypes=("float32",), rows=(38,))
 def path(s: Subject) -> None:
     """Repeated letters are one, but with a blank between them; blanks are none."""
     said = [0, 2, 2, 0, 2, 1, 1, 0, 0, 3]

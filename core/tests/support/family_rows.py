@@ -1,7 +1,9 @@
 """What ports of model families get wrong, row by row: the mutants and the ports that have it.
 
 A mutant is one of the suite's, which its cases kill; a port is a model of transformers in which
-something was exchanged, which ``verify`` finds, places and names with a sentence.
+something was exchanged, which ``verify`` finds, places and names with a sentence. What is wrong
+before a network or behind it no port has: there the sentence is the catalogue's, which the suite
+says where a case fails.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ class Row:
     Args:
         defect: what is wrong.
         mutants: names of the suite's mutants that have it.
-        ports: names of the broken ports that have it.
+        ports: names of the broken ports that have it; none of what is outside a network.
     """
 
     defect: str
     mutants: tuple[str, ...]
-    ports: tuple[str, ...]
+    ports: tuple[str, ...] = ()
 
 
 ROWS = (
@@ -240,4 +242,76 @@ ROWS = (
         ("positions_mbart",),
     ),
     Row("the padding of a source read", ("memory.padding_seen",), ("source_mask",)),
+    Row(
+        "a decoder's start, or its first or last token, not forced",
+        ("start.of_the_tokenizer", "constraints.first_unforced", "constraints.last_unforced"),
+    ),
+    Row(
+        "beams: penalty of lengths, early stopping, ended beams, the cache's order",
+        (
+            "beams.penalty_ignored",
+            "beams.penalty_of_the_prompt",
+            "beams.stopped_early",
+            "beams.never_stopped_early",
+            "beams.newest_alone",
+            "beams.running",
+            "beams.in_their_rows",
+        ),
+    ),
+    # speech
+    Row(
+        "a sound padded by zeros where it is mirrored, the last frame kept",
+        ("features.zeros_around", "features.last_frame"),
+    ),
+    Row(
+        "HTK's mels for Slaney's, or their heights; padded by 30 s, not to 30 s",
+        ("features.htk", "features.of_height_one", "features.padded_by_a_window"),
+    ),
+    Row(
+        "suppressed tokens, rules of times, tokens of language and task",
+        (
+            "speech.nothing_suppressed",
+            "speech.first_not_suppressed",
+            "speech.first_at_all_times",
+            "speech.times_as_they_come",
+            "speech.likeliest_single",
+            "speech.times_always_off",
+            "speech.english",
+            "speech.task_left_out",
+        ),
+    ),
+    Row(
+        "long sounds: windows that lose or repeat words, silence and repetitions taken",
+        (
+            "speech.whole_windows",
+            "speech.one_after_the_other",
+            "speech.silence_ignored",
+            "speech.repetitions_taken",
+        ),
+    ),
+    # pictures
+    Row(
+        "normalisation and the order of colours",
+        (
+            "patches.colours_together",
+            "processor.blue_first",
+            "processor.normalised_alike",
+            "processor.not_rescaled",
+            "processor.cut_at_the_corner",
+        ),
+    ),
+    Row(
+        "the table of positions for another grid",
+        ("patches.corners_kept", "patches.first_positions"),
+    ),
+    Row(
+        "the vectors of a picture: how many, where, and their squares",
+        (
+            "pictures.last_left_out",
+            "pictures.one_late",
+            "pictures.of_the_first_row",
+            "pictures.squares_by_columns",
+            "pictures.stripes",
+        ),
+    ),
 )

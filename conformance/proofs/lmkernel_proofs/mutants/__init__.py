@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lmkernel_conformance.catalogue import DEFECTS
 from lmkernel_proofs.mutants import (
     attention,
     basics,
@@ -67,5 +68,5 @@ MUTANTS: tuple[Mutant, ...] = with_reach(
 )
 """All handwritten mutants."""
 
-ROWS = frozenset(range(1, 31))
+ROWS = frozenset(DEFECTS)
 """The rows of the catalogue of defects; every one has a mutant."""

@@ -108,9 +108,12 @@ def _tokenizers_start(origin: Any) -> Any:
 
 def _mutant(name: str, where: str, broken: Any) -> Mutant:
     patch = Patch(f"lmkernel.generation.{where}", broken)
-    return Mutant(id=name, level="generation", patch=patch)
+    row = _OF_BEAMS if name.startswith("beams.") else _OF_TOKENS
+    return Mutant(id=name, level="generation", patch=patch, row=row)
 
 
+_OF_BEAMS, _OF_TOKENS = 40, 41
+"""Rows of the catalogue."""
 _SEARCH, _CONSTRAINTS = "beams._Search", "constraints.Constraints"
 MUTANTS = (
     _mutant("beams.penalty_ignored", f"{_SEARCH}._keep", _with(_keep, length_penalty=0.0)),

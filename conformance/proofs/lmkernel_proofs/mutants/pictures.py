@@ -121,47 +121,57 @@ def _cut_at_the_corner(picture: Any, size: tuple[int, int]) -> Any:
     return whole[: size[0], : size[1]]
 
 
-def _mutant(name: str, level: str, where: str, broken: Any, seen: str = "") -> Mutant:
-    return Mutant(id=name, level=level, patch=Patch(f"lmkernel.{where}", broken), seen=seen)
+def _mutant(row: int, name: str, level: str, where: str, broken: Any, seen: str = "") -> Mutant:
+    patch = Patch(f"lmkernel.{where}", broken)
+    return Mutant(id=name, level=level, patch=patch, row=row, seen=seen)
 
 
 _EMBEDDING = "components.patches.PatchEmbedding"
 _SIGHT, _PROCESSOR = "model.sight", "pictures.processor.PictureProcessor.__call__"
 MUTANTS = (
-    _mutant("patches.colours_together", "components", f"{_EMBEDDING}._unfold", _colours_together),
-    _mutant("patches.by_columns", "components", f"{_EMBEDDING}._unfold", _by_columns),
     _mutant(
+        31, "patches.colours_together", "components", f"{_EMBEDDING}._unfold", _colours_together
+    ),
+    _mutant(31, "patches.by_columns", "components", f"{_EMBEDDING}._unfold", _by_columns),
+    _mutant(
+        32,
         "patches.corners_kept",
         "components",
         "components.patches.bicubic",
         _corners_kept,
         "llama.cpp#17577",
     ),
-    _mutant("patches.first_positions", "components", f"{_EMBEDDING}._table", _first_rows),
+    _mutant(32, "patches.first_positions", "components", f"{_EMBEDDING}._table", _first_rows),
     _mutant(
-        "pictures.squares_by_columns", "models", f"{_SIGHT}.joined_patches", _squares_by_columns
+        33, "pictures.squares_by_columns", "models", f"{_SIGHT}.joined_patches", _squares_by_columns
     ),
-    _mutant("pictures.stripes", "models", f"{_SIGHT}.joined_patches", _stripes),
+    _mutant(33, "pictures.stripes", "models", f"{_SIGHT}.joined_patches", _stripes),
     _mutant(
-        "pictures.one_late", "models", f"{_SIGHT}.Shown.places", _one_late, "transformers#34447"
+        33, "pictures.one_late", "models", f"{_SIGHT}.Shown.places", _one_late, "transformers#34447"
     ),
-    _mutant("pictures.of_the_first_row", "models", f"{_SIGHT}.Shown.places", _of_first_row),
+    _mutant(33, "pictures.of_the_first_row", "models", f"{_SIGHT}.Shown.places", _of_first_row),
     Mutant(
         id="pictures.normalised",
         level="models",
         patch=Patch("lmkernel.config.sight.SightConfig.encoder", property(_all_layers)),
+        row=33,
     ),
     _mutant(
+        33,
         "pictures.last_left_out",
         "models",
         f"{_SIGHT}.Sight.connect",
         _last_left_out,
         "transformers#34447",
     ),
-    _mutant("processor.blue_first", "components", _PROCESSOR, _blue_first, "mlx-vlm#2266"),
-    _mutant("processor.normalised_alike", "components", _PROCESSOR, _normalised_alike),
-    _mutant("processor.not_rescaled", "components", _PROCESSOR, _not_rescaled, "timm#2543"),
+    _mutant(34, "processor.blue_first", "components", _PROCESSOR, _blue_first, "mlx-vlm#2266"),
+    _mutant(34, "processor.normalised_alike", "components", _PROCESSOR, _normalised_alike),
+    _mutant(34, "processor.not_rescaled", "components", _PROCESSOR, _not_rescaled, "timm#2543"),
     _mutant(
-        "processor.cut_at_the_corner", "components", "pictures.processor._cut", _cut_at_the_corner
+        34,
+        "processor.cut_at_the_corner",
+        "components",
+        "pictures.processor._cut",
+        _cut_at_the_corner,
     ),
 )

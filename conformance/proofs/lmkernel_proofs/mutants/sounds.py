@@ -182,70 +182,82 @@ def _repeats_of_all(logits: Any, blank: int) -> Any:
 spelling_path = spelling.best_path
 
 
-def _mutant(name: str, level: str, where: str, broken: Any, seen: str = "") -> Mutant:
-    return Mutant(id=name, level=level, patch=Patch(f"lmkernel.{where}", broken), seen=seen)
+def _mutant(row: int, name: str, level: str, where: str, broken: Any, seen: str = "") -> Mutant:
+    patch = Patch(f"lmkernel.{where}", broken)
+    return Mutant(id=name, level=level, patch=patch, row=row, seen=seen)
 
 
 _FEATURES = "speech.features"
 _RULES, _TOKENS = "speech.rules.SpeechRules", "speech.vocabulary.SpeechTokens"
 
 
-def _heard(name: str, where: str, broken: Any, seen: str = "") -> Mutant:
-    return _mutant(f"features.{name}", "components", f"{_FEATURES}.{where}", broken, seen)
+def _heard(row: int, name: str, where: str, broken: Any, seen: str = "") -> Mutant:
+    return _mutant(row, f"features.{name}", "components", f"{_FEATURES}.{where}", broken, seen)
 
 
-def _written(name: str, where: str, broken: Any, seen: str = "") -> Mutant:
-    return _mutant(f"speech.{name}", "generation", where, broken, seen)
+def _written(row: int, name: str, where: str, broken: Any, seen: str = "") -> Mutant:
+    return _mutant(row, f"speech.{name}", "generation", where, broken, seen)
 
 
 MUTANTS = (
-    _heard("zeros_around", "_mirrored", _zeros_around, "TensorRT-Model-Connect#1282"),
-    _heard("last_frame", "mel_blocks", _last_frame, "TensorRT-Model-Connect#1282"),
-    _heard("htk", "mel_filters", _htk, "wenet#2141"),
-    _heard("of_height_one", "mel_filters", _of_height_one, "wenet#2141"),
-    _heard("hann_both_ends", "_hann", _hann_both_ends),
-    _heard("each_frame_alone", "audible", _each_frame_alone),
-    _heard("padded_by_a_window", "one_window", _padded_by_a_window, "whisper.cpp#1148"),
+    _heard(35, "zeros_around", "_mirrored", _zeros_around, "TensorRT-Model-Connect#1282"),
+    _heard(35, "last_frame", "mel_blocks", _last_frame, "TensorRT-Model-Connect#1282"),
+    _heard(36, "htk", "mel_filters", _htk, "wenet#2141"),
+    _heard(36, "of_height_one", "mel_filters", _of_height_one, "wenet#2141"),
+    _heard(36, "hann_both_ends", "_hann", _hann_both_ends),
+    _heard(36, "each_frame_alone", "audible", _each_frame_alone),
+    _heard(36, "padded_by_a_window", "one_window", _padded_by_a_window, "whisper.cpp#1148"),
     _mutant(
-        "frames.strides_exchanged", "components", "components.frames.convolve", _strides_exchanged
+        37,
+        "frames.strides_exchanged",
+        "components",
+        "components.frames.convolve",
+        _strides_exchanged,
     ),
-    _mutant("frames.edge_before", "components", "components.frames.convolve", _edge_before),
+    _mutant(37, "frames.edge_before", "components", "components.frames.convolve", _edge_before),
     _mutant(
-        "frames.kernel_backwards", "components", "components.frames.convolve", _kernel_backwards
+        37, "frames.kernel_backwards", "components", "components.frames.convolve", _kernel_backwards
     ),
     _mutant(
+        37,
         "waves.length_of_each_output",
         "components",
         "components.waves._with_lengths",
         _length_of_each_output,
     ),
     _mutant(
+        37,
         "waves.padding_heard",
         "components",
         "components.waves.WaveEmbedding._own_positions",
         _padding_heard,
     ),
     _written(
+        38,
         "nothing_suppressed",
         f"{_RULES}.__call__",
         _with_tokens(suppressed=()),
         "transformers#22465",
     ),
-    _written("first_not_suppressed", f"{_RULES}.__call__", _with_tokens(first_suppressed=())),
-    _written("first_at_all_times", f"{_RULES}.__call__", _first_at_all_times),
-    _written("first_time_late", f"{_RULES}.__call__", _with_tokens(latest_first=None)),
+    _written(38, "first_not_suppressed", f"{_RULES}.__call__", _with_tokens(first_suppressed=())),
+    _written(38, "first_at_all_times", f"{_RULES}.__call__", _first_at_all_times),
+    _written(38, "first_time_late", f"{_RULES}.__call__", _with_tokens(latest_first=None)),
     _written(
-        "times_as_they_come", f"{_RULES}._forbid_times", _times_as_they_come, "transformers#25916"
+        38,
+        "times_as_they_come",
+        f"{_RULES}._forbid_times",
+        _times_as_they_come,
+        "transformers#25916",
     ),
     _written(
-        "likeliest_single", "speech.rules._prefer_times", _likeliest_single, "CTranslate2#1101"
+        38, "likeliest_single", "speech.rules._prefer_times", _likeliest_single, "CTranslate2#1101"
     ),
-    _written("times_always_off", f"{_TOKENS}.prefix", _times_always_off),
-    _written("english", f"{_TOKENS}.prefix", _english),
-    _written("task_left_out", f"{_TOKENS}.prefix", _task_left_out),
-    _written("whole_windows", "speech.segments.window_parts", _whole_windows),
-    _written("one_after_the_other", "speech.chunks.joined_tokens", _one_after_the_other),
-    _written("silence_ignored", "speech.options.SpeechOptions.is_silent", _never),
-    _written("repetitions_taken", "speech.options.SpeechOptions.is_repetitive", _never),
-    _written("repeats_of_all", "speech.spelling.best_path", _repeats_of_all),
+    _written(38, "times_always_off", f"{_TOKENS}.prefix", _times_always_off),
+    _written(38, "english", f"{_TOKENS}.prefix", _english),
+    _written(38, "task_left_out", f"{_TOKENS}.prefix", _task_left_out),
+    _written(39, "whole_windows", "speech.segments.window_parts", _whole_windows),
+    _written(39, "one_after_the_other", "speech.chunks.joined_tokens", _one_after_the_other),
+    _written(39, "silence_ignored", "speech.options.SpeechOptions.is_silent", _never),
+    _written(39, "repetitions_taken", "speech.options.SpeechOptions.is_repetitive", _never),
+    _written(38, "repeats_of_all", "speech.spelling.best_path", _repeats_of_all),
 )
