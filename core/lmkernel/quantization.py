@@ -140,7 +140,11 @@ def quantize(
     declared = Model(load_backend(DEFAULT_BACKEND), origin.config).declare()
     linear, plain = _modules(origin, declared)
     if not linear:
-        raise InputError(f"{origin.where}: expected linear layers to quantise, found none")
+        raise InputError(
+            f"{origin.where}: expected linear layers that transformers opens with few bits, "
+            f"found none in a {origin.model_type} model; `load` and --weights hold its weights "
+            "so all the same"
+        )
     errors: dict[str, float] = {}
     values = origin.weights(declared)
     write_directory(

@@ -78,6 +78,17 @@ def test_perplexity_before_and_after(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert before == pytest.approx(np.exp(-np.concatenate(parts).mean()), rel=1e-3)
 
 
+def test_a_model_without_linear_layers_of_transformers_is_told_what_there_is(
+    tmp_path: Path,
+) -> None:
+    config = {"model_type": "gpt2", "vocab_size": 64, "n_positions": 16, "n_embd": 8}
+    config |= {"n_layer": 1, "n_head": 2, "bos_token_id": 0, "eos_token_id": 1}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    lmkernel.twin(tmp_path, tmp_path / "twin")
+    with pytest.raises(InputError, match="found none in a gpt2 model; `load` and --weights hold"):
+        lmkernel.quantize(tmp_path / "twin", tmp_path / "out", progress=False)
+
+
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     source = write_gguf(tmp_path / "x.gguf")
     with pytest.raises(InputError, match="that transformers opens, got 'int4,asymmetric'"):
