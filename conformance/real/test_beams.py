@@ -50,7 +50,10 @@ OTHERS: dict[str, dict[str, Any]] = {
 CASES = {**PLAIN, **OTHERS}
 SOME = ("four beams",)
 EVERYTHING = os.environ.get("LMKERNEL_FAMILIES") == "all"
-NAMES = ("t5", "gpt2", "bart", "umt5", "m2m 100", "marian apart", "qwen3")
+NAMES = (
+    *("t5", "gpt2", "bart", "umt5", "m2m 100", "marian apart", "qwen3"),
+    *("t5 gated", "mt5", "mbart", "pegasus", "marian"),
+)
 TRIED = NAMES if EVERYTHING else NAMES[:2]
 NEVER = {"m2m 100": [[1]]}
 """Padding, which transformers passes over when it counts positions, and no model writes."""
