@@ -19,6 +19,7 @@ __all__ = [
     "has_too_many",
     "is_absent",
     "is_empty",
+    "refuse_masked",
     "require_count",
     "require_flag",
     "require_known",
@@ -54,6 +55,22 @@ def is_absent(value: object) -> bool:
 def is_empty(value: object) -> bool:
     """Whether a value has a length, which is 0; an array without axes has none."""
     return _length(value) == 0
+
+
+def refuse_masked(value: object, what: str) -> None:
+    """Refuse an array of which some elements are masked: NumPy drops a mask without a word.
+
+    Args:
+        value: what a program passes.
+        what: its elements.
+
+    Raises:
+        InputError: some are.
+    """
+    import numpy as np
+
+    if np.ma.is_masked(value):
+        raise InputError(f"expected {what}, got an array of which some are masked")
 
 
 def as_items(value: object) -> list[Any] | None:

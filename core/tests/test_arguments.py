@@ -21,6 +21,8 @@ from lmkernel.arguments import (
     require_number,
 )
 from lmkernel.errors import InputError, LmkernelError, UnknownNameError, shown
+from lmkernel.pictures.reading import read_picture
+from lmkernel.speech.sounds import Sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -239,3 +241,24 @@ def test_what_holds_nothing_is_no_list(value: object) -> None:
 def test_only_what_has_a_length_is_empty() -> None:
     values: list[Any] = ["", (), np.zeros(0), [0], None, 0, np.array(0), iter(())]
     assert [is_empty(value) for value in values] == [True, True, True, *[False] * 5]
+
+
+@pytest.mark.parametrize(
+    ("what", "take", "array"),
+    [
+        ("token ids", lambda model, ids: model.logits(ids), np.ma.masked_equal([1, 2], 2)),
+        ("pixels", lambda _, x: read_picture(x), np.ma.masked_equal(np.eye(8, dtype=np.uint8), 1)),
+        ("samples", lambda _, x: Sound(x, 16000), np.ma.masked_invalid([0.5, np.nan])),
+    ],
+)
+def test_masked_arrays_are_refused(
+    tmp_path: Path, what: str, take: Callable[[Any, Any], object], array: Any
+) -> None:
+    with pytest.raises(InputError, match=f"expected {what}, got an array of which some are masked"):
+        take(small_llama(tmp_path / "llama"), array)
+
+
+def test_a_masked_array_with_nothing_masked_is_an_array(tmp_path: Path) -> None:
+    model = small_llama(tmp_path / "llama")
+    given = np.ma.masked_array([1, 2])
+    np.testing.assert_array_equal(model.logits(given), model.logits([1, 2]))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.arguments import MOST_ITEMS, as_items, has_too_many
+from lmkernel.arguments import MOST_ITEMS, as_items, has_too_many, refuse_masked
 from lmkernel.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -207,6 +207,7 @@ def _integers(inputs: Any, what: str) -> NDArray[Any]:
     """An integer array of one or two axes, with at least one element."""
     if has_too_many(inputs):
         raise InputError(f"expected at most {MOST_ITEMS} {what}s, got {shown(inputs)}")
+    refuse_masked(inputs, f"{what}s")
     kinds = _kinds(inputs)
     if any(issubclass(kind, bytes | bytearray | memoryview) for kind in kinds):
         # which NumPy takes for small integers

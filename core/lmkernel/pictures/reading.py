@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from lmkernel.arguments import refuse_masked
 from lmkernel.errors import InputError, MissingDependencyError
 from lmkernel.files import open_regular
 from lmkernel.paths import user_path
@@ -86,6 +87,7 @@ def read_picture(source: Picture) -> NDArray[np.uint8]:
         MissingDependencyError: Pillow is not installed.
     """
     if isinstance(source, np.ndarray):
+        refuse_masked(source, "pixels")
         return _from_pixels(source)
     if isinstance(source, bytes):
         return _decode(io.BytesIO(source), picture_name(source))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 import numpy as np
 
+from lmkernel.arguments import refuse_masked
 from lmkernel.errors import InputError, MissingDependencyError, shown
 from lmkernel.files import reading
 
@@ -116,6 +117,7 @@ def check_count(count: int) -> None:
 
 def _as_array(samples: object) -> NDArray[Any]:
     """Samples as an array, whatever holds them."""
+    refuse_masked(samples, "samples")
     try:
         return np.asarray(samples)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -28,6 +28,10 @@ _MOST_WORK = 200_000
 _MOST_MULTIPLES = 200_000
 """The library has a state for each remainder, which no limit of its own counts."""
 _MULTIPLE = re.compile(r'"multipleOf": ([0-9.eE+-]+)')
+_LARGEST = 2**53
+"""The library reads bounds as floating numbers, and cuts them to 64 bits without a word; up to here
+each is exact (RFC 8259, §6)."""
+_BOUND = re.compile(r'"((?:exclusiveM|m)(?:in|ax)imum)": ([0-9.eE+-]+)')
 _REFUSAL = "expected a schema that can be kept to"
 
 
@@ -59,6 +63,15 @@ def _check_multiples(source: str) -> None:
             f"{_REFUSAL}: multipleOf: expected numbers that are together at most "
             f"{_MOST_MULTIPLES}, zeros at their ends apart, got {states:.3g}"
         )
+
+
+def _check_bounds(source: str) -> None:
+    """Refuse bounds that would be other numbers."""
+    for name, text in _BOUND.findall(source):
+        if abs(Decimal(text)) > _LARGEST:
+            raise InputError(
+                f"{_REFUSAL}: {name}: expected a number within ±2^53, {_LARGEST}, got {text:.40}"
+            )
 
 
 @final
@@ -136,6 +149,7 @@ class Grammar:
         if not tokens.tokenizer.eos_ids:
             raise InputError("answers of a form: expected a tokenizer whose texts end by a token")
         _check_multiples(source)
+        _check_bounds(source)
         limits = tokens.library.LLParserLimits(initial_lexer_fuel=_MOST_WORK, verbose_errors=False)
         with library_code(_REFUSAL, InputError):
             self._begun = tokens.library.LLMatcher(tokens.own, source, log_level=0, limits=limits)

@@ -100,6 +100,21 @@ def test_multiples_that_people_ask_for_are_kept_to(model: LanguageModel, multipl
     assert model.generate("the cat", json_schema=schema, max_new_tokens=3).tokens
 
 
+@pytest.mark.parametrize("name", ["minimum", "exclusiveMaximum"])
+@pytest.mark.parametrize("bound", [2**53 + 1, -(10**20), 1e300])
+def test_bounds_that_would_be_other_numbers_are_refused(
+    model: LanguageModel, name: str, bound: float
+) -> None:
+    schema = {"type": "array", "items": {"type": "integer", name: bound}}
+    with pytest.raises(InputError, match=f"kept to: {name}: expected a number within ±2\\^53"):
+        model.generate("the cat", json_schema=schema)
+
+
+def test_the_largest_bounds_are_kept_to(model: LanguageModel) -> None:
+    schema = {"type": "integer", "minimum": 2**53 - 1, "maximum": 2**53 - 1}
+    assert model.generate("the cat", json_schema=schema).text == str(2**53 - 1)
+
+
 def test_what_cannot_be_kept_to_is_refused(model: LanguageModel) -> None:
     for schema in ({"type": "cat"}, {"$ref": "http://x"}):
         with pytest.raises(InputError, match="a schema that can be kept to"):
