@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 import torch
 import transformers
 from decoder_kinds import DECODERS, GATED
+from honest_limits import Limit, limit_of
 from letters import letters
 from safetensors.numpy import load_file, save_file
 
@@ -79,30 +79,31 @@ def logits_of(model: Any) -> Any:
         return model(torch.tensor([IDS])).logits[0].numpy()
 
 
-def close(got: Any, expected: Any) -> None:
-    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+def limit(model: Any) -> Limit:
+    """Of the logits of a text, by transformers' own in float64 and in float32."""
+    return limit_of(model, IDS, lambda output: output.logits)
 
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
 def test_its_logits_for_a_text_are_transformers(kind: str, tied: bool, tmp_path: Path) -> None:
-    expected = logits_of(saved(kind, tmp_path, tie_word_embeddings=tied))
+    expected = limit(saved(kind, tmp_path, tie_word_embeddings=tied))
     with pytest.warns(UserWarning, match=LEFT_OUT):
         ours = lk.load(tmp_path, backend="numpy")
-    close(ours.logits(IDS), expected)
+    expected.judge("logits", ours.logits(IDS))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_written_as_a_model_of_texts(kind: str, tmp_path: Path) -> None:
-    expected = logits_of(saved(kind, tmp_path / "whole"))
+    expected = limit(saved(kind, tmp_path / "whole"))
     with pytest.warns(UserWarning, match=LEFT_OUT):
         lk.load(tmp_path / "whole", backend="numpy").save(tmp_path / "text")
     again, told = transformers.AutoModelForCausalLM.from_pretrained(
         tmp_path / "text", output_loading_info=True
     )
     assert not any(told[key] for key in ("missing_keys", "unexpected_keys"))
-    close(logits_of(again.eval()), expected)
-    close(lk.load(tmp_path / "text", backend="numpy").logits(IDS), expected)
+    expected.judge("theirs", logits_of(again.eval()))
+    expected.judge("read again", lk.load(tmp_path / "text", backend="numpy").logits(IDS))
 
 
 @pytest.mark.parametrize("kind", ["gemma3", "mistral3", "qwen2_vl", "qwen2_5_vl"])
@@ -112,12 +113,12 @@ def test_names_as_the_class_has_them_are_read_alike(kind: str, tmp_path: Path) -
     model.save_pretrained(tmp_path, save_original_format=False)
     assert (tmp_path / "model.safetensors").read_bytes() != stored
     with pytest.warns(UserWarning, match=LEFT_OUT):
-        close(lk.load(tmp_path, backend="numpy").logits(IDS), logits_of(model))
+        limit(model).judge("logits", lk.load(tmp_path, backend="numpy").logits(IDS))
 
 
 @pytest.mark.parametrize("kind", ["qwen2_vl", "qwen2_5_vl"])
 def test_a_configuration_without_parts_is_read_alike(kind: str, tmp_path: Path) -> None:
-    expected = logits_of(saved(kind, tmp_path))
+    expected = limit(saved(kind, tmp_path))
     described = json.loads((tmp_path / "config.json").read_text())
     text = described.pop("text_config")
     ropes = text.pop("rope_parameters")
@@ -125,9 +126,9 @@ def test_a_configuration_without_parts_is_read_alike(kind: str, tmp_path: Path) 
     text |= {"rope_theta": ropes["rope_theta"], "rope_scaling": sections}
     (tmp_path / "config.json").write_text(json.dumps({**text, **described}))
     theirs = transformers.AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
-    close(logits_of(theirs), expected)
+    expected.judge("theirs", logits_of(theirs))
     with pytest.warns(UserWarning, match=LEFT_OUT):
-        close(lk.load(tmp_path, backend="numpy").logits(IDS), expected)
+        expected.judge("logits", lk.load(tmp_path, backend="numpy").logits(IDS))
 
 
 def another_part(described: dict[str, Any]) -> None:
