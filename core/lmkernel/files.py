@@ -69,12 +69,13 @@ def open_regular(path: Path, error: type[LmkernelError] = CheckpointError) -> Bi
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         handle = os.open(path, flags)
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            os.close(handle)
-            raise error(f"{path}: expected a regular file, got a {_kind(path)}")
     except (OSError, ValueError) as reason:  # ValueError: a zero byte in the name
         why = getattr(reason, "strerror", None) or reason
         raise error(f"{path}: cannot be read: {why}") from reason
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        raise error(f"{path}: expected a regular file, got a {_kind(mode)}")
     return os.fdopen(handle, "rb")
 
 
@@ -133,6 +134,6 @@ def is_deep(document: Any) -> bool:
     return True
 
 
-def _kind(path: Path) -> str:
+def _kind(mode: int) -> str:
     names = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
-    return names.get(stat.S_IFMT(path.stat().st_mode), "device")
+    return names.get(stat.S_IFMT(mode), "device")

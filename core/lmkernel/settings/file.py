@@ -41,6 +41,9 @@ _T = TypeVar("_T")
 _AT = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
 _MOST_BYTES, _MOST_DIGITS = 2**20, 1000
 _BOM = b"\xef\xbb\xbf"
+_NESTED = f"got values nested over {DEEPEST} deep"
+_DOTTED = re.compile(rf"""(?<![\w'"-])(?:[\w'"-]+[ \t]*\.[ \t]*){{{DEEPEST}}}""")
+"""A key of so many parts, of which tomllib makes all beginnings."""
 
 
 def read_settings(
@@ -77,9 +80,7 @@ def load_settings(path: str | PathLike[str]) -> tuple[dict[str, Any], Locations]
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}, line {line}: expected UTF-8, {error.reason}") from error
     except RecursionError as error:
-        raise ConfigError(
-            f"{path}: expected TOML, got values nested over {DEEPEST} deep"
-        ) from error
+        raise ConfigError(f"{path}: expected TOML, {_NESTED}") from error
     except ValueError as error:  # of tomllib, or of Python for a number of thousands of digits
         raise ConfigError(f"{path}, {_toml_complaint(str(error), text)}") from error
 
@@ -151,6 +152,8 @@ def flat(settings: object) -> dict[str, Any]:
 
 
 def _parse(text: str) -> dict[str, Any]:
+    if _DOTTED.search(text):
+        raise RecursionError
     values = tomllib.loads(text)
     if is_deep(values):
         raise RecursionError
@@ -177,19 +180,21 @@ def key_path(key: str) -> tuple[str, ...]:
     if not isinstance(key, str):  # a program's
         raise ConfigError(f"expected a dotted key such as optimizer.rate, got {shown(key)}")
     try:
-        inner: Any = tomllib.loads(f"{key}=0")
+        inner: Any = _parse(f"{key}=0")
         while isinstance(inner, dict):
             ((part, inner),) = inner.items()
             path.append(part)
-    except ValueError as error:
-        raise ConfigError(f"expected a dotted key such as optimizer.rate, got {key!r}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"expected a dotted key such as optimizer.rate, got {shown(key)}"
+        ) from error
     return tuple(path)
 
 
 def _toml_value(text: str) -> Any:
     try:
-        (value,) = tomllib.loads(f"key = {text}").values()
-    except ValueError:
+        (value,) = _parse(f"key = {text}").values()
+    except (ValueError, RecursionError):
         return text
     return value
 

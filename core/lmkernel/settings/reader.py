@@ -26,7 +26,7 @@ __all__ = ["Reader"]
 
 _T = TypeVar("_T")
 _COMPLAINT = re.compile(r"(\w+)\.(\w+): (.*)", re.DOTALL)
-_WIDEST = 2**63  # TOML's integers are below it
+_WIDEST = 2**63  # TOML's integers are below it; seeds are below its double
 
 
 @final
@@ -80,6 +80,8 @@ class Reader:
             return {name: self.value(each, one, (*path, name)) for name, one in value.items()}
         if not _is(origin, value):
             raise self._wrong_type(hint, show(value), path)
+        if origin is int and not -_WIDEST <= value < 2 * _WIDEST:
+            raise self._wrong_type(hint, f"one of over 64 bits: {show(value)}", path)
         return origin(value)
 
     def _check_names(

@@ -271,7 +271,7 @@ def test_thirty_two_bits_are_refused() -> None:
 def test_a_missing_file_a_folder_and_a_pipe(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_picture(tmp_path / "none.png")
-    with pytest.raises(InputError, match="expected a regular file, got a folder"):
+    with pytest.raises(InputError, match=r"^\S+: expected a regular file, got a folder$"):
         read_picture(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="expected a regular file, got a pipe"):

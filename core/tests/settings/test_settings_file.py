@@ -175,6 +175,12 @@ def test_wrong_setting_is_named_with_its_line(tmp_path: Path, text: str, said: s
         ("a = 1\n[b\n", "run.toml, line 2: expected TOML: Expected ']'"),
         (b"a = 1\nb = '\xff'\n", "run.toml, line 2: expected UTF-8, invalid start byte"),
         ("a = " + "[" * 100_000, "run.toml: expected TOML, got values nested over 100 deep"),
+        ("a." * 100_000 + "a = 1", "run.toml: expected TOML, got values nested over 100 deep"),
+        ("['a' . " + '"b".' * 100_000 + "a]", "expected TOML, got values nested over 100 deep"),
+        (
+            "steps = 1" + "0" * 400,
+            "run.toml, line 1: steps: expected a whole number, got one of over",
+        ),
     ],
 )
 def test_malformed_file_is_named_with_its_line(
@@ -202,6 +208,12 @@ def test_override_takes_the_place_of_the_file(tmp_path: Path) -> None:
         ("steps.a", 1, "steps.a: expected steps to be a table, got 1"),
         ("a..b", 1, "expected a dotted key such as optimizer.rate, got 'a..b'"),
         ("a = 1\nb", 1, "expected a dotted key such as optimizer.rate, got"),
+        ("a." * 100_000 + "b", 1, "expected a dotted key such as optimizer.rate, got 'a.a."),
+        (
+            "steps",
+            2**64,
+            "among the arguments: steps: expected a whole number, got one of over 64 bits: 1844",
+        ),
     ],
 )
 def test_wrong_override_is_no_fault_of_the_file(
@@ -258,3 +270,8 @@ def test_flat_settings_are_plain() -> None:
     assert values["names"] == "x, y"
     assert values["shape.kind"] == "circle"
     assert {type(value) for value in values.values()} <= {str, int, float, bool}
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "{a." + "b." * 100_000 + "c = 1}"])
+def test_a_flag_of_endless_depth_is_a_text(value: str) -> None:
+    assert parse_overrides([f"name={value}"]) == {"name": value}
