@@ -99,16 +99,25 @@ class UnknownNameError(LmkernelError):
         what: the kind of thing asked for, such as ``"backend"``.
         name: the name that came, or what came in place of one.
         known: the names that are there; the closest is suggested.
+        fault: what is wrong with the plugin that would have had the name.
     """
 
-    def __init__(self, what: str, name: object, known: Iterable[str]) -> None:
+    def __init__(
+        self,
+        what: str,
+        name: object,
+        known: Iterable[str],
+        fault: LmkernelError | None = None,
+    ) -> None:
         names = sorted(known)
         close = difflib.get_close_matches(name, names, n=1) if isinstance(name, str) else []
         hint = f" Did you mean {close[0]!r}?" if close else ""
         there = ", ".join(names) or "none"
-        super().__init__(f"unknown {what} {shown(name)}.{hint} Available: {there}")
+        because = "" if fault is None else f": {fault}"
+        super().__init__(f"unknown {what} {shown(name)}{because}.{hint} Available: {there}")
         self.name = name
         self.known = tuple(names)
+        self.fault = fault
 
 
 class DuplicateNameError(LmkernelError):

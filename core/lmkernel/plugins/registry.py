@@ -133,7 +133,8 @@ class Registry:
             raise InputError(f"{kind.what}: expected a name, got {shown(key)}")
         table = self.all(kind)
         if key not in table:
-            raise UnknownNameError(kind.what, key, table) from self._fault_of(key)
+            fault = self._fault_of(key)
+            raise UnknownNameError(kind.what, key, table, fault) from fault
         return table[key]
 
     def component(self, interface: str, kind: str) -> ComponentSpec:
@@ -154,7 +155,7 @@ class Registry:
                 raise
             # a name that nobody typed is hard to find, so the message says where it stands
             what = f"backend in {ENVIRONMENT_VARIABLE}"
-            raise UnknownNameError(what, chosen, error.known) from error
+            raise UnknownNameError(what, chosen, error.known, error.fault) from error
         if missing := spec.missing():
             raise MissingDependencyError(
                 f"backend {spec.name!r} needs {', '.join(missing)}, which is not installed; "

@@ -9,7 +9,7 @@ import pytest
 from bad_plugins import HOOK, check_reported
 
 from lmkernel.backend import load_backend
-from lmkernel.errors import CapabilityError, PluginError
+from lmkernel.errors import CapabilityError, PluginError, UnknownNameError
 from lmkernel.plugins import BackendSpec, Registry
 
 if TYPE_CHECKING:
@@ -45,6 +45,15 @@ def parametrize_raises() -> pytest.MarkDecorator:
 def test_h4_import(site: Site, does: str, said: str) -> None:
     site.add("bad", does)
     check_reported(Registry(), "cannot be imported", said)
+
+
+def test_a_name_that_a_broken_plugin_would_have_had_is_told_with_its_fault(site: Site) -> None:
+    site.add("bad", "raise ValueError('its reason')")
+    said = (
+        "unknown backend 'bad': plugin 'bad' cannot be imported: ValueError: its reason. Available:"
+    )
+    with pytest.raises(UnknownNameError, match=said):
+        Registry().get(BackendSpec, "bad")
 
 
 @parametrize_raises()
