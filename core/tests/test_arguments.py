@@ -262,3 +262,19 @@ def test_a_masked_array_with_nothing_masked_is_an_array(tmp_path: Path) -> None:
     model = small_llama(tmp_path / "llama")
     given = np.ma.masked_array([1, 2])
     np.testing.assert_array_equal(model.logits(given), model.logits([1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("what", "take", "array"),
+    [
+        ("token ids", lambda model, ids: model.logits(ids), np.zeros((), np.int32)),
+        ("samples", lambda _, x: Sound(x.reshape(-1), 16000), np.zeros((), np.float32)),
+    ],
+)
+def test_arrays_without_strides_are_as_large_as_they_say(
+    tmp_path: Path, what: str, take: Callable[[Any, Any], object], array: Any
+) -> None:
+    wide = np.lib.stride_tricks.as_strided(array, (2**20, 2**20), (0, 0))
+    flat = np.lib.stride_tricks.as_strided(array, (2**40,), (0,))
+    with pytest.raises(InputError, match=f"expected at most [0-9]+ {what}.*got {2**40}$"):
+        take(small_llama(tmp_path / "llama"), wide if what == "token ids" else flat)

@@ -218,6 +218,8 @@ def _integers(inputs: Any, what: str) -> NDArray[Any]:
         raise InputError(f"expected rows of equal length, got {_lengths(inputs)}") from error
     except (TypeError, RuntimeError) as error:  # an array of a framework that is elsewhere
         raise InputError(f"expected integers as {what}s, got {shown(inputs)}: {error}") from error
+    if array.size > MOST_ITEMS:  # of no memory at all, where strides are zero
+        raise InputError(f"expected at most {MOST_ITEMS} {what}s, got {array.size}")
     if array.ndim not in (1, _ROWS):
         got = f"{array.ndim}" if array.ndim else f"{shown(inputs)}"
         raise InputError(f"expected {what}s in one or two dimensions, got {got}")

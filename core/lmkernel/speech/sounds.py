@@ -34,6 +34,7 @@ __all__ = [
 BLOCK = 1 << 20
 """Numbers that are decoded or resampled at once."""
 _MOST_RATE = 1 << 20
+_MOST_SAMPLES = 86_400 * 48_000
 _MOST_RAISED = 1 << 14
 """How many times as many samples are made of a sound at most. soxr makes those of hundreds at once,
 and never ends at some ratios above 2**19."""
@@ -106,13 +107,15 @@ def check_rate(rate: object) -> None:
 
 
 def check_count(count: int) -> None:
-    """Refuse a sound without samples.
+    """Refuse a sound without samples, or of more than memory holds.
 
     Raises:
         InputError: says so.
     """
     if not count:
         raise InputError("expected at least one sample, got none")
+    if count > _MOST_SAMPLES:
+        raise InputError(f"expected at most {_MOST_SAMPLES} samples, a day at 48 kHz, got {count}")
 
 
 def _as_array(samples: object) -> NDArray[Any]:
