@@ -158,6 +158,19 @@ def biases(s: Subject) -> None:
         s.equal(score, got, np.full((1, 3, _WIDTH), want))
 
 
+@case(level="components", id="farther.experts.several")
+def several(s: Subject) -> None:
+    """Each of many experts that are chosen counts once."""
+    order = np.array([3.0, 0.0, 5.0, 1.0, 4.0, 2.0])
+    for count in (3, 5):
+        experts = ExpertsConfig(
+            count=6, chosen=count, hidden=5, scoring="sigmoid", renormalize=False, choice_bias=True
+        )
+        want = sum(8.0**i for i in range(6) if order[i] >= 6 - count) / 2
+        got = _mixture(s, _SIGNS, experts, choice_bias=order)
+        s.equal(f"{count} of six", got, np.full((1, 3, _WIDTH), want))
+
+
 _DELTA = AttentionConfig(
     kind="delta",
     width=6,
