@@ -1,13 +1,14 @@
 """Documents to token shards: tokenised in chunks on all cores, written as they come.
 
 Constraint: neither the documents nor their tokens need fit into memory, so the documents are gone
-through twice: once for the hash that names the shards, and once more only if these are missing.
+through twice: once for the hash that names the shards, and once more only if these are missing. A
+document of millions of characters, such as a corpus in one file, is tokenised in parts.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, BinaryIO, final
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, final
 
 import numpy as np
 
@@ -36,6 +37,8 @@ __all__ = ["token_shards", "write_shards"]
 
 _SHARD_TOKENS = 1 << 26
 _CHUNK = 1_000_000
+_LONG = 4_000_000
+"""Characters of a document that is tokenised at once; the library takes 100 bytes for each."""
 _SMALL = 1 << 16
 
 
@@ -128,28 +131,56 @@ def write_shards(
     # two bytes a token where the vocabulary allows it: half the disk, and half of what is read
     highest = max(tokenizer.vocab_size - 1, end, *begin)
     dtype = "<u2" if highest < _SMALL else "<u4"
-    with new_directory(folder, overwrite=True) as part:
-        writer = _Writer(part, dtype, shard_tokens)
+    with new_directory(folder, overwrite=True) as place:
+        writer = _Writer(place, dtype, shard_tokens)
         with progress.bar("tokenising", size) as done:
-            for texts in _chunks(documents):
-                for text, ids in zip(texts, tokenizer.encode_many(texts), strict=True):
-                    writer.add([*begin, *ids, end], len(text.encode()))
-                done(sum(len(text.encode()) for text in texts))
+            for parts in _chunks(documents):
+                found = tokenizer.encode_many([part.text for part in parts])
+                for part, ids in zip(parts, found, strict=True):
+                    writer.add(part, [*begin] * part.first + ids + [end] * part.last)
+                done(sum(part.size for part in parts))
         writer.finish({"format": FORMAT, "digest": digest, "dtype": dtype, "end": end})
 
 
-def _chunks(documents: Iterable[str]) -> Iterator[list[str]]:
-    """A million characters at a time, in whole documents: enough for all cores."""
-    texts: list[str] = []
+class _Part(NamedTuple):
+    """A document, or a part of a long one."""
+
+    text: str
+    first: bool = True
+    last: bool = True
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return len(self.text.encode())
+
+
+def _chunks(documents: Iterable[str]) -> Iterator[list[_Part]]:
+    """A million characters at a time, in whole documents or parts: enough for all cores."""
+    parts: list[_Part] = []
     size = 0
-    for text in documents:
-        texts.append(text)
-        size += len(text)
+    for part in (part for text in documents for part in _parts(text)):
+        parts.append(part)
+        size += len(part.text)
         if size >= _CHUNK:
-            yield texts
-            texts, size = [], 0
-    if texts:
-        yield texts
+            yield parts
+            parts, size = [], 0
+    if parts:
+        yield parts
+
+
+def _parts(document: str) -> Iterator[_Part]:
+    """The document, or the parts of a long one.
+
+    They end where lines do, or else words: there few tokenizers have tokens that reach across.
+    """
+    at, end = 0, len(document)
+    while end > _LONG and end - at > _CHUNK:
+        cut = document.rfind("\n", at, at + _CHUNK) + 1 or document.rfind(" ", at + 1, at + _CHUNK)
+        cut = cut if cut > at else at + _CHUNK
+        yield _Part(document[at:cut], first=not at, last=False)
+        at = cut
+    yield _Part(document[at:], first=not at)
 
 
 @final
@@ -164,17 +195,20 @@ class _Writer:
         self._room = 0
         self._file: BinaryIO | None = None
 
-    def add(self, ids: list[int], size: int) -> None:
-        """One document, of so many bytes."""
-        if self._room <= 0:  # only between documents, so that each lies in one file
+    def add(self, part: _Part, ids: list[int]) -> None:
+        """One document, or what follows of the one before."""
+        if part.first:
+            self._documents.append((0, 0))
+        if part.first and self._room <= 0:  # between documents, so that each lies in one file
             self._close()
             self._names.append(f"tokens-{len(self._names):05d}.bin")
             self._file, self._room = (self._folder / self._names[-1]).open("wb"), self._limit
         if self._file is not None:
             self._file.write(np.array(ids, self._dtype).tobytes())
         self._room -= len(ids)
-        self._documents.append((len(ids), size))
-        self._highest = max(self._highest, *ids)
+        length, size = self._documents[-1]
+        self._documents[-1] = length + len(ids), size + part.size
+        self._highest = max([self._highest, *ids])
 
     def finish(self, index: dict[str, Any]) -> None:
         """Write the documents' sizes and the index."""

@@ -11,6 +11,7 @@ import pytest
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.families.bert import Bert
 from lmkernel.progress import Progress
+from lmkernel.tokenizers import Tokenizer
 from lmkernel.training.data import shard_writer
 from lmkernel.training.data.shard_writer import token_shards, write_shards
 from lmkernel.training.data.shards import open_shards
@@ -19,8 +20,6 @@ from lmkernel.training.data.vocabulary import train_tokenizer
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from lmkernel.tokenizers import Tokenizer
 
 TEXTS = ["the cat sat on the mat", "a naïve café", "x", "the hat of the cat"]
 
@@ -78,6 +77,50 @@ def test_shards_of_any_size_hold_the_same(tmp_path: Path, tokenizer: Tokenizer, 
     tokens, expected = shards.tokens(), token_shards(TEXTS, tokenizer).tokens()
     assert len(shards.arrays) == {1: 4, 12: 2, 1000: 1}[limit]
     assert tokens.read(0, 999).tolist() == expected.read(0, 999).tolist()
+
+
+LONG = {
+    "lines": "the cat sat\non the mat\n\nof the hat\n" * 3,
+    "words": "the cat sat on the mat of the hat" * 3,
+    "letters": "thecatsatonthemat" * 5,
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_document_is_one_that_is_tokenised_in_parts(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    documents = ["x", LONG[name], "the hat"]
+    whole = [[7, *tokenizer.encode(text), 0] for text in documents]
+    read: list[str] = []
+    many = Tokenizer.encode_many
+    monkeypatch.setattr(
+        Tokenizer, "encode_many", lambda own, texts: read.extend(texts) or many(own, texts)
+    )
+    monkeypatch.setattr(shard_writer, "_CHUNK", 20)
+    monkeypatch.setattr(shard_writer, "_LONG", 40)
+    shards = token_shards(documents, tokenizer, begin=[7])
+    tokens = shards.tokens()
+    assert "".join(read) == "".join(documents)
+    assert max(map(len, read)) <= 20
+    found = tokens.read(0, len(tokens)).tolist()
+    before, length, _ = shards.lengths
+    assert tokenizer.decode(found[before + 1 : before + length - 1]) == documents[1]
+    assert tokens.text_bytes == sum(len(text.encode()) for text in documents)
+    if name != "letters":  # which have no place where no token reaches across
+        assert found == [token for ids in whole for token in ids]
+        assert shards.lengths.tolist() == [len(ids) for ids in whole]
+
+
+def test_a_long_document_lies_in_one_shard(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_writer, "_CHUNK", 20)
+    monkeypatch.setattr(shard_writer, "_LONG", 40)
+    options = {"end": 0, "digest": "d", "size": 1, "progress": Progress(), "shard_tokens": 5}
+    write_shards(tmp_path / "made", [LONG["lines"], "x"], tokenizer, **options)
+    shards = open_shards(tmp_path / "made")
+    assert [len(array) for array in shards.arrays] == shards.lengths.tolist()
 
 
 @pytest.mark.usefixtures("cache")
