@@ -93,10 +93,10 @@ class Certify(Command):
             return _verify(user_path(args.verify))
         if args.endpoint is not None:
             return _certify_endpoint(args)
-        from lmkernel_conformance.verb import usual_jobs
+        from lmkernel_conformance.verb import require_jobs, usual_jobs
 
         args.jobs = usual_jobs() if args.jobs is None else args.jobs
-        require_count("--jobs", args.jobs)
+        require_jobs("--jobs", args.jobs)
         require_number("--limit", args.limit, above=0)
         if args.self_test:
             return _self_test(args)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from lmkernel.progress import ProgressLike
     from lmkernel_conformance.isolation.session import Answer
 
-__all__ = ["Certificate", "certify", "usual_jobs"]
+__all__ = ["Certificate", "certify", "require_jobs", "usual_jobs"]
 
-_MOST_JOBS = 4
+_USUAL_JOBS, _MOST_JOBS = 4, 256
 
 
 @final
@@ -99,7 +99,7 @@ def certify(
     require_known("profile", profile, PROFILES)
     asked = _levels(levels)
     count = usual_jobs() if jobs is None else jobs
-    require_count("jobs", count)
+    require_jobs("jobs", count)
     require_number("limit", limit, above=0)
     if out is not None:
         require_place(place := user_path(path_text(out, "out")))
@@ -129,7 +129,16 @@ def certify(
 
 def usual_jobs() -> int:
     """As many worker processes as there are processors, four at most."""
-    return max(1, min(_MOST_JOBS, os.cpu_count() or 1))
+    return max(1, min(_USUAL_JOBS, os.cpu_count() or 1))
+
+
+def require_jobs(name: str, count: object) -> None:
+    """Refuse a number of worker processes that no machine has a use for.
+
+    Raises:
+        InputError: under the name.
+    """
+    require_count(name, count, most=_MOST_JOBS)
 
 
 def _require_levels(certification: Certification) -> None:

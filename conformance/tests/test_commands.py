@@ -153,7 +153,7 @@ def test_certify_wants_a_backend_or_a_file() -> None:
         InputError, match="expected the name of a backend, --endpoint URL, --verify FILE"
     ):
         _run_command(Certify)
-    with pytest.raises(InputError, match="--jobs: expected a whole number of at least 1"):
+    with pytest.raises(InputError, match="--jobs: expected a whole number in 1 … 256, got 0"):
         _run_command(Certify, "numpy", "--jobs", "0")
 
 
@@ -168,8 +168,9 @@ def test_the_verb_and_what_it_calls_take_the_same() -> None:
         ({"limit": float("nan")}, "limit: expected a number above 0, got nan"),
         ({"limit": 0.0}, "limit: expected a number above 0, got 0.0"),
         ({"limit": "x"}, "limit: expected a number above 0, got 'x'"),
-        ({"jobs": 0}, "jobs: expected a whole number of at least 1, got 0"),
-        ({"jobs": "x"}, "jobs: expected a whole number of at least 1, got 'x'"),
+        ({"jobs": 0}, "jobs: expected a whole number in 1 … 256, got 0"),
+        ({"jobs": 257}, "jobs: expected a whole number in 1 … 256, got 257"),
+        ({"jobs": "x"}, "jobs: expected a whole number in 1 … 256, got 'x'"),
         ({"levels": 5}, "levels: expected strings that are not empty, got 5"),
     ],
 )
