@@ -144,13 +144,13 @@ class TorchDistribution(Distribution):
         left = [tuple(n for n in self.mesh.rows if n not in _axes(spec)) for spec in specs]
         for names, dtype in dict.fromkeys(zip(left, (x.dtype for x in xs), strict=True)):
             chosen = [i for i, x in enumerate(xs) if (left[i], x.dtype) == (names, dtype)]
-            for bucket in _buckets(chosen, xs):
+            for bucket in _buckets(chosen, xs) if names else ():
                 flat = torch.cat([added[i].detach().reshape(-1) for i in bucket])
                 self._add_up(flat, names)
                 for i, part in zip(
                     bucket, flat.split([xs[i].numel() for i in bucket]), strict=True
                 ):
-                    added[i] = part.view(xs[i].shape)
+                    added[i] = _put(part.view(xs[i].shape), added[i].detach())
         return added
 
     def norm(self, xs: Sequence[Array], specs: Sequence[Spec]) -> Array:
@@ -212,6 +212,11 @@ class _Joined(torch.autograd.Function):
 def _axes(spec: Spec) -> Iterator[str]:
     """The axes of the mesh that an array is divided over."""
     return (name for names in spec for name in names)
+
+
+def _put(x: Array, place: Array) -> Array:
+    """In an array's place, so that not all sums lie beside what was added up."""
+    return place.copy_(x) if place.is_contiguous() else x.clone()
 
 
 def _buckets(chosen: Sequence[int], xs: Sequence[Array]) -> Iterator[list[int]]:

@@ -198,8 +198,12 @@ def cross_entropy(logits: Array, targets: Array, smoothing: float = 0.0) -> Arra
     return losses.masked_fill(targets < 0, 0).to(part.dtype)
 
 
+_SAME = ("relu", "silu", "gelu", "gelu_tanh", "remat", "adam_update")
+"""What takes each number by itself, calls a function again, or sees a process's own parts alone."""
+
 DIVIDED: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
+        **{name: f for name, f in overrides.OVERRIDES.items() if name in _SAME},
         "take_rows": rows,
         "linear": linear,
         "layer_norm": layer_norm,

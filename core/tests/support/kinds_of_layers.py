@@ -41,10 +41,14 @@ NETWORK = MlpConfig(hidden=20)
 SIX = replace(USUAL, heads=6, kv_heads=6)
 
 
-def with_attention(attention: AttentionConfig, mlp: MlpConfig = NETWORK) -> ModelConfig:
+def with_attention(
+    attention: AttentionConfig, mlp: MlpConfig = NETWORK, *, remat: bool = False
+) -> ModelConfig:
     """A decoder of one layer."""
     rotary = RotaryConfig(dim=4, theta=50.0)
-    stack = TransformerConfig(width=WIDTH, layers=1, causal=True, attention=attention, mlp=mlp)
+    stack = TransformerConfig(
+        width=WIDTH, layers=1, causal=True, attention=attention, mlp=mlp, remat=remat
+    )
     return ModelConfig(
         embedding=EmbeddingConfig(width=WIDTH, vocab=61, positions="rotary", rotary=rotary),
         decoder=stack,
@@ -70,6 +74,7 @@ def with_experts(**settings: Any) -> ModelConfig:
 
 KINDS = {
     "heads of keys that divide": with_attention(USUAL),
+    "inner values that are computed again": with_attention(USUAL, remat=True),
     "one head of keys": with_attention(replace(USUAL, kv_heads=1)),
     "heads of keys that do not divide": with_attention(replace(SIX, kv_heads=3)),
     "a norm of each head": with_attention(replace(USUAL, qk_norm=RMS)),

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from lmkernel.interfaces import TrainingState
     from lmkernel.training.run.session import Session
 
 __all__ = ["follow_session"]
@@ -35,6 +34,7 @@ def follow_session(session: Session, latest: Path | None, model: Path) -> Outcom
     else:
         state, saved = session.resume(latest)
         best = Best(saved.facts.get("best", {}))
+    session.release()
 
     def complete() -> bool:
         return state.step >= training.steps or best.has_run_out(training)
@@ -49,15 +49,11 @@ def follow_session(session: Session, latest: Path | None, model: Path) -> Outcom
             evaluation=values,
         )
 
-    def gather(state: TrainingState) -> None:
-        trainer.trained(state)
-        trainer.optimizer_values(state)
-
     def ignore(step: int, values: Mapping[str, float]) -> None:
         del step, values
 
     evaluations = Evaluations(training, session.data, ignore, best)
-    saves = Saves(training, gather, best)
+    saves = Saves(training, trainer.attend_gathering, best)
     with Interrupts() as interrupts:
         state = trainer.fit(
             state,

@@ -91,6 +91,7 @@ class _Run:
             self._state, saved = session.resume(latest)
             self._best = Best(saved.facts.get("best", {}))
             self._require_best(latest)
+        session.release()
 
     def _require_best(self, latest: Path) -> None:
         """The model comes from the best checkpoint, so it is missed before a step is taken."""

@@ -30,7 +30,6 @@ from lmkernel.training.run.recording import metrics_of
 from lmkernel.training.run.state_files import read_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -68,11 +67,15 @@ class Session:
     origin: Origin
     data: RunData
     trainer: ComposedTrainer
-    weights: Mapping[str, NDArray[Any]]
+    weights: dict[str, NDArray[Any]]
 
     def begin(self) -> TrainingState:
         """The state before the first step."""
         return self.trainer.start(self.weights)
+
+    def release(self) -> None:
+        """Give up the first weights on the host, once there is a state: it has its own."""
+        self.weights.clear()
 
     def resume(self, checkpoint: Path) -> tuple[TrainingState, SavedState]:
         """The state that a checkpoint holds.

@@ -18,7 +18,7 @@ from lmkernel.parameters import flatten, nest
 from lmkernel.training.step.checks import check_same_shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -150,6 +150,8 @@ class Layout:
         """
         if not self._sharded:
             return optimizer.init(params)
+        if optimizer.elementwise and not self.distribution.looks_whole:
+            return self._begin_in_parts(optimizer, values, params)
         state: dict[str, dict[str, Array]] = {}
         for name in params:  # one at a time, as it is made whole
             own = optimizer.init({name: self.whole(values[name], self._dtype)})
@@ -161,6 +163,18 @@ class Layout:
                     self._shapes[f"{slot}.{key}"] = host.shape
                     placed = self._place(f"{slot}.{key}", host, self._ops.dtype(array))
                     state.setdefault(slot, {})[key] = placed
+        return state
+
+    def _begin_in_parts(
+        self, optimizer: Optimizer, values: Mapping[str, NDArray[Any]], params: Mapping[str, Array]
+    ) -> Tree:
+        """The state of this process's own parts, of which no whole array need be made."""
+        state = optimizer.init(params)
+        for place, array in flatten(state).items():
+            name = place.partition(".")[2]
+            if array.shape == params[name].shape:
+                self._specs[place] = self._specs[name]
+                self._shapes[place] = values[name].shape
         return state
 
     def restored(self, fresh: Tree, saved: Mapping[str, NDArray[Any]]) -> Tree:
@@ -207,8 +221,12 @@ class Layout:
 
     def gather(self, arrays: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
         """Whole arrays by name, of parameters or of the optimizer's state."""
-        specs = self._specs
-        return {n: self.distribution.gather(x, specs.get(n, ())) for n, x in arrays.items()}
+        return dict(self.gathered(arrays))
+
+    def gathered(self, arrays: Mapping[str, Array]) -> Iterator[tuple[str, NDArray[Any]]]:
+        """The same, one after the other."""
+        for name, x in arrays.items():
+            yield name, self.distribution.gather(x, self._specs.get(name, ()))
 
     def gather_rows(self, x: Array) -> NDArray[Any]:
         """What each process computed of its rows, for all of them."""

@@ -119,6 +119,16 @@ class ComposedTrainer(Trainer):
     def optimizer_values(self, state: TrainingState) -> dict[str, NDArray[Any]]:
         return self._host(flatten(state.optimizer))
 
+    def attend_gathering(self, state: TrainingState) -> None:
+        """Take part where another process asks for `trained` and `optimizer_values`.
+
+        One array is whole at a time, and none is kept.
+        """
+        with self.model.backend.scope():
+            for arrays in (state.trainable, flatten(state.optimizer)):
+                for _ in self._layout.gathered(arrays):
+                    pass
+
     def weights(self, state: TrainingState) -> dict[str, NDArray[Any]]:
         return self._parts.merge(self._host(state.trainable), self._host(state.frozen))
 
