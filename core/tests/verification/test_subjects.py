@@ -14,6 +14,7 @@ import pytest
 import lmkernel as lk
 from lmkernel.errors import InputError, MissingDependencyError, SubjectError, UnknownNameError
 from lmkernel.plugins import Registry, SubjectSpec, hookimpl
+from lmkernel.verification.subjects import stdio
 from lmkernel.verification.verb import write_prompts
 
 if TYPE_CHECKING:
@@ -131,6 +132,29 @@ def test_a_program_that_fails_is_said(program: str, words: str, quick: Any, tmp_
     limit = 0.2 if "sleep" in program else 60.0
     with pytest.raises(SubjectError, match=words):
         quick("qwen2", f"stdio:{sys.executable} {tmp_path / 'port.py'}", limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("print('x' * 101); input()", "expected a line of at most 100 characters"),
+        (
+            "import os; os.write(1, b'\\xff\\n'); input()",
+            "expected one line of JSON, an object, got",
+        ),
+        (
+            "print('x\\n' * 99, flush=True); input()",
+            "expected one line of JSON, an object, got 'x'",
+        ),
+    ],
+)
+def test_a_program_that_says_too_much_is_left(
+    program: str, words: str, quick: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stdio, "_LONGEST", 100)
+    (tmp_path / "port.py").write_text(program)
+    with pytest.raises(SubjectError, match=words):
+        quick("qwen2", f"stdio:{sys.executable} {tmp_path / 'port.py'}")
 
 
 @pytest.mark.parametrize("suffix", ["npz", "safetensors", "jsonl"])

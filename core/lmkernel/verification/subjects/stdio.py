@@ -33,6 +33,11 @@ __all__ = ["StdioSubject"]
 
 _SHOWN = 200
 _PATIENCE = 5.0
+_LONGEST = 2**28
+"""Characters of a line: activations of large models have some hundred million."""
+_SOON = 0.05
+_AHEAD = 2
+"""Lines that are read before they are asked for."""
 
 
 @final
@@ -47,12 +52,17 @@ class StdioSubject(Subject):
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the subject
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the user's own command
-                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
+                words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                encoding="utf-8",
+                errors="replace",
             )
         except OSError as error:
             self._errors.close()
             raise SubjectError(f"{self._where}: {error.strerror or error}") from error
-        self._lines: queue.Queue[str] = queue.Queue()
+        self._lines: queue.Queue[str] = queue.Queue(_AHEAD)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
@@ -108,14 +118,19 @@ class StdioSubject(Subject):
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._reader.join()
+        while self._reader.is_alive():  # it may wait for a place
+            with contextlib.suppress(queue.Empty):
+                self._lines.get(timeout=_SOON)
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._errors.close()
 
     def _read(self) -> None:
-        for line in self._process.stdout or ():
+        out = self._process.stdout
+        while out is not None and (line := out.readline(_LONGEST + 1)):
             self._lines.put(line)
+            if len(line) > _LONGEST:
+                return
         self._lines.put("")  # the end
 
     def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,6 +149,9 @@ class StdioSubject(Subject):
             raise SubjectError(f"{where}: no answer within {self._limit:g} s") from None
         if not line:
             raise SubjectError(f"{where}: it ended with code {self._process.wait()}{self._last()}")
+        if len(line) > _LONGEST:
+            self._process.kill()
+            raise SubjectError(f"{where}: expected a line of at most {_LONGEST} characters")
         try:
             told = json.loads(line)
         except ValueError:
