@@ -53,12 +53,12 @@ def _separate(params: Sequence[Array], grads: Sequence[Array]) -> list[Array]:
     """Gradients laid out as their parameters, each in memory of its own.
 
     The kernel goes through memory from end to end and writes to the gradients, which may be
-    transposed, or one array handed out twice; parts of a larger one, side by side, are apart.
+    transposed, or one array handed out twice.
     """
     seen: set[int] = set()
     apart = []
     for p, g in zip(params, grads, strict=True):
-        address = g.data_ptr()
+        address = g.untyped_storage().data_ptr()
         alone = g.stride() == p.stride() and address not in seen
         seen.add(address)
         apart.append(g if alone else torch.empty_like(p).copy_(g))
