@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, final
@@ -141,6 +142,7 @@ class TorchDistribution(Distribution):
 
     def total(self, xs: Sequence[Array], specs: Sequence[Spec]) -> list[Array]:
         added = [whole(x) for x in xs]
+        shared = Counter(_memory(x) for x in added)
         left = [tuple(n for n in self.mesh.rows if n not in _axes(spec)) for spec in specs]
         for names, dtype in dict.fromkeys(zip(left, (x.dtype for x in xs), strict=True)):
             chosen = [i for i, x in enumerate(xs) if (left[i], x.dtype) == (names, dtype)]
@@ -150,7 +152,7 @@ class TorchDistribution(Distribution):
                 for i, part in zip(
                     bucket, flat.split([xs[i].numel() for i in bucket]), strict=True
                 ):
-                    added[i] = _put(part.view(xs[i].shape), added[i].detach())
+                    added[i] = _put(part.view(xs[i].shape), added[i].detach(), shared)
         return added
 
     def norm(self, xs: Sequence[Array], specs: Sequence[Spec]) -> Array:
@@ -214,9 +216,17 @@ def _axes(spec: Spec) -> Iterator[str]:
     return (name for names in spec for name in names)
 
 
-def _put(x: Array, place: Array) -> Array:
-    """In an array's place, so that not all sums lie beside what was added up."""
-    return place.copy_(x) if place.is_contiguous() else x.clone()
+def _memory(x: Array) -> int:
+    return int(x.untyped_storage().data_ptr())
+
+
+def _put(x: Array, place: Array, shared: Counter[int]) -> Array:
+    """In an array's place, so that not all sums lie beside what was added up.
+
+    Not where another array shares its memory, which would be added up twice.
+    """
+    alone = place.is_contiguous() and shared[_memory(place)] == 1
+    return place.copy_(x) if alone else x.clone()
 
 
 def _buckets(chosen: Sequence[int], xs: Sequence[Array]) -> Iterator[list[int]]:
