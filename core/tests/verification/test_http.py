@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from http.client import IncompleteRead
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import completions_server
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from completions_server import own_logits, serving
 
 from lmkernel.errors import InputError, SubjectError
+from lmkernel.verification.subjects import http as http_subject
 
 if TYPE_CHECKING:
     import ports
@@ -150,3 +152,44 @@ def test_a_server_that_is_not_there_is_said(
 ) -> None:
     with pytest.raises(error, match=words):
         quick("qwen2", name, options=options)
+
+
+class Answering:
+    """What a server sends, piece after piece."""
+
+    def __init__(self, piece: bytes | Exception) -> None:
+        self._piece = piece
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read1(self, _: int) -> bytes:
+        if isinstance(self._piece, Exception):
+            raise self._piece
+        return self._piece
+
+
+@pytest.mark.parametrize(
+    ("piece", "seconds", "said"),
+    [
+        (b"x" * 1000, 60, "expected an answer of at most 5000 bytes, got more"),
+        (b" ", 0.05, "expected an answer within 0.05 s, got its beginning"),
+        (IncompleteRead(b"[", 9), 60, r"IncompleteRead\(1 bytes read, 9 more expected\)"),
+    ],
+    ids=["large", "slow", "cut"],
+)
+def test_an_answer_without_an_end_is_left(
+    quick: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    piece: bytes | Exception,
+    seconds: float,
+    said: str,
+) -> None:
+    if seconds > 1:
+        monkeypatch.setattr(http_subject, "_LARGEST", 5000)
+    monkeypatch.setattr(http_subject.urllib.request, "urlopen", lambda *_, **__: Answering(piece))
+    with pytest.raises(SubjectError, match=f"http://nowhere/completions: {said}"):
+        quick("qwen2", "http:http://nowhere", options={"model": "any"}, limit=seconds)

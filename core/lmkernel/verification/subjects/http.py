@@ -18,6 +18,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -27,6 +28,7 @@ from lmkernel.verification.subject import Answer, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from http.client import HTTPResponse
 
     from lmkernel.verification.sequences import Question
     from lmkernel.verification.subject import Opening
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["HttpSubject"]
 
 _PAUSE, _SHOWN, _LAST = 0.1, 200, 16
+_PIECE, _LARGEST = 2**16, 2**28
+"""Bytes that are read at once, and of an answer."""
 _OPTIONS = ("model", "serve", "last", "batch")
 _MODELS, _COMPLETIONS = "/models", "/completions"
 
@@ -177,12 +181,24 @@ class HttpSubject(Subject):
         )
         try:
             with urllib.request.urlopen(request, timeout=self._opening.limit) as got:  # noqa: S310 - as above
-                return json.loads(got.read())
+                return json.loads(_whole(got, self._opening.limit))
         except urllib.error.HTTPError as error:
-            said = error.read().decode("utf-8", "replace").strip()[:_SHOWN]
+            said = error.read(_PIECE).decode("utf-8", "replace").strip()[:_SHOWN]
             raise SubjectError(f"{self._url}{path}: {error.code} {error.reason}: {said}") from error
-        except (OSError, ValueError) as error:
-            raise SubjectError(f"{self._url}{path}: {error}") from error
+        except (OSError, ValueError, HTTPException) as error:
+            raise SubjectError(f"{self._url}{path}: {error!s:.{_SHOWN}}") from error
+
+
+def _whole(answer: HTTPResponse, seconds: float) -> bytes:
+    """An answer; `ValueError` for one that has no end, or takes longer than it may."""
+    data, end = bytearray(), time.monotonic() + seconds
+    while piece := answer.read1(_PIECE):
+        data += piece
+        if len(data) > _LARGEST:
+            raise ValueError(f"expected an answer of at most {_LARGEST} bytes, got more")
+        if time.monotonic() > end:
+            raise ValueError(f"expected an answer within {seconds:g} s, got its beginning")
+    return bytes(data)
 
 
 def _numbers(said: Mapping[str, Any]) -> list[float | None]:
