@@ -184,3 +184,13 @@ def penalty(s: Subject) -> None:
         for history in ((0,), (0, 0, 0), (2, 0, 2, 0)):
             got = sample(np.array(logits), options, history=history)
             s.demand(f"of {logits} after {history}", expected=want, got=got)
+
+
+@case(level="generation", id="farther.ties", dtypes=("float64",))
+def ties(s: Subject) -> None:
+    """Of tokens that score alike at the end of the best, those of the lowest ids may be drawn."""
+    logits = np.array([0.0, 2.0, 1.0, 1.0, 1.0])
+    for count, allowed in ((1, {1}), (2, {1, 2}), (3, {1, 2, 3})):
+        options = GenerationOptions(temperature=1.0, top_k=count, seed=4)
+        drawn = {sample(logits, options, row=row) for row in range(64)}
+        s.demand(f"the best {count}", expected=allowed, got=drawn)
