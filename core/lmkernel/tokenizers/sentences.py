@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from lmkernel.errors import InputError
+from lmkernel.tokenizers.beginning import beginning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,7 +65,7 @@ def sentence_ids(
     frame = _frame(tokenizer, len(texts), plain=plain)
     room = context - len(frame) + len(texts)
     if truncate:
-        texts = [tokenizer.beginning(text, max(room, 0)) for text in texts]
+        texts = [beginning(tokenizer, text, max(room, 0)) for text in texts]
     parts = tokenizer.encode_many(texts)
     if truncate:
         _truncate(parts, room)

@@ -11,6 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import InputError
+from lmkernel.tokenizers.beginning import beginning
 from lmkernel.tokenizers.chat_templates import DEFAULT, ChatTemplates
 from lmkernel.tokenizers.checks import check_text, token_text
 from lmkernel.tokenizers.library import library_code
@@ -37,8 +38,6 @@ SPECIAL_ROLES = (
     "mask_token",
 )
 _IDS = 2**32  # the library counts in so many
-_LONG, _WIDE = 2**17, 16
-"""Characters of a long text, at least, and for each id that is asked for."""
 
 
 @final
@@ -202,7 +201,7 @@ class Tokenizer:
         check_text(text)
         backend = self._backend
         with library_code(self._where):
-            text = text if limit is None else self.beginning(text, limit)
+            text = text if limit is None else beginning(self, text, limit)
             encoding = backend.encode(text, add_special_tokens=special_tokens)
             if limit is not None and len(encoding.ids) > limit:
                 encoding = backend.encode(text, add_special_tokens=False)
@@ -210,18 +209,6 @@ class Tokenizer:
                 encoding.truncate(max(limit - added, 0))
                 encoding = backend.post_process(encoding, add_special_tokens=special_tokens)
             return list(encoding.ids)
-
-    def beginning(self, text: str, limit: int) -> str:
-        """The beginning of a long text that has far more tokens than so many, else all of it.
-
-        A tokenizer takes 200 MB for each megabyte. Where a text is cut its tokens may be others,
-        but not those that stand as far before as the half of them.
-        """
-        beginning = text[: max(_LONG, _WIDE * limit)]
-        if len(beginning) == len(text):
-            return text
-        [encoding] = self._backend.encode_batch_fast([beginning], add_special_tokens=False)
-        return beginning if len(encoding.ids) > 2 * limit else text
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of texts, on all cores, with no special tokens around them.
