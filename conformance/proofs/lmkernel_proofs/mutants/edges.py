@@ -56,6 +56,11 @@ def argmax_in_half(ops: Any, x: Any, axis: int) -> Any:
         return ops.argmax(ops.astype(x, fewer), axis)
 
 
+def _is_finite(ops: Any, x: Any) -> Any:
+    """What has a difference to itself."""
+    return ops.maximum(x, -x) < _number(ops, np.inf, x)
+
+
 def max_of_first(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
     """The whole gradient goes to the first of those that tie."""
     if ops.dtype(x) == "int32" or not x.shape[axis]:
@@ -66,7 +71,7 @@ def max_of_first(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
     first = ops.argmax(x, axis)
     place = [n if i != axis % len(x.shape) else 1 for i, n in enumerate(x.shape)]
     own = ops.reshape(ops.arange(0, size, "int32"), axes) == ops.reshape(first, place)
-    change = ops.where(own, x - ops.stop_gradient(x), _number(ops, 0.0, x))
+    change = ops.where(own & _is_finite(ops, x), x - ops.stop_gradient(x), _number(ops, 0.0, x))
     found = largest + ops.sum(change, axis, keepdims=True)
     return found if keepdims else ops.sum(found, axis)
 
@@ -76,7 +81,8 @@ def max_of_all(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
     if ops.dtype(x) == "int32" or not x.shape[axis]:
         return ops.max(x, axis, keepdims=keepdims)
     largest = ops.stop_gradient(ops.max(x, axis, keepdims=True))
-    change = ops.where(x == largest, x - ops.stop_gradient(x), _number(ops, 0.0, x))
+    tied = (x == largest) & _is_finite(ops, x)
+    change = ops.where(tied, x - ops.stop_gradient(x), _number(ops, 0.0, x))
     found = largest + ops.sum(change, axis, keepdims=True)
     return found if keepdims else ops.sum(found, axis)
 

@@ -148,7 +148,7 @@ MUTANTS = (
     ),
     Mutant(
         id="experts.always_renormalised",
-        level="models",
+        level="components",
         make=_experts(renormalize=True),
         seen="Megatron-LM#1593",
     ),
@@ -160,7 +160,7 @@ MUTANTS = (
     ),
     Mutant(
         id="experts.softmax_for_sigmoid",
-        level="models",
+        level="components",
         make=_experts(scoring="softmax"),
     ),
     Mutant(
