@@ -83,9 +83,10 @@ def turns(s: Subject) -> None:
 @case(level="operations", id="farther.fresh")
 def fresh(s: Subject) -> None:
     """Draws of two to four axes differ in every row."""
-    key = s.ops.asarray([8, 1], "int32")
+    ops: Any = s.ops
+    key = ops.asarray([8, 1], "int32")
     for shape in ((6, 50), (3, 2, 50), (2, 3, 2, 25)):
-        got = s.host(s.ops.random_uniform(key, shape, s.dtype)).reshape(-1, shape[-1])
+        got = s.host(ops.random_uniform(key, shape, s.dtype)).reshape(-1, shape[-1])
         s.demand(f"rows of {shape}", expected=len(got), got=len(np.unique(got, axis=0)))
 
 

@@ -67,8 +67,8 @@ def classes(s: Subject) -> None:
         return ops.sum(ops.cross_entropy(t, targets, share), 0)
 
     found = s.host(ops.value_and_grad(lambda t: total(t, 0.0))(s.array(x))[1])
-    want = [[0.5, 0, -0.5, 0], [0.25, -0.75, 0.25, 0.25]]
-    s.equal("gradient", np.round(found * 1024), np.array(want) * 1024)
+    want = np.array([[0.5, 0, -0.5, 0], [0.25, -0.75, 0.25, 0.25]])
+    s.equal("gradient", np.round(found * 1024), want * 1024)
     level = s.array(np.zeros((2, 4)))
     for share in (0.25, 0.75, 1.0):
         found = s.host(ops.value_and_grad(lambda t, share=share: total(t, share))(level)[1])
@@ -122,9 +122,10 @@ def adam(s: Subject) -> None:
     decays = [0.0 if i % 3 == 0 else 2.0 ** -(i % 4) for i in range(_COUNT)]
     numbers = {"rate": _RATE, "grad_scale": 1.0, "step": _STEP, "first_scale": 1.0}
     scalars = {name: s.constant(float(x)) for name, x in {**numbers, "second_scale": 1.0}.items()}
+    ops: Any = s.ops
     given = [[s.array(h[name]) for h in hosts] for name in "pgmv"]
     options = {"beta1": _BETA, "beta2": _BETA, "eps": _EPS, "decays": decays}
-    moved, first, second = s.ops.adam_update(*given, scalars, **options)
+    moved, first, second = ops.adam_update(*given, scalars, **options)
     for i, (h, decay) in enumerate(zip(hosts, decays, strict=True)):
         m = _BETA * h["m"] + (1 - _BETA) * h["g"]
         p = h["p"] - _RATE * (decay * h["p"] + m / (np.abs(h["g"]) + _EPS))

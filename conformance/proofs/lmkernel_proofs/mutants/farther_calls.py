@@ -113,7 +113,8 @@ def reversed_outputs(
 
 def by_hash(ops: Any, f: Callable[..., Any], *, donate: Any = (), static: Any = ()) -> Any:
     """Static arguments are found by their hash."""
-    compiled, known = ops.compile(f, donate=donate, static=static), {}
+    compiled = ops.compile(f, donate=donate, static=static)
+    known: dict[Any, dict[int, Any]] = {}
 
     def call(*args: Any) -> Any:
         key = tuple((type(args[i]), hash(args[i])) for i in static)

@@ -150,7 +150,8 @@ def mean_of_means(self: Any, sums: Any, targets: Any) -> None:
     """Each batch counts alike."""
     count = float(sums["count"])
     mean = float(sums["total"]) / max(count, 1.0)
-    _add(self, {**sums, "total": mean, "count": min(count, 1.0)}, targets)
+    each: dict[str, Any] = {"total": mean, "count": min(count, 1.0)}
+    _add(self, {**sums, **each}, targets)
 
 
 def with_ignored(self: Any, sums: Any, targets: Any) -> None:
