@@ -26,7 +26,8 @@ from torch.distributed.tensor.experimental import implicit_replication
 from lmkernel.contract.distribution import Distribution, Mesh, Processes, Spec
 from lmkernel.errors import CapabilityError, RunError
 from lmkernel_torch.backend import create
-from lmkernel_torch.divided import DIVIDED, DividedOps, whole
+from lmkernel_torch.divided import DIVIDED, reshape, whole
+from lmkernel_torch.ops import TorchOps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -65,7 +66,7 @@ def distribute(device: str, mesh: Mesh, processes: Processes) -> BackendParts:
     joined = TorchDistribution(parts.mandatory, kind, mesh, processes)
     if not joined.divides_layers:
         return replace(parts, distribution=joined)
-    divided = DividedOps(torch.device(own))
+    divided = TorchOps(torch.device(own), reshape)
     return replace(parts, mandatory=divided, overrides=DIVIDED, distribution=joined)
 
 

@@ -18,15 +18,14 @@ from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Sha
 from torch.nn import functional
 
 from lmkernel_torch import overrides
-from lmkernel_torch.ops import TorchOps
 from lmkernel_torch.packing import take_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from lmkernel.contract.mandatory import Array
 
-__all__ = ["DIVIDED", "DividedOps", "whole"]
+__all__ = ["DIVIDED", "reshape", "whole"]
 
 
 def whole(x: Array) -> Array:
@@ -133,16 +132,12 @@ def attention(
     return _on(queries, attend(q, k, v, mask, bias=shown), Shard(1))
 
 
-@final
-class DividedOps(TorchOps):
-    """The mandatory tier, where an axis in parts may be taken apart."""
-
-    def reshape(self, x: Array, shape: Sequence[int]) -> Array:
-        """Heads of keys that do not divide over processes are joined before they are told apart."""
-        last = x.ndim - 1
-        if _is_divided(x, last) and len(shape) > x.ndim and shape[last] % x.device_mesh.size():
-            x = x.redistribute(x.device_mesh, [Replicate()])
-        return super().reshape(x, shape)
+def reshape(x: Array, shape: tuple[int, ...]) -> Array:
+    """Heads of keys that do not divide over processes are joined before they are told apart."""
+    last = x.ndim - 1
+    if _is_divided(x, last) and len(shape) > x.ndim and shape[last] % x.device_mesh.size():
+        x = x.redistribute(x.device_mesh, [Replicate()])
+    return torch.reshape(x, shape)
 
 
 def _looked_at(x: Array, queries: Array) -> Array:

@@ -6,7 +6,7 @@ flow through the values, for then autograd needs what was there before.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
@@ -24,11 +24,21 @@ if TYPE_CHECKING:
 __all__ = ["TorchOps"]
 
 
+@final
 class TorchOps(MandatoryOps):
-    """PyTorch's implementation of the mandatory tier, bound to one device."""
+    """PyTorch's implementation of the mandatory tier, bound to one device.
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    Args:
+        device: where it computes.
+        reshape: torch's, or one that knows of arrays in parts.
+    """
+
+    def __init__(
+        self,
+        device: torch.device,
+        reshape: Callable[[Array, tuple[int, ...]], Array] = torch.reshape,
+    ) -> None:
+        self._device, self._reshape = device, reshape
 
     def asarray(self, value: Any, dtype: DType, *, copy: bool = True) -> Array:
         host = np.asarray(value)
@@ -54,7 +64,7 @@ class TorchOps(MandatoryOps):
         return str(x.dtype).removeprefix("torch.")  # type: ignore[return-value]  # the same names
 
     def reshape(self, x: Array, shape: Sequence[int]) -> Array:
-        return torch.reshape(x, tuple(shape))
+        return self._reshape(x, tuple(shape))
 
     def permute_dims(self, x: Array, axes: Sequence[int]) -> Array:
         return torch.permute(x, tuple(axes))
