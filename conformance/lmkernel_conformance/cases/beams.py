@@ -13,8 +13,8 @@ from lmkernel.generation.beams import beam_search
 from lmkernel.generation.constraints import Constraints
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.zoo import ZOO, build_model, values
+from lmkernel_conformance.definitions import beams as oracle
 from lmkernel_conformance.inputs import tokens
-from lmkernel_conformance.oracle import beams as oracle
 from lmkernel_conformance.oracle import model
 from lmkernel_conformance.oracle.activation import log_softmax
 from lmkernel_conformance.oracle.arithmetic import Arithmetic

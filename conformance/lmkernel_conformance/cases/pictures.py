@@ -26,8 +26,8 @@ from lmkernel.pictures.processor import PictureProcessor
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.trial import Trial, trial
 from lmkernel_conformance.cases.zoo import ZOO
+from lmkernel_conformance.definitions import pictures as oracle
 from lmkernel_conformance.inputs import normal, parameters, uniform
-from lmkernel_conformance.oracle import pictures as oracle
 
 if TYPE_CHECKING:
     from lmkernel_conformance.subject import Subject

@@ -21,8 +21,8 @@ from lmkernel.speech.spelling import Spelt
 from lmkernel.speech.vocabulary import SpeechTokens
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.trial import Trial, trial
+from lmkernel_conformance.definitions import sounds as oracle
 from lmkernel_conformance.inputs import normal, parameters
-from lmkernel_conformance.oracle import sounds as oracle
 
 if TYPE_CHECKING:
     from lmkernel.interfaces import Embedded
