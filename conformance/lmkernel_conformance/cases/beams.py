@@ -13,7 +13,7 @@ from lmkernel.generation.beams import beam_search
 from lmkernel.generation.constraints import Constraints
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.zoo import ZOO, build_model, values
-from lmkernel_conformance.definitions import beams as oracle
+from lmkernel_conformance.definitions import beams as defined
 from lmkernel_conformance.inputs import tokens
 from lmkernel_conformance.oracle import model
 from lmkernel_conformance.oracle.activation import log_softmax
@@ -64,12 +64,12 @@ def _clear(after: Callable[[Sequence[int]], Host]) -> Iterator[tuple[list[int], 
         prompt = [int(t) for t in tokens(f"beams.{number}", 2 + number % 4, vocab=_VOCAB)]
         try:
             answers = [
-                oracle.search(
+                defined.search(
                     after, prompt, beams=_BEAMS, limit=_LIMIT, ends=_ENDS, gap=_GAP, **asked
                 )
                 for asked in _ASKED
             ]
-        except oracle.NotClearError:
+        except defined.NotClearError:
             continue
         yield prompt, answers
 

@@ -26,7 +26,7 @@ from lmkernel.pictures.processor import PictureProcessor
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.trial import Trial, trial
 from lmkernel_conformance.cases.zoo import ZOO
-from lmkernel_conformance.definitions import pictures as oracle
+from lmkernel_conformance.definitions import pictures as defined
 from lmkernel_conformance.inputs import normal, parameters, uniform
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _patches(own: PatchConfig, pictures: Host, norm: NormConfig | None = None) -
 
     def formula(ar: Any, t: dict[str, Host]) -> Host:
         named = {f"own.{name}": x for name, x in t.items()}
-        return oracle.embed_patches(ar, t["pictures"], named, "own", config)
+        return defined.embed_patches(ar, t["pictures"], named, "own", config)
 
     sizes = {
         "patches.weight": (5, own.values),
@@ -155,7 +155,7 @@ def _check_shown(s: Subject, config: ModelConfig, pieces: tuple[int, ...]) -> No
     tokens, positions = _rows(config.sight.count)
     limit = s.budgets(
         "outputs",
-        lambda ar: oracle.forward(
+        lambda ar: defined.forward(
             ar,
             config,
             {n: ar.constant(x) for n, x in hosts.items()},

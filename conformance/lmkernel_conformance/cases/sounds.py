@@ -21,7 +21,7 @@ from lmkernel.speech.spelling import Spelt
 from lmkernel.speech.vocabulary import SpeechTokens
 from lmkernel_conformance.cases.case import case
 from lmkernel_conformance.cases.trial import Trial, trial
-from lmkernel_conformance.definitions import sounds as oracle
+from lmkernel_conformance.definitions import sounds as defined
 from lmkernel_conformance.inputs import normal, parameters
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def _embedding(config: EmbeddingConfig, inputs: Host, positions: Host, own: Host
     def formula(ar: Any, t: dict[str, Host]) -> Host:
         named = {f"own.{name}": x for name, x in t.items()}
         if config.kind == "frames":
-            return oracle.frames(ar, t["inputs"], named, "own")
-        return oracle.waves(ar, t["inputs"], own >= 0, named, "own", config)
+            return defined.frames(ar, t["inputs"], named, "own")
+        return defined.waves(ar, t["inputs"], own >= 0, named, "own", config)
 
     hosts = parameters(f"sounds.{config.kind}", declared)
     return Trial(inputs={**hosts, "inputs": inputs}, native=native, formula=formula)
@@ -108,7 +108,7 @@ def _sound(count: int) -> Host:
 def _heard(s: Subject, what: str, got: Host, samples: Host, bins: int) -> None:
     """Demand the features of samples."""
     own = _SETTINGS
-    want = oracle.features(
+    want = defined.features(
         samples.astype(np.float64), bins=bins, window=own.window, hop=own.hop, rate=own.rate
     )
     s.demand(f"{what}: shape", expected=want.shape, got=got.shape)

@@ -92,7 +92,10 @@ def _kernel(s: float) -> float:
 
 
 def joined(ar: Arithmetic, x: Host, grid: tuple[int, int], side: int) -> Host:
-    """Squares of patches as one vector each, the patches of a square row by row."""
+    """Squares of patches as one vector each, the patches of a square row by row.
+
+    ``(batch, rows · columns, width) -> (batch, rows · columns / side², width · side²)``.
+    """
     squares = [
         ar.concat(
             [

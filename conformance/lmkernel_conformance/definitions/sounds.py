@@ -93,7 +93,10 @@ def convolution(
 
 
 def frames(ar: Arithmetic, x: Host, p: Mapping[str, Host], name: str) -> Host:
-    """Two convolutions over three frames each, the second one of every other, and positions."""
+    """Two convolutions over three frames each, the second one of every other, and positions.
+
+    ``(batch, time, bins) -> (batch, ⌈time / 2⌉, width)`` (arXiv:2212.04356, §2.2).
+    """
     for part, stride in (("first", 1), ("second", 2)):
         own = p[f"{name}.{part}.weight"], p[f"{name}.{part}.bias"]
         x = gelu(ar, convolution(ar, x, *own, stride=stride, edge=1))

@@ -58,9 +58,25 @@ class Reader:
             for name, value in values.items()
         }
         try:
-            return cls(**given) if base is None else dataclasses.replace(base, **given)
+            made = cls(**given) if base is None else dataclasses.replace(base, **given)
         except (LmkernelError, ValueError) as error:
             raise self._refusal(error, cls, path) from error
+        except OverflowError as error:
+            self._check_widths(given, hints, path)
+            raise self._refusal(error, cls, path) from error
+        # a field that has bounds has named them by now
+        self._check_widths(given, hints, path)
+        return made
+
+    def _check_widths(
+        self, given: Mapping[str, Any], hints: Mapping[str, Any], path: KeyPath
+    ) -> None:
+        """No whole number is of over 64 bits, which no file and no array holds."""
+        for name, value in given.items():
+            for one in value if isinstance(value, tuple) else (value,):
+                if isinstance(one, int) and not -_WIDEST <= one < 2 * _WIDEST:
+                    got = f"one of over 64 bits: {show(one)}"
+                    raise self._wrong_type(hints[name], got, (*path, name))
 
     def value(self, hint: Any, value: Any, path: KeyPath, base: Any = None) -> Any:
         """A value of a declared type; what a table leaves out is as in ``base``."""
@@ -80,8 +96,6 @@ class Reader:
             return {name: self.value(each, one, (*path, name)) for name, one in value.items()}
         if not _is(origin, value):
             raise self._wrong_type(hint, show(value), path)
-        if origin is int and not -_WIDEST <= value < 2 * _WIDEST:
-            raise self._wrong_type(hint, f"one of over 64 bits: {show(value)}", path)
         return origin(value)
 
     def _check_names(

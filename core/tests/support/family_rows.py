@@ -22,12 +22,14 @@ class Row:
     Args:
         defect: what is wrong.
         mutants: names of the suite's mutants that have it.
-        ports: names of the broken ports that have it; none of what is outside a network.
+        ports: names of the broken ports that have it.
+        outside: whether it is before a network or behind it, where no port has it.
     """
 
     defect: str
     mutants: tuple[str, ...]
     ports: tuple[str, ...] = ()
+    outside: bool = False
 
 
 ROWS = (
@@ -245,6 +247,7 @@ ROWS = (
     Row(
         "a decoder's start, or its first or last token, not forced",
         ("start.of_the_tokenizer", "constraints.first_unforced", "constraints.last_unforced"),
+        outside=True,
     ),
     Row(
         "beams: penalty of lengths, early stopping, ended beams, the cache's order",
@@ -257,15 +260,18 @@ ROWS = (
             "beams.running",
             "beams.in_their_rows",
         ),
+        outside=True,
     ),
     # speech
     Row(
         "a sound padded by zeros where it is mirrored, the last frame kept",
         ("features.zeros_around", "features.last_frame"),
+        outside=True,
     ),
     Row(
         "HTK's mels for Slaney's, or their heights; padded by 30 s, not to 30 s",
         ("features.htk", "features.of_height_one", "features.padded_by_a_window"),
+        outside=True,
     ),
     Row(
         "suppressed tokens, rules of times, tokens of language and task",
@@ -279,6 +285,7 @@ ROWS = (
             "speech.english",
             "speech.task_left_out",
         ),
+        outside=True,
     ),
     Row(
         "long sounds: windows that lose or repeat words, silence and repetitions taken",
@@ -288,6 +295,7 @@ ROWS = (
             "speech.silence_ignored",
             "speech.repetitions_taken",
         ),
+        outside=True,
     ),
     # pictures
     Row(
@@ -299,10 +307,12 @@ ROWS = (
             "processor.not_rescaled",
             "processor.cut_at_the_corner",
         ),
+        outside=True,
     ),
     Row(
         "the table of positions for another grid",
         ("patches.corners_kept", "patches.first_positions"),
+        outside=True,
     ),
     Row(
         "the vectors of a picture: how many, where, and their squares",
@@ -313,5 +323,6 @@ ROWS = (
             "pictures.squares_by_columns",
             "pictures.stripes",
         ),
+        outside=True,
     ),
 )

@@ -132,6 +132,7 @@ class Stuck(Tracker):
 
     at: ClassVar[str]
     calls: ClassVar[list[str]] = []
+    reached: ClassVar[threading.Event] = threading.Event()
 
     @classmethod
     def open(cls, run: RunInfo) -> Self:
@@ -150,6 +151,7 @@ class Stuck(Tracker):
     def wait(self, here: str) -> None:
         self.calls.append(here)
         if here == self.at:
+            self.reached.set()
             threading.Event().wait()
 
 

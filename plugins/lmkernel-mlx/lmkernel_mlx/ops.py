@@ -125,9 +125,8 @@ class MlxOps(MandatoryOps):
 
     def sum(self, x: Array, axis: int, *, keepdims: bool = False) -> Array:
         if not x.size:  # MLX 0.32 may run for minutes over nothing
-            zeros = mx.zeros(
-                [1 if i == axis % x.ndim else n for i, n in enumerate(x.shape)], x.dtype
-            )
+            shape = [1 if i == axis % x.ndim else n for i, n in enumerate(x.shape)]
+            zeros = mx.zeros(shape, x.dtype)
             return zeros if keepdims else mx.squeeze(zeros, axis)
         return mx.sum(x, axis, keepdims=keepdims)
 

@@ -4,7 +4,6 @@ Constraint: on the CPU MLX computes exp, sin, cos, sigmoid and erf of float64 in
 of 53 bits are right. Its power, tan, tanh, log and sqrt are exact, so the others are built on them
 here, with gradients of their own, since MLX's gradients call the same imprecise functions. Its erf
 of float32 is off by 6e-8 near zero, so by 6 % at 1e-6: there the power series is summed instead.
-Its exp of float32 is infinite from 88 on, where e^88.72 is the largest float32.
 """
 
 from __future__ import annotations
@@ -17,18 +16,16 @@ import mlx.core as mx
 if TYPE_CHECKING:
     from lmkernel.contract.mandatory import Array
 
-__all__ = ["cos", "erf", "erf_near_zero", "exp", "sigmoid", "sin"]
+__all__ = ["cos", "erf", "erf_near_zero", "exp", "exp_to_the_largest", "sigmoid", "sin"]
 
 _E_REST = 5.318237706605892e-17
 """e minus its nearest float64, as a share of e."""
 _LOWEST = -1000.0  # below it exp is zero
-_LARGE, _LESS = 64.0, 2.0
-"""From where exp of float32 takes a smaller power, and by how much smaller."""
+_LARGE, _LESS = 64.0, 2.0  # from where exp of float32 takes a smaller power, and by how much
 _JOINT = 2.0  # the |x| from which erf is a continued fraction instead of a series
 _SMALL, _FEW = 0.5, 7
 """Where float32 takes the power series, and its last term."""
-_TERMS = 48
-"""The number of terms of both; at the joint more terms change nothing."""
+_TERMS = 48  # of both; at the joint more terms change nothing
 
 
 @mx.custom_function
@@ -43,9 +40,8 @@ def _(_: Array, cotangent: Array, y: Array) -> Array:
 
 
 def exp_to_the_largest(x: Array) -> Array:
-    """The exp of 32 bits and fewer, which is e² · exp(x - 2) where x is large."""
-    single = x.astype(mx.float32)
-    large = single > _LARGE
+    """The exp of 32 bits and fewer, which MLX has infinite from 88 on and float32 from 88.73."""
+    large, single = x > _LARGE, x.astype(mx.float32)
     less = mx.exp(single - mx.where(large, _LESS, 0.0))
     return (less * mx.where(large, math.exp(_LESS), 1.0)).astype(x.dtype)
 

@@ -22,6 +22,7 @@ __all__ = ["MUTANTS"]
 
 _unfold, _table = PatchEmbedding._unfold, PatchEmbedding._table  # noqa: SLF001 - what is broken
 _process, _places = processor.PictureProcessor.__call__, sight.Shown.places
+_connect = sight.Sight.connect
 _encoder: Callable[[SightConfig], TransformerConfig] = SightConfig.encoder.fget  # type: ignore[attr-defined]  # a property
 
 
@@ -91,9 +92,6 @@ def _last_left_out(own: Any, params: Any, embedded: Any) -> Any:
     kept = embedded.hidden.shape[1] - own.config.skipped
     padded = own._ops.concat([embedded.hidden[:, kept:], embedded.hidden[:, :kept]], 1)  # noqa: SLF001 - a method's
     return _connect(own, params, replace(embedded, hidden=padded))
-
-
-_connect = sight.Sight.connect
 
 
 def _blue_first(own: Any, picture: Any) -> Any:

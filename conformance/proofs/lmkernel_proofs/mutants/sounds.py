@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["MUTANTS"]
 
 _mirrored, _filters, _blocks = features._mirrored, features.mel_filters, features.mel_blocks  # noqa: SLF001 - what is broken
-_window_parts = segments.window_parts
+_window_parts, _best_path = segments.window_parts, spelling.best_path
 _rules, _prefix = SpeechRules.__call__, SpeechTokens.prefix
 
 
@@ -53,12 +53,9 @@ def _htk(settings: Any) -> Any:
 def _of_height_one(settings: Any) -> Any:
     """Triangles have the height 1 in place of the area 1."""
     filters = _filters(settings)
-    corners = np.array(_htk_free_corners(settings))
+    mels = np.linspace(0, features._mels(8000.0), settings.bins + 2)  # noqa: SLF001 - a formula
+    corners = features._hertz(mels)  # noqa: SLF001 - the same
     return filters * ((corners[2:] - corners[:-2]) / 2)
-
-
-def _htk_free_corners(settings: Any) -> Any:
-    return features._hertz(np.linspace(0, features._mels(8000.0), settings.bins + 2))  # noqa: SLF001 - a formula
 
 
 def _padded_by_a_window(samples: Any, settings: Any) -> Any:
@@ -175,11 +172,8 @@ def _never(own: Any, *given: float) -> bool:
 
 def _repeats_of_all(logits: Any, blank: int) -> Any:
     """Letters that are equal become one although a blank stands between them."""
-    found = spelling_path(logits, blank)
+    found = _best_path(logits, blank)
     return [one for i, one in enumerate(found) if not i or found[i - 1].token != one.token]
-
-
-spelling_path = spelling.best_path
 
 
 def _mutant(row: int, name: str, level: str, where: str, broken: Any, seen: str = "") -> Mutant:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from made_trackers import Rogue, Stuck, registry
 
+from lmkernel import own_thread
 from lmkernel.errors import RunError, UnknownNameError
 from lmkernel.training.run import trackers as module
 from lmkernel.training.run.trackers import Trackers, open_trackers
@@ -137,6 +139,17 @@ def test_an_interrupt_inside_a_tracker_stops_the_run(
         opened(tmp_path, "rogue").log(1, {})
 
 
+class Attended(Future[Any]):
+    """Is waited for until it comes, or until its tracker is stuck, however slow the machine is."""
+
+    def result(self, timeout: float | None = None) -> Any:
+        while timeout is not None and not self.done():
+            if Stuck.reached.wait(0.01):
+                Stuck.reached.clear()
+                raise TimeoutError
+        return super().result()
+
+
 @pytest.mark.parametrize(
     ("at", "sentence", "calls"),
     [
@@ -148,6 +161,7 @@ def test_tracker_that_does_not_come_back_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, sentence: str, calls: list[str]
 ) -> None:
     monkeypatch.setattr(module, "PATIENCE", 2.0)
+    monkeypatch.setattr(own_thread, "Future", Attended)
     monkeypatch.setattr(Stuck, "at", at, raising=False)
     said: list[str] = []
     with opened(tmp_path, "stuck", "diary", said=said) as trackers:
