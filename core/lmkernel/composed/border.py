@@ -33,10 +33,15 @@ def with_checked_border(ops: MandatoryOps, backend: str) -> MandatoryOps:
     # each says what it wraps, so that who looks at an operation's code finds the backend's own
     @functools.wraps(ops.asarray)
     def asarray(value: Any, dtype: DType, *, copy: bool = True) -> Array:
-        if isinstance(value, np.ndarray) and not value.dtype.isnative:
-            # frameworks know no other order of bytes than the machine's
-            value = value.astype(value.dtype.newbyteorder("="))
-        made = ops.asarray(value, dtype, copy=copy)
+        try:
+            made = ops.asarray(value, dtype, copy=copy)
+        except Exception:
+            # frameworks know no other order of bytes than the machine's, and say so; asked before,
+            # an array's dtype is in the way of what traces the call
+            if not isinstance(value, np.ndarray) or value.dtype.isnative:
+                raise
+            native = value.astype(value.dtype.newbyteorder("="))
+            made = ops.asarray(native, dtype, copy=copy)
         shape = getattr(value, "shape", None)  # of lists it would have to be counted
         try:
             right = ops.dtype(made) == dtype and (shape is None or tuple(made.shape) == shape)
