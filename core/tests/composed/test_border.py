@@ -88,16 +88,29 @@ def test_an_answer_names_the_backend(tmp_path: Path, monkeypatch: pytest.MonkeyP
             model.logits([1, 2])
 
 
-def test_no_backend_meets_another_order_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    met: list[Any] = []
+def test_what_refuses_another_order_of_bytes_is_given_the_machines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[Any] = []
     own = NumpyOps.asarray
 
     def asarray(self: Any, value: Any, dtype: Any, *, copy: bool = True) -> Any:
-        met.append(value)
+        if not value.dtype.isnative:
+            raise ValueError("another order of bytes")
+        taken.append(value)
         return own(self, value, dtype, copy=copy)
 
     monkeypatch.setattr(NumpyOps, "asarray", asarray)
     ops = lk.load_backend("numpy").ops
     for kind in (">f8", "<f8", ">i4"):
         assert ops.asarray(np.array([1, -2, 3], kind), "float32").tolist() == [1.0, -2.0, 3.0]
-    assert [host.dtype.isnative for host in met] == [True, True, True]
+    assert [host.dtype.isnative for host in taken] == [True, True, True]
+
+
+def test_what_refuses_the_machines_order_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asarray(*_: Any, **__: Any) -> Any:
+        raise ValueError("no memory is left")
+
+    monkeypatch.setattr(NumpyOps, "asarray", asarray)
+    with pytest.raises(ValueError, match="no memory is left"):
+        lk.load_backend("numpy").ops.asarray(np.zeros(3), "float32")
