@@ -57,6 +57,7 @@ class Finetune(Command):
                 "sequences",
                 "causal",
                 "masked",
+                "denoising",
             ),
             usual={
                 "steps": f"{training['steps']}",

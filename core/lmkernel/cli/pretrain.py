@@ -53,7 +53,8 @@ class Pretrain(Command):
             "batch": f"{usual.training.batch}",
             "learning_rate": f"{usual.schedule.rate}",
         }
-        add_run_options(parser, objectives=("causal", "masked", "sequences"), usual=numbers)
+        objectives = ("causal", "masked", "sequences", "denoising")
+        add_run_options(parser, objectives=objectives, usual=numbers)
 
     def run(self, args: argparse.Namespace) -> int:
         """Train, then show what the model writes."""

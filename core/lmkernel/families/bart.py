@@ -234,7 +234,7 @@ class BartFamily(Family):
         return position_tables(self.rules(config)) if self.sinusoids else ()
 
     def heads(self) -> Mapping[str, MakeHead | None]:
-        return {"sequences": None}
+        return {"sequences": None, "denoising": None}
 
     def new(self, sizes: Sizes) -> dict[str, Any]:
         return {
@@ -274,3 +274,6 @@ class Bart(BartFamily):
             *("activation_function", "d_model", "dropout", "init_std", "scale_embedding"),
         )
     )
+
+    def special_tokens(self) -> dict[str, str]:
+        return {**super().special_tokens(), "mask_token": "<mask>"}

@@ -29,6 +29,9 @@ class MBart(BartFamily):
     def languages(self) -> Languages | None:
         return Languages(source="before", target="forced")
 
+    def special_tokens(self) -> dict[str, str]:
+        return {**super().special_tokens(), "mask_token": "<mask>"}
+
 
 @final
 class Pegasus(BartFamily):

@@ -245,7 +245,7 @@ class _T5Family(Family):
         return ("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",)
 
     def heads(self) -> Mapping[str, MakeHead | None]:
-        return {"sequences": None}
+        return {"sequences": None, "denoising": None}
 
     def new(self, sizes: Sizes) -> dict[str, Any]:
         return {

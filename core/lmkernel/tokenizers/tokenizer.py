@@ -126,6 +126,11 @@ class Tokenizer:
         return self._id("cls_token")
 
     @property
+    def mask_id(self) -> int | None:
+        """The id that hides a token, if there is one."""
+        return self._id("mask_token")
+
+    @property
     def longest(self) -> int | None:
         """The tokens at which longer texts are cut (``model_max_length``); None if it is not said.
 

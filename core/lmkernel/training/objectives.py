@@ -44,6 +44,8 @@ class Objective:
         every_token: whether the loss is that of every token, so that bits per byte follow from it.
         converses: whether its rows are conversations, which a chat template makes a text of.
         texts: what is made of columns that a new vocabulary is learnt from.
+        sentinels: whether a new vocabulary that has no mask gets tokens that stand for what is
+            hidden.
         peft_task: PEFT's ``task_type`` of adapters, where it has one.
     """
 
@@ -56,6 +58,7 @@ class Objective:
     every_token: bool = False
     converses: bool = False
     texts: tuple[str, ...] = ("text",)
+    sentinels: bool = False
     peft_task: str | None = None
 
     def batches(self, asked: Preparation, data: Any, *, shuffle: bool) -> Batches:
@@ -156,6 +159,13 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
             reader="sequences_examples",
             head="scores of the target's next token, from a decoder beside an encoder",
             texts=("source", "target"),
+            peft_task="SEQ_2_SEQ_LM",
+        ),
+        "denoising": Objective(
+            reads="documents",
+            maker="denoising_batches",
+            head="scores of the target's next token, from a decoder beside an encoder",
+            sentinels=True,
             peft_task="SEQ_2_SEQ_LM",
         ),
         "transcripts": Objective(

@@ -69,6 +69,26 @@ def test_a_run_tells_what_it_did_and_loads(text: Path) -> None:
     assert run.load().origin.model_type == "gpt2"
 
 
+@pytest.mark.parametrize(
+    ("family", "hides"), [("t5", "<extra_id_99>"), ("bart", "<mask>"), ("marian", "<extra_id_0>")]
+)
+def test_encoders_with_decoders_learn_to_denoise(text: Path, family: str, hides: str) -> None:
+    sizes = {**SIZES, "vocab": 380}
+    run = lk.pretrain(text, family=family, objective="denoising", out="run", **sizes, **FEW)
+    assert run.status == "finished"
+    assert run.load().tokenizer.token_id(hides) is not None
+    again = lk.evaluate(run.model, text, objective="denoising")
+    assert 0 < again["loss"] < 7
+
+
+def test_vocabulary_without_sentinels_or_mask_is_refused(text: Path) -> None:
+    rows_of_pairs = [{"source": "ab", "target": "ba"}] * 8
+    pairs = rows(text.with_name("pairs.jsonl"), rows_of_pairs)
+    first = lk.pretrain(pairs, family="t5", objective="sequences", out="a", **SIZES, **FEW)
+    with pytest.raises(InputError, match="such as <extra_id_0> or with a mask_token, got"):
+        lk.finetune(first.model, text, objective="denoising", out="b", **FEW)
+
+
 def test_the_verb_and_the_command_pretrain_the_same_bits(text: Path) -> None:
     ours = lk.pretrain(text, out="a", **SIZES, **FEW)
     arguments = ["pretrain", "--data", str(text), "--out", "b", "--quiet"]

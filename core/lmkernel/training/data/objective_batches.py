@@ -14,9 +14,12 @@ from lmkernel.training.data.classification import (
     classified_examples,
     label_names,
 )
-from lmkernel.training.data.openings import opening_ids
+from lmkernel.training.data.denoising import Marks
+from lmkernel.training.data.openings import ids_around, opening_ids
 from lmkernel.training.data.pairs import SequencePairs, pair_examples
 from lmkernel.training.data.rows import columns_of_uses
+from lmkernel.training.data.span_corruption import SENTINELS, SpanCorruption, sentinel_ids
+from lmkernel.training.data.text_infilling import TextInfilling
 from lmkernel.training.data.transcripts import SpokenRows, spoken_examples
 from lmkernel.training.data.windows import MaskedWindows, MaskingConfig, PackedCausal
 
@@ -40,6 +43,7 @@ __all__ = [
     "classification_batches",
     "classification_examples",
     "classification_names",
+    "denoising_batches",
     "instruction_batches",
     "instruction_examples",
     "masked_batches",
@@ -68,6 +72,26 @@ def masked_batches(asked: Preparation, tokens: Tokens, *, shuffle: bool) -> Batc
     """Windows of documents with some tokens hidden."""
     masking = MaskingConfig.of(asked.tokenizer)
     return MaskedWindows(tokens, masking, shuffle=shuffle, **_sizes(asked))
+
+
+def denoising_batches(asked: Preparation, tokens: Tokens, *, shuffle: bool) -> Batches:
+    """Windows of documents with spans hidden: behind sentinels, where there are some, or masks."""
+    tokenizer, ends = asked.tokenizer, asked.tokenizer.eos_ids
+    if not ends:
+        raise InputError("expected a tokenizer with a token that ends a text, got one without")
+    before, after = ids_around(tokenizer)
+    after = after if set(ends) & set(after) else [*after, ends[0]]
+    marks = Marks(start=_start(asked), before=before, after=after, ends=ends)
+    sizes = {**_sizes(asked), "vocab": min(asked.vocab, asked.target_vocab or asked.vocab)}
+    sentinels, mask = sentinel_ids(tokenizer), tokenizer.mask_id
+    if sentinels:
+        return SpanCorruption(tokens, marks, sentinels=sentinels, shuffle=shuffle, **sizes)
+    if mask is None:
+        raise InputError(
+            f"expected a tokenizer with sentinels such as {SENTINELS[0]} or with a mask_token, "
+            "got one with neither"
+        )
+    return TextInfilling(tokens, marks, mask=mask, shuffle=shuffle, **sizes)
 
 
 def instruction_examples(

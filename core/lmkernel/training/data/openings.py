@@ -1,4 +1,4 @@
-"""What stands before a text that a model goes on from."""
+"""What stands around a text that a model goes on from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lmkernel.tokenizers import Tokenizer
 
-__all__ = ["opening_ids"]
+__all__ = ["ids_around", "opening_ids"]
 
 
 def opening_ids(tokenizer: Tokenizer) -> list[int]:
@@ -16,6 +16,14 @@ def opening_ids(tokenizer: Tokenizer) -> list[int]:
     A prompt has them wherever it is generated from or scored, so a text that is learned has them
     too.
     """
+    return ids_around(tokenizer)[0]
+
+
+def ids_around(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """The special tokens that a tokenizer puts before a text, and those after it."""
     framed = tokenizer.framed(["a"])
-    first = next((n for n, (*_, text) in enumerate(framed) if text is not None), 0)
-    return [token for token, *_ in framed[:first]]
+    of_text = [number for number, (*_, text) in enumerate(framed) if text is not None]
+    if not of_text:
+        return [], []
+    ids = [token for token, *_ in framed]
+    return ids[: of_text[0]], ids[of_text[-1] + 1 :]

@@ -15,7 +15,7 @@ from lmkernel.tokenizers.library import tokenizers_package
 from lmkernel.tokenizers.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import tokenizers
 
@@ -29,6 +29,8 @@ def train_tokenizer(
     documents: Iterable[str],
     vocab_size: int,
     special_tokens: Mapping[str, str] = _USUAL,
+    *,
+    extra: Sequence[str] = (),
 ) -> Tokenizer:
     """Learn a vocabulary of at most ``vocab_size`` tokens, fewer if the documents give no more.
 
@@ -38,16 +40,18 @@ def train_tokenizer(
         special_tokens: the token of each role, such as ``{"pad_token": "<pad>"}``; they get the
             first ids, in their order. With a ``cls_token`` and a ``sep_token``, the tokenizer puts
             these around a text or a pair, as encoders expect.
+        extra: further special tokens, without a role, after those.
 
     Raises:
         InputError: no documents, or no room for bytes and special tokens.
     """
-    special = list(dict.fromkeys(special_tokens.values()))
+    special = list(dict.fromkeys([*special_tokens.values(), *extra]))
     backend, trainer = _byte_level(vocab_size, special)
     backend.train_from_iterator(_at_least_one(documents), trainer)
     _add_template(backend, special_tokens)
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-    return Tokenizer(backend, {**config, **special_tokens})
+    named = {"additional_special_tokens": list(extra)} if extra else {}
+    return Tokenizer(backend, {**config, **special_tokens, **named})
 
 
 def _at_least_one(documents: Iterable[str]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from lmkernel.tokenizers.load import load_tokenizer
 from lmkernel.training.data.conversations import read_conversation
 from lmkernel.training.data.readers import open_rows
 from lmkernel.training.data.rows import Documents
+from lmkernel.training.data.span_corruption import SENTINELS
 from lmkernel.training.data.vocabulary import train_tokenizer
 from lmkernel.training.objectives import find_objective
 
@@ -73,6 +74,8 @@ def _new_tokenizer(
         return load_tokenizer(user_path(model.tokenizer))
     progress.say(f"learning a vocabulary of {model.vocab} tokens")
     rows = open_rows(data.train, blank_lines=data.blank_lines)
-    named = [data.columns.get(name, name) for name in find_objective(settings.objective).texts]
+    objective = find_objective(settings.objective)
+    named = [data.columns.get(name, name) for name in objective.texts]
     documents = itertools.chain.from_iterable(Documents(rows, name) for name in named)
-    return train_tokenizer(documents, model.vocab, special_tokens)
+    extra = SENTINELS if objective.sentinels and "mask_token" not in special_tokens else ()
+    return train_tokenizer(documents, model.vocab, special_tokens, extra=extra)

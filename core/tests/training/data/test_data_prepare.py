@@ -15,7 +15,9 @@ from letters import enclosed, letters
 
 from lmkernel.errors import ConfigError, InputError, UnknownNameError
 from lmkernel.families.bert import Bert
+from lmkernel.families.t5 import T5
 from lmkernel.training.data import Batches, Preparation, RunData
+from lmkernel.training.data.span_corruption import SENTINELS
 from lmkernel.training.data.vocabulary import train_tokenizer
 from lmkernel.training.objectives import OBJECTIVES
 from lmkernel.training.run.settings import DataSettings
@@ -57,6 +59,8 @@ def written(path: Path, rows: list[dict[str, Any]]) -> Path:
 def tokenizer_of(objective: str) -> Tokenizer:
     if objective in ("masked", "classification", "tagging", "answers", "scores"):
         return train_tokenizer(["q"], 261, Bert().special_tokens())
+    if objective == "denoising":
+        return train_tokenizer(["q"], 400, T5().special_tokens(), extra=SENTINELS)
     return train_tokenizer(["q"], 257) if objective == "causal" else letters()
 
 
@@ -86,6 +90,7 @@ NAMES = {
     "answers": {"inputs", "positions", "segments"},
     "scores": {"inputs", "positions", "segments"},
     "sequences": {"inputs", "positions", "target", "target_positions"},
+    "denoising": {"inputs", "positions", "target", "target_positions"},
 }
 
 
