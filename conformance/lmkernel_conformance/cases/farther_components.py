@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -164,15 +165,16 @@ def biases(s: Subject) -> None:
 
 @case(level="components", id="farther.experts.several")
 def several(s: Subject) -> None:
-    """Each of many experts that are chosen counts once."""
+    """Each of many experts that are chosen counts once, by its score or by its share of them."""
     order = np.array([3.0, 0.0, 5.0, 1.0, 4.0, 2.0])
-    for count in (3, 5):
-        experts = ExpertsConfig(
-            count=6, chosen=count, hidden=5, scoring="sigmoid", renormalize=False, choice_bias=True
-        )
-        want = sum(8.0**i for i in range(6) if order[i] >= 6 - count) / 2
+    base = ExpertsConfig(count=6, chosen=3, hidden=5, scoring="sigmoid", choice_bias=True)
+    for count, renormalize in itertools.product((3, 5), (False, True)):
+        experts = replace(base, chosen=count, renormalize=renormalize)
+        parts = count if renormalize else 2  # each score is a half
+        want = sum(8.0**i for i in range(6) if order[i] >= 6 - count) / parts
         got = _mixture(s, _SIGNS, experts, choice_bias=order)
-        s.equal(f"{count} of six", np.round(got / want, 4), np.ones((1, 3, _WIDTH)))
+        name = f"{count} of six, {'shares' if renormalize else 'scores'}"
+        s.equal(name, np.round(got / want, 4), np.ones((1, 3, _WIDTH)))
 
 
 _DELTA = AttentionConfig(
