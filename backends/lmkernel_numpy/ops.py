@@ -17,6 +17,7 @@ from autograd.numpy.numpy_vjps import unbroadcast_f
 from autograd.tracer import getval, isbox, new_box, trace_stack
 from autograd.util import toposort
 
+from lmkernel.contract.capabilities import WIDE
 from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
 from lmkernel.contract.trees import loop_scan, tree_map
 
@@ -212,7 +213,9 @@ class NumpyOps(MandatoryOps):
 
     def random_uniform(self, key: Array, shape: Sequence[int], dtype: DType) -> Array:
         philox = np.random.Philox(key=np.asarray(key, dtype=np.uint64))
-        return np.random.Generator(philox).random(tuple(shape)).astype(dtype)
+        # drawn in its own dtype: what is cut to fewer bits later is rounded, to one at last
+        drawn = np.random.Generator(philox).random(tuple(shape), WIDE.get(dtype, dtype))  # type: ignore[arg-type]  # NumPy's stubs know no names of dtypes
+        return drawn.astype(dtype)
 
 
 def _backward(value: Array, trace: int) -> dict[VJPNode, Array]:

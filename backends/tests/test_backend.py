@@ -139,6 +139,13 @@ def test_random_uniform_is_keyed(backend: Backend) -> None:
     assert ((draws[0] >= 0) & (draws[0] < 1)).all()
 
 
+def test_random_uniform_is_below_one(backend: Backend) -> None:
+    ops = backend.ops
+    draws = ops.to_numpy(ops.random_uniform(ops.asarray([1, 3], "int32"), (1 << 22,), "float32"))
+    assert 1 - 1e-5 < draws.max() < 1
+    assert 0 <= draws.min() < 1e-5
+
+
 def test_every_optional_operation_has_a_composition() -> None:
     declared = OptionalOps.__abstractmethods__ - MandatoryOps.__abstractmethods__
     assert set(COMPOSED) == declared

@@ -83,6 +83,13 @@ def softcap(s: Subject) -> None:
     _check_attention(s, _write(s, _empty(s, 7), [(0, 6)]), 3, 7, softcap=0.8)
 
 
+@case(level="operations", id="cache.softcap_and_bias", rows=(25,))
+def softcap_and_bias(s: Subject) -> None:
+    """Scores are bounded before a bias is added, over the cache too."""
+    added = normal("cache.both", 1, _HEADS, 3, 7, scale=2)
+    _check_attention(s, _write(s, _empty(s, 7), [(0, 6)]), 3, 7, softcap=0.5, bias=added)
+
+
 @case(level="operations", id="cache.bias", rows=(25,))
 def bias(s: Subject) -> None:
     """A bias for each head is added to the scores of attention over the cache too."""

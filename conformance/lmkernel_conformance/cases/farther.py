@@ -110,7 +110,7 @@ def dropout(s: Subject) -> None:
 def softmax(s: Subject) -> None:
     """A row of which nothing is left has no shares, and its neighbours do not notice."""
     x = np.array([[0.0, 0.0, -np.inf, -np.inf], [-np.inf] * 4, [-np.inf, 3.0, -np.inf, -np.inf]])
-    with np.errstate(invalid="ignore"):  # which is the point
+    with np.errstate(invalid="ignore", divide="ignore"):  # which is the point
         got = s.ops.softmax(s.array(x), -1)
         logs = s.ops.log_softmax(s.array(x), -1)
     want = np.array([[0.5, 0.5, 0, 0], [np.nan] * 4, [0, 1, 0, 0]])
@@ -119,6 +119,31 @@ def softmax(s: Subject) -> None:
     s.equal("which are none", (s.host(got) == 0).astype(int), (want == 0).astype(int))
     s.equal("nothing", logs[1:2], want[1:2], s.dtype)
     s.equal("one", np.round(s.host(logs[2:]), 2), [[-np.inf, 0.0, -np.inf, -np.inf]])
+
+
+@case(level="operations", id="farther.hidden", dtypes=_ALL)
+def hidden(s: Subject) -> None:
+    """However many of a row's first or last classes cannot be, the others share all of it."""
+    length = 200
+    for gone in (3, 8, 64, 199):
+        x = np.zeros((2, length))
+        x[0, :gone] = x[1, length - gone :] = -np.inf
+        left = length - gone
+        # to two digits and to one, as an honest power of 0 is near 1
+        shares = np.round(s.host(s.ops.softmax(s.array(x), -1)).astype(float) * left, 2)
+        s.equal(f"shares beside {gone}", shares, np.isfinite(x).astype(float))
+        logs = s.host(s.ops.log_softmax(s.array(x), -1))[[0, 1], [-1, 0]]
+        s.equal(
+            f"logarithms beside {gone}",
+            np.round(logs.astype(float) + np.log(left), 1) + 0.0,
+            [0.0, 0.0],
+        )
+        losses = s.host(s.ops.cross_entropy(s.array(x), s.array(np.array([length - 1, 0]))))
+        s.equal(
+            f"losses beside {gone}",
+            np.round(losses.astype(float) - np.log(left), 1) + 0.0,
+            [0.0, 0.0],
+        )
 
 
 @case(level="operations", id="farther.classes", dtypes=_ALL, rows=(19,))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmkernel.generation import GenerationOptions, sample
+from lmkernel.generation import GenerationOptions, sample, sampling
 from lmkernel_conformance.cases.beyond import whole_numbers
 from lmkernel_conformance.cases.case import case
 
@@ -194,3 +194,33 @@ def ties(s: Subject) -> None:
         options = GenerationOptions(temperature=1.0, top_k=count, seed=4)
         drawn = {sample(logits, options, row=row) for row in range(64)}
         s.demand(f"the best {count}", expected=allowed, got=drawn)
+
+
+@case(level="generation", id="farther.draws", dtypes=("float64",))
+def draws(s: Subject) -> None:
+    """Each step, row and seed has a draw of its own, however far they are."""
+    seeds = (0, 1, 2**31, 2**32, 2**32 + 1, 2**63)
+    found = {
+        "steps": [sampling.draw(3, 1, step) for step in range(1100)],
+        "rows": [sampling.draw(3, row, 1) for row in range(1100)],
+        "seeds": [sampling.draw(seed, 0, 0) for seed in seeds],
+    }
+    for name, values in found.items():
+        s.demand(name, expected=len(values), got=len(set(values)))
+
+
+@case(level="generation", id="farther.temperature", dtypes=("float64",))
+def temperature(s: Subject) -> None:
+    """What may be drawn is judged by probabilities after the temperature."""
+    logits = np.log(np.array([0.6, 0.25, 0.1, 0.05]))
+    trials: tuple[tuple[dict[str, Any], set[int]], ...] = (
+        ({"temperature": 2.0, "min_p": 0.5}, {0, 1}),
+        ({"temperature": 0.5, "min_p": 0.2}, {0}),
+        ({"temperature": 2.0, "top_p": 0.5}, {0, 1}),
+        ({"temperature": 0.5, "top_p": 0.8}, {0}),
+        ({"temperature": 1.0, "top_k": 2, "top_p": 0.7}, {0}),
+    )
+    for asked, allowed in trials:
+        options = GenerationOptions(seed=6, **asked)
+        drawn = {sample(logits, options, row=row) for row in range(96)}
+        s.demand(f"by {asked}", expected=allowed, got=drawn)

@@ -214,7 +214,7 @@ def decay(s: Subject) -> None:
     s.equal("decays", np.round(pairs[:, 0] / pairs[:, 1], 4), np.round(want, 4))
 
 
-_TWO = RotaryConfig(dim=4, theta=30.0), RotaryConfig(dim=4, theta=700.0)
+_TWO = RotaryConfig(dim=4, theta=30.0), RotaryConfig(dim=4, theta=700.0, attention_factor=1.5)
 _ATTENTION = AttentionConfig(width=_WIDTH, heads=2, head_dim=6, window=4)
 _TURNS = ModelConfig(
     embedding=EmbeddingConfig(

@@ -72,3 +72,9 @@ def token() -> Trial:
 def highest() -> Trial:
     """Where the highest id first stands among real positions."""
     return _pooled(pooling="highest")
+
+
+@trial(id="head.bounded", level="models")
+def bounded() -> Trial:
+    """Logits are scaled first, and bounded then."""
+    return _pooled(scale=4.0, softcap=1.5)

@@ -178,3 +178,25 @@ def rotary_millions() -> Trial:
     """The longest contexts, by frequencies that are slow enough to be told in float32."""
     where = np.array([[65536, 131071, 131072], [262144, 1048575, 9999999]])
     return _rotation(RotaryConfig(dim=6, theta=1e12, scaling="linear", factor=1e6), where)
+
+
+@trial(id="rotary.dynamic.factor_one", level="components", rows=(10,), gradients=False)
+def rotary_dynamic_factor_one() -> Trial:
+    """A factor of one still lets theta grow with the row."""
+    config = RotaryConfig(dim=12, scaling="dynamic", factor=1.0, original_context=8)
+    return _rotation(config, np.array([[0, 3, 9, 31], [-1, 0, 1, 7]]))
+
+
+@trial(id="rotary.llama3.ramp", level="components", rows=(10,), gradients=False)
+def rotary_llama3_ramp() -> Trial:
+    """A ramp that begins at two turns, with frequencies on both sides of it and within."""
+    config = RotaryConfig(
+        dim=16,
+        theta=50.0,
+        scaling="llama3",
+        factor=8.0,
+        low_freq_factor=2.0,
+        high_freq_factor=5.0,
+        original_context=64,
+    )
+    return _rotation(config, _FAR)

@@ -168,10 +168,14 @@ class Arithmetic:
         v = raw(x)
 
         def back(g: Host) -> Host:
-            axis_first = axis % v.ndim
+            first, flat = axis % v.ndim, np.asarray(indices).reshape(-1)
+            parts = g.reshape((*v.shape[:first], flat.size, *v.shape[first + 1 :]))
+            if self.order and flat.size:
+                order = _permutation(self.order, flat.size)
+                flat, parts = flat[order], np.take(self._near(parts), order, first)
             # np.add.at adds up where an index occurs several times; whole[index] += g would not.
             whole = np.zeros_like(v)
-            np.add.at(whole, (slice(None),) * axis_first + (indices,), g)
+            np.add.at(whole, (slice(None),) * first + (flat,), parts)
             return whole
 
         return link(self, np.take(v, indices, axis), (x, back))

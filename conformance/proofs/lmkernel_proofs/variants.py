@@ -125,14 +125,18 @@ def _indices(ops: Any, start: int, stop: int, step: int = 1) -> Any:
 
 
 def softmax_online(ops: Any, x: Any, axis: int = -1) -> Any:
-    """Block by block with a running maximum; what was summed is rescaled (arXiv:1805.02867)."""
+    """Block by block with a running maximum; what was summed is rescaled (arXiv:1805.02867).
+
+    The maximum begins with the lowest number: that of a block of nothing but -∞ would leave NaN.
+    """
     extent = x.shape[axis]
     blocks = [range(i, min(i + _BLOCK, extent)) for i in range(0, extent, _BLOCK)]
-    top = total = None
+    total = None
+    top = _c(ops, float(np.finfo(ops.dtype(x)).min), x)
     for block in blocks:
         part = ops.take(x, _indices(ops, block.start, block.stop), axis % len(x.shape))
         own = ops.stop_gradient(ops.max(part, axis, keepdims=True))
-        new = own if top is None else ops.maximum(top, own)
+        new = ops.maximum(top, own)
         added = ops.sum(ops.exp(part - new), axis, keepdims=True)
         total = added if total is None else total * ops.exp(top - new) + added
         top = new

@@ -46,6 +46,11 @@ class _QuantisedTensors(Tensors):
             elif not _belongs(name, method, self._owners(found)):
                 names.append(name)
         self._names = tuple(names)
+        if not self._modules:
+            ends = " or ".join(f"….{marker}" for marker in method.markers)
+            raise CheckpointError(
+                f"{where}: expected weights that are quantised, as it says, got no tensor {ends}"
+            )
 
     @staticmethod
     def _owners(found: Mapping[str, str]) -> frozenset[str]:

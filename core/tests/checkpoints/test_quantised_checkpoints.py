@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from quantised_samples import METHODS, write_quantised
+from safetensors.numpy import save_file
 
 import lmkernel
 from lmkernel.checkpoints import open_model
@@ -84,3 +85,12 @@ def test_tensors_that_do_not_fit_are_named(
         (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=r"_proj|expects the shape|config.json"):
         lmkernel.load(tmp_path, backend="numpy", progress=False)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_numbers_are_not_taken_for_the_weights_of_a_method(tmp_path: Path, method: str) -> None:
+    """A configuration that says more than the tensors hold."""
+    numbers = write_quantised(tmp_path, method)
+    save_file(dict(numbers), tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"config\.json: expected weights that are quantised"):
+        open_model(tmp_path)

@@ -88,6 +88,28 @@ def test_short_answers(text: str) -> None:
     assert "".join(generation(text, stop=("qq",))) == text
 
 
+class Pairs:
+    """Ids are code points that are spelt two at a time."""
+
+    def stream(self, *, before: Sequence[int] = ()) -> TextStream:
+        return TextStream(lambda ids: "".join(chr(i) * 2 for i in ids), before)
+
+
+def test_earliest_stop_wins_where_one_piece_holds_several() -> None:
+    tokens = ((ord(letter), -0.5) for letter in "xab")
+    made = TextGeneration(tokens, cast("Tokenizer", Pairs()), stop=("bb", "xa", "a"))  # type: ignore[arg-type]  # by name
+    assert "".join(made) == "x"
+    long = TextGeneration(((0, -0.5) for _ in "x"), cast("Tokenizer", Word()), stop=("b", "a"))  # type: ignore[arg-type]  # the same
+    assert "".join(long) == "x"
+
+
+class Word:
+    """Every id is one word."""
+
+    def stream(self, *, before: Sequence[int] = ()) -> TextStream:
+        return TextStream(lambda ids: "xaybz" * len(ids), before)
+
+
 def test_an_answer_that_was_stopped_is_never_taken_for_complete() -> None:
     def broken() -> Iterator[tuple[int, float]]:
         yield ord("a"), -0.5

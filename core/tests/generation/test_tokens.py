@@ -71,6 +71,12 @@ def test_one_seed_gives_one_answer(model: Model, params: object) -> None:
     assert draws[0] == draws[1] != draws[2]
 
 
+def test_a_forced_end_comes_where_the_context_is_full(model: Model, params: object) -> None:
+    for limit, length in ((20, 4), (2, 2)):
+        [got] = rows(model, params, [[1] * 45], max_new_tokens=limit, forced_eos_token_id=7)
+        assert (len(got), got[-1]) == (length, 7)
+
+
 def test_generation_ends_where_the_context_does(model: Model, params: object) -> None:
     [got] = rows(model, params, [[1] * 45], max_new_tokens=20)
     assert len(got) == 48 - 45 + 1

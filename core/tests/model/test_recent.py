@@ -102,6 +102,18 @@ def test_a_fork_goes_on_by_itself() -> None:
     np.testing.assert_array_equal(*outputs)
 
 
+def test_a_fork_does_not_notice_what_the_other_is_fed() -> None:
+    model = Model(load_backend(), windowed(2, 3, 4), WIDE)
+    params, where = model.pack(values_of(model)), left_padded(14, 14, 14)
+    begun = [model.begin(params, 3, TIME) for _ in range(2)]
+    state, alone = (model.step(params, TOKENS[:, :9], where[:, :9], s)[1] for s in begun)
+    fork = model.fork(state)
+    paused = np.where([[True], [False], [True]], -1, where[:, 9:10]).astype(np.int32)
+    model.step(params, TOKENS[::-1, 9:10], paused, state)
+    outputs = [model.step(params, TOKENS[:, 9:], where[:, 9:], s)[0] for s in (fork, alone)]
+    np.testing.assert_array_equal(*outputs)
+
+
 @pytest.mark.parametrize("room", [6, 14])
 def test_a_window_takes_its_own_bytes_and_no_more(room: int) -> None:
     windows = (4, None, 7)

@@ -81,6 +81,18 @@ def test_encoders_with_decoders_learn_to_denoise(text: Path, family: str, hides:
     assert 0 < again["loss"] < 7
 
 
+@pytest.mark.parametrize(("context", "said"), [(96, True), (128, False)])
+def test_context_that_a_family_has_not_is_said(
+    text: Path, capsys: pytest.CaptureFixture[str], context: int, said: bool
+) -> None:
+    sizes = {**SIZES, "context": context, "vocab": 380}
+    sizes["settings"] = {"data.context": 16}
+    few = {**FEW, "progress": True}
+    lk.pretrain(text, family="t5", objective="denoising", out="run", **sizes, **few)
+    line = f"a t5 model has no context of its own, so that of {context} changes nothing"
+    assert (line in capsys.readouterr().err) is said
+
+
 def test_vocabulary_without_sentinels_or_mask_is_refused(text: Path) -> None:
     rows_of_pairs = [{"source": "ab", "target": "ba"}] * 8
     pairs = rows(text.with_name("pairs.jsonl"), rows_of_pairs)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast, final
 
 import numpy as np
 
+from lmkernel.contract.capabilities import WIDE
 from lmkernel.contract.mandatory import Array, MandatoryOps, Tree
 from lmkernel.contract.trees import loop_scan
 from lmkernel.errors import CapabilityError
@@ -237,7 +238,9 @@ class OnnxOps(MandatoryOps):
 
     def random_uniform(self, key: Array, shape: Sequence[int], dtype: DType) -> Array:
         philox = np.random.Philox(key=np.asarray(key, dtype=np.uint64))
-        return np.random.Generator(philox).random(tuple(shape)).astype(dtype)
+        # drawn in its own dtype: what is cut to fewer bits later is rounded, to one at last
+        drawn = np.random.Generator(philox).random(tuple(shape), WIDE.get(dtype, dtype))  # type: ignore[arg-type]  # NumPy's stubs know no names of dtypes
+        return drawn.astype(dtype)
 
 
 def _at(place: int) -> np.ndarray[Any, np.dtype[np.int64]]:

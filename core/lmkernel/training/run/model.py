@@ -41,6 +41,11 @@ def model_of(settings: RunSettings, progress: Progress) -> Origin:
     else:
         learn = functools.partial(_new_tokenizer, settings, progress)
         origin = new_origin(model.family, model.sizes, learn, objective)
+        if not origin.config.context and model.context != type(model)().context:
+            progress.say(
+                f"a {model.family} model has no context of its own, so that of {model.context} "
+                "changes nothing; data.context says how long examples may be"
+            )
     template = model.chat_template or _usual_template(settings, origin, progress)
     if not template:
         return origin

@@ -8,6 +8,7 @@ from training_samples import small_gpt2
 
 from lmkernel.backend import load_backend
 from lmkernel.errors import ConfigError
+from lmkernel.interfaces import Init, Param
 from lmkernel.model import Model
 from lmkernel.parameters import flatten, nest
 from lmkernel.training.config import LoraConfig
@@ -39,6 +40,14 @@ def test_targets_are_last_parts_of_names() -> None:
         "decoder.layers.1.attention.v",
         "decoder.layers.1.mlp.up",
     ]
+
+
+def test_a_name_that_ends_like_a_target_is_none() -> None:
+    names = ("kv_down", "down", "query_down")
+    product = Param((4, 4), Init("zeros"), ("out", "in"), linear=True)
+    declared = {"decoder": {"layers": [{name: {"weight": product} for name in names}]}}
+    made = Adapters(declared, LoraConfig(rank=2, targets=("down",))).declare()
+    assert {name.rpartition(".")[0] for name in made} == {"decoder.layers.0.down"}
 
 
 @pytest.mark.parametrize(

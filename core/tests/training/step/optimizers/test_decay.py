@@ -21,6 +21,8 @@ OPS = load_backend("numpy").ops
         ("decoder.norm.weight", (4,), False),
         ("decoder.layers.0.mlp.up.bias", (8,), False),
         ("decoder.layers.0.mlp.bias", (2, 8), False),
+        ("decoder.layers.0.mlp.experts.down.bias", (4, 8), False),
+        ("decoder.layers.0.mlp.experts.down.weight", (4, 8, 6), True),
         ("scale", (), False),
     ],
 )
