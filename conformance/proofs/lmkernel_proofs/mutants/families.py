@@ -124,17 +124,17 @@ MUTANTS = (
     ),
     Mutant(
         id="layers.pattern_shifted",
-        level="models",
+        level="components",
         make=with_decoder(_backwards),
     ),
     Mutant(
         id="layers.residual_scale_ignored",
-        level="models",
+        level="components",
         make=with_decoder(lambda config: replace(config, residual_scale=1.0)),
     ),
     Mutant(
         id="layers.parallel_in_series",
-        level="models",
+        level="components",
         make=with_decoder(
             lambda config: config if config.shared_norm else replace(config, parallel=False)
         ),

@@ -101,7 +101,7 @@ MUTANTS = (
         level="models",
         patch=Patch("lmkernel.components.attention.project_qkv", _of_each_head),
     ),
-    Mutant(id="output_norm.ignored", level="models", make=with_decoder(_no_output_norm)),
+    Mutant(id="output_norm.ignored", level="components", make=with_decoder(_no_output_norm)),
     Mutant(
         id="output_norm.before",
         level="models",
