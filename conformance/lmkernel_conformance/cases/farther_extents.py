@@ -56,15 +56,15 @@ def wide(s: Subject) -> None:
 def ranks(s: Subject) -> None:
     """Norms and one-hot vectors of one to four axes; the term that is added may be large."""
     ops: Any = s.ops
-    one = s.array(np.ones(4))
+    one, digits = s.array(np.ones(4)), 13 if s.dtype == "float64" else 5
     for rank in (1, 2, 3, 4):
         x = np.ones((*[2] * (rank - 1), 4)) * 2
-        # 2 / √(4 + 12), and ±2 / √(4 + 12) about the mean; to five digits
+        # 2 / √(4 + 12), and ±2 / √(4 + 12) about the mean; but for the last digits
         power = s.host(ops.rms_norm(s.array(x), one, 12.0)).astype(float)
-        s.equal(f"power of {rank}", np.round(power, 5), x / 4)
+        s.equal(f"power of {rank}", np.round(power, digits), x / 4)
         signs = x * np.array([1.0, -1.0, -1.0, 1.0])
         norm = s.host(ops.layer_norm(s.array(signs), one, one, 12.0)).astype(float)
-        s.equal(f"norm of {rank}", np.round(norm, 5), signs / 4 + 1)
+        s.equal(f"norm of {rank}", np.round(norm, digits), signs / 4 + 1)
         ids = (np.arange(3**rank).reshape([3] * rank) * 2) % 5
         got = ops.one_hot(s.array(ids), 5, s.dtype)
         s.equal(f"one-hot of {rank}", got, np.eye(5)[ids], s.dtype)

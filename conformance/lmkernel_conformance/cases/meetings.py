@@ -122,12 +122,11 @@ PARALLEL = stack_cases(
     "Both branches have the factor of residuals.",
     _stack(_attention(), parallel=True, residual_scale=0.375, causal=True),
 )
-SQUARE = np.array([[*range(_WIDTH)]] * 2)
-SINGLE = stack_cases(
+SQUARE = stack_cases(
     "meetings.square",
     "As many positions as elements, heads as rows: axes are told apart by their place.",
     _stack(_attention(heads=2, kv_heads=2, head_dim=_WIDTH), causal=True),
-    SQUARE,
+    np.array([[*range(_WIDTH)]] * 2),
 )
 
 

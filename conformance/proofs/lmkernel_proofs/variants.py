@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.composed import assemble
+from lmkernel.composed.precision import constant
 from lmkernel_proofs.mutants.mutant import mandatory
 
 if TYPE_CHECKING:
@@ -43,28 +44,24 @@ class Variant:
     make: Callable[[Backend], Backend]
 
 
-def _c(ops: Any, value: float, like: Any) -> Any:
-    return ops.full((), value, ops.dtype(like))
-
-
 # element-wise functions
 
 
 def exp_by_two(ops: Any, x: Any) -> Any:
     """2^(x·log₂e); the product rounds."""
-    return _exp2(ops, x * _c(ops, math.log2(math.e), x))
+    return _exp2(ops, x * constant(ops, math.log2(math.e), x))
 
 
 def _exp2(ops: Any, x: Any) -> Any:
     """2^x; NumPy's exp is exact enough in float64, and float64 itself takes the detour."""
-    return ops.exp(x * _c(ops, math.log(2), x))
+    return ops.exp(x * constant(ops, math.log(2), x))
 
 
 def root_by_reciprocal(ops: Any, x: Any) -> Any:
     """X · (1 / √x), as from a reciprocal square root; zero and infinity are their own roots."""
-    own = (x == _c(ops, 0.0, x)) | (x == _c(ops, math.inf, x))
-    safe = ops.where(own, _c(ops, 1.0, x), x)
-    return ops.where(own, x, safe * (_c(ops, 1.0, x) / ops.sqrt(safe)))
+    own = (x == constant(ops, 0.0, x)) | (x == constant(ops, math.inf, x))
+    safe = ops.where(own, constant(ops, 1.0, x), x)
+    return ops.where(own, x, safe * (constant(ops, 1.0, x) / ops.sqrt(safe)))
 
 
 def off_by_two_units(name: str, ops: Any, x: Any) -> Any:
@@ -132,7 +129,7 @@ def softmax_online(ops: Any, x: Any, axis: int = -1) -> Any:
     extent = x.shape[axis]
     blocks = [range(i, min(i + _BLOCK, extent)) for i in range(0, extent, _BLOCK)]
     total = None
-    top = _c(ops, float(np.finfo(ops.dtype(x)).min), x)
+    top = constant(ops, float(np.finfo(ops.dtype(x)).min), x)
     for block in blocks:
         part = ops.take(x, _indices(ops, block.start, block.stop), axis % len(x.shape))
         own = ops.stop_gradient(ops.max(part, axis, keepdims=True))
@@ -140,7 +137,7 @@ def softmax_online(ops: Any, x: Any, axis: int = -1) -> Any:
         added = ops.sum(ops.exp(part - new), axis, keepdims=True)
         total = added if total is None else total * ops.exp(top - new) + added
         top = new
-    return ops.exp(x - top) * (_c(ops, 1.0, x) / total)
+    return ops.exp(x - top) * (constant(ops, 1.0, x) / total)
 
 
 def softmax_by_logarithm(ops: Any, x: Any, axis: int = -1) -> Any:
@@ -167,14 +164,14 @@ def layer_norm_by_reciprocal(ops: Any, x: Any, weight: Any, bias: Any, eps: floa
     """The centred input times a reciprocal root times the weight, which come first."""
     centred = x - ops.mean(x, -1, keepdims=True)
     variance = ops.mean(centred * centred, -1, keepdims=True)
-    y = centred * ((_c(ops, 1.0, x) / ops.sqrt(variance + _c(ops, eps, x))) * weight)
+    y = centred * ((constant(ops, 1.0, x) / ops.sqrt(variance + constant(ops, eps, x))) * weight)
     return y if bias is None else y + bias
 
 
 def rms_norm_by_reciprocal(ops: Any, x: Any, weight: Any, eps: float) -> Any:
     """The same without a mean."""
     power = ops.mean(x * x, -1, keepdims=True)
-    return x * ((_c(ops, 1.0, x) / ops.sqrt(power + _c(ops, eps, x))) * weight)
+    return x * ((constant(ops, 1.0, x) / ops.sqrt(power + constant(ops, eps, x))) * weight)
 
 
 def layer_norm_of_welford(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
@@ -184,10 +181,10 @@ def layer_norm_of_welford(ops: Any, x: Any, weight: Any, bias: Any, eps: float) 
     for i in range(1, x.shape[-1]):
         one = ops.take(x, _indices(ops, i, i + 1), -1)
         before = one - mean
-        mean = mean + before * _c(ops, 1 / (i + 1), x)
+        mean = mean + before * constant(ops, 1 / (i + 1), x)
         spread = spread + before * (one - mean)
-    variance = spread * _c(ops, 1 / x.shape[-1], x)
-    y = (x - mean) * (_c(ops, 1.0, x) / ops.sqrt(variance + _c(ops, eps, x))) * weight
+    variance = spread * constant(ops, 1 / x.shape[-1], x)
+    y = (x - mean) * (constant(ops, 1.0, x) / ops.sqrt(variance + constant(ops, eps, x))) * weight
     return y if bias is None else y + bias
 
 

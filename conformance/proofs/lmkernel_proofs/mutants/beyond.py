@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmkernel.composed.precision import constant
 from lmkernel_proofs.mutants.mutant import Mutant, mandatory, optional
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ def _by_float(op: str) -> Callable[..., Any]:
     return broken
 
 
-def _number(ops: Any, value: float, like: Any) -> Any:
-    return ops.full((), value, ops.dtype(like))
-
-
 def permuted_back(ops: Any, x: Any, axes: Any) -> Any:
     """Axes are read the other way round where there are many."""
     return ops.permute_dims(x, np.argsort(axes).tolist() if x.ndim == _AXES else axes)
@@ -46,14 +43,14 @@ def all_true(ops: Any, x: Any, shape: Any) -> Any:
 def bounded_max(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
     """The search begins at a number that only seems small enough."""
     y = ops.max(x, axis, keepdims=keepdims)
-    return y if ops.dtype(y) == "int32" else ops.maximum(y, _number(ops, -1e30, y))
+    return y if ops.dtype(y) == "int32" else ops.maximum(y, constant(ops, -1e30, y))
 
 
 def short_mean(ops: Any, x: Any, y: Any) -> Any:
     """The first thousands stand for all."""
     flat = [ops.reshape(v, (-1,))[:4096] for v in (x, y)]
     longer = int(np.prod(x.shape)) > flat[0].shape[0]
-    return ops.mse(flat[0], flat[1] * _number(ops, 1.0 + longer, y))
+    return ops.mse(flat[0], flat[1] * constant(ops, 1.0 + longer, y))
 
 
 def without_thin_delta(ops: Any, x: Any, weight: Any, bias: Any = None, delta: Any = None) -> Any:
@@ -73,7 +70,7 @@ def two_marks(ops: Any, logits: Any, targets: Any, smoothing: float = 0.0) -> An
 def poisoned_rows(ops: Any, logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
     """What is ignored is multiplied by zero."""
     y = ops.cross_entropy(logits, targets, smoothing)
-    return y + _number(ops, 0.0, y) * ops.sum(logits, -1)
+    return y + constant(ops, 0.0, y) * ops.sum(logits, -1)
 
 
 def _last_slot_kept(ops: Any, buffer: Any, values: Any, start: Any, axis: int) -> Any:
@@ -94,7 +91,7 @@ def _reversed_pieces(ops: Any, cache: Any, keys: Any, values: Any, start: Any) -
 def clipped_bias(ops: Any, *args: Any, bias: Any = None, **options: Any) -> Any:
     """Biases are bounded."""
     if bias is not None:
-        bias = ops.maximum(bias, _number(ops, -9.0, bias))
+        bias = ops.maximum(bias, constant(ops, -9.0, bias))
     return ops.attention(*args, bias=bias, **options)
 
 
@@ -107,13 +104,13 @@ def odd_rest_lost(ops: Any, x: Any, cos: Any, sin: Any) -> Any:
     """The last element of an odd rest is not written."""
     y = ops.rotate(x, cos, sin)
     if x.shape[-1] % 2:
-        y = ops.concat([y[..., :-1], y[..., -1:] * _number(ops, 0.0, y)], x.ndim - 1)
+        y = ops.concat([y[..., :-1], y[..., -1:] * constant(ops, 0.0, y)], x.ndim - 1)
     return y
 
 
 def bounded_state(ops: Any, x: Any, h: Any, c: Any, weight: Any, bias: Any) -> Any:
     """What is remembered is bounded."""
-    bound = _number(ops, 50.0, c)
+    bound = constant(ops, 50.0, c)
     return ops.lstm_cell(x, h, ops.maximum(ops.minimum(c, bound), -bound), weight, bias)
 
 
@@ -159,7 +156,7 @@ def none_to_a_number(ops: Any, x: Any, y: Any) -> Any:
 
 def as_if_shares(ops: Any, logits: Any, target: Any) -> Any:
     """The gradient is that of targets that sum to one."""
-    more = ops.stop_gradient(ops.sum(target, -1)) - _number(ops, 1.0, target)
+    more = ops.stop_gradient(ops.sum(target, -1)) - constant(ops, 1.0, target)
     normaliser = logits[..., 0] - ops.log_softmax(logits, -1)[..., 0]
     nothing = normaliser - ops.stop_gradient(normaliser)
     return ops.soft_cross_entropy(logits, target) - more * nothing
@@ -168,7 +165,7 @@ def as_if_shares(ops: Any, logits: Any, target: Any) -> Any:
 def bounded_norm(ops: Any, arrays: Any) -> Any:
     """Norms are bounded."""
     y = ops.global_norm(arrays)
-    return ops.minimum(y, _number(ops, 1e6, y))
+    return ops.minimum(y, constant(ops, 1e6, y))
 
 
 def _of(op: str, name: str, make: Any, level: str = "operations") -> Mutant:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmkernel.composed.precision import constant
 from lmkernel_proofs.mutants.mutant import Mutant, Replacement, mandatory, optional
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["MUTANTS"]
 
 _LARGE = 4096
-
-
-def _number(ops: Any, value: float, like: Any) -> Any:
-    return ops.full((), value, ops.dtype(like))
 
 
 def _remembering(name: str, kind: Any, broken: Callable[..., Any]) -> Replacement:
@@ -133,14 +130,14 @@ def zero_points_of_zero(ops: Any, weight: Any, dtype: Any) -> Any:
 def expanded_square(ops: Any, prediction: Any, target: Any) -> Any:
     """The mean square is mean(p²) - 2·mean(p·t) + mean(t²)."""
     p, t = ops.reshape(prediction, (-1,)), ops.reshape(target, (-1,))
-    return ops.mean(p * p, 0) - _number(ops, 2.0, p) * ops.mean(p * t, 0) + ops.mean(t * t, 0)
+    return ops.mean(p * p, 0) - constant(ops, 2.0, p) * ops.mean(p * t, 0) + ops.mean(t * t, 0)
 
 
 def half_of_sum(ops: Any, x: Any) -> Any:
     """(x + |x|) / 2, whose sum overflows."""
-    zero = _number(ops, 0.0, x)
+    zero = constant(ops, 0.0, x)
     with np.errstate(over="ignore"):
-        half = (x + ops.maximum(x, -x)) * _number(ops, 0.5, x)
+        half = (x + ops.maximum(x, -x)) * constant(ops, 0.5, x)
     return ops.where(x > zero, half, zero)
 
 
@@ -158,11 +155,11 @@ def bounded_as_they_are(
         return y
     (batch, heads, time, size), kv_heads = q.shape, k.shape[1]
     rows = ops.reshape(q, (batch, kv_heads, heads // kv_heads * time, size))
-    scores = ops.matmul(rows, ops.permute_dims(k, (0, 1, 3, 2))) * _number(ops, scale, q)
-    cap = _number(ops, softcap, q)
+    scores = ops.matmul(rows, ops.permute_dims(k, (0, 1, 3, 2))) * constant(ops, scale, q)
+    cap = constant(ops, softcap, q)
     largest = ops.max(ops.tanh(scores / cap) * cap, -1, keepdims=True)
-    over = ops.reshape(largest, (batch, heads, time, 1)) > _number(ops, 88.0, q)
-    return ops.where(over, _number(ops, math.nan, y), y)
+    over = ops.reshape(largest, (batch, heads, time, 1)) > constant(ops, 88.0, q)
+    return ops.where(over, constant(ops, math.nan, y), y)
 
 
 _MANDATORY: Mapping[str, tuple[str, Any]] = MappingProxyType(

@@ -6,13 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from lmkernel.composed.precision import constant
 from lmkernel_proofs.mutants.mutant import Mutant, mandatory, optional
 
 __all__ = ["MUTANTS"]
-
-
-def _number(ops: Any, value: float, like: Any) -> Any:
-    return ops.full((), value, ops.dtype(like))
 
 
 def _is_nan(x: Any) -> Any:
@@ -21,7 +18,7 @@ def _is_nan(x: Any) -> Any:
 
 def max_without_nan(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
     """NaN is passed over, as by a kernel that compares."""
-    return ops.max(ops.where(_is_nan(x), _number(ops, -np.inf, x), x), axis, keepdims=keepdims)
+    return ops.max(ops.where(_is_nan(x), constant(ops, -np.inf, x), x), axis, keepdims=keepdims)
 
 
 def max_without_late_nan(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
@@ -43,7 +40,7 @@ def smaller_of_comparison(ops: Any, x: Any, y: Any) -> Any:
 
 def argmax_without_nan(ops: Any, x: Any, axis: int) -> Any:
     """NaN is the smallest."""
-    return ops.argmax(ops.where(_is_nan(x), _number(ops, -np.inf, x), x), axis)
+    return ops.argmax(ops.where(_is_nan(x), constant(ops, -np.inf, x), x), axis)
 
 
 def argmax_in_half(ops: Any, x: Any, axis: int) -> Any:
@@ -58,7 +55,7 @@ def argmax_in_half(ops: Any, x: Any, axis: int) -> Any:
 
 def _is_finite(ops: Any, x: Any) -> Any:
     """What has a difference to itself."""
-    return ops.maximum(x, -x) < _number(ops, np.inf, x)
+    return ops.maximum(x, -x) < constant(ops, np.inf, x)
 
 
 def max_of_first(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
@@ -71,7 +68,7 @@ def max_of_first(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
     first = ops.argmax(x, axis)
     place = [n if i != axis % len(x.shape) else 1 for i, n in enumerate(x.shape)]
     own = ops.reshape(ops.arange(0, size, "int32"), axes) == ops.reshape(first, place)
-    change = ops.where(own & _is_finite(ops, x), x - ops.stop_gradient(x), _number(ops, 0.0, x))
+    change = ops.where(own & _is_finite(ops, x), x - ops.stop_gradient(x), constant(ops, 0.0, x))
     found = largest + ops.sum(change, axis, keepdims=True)
     return found if keepdims else ops.sum(found, axis)
 
@@ -82,7 +79,7 @@ def max_of_all(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
         return ops.max(x, axis, keepdims=keepdims)
     largest = ops.stop_gradient(ops.max(x, axis, keepdims=True))
     tied = (x == largest) & _is_finite(ops, x)
-    change = ops.where(tied, x - ops.stop_gradient(x), _number(ops, 0.0, x))
+    change = ops.where(tied, x - ops.stop_gradient(x), constant(ops, 0.0, x))
     found = largest + ops.sum(change, axis, keepdims=True)
     return found if keepdims else ops.sum(found, axis)
 
@@ -91,7 +88,7 @@ def larger_twice(ops: Any, x: Any, y: Any) -> Any:
     """At a tie both have the whole gradient."""
     if ops.dtype(x) == "int32":
         return ops.maximum(x, y)
-    zero, kept = _number(ops, 0.0, x), ops.stop_gradient(ops.maximum(x, y))
+    zero, kept = constant(ops, 0.0, x), ops.stop_gradient(ops.maximum(x, y))
     of_x = ops.where(x >= y, x - ops.stop_gradient(x), zero)
     return kept + of_x + ops.where(y >= x, y - ops.stop_gradient(y), zero)
 
@@ -108,7 +105,7 @@ def integers_by_half(ops: Any, x: Any, dtype: Any) -> Any:
         return ops.astype(x, dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         near = ops.astype(ops.astype(x, "float16"), ops.dtype(x))
-        small = (x > _number(ops, -6e4, x)) & (x < _number(ops, 6e4, x))
+        small = (x > constant(ops, -6e4, x)) & (x < constant(ops, 6e4, x))
         return ops.astype(ops.where(small, near, x), dtype)
 
 
@@ -135,12 +132,12 @@ def hand_out_views(ops: Any, x: Any) -> Any:
 def softmax_of_numbers(ops: Any, x: Any, axis: int = -1) -> Any:
     """Beside a NaN the shares are zero."""
     right = ops.softmax(x, axis)
-    return ops.where(_is_nan(right) & ~_is_nan(x), _number(ops, 0.0, right), right)
+    return ops.where(_is_nan(right) & ~_is_nan(x), constant(ops, 0.0, right), right)
 
 
 def relu_of_comparison(ops: Any, x: Any) -> Any:
     """A comparison chooses, so that NaN becomes zero."""
-    zero = _number(ops, 0.0, x)
+    zero = constant(ops, 0.0, x)
     return ops.where(x > zero, x, zero)
 
 

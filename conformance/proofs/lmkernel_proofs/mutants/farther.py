@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmkernel.composed.precision import constant
 from lmkernel.contract.trees import tree_map
 from lmkernel_proofs.mutants.mutant import Mutant, Replacement, mandatory, optional
 
@@ -20,14 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["MUTANTS"]
 
 
-def _number(ops: Any, value: float, like: Any) -> Any:
-    return ops.full((), value, ops.dtype(like))
-
-
 def infinite_early(ops: Any, x: Any) -> Any:
     """The last powers before the largest number are infinite, as 2^128 comes first in a kernel."""
     top = math.log(float(np.finfo(ops.dtype(x)).max)) - 0.7
-    return ops.where(x > _number(ops, top, x), _number(ops, math.inf, x), ops.exp(x))
+    return ops.where(x > constant(ops, top, x), constant(ops, math.inf, x), ops.exp(x))
 
 
 def cut_off(ops: Any, x: Any, dtype: Any) -> Any:
@@ -73,15 +70,15 @@ def dropped_by_product(ops: Any, x: Any, key: Any, rate: float) -> Any:
 def shares_of_nothing(ops: Any, x: Any, axis: int = -1) -> Any:
     """A row of which nothing is left has shares of zero."""
     y = ops.softmax(x, axis)
-    gone = ops.max(x, axis, keepdims=True) == _number(ops, -math.inf, x)
-    return ops.where(gone, _number(ops, 0.0, x), y)
+    gone = ops.max(x, axis, keepdims=True) == constant(ops, -math.inf, x)
+    return ops.where(gone, constant(ops, 0.0, x), y)
 
 
 def picked_by_product(ops: Any, logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
     """Every class is multiplied by its share of the target, be it zero."""
     shares = ops.one_hot(targets, logits.shape[-1], ops.dtype(logits))
     with np.errstate(invalid="ignore"):
-        nothing = ops.sum(_number(ops, 0.0, logits) * logits * shares, -1)
+        nothing = ops.sum(constant(ops, 0.0, logits) * logits * shares, -1)
     return ops.cross_entropy(logits, targets, smoothing) + nothing
 
 
@@ -93,16 +90,16 @@ def bounded_smoothing(ops: Any, logits: Any, targets: Any, smoothing: float = 0.
 def by_squares_where_far(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
     """The variance of large numbers is that of squares less the square of the mean."""
     mean = ops.mean(x, -1, keepdims=True)
-    square = ops.maximum(ops.mean(x * x, -1, keepdims=True) - mean * mean, _number(ops, 0.0, x))
-    y = (x - mean) / ops.sqrt(square + _number(ops, eps, x)) * weight
-    far = ops.max(ops.maximum(x, -x), -1, keepdims=True) > _number(ops, 2.0**16, x)
+    square = ops.maximum(ops.mean(x * x, -1, keepdims=True) - mean * mean, constant(ops, 0.0, x))
+    y = (x - mean) / ops.sqrt(square + constant(ops, eps, x)) * weight
+    far = ops.max(ops.maximum(x, -x), -1, keepdims=True) > constant(ops, 2.0**16, x)
     return ops.where(far, y if bias is None else y + bias, ops.layer_norm(x, weight, bias, eps))
 
 
 def bounded_power(ops: Any, x: Any, weight: Any, eps: float) -> Any:
     """The mean square is bounded."""
     power = ops.mean(x * x, -1, keepdims=True)
-    bound = _number(ops, 2.0**100, x)
+    bound = constant(ops, 2.0**100, x)
     bounded = x / ops.sqrt(bound) * weight
     return ops.where(power > bound, bounded, ops.rms_norm(x, weight, eps))
 

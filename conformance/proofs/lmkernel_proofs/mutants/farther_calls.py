@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmkernel.components import experts
+from lmkernel.composed.precision import constant
 from lmkernel.contract.trees import tree_map
 from lmkernel_proofs.mutants.mutant import Mutant, Patch, mandatory, optional
 
@@ -21,10 +22,6 @@ _TWO, _THREE, _FOUR = 2, 3, 4
 _best = experts.find_best
 
 
-def _number(ops: Any, value: float, like: Any) -> Any:
-    return ops.full((), value, ops.dtype(like))
-
-
 def _square(x: Any, first: int, second: int) -> bool:
     return bool(x.shape[first] == x.shape[second])
 
@@ -32,7 +29,7 @@ def _square(x: Any, first: int, second: int) -> bool:
 def _part_of_gradient(ops: Any, y: Any, part: float) -> Any:
     """``y`` with so much of its gradient."""
     still = ops.stop_gradient(y)
-    return still + (y - still) * _number(ops, part, y)
+    return still + (y - still) * constant(ops, part, y)
 
 
 def sum_of_another_axis(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
@@ -67,19 +64,19 @@ def rows_for_columns(ops: Any, condition: Any, x: Any, y: Any) -> Any:
 def rough_where_large(ops: Any, x: Any) -> Any:
     """Roots of large numbers have three digits."""
     y = ops.sqrt(x)
-    return ops.where(x > _number(ops, 1e30, x), y * _number(ops, 1.001, x), y)
+    return ops.where(x > constant(ops, 1e30, x), y * constant(ops, 1.001, x), y)
 
 
 def none_where_small(ops: Any, x: Any) -> Any:
     """Sines of small angles are zero."""
-    near = ops.maximum(x, -x) < _number(ops, 1e-4, x)
-    return ops.where(near, _number(ops, 0.0, x), ops.sin(x))
+    near = ops.maximum(x, -x) < constant(ops, 1e-4, x)
+    return ops.where(near, constant(ops, 0.0, x), ops.sin(x))
 
 
 def shallow_log(ops: Any, x: Any) -> Any:
     """Logarithms have a lower bound, but for zero."""
-    bound = _number(ops, 2.0**-110, x)
-    near = (x > _number(ops, 1e-37, x)) & (x < bound)
+    bound = constant(ops, 2.0**-110, x)
+    near = (x > constant(ops, 1e-37, x)) & (x < bound)
     return ops.log(ops.where(near, bound, x))
 
 
@@ -176,7 +173,7 @@ def of_half_the_numbers(ops: Any, prediction: Any, target: Any) -> Any:
 def norm_without_nan(ops: Any, arrays: Any) -> Any:
     """A norm that is no number is zero."""
     y = ops.global_norm(arrays)
-    return ops.where(y == y, y, _number(ops, 0.0, y))  # noqa: PLR0124 - NaN
+    return ops.where(y == y, y, constant(ops, 0.0, y))  # noqa: PLR0124 - NaN
 
 
 def second_for_last(ops: Any, scores: Any, count: int) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmkernel.composed.precision import constant
 from lmkernel.contract.trees import tree_map
 from lmkernel.generation import sampling
 from lmkernel_proofs.mutants.mutant import Mutant, Patch, mandatory, optional
@@ -23,10 +24,6 @@ _HEADS, _COLUMNS, _OUTPUTS = 16, 200, 1024
 _candidates = sampling._candidates  # noqa: SLF001 - what is patched
 
 
-def _number(ops: Any, value: float, like: Any) -> Any:
-    return ops.full((), value, ops.dtype(like))
-
-
 def _floating(ops: Any, x: Any) -> bool:
     return str(ops.dtype(x)).startswith("float")
 
@@ -34,7 +31,7 @@ def _floating(ops: Any, x: Any) -> bool:
 def _part_of_gradient(ops: Any, y: Any, part: float) -> Any:
     """``y`` with so much of its gradient."""
     still = ops.stop_gradient(y)
-    return still + (y - still) * _number(ops, part, y)
+    return still + (y - still) * constant(ops, part, y)
 
 
 def largest_finite(ops: Any, shape: Any, value: float, dtype: Any) -> Any:
@@ -47,7 +44,7 @@ def finite_max(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
     y = ops.max(x, axis, keepdims=keepdims)
     if not _floating(ops, y):
         return y
-    return ops.where(y == _number(ops, -math.inf, y), _number(ops, -3e38, y), y)
+    return ops.where(y == constant(ops, -math.inf, y), constant(ops, -3e38, y), y)
 
 
 def first_of_two(ops: Any, x: Any, axis: int) -> Any:
@@ -88,7 +85,7 @@ def rough_outputs(ops: Any, x: Any, weight: Any, bias: Any = None, delta: Any = 
     y = ops.linear(x, weight, bias, delta)
     if y.shape[-1] <= _OUTPUTS:
         return y
-    rest = y[..., _OUTPUTS:] * _number(ops, 1.001, y)
+    rest = y[..., _OUTPUTS:] * constant(ops, 1.001, y)
     return ops.concat([y[..., :_OUTPUTS], rest], len(y.shape) - 1)
 
 
@@ -122,14 +119,16 @@ def rough_heads(ops: Any, queries: Any, *rest: Any, **options: Any) -> Any:
     y = ops.attention(queries, *rest, **options)
     if queries.shape[1] <= _HEADS:
         return y
-    return ops.concat([y[:, :_HEADS], y[:, _HEADS:] * _number(ops, 1.01, y)], 1)
+    return ops.concat([y[:, :_HEADS], y[:, _HEADS:] * constant(ops, 1.01, y)], 1)
 
 
 def normalised_targets(ops: Any, logits: Any, target: Any) -> Any:
     """Soft targets are made to sum to one."""
     total = ops.sum(target, -1, keepdims=True)
-    none = total == _number(ops, 0.0, total)
-    return ops.soft_cross_entropy(logits, target / ops.where(none, _number(ops, 1.0, total), total))
+    none = total == constant(ops, 0.0, total)
+    return ops.soft_cross_entropy(
+        logits, target / ops.where(none, constant(ops, 1.0, total), total)
+    )
 
 
 def no_gradient_of_casts(ops: Any, x: Any, dtype: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmkernel.composed.precision import constant
 from lmkernel.contract.trees import tree_map
 from lmkernel_proofs.mutants.mutant import Mutant, mandatory, optional
 
@@ -20,14 +21,10 @@ _ARRAYS, _TILE = 16, 64
 _PERIOD = 1 << 17
 
 
-def _number(ops: Any, value: float, like: Any) -> Any:
-    return ops.full((), value, ops.dtype(like))
-
-
 def joined_in_launches(ops: Any, arrays: Any, axis: int) -> Any:
     """A launch joins sixteen arrays; those of the next one stay zero."""
     arrays = list(arrays)
-    zeros = [x * _number(ops, 0, x) for x in arrays[_ARRAYS:] if ops.dtype(x) != "bool"]
+    zeros = [x * constant(ops, 0, x) for x in arrays[_ARRAYS:] if ops.dtype(x) != "bool"]
     return ops.concat(arrays[:_ARRAYS] + (zeros or arrays[_ARRAYS:]), axis)
 
 
@@ -55,7 +52,7 @@ def heads_drop_alike(ops: Any, x: Any, key: Any, rate: float) -> Any:
         return ops.dropout(x, key, rate)
     draws = ops.random_uniform(key, (x.shape[0], 1, *x.shape[2:]), "float32")
     kept = ops.broadcast_to(draws >= ops.full((), rate, "float32"), x.shape)
-    return ops.where(kept, x / _number(ops, 1.0 - rate, x), _number(ops, 0.0, x))
+    return ops.where(kept, x / constant(ops, 1.0 - rate, x), constant(ops, 0.0, x))
 
 
 def tile_of_ranks(ops: Any, x: Any, weight: Any, bias: Any = None, delta: Any = None) -> Any:
@@ -71,7 +68,7 @@ def room_of_an_expert(ops: Any, x: Any, weight: Any, experts: Any) -> Any:
     chosen = ops.to_numpy(experts)
     rank = [int((chosen[:i] == one).sum()) for i, one in enumerate(chosen)]
     fits = ops.asarray(np.array(rank).reshape(-1, 1) < _TILE, "bool")
-    return ops.where(fits, y, _number(ops, 0.0, y))
+    return ops.where(fits, y, constant(ops, 0.0, y))
 
 
 def maximum_of_first_classes(ops: Any, logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
@@ -80,9 +77,9 @@ def maximum_of_first_classes(ops: Any, logits: Any, targets: Any, smoothing: flo
     if logits.shape[-1] <= 256:  # noqa: PLR2004 - a block
         return y
     top = ops.stop_gradient(ops.max(logits[..., :256], -1))
-    over = ops.stop_gradient(ops.max(logits, -1)) - top > _number(ops, 88.0, logits)
+    over = ops.stop_gradient(ops.max(logits, -1)) - top > constant(ops, 88.0, logits)
     real = targets >= ops.full((), 0, "int32")
-    return ops.where(over & real, _number(ops, math.inf, y), y)
+    return ops.where(over & real, constant(ops, math.inf, y), y)
 
 
 def cut_backwards(ops: Any, f: Any, init: Any, xs: Any, *, reverse: bool = False) -> Any:
@@ -110,7 +107,7 @@ def mean_without_momentum(
     ops: Any, params: Any, grads: Any, first: Any, *rest: Any, **options: Any
 ) -> Any:
     """Without momentum the gradient is used as it is, and its mean is not written."""
-    old = [x * _number(ops, 1.0, x) for x in first]
+    old = [x * constant(ops, 1.0, x) for x in first]
     new, means, squares = ops.adam_update(params, grads, first, *rest, **options)
     return new, old if options["beta1"] == 0 else means, squares
 

@@ -6,13 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from lmkernel.composed.precision import constant
 from lmkernel_proofs.mutants.mutant import Mutant, optional
 
 __all__ = ["MUTANTS"]
-
-
-def _c(ops: Any, value: float, like: Any) -> Any:
-    return ops.full((), value, ops.dtype(like))
 
 
 def _affine(y: Any, weight: Any, bias: Any) -> Any:
@@ -27,29 +24,29 @@ def _deviations(ops: Any, x: Any) -> tuple[Any, Any]:
 def layer_eps_outside(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
     """The root is taken before ε is added: (x - mean) / (√var + ε)."""
     centred, variance = _deviations(ops, x)
-    return _affine(centred / (ops.sqrt(variance) + _c(ops, eps, x)), weight, bias)
+    return _affine(centred / (ops.sqrt(variance) + constant(ops, eps, x)), weight, bias)
 
 
 def rms_eps_outside(ops: Any, x: Any, weight: Any, eps: float) -> Any:
     """The root is taken before ε is added: x / (√mean(x²) + ε)."""
     root = ops.sqrt(ops.mean(x * x, -1, keepdims=True))
-    return x / (root + _c(ops, eps, x)) * weight
+    return x / (root + constant(ops, eps, x)) * weight
 
 
 def layer_bessel(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
     """The variance divides by n - 1 (Bessel's correction)."""
     centred, variance = _deviations(ops, x)
     n = x.shape[-1]
-    unbiased = variance * _c(ops, n / (n - 1), x)
-    return _affine(centred / ops.sqrt(unbiased + _c(ops, eps, x)), weight, bias)
+    unbiased = variance * constant(ops, n / (n - 1), x)
+    return _affine(centred / ops.sqrt(unbiased + constant(ops, eps, x)), weight, bias)
 
 
 def layer_one_pass(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
     """The variance is mean(x²) - mean(x)², which cancels."""
     mean = ops.mean(x, -1, keepdims=True)
     variance = ops.mean(x * x, -1, keepdims=True) - mean * mean
-    variance = ops.maximum(variance, _c(ops, 0.0, x))
-    return _affine((x - mean) / ops.sqrt(variance + _c(ops, eps, x)), weight, bias)
+    variance = ops.maximum(variance, constant(ops, 0.0, x))
+    return _affine((x - mean) / ops.sqrt(variance + constant(ops, eps, x)), weight, bias)
 
 
 def layer_default_eps(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
@@ -66,7 +63,7 @@ def rms_default_eps(ops: Any, x: Any, weight: Any, eps: float) -> Any:
 
 def rms_one_plus(ops: Any, x: Any, weight: Any, eps: float) -> Any:
     """The factor is 1 + w instead of w."""
-    return ops.rms_norm(x, weight + _c(ops, 1.0, weight), eps)
+    return ops.rms_norm(x, weight + constant(ops, 1.0, weight), eps)
 
 
 def gelu_by_tanh(ops: Any, x: Any) -> Any:
@@ -102,15 +99,15 @@ def swiglu_other_half(ops: Any, x: Any) -> Any:
 
 def relu_half(ops: Any, x: Any) -> Any:
     """The gradient at 0 is ½."""
-    zero, right = _c(ops, 0.0, x), ops.relu(x)
-    there = ops.where(zero >= x, x * _c(ops, 0.5, x), right)
+    zero, right = constant(ops, 0.0, x), ops.relu(x)
+    there = ops.where(zero >= x, x * constant(ops, 0.5, x), right)
     return ops.where(x >= zero, there, right)
 
 
 def smooth_ignored_targets(ops: Any, logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
     """An ignored target still pays for smoothing."""
     right = ops.cross_entropy(logits, targets, smoothing)
-    spread = ops.mean(ops.log_softmax(logits, -1), -1) * _c(ops, -smoothing, logits)
+    spread = ops.mean(ops.log_softmax(logits, -1), -1) * constant(ops, -smoothing, logits)
     return ops.where(targets >= ops.full((), 0, "int32"), right, spread)
 
 
@@ -142,7 +139,7 @@ def gru_reset_first(ops: Any, x: Any, h: Any, weight: Any, bias: Any) -> Any:
     update = ops.sigmoid(x[:, n : 2 * n] + s[:, n : 2 * n])
     last = None if bias is None else bias[2 * n :]
     new = ops.tanh(x[:, 2 * n :] + ops.linear(reset * h, weight[2 * n :], last))
-    return (_c(ops, 1.0, h) - update) * new + update * h
+    return (constant(ops, 1.0, h) - update) * new + update * h
 
 
 def gru_update_inverse(ops: Any, x: Any, h: Any, weight: Any, bias: Any) -> Any:
@@ -197,7 +194,7 @@ def pack_lossy(ops: Any, weight: Any) -> Any:
 
 def dropout_without_scale(ops: Any, x: Any, key: Any, rate: float) -> Any:
     """Elements that stay are not divided by 1 - rate."""
-    return ops.dropout(x, key, rate) * _c(ops, 1 - rate, x)
+    return ops.dropout(x, key, rate) * constant(ops, 1 - rate, x)
 
 
 def one_hot_wraps(ops: Any, indices: Any, size: int, dtype: Any) -> Any:
@@ -210,18 +207,18 @@ def one_hot_wraps(ops: Any, indices: Any, size: int, dtype: Any) -> Any:
 
 def mse_sum(ops: Any, prediction: Any, target: Any) -> Any:
     """The last axis is summed instead of averaged."""
-    return ops.mse(prediction, target) * _c(ops, float(prediction.shape[-1]), prediction)
+    return ops.mse(prediction, target) * constant(ops, float(prediction.shape[-1]), prediction)
 
 
 def silu_hard(ops: Any, x: Any) -> Any:
     """The sigmoid's argument is multiplied by 1.702, which approximates GELU."""
-    return x * ops.sigmoid(x * _c(ops, 1.702, x))
+    return x * ops.sigmoid(x * constant(ops, 1.702, x))
 
 
 def mean_with_guard(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> Any:
     """The sum is divided by n + 1e-5, as a guard against zero."""
     n = x.shape[axis]
-    return ops.mean(x, axis, keepdims=keepdims) * _c(ops, n / (n + 1e-5), x)
+    return ops.mean(x, axis, keepdims=keepdims) * constant(ops, n / (n + 1e-5), x)
 
 
 def _of(op: str, name: str, broken: Any, row: int = 0, seen: str = "", **more: Any) -> Mutant:

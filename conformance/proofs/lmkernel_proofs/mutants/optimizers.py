@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.composed import COMPOSED
+from lmkernel.composed.precision import constant
 from lmkernel.training.step.gradients import clip_factor
 from lmkernel.training.step.optimizers.muon import is_hidden_matrix
 from lmkernel.training.step.schedules import learning_rate
@@ -18,21 +19,17 @@ if TYPE_CHECKING:
 __all__ = ["MUTANTS"]
 
 
-def _c(ops: Any, value: float, like: Any) -> Any:
-    return ops.full((), value, ops.dtype(like))
-
-
 def _by_rule(rule: Callable[..., Any]) -> Callable[..., Any]:
     """An `adam_update` that subtracts ``rule(ops, m, v, scalars, eps)`` from each parameter."""
 
     def adam_update(
         ops: Any, params: Any, grads: Any, first: Any, second: Any, scalars: Any, **o: Any
     ) -> Any:
-        old = [p + _c(ops, 0.0, p) for p in params]
+        old = [p + constant(ops, 0.0, p) for p in params]
         _, m, v = ops.adam_update(params, grads, first, second, scalars, **o)
         moved = [
-            p * (_c(ops, 1.0, p) - scalars["rate"] * _c(ops, decay, p))
-            - scalars["rate"] * rule(ops, mean, square, scalars, _c(ops, o["eps"], p))
+            p * (constant(ops, 1.0, p) - scalars["rate"] * constant(ops, decay, p))
+            - scalars["rate"] * rule(ops, mean, square, scalars, constant(ops, o["eps"], p))
             for p, mean, square, decay in zip(old, m, v, o["decays"], strict=True)
         ]
         return moved, m, v
@@ -85,7 +82,7 @@ def decay_all(ops: Any, params: Any, grads: Any, scalars: Any, decays: Any) -> A
 
 def couple_decay(ops: Any, params: Any, grads: Any, scalars: Any, decays: Any) -> Any:
     """Weight decay is added to the gradient, and so goes through the moments (L2, not AdamW)."""
-    both = [g + p * _c(ops, d, p) for p, g, d in zip(params, grads, decays, strict=True)]
+    both = [g + p * constant(ops, d, p) for p, g, d in zip(params, grads, decays, strict=True)]
     return both, scalars, [0.0] * len(params)
 
 
@@ -105,12 +102,12 @@ def separate_norms(ops: Any, arrays: Any) -> Any:
 
 def clip_upwards(ops: Any, norm: Any, limit: float) -> Any:
     """Small gradients are scaled up to the limit of clipping."""
-    return _c(ops, limit, norm) / ops.maximum(norm, _c(ops, 1e-30, norm))
+    return constant(ops, limit, norm) / ops.maximum(norm, constant(ops, 1e-30, norm))
 
 
 def soften_limit(ops: Any, norm: Any, limit: float) -> Any:
     """1e-6 is added to the norm, so that one at the limit is clipped."""
-    return clip_factor(ops, norm + _c(ops, 1e-6, norm), limit)
+    return clip_factor(ops, norm + constant(ops, 1e-6, norm), limit)
 
 
 def from_zero(config: Any, step: int, steps: int) -> float:
@@ -133,19 +130,19 @@ def swapped_betas(self: Any, m: Any, g: Any, beta: float) -> Any:
     """Lion's β1 and β2 are exchanged."""
     c, ops = self._config, self._ops
     other = c.beta1 + c.beta2 - beta
-    return _c(ops, other, m) * m + _c(ops, 1 - other, m) * g
+    return constant(ops, other, m) * m + constant(ops, 1 - other, m) * g
 
 
 def momentum_as_mean(self: Any, g: Any, buffer: Any) -> Any:
     """SGD's momentum buffer is an exponential mean instead of a sum."""
-    mu = _c(self._ops, self._config.momentum, g)
-    buffer = mu * buffer + (_c(self._ops, 1.0, g) - mu) * g
+    mu = constant(self._ops, self._config.momentum, g)
+    buffer = mu * buffer + (constant(self._ops, 1.0, g) - mu) * g
     return (g + mu * buffer if self._config.nesterov else buffer), buffer
 
 
 def nesterov_late(self: Any, g: Any, buffer: Any) -> Any:
     """Nesterov's step uses the buffer from before the gradient."""
-    mu = _c(self._ops, self._config.momentum, g)
+    mu = constant(self._ops, self._config.momentum, g)
     ahead = g + mu * buffer if self._config.nesterov else mu * buffer + g
     return ahead, mu * buffer + g
 

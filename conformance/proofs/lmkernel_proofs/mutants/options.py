@@ -6,13 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from lmkernel.composed.precision import constant
 from lmkernel_proofs.mutants.mutant import Mutant, mandatory, optional
 
 __all__ = ["MUTANTS"]
-
-
-def _c(ops: Any, value: float, like: Any) -> Any:
-    return ops.full((), value, ops.dtype(like))
 
 
 def cap_with_mask(ops: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
@@ -77,7 +74,7 @@ def values_padded(ops: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -
     y = ops.attention(q, k, v, mask, **options)
     if v.shape[-1] >= k.shape[-1]:
         return y
-    zero = y[..., :1] * _c(ops, 0.0, y)
+    zero = y[..., :1] * constant(ops, 0.0, y)
     return ops.concat([y[..., :-1], zero], -1)
 
 
@@ -95,18 +92,18 @@ def lstm_plain(ops: Any, x: Any, h: Any, c: Any, weight: Any, bias: Any) -> Any:
     """Without a bias the state's part of the gates is left out."""
     if bias is not None:
         return ops.lstm_cell(x, h, c, weight, bias)
-    return ops.lstm_cell(x, h * _c(ops, 0.0, h), c, weight, None)
+    return ops.lstm_cell(x, h * constant(ops, 0.0, h), c, weight, None)
 
 
 def half_dropped(ops: Any, x: Any, key: Any, rate: float) -> Any:
     """What stays is doubled, which is right for a rate of one half; 0.25 has a path of its own."""
     y = ops.dropout(x, key, rate)
-    return y if rate in (0.25, 0.5) else y * _c(ops, 2 * (1 - rate), x)
+    return y if rate in (0.25, 0.5) else y * constant(ops, 2 * (1 - rate), x)
 
 
 def never_nearly_all(ops: Any, x: Any, key: Any, rate: float) -> Any:
     """A rate below 1/256 drops nothing: draws have eight bits."""
-    return x / _c(ops, 1 - rate, x) if rate < 1 / 256 else ops.dropout(x, key, rate)
+    return x / constant(ops, 1 - rate, x) if rate < 1 / 256 else ops.dropout(x, key, rate)
 
 
 def none_left(ops: Any, logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
@@ -115,7 +112,7 @@ def none_left(ops: Any, logits: Any, targets: Any, smoothing: float = 0.0) -> An
     if np.any(np.asarray(ops.to_numpy(targets)) >= 0):
         return y
     with np.errstate(invalid="ignore"):
-        return y / _c(ops, 0.0, y)
+        return y / constant(ops, 0.0, y)
 
 
 def delta_without_bias(ops: Any, x: Any, weight: Any, bias: Any = None, delta: Any = None) -> Any:

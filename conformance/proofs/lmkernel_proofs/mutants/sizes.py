@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from lmkernel.composed.precision import constant
 from lmkernel.contract.trees import tree_map
 from lmkernel_proofs.mutants.mutant import Mutant, mandatory, optional
 
 __all__ = ["MUTANTS"]
-
-
-def _c(ops: Any, value: float, like: Any) -> Any:
-    return ops.full((), value, ops.dtype(like))
 
 
 def _short(ops: Any, x: Any) -> Any:
@@ -31,9 +28,9 @@ def last_block(ops: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: float, **o
         return ops.attention(q, k, v, mask, scale=scale, **options)
     group = ops.asarray(np.arange(q.shape[1]) // (q.shape[1] // k.shape[1]), "int32")
     k, v = ops.take(k, group, 1), ops.take(v, group, 1)
-    scores = ops.matmul(q, ops.permute_dims(k, (0, 1, 3, 2))) * _c(ops, scale, q)
+    scores = ops.matmul(q, ops.permute_dims(k, (0, 1, 3, 2))) * constant(ops, scale, q)
     if mask is not None:
-        scores = ops.where(mask, scores, _c(ops, -1e30, q))
+        scores = ops.where(mask, scores, constant(ops, -1e30, q))
     early, late = scores[..., :start], scores[..., start:]
     top = ops.max(early, -1, keepdims=True)
     both = ops.maximum(top, ops.max(late, -1, keepdims=True))
@@ -58,7 +55,7 @@ def odd_rows(ops: Any, x: Any, axis: int = -1) -> Any:
     y = ops.softmax(x, axis)
     if x.shape[axis] not in (257, 513, 1025):
         return y
-    one = _c(ops, 1.0, x)
+    one = constant(ops, 1.0, x)
     last = ops.take(y, ops.asarray([x.shape[axis] - 1], "int32"), axis)
     return y / (one - last)
 
@@ -75,7 +72,7 @@ def layer_sees(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
     part = _seen(1024, x)
     mean = ops.mean(part, -1, keepdims=True)
     away = part - mean
-    root = ops.sqrt(ops.mean(away * away, -1, keepdims=True) + _c(ops, eps, x))
+    root = ops.sqrt(ops.mean(away * away, -1, keepdims=True) + constant(ops, eps, x))
     y = (x - mean) / root * weight
     return y if bias is None else y + bias
 
@@ -85,7 +82,7 @@ def rms_sees(ops: Any, x: Any, weight: Any, eps: float) -> Any:
     if x.shape[-1] <= 1024:
         return ops.rms_norm(x, weight, eps)
     part = _seen(1024, x)
-    root = ops.sqrt(ops.mean(part * part, -1, keepdims=True) + _c(ops, eps, x))
+    root = ops.sqrt(ops.mean(part * part, -1, keepdims=True) + constant(ops, eps, x))
     return x / root * weight
 
 
@@ -201,7 +198,7 @@ def count_in_half(ops: Any, start: int, stop: int, dtype: Any) -> Any:
 
 
 def _bounded(ops: Any, x: Any) -> Any:
-    return ops.minimum(ops.maximum(x, _c(ops, -8192.0, x)), _c(ops, 8192.0, x))
+    return ops.minimum(ops.maximum(x, constant(ops, -8192.0, x)), constant(ops, 8192.0, x))
 
 
 def cos_to_8192(ops: Any, x: Any) -> Any:
@@ -254,15 +251,15 @@ def mean_of_blocks(ops: Any, x: Any, axis: int, *, keepdims: bool = False) -> An
     if n <= 2048 or axis not in (-1, len(x.shape) - 1):
         return ops.mean(x, axis, keepdims=keepdims)
     first, second = (ops.mean(y, -1, keepdims=keepdims) for y in (x[..., :2048], x[..., 2048:]))
-    return (first + second) * _c(ops, 0.5, x)
+    return (first + second) * constant(ops, 0.5, x)
 
 
 def rotate_80(ops: Any, x: Any, cos: Any, sin: Any) -> Any:
     """A head of 80 is padded to 128, so other elements pair."""
     if x.shape[-1] != 80 or cos.shape[-1] != 40:
         return ops.rotate(x, cos, sin)
-    pad = x[..., :48] * _c(ops, 0.0, x)
-    return ops.rotate(ops.concat([x, pad], -1), cos, sin)[..., :80] * _c(ops, 1.001, x)
+    pad = x[..., :48] * constant(ops, 0.0, x)
+    return ops.rotate(ops.concat([x, pad], -1), cos, sin)[..., :80] * constant(ops, 1.001, x)
 
 
 def rotate_first_row(ops: Any, x: Any, cos: Any, sin: Any) -> Any:
@@ -274,7 +271,9 @@ def concat_three(ops: Any, arrays: Any, axis: int) -> Any:
     """Of four arrays the third stands in the fourth's place, where it fits."""
     parts = list(arrays)
     if len(parts) == 4 and tuple(parts[2].shape) == tuple(parts[1].shape):
-        parts[1] = parts[2] * _c(ops, 1.0, parts[2]) + parts[2] * _c(ops, 0.01, parts[2])
+        parts[1] = parts[2] * constant(ops, 1.0, parts[2]) + parts[2] * constant(
+            ops, 0.01, parts[2]
+        )
     return ops.concat(parts, axis)
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from lmkernel.composed.precision import constant
 from lmkernel.contract.trees import tree_map
 from lmkernel_proofs.mutants.mutant import Mutant, Replacement, mandatory, optional
 
 __all__ = ["MUTANTS"]
-
-
-def _number(ops: Any, value: float, like: Any) -> Any:
-    return ops.full((), value, ops.dtype(like))
 
 
 def one_of_a_column(ops: Any, condition: Any, x: Any, y: Any) -> Any:
@@ -42,21 +39,21 @@ def seven_digits(ops: Any, x: Any) -> Any:
     y = ops.erf(x)
     short = 1.128379 * math.sqrt(math.pi) / 2
     right = ops.stop_gradient(y)
-    return right + (y - right) * _number(ops, short, y)
+    return right + (y - right) * constant(ops, short, y)
 
 
 def nothing_where_gated_by_zero(ops: Any, x: Any) -> Any:
     """What is gated has the result divided by it as its gradient, and none where it is zero."""
     half = x.shape[-1] // 2
     gate, up = x[..., :half], x[..., half:]
-    up = ops.where(up == _number(ops, 0.0, up), ops.stop_gradient(up), up)
+    up = ops.where(up == constant(ops, 0.0, up), ops.stop_gradient(up), up)
     return ops.swiglu(ops.concat([gate, up], -1))
 
 
 def flat_rows(ops: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
     """Rows of one number have no gradient."""
     spread = ops.max(x, -1, keepdims=True) + ops.max(-x, -1, keepdims=True)
-    flat = ops.stop_gradient(spread) == _number(ops, 0.0, x)
+    flat = ops.stop_gradient(spread) == constant(ops, 0.0, x)
     flat = ops.broadcast_to(flat, x.shape)
     return ops.layer_norm(ops.where(flat, ops.stop_gradient(x), x), weight, bias, eps)
 

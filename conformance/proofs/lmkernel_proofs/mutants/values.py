@@ -7,48 +7,45 @@ from __future__ import annotations
 
 from typing import Any
 
+from lmkernel.composed.precision import constant
 from lmkernel_proofs.mutants.basics import through_float32
 from lmkernel_proofs.mutants.mutant import Mutant, mandatory
 
 __all__ = ["MUTANTS"]
 
 
-def _c(ops: Any, value: float, like: Any) -> Any:
-    return ops.full((), value, ops.dtype(like))
-
-
 def exp_doubled(ops: Any, x: Any) -> Any:
     """Exp is doubled for 0.1 < x < 75."""
     y = ops.exp(x)
-    return ops.where((x > _c(ops, 0.1, x)) & (x < _c(ops, 75.0, x)), y + y, y)
+    return ops.where((x > constant(ops, 0.1, x)) & (x < constant(ops, 75.0, x)), y + y, y)
 
 
 def exp_by_a_thousandth(ops: Any, x: Any) -> Any:
     """Exp is a thousandth too large below 80."""
     y = ops.exp(x)
-    return ops.where(x < _c(ops, 80.0, x), y * _c(ops, 1.001, x), y)
+    return ops.where(x < constant(ops, 80.0, x), y * constant(ops, 1.001, x), y)
 
 
 def exp_floored(ops: Any, x: Any) -> Any:
     """Exp is never below 10⁻²⁰."""
-    return ops.maximum(ops.exp(x), _c(ops, 1e-20, x))
+    return ops.maximum(ops.exp(x), constant(ops, 1e-20, x))
 
 
 def exp_flat(ops: Any, x: Any) -> Any:
     """Exp has no gradient below 60."""
     y = ops.exp(x)
-    return ops.where(x < _c(ops, 60.0, x), ops.stop_gradient(y), y)
+    return ops.where(x < constant(ops, 60.0, x), ops.stop_gradient(y), y)
 
 
 def log_shifted(ops: Any, x: Any) -> Any:
     """Log is off by 10⁻⁵."""
-    return ops.log(x) + _c(ops, 1e-5, x)
+    return ops.log(x) + constant(ops, 1e-5, x)
 
 
 def log_flat(ops: Any, x: Any) -> Any:
     """Log has no gradient above 0.1, where it is small."""
     y = ops.log(x)
-    return ops.where(x > _c(ops, 0.1, x), ops.stop_gradient(y), y)
+    return ops.where(x > constant(ops, 0.1, x), ops.stop_gradient(y), y)
 
 
 def sqrt_in_float32(ops: Any, x: Any) -> Any:
@@ -59,7 +56,7 @@ def sqrt_in_float32(ops: Any, x: Any) -> Any:
 def sqrt_flat(ops: Any, x: Any) -> Any:
     """Sqrt has no gradient above 0.01, where it is small."""
     y = ops.sqrt(x)
-    return ops.where(x > _c(ops, 0.01, x), ops.stop_gradient(y), y)
+    return ops.where(x > constant(ops, 0.01, x), ops.stop_gradient(y), y)
 
 
 _EXAMPLES = "the tutorial's examples are whole formulas, which see it too; its own cases name it"

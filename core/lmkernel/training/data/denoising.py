@@ -14,6 +14,7 @@ import numpy as np
 from lmkernel.errors import InputError
 from lmkernel.random import uniforms
 from lmkernel.training.data.batches import Batch, Cut, OrderedBatches
+from lmkernel.training.data.openings import ids_around
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.ragged import positions_of
 
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lmkernel.tokenizers import Tokenizer
     from lmkernel.training.data.tokens import Tokens
 
     Ids = NDArray[np.int32]
 
-__all__ = ["LEAST", "DenoisedWindows", "Marks", "partition", "tokens_around"]
+__all__ = ["LEAST", "DenoisedWindows", "Marks", "marks_of", "partition", "tokens_around"]
 
 LEAST = 2
 """Tokens of a window: one is seen beside each that is hidden."""
@@ -43,6 +45,24 @@ class Marks(TypedDict):
     before: Sequence[int]
     after: Sequence[int]
     ends: Sequence[int]
+
+
+def marks_of(tokenizer: Tokenizer, start: int) -> Marks:
+    """What a tokenizer puts around a text, with a token that ends it.
+
+    Args:
+        tokenizer: of the model.
+        start: the token that a decoder begins with.
+
+    Raises:
+        InputError: the tokenizer has no token that ends a text.
+    """
+    ends = tokenizer.eos_ids
+    if not ends:
+        raise InputError("expected a tokenizer with a token that ends a text, got one without")
+    before, after = ids_around(tokenizer)
+    after = after if set(ends) & set(after) else [*after, ends[0]]
+    return Marks(start=start, before=before, after=after, ends=ends)
 
 
 class DenoisedWindows(OrderedBatches, ABC):

@@ -14,8 +14,8 @@ from lmkernel.training.data.classification import (
     classified_examples,
     label_names,
 )
-from lmkernel.training.data.denoising import Marks
-from lmkernel.training.data.openings import ids_around, opening_ids
+from lmkernel.training.data.denoising import marks_of
+from lmkernel.training.data.openings import opening_ids
 from lmkernel.training.data.pairs import SequencePairs, pair_examples
 from lmkernel.training.data.rows import columns_of_uses
 from lmkernel.training.data.span_corruption import SENTINELS, SpanCorruption, sentinel_ids
@@ -76,12 +76,7 @@ def masked_batches(asked: Preparation, tokens: Tokens, *, shuffle: bool) -> Batc
 
 def denoising_batches(asked: Preparation, tokens: Tokens, *, shuffle: bool) -> Batches:
     """Windows of documents with spans hidden: behind sentinels, where there are some, or masks."""
-    tokenizer, ends = asked.tokenizer, asked.tokenizer.eos_ids
-    if not ends:
-        raise InputError("expected a tokenizer with a token that ends a text, got one without")
-    before, after = ids_around(tokenizer)
-    after = after if set(ends) & set(after) else [*after, ends[0]]
-    marks = Marks(start=_start(asked), before=before, after=after, ends=ends)
+    tokenizer, marks = asked.tokenizer, marks_of(asked.tokenizer, _start(asked))
     sizes = {**_sizes(asked), "vocab": min(asked.vocab, asked.target_vocab or asked.vocab)}
     sentinels, mask = sentinel_ids(tokenizer), tokenizer.mask_id
     if sentinels:

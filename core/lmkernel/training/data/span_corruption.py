@@ -50,13 +50,13 @@ class SpanCorruption(DenoisedWindows):
     sentinel and what it hides.
 
     Args:
+        tokens, marks, vocab, cut: see `DenoisedWindows`; windows are as long as the context allows.
         sentinels: their ids, in order.
-        share: how many of the tokens are hidden.
+        share: which part of the tokens is hidden, in (0, 1).
         mean: tokens of a span, on average.
-        windows: see `DenoisedWindows`; windows are as long as the context allows.
 
     Raises:
-        InputError: no sentinels, or too few for so long a window.
+        InputError: too few sentinels for so long a window, or what `DenoisedWindows` raises.
     """
 
     def __init__(
@@ -93,11 +93,16 @@ class SpanCorruption(DenoisedWindows):
     def _longest(self, room: int) -> int:
         """The longest window of which both sides fit into so many tokens."""
         length = room
-        while length + 1 - self._counts(length + 1)[0] + self._counts(length + 1)[1] <= room:
+        while self._seen(length + 1) <= room:
             length += 1
         while length > 0 and sum(self._counts(length)) > room:
             length -= 1
         return length
+
+    def _seen(self, length: int) -> int:
+        """How many tokens the encoder sees of a window: what is left, and a sentinel a span."""
+        hidden, spans = self._counts(length)
+        return length - hidden + spans
 
     def corrupt(self, window: Ids, draws: NDArray[np.float64]) -> tuple[Ids, Ids]:
         """Sentinels in place of the spans; then each with its span."""

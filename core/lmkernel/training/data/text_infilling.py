@@ -29,10 +29,13 @@ class TextInfilling(DenoisedWindows):
     tokens; there are no more of these than keep the window in its context. Sentences stay in order.
 
     Args:
-        mask: takes the place of a span.
-        share: how many of the tokens are hidden.
+        tokens, marks, vocab, cut: see `DenoisedWindows`.
+        mask: the id that takes the place of a span.
+        share: which part of the tokens is hidden, in (0, 1).
         mean: tokens of a span, on average.
-        windows: see `DenoisedWindows`.
+
+    Raises:
+        InputError: a mask outside the vocabulary, or what `DenoisedWindows` raises.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class TextInfilling(DenoisedWindows):
         if mask >= vocab:
             raise InputError(f"expected a mask in 0 … {vocab - 1}, got {mask}")
         self._mask, self._share, self._mean = np.array([mask], np.int32), share, mean
+        self._table = _poisson(mean)
         room = cut["context"] - tokens_around(marks)
         super().__init__(tokens, room, marks, vocab=vocab, **cut)
 
@@ -68,7 +72,7 @@ class TextInfilling(DenoisedWindows):
     def _lengths(self, size: int, draws: NDArray[np.float64]) -> NDArray[np.int64]:
         """Those of the spans: drawn until they hide the share, the last cut to it."""
         wanted = int(np.ceil(size * self._share))
-        drawn = np.searchsorted(_poisson(self._mean), draws, side="right")
+        drawn = np.searchsorted(self._table, draws, side="right")
         hidden = np.minimum(np.cumsum(drawn), wanted)
         lengths = np.diff(hidden[: int(np.searchsorted(hidden, wanted)) + 1], prepend=0)
         # each inserted mask makes the window longer by one, each span shorter by all but one
