@@ -32,6 +32,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
         "BitImageProcessorPil",
         {"size": {"shortest_edge": 256}, "image_mean": [0.485, 0.456, 0.406]},
     ),
+    "siglip square": ("SiglipImageProcessorPil", {"size": 40, "default_to_square": True}),
     "llava": ("LlavaImageProcessorPil", {"do_pad": True}),
 }
 TILED: dict[str, tuple[str, dict[str, Any]]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from made_sounds import SOUNDS
@@ -34,3 +36,19 @@ def test_features_equal(witness: WhisperFeatureExtractor, name: str) -> None:
     usual = witness(samples, sampling_rate=16000, return_tensors="np").input_features[0].T
     honest = np.abs(usual - exact).max()
     assert np.abs(got - usual).max() <= honest + 4 * np.spacing(np.float32(4))
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050])
+@pytest.mark.parametrize("window", [255, 400, 401, 512])
+def test_features_equal_at_odd_rates_and_windows(rate: int, window: int) -> None:
+    asked = {"feature_size": 128, "sampling_rate": rate, "n_fft": window, "chunk_length": 2}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of filters without a frequency
+        witness = WhisperFeatureExtractor(**asked)
+    settings = FeatureSettings.of(asked, "a test", 128)
+    np.testing.assert_allclose(mel_filters(settings), witness.mel_filters, atol=1e-15)
+    samples = np.random.default_rng(6).normal(0, 0.2, settings.samples).astype(np.float32)
+    exact = witness._np_extract_fbank_features(samples[None], "cpu")[0].T
+    assert settings.frames == len(exact)
+    got = one_window(samples, settings)
+    np.testing.assert_allclose(got, exact, atol=4 * np.spacing(np.float32(4)))

@@ -81,7 +81,7 @@ def _questions(args: argparse.Namespace) -> Iterator[Item]:
         return read_columns(args, _COLUMNS, _pair)
     if not args.question:
         raise InputError("expected a question and its document, or --data")
-    return as_items([(args.question, read_prompt(args.document))])
+    return as_items([(args.question, read_prompt(args.document, "a document"))])
 
 
 _COLUMNS = MappingProxyType(

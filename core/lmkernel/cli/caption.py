@@ -10,7 +10,7 @@ from lmkernel.cli.options import (
     add_loading_options,
     generation_options,
     load,
-    read_lines,
+    read_items,
 )
 from lmkernel.cli.texts import (
     Item,
@@ -73,5 +73,5 @@ def _files(args: argparse.Namespace) -> Iterator[Item]:
     if args.data:
         known = {"picture": _COLUMNS}
         return read_columns(args, known, lambda row, columns: row.text(columns["picture"]))
-    lines = args.files or [line for line in read_lines() if line.strip()]
+    lines = args.files or read_items("the path of a picture")
     return as_items(lines)

@@ -55,6 +55,7 @@ class Finetune(Command):
                 "answers",
                 "scores",
                 "sequences",
+                "transcripts",
                 "causal",
                 "masked",
                 "denoising",

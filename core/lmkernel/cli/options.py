@@ -27,6 +27,7 @@ __all__ = [
     "cut_note",
     "generation_options",
     "load",
+    "read_items",
     "read_lines",
     "read_prompt",
 ]
@@ -143,8 +144,12 @@ def cut_note(
     return f"[cut at {counted(limit, 'token')}{more}]"
 
 
-def read_prompt(argument: str | None) -> str:
+def read_prompt(argument: str | None, what: str = "a prompt") -> str:
     """The argument, else all of standard input, as UTF-8.
+
+    Args:
+        argument: None to read standard input.
+        what: is expected, for messages.
 
     Raises:
         InputError: nothing was given, what was given is no UTF-8 or has no end, or it cannot be
@@ -152,25 +157,44 @@ def read_prompt(argument: str | None) -> str:
     """
     if argument is None:
         if sys.stdin is None or sys.stdin.isatty():
-            raise InputError("expected a prompt, as an argument or on standard input")
+            raise InputError(f"expected {what}, as an argument or on standard input")
         argument = _decode(_read_input())
     if any("\udc80" <= character <= "\udcff" for character in argument):
-        raise InputError("expected a prompt in UTF-8, got an argument with other bytes")
+        raise InputError(f"expected {what} in UTF-8, got an argument with other bytes")
     if not argument:
-        raise InputError("expected a prompt of at least one character, got an empty one")
+        raise InputError(f"expected {what} of at least one character, got an empty one")
     return argument
 
 
-def read_lines() -> list[str]:
+def read_items(what: str = "a text") -> list[str]:
+    """The lines of standard input, each of which is something: none is passed over.
+
+    Args:
+        what: each is expected to be.
+
+    Raises:
+        InputError: nothing was given, a line is empty, or what was given is no UTF-8.
+    """
+    lines = read_lines(what)
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            raise InputError(f"standard input, line {number}: expected {what}, got an empty line")
+    return lines
+
+
+def read_lines(what: str = "a text") -> list[str]:
     """The lines of standard input, without their ends.
 
     Constraint: a line ends where it does in a file. The separators that `str.splitlines` knows
     besides, such as U+2028, stand in texts, and JSON does not escape them.
 
+    Args:
+        what: each is expected to be, for messages.
+
     Raises:
         InputError: nothing was given, or what was given is no UTF-8.
     """
-    return [line.removesuffix("\n") for line in io.StringIO(read_prompt(None), newline=None)]
+    return [line.removesuffix("\n") for line in io.StringIO(read_prompt(None, what), newline=None)]
 
 
 def _read_input() -> bytes:

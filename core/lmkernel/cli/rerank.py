@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.options import add_loading_options, load, read_lines
+from lmkernel.cli.options import add_loading_options, load, read_items
 from lmkernel.cli.texts import (
     Item,
     add_text_arguments,
@@ -71,7 +71,7 @@ def _queries(args: argparse.Namespace) -> Iterator[Item]:
         return read_columns(args, _COLUMNS, _with_documents)
     if not args.query:
         raise InputError("expected a query and its documents, or --data")
-    lines = args.documents or [x for x in read_lines() if x.strip()]
+    lines = args.documents or read_items("a document")
     return as_items([(args.query, lines)])
 
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import sys
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.arguments import require_count
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_loading_options, load
-from lmkernel.cli.runs import add_data_options, named_columns
+from lmkernel.cli.runs import add_data_options
+from lmkernel.cli.texts import read_columns
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from lmkernel.language_model import LanguageModel
     from lmkernel.rewriting.outcome import Rewritings
+    from lmkernel.training.data.rows import Row
 
     Pair = tuple[str, str | None]
 
@@ -47,7 +48,9 @@ class Rewrite(Command):
         """The model, the texts, and how they are written."""
         parser.add_argument("model", metavar="MODEL", help="an encoder-decoder: a name or a folder")
         parser.add_argument("texts", nargs="*", metavar="TEXT", help=self.what)
-        add_data_options(parser, "JSON, JSONL, CSV or Parquet, in place of TEXT: the column source")
+        add_data_options(
+            parser, "JSON, JSONL, CSV, Parquet, or - for JSON lines: the column source"
+        )
         parser.add_argument("--prefix", metavar="TEXT", help="written before each text")
         parser.add_argument("--json", action="store_true", help="print a JSON object a line")
         parser.add_argument(
@@ -98,9 +101,8 @@ class Rewrite(Command):
         if args.texts and args.data:
             raise InputError("expected texts as arguments or --data, got both")
         if args.data:
-            return _rows(
-                args.data, named_columns(args.columns) or {}, scored=args.score is not None
-            )
+            known = {"source": ("source",), "target": ("target",) * (args.score is not None)}
+            return (item.value for item in read_columns(args, known, _pair))
         if args.score is not None:
             raise InputError("--score: expected --data, with a column target, beside it")
         return iter([(text, None) for text in args.texts or self.read(args)])
@@ -121,15 +123,6 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _rows(source: str, columns: dict[str, str], *, scored: bool) -> Iterator[Pair]:
-    from lmkernel.training.data.readers import open_rows
-    from lmkernel.training.data.rows import UnusedColumns
-
-    text, right = columns.get("source", "source"), columns.get("target", "target")
-    rows, unused = open_rows(source), UnusedColumns()
-    for row in rows:
-        unused.note(row, {text, right})
-        yield row.text(text), row.text(right) if scored else None
-    for note in (*rows.notes, f"{source}: columns that are not used: {unused}" * bool(str(unused))):
-        if note:
-            print(note, file=sys.stderr)
+def _pair(row: Row, columns: Mapping[str, str]) -> Pair:
+    right = row.text(columns["target"]) if "target" in columns else None
+    return row.text(columns["source"]), right

@@ -24,7 +24,7 @@ class Summarize(Rewrite):
     def read(self, args: argparse.Namespace) -> list[str]:
         """One text."""
         del args
-        return [read_prompt(None)]
+        return [read_prompt(None, "a text")]
 
     def rewritten(self, model: LanguageModel, texts: list[str], args: argparse.Namespace) -> Any:
         """Summaries."""

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmkernel.arguments import require_count
-from lmkernel.cli.options import read_lines
+from lmkernel.cli.options import read_items, read_lines
 from lmkernel.cli.runs import add_data_options, named_columns
 from lmkernel.errors import InputError
 from lmkernel.progress import as_progress, new_bar
@@ -83,18 +83,22 @@ def check_batch(args: argparse.Namespace) -> None:
     require_count("--batch", args.batch)
 
 
-def read_texts(args: argparse.Namespace) -> Iterator[Item]:
+def read_texts(args: argparse.Namespace, what: str = "a text") -> Iterator[Item]:
     """The texts, or pairs of texts; data are read as they are asked for.
 
+    Args:
+        args: of the command.
+        what: each line of standard input is expected to be.
+
     Raises:
-        InputError: texts and data, or a batch of nothing.
+        InputError: texts and data, an empty line, or a batch of nothing.
     """
     check_batch(args)
     if args.texts and args.data:
         raise InputError("expected texts as arguments or --data, got both")
     if args.data:
         return read_columns(args, {"text": ("text",), "second": ()}, _text_or_pair)
-    lines = args.texts or [line for line in read_lines() if line.strip()]
+    lines = args.texts or read_items(what)
     return as_items(lines)
 
 

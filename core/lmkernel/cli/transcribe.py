@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Transcribe"]
 
 _FORMATS = ("text", "srt", "vtt", "json")
+_USUAL_RATE = 16000
 _OPTIONS = ("language", "task", "prompt", "num_beams", "max_new_tokens", "seed", "batch")
 
 
@@ -80,11 +81,9 @@ class Transcribe(Command):
             " captions come as they settle",
         )
         live.add_argument(
-            "--rate", type=int, default=16000, metavar="HZ", help="of the samples; default 16000"
+            "--rate", type=int, metavar="HZ", help=f"of the samples; default {_USUAL_RATE}"
         )
-        live.add_argument(
-            "--every", type=float, default=1.0, metavar="S", help="between attempts; default 1"
-        )
+        live.add_argument("--every", type=float, metavar="S", help="between attempts; default 1")
         add_loading_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
@@ -115,6 +114,10 @@ class Transcribe(Command):
     def _check_format(self, args: argparse.Namespace, options: SpeechOptions) -> None:
         if args.live and (args.file != "-" or options.chunked or not options.timestamps):
             raise InputError("--live: expected - and times, so no --chunked, no --no-timestamps")
+        if not args.live and (args.rate is not None or args.every is not None):
+            raise InputError("--rate, --every: expected --live beside them")
+        if "batch" in vars(args) and not options.chunked:
+            raise InputError("--batch: expected --chunked beside it")
         if options.words and (args.format != "json" or args.live or options.chunked):
             raise InputError("--words: expected --format json, and neither --live nor --chunked")
         timed = options.timestamps and not options.chunked
@@ -152,8 +155,9 @@ def _captions(args: argparse.Namespace, options: SpeechOptions) -> Iterator[Capt
 
     stream = _standard_input()
     transcriber = Transcriber(load(args), options)
-    listening = Captions(transcriber, every=args.every)
-    return listening.hear(blocks_of(stream, args.rate, transcriber.settings.rate))
+    listening = Captions(transcriber, every=1.0 if args.every is None else args.every)
+    rate = _USUAL_RATE if args.rate is None else args.rate
+    return listening.hear(blocks_of(stream, rate, transcriber.settings.rate))
 
 
 def _print_captions(found: Iterator[Caption], form: str) -> None:

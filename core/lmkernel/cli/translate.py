@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.cli.options import read_lines
+from lmkernel.cli.options import read_items
 from lmkernel.cli.rewriting import Rewrite
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Translate(Rewrite):
     def read(self, args: argparse.Namespace) -> list[str]:
         """A text a line."""
         del args
-        return [line for line in read_lines() if line.strip()]
+        return read_items()
 
     def rewritten(self, model: LanguageModel, texts: list[str], args: argparse.Namespace) -> Any:
         """Translations."""

@@ -35,6 +35,7 @@ _FACTOR, _TOKEN = "scale_factor", "image_token_id"
 class _Idefics3Shape(SeeingFamily):
     """What both have, which is all but their names."""
 
+    token_key = _TOKEN
     body = ("model.text_model.", "text_model.")
     head = ("lm_head.",)
     keys = ConfigKeys(
@@ -65,6 +66,9 @@ class _Idefics3Shape(SeeingFamily):
 
     def sight(self, whole: HfConfig, vision: HfConfig, width: int) -> SightConfig:
         tower, factor = picture_tower(vision, token=False), whole.whole(_FACTOR)
+        side = vision.whole("image_size") // vision.whole("patch_size")
+        if side % factor:
+            raise whole.error(_FACTOR, f"a divisor of the {side} patches of a side", factor)
         widths = (tower.embedding.width * factor**2, width)
         return SightConfig(
             pictures=tower,

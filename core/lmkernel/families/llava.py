@@ -36,6 +36,7 @@ class Llava(SeeingFamily):
 
     model_type = "llava"
     processor = "CLIP"
+    token_key = _TOKEN
     architecture = "LlavaForConditionalGeneration"
     tower_type = "clip_vision_model"
     tower_types = ("clip_vision_model",)

@@ -40,6 +40,7 @@ class SeeingFamily(Family):
         architecture: transformers' class.
         tower_type: the ``model_type`` of its towers of pictures.
         tower_types: all that they are called in files.
+        token_key: what says which token stands for a vector of a picture.
         body, head: what the names of the decoder's tensors and of the head's begin with; the first
             is written.
     """
@@ -48,6 +49,7 @@ class SeeingFamily(Family):
     architecture: ClassVar[str]
     tower_type: ClassVar[str]
     tower_types: ClassVar[tuple[str, ...]]
+    token_key: ClassVar[str]
     body: ClassVar[tuple[str, ...]]
     head: ClassVar[tuple[str, ...]]
     keys: ClassVar[ConfigKeys]
@@ -80,6 +82,9 @@ class SeeingFamily(Family):
         said = {**text.values, TIED: self.tied(whole, text)}
         decoder = _DECODER.read(HfConfig(said, text.where))
         sight = self.sight(whole, self.keys.parts[VISION].complete(vision), decoder.embedding.width)
+        if sight.token >= decoder.embedding.vocab:
+            expected = f"a token of the vocabulary, below {decoder.embedding.vocab}"
+            raise whole.error(self.token_key, expected, sight.token)
         return replace(decoder, sight=sight)
 
     def _part(self, config: HfConfig, key: str, kinds: tuple[str, ...]) -> HfConfig:

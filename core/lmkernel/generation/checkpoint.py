@@ -142,7 +142,8 @@ def own_options(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
     for theirs, ours in _LENGTHS.items():
         if theirs in given and ours not in found:
             whole = type(given[theirs]) is int
-            found[ours] = max(given[theirs] - 1, ours == "max_new_tokens") if whole else None
+            least = 1 if ours == "max_new_tokens" else 0
+            found[ours] = max(given[theirs] - 1, least) if whole else None
     try:
         GenerationOptions(**found)
     except InputError as error:
@@ -151,14 +152,28 @@ def own_options(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def warn_of_settings(
-    generation_config: Mapping[str, Any], where: str, used: Collection[str] = ()
+    generation_config: Mapping[str, Any],
+    where: str,
+    used: Collection[str] = (),
+    *,
+    asked: Collection[str] = (),
 ) -> None:
-    """Warn of what is not done, though transformers would do it by itself; all but ``used``."""
-    asked = [
+    """Warn of what is not done, though transformers would do it by itself.
+
+    Args:
+        generation_config: the content of the file.
+        where: the model's name, for messages.
+        used: keys that are followed.
+        asked: keys that are said although whoever generates asks for their like.
+    """
+    said = [
         f"{key}={shown(value)}"
         for key, value in generation_config.items()
-        if key not in _PASSED_OVER and key not in used and value and value != _NEUTRAL.get(key)
+        if (key not in _PASSED_OVER or key in asked)
+        and key not in used
+        and value
+        and value != _NEUTRAL.get(key)
     ]
-    if asked:
-        text = f"{where}: generation_config.json: not used: {', '.join(asked)}"
+    if said:
+        text = f"{where}: generation_config.json: not used: {', '.join(said)}"
         warnings.warn(text, stacklevel=2)

@@ -247,7 +247,8 @@ def processor_kind(config: HfConfig, kind: str, kinds: Collection[str]) -> str:
 def _size(config: HfConfig, usual: Mapping[str, Any]) -> tuple[Size | None, int | None]:
     value = config.values["size"] if config.has("size") else usual["size"]
     if isinstance(value, int):
-        value = {"height": value, "width": value} if usual["square"] else {"shortest_edge": value}
+        square = config.flag("default_to_square", default=usual["square"])
+        value = {"height": value, "width": value} if square else {"shortest_edge": value}
     if isinstance(value, list | tuple) and len(value) == 2:  # noqa: PLR2004 - height and width
         value = {"height": value[0], "width": value[1]}
     keys = set(value) if hasattr(value, "keys") else set()

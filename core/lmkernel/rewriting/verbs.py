@@ -113,9 +113,10 @@ def _encoder_decoder(model: str | os.PathLike[str] | LanguageModel, **where: Any
     """The model, loaded, which must read a source."""
     loaded = as_language_model(model, **where)
     if not loaded.reads_sources:
+        answers = ", which is asked by `generate` or `chat`" * (loaded.model.decoder is not None)
         raise InputError(
             f"expected an encoder-decoder, such as a T5 or a Marian model, got a "
-            f"{loaded.origin.model_type} model, which is asked by `generate` or `chat`"
+            f"{loaded.origin.model_type} model{answers}"
         )
     return loaded
 

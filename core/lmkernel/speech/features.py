@@ -72,7 +72,7 @@ class FeatureSettings:
     @property
     def frames(self) -> int:
         """Number of frames that a model hears at once."""
-        return self.samples // self.hop
+        return (self.samples - self.window % 2) // self.hop
 
     @classmethod
     def of(cls, document: Mapping[str, Any], where: str, bins: int) -> FeatureSettings:
@@ -86,9 +86,9 @@ class FeatureSettings:
         Raises:
             CheckpointError: settings that make no sense, or ask for what is not supported.
         """
-        for key in ("dither", "padding_value"):
-            if document.get(key):
-                raise CheckpointError(f"{where}: {key}: expected 0, got {document[key]!r:.40}")
+        for key, only in (("dither", 0), ("padding_value", 0), ("padding_side", "right")):
+            if document.get(key, only) not in (only, None):
+                raise CheckpointError(f"{where}: {key}: expected {only}, got {document[key]!r:.40}")
         ours = ("bins", "rate", "hop", "window", "seconds")
         pairs = zip(_READ, ours, strict=True)
         given = {our: document[key] for key, our in pairs if document.get(key) is not None}
@@ -144,8 +144,8 @@ def mel_blocks(
     reel = Reel(_mirrored(blocks, half))
     size = max(1, _AT_ONCE // max(settings.window, hop))
     for first in itertools.count(0, size):
-        samples = reel.take(first * hop, size * hop + 2 * half)
-        count = (len(samples) - 2 * half) // hop
+        samples = reel.take(first * hop, size * hop + settings.window)
+        count = (len(samples) - settings.window) // hop
         if count < 1:
             return
         windows = np.lib.stride_tricks.sliding_window_view(samples, settings.window)[::hop]
@@ -196,7 +196,8 @@ def _hann(size: int) -> NDArray[np.float64]:
 @functools.cache
 def mel_filters(settings: FeatureSettings) -> NDArray[np.float64]:
     """Triangles of equal area over the frequencies of a spectrum, ``(window // 2 + 1, bins)``."""
-    frequencies = np.linspace(0, settings.rate / 2, settings.window // 2 + 1)
+    # the highest frequency is a whole number in transformers, at odd rates too
+    frequencies = np.linspace(0, settings.rate // 2, settings.window // 2 + 1)
     corners = _hertz(np.linspace(0, _mels(_HIGHEST), settings.bins + 2))
     rising = (frequencies[:, None] - corners[:-2]) / np.diff(corners[:-1])
     falling = (corners[2:] - frequencies[:, None]) / np.diff(corners[1:])

@@ -40,8 +40,8 @@ class SpeechOptions:
     """Options of a transcript.
 
     Args:
-        language: what is spoken: a code such as ``"de"``, or an English name; None to let the model
-            tell, from the first window.
+        language: what is spoken: a code such as ``"de"``, or an English name; None for what the
+            model's files say, and where they say none, to let it tell from the first window.
         task: ``"transcribe"``, or ``"translate"`` into English.
         prompt: what each window is told was written before it, so that names are spelt as there;
             with ``condition``, before the first one. Not where windows are chunked.

@@ -18,6 +18,8 @@ import numpy as np
 
 from lmkernel.errors import InputError
 from lmkernel.files import open_regular, reading
+from lmkernel.speech.mpeg_frames import with_count
+from lmkernel.speech.sound_ends import OPEN_ENDED, check_end, samples_chunk
 from lmkernel.speech.sounds import (
     BLOCK,
     Sound,
@@ -43,10 +45,6 @@ _MOST_BYTES, _MOST_READ = 8 << 30, 1 << 20
 """Of a pipe in all, and of it at once."""
 _HEAD = 12
 """Bytes that tell a format."""
-_MOST_CHUNKS, _CHUNK_HEAD = 1000, 8
-"""Chunks of a WAV file before its samples; each begins with a name and a size of four bytes."""
-_OPEN_ENDED = 0x7FFFF000
-"""Sizes from here on are what programs write that cannot go back to the header of a pipe."""
 _MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b".snd", b"caff")
 _TAG, _SYNC = b"ID3", 0xE0
 
@@ -60,11 +58,13 @@ class _Decoded:
         rate: samples a second.
         count: of samples, as its header or its size says.
         rows: numbers ``(some, channels)``, -1 to 1.
+        announced: whether the file itself says the count, so that one with fewer ends early.
     """
 
     rate: int
     count: int
     rows: Iterator[NDArray[Any]]
+    announced: bool = True
 
 
 @final
@@ -123,6 +123,8 @@ class StoredSound:
                 yield samples
                 if not left:
                     return
+            if not found.announced:
+                return
             got = self._count - left
             raise InputError(f"the file ends early: expected {self._count} samples, got {got}")
 
@@ -221,22 +223,9 @@ def _decoded(file: BinaryIO) -> Iterator[_Decoded]:
     if not _is_sound(head):
         raise InputError("expected a sound (WAV, FLAC, OGG or MP3), got something else")
     waves = head[:4] == b"RIFF" and head[8:12] == b"WAVE"
-    begin = _first_sample(file) if waves else 0
-    with _wave(file, begin) if waves and _is_plain(file) else _by_library(file) as found:
+    begin, size = samples_chunk(file) if waves else (0, 0)
+    with _wave(file, begin, size) if waves and _is_plain(file) else _by_library(file) as found:
         yield found
-
-
-def _first_sample(file: BinaryIO) -> int:
-    """Where the samples of a WAV file begin: after few other chunks, and before its end."""
-    at = _HEAD
-    for _ in range(_MOST_CHUNKS):
-        file.seek(at)
-        head = file.read(_CHUNK_HEAD)
-        if head[:4] == b"data":
-            return at + _CHUNK_HEAD
-        size = int.from_bytes(head[4:], "little")
-        at += _CHUNK_HEAD + size + size % 2
-    raise InputError("no WAV file that can be read: it holds no samples")
 
 
 def _is_plain(file: BinaryIO) -> bool:
@@ -246,14 +235,14 @@ def _is_plain(file: BinaryIO) -> bool:
         with wave.open(file):
             return True
     except wave.Error as error:
-        return "unknown format" not in str(error)
+        return "unknown" not in str(error)  # of what is extended, 3.12 says so in other words
     except EOFError:
         return True
 
 
 @contextmanager
-def _wave(file: BinaryIO, begin: int) -> Iterator[_Decoded]:
-    """A WAV file of whole numbers, whose samples begin at a byte."""
+def _wave(file: BinaryIO, begin: int, size: int) -> Iterator[_Decoded]:
+    """A WAV file of whole numbers, of whose samples so many bytes begin at a byte."""
     file.seek(4)
     end = min(8 + int.from_bytes(file.read(4), "little"), file.seek(0, os.SEEK_END))
     file.seek(0)
@@ -261,7 +250,7 @@ def _wave(file: BinaryIO, begin: int) -> Iterator[_Decoded]:
         with wave.open(file) as opened:
             width, channels = opened.getsampwidth(), opened.getnchannels()
             row, count = width * channels, opened.getnframes()
-            if count * row >= _OPEN_ENDED:
+            if size >= OPEN_ENDED:
                 count = max(0, end - begin) // row
 
             def rows() -> Iterator[NDArray[Any]]:
@@ -280,16 +269,18 @@ def _wave(file: BinaryIO, begin: int) -> Iterator[_Decoded]:
 def _by_library(file: BinaryIO) -> Iterator[_Decoded]:
     """The same of what libsndfile knows."""
     library = speech_library("soundfile")
-    file.seek(0)
+    check_end(file)
+    counted = with_count(file)
+    counted.seek(0)
     try:
-        with library.SoundFile(file) as opened:
+        with library.SoundFile(counted) as opened:
             size = max(1, BLOCK // max(1, int(opened.channels)))
 
             def rows() -> Iterator[NDArray[Any]]:
                 while len(found := opened.read(size, "float32", always_2d=True)):
                     yield found
 
-            yield _Decoded(int(opened.samplerate), int(opened.frames), rows())
+            yield _Decoded(int(opened.samplerate), int(opened.frames), rows(), counted is file)
     except InputError:  # ours, of the samples
         raise
     except (library.LibsndfileError, RuntimeError, ValueError) as error:

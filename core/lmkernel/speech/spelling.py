@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.errors import InputError, shown
+from lmkernel.errors import CheckpointError, InputError, shown
 from lmkernel.speech.options import SpeechOptions
 from lmkernel.speech.outcome import Segment
 from lmkernel.speech.reel import Reel
@@ -104,6 +104,12 @@ class Speller:
                 "finetune --objective transcripts makes of this one"
             )
         self._blank = model.config.head.blank
+        padding = model.tokenizer.pad_id
+        if padding not in (None, self._blank):
+            raise CheckpointError(
+                f"{model.origin.where}: pad_token: expected the token of config.json's "
+                f"pad_token_id, {self._blank}, which stands between letters, got that of {padding}"
+            )
         usual = SpeechOptions()
         for name in {field.name for field in fields(SpeechOptions)} - _TAKEN:
             if getattr(options, name) != getattr(usual, name):

@@ -19,6 +19,7 @@ from lmkernel.speech.frames import SoundFrames
 from lmkernel.speech.hearing import Heard, Hearing
 from lmkernel.speech.languages import language_code
 from lmkernel.speech.outcome import Attempt, Segment
+from lmkernel.speech.own_settings import own_language, warn_of_speech_settings
 from lmkernel.speech.reel import Reel
 from lmkernel.speech.rules import SpeechRules
 from lmkernel.speech.segments import Part, Window, window_parts
@@ -63,15 +64,22 @@ class Transcriber:
                 f"{model.origin.model_type} model"
             )
         where = f"{model.origin.where}: preprocessor_config.json"
-        self.settings = FeatureSettings.of(feature_document(model.origin), where, bins)
+        document = feature_document(model.origin)
+        self.settings = FeatureSettings.of(document, where, bins)
         if self.settings.frames != 2 * source.context:
+            usual = "" if document else ", the usual ones of a model without such a file"
             raise CheckpointError(
-                f"{where}: expected settings of {2 * source.context} frames, which the model "
-                f"takes, got {self.settings.frames}"
+                f"{where}: chunk_length, hop_length: expected settings of {2 * source.context} "
+                f"frames, which the model takes, got {self.settings.frames}{usual}"
             )
-        options = replace(options, timestamps=options.timestamps and not options.chunked)
-        self._model, self._options = model, options
         self.tokens = SpeechTokens.of(model.origin)
+        language = options.language
+        if language is None and self.tokens.languages:
+            language = own_language(model.origin)
+        timestamps = options.timestamps and not options.chunked
+        options = replace(options, language=language, timestamps=timestamps)
+        self._model, self._options = model, options
+        warn_of_speech_settings(model.origin)
         rules = SpeechRules(self.tokens, timestamps=options.timestamps)
         self.hearing = Hearing(
             model, self.tokens, rules, beams=options.num_beams, most=options.max_new_tokens

@@ -77,9 +77,9 @@ class SpeechTokens:
             CheckpointError: settings of another type, or none that say how a transcript ends.
         """
         settings, tokenizer, where = own_settings(origin), origin.tokenizer, origin.where
-        languages = _table(settings, "lang_to_id", where)
-        tasks = _table(settings, "task_to_id", where)
         vocab = (origin.config.target_embedding or origin.config.embedding).vocab
+        languages = _table(settings, "lang_to_id", vocab, where)
+        tasks = _table(settings, "task_to_id", vocab, where)
         several = settings.get("is_multilingual", vocab >= _MULTILINGUAL)
         no_times = _one(settings, "no_timestamps_token_id", vocab, where)
         previous = _one(settings, "prev_sot_token_id", vocab, where)
@@ -157,12 +157,13 @@ class SpeechTokens:
         return [*told, *without]
 
 
-def _table(settings: Mapping[str, Any], key: str, where: str) -> dict[str, int]:
-    """Ids by name, without the marks of tokens."""
+def _table(settings: Mapping[str, Any], key: str, vocab: int, where: str) -> dict[str, int]:
+    """Ids of the vocabulary by name, without the marks of tokens."""
     given = settings.get(key) or {}
     if not isinstance(given, dict):
         raise CheckpointError(f"{where}: {key}: expected ids by name, got {given!r:.60}")
-    _whole(list(given.values()), key, where)
+    for name in given:
+        _one(given, name, vocab, f"{where}: {key}", needed=True)
     return {name.removeprefix("<|").removesuffix("|>"): number for name, number in given.items()}
 
 
@@ -174,10 +175,12 @@ def _ids(settings: Mapping[str, Any], key: str, vocab: int, where: str) -> tuple
     return tuple(i for i in _whole(given, key, where) if 0 <= i < vocab)
 
 
-def _one(settings: Mapping[str, Any], key: str, vocab: int, where: str) -> int | None:
-    """An id, or a number of ids, of the vocabulary; None where none is said."""
+def _one(
+    settings: Mapping[str, Any], key: str, vocab: int, where: str, *, needed: bool = False
+) -> int | None:
+    """An id, or a number of ids, of the vocabulary; None where none is said nor needed."""
     given = settings.get(key)
-    if given is not None and (type(given) is not int or not 0 <= given < vocab):
+    if (needed or given is not None) and (type(given) is not int or not 0 <= given < vocab):
         raise CheckpointError(f"{where}: {key}: expected 0 … {vocab - 1}, got {given!r:.60}")
     return given
 

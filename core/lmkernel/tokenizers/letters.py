@@ -158,6 +158,12 @@ def open_letters(path: Path, config: dict[str, Any]) -> Letters:
     special = tuple(dict.fromkeys(t for t in texts if isinstance(t, str) and t in numbers))
     unknown = texts[list(_USUAL).index("unk_token")]
     config.setdefault("tokenizer_class", "Wav2Vec2CTCTokenizer")
+    between = config.get("replace_word_delimiter_char", " ")
+    if between != " ":
+        where = path.with_name("tokenizer_config.json")
+        raise CheckpointError(
+            f"{where}: replace_word_delimiter_char: expected a space, got {between!r:.40}"
+        )
     return Letters(
         numbers=numbers,
         special=special,

@@ -119,7 +119,10 @@ def _backend(path: Path) -> tokenizers.Tokenizer:
     Nor with dropout of merges (arXiv:1910.13267), which makes other ids of a text each time.
     """
     if not is_there(path):
-        raise CheckpointError(f"{path}: the model has no tokenizer.json, so no tokenizer")
+        raise CheckpointError(
+            f"{path}: the model has no tokenizer.json, so no tokenizer; nor, in its place, "
+            f"spiece.model, source.spm with target.spm, or {LETTERS} of letters"
+        )
     data = read_file(path, MOST_BYTES)
     document = parse_object(data, str(path))
     check_document(document, str(path))

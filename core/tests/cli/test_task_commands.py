@@ -51,9 +51,28 @@ def test_tag(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:
 
 def test_fill(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:
     model = task_bert(tmp_path / "m", "MaskedLM")
-    give(monkeypatch, "a[MASK]\n\n[MASK]\n")
+    give(monkeypatch, "a[MASK]\n[MASK]\n")
     found = lines(capsys, "fill", tmp_path / "m", "--top", 2)
     assert found == lk.fill(model, ["a[MASK]", "[MASK]"], top=2).json()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("a[MASK]\n\n[MASK]\n", "standard input, line 2: expected a text, got an empty line"),
+        ("a[MASK]\n \n", "standard input, line 2: expected a text, got an empty line"),
+        ("\n\n", "standard input, line 1: expected a text, got an empty line"),
+        ("", "expected a text of at least one character, got an empty one"),
+    ],
+    ids=range(4),
+)
+def test_no_line_is_passed_over(
+    given: str, said: str, tmp_path: Path, capsys: Capture, monkeypatch: Patch
+) -> None:
+    task_bert(tmp_path / "m", "MaskedLM")
+    give(monkeypatch, given)
+    assert main(["fill", str(tmp_path / "m")]) == 1
+    assert said in capsys.readouterr().err
 
 
 def test_answer(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:

@@ -54,6 +54,9 @@ def test_the_layer_whose_vectors_are_taken(layer: int, depth: int) -> None:
         ("smolvlm", {"vision_config": {**TOWER, "model_type": "clip"}}, "one of smolvlm_vision"),
         ("smolvlm", {"vision_config": {**TOWER, "image_size": [8, 6]}}, "expected squares"),
         ("smolvlm", {"scale_factor": 0}, "scale_factor: expected a positive integer"),
+        ("smolvlm", {"scale_factor": 3}, "scale_factor: expected a divisor of the 4 patches"),
+        ("smolvlm", {"image_token_id": VOCAB}, "image_token_id: expected a token of the vocab"),
+        ("llava", {"image_token_index": 10**6}, "image_token_index: expected a token of the"),
         ("smolvlm", {"image_token_id": -1}, "image_token_id: expected an integer of at least 0"),
         ("llava", {"vision_feature_layer": 0}, "vision_feature_layer: expected one layer of 1"),
         ("llava", {"vision_feature_layer": 3}, "vision_feature_layer: expected one layer of 1"),
@@ -71,8 +74,6 @@ def test_what_cannot_be_read_is_refused(kind: str, said: dict[str, Any], expecte
 @pytest.mark.parametrize(
     ("kind", "said", "expected"),
     [
-        ("smolvlm", {"scale_factor": 3}, r"joined: expected a divisor of both sides of 4 × 4"),
-        ("smolvlm", {"image_token_id": VOCAB}, f"expected a token below {VOCAB}"),
         (
             "smolvlm",
             {"text_config": {**TEXT, "rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}},
@@ -83,6 +84,16 @@ def test_what_cannot_be_read_is_refused(kind: str, said: dict[str, Any], expecte
 def test_what_does_not_fit_together(kind: str, said: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         read(kind, **said)
+
+
+def test_a_sight_that_does_not_fit_is_refused_without_a_file_too() -> None:
+    from dataclasses import replace
+
+    config, sight = read("smolvlm"), sight_of("smolvlm")
+    with pytest.raises(ConfigError, match=r"joined: expected a divisor of both sides of 4 × 4"):
+        replace(sight, joined=3)
+    with pytest.raises(ConfigError, match=f"expected a token below {VOCAB}"):
+        replace(config, sight=replace(sight, token=VOCAB))
 
 
 def test_a_connector_of_another_width() -> None:

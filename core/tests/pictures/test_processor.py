@@ -37,6 +37,14 @@ def test_a_file_that_names_no_kind_is_of_its_familys() -> None:
     assert read_processor(HfConfig({"size": 30}), "CLIP").shortest == 30
 
 
+def test_a_single_size_is_a_square_where_a_file_says_so() -> None:
+    for square, found in ((True, ((30, 30), None)), (False, (None, 30))):
+        values = {"size": 30, "default_to_square": square}
+        for kind in ("ViT", "CLIP", "Siglip"):
+            made = read_processor(HfConfig(values), kind)
+            assert (made.size, made.shortest) == found
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [

@@ -108,6 +108,7 @@ def test_samples_without_features_are_refused(samples: np.ndarray, said: str) ->
     [
         ({"feature_size": 128}, "feature_size: expected 80"),
         ({"dither": 0.1}, "dither: expected 0"),
+        ({"padding_side": "left"}, "padding_side: expected right, got 'left'"),
         ({"hop_length": 0}, "hop: expected a whole number in 1"),
         ({"chunk_length": "30"}, "seconds: expected a whole number"),
     ],

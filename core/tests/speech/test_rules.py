@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -180,6 +181,15 @@ def test_ids_outside_the_vocabulary_forbid_nothing(origin: Origin) -> None:
 def test_settings_of_another_type_are_named(origin: Origin, key: str, value: object) -> None:
     with pytest.raises(CheckpointError, match=key):
         SpeechTokens.of(with_settings(origin, **{key: value}))
+
+
+@pytest.mark.parametrize("number", [99_999, 10**30, -1, None, True])
+def test_ids_of_languages_and_tasks_are_of_the_vocabulary(origin: Origin, number: object) -> None:
+    for key, name in (("lang_to_id", "<|en|>"), ("task_to_id", "translate")):
+        given = {**origin.generation_config[key], name: number}
+        said = re.escape(f"{key}: {name}: expected 0 … ")
+        with pytest.raises(CheckpointError, match=said):
+            SpeechTokens.of(with_settings(origin, **{key: given}))
 
 
 def test_a_configuration_may_say_it_where_there_is_no_file_of_its_own(origin: Origin) -> None:

@@ -218,6 +218,18 @@ def test_settings_that_make_no_sense_are_refused(
         Speller(load(folder), SpeechOptions())
 
 
+def test_a_tokenizer_whose_padding_is_no_blank_is_refused(tmp_path: Path) -> None:
+    folder = wave_model(tmp_path / "model")
+    file = folder / "tokenizer_config.json"
+    own = json.loads(file.read_text()) if file.is_file() else {}
+    file.write_text(json.dumps({**own, "pad_token": LETTERS[3]}))
+    with pytest.raises(CheckpointError, match=r"pad_token: expected the token of config\.json's"):
+        Speller(load(folder), SpeechOptions())
+    file.write_text(json.dumps({**own, "replace_word_delimiter_char": "_"}))
+    with pytest.raises(CheckpointError, match="replace_word_delimiter_char: expected a space"):
+        Speller(load(folder), SpeechOptions())
+
+
 def test_a_model_without_its_head_spells_nothing(tmp_path: Path) -> None:
     folder = wave_model(tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())

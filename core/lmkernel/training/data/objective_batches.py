@@ -268,7 +268,7 @@ def transcripts_batches(
     """Rows of them."""
     if not shuffle and find_spec("jiwer") is None and asked.progress is not None:
         asked.progress.say(
-            "the word error rate is not measured: jiwer is missing; pip install '.[metrics]'"
+            "the word error rate is not measured: jiwer is missing; pip install 'lmkernel[metrics]'"
         )
     return SpokenRows(
         examples,

@@ -131,7 +131,7 @@ def missing_measures(names: Sequence[str]) -> str:
     """What to say where the library is missing that measures tags; else empty."""
     if not has_entities(names) or find_spec("seqeval"):
         return ""
-    return "entity F1 is not measured: seqeval is missing; pip install '.[metrics]'"
+    return "entity F1 is not measured: seqeval is missing; pip install 'lmkernel[metrics]'"
 
 
 def tag_names(rows: Iterable[Row], columns: Mapping[str, str]) -> tuple[str, ...]:

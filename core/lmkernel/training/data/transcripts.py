@@ -161,6 +161,7 @@ def spoken_examples(
         try:
             samples = _samples(file, hearing)
             ids = tokenizer.encode(row.text(text))
+            _check_letters(ids, row.text(text), tokenizer)
         except InputError as error:
             raise InputError(f"{row.where}: {error}") from error
         _check(samples, ids, hearing, row, text)
@@ -173,6 +174,14 @@ def _samples(file: Path, hearing: WaveSettings) -> NDArray[np.float32]:
     if found.seconds > _SECONDS:
         raise InputError(f"expected a sound of at most {_SECONDS} s, got {found.seconds:.1f} s")
     return hearing.samples(found)
+
+
+def _check_letters(ids: Sequence[int], said: str, tokenizer: Tokenizer) -> None:
+    """Refuse letters that would be learned as the token for what the vocabulary lacks."""
+    unknown = None if tokenizer.unknown is None else tokenizer.token_id(tokenizer.unknown)
+    if unknown in ids:
+        other = next((x for x in said if unknown in tokenizer.encode(x)), said)
+        raise InputError(f"expected letters of the vocabulary, got {other!r:.40} in {said!r:.60}")
 
 
 def _check(

@@ -148,7 +148,7 @@ def test_rows_are_padded_and_those_that_fill_a_batch_teach_nothing() -> None:
 
 def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tagging, "find_spec", lambda _: None)
-    assert "seqeval is missing; pip install '.[metrics]'" in tagging.missing_measures(NAMES)
+    assert "seqeval is missing; pip install 'lmkernel[metrics]'" in tagging.missing_measures(NAMES)
     assert tagging.missing_measures(("NOUN", "VERB")) == ""
     made = [TaggedExample([5], [0], "a")]
     assert TaggedRows(made, shuffle=False, **SIZES).scores([]) == {}

@@ -128,6 +128,14 @@ def test_a_sound_that_is_none_is_named(tmp_path: Path) -> None:
         examples(file, tokenizer, hearing)
 
 
+def test_a_letter_that_the_vocabulary_lacks_is_refused_and_not_learnt(tmp_path: Path) -> None:
+    tokenizer, hearing = made(tmp_path / "model")
+    assert tokenizer.unknown is not None
+    file = written(tmp_path / "data", [(0.5, "ab a"), (0.5, "ab?a")])
+    with pytest.raises(InputError, match=r"line 2: expected letters of the vocabulary, got '\?'"):
+        examples(file, tokenizer, hearing)
+
+
 def test_a_model_is_trained_and_what_it_learnt_is_heard(tmp_path: Path) -> None:
     folder = wave_model(tmp_path / "model")
     file = written(tmp_path / "data", [(0.5, "ab a"), (0.4, "c"), (0.3, "a"), (0.5, "b b")] * 2)
