@@ -42,7 +42,8 @@ class TorchOps(MandatoryOps):
 
     def asarray(self, value: Any, dtype: DType, *, copy: bool = True) -> Array:
         host = np.asarray(value)
-        if copy or any(step < 0 for step in host.strides):  # torch reads no memory backwards
+        # torch reads no memory backwards, and shares none that may not be written
+        if copy or any(step < 0 for step in host.strides) or not host.flags.writeable:
             host = np.array(host)
         return torch.from_numpy(host).to(self._device, getattr(torch, dtype))
 

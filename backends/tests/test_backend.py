@@ -128,6 +128,14 @@ def test_cache_update_writes_at_start(backend: Backend) -> None:
     assert ops.to_numpy(got)[0, :, 0].tolist() == [0, 3, 3, 0]
 
 
+def test_memory_that_may_not_be_written_is_taken_without_a_word(backend: Backend) -> None:
+    host = np.arange(6, dtype=np.float32).reshape(2, 3)
+    host.flags.writeable = False
+    for given in (host, host.T, np.frombuffer(host.tobytes(), np.float32)):
+        found = backend.ops.asarray(given, "float32", copy=False)
+        np.testing.assert_array_equal(backend.ops.to_numpy(found), given)
+
+
 def test_random_uniform_is_keyed(backend: Backend) -> None:
     ops = backend.ops
     draws = [

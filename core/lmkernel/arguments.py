@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections import Counter
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_ITEMS",
     "as_items",
+    "as_names",
     "as_strings",
     "has_too_many",
     "is_absent",
@@ -153,4 +155,17 @@ def as_strings(name: str, value: object) -> tuple[str, ...]:
     found = tuple(as_items(value) or ())
     if not found or not all(isinstance(one, str) and one for one in found):
         raise InputError(f"{name}: expected strings that are not empty, got {shown(value)}")
+    return found
+
+
+def as_names(name: str, value: object) -> tuple[str, ...]:
+    """Several strings as of `as_strings`, each of which is there once.
+
+    Raises:
+        InputError: it is something else, or one is there again.
+    """
+    found = as_strings(name, value)
+    if len(set(found)) < len(found):
+        again, times = Counter(found).most_common(1)[0]
+        raise InputError(f"{name}: expected each once, got {again!r:.60} {times} times")
     return found

@@ -12,6 +12,7 @@ from inspected import small_llama
 import lmkernel as lk
 from lmkernel.arguments import (
     as_items,
+    as_names,
     as_strings,
     is_absent,
     is_empty,
@@ -221,6 +222,14 @@ def test_what_is_not_known_is_refused(value: object) -> None:
 def test_what_is_no_list_of_strings_is_refused(value: object) -> None:
     with pytest.raises(InputError, match="names: expected strings that are not empty, got "):
         as_strings("names", value)
+
+
+def test_a_name_that_is_there_again_is_refused() -> None:
+    assert as_names("names", ["a", "b"]) == ("a", "b")
+    with pytest.raises(InputError, match="names: expected each once, got 'b' 3000 times"):
+        as_names("names", ["a", *["b"] * 3000, "c", "c"])
+    with pytest.raises(InputError, match="names: expected strings that are not empty"):
+        as_names("names", ["a", ""])
 
 
 def test_none_and_an_empty_text_say_nothing() -> None:

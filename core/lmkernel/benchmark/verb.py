@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.arguments import as_strings, require_count, require_flag
+from lmkernel.arguments import as_names, require_count, require_flag
 from lmkernel.backend import load_backend
 from lmkernel.benchmark.limits import product_rate, read_rate
 from lmkernel.benchmark.outcome import BUSY, Benchmark
@@ -64,7 +64,7 @@ def bench(
     require_flag("quick", quick)
     require_count("new_tokens", new_tokens, least=2)
     require_count("repeats", repeats)
-    names = list_backends().installed if backends is None else as_strings("backends", backends)
+    names = list_backends().installed if backends is None else as_names("backends", backends)
     for name in names:
         default_registry().select_backend(name)
     report = as_progress(progress)

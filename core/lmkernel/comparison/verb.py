@@ -6,7 +6,7 @@ import functools
 import os
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.arguments import as_strings, require_count
+from lmkernel.arguments import as_names, as_strings, require_count
 from lmkernel.backend import load_backend
 from lmkernel.comparison.greedy import decode_greedily
 from lmkernel.comparison.layers import (
@@ -143,7 +143,7 @@ class _Runs:
         *,
         room: int = 0,
     ) -> None:
-        self.backends = _installed() if backends is None else as_strings("backends", backends)
+        self.backends = _installed() if backends is None else as_names("backends", backends)
         for name in self.backends:
             default_registry().select_backend(name)
         self.texts = tuple(usual) if prompts is None else as_strings("prompts", prompts)
