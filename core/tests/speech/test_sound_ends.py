@@ -17,7 +17,7 @@ RATE = 16000
 ROWS = np.stack([vowels(0.5), vowels(0.5, 200)], 1)
 FORMATS = [
     *(("WAV", kind) for kind in ("FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM")),
-    *(("WAVEX", "PCM_16"), ("WAVEX", "PCM_24"), ("RF64", "PCM_16")),
+    *(("WAVEX", "PCM_16"), ("WAVEX", "PCM_24"), ("WAVEX", "FLOAT"), ("RF64", "PCM_16")),
     *(("AIFF", "PCM_16"), ("AIFF", "ULAW"), ("AU", "PCM_16"), ("AU", "FLOAT"), ("CAF", "PCM_16")),
     *(("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", None)),
 ]
