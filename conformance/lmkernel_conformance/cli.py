@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.arguments import require_count, require_number
 from lmkernel.atomic import require_writable
@@ -22,13 +23,27 @@ from lmkernel_conformance.levels import LEVELS, PROFILES
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from lmkernel_conformance.isolation.session import Plan
 
 __all__ = ["Certify"]
 
-_EXAMPLES = 100
+_SHARED = ("backend", "device", "jobs", "limit", "strict")
+_OF_MODES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "--verify": ("verify",),
+        "--endpoint": (
+            *("endpoint", "model", "embed_model", "speech_model", "key", "category", "flood"),
+            *("limit", "out", "json"),
+        ),
+        "--self-test": ("self_test", "full", "every", "mutants", "keep", "jobs", "out", "json"),
+        "--explore": ("explore", "seed", *_SHARED),
+        "a backend": ("profile", "level", "smoke", "out", "json", *_SHARED),
+    }
+)
+"""Which options are of use with what, the first that is asked for."""
 _BEGINNING = """\
 self-test: every case on correct backends first, some minutes; then on each mutant the cases that
 reach its change, until one kills it"""
@@ -41,6 +56,7 @@ class Certify(Command):
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Add the options: what is certified, how thoroughly, and what is written."""
         add = parser.add_argument
+        self._usual: Callable[[str], Any] = parser.get_default
         add("backend", metavar="NAME", nargs="?", help="the backend")
         add(
             "--profile",
@@ -89,6 +105,7 @@ class Certify(Command):
 
     def run(self, args: argparse.Namespace) -> int:
         """Certify, explore, verify or test the suite itself; the code is 0 if nothing failed."""
+        self._refuse_others(args)
         if args.verify is not None:
             return _verify(user_path(args.verify))
         if args.endpoint is not None:
@@ -106,9 +123,31 @@ class Certify(Command):
                 "--self-test"
             )
         self.registry.select_backend(args.backend)
-        if args.explore is not None or args.seed is not None:
+        if args.explore is not None:
             return _explore(_plan(args), args.explore, args.seed)
         return _certify(args)
+
+    def _refuse_others(self, args: argparse.Namespace) -> None:
+        """Refuse an option that would change nothing.
+
+        Raises:
+            InputError: names it, and what it is beside.
+        """
+        asked = {
+            "--verify": args.verify is not None,
+            "--endpoint": args.endpoint is not None,
+            "--self-test": args.self_test,
+            "--explore": args.explore is not None,
+        }
+        mode = next((name for name, there in asked.items() if there), "a backend")
+        known = {name for names in _OF_MODES.values() for name in names}
+        for name in sorted(known.difference(_OF_MODES[mode])):
+            if getattr(args, name) != self._usual(name):
+                option = "NAME" if name == "backend" else f"--{name.replace('_', '-')}"
+                others = [other for other, names in _OF_MODES.items() if name in names]
+                raise InputError(
+                    f"certify: {option}: expected with {' or '.join(others)}, got beside {mode}"
+                )
 
 
 def _plan(args: argparse.Namespace) -> Plan:
@@ -178,11 +217,10 @@ def _verify(path: Path) -> int:
     return int(bool(found))
 
 
-def _explore(plan: Plan, examples: int | None, seed: int | None) -> int:
+def _explore(plan: Plan, examples: int, seed: int | None) -> int:
     from lmkernel_conformance.exploration import describe_search, explore
 
-    count = _EXAMPLES if examples is None else examples
-    result = explore(plan, examples=count, seed=seed, on_progress=_count)
+    result = explore(plan, examples=examples, seed=seed, on_progress=_count)
     _clear()
     print(describe_search(result, plan.backend))  # noqa: T201 - a command's results are printed
     return int(bool(result.findings))

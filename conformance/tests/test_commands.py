@@ -148,6 +148,26 @@ def test_certify_explores_with_a_seed(capfd: pytest.CaptureFixture[str]) -> None
     assert out.endswith(": none fails\n")
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("numpy", "--seed", "3"), "--seed: expected with --explore, got beside a backend"),
+        (("numpy", "--every", "5"), "--every: expected with --self-test, got beside a backend"),
+        (("numpy", "--keep", "f"), "--keep: expected with --self-test"),
+        (("numpy", "--category", "x"), "--category: expected with --endpoint"),
+        (("numpy", "--explore", "1", "--out", "o"), "--out: expected with --endpoint or --self"),
+        (("numpy", "--explore", "1", "--level", "models"), "--level: expected with a backend"),
+        (("numpy", "--self-test"), "NAME: expected with --explore or a backend"),
+        (("--verify", "c.json", "--smoke"), "--smoke: expected with a backend, got beside --ver"),
+        (("--endpoint", "http://h/v1", "--full"), "--full: expected with --self-test"),
+    ],
+    ids=lambda one: " ".join(one) if isinstance(one, tuple) else "",
+)
+def test_an_option_of_another_mode_is_refused(given: tuple[str, ...], said: str) -> None:
+    with pytest.raises(InputError, match=f"^certify: {said}"):
+        _run_command(Certify, *given)
+
+
 def test_certify_wants_a_backend_or_a_file() -> None:
     with pytest.raises(
         InputError, match="expected the name of a backend, --endpoint URL, --verify FILE"

@@ -38,6 +38,12 @@ def test_m13_what_is_no_prompt_is_refused(model: LanguageModel, verb: str, asked
         getattr(model, verb)(asked)
 
 
+@pytest.mark.parametrize("asked", ["text", b"text", [3, 4], {"a": 1}])
+def test_what_is_no_batch_is_refused(model: LanguageModel, asked: Any) -> None:
+    with pytest.raises(InputError, match="expected"):
+        model.generate_batch(asked)
+
+
 @pytest.mark.parametrize("asked", [range(10**9), range(10**30), itertools.count()])
 @pytest.mark.parametrize("verb", ["generate", "generate_batch", "chat", "logits", "embed"])
 def test_ids_and_rows_without_an_end_are_refused(

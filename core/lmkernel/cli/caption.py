@@ -64,7 +64,7 @@ class Caption(Command):
             found = captions_of(model, some, question, {"options": options})
             return "\n".join(str(one) if args.json else " ".join(one.text.split()) for one in found)
 
-        return print_lines(files, args.batch, find, "picture")
+        return print_lines(files, args.batch, find, "picture", as_json=args.json)
 
 
 def _files(args: argparse.Namespace) -> Iterator[Item]:

@@ -12,6 +12,7 @@ from lmkernel.arguments import require_count
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_loading_options, load
 from lmkernel.cli.runs import add_data_options
+from lmkernel.cli.screen import escaped_json
 from lmkernel.cli.texts import read_columns
 from lmkernel.errors import InputError
 
@@ -85,7 +86,8 @@ class Rewrite(Command):
         while several := list(itertools.islice(pairs, args.batch)):
             found: Rewritings = self.rewritten(model, [text for text, _ in several], args)
             if args.score is None:
-                shown = found.lines() if args.json else "\n".join(_one_line(x.text) for x in found)
+                plain = "\n".join(_one_line(one.text) for one in found)
+                shown = escaped_json(found.lines()) if args.json else plain
                 print(shown, flush=True)
             written += [one.text for one in found]
             references += [right for _, right in several if right is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from lmkernel.cli.wrapping import WordWrap
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["note", "show"]
+__all__ = ["escaped_json", "note", "show"]
 
 
 def show(answer: Iterable[str]) -> None:
@@ -31,6 +32,24 @@ def show(answer: Iterable[str]) -> None:
     finally:
         wrap.close()
         sys.stdout.flush()
+
+
+def escaped_json(text: str) -> str:
+    """JSON as standard output can hold it: characters that its encoding lacks as escapes."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(_escaped(one, encoding) for one in text)
+    return text
+
+
+def _escaped(character: str, encoding: str) -> str:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(character)[1:-1]
+    return character
 
 
 def note(text: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lmkernel.arguments import require_count
 from lmkernel.cli.options import read_items, read_lines
 from lmkernel.cli.runs import add_data_options, named_columns
+from lmkernel.cli.screen import escaped_json
 from lmkernel.errors import InputError
 from lmkernel.progress import as_progress, new_bar
 
@@ -216,7 +217,12 @@ def results(several: Sequence[Item], find: Callable[[list[Any]], Any]) -> Iterat
 
 
 def print_lines(
-    items: Iterable[Item], batch: int, find: Callable[[list[Any]], object], unit: str
+    items: Iterable[Item],
+    batch: int,
+    find: Callable[[list[Any]], object],
+    unit: str,
+    *,
+    as_json: bool = True,
 ) -> int:
     """Print what is found of each batch as it is found; returns the exit code.
 
@@ -227,7 +233,7 @@ def print_lines(
     bar = new_bar(progress.stream, unit=unit) if watched else None
     for several in batches(items, batch):
         for found in results(several, find):
-            print(found, flush=True)
+            print(escaped_json(str(found)) if as_json else found, flush=True)
         if bar is not None:
             bar.update(len(several))
     if bar is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_loading_options, load
+from lmkernel.cli.screen import escaped_json
 from lmkernel.errors import InputError
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _print_captions(found: Iterator[Caption], form: str) -> None:
         return
     for one in found:
         if one.settled:
-            print(json.dumps(one.json(), ensure_ascii=False), flush=True)
+            print(escaped_json(json.dumps(one.json(), ensure_ascii=False)), flush=True)
 
 
 def _one_line(text: str) -> str:
@@ -216,4 +217,4 @@ def _print_json(found: Iterator[Segment | str], sound: AnySound) -> None:
     finally:
         if segments or language:
             whole = Transcript(segments, language, sound.seconds)
-            print(json.dumps(whole.json(), ensure_ascii=False))
+            print(escaped_json(json.dumps(whole.json(), ensure_ascii=False)))

@@ -255,6 +255,8 @@ def _rope_scaling(
     if attention != 1:
         raise fields.error("rope.scaling.attn_factor", "1.0 without factors of each frequency")
     if fields.kind() == "yarn" and factor != 1:
+        if ROPE_FACTORS in file.tensors:
+            raise fields.error("rope.scaling.type", f"none or linear beside {ROPE_FACTORS}")
         own = {"original_max_position_embeddings": original}
         return {"rope_type": "yarn", "factor": factor, **own, **fields.yarn()}
     if ROPE_FACTORS not in file.tensors:

@@ -91,7 +91,10 @@ class Stepping(ABC):
         if self.config.head is None:
             raise InputError("expected a model that predicts tokens, got one without a head")
         if self.config.head.pooling != "none":
-            raise InputError("expected a head for each position, got one that pools")
+            raise InputError(
+                "expected a head for each position, got one that pools, as of a classifier: "
+                "see `classify`"
+            )
         require_count("batch", batch)
         require_count("capacity", capacity, least=0)
         # a compiled backend compiles anew for each capacity, so conversations share a few of them

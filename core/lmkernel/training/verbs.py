@@ -64,6 +64,8 @@ def pretrain(
     Raises:
         LmkernelError: whatever is wrong with settings, model or data, by its name.
     """
+    if start is not None and not str(start):  # as of a variable of a shell that is not set
+        raise InputError("start: expected a model to go on from, got an empty name")
     given = {**keywords, "data": data, "model": start, "positions": keywords.get("context")}
     given.pop("context", None)
     asked = settings_of(given, defaults=PRETRAIN, file=config, overrides=settings)

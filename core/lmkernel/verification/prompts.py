@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
-from lmkernel.comparison.prompts import PROMPTS, prompt_ids
+from lmkernel.comparison.prompts import PROMPTS, fit_to_context, prompt_ids
 from lmkernel.config import RelativeConfig
 from lmkernel.errors import InputError
 from lmkernel.inspection.inputs import check_ids
@@ -120,8 +120,11 @@ def choose_prompts(
     if config.context > 2 * _TOKENS and not both:
         rows.append(Row("end", _random(config, "end", _END), config.context - _END))
     wanted = [*PROMPTS[:: len(PROMPTS) // size.texts][: size.texts]] if size.texts else []
-    spoken = [*(wanted if tokenizer is not None else ()), *texts]
-    rows += [Row(f"text {n}", _text_ids(config, tokenizer, one)) for n, one in enumerate(spoken, 1)]
+    # of texts of our own the end will do; those that somebody adds are theirs to shorten
+    own_ids = [] if tokenizer is None else [prompt_ids(tokenizer, one) for one in wanted]
+    spoken = [_checked(config, fit_to_context(one, config.context, 0)) for one in own_ids]
+    spoken += [_text_ids(config, tokenizer, one) for one in texts]
+    rows += [Row(f"text {n}", one) for n, one in enumerate(spoken, 1)]
     rows += [Row(f"ids {n}", _checked(config, one)) for n, one in enumerate(ids, 1)]
     own, head = config.embedding.uncounted, config.head
     if head is not None and head.skipped is not None:

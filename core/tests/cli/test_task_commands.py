@@ -75,6 +75,20 @@ def test_no_line_is_passed_over(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_json_loses_no_character_of_a_narrow_stream(
+    encoding: str, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    task_bert(tmp_path / "m", "MaskedLM")
+    text = "a[MASK] é 🦜 –"
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="replace")
+    monkeypatch.setattr(sys, "stdout", narrow)
+    assert main(["fill", str(tmp_path / "m"), text]) == 0
+    narrow.flush()
+    found = json.loads(narrow.buffer.getvalue().decode(encoding))  # type: ignore[attr-defined]  # of bytes
+    assert found["text"] == text
+
+
 def test_answer(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:
     model = task_bert(tmp_path / "m", "QuestionAnswering")
     asked = ("ab?", "cdef gh")

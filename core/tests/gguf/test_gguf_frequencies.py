@@ -95,6 +95,14 @@ def test_a_ramp_and_a_factor_of_yarn_are_read(tmp_path: Path) -> None:
     }
 
 
+def test_b29_factors_beside_yarn_are_refused_and_not_dropped(tmp_path: Path) -> None:
+    change = {f"llama.rope.scaling.{name}": x for name, x in YARN.items()}
+    factors = weights() | {"rope_freqs.weight": FACTORS}
+    path = write_gguf(tmp_path / "x.gguf", change=change, tensors=factors)
+    with pytest.raises(CheckpointError, match=r"scaling\.type: expected .* rope_freqs\.weight"):
+        open_model(path)
+
+
 def test_yarn_that_extrapolates_in_part_is_refused(tmp_path: Path) -> None:
     change = {f"llama.rope.scaling.{name}": x for name, x in YARN.items()}
     path = write_gguf(tmp_path / "x.gguf", change={**change, EXTRAPOLATION: 0.5})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -118,6 +119,16 @@ def test_a_prompt_is_beyond_every_edge() -> None:
         "no prompt is longer than the sliding window",
         "no prompt is longer than the original context of RoPE's scaling",
     ]
+
+
+def test_texts_of_our_own_fit_and_those_that_are_added_must() -> None:
+    small = replace(with_small_widths(with_every_kind_of_layer(model())), context=24)
+    letters = Mock(special_ids=frozenset(), chat_template=None)
+    letters.encode = lambda text, **_: [ord(letter) % 97 for letter in text]
+    found = choose_prompts(small, letters)
+    assert max(len(row.ids) for row in found.rows if row.name.startswith("text")) == 24
+    with pytest.raises(InputError, match="expected at most 24 tokens, the model's context, got 25"):
+        choose_prompts(small, letters, texts=["a" * 25])
 
 
 def test_a_cache_is_not_asked_across_a_change_of_angles() -> None:

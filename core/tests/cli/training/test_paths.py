@@ -103,3 +103,9 @@ def test_path_of_this_system_stays_as_it_is() -> None:
     assert user_path("a/~/b") == Path("a/~/b")
     assert user_path("./~x") == Path.cwd() / "~x"
     assert user_path(Path("/no/such")) == Path("/no/such")
+
+
+@pytest.mark.usefixtures("user")
+def test_a_start_without_a_name_begins_nothing_new(capsys: pytest.CaptureFixture[str]) -> None:
+    got = said(capsys, "pretrain", "--start=", "--data=~/d.txt", *SHORT[:5])
+    assert got == "start: expected a model to go on from, got an empty name"

@@ -30,7 +30,10 @@ def test_a_model_without_a_tokenizer_is_named(
     tokenizer.unlink()
     base = ("--objective", "causal", "--data", text)
     got = said(capsys, "finetune", run / "model", *base, "--out", tmp_path / "t")
-    assert got == f"{tokenizer}: the model has no tokenizer.json, so no tokenizer"
+    assert got == (
+        f"{tokenizer}: the model has no tokenizer.json, so no tokenizer; nor, in its place, "
+        "spiece.model, source.spm with target.spm, or vocab.json of letters"
+    )
     assert got == said(capsys, "evaluate", run / "model", *base)
 
 
