@@ -8,7 +8,7 @@ import pytest
 from vocabulary_samples import byte_level, sentencepiece
 
 from lmkernel.errors import InputError
-from lmkernel.generation import TextGeneration
+from lmkernel.generation import GenerationOptions, TextGeneration
 from lmkernel.tokenizers.stream import TextStream
 from lmkernel.tokenizers.tokenizer import Tokenizer
 
