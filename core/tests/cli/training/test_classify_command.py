@@ -52,7 +52,7 @@ def test_texts_lines_and_rows_have_the_same_classes(
         capsys, classifier, "--data", data, *("--column", "text=body"), "--column", "second=body"
     )
     assert pairs[0]["text"] == ["a river", "a river"]
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("a river\n\né\n".encode())))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("a river\né\n".encode())))
     assert [one["text"] for one in lines(capsys, classifier)[0]] == texts[:2]
 
 
