@@ -84,12 +84,8 @@ def check_batch(args: argparse.Namespace) -> None:
     require_count("--batch", args.batch)
 
 
-def read_texts(args: argparse.Namespace, what: str = "a text") -> Iterator[Item]:
+def read_texts(args: argparse.Namespace) -> Iterator[Item]:
     """The texts, or pairs of texts; data are read as they are asked for.
-
-    Args:
-        args: of the command.
-        what: each line of standard input is expected to be.
 
     Raises:
         InputError: texts and data, an empty line, or a batch of nothing.
@@ -99,7 +95,7 @@ def read_texts(args: argparse.Namespace, what: str = "a text") -> Iterator[Item]
         raise InputError("expected texts as arguments or --data, got both")
     if args.data:
         return read_columns(args, {"text": ("text",), "second": ()}, _text_or_pair)
-    lines = args.texts or read_items(what)
+    lines = args.texts or read_items()
     return as_items(lines)
 
 

@@ -12,6 +12,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Self, cast, final
 
+from lmkernel.errors import InputError
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
@@ -30,6 +32,9 @@ _COUNTED = (b"Xing", b"Info", b"VBRI")
 _VBRI_AT = 36
 _READ = 1 << 20
 _TAG_HEAD, _TAG_FOOT = 10, 0x10
+_MOST_TAGS, _MOST_PASSED, _MOST_FRAMES = 16, 1 << 18, 86_400 * 48_000 // 576
+"""Bounds of what is looked through: tags; bytes that might begin a frame and do not; frames, as many
+as more than a day has."""
 
 
 @final
@@ -71,6 +76,9 @@ def with_count(file: BinaryIO) -> BinaryIO:
 
     Args:
         file: any file; one that is no MP3 of layer III, or counts its frames, is given back.
+
+    Raises:
+        InputError: more tags, or more between frames, than a sound has.
     """
     begin = _behind_tags(file)
     file.seek(begin)
@@ -90,7 +98,7 @@ def _is_counted(head: bytes, first: _Frame) -> bool:
 def _behind_tags(file: BinaryIO) -> int:
     """Where the first byte behind ID3's tags is (ID3v2.4, section 3.1)."""
     at = 0
-    while True:
+    for _ in range(_MOST_TAGS):
         file.seek(at)
         head = file.read(_TAG_HEAD)
         if len(head) < _TAG_HEAD or head[:3] != b"ID3":
@@ -99,13 +107,14 @@ def _behind_tags(file: BinaryIO) -> int:
         for byte in head[6:]:
             size = size << 7 | byte & 0x7F
         at += _TAG_HEAD + size + (_TAG_HEAD if head[5] & _TAG_FOOT else 0)
+    raise InputError(f"expected at most {_MOST_TAGS} tags before a sound, got more")
 
 
 def _count(file: BinaryIO, begin: int, first: _Frame) -> int:
     """Number of whole frames from a byte on. What is between them is passed over."""
-    count, held = 0, b""
+    count, passed, held = 0, 0, b""
     file.seek(begin)
-    while data := file.read(_READ):
+    while count <= _MOST_FRAMES and (data := file.read(_READ)):
         held += data
         at = 0
         while at + _HEAD <= len(held):
@@ -113,6 +122,9 @@ def _count(file: BinaryIO, begin: int, first: _Frame) -> int:
             if frame is None or frame.kind != first.kind:
                 found = held.find(b"\xff", at + 1)
                 at = len(held) if found < 0 else found
+                passed += 1
+                if passed > _MOST_PASSED:
+                    raise InputError("no MP3 file that can be read: too much between its frames")
             elif at + frame.size <= len(held):
                 count, at = count + 1, at + frame.size
             else:

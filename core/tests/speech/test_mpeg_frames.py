@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from lmkernel.errors import InputError
 from lmkernel.speech.mpeg_frames import with_count
 from lmkernel.speech.sound_files import sound_of_bytes
 
@@ -71,3 +72,17 @@ def test_what_is_put_before_a_file_is_read_like_any_file() -> None:
         assert file.read(end - begin) == whole[begin:end]
     assert file.seek(-5, 2) == len(whole) - 5
     assert file.read() == whole[-5:]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"ID3\4\0\0" + bytes(4), "expected at most 16 tags before a sound"),
+        (b"\xff\xfb\x90\x00" + b"\xff" * 300_000, "too much between its frames"),
+        (b"\xff\xfb\x90\x00" + bytes(413) + b"\xff\xfb\x94\x00" * 300_000, "too much between"),
+    ],
+    ids=["tags", "ones", "frames of another kind"],
+)
+def test_a_file_of_nothing_but_beginnings_is_refused(content: bytes, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        with_count(io.BytesIO(content * (20 if content[:3] == b"ID3" else 1)))
