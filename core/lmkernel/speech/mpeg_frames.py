@@ -33,8 +33,8 @@ _VBRI_AT = 36
 _READ = 1 << 20
 _TAG_HEAD, _TAG_FOOT = 10, 0x10
 _MOST_TAGS, _MOST_PASSED, _MOST_FRAMES = 16, 1 << 18, 86_400 * 48_000 // 576
-"""Bounds of what is looked through: tags; bytes that might begin a frame and do not; frames, as many
-as more than a day has."""
+"""Bounds of what is looked through: tags; bytes that might begin a frame and do not; frames, more
+than a day has."""
 
 
 @final
