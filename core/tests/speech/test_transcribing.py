@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from made_sounds import vowels, wave_bytes
-from small_whisper import WINDOW, speech_model
+from small_whisper import WINDOW
 
 import lmkernel
 from lmkernel import LanguageModel, Sound, load
@@ -228,51 +228,6 @@ def test_settings_of_features_that_the_model_does_not_take(folder: Path, tmp_pat
         (tmp_path / "model/preprocessor_config.json").write_text(text)
         with pytest.raises(CheckpointError, match=f"preprocessor_config.json.*{said}"):
             lmkernel.transcribe(load(tmp_path / "model"), LONG)
-
-
-def with_own_settings(folder: Path, **changes: object) -> LanguageModel:
-    """The model with other settings of generation in its files."""
-    file = folder / "generation_config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
-    return load(folder)
-
-
-def test_the_language_of_a_models_files_is_not_guessed(tmp_path: Path) -> None:
-    model = with_own_settings(speech_model(tmp_path / "model"), language="<|fr|>")
-    assert lmkernel.transcribe(model, LONG, **PLAIN).language == "fr"
-    assert lmkernel.transcribe(model, LONG, language="de", **PLAIN).language == "de"
-    wrong = with_own_settings(tmp_path / "model", language=3)
-    with pytest.raises(CheckpointError, match="language: expected a text, got 3"):
-        lmkernel.transcribe(wrong, LONG, **PLAIN)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"num_beams": 4},
-        {"no_repeat_ngram_size": 2},
-        {"repetition_penalty": 1.5},
-        {"max_length": 7},
-        {"max_new_tokens": 3},
-        {"forced_eos_token_id": 5},
-        {"condition_on_prev_tokens": True},
-        {"task": "translate"},
-    ],
-    ids=str,
-)
-def test_settings_that_are_not_followed_are_said(changes: dict[str, Any], tmp_path: Path) -> None:
-    model = with_own_settings(speech_model(tmp_path / "model"), **changes)
-    [said] = [f"{key}={value!r}".replace("'", "") for key, value in changes.items()]
-    with pytest.warns(UserWarning, match=r"generation_config\.json: not used: ") as warned:
-        lmkernel.transcribe(model, LONG, **PLAIN)
-    assert said in str(warned[0].message).replace("'", "")
-
-
-def test_usual_settings_are_followed_without_a_word(tmp_path: Path) -> None:
-    usual = {"max_length": 448, "return_timestamps": False, "task": "transcribe", "num_beams": 1}
-    older = {"forced_decoder_ids": [[1, None], [2, 270]], "alignment_heads": [[2, 0]]}
-    model = with_own_settings(speech_model(tmp_path / "model"), **usual, **older)
-    assert lmkernel.transcribe(model, LONG, **PLAIN).segments
 
 
 @pytest.mark.parametrize(
