@@ -79,6 +79,12 @@ class Origin:
         return self.own_files.tokenizer()
 
     @property
+    def has_tokenizer(self) -> bool:
+        """Whether there is one; a model of tokens may lie without."""
+        held = self.own_tokenizer is not None or self.own_files.has_tokenizer
+        return bool(self.config.vocab) and held
+
+    @property
     def where(self) -> str:
         """Its folder or file, for messages."""
         return str(self.files.path) if self.files else "a new model"
@@ -234,7 +240,7 @@ class Origin:
         """What is written beside the weights, as `write_directory` takes it."""
         files = self.files
         return {
-            "tokenizer": self.tokenizer if self.config.vocab else None,
+            "tokenizer": self.tokenizer if self.has_tokenizer else None,
             "generation_config": self.generation_config or None,
             "preprocessor": (files.preprocessor if files else None) or None,
             "processor": (files.processor if files else None) or None,

@@ -95,6 +95,35 @@ def test_a_tilde_is_the_users_folder(
     assert (tmp_path / "copy" / "config.json").is_file()
 
 
+def without_tokenizer(model: LanguageModel, folder: Path) -> Path:
+    model.save(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        (folder / name).unlink()
+    return folder
+
+
+def test_a_model_without_a_tokenizer_is_saved_as_it_is(
+    model: LanguageModel, tmp_path: Path
+) -> None:
+    bare = lk.load(without_tokenizer(model, tmp_path / "bare"))
+    bare.save(tmp_path / "copy")
+    assert {p.name for p in (tmp_path / "copy").iterdir()} == {
+        path.name for path in (tmp_path / "bare").iterdir()
+    }
+    asked = [[3, 4, 5]]
+    assert np.array_equal(lk.load(tmp_path / "copy").logits(asked), bare.logits(asked))
+
+
+def test_a_tokenizer_that_is_not_read_is_not_left_out_of_what_is_saved(
+    model: LanguageModel, tmp_path: Path
+) -> None:
+    folder = without_tokenizer(model, tmp_path / "bare")
+    (folder / "vocab.txt").write_text("a")
+    with pytest.raises(CheckpointError, match=r"the model has no tokenizer\.json"):
+        lk.load(folder).save(tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
 def test_ids_are_decoded(model: LanguageModel) -> None:
     assert model.decode([]) == ""
     assert model.decode(np.array(model.token_ids("ab"))) == model.decode(model.token_ids("ab"))

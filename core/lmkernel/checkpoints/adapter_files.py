@@ -59,6 +59,7 @@ _INERT = frozenset(
     }
 )
 """Keys that say how adapters were trained. Any other asks for more than adding products."""
+_BIASES = ("none", "all", "lora_only")
 _NAMES = ("target_modules", "exclude_modules", "modules_to_save")
 """Keys that name modules, by a list or by an expression."""
 _CHANGES_THE_MODEL = ("pissa", "olora", "corda", "loftq", "lora_ga")
@@ -149,6 +150,8 @@ class AdapterFiles:
             listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
             if not (listed or isinstance(names, str | None)):
                 raise self._error(key, "names of modules, or an expression", names)
+        if (bias := self._config.get("bias")) not in (None, *_BIASES):
+            raise self._error("bias", f"one of {', '.join(_BIASES)}", bias)
         begun = self._config.get("init_lora_weights")
         if not isinstance(begun, bool | str | None):
             raise self._error("init_lora_weights", "true, false or the name of a way", begun)
@@ -250,9 +253,10 @@ class AdapterFiles:
     def _number(self, key: str, module: str) -> float:
         """What a table of expressions says of a module, else what holds for all."""
         table = "rank_pattern" if key == "r" else "alpha_pattern"
-        patterns = self._config.get(table) or {}
-        if not isinstance(patterns, dict):
+        patterns = self._config.get(table)
+        if not isinstance(patterns, dict | None):
             raise self._error(table, "an object", patterns)
+        patterns = patterns or {}
         fitting = next((p for p in patterns if self._matches(table, p, module)), None)
         value = self._config.get(key) if fitting is None else patterns[fitting]
         sound = isinstance(value, int | float) and not isinstance(value, bool)

@@ -69,6 +69,7 @@ class ModelFiles:
             ``processor_config.json`` among other things; empty if neither does.
         processor: the content of ``processor_config.json``, empty if there is none.
         load_tokenizer: the function that loads the tokenizer, called when one is asked for.
+        has_tokenizer: whether there is one to load.
         sentences: the folder whose files of sentence-transformers it has, if another than its own.
     """
 
@@ -77,6 +78,7 @@ class ModelFiles:
     tensors: Tensors
     generation_config: dict[str, Any]
     load_tokenizer: Callable[[], Tokenizer] = field(repr=False)
+    has_tokenizer: bool = True
     preprocessor: Mapping[str, Any] = field(default_factory=dict)
     processor: Mapping[str, Any] = field(default_factory=dict)
     sentences: Path | None = None
@@ -139,6 +141,7 @@ def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
         tensors=open_quantised(tensors, config, f"{folder / 'config.json'}"),
         generation_config=read_object(folder / "generation_config.json", required=False),
         load_tokenizer=functools.cache(functools.partial(_directory_tokenizer, folder)),
+        has_tokenizer=_has_tokenizer(folder),
         preprocessor=_preprocessor(folder, processor),
         processor=processor,
     )
@@ -325,6 +328,7 @@ def _open_adapters(
         tensors=tensors,
         generation_config=own or base.generation_config,
         load_tokenizer=functools.cache(functools.partial(_adapters_tokenizer, folder, base)),
+        has_tokenizer=base.has_tokenizer or _has_tokenizer(folder),
         sentences=folder if sentence_files(folder) else base.sentence_folder,
     )
 
@@ -339,6 +343,12 @@ def _directory_tokenizer(folder: Path) -> Tokenizer:
     from lmkernel.tokenizers.load import load_tokenizer
 
     return load_tokenizer(folder)
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    from lmkernel.tokenizers.load import holds_tokenizer
+
+    return holds_tokenizer(folder)
 
 
 def _adapters_tokenizer(folder: Path, base: ModelFiles) -> Tokenizer:

@@ -28,8 +28,7 @@ def byte_level(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenizer:
     """
     library = tokenizers_package()
     pre = pre_tokenizer_of(file)
-    merges = [tuple(merge.split(" ")) for merge in field(file, "tokenizer.ggml.merges", str)]
-    model = _bpe(file, vocabulary, merges, ignore_merges=pre.ignore_merges)
+    model = _bpe(file, vocabulary, _merges(file), ignore_merges=pre.ignore_merges)
     backend: tokenizers.Tokenizer = library.Tokenizer(model)
     backend.pre_tokenizer = pre.split()
     backend.decoder = library.decoders.ByteLevel()
@@ -56,6 +55,18 @@ def sentencepiece(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenize
     backend.normalizer = library.normalizers.Sequence([*first, spaces])
     backend.decoder = _sentencepiece_decoder(library, prefix=prefix)
     return backend
+
+
+def _merges(file: GgufFile) -> list[tuple[str, ...]]:
+    """The halves of each merge; the library ends its thread where one is empty."""
+    merges = [tuple(merge.split(" ")) for merge in field(file, "tokenizer.ggml.merges", str)]
+    for merge in merges:
+        if len(merge) != 2 or not all(merge):  # noqa: PLR2004 - a pair
+            raise CheckpointError(
+                f"{file.path}: tokenizer.ggml.merges: expected two tokens with a space between "
+                f"them, got {' '.join(merge)!r:.80}"
+            )
+    return merges
 
 
 def _bpe(

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["with_count"]
 
 _HEAD = 4
-_LATE = 3
-"""The version of MPEG-1; 2 is that of MPEG-2, and 0 of MPEG-2.5."""
+_MPEG_1 = 3
+"""The number of version MPEG-1; 2 is that of MPEG-2, and 0 of MPEG-2.5."""
 _RATES = (44_100, 48_000, 32_000)
 _KILOBITS = {
     True: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -43,13 +43,13 @@ class _Frame:
     """The head of a frame of layer III.
 
     Args:
-        late: whether it is of MPEG-1, whose frames are twice as long.
+        mpeg_1: whether it is of MPEG-1, whose frames are twice as long.
         size: bytes.
         side: bytes of what stands between its head and its data.
         kind: the bits that all frames of a file share.
     """
 
-    late: bool
+    mpeg_1: bool
     size: int
     side: int
     kind: bytes
@@ -63,12 +63,12 @@ class _Frame:
         bits, rate, padding = head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
         if version == 1 or layer != 1 or rate == 3 or bits in {0, 15}:  # noqa: PLR2004 - reserved, free
             return None
-        late = version == _LATE
-        hertz = _RATES[rate] >> (0 if late else 1 if version == 2 else 2)  # noqa: PLR2004 - MPEG-2
-        size = (144 if late else 72) * 1000 * _KILOBITS[late][bits - 1] // hertz + padding
+        mpeg_1 = version == _MPEG_1
+        hertz = _RATES[rate] >> (0 if mpeg_1 else 1 if version == 2 else 2)  # noqa: PLR2004 - MPEG-2
+        size = (144 if mpeg_1 else 72) * 1000 * _KILOBITS[mpeg_1][bits - 1] // hertz + padding
         mono = head[3] >> 6 == 3  # noqa: PLR2004 - the number of one channel
-        side = (17 if mono else 32) if late else (9 if mono else 17)
-        return cls(late, size, side, bytes((head[1] & 0xFE, head[2] & 0x0C)))
+        side = (17 if mono else 32) if mpeg_1 else (9 if mono else 17)
+        return cls(mpeg_1, size, side, bytes((head[1] & 0xFE, head[2] & 0x0C)))
 
 
 def with_count(file: BinaryIO) -> BinaryIO:

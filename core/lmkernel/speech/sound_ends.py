@@ -17,9 +17,9 @@ __all__ = ["OPEN_ENDED", "check_end", "samples_chunk"]
 
 OPEN_ENDED = 0x7FFFF000
 """Sizes from here on are what programs write that cannot go back to the header of a pipe."""
-_HEAD, _MOST_CHUNKS, _CHUNK_HEAD = 12, 1000, 8
-"""Bytes before the first chunk; chunks before the samples; bytes of a chunk's name and size."""
-_CAF_HEAD, _CAF_CHUNK_HEAD = 8, 12
+_HEAD, _CAF_HEAD, _NAME, _WIDE, _MOST_CHUNKS, _LARGEST = 12, 8, 4, 8, 1000, 1 << 50
+"""Bytes before the first chunk, of a chunk's name, and of its size in CAF; chunks before the
+samples; and what no file holds."""
 _PAGE_HEAD, _MOST_PAGE = 27, 65_307
 """Bytes of a page of Ogg before its lacing, and of a whole one at most (RFC 3533, section 6)."""
 _FLAGS, _LAST = 5, 4
@@ -39,7 +39,7 @@ def samples_chunk(file: BinaryIO) -> tuple[int, int]:
     order: _Order = "big" if form == b"FORM" else "little"
     name = b"SSND" if form == b"FORM" else b"data"
     long = None  # RF64 has the sizes that do not fit in four bytes in a chunk of their own
-    for head, at, size in _chunks(file, order):
+    for head, at, size in _chunks(file, _HEAD, 4, order):
         if head == b"ds64" and form == b"RF64":
             file.seek(at + 8)
             long = int.from_bytes(file.read(8), "little")
@@ -48,31 +48,20 @@ def samples_chunk(file: BinaryIO) -> tuple[int, int]:
     raise InputError(f"no {_kind(form)} file that can be read: it holds no samples")
 
 
-def _chunks(file: BinaryIO, order: _Order) -> Iterator[tuple[bytes, int, int]]:
-    """Names of the first chunks, where their contents begin, and their sizes."""
-    at = _HEAD
+def _chunks(file: BinaryIO, at: int, width: int, order: _Order) -> Iterator[tuple[bytes, int, int]]:
+    """Names of the chunks from a byte on, where their contents begin, and their sizes.
+
+    A size has 4 bytes, or 8 in CAF, where -1 is one that is not known.
+    """
     for _ in range(_MOST_CHUNKS):
         file.seek(at)
-        head = file.read(_CHUNK_HEAD)
-        if len(head) < _CHUNK_HEAD:
+        head = file.read(_NAME + width)
+        size = int.from_bytes(head[_NAME:], order, signed=width == _WIDE)
+        if len(head) < _NAME + width or size > _LARGEST:
             return
-        size = int.from_bytes(head[4:], order)
-        yield head[:4], at + _CHUNK_HEAD, size
-        at += _CHUNK_HEAD + size + size % 2
-
-
-def _long_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """The same of a CAF file, whose sizes have eight bytes."""
-    at = _CAF_HEAD
-    for _ in range(_MOST_CHUNKS):
-        file.seek(at)
-        head = file.read(_CAF_CHUNK_HEAD)
-        if len(head) < _CAF_CHUNK_HEAD:
-            break
-        size = int.from_bytes(head[4:], "big", signed=True)
-        yield head[:4], at + _CAF_CHUNK_HEAD, size
-        at += _CAF_CHUNK_HEAD + max(0, size)
-    raise InputError("no CAF file that can be read: it holds no samples")
+        at += len(head)
+        yield head[:_NAME], at, size
+        at += max(0, size) + (size % 2 if width < _WIDE else 0)
 
 
 def _kind(form: bytes) -> str:
@@ -96,7 +85,7 @@ def check_end(file: BinaryIO) -> None:
     if head[:4] in (b"RIFF", b"RF64", b"FORM"):
         begin, size = samples_chunk(file)
     elif head[:4] == b"caff":
-        begin, size = next((at, n) for name, at, n in _long_chunks(file) if name == b"data")
+        begin, size = _caf_samples(file)
     elif head[:4] == b".snd":
         begin, size = (int.from_bytes(head[i : i + 4], "big") for i in (4, 8))
     else:
@@ -105,6 +94,13 @@ def check_end(file: BinaryIO) -> None:
     if begin + size > there and not open_ended:
         got = max(0, there - begin)
         raise InputError(f"the file ends early: expected {size} bytes of samples, got {got}")
+
+
+def _caf_samples(file: BinaryIO) -> tuple[int, int]:
+    for name, at, size in _chunks(file, _CAF_HEAD, _WIDE, "big"):
+        if name == b"data":
+            return at, size
+    raise InputError("no CAF file that can be read: it holds no samples")
 
 
 def _check_last_page(file: BinaryIO, there: int) -> None:

@@ -173,7 +173,7 @@ def truncate(model: str | os.PathLike[str], layers: int, out: str | os.PathLike[
     names = frozenset(flatten(declared))
     whole = Model(load_backend(DEFAULT_BACKEND), origin.config).declare()
     kept = origin.weights(whole, only=names)
-    tokenizer = origin.tokenizer if (origin.own_files.path / "tokenizer.json").exists() else None
+    tokenizer = origin.tokenizer if origin.has_tokenizer else None
     stored = origin.own_files.tensors.dtype(origin.own_files.tensors.names()[0])
     with new_directory(folder) as place:
         fill_directory(

@@ -150,6 +150,8 @@ def test_damaged_or_foreign_adapters_are_refused_by_name(
         ({"init_lora_weights": "pissa_niter_4"}, "leaves the model as it is, got 'pissa_niter_4'"),
         ({"r": 3}, "q_proj': expected the rank 3, got 2"),
         ({"rank_pattern": {"q_proj": 1}}, "expected the rank 1, got 2"),
+        ({"rank_pattern": []}, r"rank_pattern: expected an object, got \[\]"),
+        ({"bias": "zzz"}, "bias: expected one of none, all, lora_only, got 'zzz'"),
         ({"base_model_name_or_path": None}, "base_model_name_or_path: expected a model's name"),
         ({"base_model_name_or_path": "nowhere"}, "nowhere: no such directory"),
     ],
