@@ -11,8 +11,10 @@ from lmkernel.arguments import require_count
 from lmkernel.atomic import require_writable
 from lmkernel.cli.command import Command
 from lmkernel.cli.options import add_loading_options, load
+from lmkernel.cli.screen import note
 from lmkernel.cli.texts import add_text_arguments, batches, read_texts, results
 from lmkernel.errors import InputError
+from lmkernel.files import is_file
 from lmkernel.paths import user_path
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ class Embed(Command):
             require_writable(out, InputError)
         texts, model = read_texts(args), load(args)
         what = _what(model, args)
+        _note_files(model, args.texts if what == "text" else [])
 
         def find(some: list[Any]) -> tuple[list[Any], NDArray[np.float32]]:
             return some, _vectors(model, some, args)
@@ -116,6 +119,15 @@ def _what(model: LanguageModel, args: argparse.Namespace) -> str:
     if found == "picture" and args.prompt is not None:
         raise InputError("--prompt: expected none before pictures")
     return found
+
+
+def _note_files(model: LanguageModel, texts: Sequence[str]) -> None:
+    """Say so where a model of both is given a file's name as a text."""
+    from lmkernel.inspection.pictures import reads_pictures
+
+    named = next((text for text in texts if is_file(Path(text))), None)
+    if named is not None and reads_pictures(model):
+        note(f"{named}: taken as a text; with --pictures, the picture in this file is embedded")
 
 
 def _vectors(

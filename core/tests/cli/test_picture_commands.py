@@ -55,6 +55,22 @@ def test_embed_pictures_and_texts(tmp_path: Path, capsys: Capture) -> None:
     np.testing.assert_array_equal(np.array(text["vector"], np.float32), model.embed("cat"))
 
 
+def test_a_files_name_as_a_text_is_told(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = picture_model(tmp_path / "m", "clip")
+    [path] = save_pictures(tmp_path, 1)
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    done("embed", "m", path.name)
+    out, err = capsys.readouterr()
+    assert err == (
+        f"{path.name}: taken as a text; with --pictures, the picture in this file is embedded\n"
+    )
+    found = np.array(json.loads(out)["vector"], np.float32)
+    np.testing.assert_array_equal(found, model.embed(path.name))
+
+
 def test_embed_into_a_file_and_by_nearness(tmp_path: Path, capsys: Capture) -> None:
     model = picture_model(tmp_path / "m", "vit")
     paths = save_pictures(tmp_path)

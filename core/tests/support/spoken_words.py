@@ -41,6 +41,9 @@ VOICES = (
 HELD_OUT = ("m3", "m7", "f2", "f5", "adam", "anika", "benjamin", "pablo")
 """Those that are heard for the first time when it is asked what was learnt."""
 LETTERS = ["<pad>", "<unk>", "|", *"abcdefghijklmnopqrstuvwxyz"]
+_SPEEDS, _PITCHES = (110, 220), (0, 99)
+"""Words a minute, and heights of 99, that are learnt from."""
+_HELD_SPEEDS, _HELD_PITCHES = (130, 200), (20, 80)
 _AT_ONCE = 8
 _FILTERS, _WINDOW = 40, 160
 _LOWEST, _HIGHEST = 100.0, 3800.0
@@ -81,7 +84,8 @@ def speak_all(folder: Path, name: str, count: int, *, single: bool = False, seed
     for number in range(count):
         text = (_word if single else _sentence)(drawn)
         voice = HELD_OUT[number % len(HELD_OUT)] if held else drawn.choice(VOICES)
-        asked.append((text, voice, drawn.randint(130, 200), drawn.randint(20, 80)))
+        speeds, pitches = (_HELD_SPEEDS, _HELD_PITCHES) if held else (_SPEEDS, _PITCHES)
+        asked.append((text, voice, drawn.randint(*speeds), drawn.randint(*pitches)))
     (folder / name).mkdir(parents=True)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for number, samples in enumerate(pool.map(lambda one: _speak(*one), asked)):
