@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lmkernel.language_model import LanguageModel
     from lmkernel.speech.sound_files import AnySound
+    from lmkernel.tokenizers import Tokenizer
 
 __all__ = ["Speller", "Spelt", "best_path", "segments_of_words", "spelt_words"]
 
@@ -118,11 +119,9 @@ class Speller:
                     f"got {shown(getattr(options, name))}"
                 )
         self._model, self._options = model, options
-        tokenizer, special = model.tokenizer, model.tokenizer.special_ids
         # what stands for no letter is written as the token that it is, as transformers writes it
-        self._decode = functools.partial(tokenizer.decode, skip_special=False)
-        delimiter = tokenizer.encode(" ", special_tokens=False)
-        self._delimiter = delimiter[0] if delimiter and delimiter[0] not in special else None
+        self._decode = functools.partial(model.tokenizer.decode, skip_special=False)
+        self._delimiter = _between_words(model.tokenizer)
 
     def logits(self, samples: NDArray[np.float32]) -> NDArray[Any]:
         """What the model says at each step ``(steps, classes)`` of samples ``(count,)``."""
@@ -169,6 +168,15 @@ class Speller:
         """What is spoken between pauses, as soon as it is settled."""
         pause = _PAUSE if self._options.timestamps else float("inf")
         yield from segments_of_words(self.words(sound), pause, words=self._options.words)
+
+
+def _between_words(tokenizer: Tokenizer) -> int | None:
+    """The token between words; None of a vocabulary without one, whose texts are a word each."""
+    try:
+        ids = tokenizer.encode(" ", special_tokens=False)
+    except InputError:
+        return None
+    return ids[0] if ids and ids[0] not in tokenizer.special_ids else None
 
 
 def segments_of_words(

@@ -218,6 +218,18 @@ def test_settings_that_make_no_sense_are_refused(
         Speller(load(folder), SpeechOptions())
 
 
+def test_a_vocabulary_without_a_delimiter_spells_one_word(tmp_path: Path) -> None:
+    folder = wave_model(tmp_path / "model")
+    numbers = {x: i for i, x in enumerate(LETTERS) if x not in {"|", "<unk>"}}
+    (folder / "vocab.json").write_text(json.dumps(numbers))
+    found = lmkernel.transcribe(
+        folder, Sound(vowels(1, rate=RATE).astype(np.float32), RATE), progress=False, words=True
+    )
+    [segment] = found.segments
+    assert [word.text.strip() for word in segment.words] == [found.text]
+    assert found.text
+
+
 def test_a_tokenizer_whose_padding_is_no_blank_is_refused(tmp_path: Path) -> None:
     folder = wave_model(tmp_path / "model")
     file = folder / "tokenizer_config.json"

@@ -20,7 +20,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fuzzing import models, pictures, requests, runs
+from fuzzing import models, pictures, requests, runs, sounds
 from lmkernel.errors import LmkernelError
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 FORMATS: dict[str, Format] = {
     each.name: each
-    for each in (*models.FORMATS, *pictures.FORMATS, *runs.FORMATS, *requests.FORMATS)
+    for module in (models, pictures, sounds, runs, requests)
+    for each in module.FORMATS
 }
 MEMORY = 2**30
 """Bytes of address space that an input may take beyond what the process began with."""

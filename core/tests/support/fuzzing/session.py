@@ -22,7 +22,7 @@ NAMES = (
     *(f"config {name}" for name in FAMILIES),
     *("chat files", "tokenizer bytes", "tokenizer sentencepiece", "templates", "requests"),
     *("settings", "data a.jsonl", "data a.csv", "data a.txt", "data parquet", "token shards"),
-    *("run", "certificate", "preprocessor", "pictures"),
+    *("run", "certificate", "preprocessor", "pictures", "sounds", "hearing", "spelling"),
 )
 """Of all formats; the child knows what is behind each."""
 
