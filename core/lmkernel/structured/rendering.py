@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import InputError, shown
 from lmkernel.structured.formats import HERMES, call_format
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from lmkernel.structured.formats import CallFormat
     from lmkernel.structured.tools import Tool
     from lmkernel.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["format_of", "render_with_tools"]
+__all__ = ["format_of", "render_with_tools", "with_argument_objects"]
 
 
 def format_of(tokenizer: Tokenizer) -> CallFormat:
@@ -38,10 +39,22 @@ def render_with_tools(
         InputError: the arguments of a call are no object of JSON.
         TemplateError: there is no template, or it fails.
     """
-    read = [_with_arguments(message, at) for at, message in enumerate(messages)]
+    read = with_argument_objects(messages)
     if "tools" in _template(tokenizer) or not _template(tokenizer):
         return tokenizer.chat(read, tools=[tool.document() for tool in tools] or None)
     return tokenizer.chat([*_plain_messages(read, tools)])
+
+
+def with_argument_objects(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Messages whose calls have their arguments as objects, as templates expect them.
+
+    Args:
+        messages: whose arguments of calls may be a text of JSON, as OpenAI's interface has them.
+
+    Raises:
+        InputError: the arguments of a call are no object of JSON.
+    """
+    return [_with_arguments(message, at) for at, message in enumerate(messages)]
 
 
 def _template(tokenizer: Tokenizer) -> str:
@@ -49,12 +62,19 @@ def _template(tokenizer: Tokenizer) -> str:
 
 
 def _with_arguments(message: Mapping[str, Any], at: int) -> dict[str, Any]:
-    """A message whose calls have their arguments as objects, as templates expect them."""
-    calls = [
-        {**call, "function": {**call["function"], "arguments": _object(call["function"], at)}}
-        for call in message.get("tool_calls") or ()
-    ]
-    return {**message, **({"tool_calls": calls} if calls else {})}
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list | tuple):
+        return dict(message)
+    return {**message, "tool_calls": [_with_object(call, at) for call in calls]}
+
+
+def _with_object(call: Any, at: int) -> Any:
+    """A call, or the function in it, with its arguments as an object; else as it is."""
+    if not isinstance(call, Mapping):
+        return call
+    if "function" in call:
+        return {**call, "function": _with_object(call["function"], at)}
+    return {**call, "arguments": _object(call, at)} if "arguments" in call else call
 
 
 def _object(function: Mapping[str, Any], at: int) -> dict[str, Any]:
@@ -65,8 +85,8 @@ def _object(function: Mapping[str, Any], at: int) -> dict[str, Any]:
         read = None
     if not isinstance(read, dict):
         raise InputError(
-            f"messages.{at}: expected the arguments of {function['name']!r:.80} as an object of "
-            f"JSON, got {shown(given)}"
+            f"messages.{at}: expected the arguments of {function.get('name')!r:.80} as an object "
+            f"of JSON, got {shown(given)}"
         )
     return read
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import InputError
+from lmkernel.structured.rendering import with_argument_objects
 from lmkernel.tokenizers.checks import check_messages
 from lmkernel.tokenizers.contents import text_parts
 
@@ -30,13 +31,16 @@ _CALLS = "tool_calls"
 def with_contents(said: Conversation, tokenizer: Tokenizer, *, parted: bool) -> Conversation:
     """A conversation whose contents are all parts, or else all texts.
 
+    The arguments of calls are objects, as they are where a model is asked.
+
     Args:
         said: as it was read.
         tokenizer: with or without a chat template.
         parted: whether the template writes parts alone.
 
     Raises:
-        InputError: names the message that holds no text and nothing else that is learned.
+        InputError: names the message that holds no text and nothing else that is learned, or whose
+            call has arguments that are no object of JSON.
     """
     check_messages(said.messages)
     calls = _is_named(tokenizer, _CALLS)
@@ -50,7 +54,7 @@ def with_contents(said: Conversation, tokenizer: Tokenizer, *, parted: bool) -> 
         message if message.get("content") is None else _with_content(message, number, parted)
         for number, message in enumerate(said.messages)
     ]
-    return replace(said, messages=messages)
+    return replace(said, messages=with_argument_objects(messages) if calls else messages)
 
 
 def _with_content(message: Mapping[str, Any], number: int, parted: bool) -> dict[str, Any]:

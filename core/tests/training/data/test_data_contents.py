@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 from letters import letters
+from vocabulary_samples import byte_level
 
 from lmkernel.errors import InputError
+from lmkernel.structured import render_with_tools
+from lmkernel.tokenizers import Tokenizer
 from lmkernel.training.data.chat import chat_examples
 from lmkernel.training.data.rows import Row, UnusedColumns
 
@@ -75,6 +78,34 @@ def test_a_call_is_learned_if_the_template_writes_calls() -> None:
         InputError, match=r"^f: line 1: message 1: expected content, got tool_calls"
     ):
         learn(BARE, ASKED, call)
+
+
+WRITING = (
+    "{{ tools or '' }}{% for m in messages %}{{ m.content }}{% for c in m.tool_calls or [] %}"
+    "{% set f = c.function or c %}{{ f.arguments | tojson }}{% endfor %}<|im_end|>{% endfor %}"
+)
+
+
+def calling(arguments: Any, *, nested: bool) -> list[dict[str, Any]]:
+    function = {"name": "f", "arguments": arguments}
+    return [ASKED, {**SAID, "tool_calls": [{"function": function} if nested else function]}]
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("given", [{"x": 1}, '{"x": 1}'], ids=["object", "text"])
+def test_the_arguments_of_calls_are_learned_as_they_are_asked(given: Any, nested: bool) -> None:
+    asked = Tokenizer(byte_level(), {"eos_token": "<|im_end|>"}, templates={"default": WRITING})
+    talk = calling(given, nested=nested)
+    (made,) = chat_examples([Row({"messages": talk}, "f")], asked, context=512)
+    text = asked.decode(made[-1].ids, skip_special=False)
+    assert text == 'q<|im_end|>a{"x": 1}<|im_end|>'
+    assert text == render_with_tools(asked, talk, [])
+
+
+def test_arguments_that_are_no_object_are_named() -> None:
+    wanted = r"^f: line 1: messages\.1: expected the arguments of 'f' as an object of JSON, got 'x'"
+    with pytest.raises(InputError, match=wanted):
+        learn(CALLING, *calling("x", nested=False))
 
 
 def test_what_the_template_does_not_write_is_named() -> None:
