@@ -16,6 +16,7 @@ from lmkernel.errors import CheckpointError, ConfigError
 from lmkernel.families.agreement import agreed_config, axis_keys, checkpoint_rules
 from lmkernel.families.family import HfConfig, find_family, require_new_family
 from lmkernel.families.files import hf_configuration
+from lmkernel.families.further import further_layers
 from lmkernel.families.names import from_ours, to_ours
 from lmkernel.families.text_parts import text_part
 from lmkernel.parameters import flatten
@@ -81,8 +82,8 @@ class Origin:
     @property
     def has_tokenizer(self) -> bool:
         """Whether there is one; a model of tokens may lie without."""
-        held = self.own_tokenizer is not None or self.own_files.has_tokenizer
-        return bool(self.config.vocab) and held
+        kept = self.files is not None and self.files.has_tokenizer
+        return bool(self.config.vocab) and (self.own_tokenizer is not None or kept)
 
     @property
     def where(self) -> str:
@@ -207,12 +208,14 @@ class Origin:
         Raises:
             CheckpointError: a tensor is missing, too much, or of another shape.
         """
+        tensors = self.own_files.tensors
+        beyond = further_layers(self.family, self.described, self.config, tensors.names())
         return to_ours(
-            self.own_files.tensors,
+            tensors,
             self.rules,
             declared,
             where=self.where,
-            ignored=self.family.ignored(self.config),
+            ignored=(*self.family.ignored(self.config), *beyond),
             optional=optional,
             keys=axis_keys(self.family),
             only=only,

@@ -14,6 +14,8 @@ from lmkernel.checkpoints.adapter import AdaptedTensors
 from lmkernel.errors import CheckpointError, ConfigError
 from lmkernel.families.config_keys import warn_of_unknown
 from lmkernel.families.fixed_positions import check_sinusoids
+from lmkernel.families.further import further_layers
+from lmkernel.families.names import is_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -78,6 +80,8 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
     config = _headed(family, described, read_config(family, described), tensors.names())
     config = family.as_stored(config, set(tensors.names()))
     rules = family.rules(config)
+    beyond = further_layers(family, described, config, tensors.names())
+    names = [name for name in tensors.names() if not is_any(name, beyond)]
     towers = [("encoder", config), ("decoder", config)]
     beside = config.pair or config.sight
     towers += [("pictures.encoder", beside.pictures)] if beside else []
@@ -89,7 +93,7 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
         if claimed and layered:
             key = _key(family, "num_hidden_groups" if shared else "num_hidden_layers")
             key = _decoder_key(family, described, key) if part == "decoder" else key
-            _check_layers(described, key, claimed, layered, tensors.names())
+            _check_layers(described, key, claimed, layered, names)
     check_sinusoids(config, rules, described.where, tensors)
     return _tie_as_stored(config, rules, described.where, tensors)
 

@@ -184,11 +184,6 @@ class _Deepseek(GatedFamily):
             "topk_group": 1,
         }
 
-    def ignored(self, config: ModelConfig) -> tuple[str, ...]:
-        """Besides buffers, the layer that predicts further tokens in training."""
-        after = f"model.layers.{decoder_of(config).layers}.*"
-        return (*super().ignored(config), after)
-
 
 def _growth(config: HfConfig) -> float:
     """YaRN's factor of queries and of keys, in the scale of their products."""
@@ -276,11 +271,12 @@ class DeepseekV3(_Deepseek):
         norm_topk_prob=True,
         moe_intermediate_size=2048,
         rope_interleave=True,
+        num_nextn_predict_layers=1,
         nullable=(
             *("v_head_dim", "n_group", "topk_group", "num_experts_per_tok"),
             *("first_k_dense_replace", "norm_topk_prob", "rope_interleave"),
         ),
-        inert=("num_nextn_predict_layers", "topk_method"),
+        inert=("topk_method",),
         aliases={
             "num_local_experts": "n_routed_experts",
             "num_mtp_layers": "num_nextn_predict_layers",

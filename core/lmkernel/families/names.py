@@ -33,6 +33,7 @@ __all__ = [
     "Rule",
     "from_ours",
     "in_groups",
+    "is_any",
     "layer_rules",
     "rule_pairs",
     "to_ours",
@@ -190,7 +191,7 @@ def to_ours(
         there = [name for name in dict.fromkeys((written, *rule.also)) if name in unread]
         params = {name: known[name] for name in ours}
         unread -= {*there}
-        there = there[:1] + [name for name in there[1:] if not _is_any(name, ignored)]
+        there = there[:1] + [name for name in there[1:] if not is_any(name, ignored)]
         # a new head has another number of classes than the checkpoint's: a shape that does not fit
         # is an error only where the parameter must be there
         fits = bool(there) and tensors.shape(there[0]) == _stored_shape(rule, params)
@@ -206,7 +207,7 @@ def to_ours(
         found.append((rule, there, params))
     # a tensor left unread means that the model is not what its configuration says: without it, the
     # numbers would be plausible and wrong
-    surplus = [name for name in sorted(unread) if not _is_any(name, ignored)]
+    surplus = [name for name in sorted(unread) if not is_any(name, ignored)]
     if surplus:
         refuse_quantised_names(surplus, where)
         raise CheckpointError(
@@ -230,7 +231,8 @@ def _selection(found: list[_Found], only: Collection[str] | None) -> list[_Found
     return found if only is None else [one for one in found if set(one[2]) <= set(only)]
 
 
-def _is_any(name: str, patterns: Sequence[str]) -> bool:
+def is_any(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a name fits one of several patterns."""
     return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
