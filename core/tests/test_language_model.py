@@ -129,6 +129,16 @@ def test_ids_are_decoded(model: LanguageModel) -> None:
     assert model.decode(np.array(model.token_ids("ab"))) == model.decode(model.token_ids("ab"))
 
 
+def test_a_special_token_may_be_a_stop(model: LanguageModel) -> None:
+    first: dict[str, Any] = {"forced_bos_token_id": 1, "max_new_tokens": 4, "ignore_eos": True}
+    assert len(model.generate([3], **first).tokens) == 4
+    stopped = {**first, "stop": ["never", "<start>"]}
+    alone = model.generate([3], **stopped)
+    [row] = model.generate_batch([[3]], **stopped)
+    for answer in (alone, row):
+        assert (answer.tokens, answer.text, answer.finish_reason) == ([1], "", "stop")
+
+
 def test_seeds_may_be_of_numpy(model: LanguageModel) -> None:
     drawn = [
         model.generate([3], seed=seed, temperature=2.0, max_new_tokens=6).tokens

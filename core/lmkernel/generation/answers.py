@@ -47,6 +47,8 @@ def asked_options(
         own = {name: own[name] for name in _FORCED if name in own}
         own = {n: v for n, v in own.items() if not getattr(options, n, None)}
     asked = GenerationOptions.of(options, {**own, **changes})
+    if asked.stop_strings and model.origin.has_tokenizer:
+        asked = asked.with_special_stops(model.tokenizer)
     asked.check_ids((model.config.target_embedding or model.config.embedding).vocab)
     return asked
 

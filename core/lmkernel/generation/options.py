@@ -14,6 +14,8 @@ from lmkernel.errors import InputError, shown
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from lmkernel.tokenizers.tokenizer import Tokenizer
+
 __all__ = ["GenerationChanges", "GenerationOptions"]
 
 _MOST = 1e200
@@ -128,7 +130,7 @@ class GenerationOptions:
         self._require("temperature", f"0 to {_MOST:g}", ok=0 <= self.temperature <= _MOST)
         self._require("top_k", "0 or more", ok=self.top_k >= 0)
         self._require("top_p", "in (0, 1]", ok=0 < self.top_p <= 1)
-        self._require("min_p", "in [0, 1)", ok=0 <= self.min_p < 1)
+        self._require("min_p", "in [0, 1]", ok=0 <= self.min_p <= 1)
         mild = 1 / _MOST <= self.repetition_penalty <= _MOST
         self._require("repetition_penalty", f"{1 / _MOST:g} to {_MOST:g}", ok=mild)
         self._require("seed", "0 to 2**64 - 1", ok=0 <= self.seed < 1 << 64)
@@ -196,6 +198,12 @@ class GenerationOptions:
         """The tokens that end a row, given those that end the model's own answers."""
         more = [self.stop_ids] if isinstance(self.stop_ids, int) else self.stop_ids
         return frozenset(more) | (frozenset() if self.ignore_eos else frozenset(own))
+
+    def with_special_stops(self, tokenizer: Tokenizer) -> GenerationOptions:
+        """The same, ending also at the special tokens that ``stop`` names: no text holds them."""
+        ids = (tokenizer.token_id(stop) for stop in self.stop_strings)
+        found = [token for token in ids if token in tokenizer.special_ids]
+        return self.replace(stop_ids=[*self.end_ids(()), *found]) if found else self
 
     def check_ids(self, vocab: int) -> None:
         """Raise `InputError` unless a vocabulary of this size has every id that is named."""

@@ -30,6 +30,15 @@ LANGUAGES: Mapping[str, str] = MappingProxyType(
     {pair.partition(":")[0]: pair.partition(":")[2].replace("_", " ") for pair in _PAIRS.split()}
 )
 """English names by code."""
+_OTHERS = """
+burmese:my valencian:ca flemish:nl haitian:ht letzeburgesch:lb pushto:ps panjabi:pa moldavian:ro
+moldovan:ro sinhalese:si castilian:es mandarin:zh
+"""
+_CODES: Mapping[str, str] = MappingProxyType(
+    {name: code for code, name in LANGUAGES.items()}
+    | {pair.partition(":")[0]: pair.partition(":")[2] for pair in _OTHERS.split()}
+)
+"""Codes by English name, of which some languages have several."""
 
 
 def language_code(language: str, there: Collection[str]) -> str:
@@ -43,8 +52,7 @@ def language_code(language: str, there: Collection[str]) -> str:
         UnknownNameError: the model has no such language.
     """
     asked = language.strip().lower().removeprefix("<|").removesuffix("|>")
-    names = {name: code for code, name in LANGUAGES.items()}
-    code = asked if asked in there else names.get(asked, asked)
+    code = asked if asked in there else _CODES.get(asked, asked)
     if code not in there:
         raise UnknownNameError("language", language, there)
     return code

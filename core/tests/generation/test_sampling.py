@@ -54,6 +54,7 @@ def test_top_p_keeps_the_smallest_set_that_reaches_p(p: float, expected: set[int
 
 def test_min_p_is_relative_to_the_largest() -> None:
     assert draw_many(min_p=0.6) == {1, 3}
+    assert len(draw_many(min_p=1.0)) == 1
 
 
 def test_temperature_sharpens() -> None:
@@ -80,7 +81,7 @@ def test_nan_is_not_hidden() -> None:
         {"temperature": 10**400},
         {"top_p": 0.0},
         {"top_k": -1},
-        {"min_p": 1.0},
+        {"min_p": 1.1},
         {"repetition_penalty": 0.0},
         {"repetition_penalty": float("inf")},
         {"repetition_penalty": 10**400},

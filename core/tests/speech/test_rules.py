@@ -124,6 +124,15 @@ def test_languages_go_by_code_token_and_name(asked: str) -> None:
     assert language_code(asked, ["de", "en"]) == "de"
 
 
+@pytest.mark.parametrize(
+    ("asked", "code"), [("Mandarin", "zh"), ("castilian", "es"), ("haitian", "ht")]
+)
+def test_some_languages_have_several_names(asked: str, code: str) -> None:
+    assert language_code(asked, ["zh", "es", "ht"]) == code
+    with pytest.raises(UnknownNameError, match="unknown language"):
+        language_code(asked, ["de"])
+
+
 def test_there_are_a_hundred_languages() -> None:
     assert len(LANGUAGES) == 100
     assert LANGUAGES["ht"] == "haitian creole"

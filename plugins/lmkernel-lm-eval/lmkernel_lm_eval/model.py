@@ -221,4 +221,4 @@ class LmkernelLM(TemplateLM):  # type: ignore[misc]  # the harness ships no type
             stop=until,
             **(known if sampled else {}),
         )
-        return Request(ids, chosen)
+        return Request(ids, chosen.with_special_stops(self.model.tokenizer))

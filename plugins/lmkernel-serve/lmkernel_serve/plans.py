@@ -86,7 +86,7 @@ def plan_chat(served: Served, document: ChatDocument, answer: Sequence[int] = ()
     if document.max_tokens == 0:
         raise ApiError("max_tokens: expected at least 1, got 0", param="max_tokens")
     most = document.max_completion_tokens or document.max_tokens or _rest(served, ids)
-    options = _options(document, most)
+    options = _options(served, document, most)
     structure, choices = structure_of(served, document, tools), _choices(served, document)
     grammar = structure.grammar
     if answer and grammar:
@@ -138,7 +138,7 @@ def plan_completion(served: Served, document: CompletionDocument) -> Plan:
     if not most and not document.echo:
         raise ApiError("max_tokens: expected at least 1, or echo", param="max_tokens")
     score = bool(document.echo and document.logprobs is not None) or not most
-    options = _options(document, max(most, 1))
+    options = _options(served, document, max(most, 1))
     choices, kept = _best_of(served, document)
     requests, texts = [], []
     for prompt in _prompts(document.prompt):
@@ -223,7 +223,7 @@ def _rest(served: Served, ids: Sequence[int]) -> int:
     return max(served.context - len(ids) + 1, 1) if served.context else _OPEN
 
 
-def _options(document: SamplingDocument, most: int) -> GenerationOptions:
+def _options(served: Served, document: SamplingDocument, most: int) -> GenerationOptions:
     stop = () if document.stop is None else document.stop
     return GenerationOptions(
         max_new_tokens=most,
@@ -235,7 +235,7 @@ def _options(document: SamplingDocument, most: int) -> GenerationOptions:
         seed=secrets.randbits(64) if document.seed is None else document.seed % (1 << 64),
         stop=stop,
         ignore_eos=bool(document.ignore_eos),
-    )
+    ).with_special_stops(served.model.tokenizer)
 
 
 def _request(
