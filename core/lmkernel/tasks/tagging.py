@@ -45,7 +45,7 @@ class Tagged:
     """A span of a text with its tag.
 
     Args:
-        label: the tag, without ``B-`` or ``I-`` where neighbours were joined.
+        label: the tag, without what is before its hyphen (``B-``) where neighbours were joined.
         text: the span.
         start, end: where it begins and ends, in characters.
         score: how probable the tag is, the mean over the span's words or tokens.
@@ -193,15 +193,16 @@ def _spans(
     text: str, pieces: Sequence[_Piece], names: Sequence[str], *, joined: bool
 ) -> Iterator[Tagged]:
     """Neighbours with one tag as one, but where a ``B-`` begins another."""
-    groups: list[tuple[str, list[_Piece]]] = []
+    groups: list[tuple[str, str, list[_Piece]]] = []
     for piece in pieces:
         name = names[int(piece.scores.argmax())]
         begins, label = name.startswith("B-"), name.removeprefix("B-").removeprefix("I-")
         if joined and groups and groups[-1][0] == label and not begins:
-            groups[-1][1].append(piece)
+            groups[-1][2].append(piece)
         else:
-            groups.append((label if joined else name, [piece]))
-    for label, parts in groups:
+            # of other schemes (S- of one alone, E- of the last) only what is shown is cut
+            groups.append((label, name.split("-", 1)[-1] if joined else name, [piece]))
+    for _, label, parts in groups:
         if label != _OUTSIDE:
             start, end = parts[0].start, parts[-1].end
             score = float(np.mean([part.scores.max() for part in parts]))

@@ -134,6 +134,18 @@ def test_tags_lie_where_they_say(tmp_path: Path) -> None:
             assert 1 / len(TAGS) <= one.score <= 1
 
 
+def test_tags_of_other_schemes_are_cut_at_their_hyphen(tmp_path: Path) -> None:
+    """As transformers' pipeline names its groups: what follows the first hyphen."""
+    schemes = ("S-PER", "E-PER", "B-A-B", "I-A-B", "TAG")
+    model = task_bert(tmp_path / "m", "TokenClassification", schemes)
+    text = "ab cd efg, h ij klmno pqr stu v"
+    apart = {one.label for one in tasks.tag(model, text, words="none").found}
+    joined = {one.label for one in tasks.tag(model, text, words="simple").found}
+    assert apart <= {*schemes}
+    assert joined == {label.split("-", 1)[-1] for label in apart}
+    assert apart & {"S-PER", "E-PER"}
+
+
 def test_a_text_without_a_mask_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'ab': expected at least one \[MASK\], got none"):
         tasks.fill(filler(tmp_path), ["ab"])
