@@ -271,7 +271,7 @@ class DeepseekV3(_Deepseek):
         norm_topk_prob=True,
         moe_intermediate_size=2048,
         rope_interleave=True,
-        num_nextn_predict_layers=1,
+        num_nextn_predict_layers=None,
         nullable=(
             *("v_head_dim", "n_group", "topk_group", "num_experts_per_tok"),
             *("first_k_dense_replace", "norm_topk_prob", "rope_interleave"),
@@ -289,4 +289,6 @@ class DeepseekV3(_Deepseek):
     def write(self, config: ModelConfig) -> dict[str, Any]:
         interleaved = bool(decoder_of(config).attention.interleaved)
         written = self._write(config, "deepseek_v3", "DeepseekV3ForCausalLM")
-        return {**written, "rope_interleave": interleaved, "num_nextn_predict_layers": 0}
+        # a file may have either name
+        further = {"num_nextn_predict_layers": 0, "num_mtp_layers": 0}
+        return {**written, "rope_interleave": interleaved, **further}
