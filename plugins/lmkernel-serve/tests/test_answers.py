@@ -206,6 +206,13 @@ def test_penalties_and_biases_change_the_choice_and_not_its_log_probability(
     assert len(set(tokens)) > len({e.token for e in plain.choices[0].logprobs.content})
 
 
+def test_a_special_token_may_be_a_stop(client: openai.OpenAI, model: LanguageModel) -> None:
+    bias = {str(model.tokenizer.token_id("<|im_start|>")): 100}
+    assert chat(client, logit_bias=bias).choices[0].finish_reason == "length"
+    answer = chat(client, logit_bias=bias, stop="<|im_start|>")
+    assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == ("", "stop")
+
+
 def test_parts_and_developers_are_texts_and_systems(client: openai.OpenAI) -> None:
     parts = [{"type": "text", "text": "the "}, {"type": "text", "text": "cat?"}]
     one = chat(
