@@ -99,7 +99,7 @@ def shards(folder: Path, version: int) -> None:
         folder / "tokens",
         ["a" * version, "b"],
         letters(),
-        end=2,
+        ends=[2],
         digest=str(version),
         size=version + 1,
         progress=Progress(),

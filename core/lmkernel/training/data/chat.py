@@ -20,7 +20,7 @@ from lmkernel.training.data.causal_rows import CausalExample
 from lmkernel.training.data.contents import note_unused, with_contents
 from lmkernel.training.data.conversations import ASSISTANT, read_conversation
 from lmkernel.training.data.marks import marked, take_spans
-from lmkernel.training.data.openings import opening_ids
+from lmkernel.training.data.openings import opening_ids, with_end, with_opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,7 +51,8 @@ def chat_examples(
     Args:
         rows: in one of the forms of `lmkernel.training.data.conversations`.
         tokenizer: with a chat template; without one, a prompt and its completion are put together
-            as they are, between what the tokenizer puts before a text and the token that ends one.
+            as they are, between what the tokenizer puts before a text and the token that ends one,
+            where they do not have these already.
         context: most positions of a row, one less than its tokens.
         truncate: cut what is longer at its end.
         turns: which of the assistant's turns are learned, ``"all"`` or ``"last"``.
@@ -188,8 +189,9 @@ def _plain(texts: tuple[str, str], tokenizer: Tokenizer, where: str) -> CausalEx
         # in one text where the prompt's own tokens begin it, as it is generated and scored: alone,
         # a completion may have another space before it
         said = whole[len(asked) :]
-    asked, said = [*opening_ids(tokenizer), *asked], [*said, tokenizer.eos_ids[0]]
-    return CausalExample([*asked, *said], [False] * len(asked) + [True] * len(said), where)
+    said = with_end(said, tokenizer.eos_ids)
+    ids = with_opening([*asked, *said], opening_ids(tokenizer))
+    return CausalExample(ids, [False] * (len(ids) - len(said)) + [True] * len(said), where)
 
 
 def _fit(

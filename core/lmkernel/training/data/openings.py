@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lmkernel.tokenizers import Tokenizer
 
-__all__ = ["ids_around", "opening_ids"]
+__all__ = ["ids_around", "opening_ids", "with_end", "with_opening"]
 
 
 def opening_ids(tokenizer: Tokenizer) -> list[int]:
@@ -27,3 +29,14 @@ def ids_around(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
         return [], []
     ids = [token for token, *_ in framed]
     return ids[: of_text[0]], ids[of_text[-1] + 1 :]
+
+
+def with_opening(ids: Sequence[int], opening: Sequence[int]) -> list[int]:
+    """Ids after what begins a text, which is not put there twice."""
+    begun = list(ids[: len(opening)]) == list(opening)
+    return [*ids] if begun else [*opening, *ids]
+
+
+def with_end(ids: Sequence[int], ends: Sequence[int]) -> list[int]:
+    """Ids that end as a text does: with one of ``ends``, or else the first is put there."""
+    return [*ids] if ids and ids[-1] in ends else [*ids, ends[0]]

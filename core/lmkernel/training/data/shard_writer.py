@@ -17,6 +17,7 @@ from lmkernel.checkpoints.json_files import write_object
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.progress import Progress
 from lmkernel.sources.home import writable_folder
+from lmkernel.training.data.openings import with_end, with_opening
 from lmkernel.training.data.order import digest_of
 from lmkernel.training.data.shards import (
     DOCUMENTS,
@@ -56,17 +57,17 @@ def token_shards(
         documents: texts that can be gone through twice.
         tokenizer: without special tokens around a text.
         end: the token that ends each document; by default the tokenizer's that ends a text, or
-            else its ``sep_token``.
-        begin: what each document begins with.
+            else its ``sep_token``. A document that has one at its end already gets no other.
+        begin: what each document begins with; what it has already is not put before it again.
         progress: shows the work, and says what damage is repaired.
 
     Raises:
         InputError: no documents, documents that come only once, a tokenizer without an end token.
         CheckpointError: the cache cannot be written.
     """
-    progress, last = progress or Progress(), _end(tokenizer, end)
+    progress, ends = progress or Progress(), _ends(tokenizer, end)
     content, size = _content(documents)
-    key = digest_of(FORMAT, content, tokenizer.digest, last, *begin)
+    key = digest_of(FORMAT, content, tokenizer.digest, ends, [*begin])
     folder = writable_folder("tokens", CheckpointError) / key
     lock = folder.with_name(f".{folder.name}.lock")
     with hold(lock, CheckpointError):  # whoever comes second waits, and then finds them made
@@ -79,7 +80,7 @@ def token_shards(
             folder,
             documents,
             tokenizer,
-            end=last,
+            ends=ends,
             begin=begin,
             digest=key,
             size=size,
@@ -88,10 +89,11 @@ def token_shards(
         return open_shards(folder)
 
 
-def _end(tokenizer: Tokenizer, end: int | None) -> int:
+def _ends(tokenizer: Tokenizer, end: int | None) -> list[int]:
+    """The tokens that may end a document, the one first that is put where there is none."""
     if end is not None:
-        return end
-    return tokenizer.eos_ids[0] if tokenizer.eos_ids else tokenizer.special_id("sep_token")
+        return [end]
+    return [*tokenizer.eos_ids] or [tokenizer.special_id("sep_token")]
 
 
 def _content(documents: Iterable[str]) -> tuple[str, int]:
@@ -116,7 +118,7 @@ def write_shards(
     documents: Iterable[str],
     tokenizer: Tokenizer,
     *,
-    end: int,
+    ends: Sequence[int],
     begin: Sequence[int] = (),
     digest: str,
     size: int,
@@ -125,21 +127,24 @@ def write_shards(
 ) -> None:
     """Fill a folder, which takes the place of a damaged one; a shard is full at ``shard_tokens``.
 
+    A document with none of ``ends`` at its end gets the first; the rest is as of `token_shards`.
+
     Raises:
         CheckpointError: the disk refuses.
     """
     # two bytes a token where the vocabulary allows it: half the disk, and half of what is read
-    highest = max(tokenizer.vocab_size - 1, end, *begin)
+    highest = max(tokenizer.vocab_size - 1, ends[0], *begin)
     dtype = "<u2" if highest < _SMALL else "<u4"
     with new_directory(folder, overwrite=True) as place:
         writer = _Writer(place, dtype, shard_tokens)
         with progress.bar("tokenising", size) as done:
             for parts in _chunks(documents):
                 found = tokenizer.encode_many([part.text for part in parts])
-                for part, ids in zip(parts, found, strict=True):
-                    writer.add(part, [*begin] * part.first + ids + [end] * part.last)
+                for part, inner in zip(parts, found, strict=True):
+                    ids = with_opening(inner, begin) if part.first else inner
+                    writer.add(part, with_end(ids, ends) if part.last else ids)
                 done(sum(part.size for part in parts))
-        writer.finish({"format": FORMAT, "digest": digest, "dtype": dtype, "end": end})
+        writer.finish({"format": FORMAT, "digest": digest, "dtype": dtype, "end": ends[0]})
 
 
 class _Part(NamedTuple):

@@ -108,7 +108,7 @@ def change_parquet(draw: random.Random, path: Path) -> bytes:
 
 def write_tokens(folder: Path) -> None:
     write_shards(
-        folder, TEXTS, letters(), end=2, digest="d", size=9, progress=Progress(), shard_tokens=8
+        folder, TEXTS, letters(), ends=[2], digest="d", size=9, progress=Progress(), shard_tokens=8
     )
 
 

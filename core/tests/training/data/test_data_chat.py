@@ -106,6 +106,16 @@ def test_without_a_template_texts_begin_as_a_prompt_does() -> None:
     assert enclosed().encode("hi ")[:-1] == enclosed().encode("<start>hi ", special_tokens=False)
 
 
+@pytest.mark.parametrize("asked", ["hi ", "<start>hi "])
+@pytest.mark.parametrize("completed", ["yo", "yo<end>"])
+def test_without_a_template_what_texts_have_around_them_is_not_put_there_again(
+    asked: str, completed: str
+) -> None:
+    text, said = learned(enclosed(), {"prompt": asked, "completion": completed})
+    assert text == "<start>hi yo<end>"
+    assert said == ["yo<end>"]
+
+
 def test_without_a_template_a_completion_has_the_space_that_it_has_in_one_text() -> None:
     """A tokenizer that puts a space before each text puts none between prompt and completion."""
     spaced = tokenizers.Tokenizer(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from letters import letters
 
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.families.bert import Bert
@@ -67,7 +68,7 @@ def test_shards_of_any_size_hold_the_same(tmp_path: Path, tokenizer: Tokenizer, 
         tmp_path / "made",
         TEXTS,
         tokenizer,
-        end=0,
+        ends=[0],
         digest="d",
         size=1,
         progress=Progress(),
@@ -117,7 +118,7 @@ def test_a_long_document_lies_in_one_shard(
 ) -> None:
     monkeypatch.setattr(shard_writer, "_CHUNK", 20)
     monkeypatch.setattr(shard_writer, "_LONG", 40)
-    options = {"end": 0, "digest": "d", "size": 1, "progress": Progress(), "shard_tokens": 5}
+    options = {"ends": [0], "digest": "d", "size": 1, "progress": Progress(), "shard_tokens": 5}
     write_shards(tmp_path / "made", [LONG["lines"], "x"], tokenizer, **options)
     shards = open_shards(tmp_path / "made")
     assert [len(array) for array in shards.arrays] == shards.lengths.tolist()
@@ -149,6 +150,19 @@ def test_width_follows_from_the_vocabulary(
     token_shards(TEXTS, tokenizer, end=vocab - 1)
     size = (folder_of(cache) / "tokens-00000.bin").stat().st_size
     assert size == bytes_each * sum(len(tokenizer.encode(text)) + 1 for text in TEXTS)
+
+
+@pytest.mark.parametrize("text", ["hi", "<start>hi", "hi<end>", "<start>hi<end>"])
+def test_what_a_document_begins_and_ends_with_already_is_not_put_there_again(text: str) -> None:
+    tokens = token_shards([text, "x"], letters(), begin=[1]).tokens()
+    assert tokens.read(0, 99).tolist() == [1, *letters().encode("hi"), 2, 1, 26, 2]
+
+
+def test_another_token_that_ends_texts_ends_a_document_too() -> None:
+    several = letters().with_templates({}, end=1)
+    assert several.eos_ids == (1, 2)
+    tokens = token_shards(["x<end>", "x"], several).tokens()
+    assert tokens.read(0, 99).tolist() == [26, 2, 26, 1]
 
 
 def test_berts_documents_end_in_their_separator() -> None:
