@@ -3,8 +3,8 @@
 - ``messages`` or ``conversations``: a list of ``{"role", "content"}``, or of ``{"from", "value"}``;
   a message may have ``weight``, 0 or 1: whether it is learned
 - a prompt (``prompt``, ``instruction``, ``question``, ``query``, ``problem``) and a completion
-  (``completion``, ``response``, ``output``, ``answer``, ``solution``), each a text or such a list;
-  with none of these prompts, ``input`` is one
+  (``completion``, ``response``, ``output``, ``answer``, ``solution``), each a text or such a list,
+  of which the completion alone is learned; with none of these prompts, ``input`` is one
 
 Beside them ``input`` or ``context``, which ends the prompt; ``system``; ``tools``.
 """
@@ -117,7 +117,8 @@ def _read_turns(
     asked, said = row.column(prompt), row.column(completion)
     used = [prompt, completion]
     if not isinstance(asked, str) or not isinstance(said, str):
-        return [*_messages(row, prompt, "user"), *_messages(row, completion, ASSISTANT)], None, used
+        before = [_as_asked(message) for message in _messages(row, prompt, "user")]
+        return [*before, *_messages(row, completion, ASSISTANT)], None, used
     asked, said, more = row.text(prompt), row.text(completion), names["input"]
     texts = (asked, said) if prompt == columns.get("prompt", "prompt") else None
     if more:
@@ -126,6 +127,11 @@ def _read_turns(
             asked, texts = f"{asked}\n\n{row.text(more)}", None
     user, assistant = ({"role": "user", "content": asked}, {"role": ASSISTANT, "content": said})
     return [user, assistant], texts, used
+
+
+def _as_asked(message: dict[str, Any]) -> dict[str, Any]:
+    """A message of a prompt, which is not learned, also where the assistant says it."""
+    return {**message, "weight": 0} if message.get("role") == ASSISTANT else message
 
 
 def _unknown(row: Row, columns: Mapping[str, str]) -> InputError:

@@ -209,6 +209,18 @@ def test_an_answer_without_weight_is_not_learned(template: str) -> None:
         examples(tokenizer, {"messages": talk[:3]})
 
 
+@pytest.mark.parametrize("turns", ["all", "last"])
+@pytest.mark.parametrize("template", [TEMPLATE, FORGETS, MARKS])
+def test_of_a_prompt_of_messages_nothing_is_learned(template: str, turns: str) -> None:
+    tokenizer = chatty(template)
+    values = {"prompt": TALK[:4], "completion": TALK[4:]}
+    ((text, said),) = examples(tokenizer, values, turns=turns)
+    assert text == tokenizer.chat(TALK, add_generation_prompt=False)
+    assert said.rstrip() == "mat é<|im_end|>"
+    with pytest.raises(InputError, match="expected something that the assistant says"):
+        examples(tokenizer, {"prompt": TALK[:3], "completion": TALK[3:4]})
+
+
 def test_template_that_rewrites_what_it_asks_with_is_named() -> None:
     once = r"the answer in message 2 is there; at character \d+ '<think>' becomes ' the"
     with pytest.raises(InputError, match=f"^f: line 1: expected a chat template .* once {once}"):
