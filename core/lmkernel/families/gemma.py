@@ -78,7 +78,13 @@ LAYER_2 = MappingProxyType(
 )
 
 
-def _read(config: HfConfig, activation: str) -> ModelConfig:
+_ACTIVATIONS_1 = MappingProxyType({**ACTIVATIONS, "gelu": ACTIVATIONS["gelu_pytorch_tanh"]})
+"""The first files of Gemma say ``gelu`` and mean its approximation, as transformers reads it."""
+
+
+def _read(
+    config: HfConfig, activation: str, activations: Mapping[str, str] = ACTIVATIONS
+) -> ModelConfig:
     """What all three have in common."""
     bias = config.flag("attention_bias", default=False)
     model = read_gated(config, Traits(bias=bias, out_bias=bias, head_dim=256, context=8192))
@@ -87,7 +93,7 @@ def _read(config: HfConfig, activation: str) -> ModelConfig:
         model,
         embedding={"scale": float(model.embedding.width) ** 0.5},
         stack={"norm": norm},
-        mlp={"activation": config.choice(activation, ACTIVATIONS, "gelu_pytorch_tanh")},
+        mlp={"activation": config.choice(activation, activations, "gelu_pytorch_tanh")},
     )
 
 
@@ -117,7 +123,7 @@ class Gemma(GatedFamily):
     )
 
     def read(self, config: HfConfig) -> ModelConfig:
-        return _read(self.keys.complete(config), "hidden_act")
+        return _read(self.keys.complete(config), "hidden_act", _ACTIVATIONS_1)
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
         return _write(config, "gemma", "GemmaForCausalLM")

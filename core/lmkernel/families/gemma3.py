@@ -32,6 +32,7 @@ __all__ = ["Gemma3"]
 _LAYER = MappingProxyType(
     {**LAYER_2, "self_attn.q_norm": "attention.q_norm", "self_attn.k_norm": "attention.k_norm"}
 )
+_UNUSED = "attn_logit_softcapping"
 
 
 @final
@@ -46,8 +47,8 @@ class Gemma3(GatedFamily):
         rope_local_base_freq=None,
         sliding_window_pattern=None,
         final_logit_softcapping=None,
-        attn_logit_softcapping=None,
-        inert=("_sliding_window_pattern",),
+        # transformers keeps the bound of scores, and computes without it
+        inert=("_sliding_window_pattern", _UNUSED),
         nullable=("sliding_window",),
         refused={"use_bidirectional_attention": False},
     )
@@ -62,7 +63,7 @@ class Gemma3(GatedFamily):
     )
 
     def read(self, config: HfConfig) -> ModelConfig:
-        config = self.keys.complete(config)
+        config = self.keys.complete(config).without(_UNUSED)
         theta = config.number("rope_theta", 1_000_000.0)
         whole, local = read_rope_kinds(
             config, theta, config.number("rope_local_base_freq", 10_000.0)
