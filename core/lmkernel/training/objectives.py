@@ -47,6 +47,7 @@ class Objective:
         sentinels: whether a new vocabulary that has no mask gets tokens that stand for what is
             hidden.
         peft_task: PEFT's ``task_type`` of adapters, where it has one.
+        problem_type: what transformers calls its loss, where classes are told apart by it.
     """
 
     reads: Literal["documents", "rows"]
@@ -60,6 +61,7 @@ class Objective:
     texts: tuple[str, ...] = ("text",)
     sentinels: bool = False
     peft_task: str | None = None
+    problem_type: str | None = None
 
     def batches(self, asked: Preparation, data: Any, *, shuffle: bool) -> Batches:
         """The batches of `Tokens` or of a list of examples, whichever the objective reads."""
@@ -127,6 +129,7 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
             head="scores of the classes, from the first position, or from a decoder's last one",
             namer="classification_names",
             peft_task="SEQ_CLS",
+            problem_type="single_label_classification",
         ),
         "tagging": Objective(
             reads="rows",
@@ -152,6 +155,7 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
             namer="scores_names",
             loss="binary_cross_entropy",
             peft_task="SEQ_CLS",
+            problem_type="multi_label_classification",
         ),
         "sequences": Objective(
             reads="rows",

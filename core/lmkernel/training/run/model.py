@@ -7,6 +7,7 @@ import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lmkernel.families.family import HfConfig
 from lmkernel.origin import new_origin, open_origin
 from lmkernel.paths import user_path
 from lmkernel.tokenizers.chat_formats import PLAIN, with_chat_template
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from lmkernel.tokenizers.tokenizer import Tokenizer
     from lmkernel.training.run.settings import RunSettings
 
-__all__ = ["model_of"]
+__all__ = ["model_of", "with_problem_type"]
+
+_PROBLEM = "problem_type"
 
 
 def model_of(settings: RunSettings, progress: Progress) -> Origin:
@@ -50,6 +53,26 @@ def model_of(settings: RunSettings, progress: Progress) -> Origin:
     if not template:
         return origin
     return replace(origin, own_tokenizer=with_chat_template(origin.tokenizer, template))
+
+
+def with_problem_type(origin: Origin, settings: RunSettings, progress: Progress) -> Origin:
+    """The same model, whose ``config.json`` says the loss that its head is trained by.
+
+    What is asked of it follows from that: a softmax over classes, or a sigmoid for each. Adapters
+    keep no such key, so where their model has another it is said.
+    """
+    wanted = find_objective(settings.objective).problem_type
+    values = origin.described.values
+    had = values.get(_PROBLEM)
+    if wanted is None or wanted == had:
+        return origin
+    if had is not None and settings.lora is not None and not settings.merge:
+        progress.say(
+            f"{origin.where}: {_PROBLEM} is {had!r}, and adapters, which are trained as "
+            f"{wanted!r}, leave it so; --merge writes a model that says what was trained"
+        )
+    described = HfConfig({**values, _PROBLEM: wanted}, origin.described.where)
+    return replace(origin, described=described)
 
 
 def _usual_template(settings: RunSettings, origin: Origin, progress: Progress) -> str:

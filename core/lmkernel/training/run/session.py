@@ -25,7 +25,7 @@ from lmkernel.results import human_size
 from lmkernel.training.config import TrainerConfig
 from lmkernel.training.data import Preparation
 from lmkernel.training.objectives import find_objective
-from lmkernel.training.run.model import model_of
+from lmkernel.training.run.model import model_of, with_problem_type
 from lmkernel.training.run.recording import metrics_of
 from lmkernel.training.run.state_files import read_state
 
@@ -128,6 +128,7 @@ def prepare_session(
     objective = find_objective(settings.objective)
     data = (prepared.whole if whole else prepared.split)(settings.objective)
     origin = origin.with_head(settings.objective, data.labels)
+    origin = with_problem_type(origin, settings, progress)
     config = TrainerConfig(
         model=origin.config,
         loss=LossConfig(
