@@ -100,7 +100,7 @@ def hf_configuration(
         CheckpointError: the family cannot express the model; the message names the field.
     """
     kept = {key: value for key, value in (extra or {}).items() if key not in _STORED}
-    ids = _special_ids(tokenizer) if config.vocab else {}
+    ids = _special_ids(tokenizer, config.vocab) if config.vocab else {}
     written = {**ids, **kept, **family.write(config)}
     # what is inside, too, such as ids in the part of texts, is kept
     for key in family.keys.parts if family.keys else ():
@@ -121,15 +121,18 @@ _STORED = ("dtype", "torch_dtype", "transformers_version")
 """Keys that describe the files they were read from, not the model."""
 
 
-def _special_ids(tokenizer: Tokenizer | None) -> dict[str, Any]:
-    """Null where there is none, since transformers would take the original model's."""
+def _special_ids(tokenizer: Tokenizer | None, vocab: int) -> dict[str, Any]:
+    """Null where there is none, since transformers would take the original model's.
+
+    Nor is there padding that the model's table lacks, since transformers makes no such table.
+    """
     if tokenizer is None:
         return dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
-    ends = list(tokenizer.eos_ids)
+    ends, padding = list(tokenizer.eos_ids), tokenizer.pad_id
     return {
         "bos_token_id": tokenizer.bos_id,
         "eos_token_id": ends if len(ends) > 1 else next(iter(ends), None),
-        "pad_token_id": tokenizer.pad_id,
+        "pad_token_id": padding if padding is not None and padding < vocab else None,
     }
 
 

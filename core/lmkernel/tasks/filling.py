@@ -112,12 +112,7 @@ def fill(
 def _mask_id(model: LanguageModel) -> int:
     config, head = model.config, model.config.head
     guesses = head is not None and head.pooling == "none" and not head.task
-    if (
-        config.encoder is None
-        or head is None
-        or not guesses
-        or head.size < model.tokenizer.vocab_size
-    ):
+    if config.encoder is None or head is None or not guesses or head.size < config.embedding.vocab:
         raise InputError(
             f"{model.origin.where}: expected a masked language model, which guesses hidden tokens, "
             f"got a {model.origin.model_type} model that does not"

@@ -53,8 +53,8 @@ def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
     """
     folder = Path(directory)
     config = read_object(folder / "tokenizer_config.json", required=False)
-    backend = _library_tokenizer(folder, config)
     _add_roles(folder, config)
+    backend = _library_tokenizer(folder, config)
     templates = _templates(folder, config.pop("chat_template", None))
     try:
         return Tokenizer(

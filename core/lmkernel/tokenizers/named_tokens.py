@@ -1,9 +1,13 @@
 """Tokens that the files beside ``tokenizer.json`` name: added where it lacks them.
 
 ``added_tokens_decoder`` of ``tokenizer_config.json`` and ``added_tokens.json`` give tokens with
-their ids, ``additional_special_tokens`` and ``extra_special_tokens`` without. transformers (5.24)
-adds those that ``tokenizer.json`` does not add itself, in the order of their ids. A token that is
-added keeps its id if it is in the vocabulary, else it gets the next free one.
+their ids; roles such as ``mask_token``, ``additional_special_tokens`` and ``extra_special_tokens``
+give them without. transformers (5.24) adds those that ``tokenizer.json`` does not add itself, in
+the order of their ids, then by role. A token that is added keeps its id if it is in the
+vocabulary, else it gets the next free one.
+
+Where files say other things of a token, ``added_tokens_decoder`` goes before ``tokenizer.json``,
+and that before the others. A role's token is special; so is one that either file calls special.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from lmkernel.checkpoints.json_files import read_object
 from lmkernel.errors import CheckpointError
 from lmkernel.tokenizers.checks import token_text
 from lmkernel.tokenizers.library import library_code, tokenizers_package
+from lmkernel.tokenizers.tokenizer import SPECIAL_ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +28,7 @@ __all__ = ["add_named_tokens"]
 
 _CONFIG, _OLDER, _MAP = "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"
 _SIDES = ("lstrip", "rstrip", "normalized", "single_word")
+_EXTRA = ("additional_special_tokens", "extra_special_tokens")
 
 
 def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> None:
@@ -31,7 +37,7 @@ def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> N
     Args:
         backend: the library's tokenizer, of ``tokenizer.json``.
         folder: where the files are.
-        config: ``tokenizer_config.json``.
+        config: ``tokenizer_config.json``, with the roles that are used.
 
     Raises:
         CheckpointError: a malformed entry, or an id that is another token's.
@@ -42,11 +48,17 @@ def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> N
             "kept whole"
         )
     numbered = _numbered(folder, config)
-    named = {**numbered, **{text: (None, {}) for text in _unnumbered(folder, config)}}
-    there = {token.content for token in backend.get_added_tokens_decoder().values()}
-    new = [_added(text, how) for text, (_, how) in named.items() if text not in there]
+    roles, extra = _roles(folder, config), _extra(folder, config)
+    there = {token.content: token for token in backend.get_added_tokens_decoder().values()}
+    named = []
+    for text in dict.fromkeys((*numbered, *roles, *extra)):
+        how, own = numbered.get(text, (0, None))[1], there.get(text)
+        if how is None:
+            how = roles.get(text, {}) if own is None else _flags(own)
+        special = text in roles or (text in extra if own is None else own.special)
+        named.append(_added(text, how, special=special))
     with library_code(str(folder / _CONFIG)):
-        backend.add_tokens(new)
+        backend.add_tokens([token for token in named if token != there.get(token.content)])
     for text, (index, _) in numbered.items():
         if (got := backend.token_to_id(text)) != index:
             raise CheckpointError(
@@ -55,13 +67,15 @@ def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> N
             )
 
 
-def _numbered(folder: Path, config: Mapping[str, Any]) -> dict[str, tuple[int, Mapping[str, Any]]]:
-    """Tokens with an id and what is said of each, in the order of their ids."""
-    found: dict[str, tuple[int, Mapping[str, Any]]] = {}
+def _numbered(
+    folder: Path, config: Mapping[str, Any]
+) -> dict[str, tuple[int, Mapping[str, Any] | None]]:
+    """Tokens with an id and what is said of each, if anything, in the order of their ids."""
+    found: dict[str, tuple[int, Mapping[str, Any] | None]] = {}
     for text, index in read_object(folder / _OLDER, required=False).items():
         if type(index) is not int:
             raise CheckpointError(f"{folder / _OLDER}: {text!r}: expected an id, got {index!r:.80}")
-        found[text] = (index, {})
+        found[text] = (index, None)
     where, table = f"{folder / _CONFIG}: added_tokens_decoder", config.get("added_tokens_decoder")
     if not isinstance(table or {}, dict):
         raise CheckpointError(f"{where}: expected an object of tokens by id, got {table!r:.80}")
@@ -76,12 +90,29 @@ def _numbered(folder: Path, config: Mapping[str, Any]) -> dict[str, tuple[int, M
     return dict(sorted(found.items(), key=lambda item: item[1][0]))
 
 
-def _unnumbered(folder: Path, config: Mapping[str, Any]) -> list[str]:
-    """Special tokens that are named without an id."""
+def _roles(folder: Path, config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Tokens by role, those that all models may have first, and what is said of each.
+
+    A model may have roles of its own, such as ``image_token``.
+    """
+    special = read_object(folder / _MAP, required=False)
+    own = (key for key in (*config, *special) if key.endswith("_token"))
+    found: dict[str, Mapping[str, Any]] = {}
+    for key in dict.fromkeys((*SPECIAL_ROLES, *own)):
+        tokens = [table[key] for table in (config, special) if token_text(table.get(key))]
+        text = token_text(tokens[0]) if tokens else None
+        said = [token for token in tokens if isinstance(token, dict) and token["content"] == text]
+        if text:
+            found.setdefault(text, said[-1] if said else {})
+    return found
+
+
+def _extra(folder: Path, config: Mapping[str, Any]) -> list[str]:
+    """Special tokens that are named without an id or a role."""
     special = read_object(folder / _MAP, required=False)
     found = []
     for file, table in ((_CONFIG, config), (_MAP, special)):
-        for key in ("additional_special_tokens", "extra_special_tokens"):
+        for key in _EXTRA:
             tokens = table.get(key) or []
             several = tokens.values() if isinstance(tokens, dict) else tokens
             if not isinstance(tokens, dict | list) or not all(map(token_text, several)):
@@ -92,9 +123,14 @@ def _unnumbered(folder: Path, config: Mapping[str, Any]) -> list[str]:
     return [text for text in found if text]
 
 
-def _added(text: str, how: Mapping[str, Any]) -> Any:
+def _flags(token: Any) -> dict[str, bool]:
+    """What a token of the library is said to be."""
+    return {name: getattr(token, name) for name in _SIDES}
+
+
+def _added(text: str, how: Mapping[str, Any], *, special: bool) -> Any:
     flags = {name: bool(how[name]) for name in _SIDES if name in how}
-    special = bool(how.get("special", True))
+    special = special or bool(how.get("special"))
     # what is no special token is found in a text as it is normalised, unless it says otherwise
     flags.setdefault("normalized", not special)
     return tokenizers_package().AddedToken(text, special=special, **flags)

@@ -32,11 +32,12 @@ SPECIAL_ROLES = (
     "bos_token",
     "eos_token",
     "unk_token",
-    "pad_token",
     "sep_token",
+    "pad_token",
     "cls_token",
     "mask_token",
 )
+"""In the order in which transformers adds those that a vocabulary lacks."""
 _IDS = 2**32  # the library counts in so many
 
 

@@ -1,4 +1,7 @@
-"""Tokens that files beside ``tokenizer.json`` name are tokens, with the ids that they say."""
+"""Tokens that files beside ``tokenizer.json`` name are tokens, with the ids that they say.
+
+What is expected of them is what transformers 5.24 makes of the same files.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tokenizers import AddedToken
 from vocabulary_samples import byte_level
 
 from lmkernel.errors import CheckpointError
@@ -20,11 +24,16 @@ def written(folder: Path, **files: dict[str, Any]) -> int:
     """A tokenizer in a folder, with what else its files say; returns the first free id."""
     made = Tokenizer(byte_level(), {"eos_token": "<|endoftext|>"})
     made.save(folder)
+    written_beside(folder, **files)
+    return made.vocab_size
+
+
+def written_beside(folder: Path, **files: dict[str, Any]) -> None:
+    """Add to what files say."""
     for name, more in files.items():
         path = folder / f"{name}.json"
         old = json.loads(path.read_text("utf-8")) if path.exists() else {}
         path.write_text(json.dumps({**old, **more}), "utf-8")
-    return made.vocab_size
 
 
 @pytest.mark.parametrize(
@@ -35,12 +44,81 @@ def written(folder: Path, **files: dict[str, Any]) -> int:
         {"tokenizer_config": {"extra_special_tokens": ["<q>"]}},
         {"tokenizer_config": {"extra_special_tokens": {"image_token": "<q>"}}},
         {"special_tokens_map": {"additional_special_tokens": ["<q>"]}},
+        {"tokenizer_config": {"pad_token": "<q>"}},
+        {"tokenizer_config": {"sep_token": {"content": "<q>", "special": False}}},
+        {"tokenizer_config": {"image_token": "<q>"}},
+        {"special_tokens_map": {"mask_token": "<q>"}},
     ],
 )
 def test_a_token_without_an_id_gets_the_next_one(tmp_path: Path, files: Any) -> None:
     free = written(tmp_path, **files)
-    ids = load_tokenizer(tmp_path).encode("the<q>cat")
+    tokenizer = load_tokenizer(tmp_path)
+    ids = tokenizer.encode("the<q>cat")
     assert ids.count(free) == 1
+    assert tokenizer.decode(ids) == "thecat"
+
+
+def test_roles_are_added_in_their_order(tmp_path: Path) -> None:
+    more = {"mask_token": "<m>", "image_token": "<i>", "pad_token": "<p>", "sep_token": "<s>"}
+    table = {"additional_special_tokens": ["<q>"]}
+    free = written(tmp_path, tokenizer_config={"bos_token": "<b>", **table, **more})
+    ids = load_tokenizer(tmp_path).encode("<b><s><p><m><i><q>")
+    assert ids == [*range(free, free + 6)]
+
+
+def test_a_role_makes_a_token_of_a_word_of_the_vocabulary(tmp_path: Path) -> None:
+    written(tmp_path, tokenizer_config={"pad_token": "cat"})
+    tokenizer = load_tokenizer(tmp_path)
+    [pad] = tokenizer.encode("cat")
+    assert (tokenizer.pad_id, tokenizer.special_ids) == (pad, {0, 1, 2, pad})
+
+
+def said(folder: Path, flags: dict[str, Any], **files: dict[str, Any]) -> Tokenizer:
+    """A tokenizer whose ``tokenizer.json`` says something of ``<q>``, and other files too."""
+    library = byte_level()
+    library.add_tokens([AddedToken("<q>", **flags)])
+    Tokenizer(library, {}).save(folder)
+    written_beside(folder, **files)
+    return load_tokenizer(folder)
+
+
+@pytest.mark.parametrize("file", ["tokenizer_config", "special_tokens_map"])
+def test_a_token_with_a_role_is_special(tmp_path: Path, file: str) -> None:
+    plain = {"special": False, "lstrip": True}
+    tokenizer = said(tmp_path, plain, **{file: {"eos_token": "<q>"}})
+    [end] = tokenizer.eos_ids
+    assert tokenizer.encode("the <q>") == [*tokenizer.encode("the"), end]  # as it was
+    assert tokenizer.decode(tokenizer.encode("the <q>")) == "the"
+
+
+def test_what_the_configuration_says_of_a_token_goes_first(tmp_path: Path) -> None:
+    entry = {"content": "<q>", "lstrip": True, "rstrip": True, "special": True}
+    number = str(byte_level().get_vocab_size())
+    config = {"added_tokens_decoder": {number: entry}}
+    tokenizer = said(tmp_path, {"special": False}, tokenizer_config=config)
+    ids = tokenizer.encode("the <q> cat")
+    assert tokenizer.decode(ids, skip_special=False) == "the<q>cat"
+    assert tokenizer.decode(ids) == "thecat"
+
+
+@pytest.mark.parametrize(("more", "shown"), [({}, "<q>"), ({"pad_token": "<q>"}, "")])
+def test_a_token_of_the_older_file_is_a_part_of_texts_without_a_role(
+    tmp_path: Path, more: dict[str, str], shown: str
+) -> None:
+    free = written(tmp_path, tokenizer_config=more)
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<q>": free}), "utf-8")
+    assert load_tokenizer(tmp_path).decode([free]) == shown
+
+
+def test_what_files_say_of_tokens_is_written(tmp_path: Path) -> None:
+    token = {"content": "<q>", "lstrip": True}
+    written(tmp_path, tokenizer_config={"mask_token": token})
+    first = load_tokenizer(tmp_path)
+    (tmp_path / "again").mkdir()
+    first.save(tmp_path / "again")
+    again = load_tokenizer(tmp_path / "again")
+    assert (again.document, again.mask_id) == (first.document, first.mask_id)
+    assert '"lstrip":true' in first.document
 
 
 def test_tokens_with_ids_are_added_in_the_order_of_these(tmp_path: Path) -> None:
