@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import itertools
 from typing import TYPE_CHECKING
 
 from lmkernel.checkpoints.json_files import MOST_BYTES, parse_object, parse_values
@@ -19,6 +20,8 @@ __all__ = ["csv_rows", "json_rows", "jsonl_rows", "text_rows"]
 
 _MARK = b"\xef\xbb\xbf"
 """UTF-8's byte order mark, which some editors put first."""
+_GZIP = b"\x1f\x8b"
+"""What a file that gzip compressed begins with (RFC 1952, §2.3.1); no UTF-8 does."""
 
 
 def text_rows(path: Path, *, blank_lines: bool) -> Iterator[Row]:
@@ -86,6 +89,8 @@ def json_rows(path: Path) -> Iterator[Row]:
 def csv_rows(path: Path, *, delimiter: str = ",") -> Iterator[Row]:
     """The records below a line of column names (RFC 4180); all values are text.
 
+    A column without a name, as of the index that pandas writes, is called as pandas calls it.
+
     Raises:
         InputError: unreadable, empty, binary or not UTF-8; no or repeated column names; a record
             of another length; a value of more characters than a JSON file may have bytes.
@@ -96,8 +101,8 @@ def csv_rows(path: Path, *, delimiter: str = ",") -> Iterator[Row]:
     lines = (line for _, line in _lines(path, MOST_BYTES))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     records = functools.partial(_next_record, reader, path)
-    columns = records() or []
-    if not all(columns) or len(set(columns)) < len(columns) or not columns:
+    columns = _named(records() or [])
+    if len(set(columns)) < len(columns) or not columns:
         raise InputError(f"{path}: line 1: expected distinct column names, got {columns!r:.200}")
     while (record := records()) is not None:
         where = f"{path}: line {reader.line_num}"
@@ -108,6 +113,20 @@ def csv_rows(path: Path, *, delimiter: str = ",") -> Iterator[Row]:
             )
         if record:
             yield Row(dict(zip(columns, record, strict=True)), where)
+
+
+def _named(columns: list[str]) -> list[str]:
+    """Names of columns, ``Unnamed: N`` for that in place N where it is empty.
+
+    Where a column has that name itself, as in a table whose index was written twice, ``.1``, ``.2``
+    or a further number follows.
+    """
+    names = list(columns)
+    for place in (place for place, name in enumerate(columns) if not name):
+        usual = f"Unnamed: {place}"
+        others = (f"{usual}.{number}" for number in itertools.count(1))
+        names[place] = next(x for x in itertools.chain([usual], others) if x not in names)
+    return names
 
 
 def _next_record(reader: Iterator[list[str]], path: Path) -> list[str] | None:
@@ -147,6 +166,10 @@ def _lines(path: Path, most: int | None = None) -> Iterator[tuple[int, str]]:
 def _decode(data: bytes, path: Path, offset: int) -> str:
     if not offset:
         data, offset = data.removeprefix(_MARK), len(_MARK) * data.startswith(_MARK)
+    if not offset and data.startswith(_GZIP):
+        raise InputError(
+            f"{path}: expected text, got a file that is compressed by gzip; unpack it first"
+        )
     if b"\0" in data:
         at = offset + data.index(b"\0")
         raise InputError(f"{path}: expected text, got a binary file: a zero byte at offset {at}")

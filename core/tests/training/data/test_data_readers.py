@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,23 @@ def test_csv_and_tsv(tmp_path: Path) -> None:
     assert values(write(tmp_path / "a.tsv", "x\ty\n1, 2\t3\n")) == [{"x": "1, 2", "y": "3"}]
 
 
+@pytest.mark.parametrize(
+    ("head", "names"),
+    [
+        (",a,b", ["Unnamed: 0", "a", "b"]),
+        ("a,,", ["a", "Unnamed: 1", "Unnamed: 2"]),
+        (",Unnamed: 0,a", ["Unnamed: 0.1", "Unnamed: 0", "a"]),
+        (",Unnamed: 0,Unnamed: 0.1", ["Unnamed: 0.2", "Unnamed: 0", "Unnamed: 0.1"]),
+    ],
+)
+def test_a_column_without_a_name_is_called_as_pandas_calls_it(
+    tmp_path: Path, head: str, names: list[str]
+) -> None:
+    """The names are those that pandas 3.1.1 gives to the same files."""
+    path = write(tmp_path / "a.csv", f"{head}\n1,2,3\n")
+    assert values(path) == [dict(zip(names, "123", strict=True))]
+
+
 def test_rows_can_be_read_twice(tmp_path: Path) -> None:
     rows = open_rows(write(tmp_path / "a.jsonl", '{"a": 1}\n{"a": 2}\n'))
     assert list(rows) == list(rows)
@@ -109,7 +127,12 @@ def test_topics_are_sorted_english_text() -> None:
         ("a.jsonl", b'{"a": 1, "a": 2}\n', "line 1: .*'a' is there twice"),
         ("a.csv", b"a,b\n1,2\n3\n", "line 3: expected 2 values, one for each of a, b, got 1"),
         ("a.csv", b"a,a\n1,2\n", "line 1: expected distinct column names, got"),
-        ("a.csv", b"a,\n1,2\n", "line 1: expected distinct column names, got"),
+        ("a.csv", b",a,a\n1,2,3\n", "line 1: expected distinct column names, got"),
+        ("a.csv", b"\n1,2\n", "line 1: expected distinct column names, got"),
+        ("a.csv", gzip.compress(b"a\n1\n"), "got a file that is compressed by gzip; unpack it"),
+        ("a.jsonl", gzip.compress(b'{"a": 1}\n'), "got a file that is compressed by gzip; unpack"),
+        ("a.json", gzip.compress(b'[{"a": 1}]'), "got a file that is compressed by gzip; unpack"),
+        ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n'), "got a file that is compressed by gzip; un"),
         ("a.csv", b'a\n"x\n', "line 2: expected a CSV record, unexpected end of data"),
     ],
 )
