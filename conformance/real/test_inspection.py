@@ -183,19 +183,37 @@ def sentence_transformer(way: str) -> Any:
 @pytest.mark.parametrize("mode", ["weightedmean", "mean_sqrt_len_tokens", "cls", "max"])
 def test_folders_with_prompts_and_dense_layers(mode: str, tmp_path: Path) -> None:
     import torch
-    from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
 
     torch.manual_seed(3)
-    first = sentence_transformer("eager")[0]
-    parts = [first, Pooling(384, pooling_mode=mode), Dense(384, 24), Normalize()]
-    made = SentenceTransformer(modules=parts, device="cpu", prompts={"q": "query: "})
-    made.save(str(tmp_path / "m"))
+    folder_agrees(tmp_path / "m", Pooling(384, pooling_mode=mode), Dense(384, 24), Normalize())
+
+
+def test_folders_with_norms_and_dropout(tmp_path: Path) -> None:
+    import torch
+    from sentence_transformers.sentence_transformer import modules
+
+    torch.manual_seed(4)
+    norm = modules.LayerNorm(24)
+    torch.nn.init.normal_(norm.norm.weight, 1.0, 0.3)
+    torch.nn.init.normal_(norm.norm.bias, 0.0, 0.3)
+    dense = modules.Dense(384, 24, activation_function=torch.nn.GELU())
+    last = modules.Dense(24, 8, activation_function=torch.nn.SiLU())
+    folder_agrees(tmp_path / "m", modules.Pooling(384), modules.Dropout(0.9), dense, norm, last)
+
+
+def folder_agrees(folder: Path, *parts: Any) -> None:
+    """A folder of sentence-transformers with these modules gives the same vectors here."""
+    from sentence_transformers import SentenceTransformer
+
+    whole = [sentence_transformer("eager")[0], *parts]
+    made = SentenceTransformer(modules=whole, device="cpu", prompts={"q": "query: "})
+    made.save(str(folder))
     honest = made.encode(list(TEXTS), prompt_name="q")
     exact = made.double().encode(list(TEXTS), prompt_name="q")
     limit = Limit(exact[None])
     limit.add(honest[None])
-    model = open_language_model(tmp_path / "m", load_backend("numpy"))
+    model = open_language_model(folder, load_backend("numpy"))
     limit.judge(embed(model, TEXTS, prompt="q")[None])
 
 

@@ -1,7 +1,8 @@
-"""Dense layers that follow a pooling, in the files of sentence-transformers."""
+"""Dense layers and norms that follow a pooling, in the files of sentence-transformers."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
@@ -18,16 +19,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Dense", "read_dense"]
+    from lmkernel.checkpoints.tensors import Tensors
 
+__all__ = ["Dense", "Norm", "read_dense", "read_norm"]
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
 _ACTIVATIONS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {
         "Identity": lambda x: x,
         "Tanh": np.tanh,
         "ReLU": lambda x: np.maximum(x, 0),
         "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+        "GELU": lambda x: x / 2 * (1 + _erf(x / math.sqrt(2))),
+        "SiLU": lambda x: x / (1 + np.exp(-x)),
     }
 )
+_EPS = 1e-5
+"""That of torch's LayerNorm, which no file says."""
 
 
 @final
@@ -46,9 +54,40 @@ class Dense:
     activation: str
 
     def apply(self, vectors: NDArray[Any]) -> NDArray[Any]:
-        """``(texts, in) -> (texts, out)``."""
+        """``(texts, in) -> (texts, out)``; `CheckpointError` for vectors of another size."""
+        _check_size(vectors, self.weight.shape[1])
         found: NDArray[Any] = _ACTIVATIONS[self.activation](vectors @ self.weight.T + self.bias)
         return found
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """A layer norm of vectors on the host.
+
+    Args:
+        weight: ``(size,)``.
+        bias: ``(size,)``.
+    """
+
+    weight: NDArray[Any]
+    bias: NDArray[Any]
+
+    def apply(self, vectors: NDArray[Any]) -> NDArray[Any]:
+        """``(texts, size)``, as it came; `CheckpointError` for vectors of another size."""
+        _check_size(vectors, len(self.weight))
+        centred = vectors - vectors.mean(-1, keepdims=True)
+        deviation = np.sqrt((centred**2).mean(-1, keepdims=True) + _EPS)
+        found: NDArray[Any] = centred / deviation * self.weight + self.bias
+        return found
+
+
+def _check_size(vectors: NDArray[Any], size: int) -> None:
+    if vectors.shape[-1] != size:
+        raise CheckpointError(
+            f"a layer after the pooling: expected vectors of {size} numbers, by its weight, got "
+            f"{vectors.shape[-1]}"
+        )
 
 
 def read_dense(folder: Path) -> Dense:
@@ -67,9 +106,7 @@ def read_dense(folder: Path) -> Dense:
     for key, usual in (("use_residual", False), ("module_input_name", "sentence_embedding")):
         if config.get(key, usual) != usual:
             raise CheckpointError(f"{path}: {key}: expected {usual!r}, got {config[key]!r}")
-    tensors = open_safetensors(folder)
-    if tensors is None:
-        raise CheckpointError(f"{folder}: expected a model.safetensors")
+    tensors = _tensors(folder)
     weight = tensors.read("linear.weight", "float32").astype(np.float64)
     wanted = (config.get("out_features"), config.get("in_features"))
     if weight.shape != wanted:
@@ -83,3 +120,28 @@ def read_dense(folder: Path) -> Dense:
     if biased and np.shape(bias) != weight.shape[:1]:
         raise CheckpointError(f"{folder}: expected a linear.bias of {weight.shape[:1]}")
     return Dense(weight, bias, activation)
+
+
+def read_norm(folder: Path) -> Norm:
+    """The norm in a folder.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    size = read_object(folder / "config.json", required=True).get("dimension")
+    tensors, found = _tensors(folder), []
+    for name in ("norm.weight", "norm.bias"):
+        values = tensors.read(name, "float32").astype(np.float64)
+        if values.shape != (size,):
+            raise CheckpointError(
+                f"{folder}: expected a {name} of {(size,)}, by config.json, got {values.shape}"
+            )
+        found.append(values)
+    return Norm(*found)
+
+
+def _tensors(folder: Path) -> Tensors:
+    tensors = open_safetensors(folder)
+    if tensors is None:
+        raise CheckpointError(f"{folder}: expected a model.safetensors")
+    return tensors

@@ -1,6 +1,6 @@
 """How a folder says that sentences become vectors, in the files of sentence-transformers.
 
-``modules.json`` lists what follows the model (a pooling, maybe dense layers and a normalisation),
+``modules.json`` lists what follows the model (a pooling, maybe dense layers and norms),
 ``1_Pooling/config.json`` how it pools, ``sentence_bert_config.json`` how long a text may be, and
 ``config_sentence_transformers.json`` what may be put before a text, how much of a vector is kept,
 and what follows the score of a cross-encoder.
@@ -18,15 +18,20 @@ from lmkernel.checkpoints.json_files import read_list, read_object
 from lmkernel.checkpoints.sentence_files import ABOUT, MODULES, TEXTS
 from lmkernel.errors import CheckpointError
 from lmkernel.files import is_there
-from lmkernel.inspection.dense import Dense, read_dense
+from lmkernel.inspection.dense import Dense, Norm, read_dense, read_norm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 __all__ = ["SentenceSettings", "read_pair_settings", "read_sentence_settings"]
 
-_ORDER = ("Transformer", "Pooling", "Dense", "Normalize")
+_LAYERS: Mapping[str, Callable[[Path], Dense | Norm]] = MappingProxyType(
+    {"Dense": read_dense, "LayerNorm": read_norm}
+)
+_ORDER = (("Transformer",), ("Pooling",), (*_LAYERS, "Dropout"), ("Normalize",))
+"""Of dropout nothing is read: it does nothing when vectors are made."""
+_BETWEEN = 2
 _POOLINGS: Mapping[str, str] = MappingProxyType(
     {
         "mean": "mean",
@@ -62,7 +67,7 @@ class SentenceSettings:
         normalize: whether vectors have length 1; None if it does not say.
         limit: the largest number of tokens, special ones included; longer texts are truncated.
             None if it does not say.
-        dense: layers after the pooling, in their order.
+        dense: dense layers and norms after the pooling, in their order.
         prompts: texts that may be put before a text, by name.
         usual_prompt: the name of the one that is, unless another is asked for; None for none.
         pools_prompt: whether the tokens of a prompt are pooled with those of the text.
@@ -74,7 +79,7 @@ class SentenceSettings:
     pooling: str | None = None
     normalize: bool | None = None
     limit: int | None = None
-    dense: tuple[Dense, ...] = ()
+    dense: tuple[Dense | Norm, ...] = ()
     prompts: Mapping[str, str] = field(default_factory=dict)
     usual_prompt: str | None = None
     pools_prompt: bool = True
@@ -139,7 +144,7 @@ def read_sentence_settings(folder: Path) -> SentenceSettings:
     return SentenceSettings(
         pooling=None if pooling is None else _pooling(folder / pooling / "config.json"),
         normalize="Normalize" in dict(modules),
-        dense=tuple(read_dense(folder / place) for name, place in modules if name == "Dense"),
+        dense=tuple(_LAYERS[name](folder / place) for name, place in modules if name in _LAYERS),
         prompts=prompts,
         usual_prompt=usual,
         pools_prompt=pooling is None or _pools_prompts(folder / pooling / "config.json"),
@@ -156,11 +161,11 @@ def _modules(path: Path) -> list[tuple[str, str]]:
     order = -1
     for name, place in modules:
         # a dense layer may follow another; everything else is there once
-        now = _ORDER.index(name) if name in _ORDER else -1
-        if now < order or (now == order and name != "Dense") or (place == "") != (now == 0):
+        now = next((at for at, names in enumerate(_ORDER) if name in names), -1)
+        if now < order or (now == order and now != _BETWEEN) or (place == "") != (now == 0):
             raise CheckpointError(
-                f"{path}: expected the folder's own Transformer, a Pooling, Dense layers and a "
-                f"Normalize, in this order, got {name!r} in {place!r}"
+                f"{path}: expected the folder's own Transformer, a Pooling, {', '.join(_LAYERS)} "
+                f"or Dropout layers and a Normalize, in this order, got {name!r} in {place!r}"
             )
         order = now
     return modules
