@@ -14,7 +14,14 @@ from lmkernel.errors import CheckpointError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["MOST_IDS", "added_tokens", "check_document", "check_pieces", "expressions_of"]
+__all__ = [
+    "MOST_IDS",
+    "added_tokens",
+    "check_document",
+    "check_pieces",
+    "expressions_of",
+    "steps_of",
+]
 
 MOST_IDS = 2**22
 """No vocabulary has as many tokens; what walks through all ids up to the largest ends soon."""
@@ -47,7 +54,7 @@ def check_document(document: Mapping[str, Any], where: str) -> None:
     _check_merges(model, f"{where}: model.merges")
     check_pieces(_scored(model), f"{where}: model.vocab")
     for key in _GROWING:
-        growth = math.prod(map(_growth, _steps(document.get(key))))
+        growth = math.prod(map(_growth, steps_of(document.get(key))))
         if growth > _MOST_GROWTH:
             raise CheckpointError(
                 f"{where}: {key}: expected a text of at most {_MOST_GROWTH} times the length, "
@@ -57,7 +64,7 @@ def check_document(document: Mapping[str, Any], where: str) -> None:
 
 def expressions_of(document: Mapping[str, Any], *keys: str) -> list[str]:
     """The regular expressions of some of a document's steps, such as ``"pre_tokenizer"``."""
-    patterns = [step.get("pattern") for key in keys for step in _steps(document.get(key))]
+    patterns = [step.get("pattern") for key in keys for step in steps_of(document.get(key))]
     found = [pattern.get("Regex") for pattern in patterns if isinstance(pattern, dict)]
     return [text for text in found if isinstance(text, str)]
 
@@ -77,7 +84,7 @@ def added_tokens(document: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
 
 def _processor_tokens(document: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     """The tokens that are put around a text, of whose ids the library asks nothing."""
-    for step in _steps(document.get("post_processor")):
+    for step in steps_of(document.get("post_processor")):
         special = step.get("special_tokens")
         for token in special.values() if isinstance(special, dict) else ():
             ids = token.get("ids") if isinstance(token, dict) else None
@@ -106,11 +113,11 @@ def _check_distinct(pairs: Iterable[tuple[Any, Any]], where: str) -> None:
             )
 
 
-def _steps(step: Any) -> Iterator[Mapping[str, Any]]:
+def steps_of(step: Any) -> Iterator[dict[str, Any]]:
     """A step, or those of a sequence of steps."""
     if isinstance(step, dict):
         listed = [step.get(key) for key in _SEQUENCES if isinstance(step.get(key), list)]
-        yield from (inner for steps in listed for one in steps or () for inner in _steps(one))
+        yield from (inner for steps in listed for one in steps or () for inner in steps_of(one))
         yield step
 
 

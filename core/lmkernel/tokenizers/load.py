@@ -7,6 +7,7 @@ end a text, and the chat template, each of which may lie in more than one place.
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from lmkernel.errors import CheckpointError, InputError
 from lmkernel.files import is_there, read_file
 from lmkernel.tokenizers.check import check_document
 from lmkernel.tokenizers.checks import token_text
+from lmkernel.tokenizers.class_settings import follow_class
 from lmkernel.tokenizers.letters import LETTERS, open_letters
 from lmkernel.tokenizers.library import library_code
 from lmkernel.tokenizers.named_tokens import add_named_tokens
@@ -108,7 +110,7 @@ def _library_tokenizer(folder: Path, config: dict[str, Any]) -> Any:
     if not is_there(path) and _has_letters(folder):
         return open_letters(folder / LETTERS, config)
     if is_there(path) or not (is_there(pieces) or is_there(pair)):
-        backend = _backend(path)
+        backend = _backend(path, config)
         add_named_tokens(backend, folder, config)
         return backend
     # their classes have these tokens where a file does not name them
@@ -123,10 +125,11 @@ def _has_letters(folder: Path) -> bool:
     return is_there(folder / LETTERS) and not any(is_there(folder / name) for name in others)
 
 
-def _backend(path: Path) -> tokenizers.Tokenizer:
+def _backend(path: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
     """The library's tokenizer, without the truncation and padding that a file may ask for.
 
-    Nor with dropout of merges (arXiv:1910.13267), which makes other ids of a text each time.
+    Nor with dropout of merges (arXiv:1910.13267), which makes other ids of a text each time. What
+    the configuration tells the tokenizer's class goes before the file.
     """
     if not is_there(path):
         raise CheckpointError(
@@ -136,6 +139,8 @@ def _backend(path: Path) -> tokenizers.Tokenizer:
     data = read_file(path, MOST_BYTES)
     document = parse_object(data, str(path))
     check_document(document, str(path))
+    if follow_class(document, config, str(path.with_name("tokenizer_config.json"))):
+        data = json.dumps(document).encode()
     with library_code(str(path)):
         backend: tokenizers.Tokenizer = open_library(data, document, str(path))
         backend.no_truncation()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import tokenizers
 from letters import letters
 from small import HF_CONFIG, small_config, values_of, write_small
 from small_bert import HEADS, small_bert
@@ -25,6 +26,7 @@ from lmkernel.families.qwen2 import Qwen2
 from lmkernel.families.qwen3 import Qwen3
 from lmkernel.loading import open_language_model
 from lmkernel.model import Model
+from lmkernel.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +89,16 @@ def test_further_keys_stand_beside_the_model() -> None:
     assert document["hidden_size"] == 24
     assert "torch_dtype" not in document
     assert (document["note"], document["eos_token_id"]) == ("kept", 7)
+
+
+def test_padding_beyond_the_vocabulary_is_not_written() -> None:
+    """transformers makes no table of a model whose padding it lacks."""
+    library = tokenizers.Tokenizer.from_str(letters().document)
+    library.add_special_tokens(["<a>", "<b>", "<pad>"])
+    tokenizer = Tokenizer(library, {"pad_token": "<pad>"})
+    assert tokenizer.pad_id == small_config().vocab
+    written = hf_configuration(small_config(), Llama(), tokenizer=tokenizer)
+    assert written["pad_token_id"] is None
 
 
 def test_special_ids_are_the_tokenizers() -> None:

@@ -146,6 +146,19 @@ def test_tags_of_other_schemes_are_cut_at_their_hyphen(tmp_path: Path) -> None:
     assert apart & {"S-PER", "E-PER"}
 
 
+def test_a_mask_that_the_model_lacks_is_refused_and_padding_is_not(tmp_path: Path) -> None:
+    """Neither is in ``tokenizer.json``, so that each gets an id beyond the model's vocabulary."""
+    filler(tmp_path)
+    (tmp_path / "special_tokens_map.json").unlink()
+    config = tmp_path / "tokenizer_config.json"
+    said = json.loads(config.read_text())
+    config.write_text(json.dumps({**said, "pad_token": "[OTHER]"}))
+    assert len(tasks.fill(lk.load(tmp_path), f"a{MASK}", top=1).masks) == 1
+    config.write_text(json.dumps({**said, "mask_token": "[OTHER]"}))
+    with pytest.raises(InputError, match=r"expected token ids in 0 … \d+, got \d+"):
+        tasks.fill(lk.load(tmp_path), "a[OTHER]")
+
+
 def test_a_text_without_a_mask_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'ab': expected at least one \[MASK\], got none"):
         tasks.fill(filler(tmp_path), ["ab"])
