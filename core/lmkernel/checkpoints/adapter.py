@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -12,7 +14,7 @@ from lmkernel.checkpoints.tensors import Tensors
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["AdaptedTensors"]
 
 _WEIGHT, _AXES = ".weight", 2
+_IN_LAYER = re.compile(r"^(?!.*\.experts\.).*\.\d+\.")
+"""In the names of weights that are modules: transformers has none for an expert, and outside of its
+layers a checkpoint may hold more than the class that was adapted has."""
 
 
 @final
@@ -43,6 +48,7 @@ class AdaptedTensors(Tensors):
         self._own: dict[str, str] = {}
         self._place_own()
         self._modules = self._weights()
+        self._warn_of_missing()
 
     @property
     def vocab(self) -> int | None:
@@ -109,10 +115,18 @@ class AdaptedTensors(Tensors):
             if there != wanted and (len(wanted) != _AXES or there[1:] != wanted[1:]):
                 raise self._mismatch(own, wanted, there)
         tables = {self.shape(name) for name in self.names() if len(self.shape(name)) == _AXES}
+        placed = [own for full, own in self._adapters.own.items() if full not in new]
         for full, own in new.items():
-            if self._adapters.tensors.shape(own) not in tables:
+            # what is tied in the model is there under both of its names
+            if self._adapters.tensors.shape(own) not in tables and not self._is_copy(own, placed):
                 raise self._adapters.refuse(own)
             self._own[full] = own
+
+    def _is_copy(self, own: str, others: Iterable[str]) -> bool:
+        """Whether a tensor of the adapters holds the values of one of the others."""
+        tensors = self._adapters.tensors
+        alike = [other for other in others if tensors.shape(other) == tensors.shape(own)]
+        return any(np.array_equal(tensors.read(own), tensors.read(other)) for other in alike)
 
     def _weights(self) -> dict[str, str]:
         """The module of each weight that is adapted."""
@@ -127,6 +141,22 @@ class AdaptedTensors(Tensors):
                 raise self._mismatch(module, self.shape(name), wanted)
             found[name] = module
         return found
+
+    def _warn_of_missing(self) -> None:
+        """Say which weight of a layer is listed for adapters and has none, as PEFT does."""
+        listed = (
+            name
+            for name in self._base.names()
+            if name.endswith(_WEIGHT) and _IN_LAYER.search(name) and not self.is_adapted(name)
+            if self._adapters.is_listed(name.removesuffix(_WEIGHT))
+            if len(self._base.shape(name)) == _AXES
+        )
+        if name := next(listed, None):
+            warnings.warn(
+                f"{self._adapters.where}: expected adapters of {name.removesuffix(_WEIGHT)!r}, "
+                "which target_modules lists, got none: it stays as it is in the model",
+                stacklevel=2,
+            )
 
     def _finder(self) -> Callable[[str], str | None]:
         """A function from a name in the adapters to the model's.

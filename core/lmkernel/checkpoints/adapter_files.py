@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from lmkernel.checkpoints.adapter_targets import foreign_module
+from lmkernel.checkpoints.adapter_targets import foreign_module, is_listed
 from lmkernel.checkpoints.json_files import read_object
 from lmkernel.checkpoints.memory_map import refuse_pickle
 from lmkernel.checkpoints.safetensors import SafetensorsFile
@@ -126,6 +126,10 @@ class AdapterFiles:
             f"{self.where}: module {module!r}: expected adapters whose product is finite in "
             f"float32, got others, scaled by {self._scales[module]:g}"
         )
+
+    def is_listed(self, module: str) -> bool:
+        """Whether ``target_modules`` lists a module of the model, which then has adapters."""
+        return is_listed(self._config, module)
 
     def refuse(self, name: str) -> CheckpointError:
         """What to raise for a tensor that is no adapter of a weight of the model."""

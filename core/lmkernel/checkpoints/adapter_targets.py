@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["foreign_module"]
+__all__ = ["foreign_module", "is_listed"]
 
 _INDEX = re.compile(r".*?\.[^.]*\.(\d+)\.")
 """The first numbered part of a module's name is its layer."""
@@ -35,6 +35,12 @@ def foreign_module(config: Mapping[str, Any], modules: Iterable[str]) -> tuple[s
             if leaves_out(config, module):
                 return module, key
     return None
+
+
+def is_listed(config: Mapping[str, Any], module: str) -> bool:
+    """Whether ``target_modules`` is a list, and names a module that no other key leaves out."""
+    named = _named(config.get("target_modules"), module) is True
+    return named and foreign_module(config, [module]) is None
 
 
 def _is_excluded(config: Mapping[str, Any], module: str) -> bool:

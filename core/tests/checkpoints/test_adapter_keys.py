@@ -109,7 +109,10 @@ def test_integers_are_no_halves_of_a_product(tmp_path: Path) -> None:
 
 
 TABLE, HEAD = "base_model.model.model.embed_tokens", "base_model.model.lm_head"
-TIES: dict[str, Any] = {"ensure_weight_tying": True, "target_modules": ["q_proj", "embed_tokens"]}
+TIES: dict[str, Any] = {
+    "ensure_weight_tying": True,
+    "target_modules": ["0.self_attn.q_proj", "embed_tokens"],
+}
 
 
 def tied(folder: Path, head: float = 1.0, **changes: Any) -> np.ndarray:
@@ -156,3 +159,32 @@ def test_a_head_that_is_not_as_its_table_is_named(
     tied(tmp_path, head, **changes)
     with pytest.raises(CheckpointError, match=said):
         AdapterFiles(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("targets", "first"),
+    [
+        (["q_proj"], "model.layers.1.self_attn.q_proj"),
+        (["0.self_attn.q_proj", "v_proj"], "model.layers.0.self_attn.v_proj"),
+    ],
+)
+def test_a_listed_module_without_tensors_is_named(
+    tmp_path: Path, targets: list[str], first: str
+) -> None:
+    foreign(tmp_path, target_modules=targets)
+    with pytest.warns(UserWarning, match=rf"expected adapters of '{first}', which target_modules"):
+        lk.load(tmp_path, backend="numpy")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"layers_to_transform": [0]},
+        {"exclude_modules": ["1.self_attn.q_proj"]},
+        {"target_modules": ".*q_proj"},  # an expression is not looked at
+        {"target_modules": ["0.self_attn.q_proj", "lm_head", "input_layernorm"]},
+    ],
+)
+def test_what_is_left_out_needs_no_tensors(tmp_path: Path, changes: dict[str, Any]) -> None:
+    foreign(tmp_path, **{"target_modules": ["q_proj"], **changes})
+    lk.load(tmp_path, backend="numpy")

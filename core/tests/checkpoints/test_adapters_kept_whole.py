@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 from foreign_adapters import MODULE, foreign
 from safetensors.numpy import load_file, save_file
+from small import values_of
+from small_bert import BERT, small_bert
 
-from lmkernel.checkpoints.directory import open_model
+from lmkernel.backend import load_backend
+from lmkernel.checkpoints.directory import open_model, write_directory
 from lmkernel.errors import CheckpointError
+from lmkernel.families.bert import Bert
+from lmkernel.families.names import from_ours
 from lmkernel.loading import load
+from lmkernel.model import Model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +62,7 @@ def test_a_table_that_grew_and_its_head_are_read_with_the_vocabulary(tmp_path: P
 
 
 def test_low_rank_changes_of_a_table_are_turned(tmp_path: Path) -> None:
-    foreign(tmp_path, target_modules=["q_proj", "embed_tokens"])
+    foreign(tmp_path, target_modules=["0.self_attn.q_proj", "embed_tokens"])
     a, b = np.ones((2, 61), np.float32), np.arange(48, dtype=np.float32).reshape(24, 2)
     half = {f"model__embed_tokens__lora_embedding_{x}": v for x, v in (("A", a), ("B", b))}
     before = open_model(tmp_path / "base").tensors.read(TABLE)
@@ -82,3 +88,32 @@ def test_tensors_that_are_no_models_are_named(
     whole(tmp_path, **{name: np.ones(shape, np.float32) for name, shape in tensors.items()})
     with pytest.raises(CheckpointError, match=message):
         load(tmp_path, backend="numpy")
+
+
+BIAS = {f"cls__predictions__{name}": (61,) for name in ("bias", "decoder__bias")}
+
+
+def masked(folder: Path, **tensors: np.ndarray) -> Path:
+    """A small BERT of masked tokens, and tensors that adapters of it keep whole."""
+    foreign(folder, target_modules=None, modules_to_save=["cls"])
+    (folder / "adapter_model.safetensors").unlink()
+    config, model = {**BERT, "architectures": ["BertForMaskedLM"]}, small_bert()
+    made = Model(load_backend("numpy"), model)
+    parts = from_ours(values_of(made), Bert().rules(model), made.declare())
+    write_directory(folder / "base", config=config, tensors=parts, overwrite=True)
+    save_file({}, folder / "adapter_model.safetensors")
+    whole(folder, **tensors)
+    return folder
+
+
+def test_a_tied_tensor_may_be_there_under_both_of_its_names(tmp_path: Path) -> None:
+    # as PEFT writes modules_to_save=["cls"] of a BertForMaskedLM
+    bias = np.arange(61, dtype=np.float32)
+    model = load(masked(tmp_path, **dict.fromkeys(BIAS, bias)), backend="numpy")
+    np.testing.assert_array_equal(model.parameters()["head.bias"], bias)
+
+
+def test_a_copy_that_differs_is_named(tmp_path: Path) -> None:
+    values = (np.full(shape, i, np.float32) for i, shape in enumerate(BIAS.values()))
+    with pytest.raises(CheckpointError, match=r"cls\.predictions\.decoder\.bias' is no half"):
+        load(masked(tmp_path, **dict(zip(BIAS, values, strict=True))), backend="numpy")

@@ -32,7 +32,7 @@ def foreign(folder: Path, rank: int = 2, **changes: Any) -> tuple[np.ndarray, np
         "base_model_name_or_path": str(base),
         "r": rank,
         "lora_alpha": 8,
-        "target_modules": ["q_proj"],
+        "target_modules": ["0.self_attn.q_proj"],
         **changes,
     }
     (folder / "adapter_config.json").write_text(json.dumps(config))

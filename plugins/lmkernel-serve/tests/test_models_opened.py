@@ -30,7 +30,7 @@ def adapter(folder: Path, base: Path) -> Path:
         "base_model_name_or_path": str(base),
         "r": 2,
         "lora_alpha": 8,
-        "target_modules": ["q_proj"],
+        "target_modules": ["0.self_attn.q_proj"],
     }
     (folder / "adapter_config.json").write_text(json.dumps(config))
     name = "base_model.model.model.layers.0.self_attn.q_proj.lora_"
