@@ -90,6 +90,10 @@ class AdaptedTensors(Tensors):
         """What is stored, of weights that no adapter changes."""
         return None if self.is_adapted(name) else self._base.blocks(name)
 
+    def unlisted(self, name: str) -> str:
+        """Where a tensor lies that is not listed; see `Tensors.unlisted`."""
+        return self._base.unlisted(name)
+
     def is_adapted(self, name: str) -> bool:
         """Whether adapters change a tensor, or have one in its place."""
         return name in self._modules or name in self._own

@@ -15,6 +15,11 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.atomic import new_directory
 from lmkernel.checkpoints.adapter import AdaptedTensors
 from lmkernel.checkpoints.adapter_files import ADAPTER_CONFIG, ADAPTER_TENSORS, AdapterFiles
+from lmkernel.checkpoints.folder_tokenizer import (
+    adapters_tokenizer,
+    folder_tokenizer,
+    holds_tokenizer,
+)
 from lmkernel.checkpoints.json_files import read_object, write_object
 from lmkernel.checkpoints.memory_map import is_pickle, refuse_pickle
 from lmkernel.checkpoints.mxfp4 import PACKED, Mxfp4Tensors
@@ -140,8 +145,8 @@ def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
         config=without_quantisation(config),
         tensors=open_quantised(tensors, config, f"{folder / 'config.json'}"),
         generation_config=read_object(folder / "generation_config.json", required=False),
-        load_tokenizer=functools.cache(functools.partial(_directory_tokenizer, folder)),
-        has_tokenizer=_has_tokenizer(folder),
+        load_tokenizer=functools.cache(functools.partial(folder_tokenizer, folder)),
+        has_tokenizer=holds_tokenizer(folder),
         preprocessor=_preprocessor(folder, processor),
         processor=processor,
     )
@@ -327,8 +332,10 @@ def _open_adapters(
         config={**base.config, **sizes},
         tensors=tensors,
         generation_config=own or base.generation_config,
-        load_tokenizer=functools.cache(functools.partial(_adapters_tokenizer, folder, base)),
-        has_tokenizer=base.has_tokenizer or _has_tokenizer(folder),
+        load_tokenizer=functools.cache(
+            functools.partial(adapters_tokenizer, folder, base.tokenizer)
+        ),
+        has_tokenizer=base.has_tokenizer or holds_tokenizer(folder),
         sentences=folder if sentence_files(folder) else base.sentence_folder,
     )
 
@@ -337,23 +344,3 @@ def _open_gguf(path: Path) -> ModelFiles:
     from lmkernel.gguf.model import open_gguf
 
     return open_gguf(path)
-
-
-def _directory_tokenizer(folder: Path) -> Tokenizer:
-    from lmkernel.tokenizers.load import load_tokenizer
-
-    return load_tokenizer(folder)
-
-
-def _has_tokenizer(folder: Path) -> bool:
-    from lmkernel.tokenizers.load import holds_tokenizer
-
-    return holds_tokenizer(folder)
-
-
-def _adapters_tokenizer(folder: Path, base: ModelFiles) -> Tokenizer:
-    from lmkernel.tokenizers.load import load_templates, load_tokenizer
-
-    if is_there(folder / "tokenizer.json"):
-        return load_tokenizer(folder)
-    return base.tokenizer().with_templates(load_templates(folder))

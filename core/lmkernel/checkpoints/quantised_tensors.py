@@ -71,6 +71,10 @@ class _QuantisedTensors(Tensors):
         """The stored type; float32 of what is quantised."""
         return "float32" if name in self._modules else self._base.dtype(name)
 
+    def unlisted(self, name: str) -> str:
+        """Where a tensor lies that is not listed; see `Tensors.unlisted`."""
+        return self._base.unlisted(name)
+
     def read(self, name: str, dtype: str | None = None) -> NDArray[Any]:
         """The values; see `Tensors.read`."""
         if name not in self._modules:

@@ -116,6 +116,7 @@ class SafetensorsShards(Tensors):
             for name in file.names()
             if table.get(name) == shard
         }
+        self._unlisted = {n: s for s, names in there.items() for n in names if n not in table}
 
     def names(self) -> tuple[str, ...]:
         """Every name in the index, shard by shard, in the order of the data."""
@@ -132,6 +133,11 @@ class SafetensorsShards(Tensors):
     def read(self, name: str, dtype: str | None = None) -> NDArray[Any]:
         """The values; see `Tensors.read`."""
         return self._file(name).read(name, dtype)
+
+    def unlisted(self, name: str) -> str:
+        """The shard that holds a tensor which the index leaves out, for a message."""
+        shard = self._unlisted.get(name)
+        return f": {self.path} leaves it out, and its shard {shard!r} holds it" if shard else ""
 
     def _file(self, name: str) -> SafetensorsFile:
         if name not in self._files:

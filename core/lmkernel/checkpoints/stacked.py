@@ -46,7 +46,8 @@ class StackedExperts(Tensors):
             if set(members) != set(range(len(members))):
                 absent = next(n for n in range(len(members) + 1) if n not in members)
                 missing = whole.replace("{e}", str(absent))
-                raise CheckpointError(f"the tensor {missing!r} is missing")
+                lies = tensors.unlisted(missing)
+                raise CheckpointError(f"the tensor {missing!r} is missing{lies}")
 
     def names(self) -> tuple[str, ...]:
         """Every name, those of experts together."""
@@ -79,6 +80,10 @@ class StackedExperts(Tensors):
     def blocks(self, name: str) -> Blocks | None:
         """What is stored; experts, whose matrices are chosen by row, come as numbers."""
         return None if "{e}" in name else self._tensors.blocks(self._of(name)[0])
+
+    def unlisted(self, name: str) -> str:
+        """Where a tensor lies that is not listed; see `Tensors.unlisted`."""
+        return self._tensors.unlisted(name)
 
     def _of(self, name: str) -> list[str]:
         members = self._members.get(name, {0: name})

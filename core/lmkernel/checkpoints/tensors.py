@@ -58,6 +58,11 @@ class Tensors(ABC):
         del name  # files of plain tensors have none
         return None
 
+    def unlisted(self, name: str) -> str:
+        """Where a tensor that is not among the names lies nonetheless, for a message, or nothing."""
+        del name  # there is no list of names beside most of them
+        return ""
+
 
 def unknown_tensor(path: Path, name: str, known: Iterable[str]) -> CheckpointError:
     """The error for a name that a checkpoint does not hold, with the closest that it does."""

@@ -31,19 +31,9 @@ if TYPE_CHECKING:
 
     import tokenizers
 
-__all__ = ["holds_tokenizer", "load_templates", "load_tokenizer"]
+__all__ = ["load_templates", "load_tokenizer"]
 
-_VOCABULARIES = (
-    *("tokenizer.json", "spiece.model", "source.spm", LETTERS, "merges.txt", "vocab.txt"),
-    *("tokenizer.model", "sentencepiece.bpe.model"),
-)
-"""Files of which each is a tokenizer, or most of one, read here or not."""
 _MOST_TEMPLATE = 2**20
-
-
-def holds_tokenizer(directory: str | os.PathLike[str]) -> bool:
-    """Whether a directory has a tokenizer at all, of a kind that is read or of another."""
-    return any(is_there(Path(directory) / name) for name in _VOCABULARIES)
 
 
 def load_tokenizer(directory: str | os.PathLike[str]) -> Tokenizer:
