@@ -217,7 +217,7 @@ class Origin:
             where=self.where,
             ignored=(*self.family.ignored(self.config), *beyond),
             optional=optional,
-            keys=axis_keys(self.family),
+            keys=axis_keys(self.family, self.config),
             only=only,
             progress=progress,
             holding=holding,

@@ -59,8 +59,8 @@ class Tensors(ABC):
         return None
 
     def unlisted(self, name: str) -> str:
-        """Where a tensor that is not among the names lies nonetheless, for a message, or nothing."""
-        del name  # there is no list of names beside most of them
+        """Where a tensor lies that is not among the names, for a message; empty if nowhere."""
+        del name  # most files have no list of names beside them
         return ""
 
 

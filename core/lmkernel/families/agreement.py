@@ -55,6 +55,8 @@ _FIELDS: Mapping[str, str] = MappingProxyType(
 """What it calls our fields that may contradict each other."""
 _TABLE, _HEAD = "embedding.tokens.weight", "head.weight"
 _CLASSES = "architectures"
+_NUMBER = "id2label (or num_labels)"
+"""What says how many classes a head tells apart; transformers does not count ``label2id``."""
 
 
 def _table(config: ModelConfig) -> str:
@@ -143,9 +145,17 @@ def checkpoint_rules(family: Family, config: ModelConfig) -> tuple[Rule, ...]:
     )
 
 
-def axis_keys(family: Family) -> Mapping[str, str]:
-    """What a family's configuration calls the extent of each axis."""
-    return {axis: _key(family, key) for axis, key in _AXES.items()}
+def axis_keys(family: Family, config: ModelConfig) -> Mapping[str, str]:
+    """What a family's configuration calls the extent of each axis.
+
+    Where an axis of one parameter is called otherwise, its key here has the parameter's name first.
+    """
+    called = {axis: _key(family, key) for axis, key in _AXES.items()}
+    head = config.head
+    pooled = head is not None and head.pooling != "none" and head.task != "choice"
+    if head is None or head.activation != "none" or not (pooled or head.task == "tokens"):
+        return called
+    return {**called, **dict.fromkeys(("head.weight vocab", "head.bias vocab"), _NUMBER)}
 
 
 def _decoder_key(family: Family, described: HfConfig, key: str) -> str:

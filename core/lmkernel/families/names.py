@@ -168,7 +168,8 @@ def to_ours(
             beside another name of the same tensor.
         optional: dotted names of parameters that the checkpoint may lack or hold in another shape,
             such as those of a new head; the result lacks them then.
-        keys: what a configuration calls the extent of an axis, by the axis's name, for messages.
+        keys: what a configuration calls the extent of an axis, for messages: by the axis's name, or
+            by a parameter's and the axis's.
         only: the dotted names of those that are read, by default all.
         progress: a function called with the number of bytes of each tensor read.
         holding: what becomes of each weight; by default all come as numbers.
@@ -200,7 +201,9 @@ def to_ours(
             continue
         if not there:
             refuse_quantised_names(tensors.names(), where)
-            raise CheckpointError(f"{where}: the tensor {written!r} is missing")
+            lies = map(tensors.unlisted, (written, *rule.also))
+            other = next(filter(None, lies), "")
+            raise CheckpointError(f"{where}: the tensor {written!r} is missing{other}")
         for name in there:
             _check_shape(tensors.shape(name), rule, params, f"{where}: tensor {name!r}", keys)
             _check_floating(tensors.dtype(name), f"{where}: tensor {name!r}")
@@ -243,16 +246,17 @@ def _check_shape(
     what: str,
     keys: Mapping[str, str],
 ) -> None:
-    expected, first = _stored_shape(rule, ours), next(iter(ours.values()))
+    expected, (name, first) = _stored_shape(rule, ours), next(iter(ours.items()))
     if got == expected:
         return
     axes = first.axes[::-1] if rule.transpose else first.axes
     alike = len(axes) == len(expected) == len(got)
     sizes = zip(axes, expected, got, strict=True) if alike else ()
+    called = {axis: keys.get(f"{name} {axis}", keys.get(axis)) for axis in axes if axis}
     blame = [
-        f"; {keys[axis]}: expected {there}, got {claimed}"
+        f"; {called[axis]}: expected {there}, got {claimed}"
         for axis, claimed, there in sizes
-        if claimed != there and axis in keys and (len(ours) == 1 or axis != first.axes[0])
+        if claimed != there and called.get(axis) and (len(ours) == 1 or axis != first.axes[0])
     ]
     raise CheckpointError(
         f"{what}: the configuration expects the shape {expected}, the file holds {got}"

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from small import HF_CONFIG, small_config, values_of
+from small_bert import BERT, small_bert
 from training_samples import GPT2
 
 from lmkernel import load
 from lmkernel.backend import load_backend
 from lmkernel.checkpoints.directory import write_directory
 from lmkernel.errors import CheckpointError
+from lmkernel.families.bert import Bert
 from lmkernel.families.family import HfConfig, find_family
 from lmkernel.families.llama import Llama
 from lmkernel.families.names import from_ours
@@ -215,3 +217,40 @@ def test_names_of_quantised_weights_are_refused(tmp_path: Path, name: str, metho
     assert "expected weights that are floating numbers" in text
     assert f"{method}" in text
     assert f"there is the tensor {name!r}" in text
+
+
+@pytest.mark.parametrize(
+    ("architecture", "sizes", "message"),
+    [
+        (
+            "SequenceClassification",
+            {"num_labels": 3},
+            "; id2label (or num_labels): expected 3, got",
+        ),
+        ("TokenClassification", {"num_labels": 3}, "; id2label (or num_labels): expected 3, got 2"),
+        ("SequenceClassification", {"vocab_size": 62}, "; vocab_size: expected 62, got 61"),
+        ("MaskedLM", {"vocab_size": 62}, "; vocab_size: expected 62, got 61"),
+    ],
+)
+def test_the_key_that_says_how_many_classes_there_are_is_named(
+    tmp_path: Path, architecture: str, sizes: dict[str, int], message: str
+) -> None:
+    config = small_bert(f"BertFor{architecture}", **sizes)
+    model = Model(load_backend("numpy"), config)
+    tensors = from_ours(values_of(model), Bert().rules(config), model.declare())
+    # transformers counts no classes of label2id, either
+    said = {"architectures": [f"BertFor{architecture}"], "label2id": {"a": 0, "b": 1, "c": 2}}
+    write_directory(tmp_path / "m", config={**BERT, **said}, tensors=tensors)
+    assert message in complaint(tmp_path / "m")
+
+
+def test_a_tensor_that_the_index_leaves_out_is_named_with_its_shard(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    config, tensors = HF_CONFIG, tensors_of()
+    write_directory(folder, config=config, tensors=tensors.items(), shard_bytes=9000)
+    index = folder / "model.safetensors.index.json"
+    table = json.loads(index.read_text())
+    shard = table["weight_map"].pop("model.norm.weight")
+    index.write_text(json.dumps(table))
+    text = complaint(folder)
+    assert f"'model.norm.weight' is missing: {index} leaves it out, and its shard {shard!r}" in text
