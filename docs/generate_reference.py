@@ -40,6 +40,12 @@ class's default, known to change nothing, or refused by name (`test_config_keys.
 can be described by sizes alone, for `lmkernel pretrain --family`; *GGUF* files of the others are
 not read yet.
 
+Two things that no list of keys shows. OPT's `word_embed_proj_dim` is refused unless it is the
+`hidden_size`: OPT-350m is not read. And RoPE's `dynamic` scaling begins beyond
+`max_position_embeddings`, as in transformers, which reads no `original_max_position_embeddings` for
+it. A model's context ends there, too, and verbs refuse longer rows: it takes effect only where
+`Model.forward` is given one.
+
 A family of your own is a table in a plugin: [Write a plugin](../plugins.md)."""
 WIDTH = 96
 """Of a signature in one line."""
