@@ -22,7 +22,7 @@ from lmkernel.checkpoints.folder_tokenizer import (
 )
 from lmkernel.checkpoints.json_files import read_object, write_object
 from lmkernel.checkpoints.memory_map import is_pickle, refuse_pickle
-from lmkernel.checkpoints.mxfp4 import PACKED, Mxfp4Tensors
+from lmkernel.checkpoints.mxfp4 import without_mxfp4
 from lmkernel.checkpoints.quantised import without_quantisation
 from lmkernel.checkpoints.quantised_tensors import open_quantised
 from lmkernel.checkpoints.safetensors import open_safetensors
@@ -138,7 +138,7 @@ def read_directory(path: str | os.PathLike[str]) -> ModelFiles:
     """
     folder = user_path(path, CheckpointError)
     config = read_object(folder / "config.json", required=True)
-    config, tensors = _without_mxfp4(config, _open_tensors(folder), str(folder))
+    config, tensors = without_mxfp4(config, _open_tensors(folder), str(folder))
     processor = read_object(folder / PROCESSOR, required=False)
     return ModelFiles(
         path=folder,
@@ -156,19 +156,6 @@ def _preprocessor(folder: Path, processor: Mapping[str, Any]) -> dict[str, Any]:
     """What says how pictures are prepared: a file of its own, or a part of one."""
     own, part = read_object(folder / PREPROCESSOR, required=False), processor.get("image_processor")
     return own or (part if isinstance(part, dict) else {})
-
-
-def _without_mxfp4(
-    config: dict[str, Any], tensors: Tensors, where: str
-) -> tuple[dict[str, Any], Tensors]:
-    """Weights in MXFP4 as the numbers that they are, and a configuration that says nothing else."""
-    said = config.get("quantization_config")
-    if not isinstance(said, dict) or said.get("quant_method") != "mxfp4":
-        return config, tensors
-    if not any(name.endswith(PACKED) for name in tensors.names()):
-        return config, tensors
-    rest = {key: value for key, value in config.items() if key != "quantization_config"}
-    return rest, Mxfp4Tensors(tensors, where)
 
 
 def write_directory(

@@ -18,10 +18,10 @@ from lmkernel.errors import CheckpointError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["PACKED", "Mxfp4Tensors", "dequantise"]
+__all__ = ["dequantise", "without_mxfp4"]
 
 _BLOCKS, _SCALES = "_blocks", "_scales"
-PACKED = (_BLOCKS, _SCALES)
+_PACKED = (_BLOCKS, _SCALES)
 """The ends of names that only tensors in MXFP4 have."""
 _MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 _VALUES = np.array([*_MAGNITUDES, *(-x for x in _MAGNITUDES)], np.float32)
@@ -105,3 +105,16 @@ def dequantise(blocks: NDArray[Any], scales: NDArray[Any], what: str) -> NDArray
     if (scales == _NAN).any() or not np.isfinite(values).all():
         raise CheckpointError(f"{what}: expected finite numbers, got a scale beyond them")
     return values.reshape(*scales.shape[:-1], -1)
+
+
+def without_mxfp4(
+    config: dict[str, Any], tensors: Tensors, where: str
+) -> tuple[dict[str, Any], Tensors]:
+    """Weights in MXFP4 as the numbers that they are, and a configuration that says nothing else."""
+    said = config.get("quantization_config")
+    if not isinstance(said, dict) or said.get("quant_method") != "mxfp4":
+        return config, tensors
+    if not any(name.endswith(_PACKED) for name in tensors.names()):
+        return config, tensors
+    rest = {key: value for key, value in config.items() if key != "quantization_config"}
+    return rest, Mxfp4Tensors(tensors, where)
