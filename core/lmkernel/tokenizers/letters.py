@@ -17,6 +17,7 @@ from lmkernel.errors import CheckpointError, InputError
 from lmkernel.files import read_file
 from lmkernel.tokenizers.check import MOST_IDS
 from lmkernel.tokenizers.encoded import EncodedText, SpecialToken
+from lmkernel.tokenizers.named_tokens import numbered_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -144,17 +145,15 @@ def open_letters(path: Path, config: dict[str, Any]) -> Letters:
     Raises:
         CheckpointError: the file is damaged, or one of several languages.
     """
-    numbers = parse_object(read_file(path, MOST_BYTES), str(path))
-    for name, number in numbers.items():
-        if type(number) is not int or not 0 <= number < MOST_IDS:
-            raise CheckpointError(f"{path}: {name!r:.60}: expected an id, got {number!r:.60}")
-    if not numbers:
-        raise CheckpointError(f"{path}: expected letters with their ids, got none")
+    numbers = _numbers(path, config)
     for role, token in _USUAL.items():
         if token in numbers:
             config.setdefault(role, token)
     named = [config.get(role) for role in _USUAL]
     texts = [one.get("content") if isinstance(one, dict) else one for one in named]
+    for text in texts:  # those that nobody numbers come last, as in transformers
+        if isinstance(text, str):
+            numbers.setdefault(text, max(numbers.values()) + 1)
     special = tuple(dict.fromkeys(t for t in texts if isinstance(t, str) and t in numbers))
     unknown = texts[list(_USUAL).index("unk_token")]
     config.setdefault("tokenizer_class", "Wav2Vec2CTCTokenizer")
@@ -171,6 +170,26 @@ def open_letters(path: Path, config: dict[str, Any]) -> Letters:
         delimiter=_delimiter(config, path),
         capital=config.get("do_lower_case") is True,
     )
+
+
+def _numbers(path: Path, config: Mapping[str, Any]) -> dict[str, int]:
+    """The ids of ``vocab.json``, and of the tokens that the files beside it add."""
+    numbers = parse_object(read_file(path, MOST_BYTES), str(path))
+    for name, number in numbers.items():
+        if type(number) is not int or not 0 <= number < MOST_IDS:
+            raise CheckpointError(f"{path}: {name!r:.60}: expected an id, got {number!r:.60}")
+    if not numbers:
+        raise CheckpointError(f"{path}: expected letters with their ids, got none")
+    names = {number: name for name, number in numbers.items()}
+    for text, (number, _) in numbered_tokens(path.parent, config).items():
+        taken = names.setdefault(number, text) != text or numbers.get(text, number) != number
+        if taken or not 0 <= number < MOST_IDS:
+            raise CheckpointError(
+                f"{path}: expected an id of its own for {text!r:.60}, which a file beside it adds, "
+                f"got {number}"
+            )
+        numbers[text] = number
+    return numbers
 
 
 def _delimiter(config: Mapping[str, Any], path: Path) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["add_named_tokens"]
+__all__ = ["add_named_tokens", "numbered_tokens"]
 
 _CONFIG, _OLDER, _MAP = "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"
 _SIDES = ("lstrip", "rstrip", "normalized", "single_word")
@@ -47,7 +47,7 @@ def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> N
             f"{folder / _CONFIG}: split_special_tokens: expected false, for special tokens are "
             "kept whole"
         )
-    numbered = _numbered(folder, config)
+    numbered = numbered_tokens(folder, config)
     roles, extra = _roles(folder, config), _extra(folder, config)
     there = {token.content: token for token in backend.get_added_tokens_decoder().values()}
     named = []
@@ -67,7 +67,7 @@ def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> N
             )
 
 
-def _numbered(
+def numbered_tokens(
     folder: Path, config: Mapping[str, Any]
 ) -> dict[str, tuple[int, Mapping[str, Any] | None]]:
     """Tokens with an id and what is said of each, if anything, in the order of their ids."""

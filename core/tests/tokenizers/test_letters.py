@@ -48,6 +48,22 @@ def test_what_is_saved_is_the_same(tmp_path: Path) -> None:
     assert config["tokenizer_class"] == "Wav2Vec2CTCTokenizer"
 
 
+ADDED = {"[UNK]": 2, "[PAD]": 3, "|": 0, "A": 1}
+
+
+def test_tokens_of_files_beside_the_letters_are_of_the_vocabulary(tmp_path: Path) -> None:
+    """As `Wav2Vec2CTCTokenizer.save_pretrained` writes them: ends are behind the letters."""
+    (tmp_path / "added_tokens.json").write_text('{"<s>": 4, "</s>": 5}')
+    entries = {str(n): {"content": t, "special": True} for n, t in ((4, "<s>"), (5, "</s>"))}
+    roles = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "[UNK]", "pad_token": "[PAD]"}
+    made = letters(tmp_path, ADDED, added_tokens_decoder=entries, **roles)
+    assert (made.vocab_size, made.bos_id, made.eos_ids, made.pad_id) == (6, 4, (5,), 3)
+    assert made.decode([1, 5, 4, 0, 1], skip_special=False) == "A</s><s> A"
+    assert made.decode([1, 5, 4, 0, 1]) == "A A"
+    (tmp_path / "added_tokens.json").unlink()
+    assert letters(tmp_path, ADDED, **roles).decode([4, 5], skip_special=False) == "<s></s>"
+
+
 def test_a_letter_that_there_is_none_of_is_named(tmp_path: Path) -> None:
     made = letters(tmp_path, {"<pad>": 0, "|": 1, "A": 2})
     with pytest.raises(InputError, match="got 'X' in 'AX'"):
@@ -60,6 +76,12 @@ def test_a_letter_that_there_is_none_of_is_named(tmp_path: Path) -> None:
         ({"eng": {"A": 0}}, {}, "'eng': expected an id"),
         ({"A": -1}, {}, "'A': expected an id"),
         ({}, {}, "expected letters"),
+        (
+            NUMBERS,
+            {"added_tokens_decoder": {"5": {"content": "<x>"}}},
+            "an id of its own for '<x>'",
+        ),
+        (NUMBERS, {"added_tokens_decoder": {"9": {"content": "A"}}}, "an id of its own for 'A'"),
         (NUMBERS, {"word_delimiter_token": "||"}, "word_delimiter_token: expected a letter"),
     ],
 )
