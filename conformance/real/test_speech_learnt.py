@@ -27,7 +27,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def speak_files(folder: Path) -> dict[str, Path]:
     return {
         "words": speak_all(folder, "words", 1000, single=True, seed=1),
-        "sentences": speak_all(folder, "sentences", 3000, seed=2),
+        "sentences": speak_all(folder, "sentences", 8000, seed=2),
         "held out": speak_all(folder, "held_out", 160, seed=3),
     }
 
@@ -39,7 +39,7 @@ def error_rate(backend: str, spoken: dict[str, Path], folder: Path) -> float:
     each is spoken.
     """
     model: Path | str = new_speller(folder / "new", seed=5)
-    for name, steps, rate, warmup in (("words", 400, 2e-3, 80), ("sentences", 2500, 2e-3, 20)):
+    for name, steps, rate, warmup in (("words", 400, 2e-3, 80), ("sentences", 4000, 2e-3, 20)):
         run = lk.finetune(
             model,
             spoken[name],

@@ -44,6 +44,8 @@ LETTERS = ["<pad>", "<unk>", "|", *"abcdefghijklmnopqrstuvwxyz"]
 _SPEEDS, _PITCHES = (110, 220), (0, 99)
 """Words a minute, and heights of 99, that are learnt from."""
 _HELD_SPEEDS, _HELD_PITCHES = (130, 200), (20, 80)
+_STRETCHES = (0.85, 1.2)
+"""What is learnt from is drawn out, or pressed together, as by longer and shorter throats."""
 _AT_ONCE = 8
 _FILTERS, _WINDOW = 40, 160
 _LOWEST, _HIGHEST = 100.0, 3800.0
@@ -61,11 +63,11 @@ def _word(drawn: random.Random) -> str:
     return " ".join(drawn.choice(WORDS) for _ in range(1 if drawn.random() < 0.8 else 2))
 
 
-def _speak(text: str, voice: str, speed: int, pitch: int) -> NDArray[np.float32]:
-    """The samples of a text at `RATE`."""
+def _speak(text: str, voice: str, speed: int, pitch: int, stretch: float) -> NDArray[np.float32]:
+    """The samples of a text at `RATE`, so many times as long as it was spoken."""
     asked = ["espeak-ng", "--stdout", "-v", f"en-us+{voice}", "-s", f"{speed}", "-p", f"{pitch}"]
     made = subprocess.run([*asked, text], check=True, capture_output=True).stdout
-    return np.concatenate([*sound_of_bytes(made, "espeak-ng").blocks(RATE)])
+    return np.concatenate([*sound_of_bytes(made, "espeak-ng").blocks(round(RATE * stretch))])
 
 
 def speak_all(folder: Path, name: str, count: int, *, single: bool = False, seed: int) -> Path:
@@ -85,7 +87,8 @@ def speak_all(folder: Path, name: str, count: int, *, single: bool = False, seed
         text = (_word if single else _sentence)(drawn)
         voice = HELD_OUT[number % len(HELD_OUT)] if held else drawn.choice(VOICES)
         speeds, pitches = (_HELD_SPEEDS, _HELD_PITCHES) if held else (_SPEEDS, _PITCHES)
-        asked.append((text, voice, drawn.randint(*speeds), drawn.randint(*pitches)))
+        stretch = 1.0 if held else drawn.uniform(*_STRETCHES)
+        asked.append((text, voice, drawn.randint(*speeds), drawn.randint(*pitches), stretch))
     (folder / name).mkdir(parents=True)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for number, samples in enumerate(pool.map(lambda one: _speak(*one), asked)):
