@@ -130,7 +130,8 @@ def open_quantised(tensors: Tensors, config: Mapping[str, Any], where: str) -> T
         where: its place, for messages.
 
     Raises:
-        CheckpointError: by a method, or in a format of it, that is not read; the message names it.
+        CheckpointError: by a method, or in a format of it, that is not read; the message names it,
+            or the key whose value is none.
     """
     said = quantisation(config)
     if said is None:
@@ -139,7 +140,10 @@ def open_quantised(tensors: Tensors, config: Mapping[str, Any], where: str) -> T
     loaded = any(words.get(f"load_in_{bits}bit") for bits in _WIDTHS)
     usual = "bitsandbytes" if loaded else _DEFAULTS.get(key)
     make = _METHODS.get(str(words.get("quant_method") or usual))
-    method = None if make is None else make(tensors, words)
+    try:
+        method = None if make is None else make(tensors, words)
+    except CheckpointError as error:
+        raise CheckpointError(f"{where}: {key}.{error}") from error
     if method is None:
         raise refuse_quantised(config, where)
     return _QuantisedTensors(tensors, method, where)

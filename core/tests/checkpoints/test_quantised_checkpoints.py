@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import ml_dtypes
 import numpy as np
 import pytest
 from quantised_samples import METHODS, write_quantised
@@ -12,6 +13,8 @@ from safetensors.numpy import save_file
 
 import lmkernel
 from lmkernel.checkpoints import open_model
+from lmkernel.checkpoints.methods.float8 import Fp8
+from lmkernel.checkpoints.safetensors import SafetensorsFile
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -94,3 +97,47 @@ def test_numbers_are_not_taken_for_the_weights_of_a_method(tmp_path: Path, metho
     save_file(dict(numbers), tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match=r"config\.json: expected weights that are quantised"):
         open_model(tmp_path)
+
+
+def _say(folder: Path, method: str, **change: object) -> None:
+    """Write a checkpoint whose configuration says something else of how it is quantised."""
+    write_quantised(folder, method)
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] |= change
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    "block", [[32, 64], [64, 32], [128, 128], [1 << 31, 1 << 31], [10**30, 32]]
+)
+def test_blocks_that_do_not_fit_the_scales_are_refused(tmp_path: Path, block: list[int]) -> None:
+    _say(tmp_path, "float8 blocks", weight_block_size=block)
+    expected = (
+        rf"config\.json: .*q_proj: weight_block_size: expected scales \({-(-96 // block[0])}, "
+    )
+    with pytest.raises(CheckpointError, match=expected + r".*got \(3, 2\)"):
+        lmkernel.load(tmp_path, backend="numpy", progress=False)
+
+
+@pytest.mark.parametrize(
+    "block", [[32, 0], [-1, 32], [], [32], [32, 32, 32], [32.0, 32], [True, 32], {"a": 1}, "33", 0]
+)
+def test_what_is_no_size_of_a_block_is_refused(tmp_path: Path, block: object) -> None:
+    _say(tmp_path, "float8 blocks", weight_block_size=block)
+    with pytest.raises(
+        CheckpointError, match=r"config\.json: quantization_config\.weight_block_size: expected two"
+    ):
+        open_model(tmp_path)
+
+
+def test_a_block_may_be_larger_than_the_weight(tmp_path: Path) -> None:
+    """As in transformers, which cuts repeated scales; nothing of the block's size is made."""
+    codes = np.arange(0x38, 0x3E, dtype=np.uint8).reshape(2, 3)  # 1, 1.125, … in E4M3
+    tensors = {
+        "m.weight": codes.view(ml_dtypes.float8_e4m3fn),
+        "m.weight_scale_inv": np.array([[2]], np.float32),
+    }
+    save_file(tensors, tmp_path / "m.safetensors")
+    file = SafetensorsFile(tmp_path / "m.safetensors")
+    found = Fp8(file, {"weight_block_size": [10**30, 1 << 40]}).read("m").numbers()
+    np.testing.assert_array_equal(found, [[2, 2.25, 2.5], [2.75, 3, 3.25]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -11,11 +11,15 @@ from lmkernel.checkpoints.methods.method import Method, require_fit, rows_of
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from lmkernel.checkpoints.tensors import Tensors
 
 __all__ = ["Fp8", "float8_codes"]
+
+_KEY = "weight_block_size"
 
 
 @final
@@ -31,6 +35,10 @@ class Fp8(Method):
         "input_scale_ub",
     )
 
+    def __init__(self, tensors: Tensors, said: Mapping[str, Any]) -> None:
+        super().__init__(tensors, said)
+        self._block = _block_size(said.get(_KEY))
+
     def shape(self, module: str) -> tuple[int, int]:
         """``(out, in)``."""
         out, width = self.tensors.shape(f"{module}.weight")
@@ -39,11 +47,17 @@ class Fp8(Method):
     def read(self, module: str) -> Coded:
         """The codes, with scales for each group of each row."""
         end = next(e for e in self.beside if f"{module}.{e}" in self.names)
-        return float8_codes(self.tensors, module, self.floats(module, end), self._block())
+        return float8_codes(self.tensors, module, self.floats(module, end), self._block)
 
-    def _block(self) -> tuple[int, int] | None:
-        size = self.said.get("weight_block_size")
-        return (int(size[0]), int(size[1])) if size else None
+
+def _block_size(said: Any) -> tuple[int, int] | None:
+    """Rows and columns of a block; None where scales are for rows or for all."""
+    if said is None:
+        return None
+    sizes = said if isinstance(said, list) else []
+    if [*map(type, sizes)] != [int, int] or min(sizes) < 1:
+        raise CheckpointError(f"{_KEY}: expected two whole numbers of at least 1, got {said!r:.80}")
+    return sizes[0], sizes[1]
 
 
 def float8_codes(
@@ -62,10 +76,26 @@ def float8_codes(
     if tensors.dtype(name) not in kinds:
         raise CheckpointError(f"tensor {name!r}: expected float8, got {tensors.dtype(name)}")
     codes = tensors.read(name, "uint8")
-    out, width = codes.shape
-    if block is None or scales.size == 1:
-        return require_fit(Coded(kinds[tensors.dtype(name)], codes, rows_of(scales, out)), module)
-    rows = np.repeat(scales, block[0], 0)[:out]
-    if width % block[1]:  # the last block of a row is shorter, so each number gets its scale
-        rows = np.repeat(rows, block[1], 1)[:, :width]
-    return require_fit(Coded(kinds[tensors.dtype(name)], codes, rows), module)
+    if block is None or scales.shape in {(), (1,)}:
+        spread = rows_of(scales, len(codes))
+    else:
+        spread = _spread_blocks(scales, block, tensors.shape(name), module)
+    return require_fit(Coded(kinds[tensors.dtype(name)], codes, spread), module)
+
+
+def _spread_blocks(
+    scales: NDArray[np.float32], block: tuple[int, int], shape: tuple[int, ...], module: str
+) -> NDArray[np.float32]:
+    """Those of each row, ``(out, groups)``, from one for each block of a weight ``(out, in)``."""
+    out, width = shape
+    expected = (-(-out // block[0]), -(-width // block[1]))
+    if scales.shape != expected:
+        raise CheckpointError(
+            f"{module}: {_KEY}: expected scales {expected} for blocks {list(block)!s:.80} of a "
+            f"weight {(out, width)}, got {scales.shape}"
+        )
+    rows, columns = min(block[0], out), min(block[1], width)  # a block may be larger than all
+    spread = np.repeat(scales, rows, 0)[:out]
+    if width % columns:  # the last block of a row is shorter, so each number gets its scale
+        spread = np.repeat(spread, columns, 1)[:, :width]
+    return spread
