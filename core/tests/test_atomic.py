@@ -63,6 +63,59 @@ def test_an_empty_folder_is_replaced(tmp_path: Path) -> None:
     assert names(tmp_path) == ["empty"]
 
 
+def test_what_comes_while_the_work_is_done_is_left_alone(tmp_path: Path) -> None:
+    with (  # noqa: PT012 - what is done in the block is what is refused
+        pytest.raises(CheckpointError, match="is there already and not empty; overwrite "),
+        new_directory(tmp_path / "m") as made,
+    ):
+        (made / "file").write_text("1")
+        (tmp_path / "m").mkdir()
+        (tmp_path / "m" / "mine").write_text("precious")
+    assert names(tmp_path) == ["m"]
+    assert names(tmp_path / "m") == ["mine"]
+
+
+def test_of_two_writers_without_overwrite_one_is_refused(tmp_path: Path) -> None:
+    with (  # noqa: PT012 - what is done in the block is what is refused
+        pytest.raises(CheckpointError, match="is there already and not empty; overwrite "),
+        new_directory(tmp_path / "m") as made,
+    ):
+        (made / "file").write_text("1")
+        make(tmp_path / "m", "2", overwrite=False)
+    assert names(tmp_path) == ["m"]
+    assert (tmp_path / "m" / "file").read_text() == "2"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_that_comes_meanwhile_is_never_replaced(tmp_path: Path, *, overwrite: bool) -> None:
+    with (  # noqa: PT012 - what is done in the block is what is refused
+        pytest.raises(CheckpointError, match="expected a folder of its own, got a file"),
+        new_directory(tmp_path / "m", overwrite=overwrite) as made,
+    ):
+        (made / "file").write_text("1")
+        (tmp_path / "m").write_text("mine")
+    assert names(tmp_path) == ["m"]
+    assert (tmp_path / "m").read_text() == "mine"
+
+
+def test_an_empty_folder_is_replaced_where_a_rename_refuses_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Windows does."""
+    rename = Path.rename
+
+    def refusing(path: Path, target: Path) -> Path:
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        return rename(path, target)
+
+    monkeypatch.setattr(type(tmp_path), "rename", refusing)
+    (tmp_path / "m").mkdir()
+    make(tmp_path / "m", "1", overwrite=False)
+    assert names(tmp_path) == ["m"]
+    assert (tmp_path / "m" / "file").read_text() == "1"
+
+
 def test_a_file_and_the_current_folder_never_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,8 +35,8 @@ def new_directory(
         error: the type of what is raised.
 
     Raises:
-        error: ``path`` is there and may not be replaced, is a file or the current folder, or the
-            disk refuses.
+        error: ``path`` is there and may not be replaced, be it that it came while the block ran;
+            is a file or the current folder; or the disk refuses.
     """
     new: list[Path] = []
     try:
@@ -46,7 +46,7 @@ def new_directory(
         with workspace(path) as made:
             made.mkdir()
             yield made
-            publish(made, path)
+            _put(made, path, overwrite=overwrite, error=error)
     except OSError as reason:
         raise unwritable(path, reason, error) from reason
     finally:
@@ -60,31 +60,58 @@ def _place(path: Path, *, overwrite: bool, error: type[LmkernelError]) -> Path:
     if "\0" in str(path):
         raise unwritable(path, ValueError("embedded null byte"), error)
     sweep(path.absolute().parent)
+    _require_free(path, overwrite=overwrite, error=error)
+    # what a link leads to is replaced, the link stays; a loop of links is the system's to refuse
+    return Path(os.path.realpath(path))
+
+
+def _require_free(path: Path, *, overwrite: bool, error: type[LmkernelError]) -> None:
+    """Refuse what is there and may not be replaced."""
     if path.exists() and (not path.is_dir() or path.samefile(Path.cwd())):
         kind = "the current folder" if path.is_dir() else "a file"
         raise error(f"{path}: expected a folder of its own, got {kind}, which is never replaced")
     if path.exists() and any(path.iterdir()) and not overwrite:
         raise error(f"{path} is there already and not empty; overwrite (--overwrite) replaces it")
-    # what a link leads to is replaced, the link stays; a loop of links is the system's to refuse
-    return Path(os.path.realpath(path))
 
 
-def publish(made: Path, path: Path) -> None:
+def _put(made: Path, path: Path, *, overwrite: bool, error: type[LmkernelError]) -> None:
+    """Publish, and name what came while the work was done, where that is why it is refused."""
+    try:
+        publish(made, path, overwrite=overwrite)
+    except OSError:
+        _require_free(path, overwrite=overwrite, error=error)
+        raise
+
+
+def publish(made: Path, path: Path, *, overwrite: bool) -> None:
     """Flush a folder that was made in a workspace, and put it in its place in one step.
 
-    What was there is left in the workspace.
+    Args:
+        made: the folder in the workspace; with ``overwrite``, what was there is left there.
+        path: its place.
+        overwrite: whether it may take the place of a folder that has content.
 
     Raises:
-        OSError: the disk refuses; nothing has changed.
+        OSError: the disk refuses, or something is there that may not be replaced, be it since a
+            moment; nothing has changed.
     """
     if made.is_symlink():  # who filled it has put a link in its place
         raise OSError(errno.ELOOP, "expected a folder, got a link")
     _flush(made)
-    if not path.exists():
-        made.rename(path)
+    if not overwrite or not path.is_dir():
+        _take_free_place(made, path)
     elif not exchange(made, path):
         _replace(made, path)
     _flush_names(path.parent)
+
+
+def _take_free_place(made: Path, path: Path) -> None:
+    """Rename a folder onto nothing or an empty folder; the system refuses any other place."""
+    try:
+        made.rename(path)
+    except FileExistsError:  # Windows renames onto no folder, be it empty
+        path.rmdir()  # refused where it has content
+        made.rename(path)
 
 
 def _replace(made: Path, path: Path) -> None:
