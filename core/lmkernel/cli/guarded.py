@@ -6,8 +6,9 @@ Built-in commands run as they are.
 from __future__ import annotations
 
 import sys
+import traceback
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.streams import give_descriptor_back, takes_output
 from lmkernel.errors import LmkernelError, PluginError, shown
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
     from lmkernel.plugins import CommandSpec
 
-__all__ = ["checked_code", "command_code"]
+__all__ = ["Ended", "checked_code", "command_code", "work_code"]
 
+_OURS = "lmkernel."
+"""What the place of a built-in command begins with."""
 _MOST = 255
 """The largest exit code; of a larger one the system keeps the lowest eight bits."""
 
@@ -35,9 +38,7 @@ def command_code(spec: CommandSpec) -> AbstractContextManager[None]:
         PluginError: the command is a plugin's, and raised anything else, or exited with a code
             that is none.
     """
-    return (
-        nullcontext() if spec.load.startswith("lmkernel.") else _guarded(f"command {spec.name!r}")
-    )
+    return nullcontext() if spec.load.startswith(_OURS) else _guarded(f"command {spec.name!r}")
 
 
 def checked_code(spec: CommandSpec, code: object) -> int:
@@ -47,6 +48,34 @@ def checked_code(spec: CommandSpec, code: object) -> int:
         PluginError: it is none.
     """
     return _checked(f"command {spec.name!r}", code)
+
+
+@final
+class Ended(SystemExit):
+    """The end of a built-in command whose work other processes have done; its code is theirs."""
+
+
+def work_code(spec: CommandSpec) -> AbstractContextManager[None]:
+    """Run a block in which a command works, once its arguments are read.
+
+    A built-in one ends by its result: what it calls, such as a backend's operation, must not end
+    the program, which would look like success.
+
+    Raises:
+        PluginError: ``SystemExit`` came; names the line that raised it.
+    """
+    return _unended() if spec.load.startswith(_OURS) else nullcontext()
+
+
+@contextmanager
+def _unended() -> Iterator[None]:
+    try:
+        yield
+    except Ended:
+        raise
+    except SystemExit as stop:
+        frame = traceback.extract_tb(stop.__traceback__)[-1]
+        raise PluginError(f"{frame.filename}, line {frame.lineno}: {describe(stop)}") from stop
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.cli.command import Command
-from lmkernel.cli.guarded import checked_code, command_code
+from lmkernel.cli.guarded import checked_code, command_code, work_code
 from lmkernel.cli.streams import (
     finish_output,
     open_standard_streams,
@@ -104,7 +104,9 @@ def _run(arguments: list[str], registry: Registry) -> int:
         command.configure(own)
         # options may stand between the positional arguments, and before an optional last one
         parsed = own.parse_intermixed_args(_hide_dashes(arguments[at + 1 :]), given)
-        code = command.run(argparse.Namespace(**{k: _show(v) for k, v in vars(parsed).items()}))
+        shown = argparse.Namespace(**{k: _show(v) for k, v in vars(parsed).items()})
+        with work_code(spec):
+            code = command.run(shown)
     return checked_code(spec, code)
 
 

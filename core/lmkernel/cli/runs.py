@@ -6,6 +6,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lmkernel.cli.guarded import Ended
 from lmkernel.cli.options import add_backend_options
 from lmkernel.errors import InputError
 
@@ -170,7 +171,7 @@ def _start_processes(args: argparse.Namespace) -> None:
     found = find_processes()
     if found.count == 1:
         command = [sys.executable, "-m", "lmkernel.cli", *args.arguments]
-        raise SystemExit(launch(command, args.processes))
+        raise Ended(launch(command, args.processes))
     if found.count != args.processes:
         raise InputError(
             f"--processes: expected {found.count}, as {found.found} say, or nothing; "

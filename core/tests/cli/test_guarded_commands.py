@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from inspected import small_llama
+from own_backends import Own, install
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +48,32 @@ class Plugin:
 sys.exit(main(registry=Registry({"plugin": Plugin()})))
 """
 OUT_OF_RANGE = "command 'do': expected an exit code in 0 … 255, got "
+
+
+EXITING = """
+def overrides(parts):
+    def linear(*_):
+        raise SystemExit(0)
+    return {"linear": linear}
+"""
+
+
+def test_h4_what_a_built_in_command_calls_does_not_end_the_program(tmp_path: Path) -> None:
+    install(tmp_path, "exiting", Own(source=EXITING))
+    small_llama(tmp_path / "model")
+    asked = ("generate", "model", "ab", "--backend", "exiting")
+    done = subprocess.run(
+        [sys.executable, "-m", "lmkernel", *asked],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        r"lmkernel: error: .*exiting.backend\.py, line \d+: SystemExit: 0\n", done.stderr
+    )
 
 
 @pytest.fixture(scope="module")
