@@ -13,7 +13,7 @@ from lmkernel.checkpoints.methods.float8 import Fp8
 from lmkernel.checkpoints.methods.words import Awq, Gptq
 from lmkernel.checkpoints.quantised import quantisation, refuse_quantised
 from lmkernel.checkpoints.tensors import Tensors
-from lmkernel.errors import CheckpointError
+from lmkernel.errors import CheckpointError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -168,11 +168,19 @@ def _compression_method(tensors: Tensors, said: Mapping[str, Any]) -> Method | N
     if said.get("format") not in _FORMATS or not isinstance(groups, dict):
         return None
     weights = [group.get("weights") for group in groups.values() if isinstance(group, dict)]
-    widths = {w.get("num_bits") for w in weights if isinstance(w, dict)}
-    sparse = (said.get("sparsity_config") or {}).get("format", "dense")
-    if len(widths) != 1 or not widths <= set(_WIDTHS) or sparse != "dense":
-        return None
-    return Compressed(tensors, {"num_bits": widths.pop()})
+    widths = [w.get("num_bits") for w in weights if isinstance(w, dict)]
+    if not widths or any(width not in _WIDTHS or width != widths[0] for width in widths):
+        raise CheckpointError(
+            "config_groups: expected num_bits of 4 or 8 for weights, the same of all groups, got "
+            f"{shown(widths)}"
+        )
+    sparse = said.get("sparsity_config")
+    if sparse and (not isinstance(sparse, dict) or sparse.get("format", "dense") != "dense"):
+        raise CheckpointError(
+            "sparsity_config: expected nothing, or an object whose format is 'dense', got "
+            f"{shown(sparse)}"
+        )
+    return Compressed(tensors, {"num_bits": widths[0]})
 
 
 _METHODS: Mapping[str, Callable[[Tensors, Mapping[str, Any]], Method | None]] = MappingProxyType(

@@ -141,3 +141,34 @@ def test_a_block_may_be_larger_than_the_weight(tmp_path: Path) -> None:
     file = SafetensorsFile(tmp_path / "m.safetensors")
     found = Fp8(file, {"weight_block_size": [10**30, 1 << 40]}).read("m").numbers()
     np.testing.assert_array_equal(found, [[2, 2.25, 2.5], [2.75, 3, 3.25]])
+
+
+@pytest.mark.parametrize(
+    "sparsity", ["dense", ["x"], 1, {"format": "sparse-24"}, {"format": ["x"]}]
+)
+def test_a_sparsity_that_is_none_of_dense_weights_is_refused(
+    tmp_path: Path, sparsity: object
+) -> None:
+    _say(tmp_path, "packed", sparsity_config=sparsity)
+    with pytest.raises(
+        CheckpointError,
+        match=r"config\.json: quantization_config\.sparsity_config: expected nothing",
+    ):
+        open_model(tmp_path)
+
+
+@pytest.mark.parametrize("sparsity", [None, {}, {"format": "dense"}])
+def test_a_sparsity_of_dense_weights_is_none(tmp_path: Path, sparsity: object) -> None:
+    _say(tmp_path, "packed", sparsity_config=sparsity)
+    assert open_model(tmp_path).tensors.shape("model.layers.0.self_attn.q_proj.weight") == (96, 64)
+
+
+@pytest.mark.parametrize("bits", [[[4]], [{}], [3], [True], ["4"], [None], [4, 8], [4, [4]], []])
+def test_other_numbers_of_bits_of_groups_are_refused(tmp_path: Path, bits: list[object]) -> None:
+    groups = {f"group_{i}": {"weights": {"num_bits": width}} for i, width in enumerate(bits)}
+    _say(tmp_path, "packed", config_groups=groups)
+    with pytest.raises(
+        CheckpointError,
+        match=r"config\.json: quantization_config\.config_groups: expected num_bits",
+    ):
+        open_model(tmp_path)
