@@ -88,7 +88,7 @@ def _processor_tokens(document: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
         special = step.get("special_tokens")
         for token in special.values() if isinstance(special, dict) else ():
             ids = token.get("ids") if isinstance(token, dict) else None
-            yield from ((token.get("id"), number) for number in ids or () if isinstance(ids, list))
+            yield from ((token.get("id"), n) for n in (ids if isinstance(ids, list) else ()))
         for pair in (step.get("sep"), step.get("cls")):
             if isinstance(pair, list) and len(pair) == _PAIR:
                 yield pair[0], pair[1]

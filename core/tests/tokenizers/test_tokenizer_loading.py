@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tokenizers import processors
 from vocabulary_samples import byte_level, write_directory
 
 from lmkernel.errors import CheckpointError
@@ -130,4 +132,18 @@ def test_an_end_without_text_names_the_folder(tmp_path: Path) -> None:
     config = {"eos_token": ""}
     write_directory(tmp_path, byte_level(), tokenizer_config__json=config)
     with pytest.raises(CheckpointError, match=rf"{tmp_path}: eos_token '' is not in"):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("ids", [5, 5.5, True, 0, "1", {"1": 1}, None])
+def test_ids_around_a_text_that_are_no_list_are_refused(tmp_path: Path, ids: object) -> None:
+    library = byte_level()
+    library.post_processor = processors.TemplateProcessing(
+        single="<|im_start|> $A", special_tokens=[("<|im_start|>", 1)]
+    )
+    path = write_directory(tmp_path, library) / "tokenizer.json"
+    document = json.loads(path.read_text())
+    document["post_processor"]["special_tokens"]["<|im_start|>"]["ids"] = ids
+    path.write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json: .*PostProcessor"):
         load_tokenizer(tmp_path)
