@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sentencepiece
@@ -71,6 +71,31 @@ def test_ids_and_texts_are_those_of_transformers(folder: Path) -> None:
         ids = theirs(text_target=text)["input_ids"]
         assert ours.for_targets.encode(text) == ids, text
         assert ours.decode(ids) == theirs.decode(ids, skip_special_tokens=True)
+
+
+NAMED = [
+    ({"additional_special_tokens": ["<q>"]}, {}),
+    ({"added_tokens_decoder": {"%": {"content": "<q>", "special": True, "lstrip": True}}}, {}),
+    ({}, {"<q>": "%"}),
+    ({"bos_token": "<b>", "pad_token": "<q>"}, {}),
+]
+"""What names tokens beside a model: a configuration, and ``added_tokens.json``."""
+
+
+@pytest.mark.parametrize(("config", "added"), NAMED)
+def test_tokens_that_files_beside_a_model_name_are_those_of_transformers(
+    config: dict[str, Any], added: dict[str, Any], tmp_path: Path
+) -> None:
+    data = learnt([english(n) for n in range(500)], pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    free = sentencepiece.SentencePieceProcessor(model_proto=data).get_piece_size() + 2
+    (tmp_path / "spiece.model").write_bytes(data)
+    for name, said in ("tokenizer_config", {"extra_ids": 2, **config}), ("added_tokens", added):
+        text = json.dumps(said).replace('"<q>": "%"', f'"<q>": {free}').replace("%", str(free))
+        (tmp_path / f"{name}.json").write_text(text)
+    ours, theirs = load_tokenizer(tmp_path), T5Tokenizer.from_pretrained(tmp_path)
+    assert ours.vocab_size == len(theirs)
+    for text in ("one<q>two", "<b> one <q>  two <pad></s>"):
+        assert ours.encode(text) == theirs(text)["input_ids"], text
 
 
 @pytest.mark.parametrize("extra", [0, 5])

@@ -106,7 +106,11 @@ def _library_tokenizer(folder: Path, config: dict[str, Any]) -> Any:
     # their classes have these tokens where a file does not name them
     for role, token in {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}.items():
         config.setdefault(role, token)
-    return open_pieces(folder, config) if is_there(pair) else open_unigrams(pieces, config)
+    if is_there(pair):
+        return open_pieces(folder, config)
+    backend = open_unigrams(pieces, config)
+    add_named_tokens(backend, folder, config)
+    return backend
 
 
 def _has_letters(folder: Path) -> bool:

@@ -1,13 +1,15 @@
-"""Tokens that the files beside ``tokenizer.json`` name: added where it lacks them.
+"""Tokens that the files beside a vocabulary name: added where it lacks them.
+
+The vocabulary is ``tokenizer.json``, or a SentencePiece model in its place.
 
 ``added_tokens_decoder`` of ``tokenizer_config.json`` and ``added_tokens.json`` give tokens with
 their ids; roles such as ``mask_token``, ``additional_special_tokens`` and ``extra_special_tokens``
-give them without. transformers (5.24) adds those that ``tokenizer.json`` does not add itself, in
-the order of their ids, then by role. A token that is added keeps its id if it is in the
-vocabulary, else it gets the next free one.
+give them without. transformers (5.24) adds those that the vocabulary does not add itself, in the
+order of their ids, then by role. A token that is added keeps its id if it is in the vocabulary,
+else it gets the next free one.
 
-Where files say other things of a token, ``added_tokens_decoder`` goes before ``tokenizer.json``,
-and that before the others. A role's token is special; so is one that either file calls special.
+Where files say other things of a token, ``added_tokens_decoder`` goes before the vocabulary, and
+that before the others. A role's token is special; so is one that either file calls special.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> N
     """Add what the files name, and see that each token has the id that they say.
 
     Args:
-        backend: the library's tokenizer, of ``tokenizer.json``.
+        backend: the library's tokenizer, of the vocabulary.
         folder: where the files are.
         config: ``tokenizer_config.json``, with the roles that are used.
 
@@ -63,7 +65,7 @@ def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> N
         if (got := backend.token_to_id(text)) != index:
             raise CheckpointError(
                 f"{folder}: the token {text!r}: expected the id {got}, which it has or gets behind "
-                f"those of tokenizer.json, got {index} in {_CONFIG} or {_OLDER}"
+                f"those of the vocabulary, got {index} in {_CONFIG} or {_OLDER}"
             )
 
 

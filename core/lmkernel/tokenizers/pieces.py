@@ -1,7 +1,8 @@
 """T5's tokenizers as a SentencePiece model: ``spiece.model``, without a ``tokenizer.json``.
 
 Its pieces and their scores become a tokenizer of the ``tokenizers`` library, as transformers makes
-one of them; what is written is a ``tokenizer.json``.
+one of them; what is written is a ``tokenizer.json``. Blanks are always tokens: transformers 5.24
+cuts a space off before them where a configuration lists special tokens and none of them is a blank.
 """
 
 from __future__ import annotations

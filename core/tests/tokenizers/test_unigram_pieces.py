@@ -54,6 +54,56 @@ def test_its_pieces_and_blanks_have_its_ids(tmp_path: Path) -> None:
     assert (made.vocab_size, made.eos_ids, made.pad_id) == (7, (1,), 0)
 
 
+LISTED = {str(i): {"content": t, "special": True} for i, t in [(1, "</s>"), (6, "<extra_id_0>")]}
+
+
+@pytest.mark.parametrize(
+    ("config", "beside", "ids"),
+    [
+        # the ids are those that transformers 5.24 (T5Tokenizer) makes of the same files
+        ({"additional_special_tokens": ["<q>"]}, {}, [4, 7, 4, 1]),
+        ({"additional_special_tokens": ["<extra_id_0>", "<q>"]}, {}, [4, 7, 4, 1]),
+        ({"added_tokens_decoder": {"7": {"content": "<q>"}}}, {}, [4, 7, 4, 1]),
+        ({}, {"added_tokens": {"<q>": 7}}, [4, 7, 4, 1]),
+        ({"bos_token": "<b>", "pad_token": "<q>"}, {}, [4, 8, 4, 1]),
+        ({}, {"special_tokens_map": {"mask_token": "<q>"}}, [4, 7, 4, 1]),
+    ],
+)
+def test_tokens_that_other_files_name_are_tokens(
+    tmp_path: Path, config: dict[str, Any], beside: dict[str, Any], ids: list[int]
+) -> None:
+    written(tmp_path, {"extra_ids": 2, **config})
+    for name, content in beside.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    made = load_tokenizer(tmp_path)
+    assert made.encode("the<q>the") == ids
+    (tmp_path / "again").mkdir()
+    made.save(tmp_path / "again")
+    assert load_tokenizer(tmp_path / "again").encode("the<q>the") == ids
+
+
+def test_blanks_that_are_listed_keep_their_ids(tmp_path: Path) -> None:
+    blanks = {"additional_special_tokens": ["<extra_id_0>", "<extra_id_1>"]}
+    config = {"extra_ids": 2, **blanks, "added_tokens_decoder": LISTED}
+    made = load_tokenizer(written(tmp_path, config))
+    assert (made.encode("<extra_id_0><extra_id_1>"), made.vocab_size) == ([6, 5, 1], 7)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"split_special_tokens": True}, "split_special_tokens: expected false"),
+        ({"additional_special_tokens": [4]}, "additional_special_tokens: expected tokens"),
+        ({"added_tokens_decoder": {"9": {"content": "<q>"}}}, "'<q>': expected the id 7"),
+    ],
+)
+def test_what_names_no_token_is_refused(
+    tmp_path: Path, config: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        load_tokenizer(written(tmp_path, {"extra_ids": 2, **config}))
+
+
 @pytest.mark.parametrize(
     ("config", "said", "message"),
     [
