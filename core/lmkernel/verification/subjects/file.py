@@ -29,11 +29,14 @@ from lmkernel.verification.answers import KINDS, read_answer
 from lmkernel.verification.subject import Answer, Subject
 from lmkernel.verification.subjects.dumps import read_golden_line, read_llama_cpp
 from lmkernel.verification.subjects.kl_base import KlBaseSubject, is_kl_base
+from lmkernel.verification.subjects.npz import NpzFile
+from lmkernel.verification.subjects.recorded import Stored, read_ids, read_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from lmkernel.checkpoints.tensors import Tensors
     from lmkernel.verification.sequences import Question
     from lmkernel.verification.subject import Opening
 
@@ -84,10 +87,11 @@ class FileSubject(Subject):
             there = ", ".join(sorted(self._rows)) or "none"
             raise SubjectError(f"{self._path}: no answer to the row {row.name!r}; there: {there}")
         ids = found.pop("ids", None)
-        if ids is not None and [int(i) for i in np.asarray(ids).ravel()] != list(row.ids):
-            raise SubjectError(f"{self._path}: row {row.name!r}: the ids are not those asked for")
-        batched = {name: np.asarray(x)[None] for name, x in found.items()}
-        made = read_answer(batched, f"{self._path}, row {row.name!r}")
+        where = f"{self._path}, row {row.name!r}"
+        if ids is not None and read_ids(ids, f"{where}: ids", len(row.ids)) != list(row.ids):
+            raise SubjectError(f"{where}: the ids are not those asked for")
+        values = {n: read_values(n, x, f"{where}: {n}", question) for n, x in found.items()}
+        made = read_answer({name: x[None] for name, x in values.items()}, where)
         return _with_what_came_before(made, len(row.ids)) if self._own else made
 
 
@@ -107,28 +111,31 @@ def _read(path: Path) -> tuple[bool, dict[str, dict[str, Any]]]:
         return _read_lines(path)
     if path.suffix == ".bin":
         return True, {"ids 1": read_llama_cpp(path)}
+    rows: dict[str, dict[str, Any]] = {}
+    tensors = _open_tensors(path)
+    for key in tensors.names():
+        name, _, part = key.partition("/")
+        rows.setdefault(name, {})[part or "logits"] = Stored(tensors, key)
+    return False, rows
+
+
+def _open_tensors(path: Path) -> Tensors:
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        elif path.suffix == ".safetensors":
-            tensors = SafetensorsFile(path)
-            arrays = {name: tensors.read(name) for name in tensors.names()}
-        else:
-            raise InputError(f"{path}: expected .npz, .safetensors, .jsonl or .bin")
-    except (OSError, ValueError, CheckpointError) as error:
+            return NpzFile(path)
+        if path.suffix == ".safetensors":
+            return SafetensorsFile(path)
+    except (OSError, ValueError) as error:
         raise SubjectError(f"{path}: {error}") from error
-    rows: dict[str, dict[str, Any]] = {}
-    for key, array in arrays.items():
-        name, _, part = key.partition("/")
-        rows.setdefault(name, {})[part or "logits"] = array
-    return False, rows
+    except CheckpointError as error:
+        raise SubjectError(str(error)) from error
+    raise InputError(f"{path}: expected .npz, .safetensors, .jsonl or .bin")
 
 
 def _read_lines(path: Path) -> tuple[bool, dict[str, dict[str, Any]]]:
     rows: dict[str, dict[str, Any]] = {}
     kinds = set()
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(_text(path).splitlines(), 1):
         try:
             values = json.loads(line)
             golden = "tokens" in values and "name" not in values
@@ -139,6 +146,19 @@ def _read_lines(path: Path) -> tuple[bool, dict[str, dict[str, Any]]]:
                 rows[str(values["name"])] = {k: values[k] for k in (*KINDS, "ids") if k in values}
         except (ValueError, KeyError, TypeError) as error:
             raise SubjectError(f"{path}, line {number}: expected an object with a name") from error
+        except RecursionError as error:
+            raise SubjectError(
+                f"{path}, line {number}: expected an object with a name, got one nested too deep"
+            ) from error
     if len(kinds) > 1:
         raise SubjectError(f"{path}: expected lines with names or lines with tokens, got both")
     return True in kinds, rows
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise SubjectError(
+            f"{path}: expected UTF-8, got {error.reason} at {error.start}"
+        ) from error
