@@ -14,6 +14,7 @@ that before the others. A role's token is special; so is one that either file ca
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.checkpoints.json_files import read_object
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["add_named_tokens", "numbered_tokens"]
+__all__ = ["add_named_tokens", "numbered_tokens", "warn_of_lacking"]
 
 _CONFIG, _OLDER, _MAP = "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"
 _SIDES = ("lstrip", "rstrip", "normalized", "single_word")
@@ -44,11 +45,7 @@ def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> N
     Raises:
         CheckpointError: a malformed entry, or an id that is another token's.
     """
-    if config.get("split_special_tokens"):
-        raise CheckpointError(
-            f"{folder / _CONFIG}: split_special_tokens: expected false, for special tokens are "
-            "kept whole"
-        )
+    _refuse_splitting(folder, config)
     numbered = numbered_tokens(folder, config)
     roles, extra = _roles(folder, config), _extra(folder, config)
     there = {token.content: token for token in backend.get_added_tokens_decoder().values()}
@@ -67,6 +64,36 @@ def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> N
                 f"{folder}: the token {text!r}: expected the id {got}, which it has or gets behind "
                 f"those of the vocabulary, got {index} in {_CONFIG} or {_OLDER}"
             )
+
+
+def warn_of_lacking(backend: Any, folder: Path, config: Mapping[str, Any]) -> None:
+    """Warn of tokens that the files name and that lack in a vocabulary which takes no more.
+
+    Args:
+        backend: what says the id of a token.
+        folder: where the files are.
+        config: ``tokenizer_config.json``, with the roles that are used.
+
+    Raises:
+        CheckpointError: a malformed entry.
+    """
+    _refuse_splitting(folder, config)
+    named = (*numbered_tokens(folder, config), *_roles(folder, config), *_extra(folder, config))
+    lacking = [text for text in dict.fromkeys(named) if backend.token_to_id(text) is None]
+    if lacking:
+        warnings.warn(
+            f"{folder}: named as tokens and not in vocab.json, so that a text that has them is cut "
+            f"into other pieces: {lacking!r:.200}",
+            stacklevel=4,
+        )
+
+
+def _refuse_splitting(folder: Path, config: Mapping[str, Any]) -> None:
+    if config.get("split_special_tokens"):
+        raise CheckpointError(
+            f"{folder / _CONFIG}: split_special_tokens: expected false, for special tokens are "
+            "kept whole"
+        )
 
 
 def numbered_tokens(

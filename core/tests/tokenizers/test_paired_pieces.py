@@ -119,6 +119,29 @@ def test_files_that_are_damaged_are_named(
         load_tokenizer(written(tmp_path, **files))
 
 
+def configured(folder: Path, **said: Any) -> Path:
+    (written(folder) / "tokenizer_config.json").write_text(json.dumps(said))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"split_special_tokens": True}, "split_special_tokens: expected false"),
+        ({"additional_special_tokens": [4]}, "additional_special_tokens: expected tokens"),
+    ],
+)
+def test_what_names_no_token_is_refused(tmp_path: Path, said: dict[str, Any], message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        load_tokenizer(configured(tmp_path, **said))
+
+
+def test_a_token_that_is_named_and_lacks_is_told(tmp_path: Path) -> None:
+    said = {"additional_special_tokens": ["<q>", ">>deu<<"]}
+    with pytest.warns(UserWarning, match=r"not in vocab.json, .*: \['<q>'\]"):
+        load_tokenizer(configured(tmp_path, **said))
+
+
 @pytest.mark.parametrize("name", ["target.spm", "vocab.json"])
 def test_files_that_are_missing_are_named(tmp_path: Path, name: str) -> None:
     (written(tmp_path) / name).unlink()
