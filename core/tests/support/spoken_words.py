@@ -36,6 +36,9 @@ VOICES = (
     *("m1", "m2", "m4", "m5", "m6", "m8", "f1", "f3", "f4", "Alex", "Andy", "Annie", "Diogo"),
     *("Gene", "Henrique", "Lee", "Mario", "Max", "Michael", "belinda", "ed", "grandma", "grandpa"),
     *("iven", "john", "linda", "miguel", "paul", "robert", "shelby", "steph", "travis", "victor"),
+    *("Alicia", "Andrea", "Denis", "Hugo", "Jacky", "Marco", "Mike", "antonio", "aunty", "boris"),
+    *("caleb", "david", "edward", "gustave", "marcelo", "michel", "norbert", "pedro", "quincy"),
+    *("rob", "sandro", "zac"),
 )
 """Those that are learnt from."""
 HELD_OUT = ("m3", "m7", "f2", "f5", "adam", "anika", "benjamin", "pablo")
