@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_unigrams"]
 
+_CLASSES = ("T5Tokenizer", "T5TokenizerFast", "MT5Tokenizer", "MT5TokenizerFast")
 _UNIGRAM = 1
 _MOST_EXTRA = 10_000
 _SPACE = "▁"
@@ -35,12 +36,20 @@ def open_unigrams(path: Path, config: Mapping[str, Any]) -> tokenizers.Tokenizer
     Args:
         path: the file.
         config: the content of ``tokenizer_config.json``; ``extra_ids`` says how many blanks
-            ``<extra_id_0>``, … come after the pieces, by default 100.
+            ``<extra_id_0>``, … come after the pieces, by default 100; ``tokenizer_class``, whose
+            pieces they are.
 
     Raises:
-        CheckpointError: it is no such model, or has no token that ends a text.
+        CheckpointError: it is no such model, has no token that ends a text, or is of a class
+            that has other ids than its pieces (Pegasus) or other rules.
         MissingDependencyError: the ``sentencepiece`` library is not installed.
     """
+    named = config.get("tokenizer_class") or _CLASSES[0]
+    if named not in _CLASSES:
+        raise CheckpointError(
+            f"{path}: expected the pieces of a {_CLASSES[0]}, got those of {named!r:.80}; a "
+            "tokenizer.json, which transformers writes, is read of every class"
+        )
     model = _read_message(path)
     if model.trainer_spec.model_type != _UNIGRAM:
         raise CheckpointError(f"{path}: expected a unigram model of SentencePiece, got another")

@@ -128,6 +128,14 @@ def test_what_cannot_be_used_is_named(
         load_tokenizer(written(tmp_path, config, **said))
 
 
+@pytest.mark.parametrize("name", ["PegasusTokenizer", "AlbertTokenizer", "XLNetTokenizerFast", 3])
+def test_the_pieces_of_another_class_are_refused(name: Any, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=rf"pieces of a T5Tokenizer, got those of .?{name}"):
+        load_tokenizer(written(tmp_path, {"tokenizer_class": name}))
+    made = load_tokenizer(written(tmp_path, {"tokenizer_class": "T5Tokenizer"}))
+    assert made.encode("the") == [4, 1]
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (written(tmp_path) / "spiece.model").write_bytes(b"\0\1")
     with pytest.raises(CheckpointError, match=r"spiece.model: expected a SentencePiece model: tru"):
