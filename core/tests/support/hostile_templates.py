@@ -23,6 +23,10 @@ GROW = (
     "{{% for i in range(99999) %}}{{% set n.x = {1} %}}{{% endfor %}}"
 )
 WIDE = "{% set a = 'x' * 4000000 %}"
+KEEP = (  # what each turn makes, none of which is dropped
+    "{{% set n = namespace(x=1) %}}{{% set a = 'x' * 3999999 %}}"
+    "{{% for i in range(99999) %}}{{% set n.x = [n.x, {0}] %}}{{% endfor %}}"
+)
 DAG = "{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}"
 OWN = "{% set n = namespace() %}{% set n.n = n %}"  # so that n.n.n.… has no end
 ONE_HASH = "{% for k in range(0, 99999 * (2**61 - 1), 2**61 - 1) %}"  # numbers of one hash
@@ -207,6 +211,19 @@ H3 = {  # one call that makes much
     "indent by text": "{{ ('\n' * 100000)|indent('x' * 100000) }}",
     "indent of JSON": "{{ [[[1] * 999] * 99]|tojson(indent=999999999) }}",
     "separators": "{{ ([1] * 99999)|tojson(separators=('x' * 99999, ':')) }}",
+    "kept parts": KEEP.format("a.partition('x')"),
+    "kept last parts": KEEP.format("a.rpartition('x')"),
+    "kept pieces": KEEP.format("a.split('x', 1)"),
+    "kept last pieces": KEEP.format("a.rsplit('x', 1)"),
+    "kept cyclers": KEEP.format("cycler(*range(99999))"),
+    "kept arguments of filters": KEEP.format("[1]|map('default', *range(99999))"),
+    "kept dates": KEEP.format("strftime_now('%90000Y%90000Y' ~ 'x' * 900)"),
+    "kept arguments": (
+        "{% set n = namespace(x=1) %}{% macro f() %}{% set n.x = [n.x, varargs] %}{% endmacro %}"
+        + LOOP
+        + "{{ f(*range(99999)) }}"
+        + END
+    ),
     "wordwrap": "{{ ('x ' * 1000000)|wordwrap(1) }}",
     "xmlattr": "{{ {'a': 'x' * 1000000}|xmlattr }}",
     "pprint": DAG + "{{ n.x|pprint }}",

@@ -37,6 +37,7 @@ _NESTED: tuple[Any, ...] = (list, tuple, dict, Namespace, *VIEWS)
 _PRINTED: tuple[Any, ...] = (str, int, float, complex, range, type(None), Undefined, *_NESTED)
 
 _Value = TypeVar("_Value")
+_Texts = TypeVar("_Texts", list[str], tuple[str, ...])
 
 
 @final
@@ -102,6 +103,11 @@ class Budget:
         if self._bytes < 0:
             raise TemplateError(f"the chat template makes over {MAX_BYTES} bytes of values")
         return value
+
+    def charge_texts(self, texts: _Texts) -> _Texts:
+        """A list or tuple, once it and the texts that an operation has made for it are paid for."""
+        self._bytes -= sum(map(sys.getsizeof, texts))
+        return self.charge(texts)
 
     def expect(self, *, characters: int = 0, items: int = 0) -> None:
         """Refuse an operation that would make a text or a list so large.

@@ -118,6 +118,7 @@ class Expressions:
         kwargs: dict[str, Any] = {}
         if node.dyn_args is not None:
             args.extend(self.budget.iterate(self.evaluate(node.dyn_args, scope)))
+            self.budget.charge(args)  # whatever is called may keep them
         for pair in node.kwargs:
             self._add_keyword(kwargs, pair.key, self.evaluate(pair.value, scope))
         if node.dyn_kwargs is not None:
@@ -126,6 +127,7 @@ class Expressions:
                 raise TypeError("argument after ** must be a mapping")
             for name, value in more.items():
                 self._add_keyword(kwargs, name, value)
+            self.budget.charge(kwargs)
         return tuple(args), kwargs
 
     def _add_keyword(self, kwargs: dict[str, Any], name: Any, value: Any) -> None:

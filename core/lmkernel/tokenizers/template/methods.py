@@ -79,14 +79,21 @@ def _plain(name: str) -> _Method:
     )
 
 
-def _scan(name: str) -> _Method:
-    """The same, of a method that CPython implements in quadratic time."""
+def _scan(method: _Method) -> _Method:
+    """A method that CPython implements in quadratic time."""
 
-    def method(budget: Budget, text: str, *args: Any, **kwargs: Any) -> Any:
+    def apply(budget: Budget, text: str, *args: Any, **kwargs: Any) -> Any:
         budget.expect_scan(text, *args, *kwargs.values())
-        return budget.charge(getattr(text, name)(*args, **kwargs))
+        return method(budget, text, *args, **kwargs)
 
-    return method
+    return apply
+
+
+def _parts(name: str) -> _Method:
+    """Python's own method whose result holds texts that are made with it."""
+    return lambda budget, value, *args, **kwargs: budget.charge_texts(
+        getattr(value, name)(*args, **kwargs)
+    )
 
 
 def _weighed(method: _Method) -> _Method:
@@ -138,10 +145,12 @@ def _changed(budget: Budget, loop: LoopContext, *values: Any) -> bool:
 
 _LINEAR = """
     capitalize casefold count endswith find index isalnum isalpha isascii isdecimal isdigit
-    isidentifier islower isnumeric isprintable isspace istitle isupper lower lstrip partition
-    removeprefix removesuffix split splitlines startswith swapcase title upper
+    isidentifier islower isnumeric isprintable isspace istitle isupper lower lstrip
+    removeprefix removesuffix startswith swapcase title upper
 """
-_QUADRATIC = "rfind rindex rpartition rsplit strip lstrip rstrip"
+_QUADRATIC = "rfind rindex strip lstrip rstrip"
+_PARTS = "partition split splitlines"
+_QUADRATIC_PARTS = "rpartition rsplit"
 _LOOP = "index index0 revindex revindex0 first last length previtem nextitem depth depth0"
 _PADDING = "center ljust rjust zfill"
 _SEQUENCE = {"count": _compare_all("count"), "index": _compare_all("index")}
@@ -152,7 +161,9 @@ _METHODS: tuple[tuple[type, Mapping[str, _Method]], ...] = tuple(
         (
             str,
             {name: _weighed(_plain(name)) for name in _LINEAR.split()}
-            | {name: _weighed(_scan(name)) for name in _QUADRATIC.split()}
+            | {name: _weighed(_scan(_plain(name))) for name in _QUADRATIC.split()}
+            | {name: _weighed(_parts(name)) for name in _PARTS.split()}
+            | {name: _weighed(_scan(_parts(name))) for name in _QUADRATIC_PARTS.split()}
             | {name: _weighed(_pad(name)) for name in _PADDING.split()}
             | {"join": join_texts, "replace": _weighed(replace_text)}
             | {"format": _format, "format_map": _format_map},

@@ -141,7 +141,7 @@ def _globals(budget: Budget) -> dict[str, Any]:
         "namespace": lambda *args, **kwargs: Namespace(_dictionary(budget, *args, **kwargs)),
         "raise_exception": lambda message: _raise_exception(budget, message),
         "range": _range,
-        "strftime_now": _strftime_now,
+        "strftime_now": lambda form: budget.charge(_strftime_now(form)),
     }
     return {name: Function(name, function) for name, function in functions.items()}
 
