@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, final
 
@@ -13,7 +14,7 @@ from lmkernel.errors import InputError, MissingDependencyError
 from lmkernel.tokenizers.library import library_code
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -44,13 +45,30 @@ def json_rule(schema: Mapping[str, Any]) -> str:
     """A schema as a part of a rule of a grammar.
 
     Raises:
-        InputError: it cannot be written as JSON.
+        InputError: it cannot be written as JSON, or names values that would be others.
     """
     try:
+        _check_constants(schema)
         # ours last: a schema that says of itself how white space is written could allow any text
         return f"%json {json.dumps({**schema, 'x-guidance': _COMPACT}, allow_nan=False)}"
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"expected a schema of JSON: {error}") from error
+
+
+def _check_constants(schema: Any, name: str = "") -> None:
+    """Refuse whole numbers within `const` and `enum`, which `name` is, that would be others."""
+    if isinstance(schema, Mapping):
+        for key, value in schema.items():
+            names_values = key == "const" or (key == "enum" and isinstance(value, list | tuple))
+            _check_constants(value, name or (key if names_values else ""))
+    elif isinstance(schema, list | tuple):
+        for value in schema:
+            _check_constants(value, name)
+    elif name and isinstance(schema, int) and abs(schema) > _LARGEST:
+        raise InputError(
+            f"{_REFUSAL}: {name}: expected whole numbers within ±2^53, {_LARGEST}, "
+            f"got one of {schema.bit_length()} bits"
+        )
 
 
 def _check_multiples(source: str) -> None:

@@ -110,6 +110,17 @@ def test_bounds_that_would_be_other_numbers_are_refused(
         model.generate("the cat", json_schema=schema)
 
 
+@pytest.mark.parametrize("number", [2**53 + 1, -(2**53) - 1, 10**40])
+def test_values_that_would_be_other_numbers_are_refused(model: LanguageModel, number: int) -> None:
+    for schema in ({"const": {"a": [number]}}, {"anyOf": [{"enum": [1, [number]]}]}):
+        with pytest.raises(InputError, match="expected whole numbers within ±2\\^53"):
+            model.generate("the cat", json_schema=schema)
+
+
+def test_the_largest_value_is_kept_to(model: LanguageModel) -> None:
+    assert model.generate("the cat", json_schema={"const": 2**53}).text == str(2**53)
+
+
 def test_the_largest_bounds_are_kept_to(model: LanguageModel) -> None:
     schema = {"type": "integer", "minimum": 2**53 - 1, "maximum": 2**53 - 1}
     assert model.generate("the cat", json_schema=schema).text == str(2**53 - 1)
