@@ -99,7 +99,15 @@ def _refuse_splitting(folder: Path, config: Mapping[str, Any]) -> None:
 def numbered_tokens(
     folder: Path, config: Mapping[str, Any]
 ) -> dict[str, tuple[int, Mapping[str, Any] | None]]:
-    """Tokens with an id and what is said of each, if anything, in the order of their ids."""
+    """Tokens with an id and what is said of each, if anything, in the order of their ids.
+
+    Args:
+        folder: where ``added_tokens.json`` may be.
+        config: ``tokenizer_config.json``.
+
+    Raises:
+        CheckpointError: a malformed entry.
+    """
     found: dict[str, tuple[int, Mapping[str, Any] | None]] = {}
     for text, index in read_object(folder / _OLDER, required=False).items():
         if type(index) is not int:
