@@ -66,7 +66,7 @@ def test_a_client_that_goes_away_frees_its_row_within_a_step(slow: Any, stream: 
     # Greedy: a token that was drawn could be the last one, and the row would end by itself.
     body = {"model": "tiny", "messages": MESSAGES, "max_tokens": 200, "temperature": 0}
     with start(address, {**body, "stream": stream}):
-        until(lambda: own.worker._scheduler.waiting)
+        until(lambda: own.worker.waiting)
         permits.release(3)
         until(lambda: own.worker.running == 1)
     until(lambda: not own.worker._readers)
