@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contestants import Contestant
     from subject import Run
 
-__all__ = ["METRICS", "Decoding"]
+__all__ = ["METRICS", "Decoding", "pulled_model"]
 
 SPEEDS = ("decode1", "decode8", "prefill")
 COLD = "cold"
@@ -86,7 +86,7 @@ class Decoding(Subject):
 
     def prepare(self, args: argparse.Namespace) -> None:
         """Find the model and bring its files into the page cache."""
-        args.model = args.model or _pulled_model(args.python_lmkernel)
+        args.model = args.model or pulled_model(args.python_lmkernel)
         warm_files(Path(args.model))
 
     def task(self, one: Contestant, args: argparse.Namespace) -> dict[str, Any] | None:
@@ -139,7 +139,7 @@ class Decoding(Subject):
         return [f"**The cold starts gave different answers**: {groups}."]
 
 
-def _pulled_model(python: str) -> str:
+def pulled_model(python: str) -> str:
     """Ask lmkernel where the model is, which pulls it if it is not there."""
     code = f"from lmkernel.sources import find_model; print(find_model({MODEL!r}))"
     done = subprocess.run(  # noqa: S603 - the interpreter that the user named, and our own line

@@ -1,4 +1,4 @@
-"""Compare speed with rivals in one run: ``python benchmarks/run.py [train] --help``.
+"""Compare speed with rivals in one run: ``python benchmarks/run.py [train|serve] --help``.
 
 Constraints: the driver needs the standard library alone. Every contestant runs in a process of its
 own, one after the other, in alternating rounds, with the same prompts, counts, environment and
@@ -19,6 +19,7 @@ from contestants import Contestant, Pythons, contestants
 from decoding import METRICS, Decoding
 from machine import describe
 from report import markdown
+from serving import Serving
 from subject import BACKENDS, Subject
 from summary import medians
 from train_steps import Training
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-SUBJECTS: Mapping[str, type[Subject]] = MappingProxyType({"decode": Decoding, "train": Training})
+SUBJECTS: Mapping[str, type[Subject]] = MappingProxyType(
+    {"decode": Decoding, "train": Training, "serve": Serving}
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,10 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", type=Path, help="write everything that was measured to this file")
     add("--markdown", type=Path, help="write the page to this file")
     add("--check", action="store_true", help="exit with 1 when a bar is not met")
-    alone = parser.add_argument_group("of decode alone").add_argument
-    alone("--model", help="a Hugging Face directory; by default a pulled one")
-    metrics = f"some of {','.join(METRICS)}"
-    alone("--metrics", type=_names(METRICS), default=METRICS, help=metrics)
+    some = parser.add_argument_group("of some").add_argument
+    some("--model", help="of decode and serve: a Hugging Face directory; by default a pulled one")
+    some("--gguf", type=Path, help="of serve: the file that llama.cpp serves")
+    metrics = f"of decode: some of {','.join(METRICS)}"
+    some("--metrics", type=_names(METRICS), default=METRICS, help=metrics)
     return parser
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     Run = Mapping[str, Any]
 
-__all__ = ["agreement", "answers", "busiest", "losses", "medians", "samples"]
+__all__ = ["agreement", "answers", "busiest", "losses", "medians", "same_texts", "samples"]
 
 MIB = 1024
 
@@ -89,3 +89,16 @@ def losses(runs: Sequence[Run]) -> dict[str, list[float]]:
         if run.get("losses"):
             found.setdefault(run["contestant"], run["losses"])
     return found
+
+
+def same_texts(runs: Sequence[Run]) -> dict[str, float]:
+    """Return for each contestant what share of its answers are the first contestant's."""
+    texts: dict[str, list[str]] = {}
+    for run in runs:
+        if run.get("texts"):
+            texts.setdefault(run["contestant"], run["texts"])
+    first = next(iter(texts.values()), [])
+    return {
+        name: sum(a == b for a, b in zip(first, own, strict=True)) / len(first)
+        for name, own in texts.items()
+    }

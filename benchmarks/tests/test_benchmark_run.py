@@ -31,6 +31,13 @@ if program.endswith("_train.py"):
         "losses": [9.0, 8.0], "threads": 2, "versions": {{"library": "1.0"}},
     }}))
     raise SystemExit
+if program == "serve.py":
+    many = {{"lmkernel": 90.0, "server": 60.0}}[task["group"]]
+    print(json.dumps({{
+        "median": {{"one": 30.0, "many": many, "wait": 2.0}}, "texts": ["a", task["variant"]],
+        "threads": 2, "versions": {{"library": "1.0"}},
+    }}))
+    raise SystemExit
 speed = 100.0 if program == "lmk.py" else {{"loop": 60.0}}.get(task["variant"], 40.0)
 rows = {{name: [[1, 2]] for name in task["metrics"]}}
 print(json.dumps({{
@@ -141,3 +148,25 @@ def test_a_step_of_training_stands_beside_its_bar(harness: Harness) -> None:
     rows = [[cell.strip() for cell in row.split("|")[2:-1]] for row in page.splitlines()]
     assert ["jax", "0.500", "kerashub-jax fit", "1.000", "0.50", "≤ 0.85", "ok"] in rows
     assert ["jax", "5.00", "kerashub-jax fit", "5.00", "1.00", "≤ 0.7", "below"] in rows
+
+
+def test_servers_are_compared_with_the_best_of_the_others(harness: Harness) -> None:
+    harness("serve", "--only=torch", "--rounds=1", "--gguf=model.gguf", broken="llama-cpp")
+    page = harness.page()
+    rows = [[cell.strip() for cell in row.split("|")[2:-1]] for row in page.splitlines()]
+    assert ["torch", "90.0", "server transformers", "60.0", "1.50", "≥ 1", "ok"] in rows
+    assert "**server llama-cpp failed** (exit code 1: it broke)." in page
+    assert "so many times one client's tokens: lmkernel torch 3.0." in page
+    assert "**Below 4 times**: lmkernel torch." in page
+    [ours] = [row for row in page.splitlines() if row.startswith("| lmkernel torch") and "%" in row]
+    assert [cell.strip() for cell in ours.split("|")][-3] == "50%"
+
+
+def test_llama_cpp_is_left_out_without_a_file(harness: Harness) -> None:
+    assert harness("serve", "--only=torch", "--rounds=1") == 0
+    assert harness.turns() == [
+        "serve.py transformers",
+        "serve.py transformers-batching",
+        "serve.py torch",
+    ]
+    assert "none, so it was left out" in harness.page()
