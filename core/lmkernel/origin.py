@@ -70,14 +70,13 @@ class Origin:
     own_tokenizer: Tokenizer | None = None
     changed: bool = False
 
-    @property
+    @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer, loaded when it is first asked for; `CheckpointError` if it has none."""
         if not self.config.vocab:
             raise CheckpointError(f"{self.where}: the model neither reads nor writes tokens")
-        if self.own_tokenizer is not None:
-            return self.own_tokenizer
-        return self.own_files.tokenizer()
+        made = self.own_tokenizer or self.own_files.tokenizer()
+        return made.with_segments(self.config.embedding.segments)
 
     @property
     def has_tokenizer(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from lmkernel.errors import InputError
+from lmkernel.errors import CheckpointError, InputError
 from lmkernel.tokenizers.beginning import beginning
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Sentence", "sentence_ids", "sentence_windows"]
 
 _NOWHERE = (-1, 0, 0)
+_IDS = 2**32
+"""The library numbers segments in so many."""
 
 
 @final
@@ -61,6 +63,7 @@ def sentence_ids(
 
     Raises:
         InputError: no ids at all, more, or a tokenizer without these tokens.
+        CheckpointError: the tokenizer puts a token in a segment that the model does not have.
     """
     frame = _frame(tokenizer, len(texts), plain=plain)
     room = context - len(frame) + len(texts)
@@ -126,16 +129,26 @@ def _assemble(
 
 
 def _frame(tokenizer: Tokenizer, count: int, *, plain: bool = False) -> Frame:
-    """What stands around so many texts: special tokens, and each text as one token."""
-    framed = tokenizer.framed(["a"] * count)
+    """What stands around so many texts: special tokens, and each text as one token.
+
+    Raises:
+        CheckpointError: the tokenizer puts a token in a segment that the model does not have.
+    """
+    framed, most = tokenizer.framed(["a"] * count), tokenizer.segments or _IDS
     pairs = zip(framed, [None, *framed], strict=False)
     frame = [now for now, before in pairs if _begins(now, before)]
     if [text for *_, text in frame if text is not None] == [*range(count)] and (
         plain or len(frame) > count
     ):
+        if (worst := max(segment for _, segment, _ in frame)) >= most:
+            raise CheckpointError(
+                f"{tokenizer.where}: tokenizer.json: post_processor: expected type ids below "
+                f"{most}, the model's type_vocab_size, got {worst}"
+            )
         return frame
     cls, sep = tokenizer.special_id("cls_token"), tokenizer.special_id("sep_token")
-    each = [part for i in range(count) for part in ((0, i, i), (sep, i, None))]
+    own = [min(i, most - 1) for i in range(count)]
+    each = [part for i in range(count) for part in ((0, own[i], i), (sep, own[i], None))]
     return [(cls, 0, None), *each]
 
 

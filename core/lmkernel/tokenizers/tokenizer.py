@@ -52,6 +52,7 @@ class Tokenizer:
         templates: chat templates by name; ``"default"`` is the usual one.
         eos_ids: further ids that end a text, beside the configuration's ``eos_token``.
         name: the folder or file that it was read from, which errors of its templates begin with.
+        segments: how many its model tells apart; 0 where it tells none, or that is not known.
 
     Raises:
         InputError: the ``eos_token`` is not in the vocabulary, so that no text would end.
@@ -65,11 +66,13 @@ class Tokenizer:
         templates: Mapping[str, str] | None = None,
         eos_ids: Iterable[int] = (),
         name: str = "",
+        segments: int = 0,
     ) -> None:
         self._backend: Any = backend  # each has the methods that are called here
         self._config = dict(config)
         self._name = name
-        self._where = name or "the tokenizer"
+        self.segments = segments
+        self.where = name or "the tokenizer"
         self._special = {role: token_text(config.get(role)) for role in SPECIAL_ROLES}
         self._chats = ChatTemplates(templates or {}, self._special, name)
         own = self._id("eos_token")
@@ -86,25 +89,19 @@ class Tokenizer:
             templates: see the class.
             end: the id of the token that ends a text from here on; earlier ones still do.
         """
-        config = dict(self._config)
-        if end is not None:
-            config["eos_token"] = self._backend.id_to_token(end)
-        return Tokenizer(
-            self._backend,
-            config,
-            templates=templates or self._chats.sources,
-            eos_ids=self._eos_ids,
-            name=self._name,
-        )
+        ends = {} if end is None else {"eos_token": self._backend.id_to_token(end)}
+        return self._with(config={**self._config, **ends}, templates=templates or self.templates)
+
+    def with_segments(self, segments: int) -> Tokenizer:
+        """The same tokenizer for a model that tells so many segments apart; 0 for none."""
+        return self if segments == self.segments else self._with(segments=segments)
 
     @property
     def for_targets(self) -> Tokenizer:
         """The tokenizer of what a decoder writes, where it is another than the encoder's."""
         if not isinstance(self._backend, PairedPieces):
             return self
-        return Tokenizer(
-            self._backend.for_targets(), self._config, eos_ids=self._eos_ids, name=self._name
-        )
+        return self._with(backend=self._backend.for_targets(), templates={})
 
     @property
     def eos_ids(self) -> tuple[int, ...]:
@@ -165,7 +162,7 @@ class Tokenizer:
     @property
     def document(self) -> str:
         """The content of its ``tokenizer.json``."""
-        with library_code(self._where):
+        with library_code(self.where):
             document: str = self._backend.to_str()
         return document
 
@@ -206,7 +203,7 @@ class Tokenizer:
         """
         check_text(text)
         backend = self._backend
-        with library_code(self._where):
+        with library_code(self.where):
             text = text if limit is None else beginning(self, text, limit)
             encoding = backend.encode(text, add_special_tokens=special_tokens)
             if limit is not None and len(encoding.ids) > limit:
@@ -224,7 +221,7 @@ class Tokenizer:
         """
         for text in texts:
             check_text(text)
-        with library_code(self._where):
+        with library_code(self.where):
             encoded = self._backend.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in encoded]
 
@@ -238,7 +235,7 @@ class Tokenizer:
         """
         for text in texts:
             check_text(text)
-        with library_code(self._where):
+        with library_code(self.where):
             encoding = self._backend.encode(texts[0], texts[1] if len(texts) > 1 else None)
         return list(zip(encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True))
 
@@ -258,10 +255,10 @@ class Tokenizer:
             InputError: the text holds a lone surrogate, or it is not told where tokens stand.
         """
         check_text(text)
-        with library_code(self._where):
+        with library_code(self.where):
             encoding = self._backend.encode(text, add_special_tokens=False)
         if len(encoding.offsets) != len(encoding.ids):
-            raise InputError(f"{self._where}: the tokenizer does not say where its tokens stand")
+            raise InputError(f"{self.where}: the tokenizer does not say where its tokens stand")
         return encoding.ids, encoding.offsets
 
     def token(self, number: int) -> str:
@@ -288,7 +285,7 @@ class Tokenizer:
         if numbers and not 0 <= min(numbers) <= max(numbers) < _IDS:
             worst = min(numbers) if min(numbers) < 0 else max(numbers)
             raise InputError(f"expected token ids in 0 … {_IDS - 1}, got {worst}")
-        with library_code(self._where):
+        with library_code(self.where):
             text: str = self._backend.decode(numbers, skip_special_tokens=skip_special)
         return text
 
@@ -333,11 +330,17 @@ class Tokenizer:
         """Write ``tokenizer.json``, ``tokenizer_config.json`` and ``special_tokens_map.json``."""
         from lmkernel.checkpoints.json_files import write_object
 
-        with library_code(self._where):
+        with library_code(self.where):
             self._backend.save(str(directory / "tokenizer.json"))
         write_object(directory / "tokenizer_config.json", {**self._config, **self._chats.saved()})
         special = {role: token for role, token in self._special.items() if token is not None}
         write_object(directory / "special_tokens_map.json", special)
+
+    def _with(self, **changed: Any) -> Tokenizer:
+        """The same tokenizer, but for some of what it was made of."""
+        own = {"backend": self._backend, "config": self._config, "templates": self.templates}
+        more = {"eos_ids": self._eos_ids, "name": self._name, "segments": self.segments}
+        return Tokenizer(**{**own, **more, **changed})
 
     def _id(self, role: str) -> int | None:
         """The id of a role's token; None without a token, or without an id in this vocabulary."""

@@ -13,7 +13,7 @@ from small_bert import BERT, small_bert
 
 import lmkernel as lk
 from lmkernel.checkpoints.directory import write_directory
-from lmkernel.errors import InputError
+from lmkernel.errors import CheckpointError, InputError
 from lmkernel.families.bert import Bert
 from lmkernel.families.names import from_ours
 from lmkernel.inspection.sentence_rows import text_row
@@ -113,6 +113,22 @@ def test_a_text_is_cut_where_the_tokenizer_says(model: LanguageModel, tmp_path: 
         assert len(ids) == cut, most
         with pytest.raises(InputError, match="expected at most 16 tokens"):
             text_row(lk.load(folder), "long" * 10)
+
+
+@pytest.mark.parametrize("type_id", [2, 7, 2**31])
+def test_a_type_id_that_the_model_does_not_have_is_refused(
+    model: LanguageModel, tmp_path: Path, type_id: int
+) -> None:
+    folder = tmp_path / "copy"
+    model.save(folder)
+    path = folder / "tokenizer.json"
+    document = json.loads(path.read_text("utf-8"))
+    document["post_processor"]["pair"][-1]["SpecialToken"]["type_id"] = type_id
+    path.write_text(json.dumps(document), "utf-8")
+    opened = lk.load(folder, backend="numpy")
+    assert opened.classify("a").scores == model.classify("a").scores
+    with pytest.raises(CheckpointError, match=rf"tokenizer\.json: .* below 2, .* got {type_id}$"):
+        opened.classify(("a", "b"))
 
 
 def test_a_model_that_tells_nothing_apart_is_refused(tmp_path: Path, model: LanguageModel) -> None:

@@ -6,7 +6,7 @@ import pytest
 import tokenizers
 from letters import letters
 
-from lmkernel.errors import InputError
+from lmkernel.errors import CheckpointError, InputError
 from lmkernel.tokenizers import Tokenizer
 from lmkernel.tokenizers.sentences import sentence_ids
 
@@ -56,3 +56,25 @@ def test_two_segments() -> None:
 def test_a_tokenizer_without_these_tokens_is_named() -> None:
     with pytest.raises(InputError, match="cls_token"):
         sentence_ids(letters(), ["abc"], 9)
+
+
+def test_a_segment_that_the_model_does_not_have_is_refused_by_its_number() -> None:
+    made = framed("<start> $A <end> $B:7 <end>:1")
+    two = made.with_segments(2)
+    assert two.segments == 2
+    assert two.with_templates({"default": "x"}).segments == 2
+    assert sentence_ids(two, ["abc"], 9) == sentence_ids(made, ["abc"], 9)
+    for other in (made, made.with_segments(8)):  # of which it is not known, or that has it
+        assert sentence_ids(other, ["abc", ""], 9)[1] == [0] * 5 + [1]
+    with pytest.raises(
+        CheckpointError,
+        match=r"tokenizer\.json: post_processor: expected type ids below 2, the model's "
+        r"type_vocab_size, got 7",
+    ):
+        sentence_ids(two, ["abc", "xy"], 9)
+
+
+def test_where_the_tokenizer_says_nothing_a_model_of_one_segment_has_all_in_it() -> None:
+    made = Tokenizer(letters()._backend, {"cls_token": "a", "sep_token": "b"})
+    assert sentence_ids(made, ["x", "y"], 9)[1] == [0, 0, 0, 1, 1]
+    assert sentence_ids(made.with_segments(1), ["x", "y"], 9)[1] == [0] * 5
