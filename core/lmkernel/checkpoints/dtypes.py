@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["STORED_DTYPES", "narrow", "to_dtype", "widen"]
+__all__ = ["POWERS", "STORED_DTYPES", "narrow", "to_dtype", "widen"]
 
 _PLAIN = ("float64", "float32", "float16", "int64", "int32", "int16", "int8")
 _UNSIGNED = ("uint64", "uint32", "uint16", "uint8", "bool")
@@ -33,10 +33,13 @@ STORED_DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
     {
         **NUMPY_DTYPES,
         "bfloat16": np.dtype("<u2"),
-        **dict.fromkeys(("float8_e4m3fn", "float8_e5m2"), np.dtype("u1")),
+        **dict.fromkeys(("float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu"), np.dtype("u1")),
     }
 )
 """What a file can hold, by name, and the NumPy type of its raw elements."""
+
+POWERS = np.array([*(2.0 ** (n - 127) for n in range(255)), np.nan], np.float32)
+"""The number of each byte in E8M0, a power of two (OCP Microscaling Formats v1.0, §5.4.1)."""
 
 
 def widen(bits: NDArray[np.uint16]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.checkpoints.dtypes import STORED_DTYPES, to_dtype, widen
+from lmkernel.checkpoints.dtypes import POWERS, STORED_DTYPES, to_dtype, widen
 from lmkernel.checkpoints.json_files import read_object
 from lmkernel.checkpoints.memory_map import map_file
 from lmkernel.checkpoints.safetensors_header import Entry, read_header
@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_FLOAT8 = MappingProxyType({"float8_e4m3fn": "e4m3", "float8_e5m2": "e5m2"})
+_FLOAT8 = MappingProxyType(
+    {
+        "float8_e4m3fn": np.array(CODES["e4m3"].levels, np.float32),
+        "float8_e5m2": np.array(CODES["e5m2"].levels, np.float32),
+        "float8_e8m0fnu": POWERS,
+    }
+)
+"""The numbers that the bytes of a type stand for."""
 
 __all__ = ["SafetensorsFile", "SafetensorsShards", "open_safetensors"]
 
@@ -80,7 +87,7 @@ class SafetensorsFile(Tensors):
             values = widen(raw)
             release(raw)  # what was widened is a copy, and nobody looks at the map again
         elif entry.dtype in _FLOAT8 and dtype != "uint8":  # as uint8 they are their codes
-            values = np.array(CODES[_FLOAT8[entry.dtype]].levels, np.float32)[raw]
+            values = _FLOAT8[entry.dtype][raw]
         return to_dtype(values.reshape(entry.shape), dtype, f"{self.path}: tensor {name!r}")
 
     def _entry(self, name: str) -> Entry:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import ml_dtypes
 import numpy as np
 import pytest
-from quantised_samples import METHODS, write_quantised
+from quantised_samples import METHODS, float8_blocks, write_quantised
 from safetensors.numpy import save_file
 
 import lmkernel
@@ -141,6 +141,68 @@ def test_a_block_may_be_larger_than_the_weight(tmp_path: Path) -> None:
     file = SafetensorsFile(tmp_path / "m.safetensors")
     found = Fp8(file, {"weight_block_size": [10**30, 1 << 40]}).read("m").numbers()
     np.testing.assert_array_equal(found, [[2, 2.25, 2.5], [2.75, 3, 3.25]])
+
+
+def _fp8(folder: Path, said: dict[str, object], **tensors: np.ndarray) -> np.ndarray:
+    """The numbers of the module ``m``, of whose tensors the ends of the names are given."""
+    save_file({f"m.{end}": value for end, value in tensors.items()}, folder / "m.safetensors")
+    return Fp8(SafetensorsFile(folder / "m.safetensors"), said).read("m").numbers()
+
+
+@pytest.mark.parametrize("shape", [(200, 300), (2, 500), (1, 200), (128, 128), (5, 3), (300, 1)])
+def test_blocks_of_no_size_are_of_128(tmp_path: Path, shape: tuple[int, int]) -> None:
+    """As in transformers, whose class has (128, 128) where the key is not there."""
+    weight = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
+    tensors, expected = float8_blocks(weight, 128)
+    np.testing.assert_array_equal(_fp8(tmp_path, {"quant_method": "fp8"}, **tensors), expected)
+
+
+@pytest.mark.parametrize("said", [{}, {"weight_block_size": None}])
+@pytest.mark.parametrize("scales", [(), (1,), (1, 1), (4,), (4, 1)])
+def test_scales_for_all_and_for_rows_need_no_block(
+    tmp_path: Path, said: dict[str, object], scales: tuple[int, ...]
+) -> None:
+    codes = np.full((4, 256), 0x38, np.uint8).view(ml_dtypes.float8_e4m3fn)  # 1 in E4M3
+    values = np.arange(1, np.prod(scales, dtype=int) + 1).astype(np.float32).reshape(scales)
+    found = _fp8(tmp_path, said, weight=codes, weight_scale_inv=values)
+    expected = np.broadcast_to(values.reshape(-1, 1), (4, 256))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_scales_of_blocks_are_not_those_of_rows(tmp_path: Path) -> None:
+    codes = np.zeros((2, 512), np.uint8).view(ml_dtypes.float8_e4m3fn)
+    with pytest.raises(ValueError, match=r"one of all, or of each of 2 rows, got \(1, 4\)"):
+        _fp8(
+            tmp_path,
+            {"weight_block_size": None},
+            weight=codes,
+            weight_scale_inv=np.ones((1, 4), np.float32),
+        )
+
+
+@pytest.mark.parametrize("kind", [np.uint8, ml_dtypes.float8_e8m0fnu])
+def test_a_byte_of_a_scale_is_a_power_of_two(tmp_path: Path, kind: type) -> None:
+    codes = np.full((256, 2), 0x38, np.uint8).view(ml_dtypes.float8_e4m3fn)
+    bits = np.arange(256, dtype=np.uint8)
+    found = _fp8(
+        tmp_path, {"weight_block_size": [1, 2]}, weight=codes, weight_scale=bits[:, None].view(kind)
+    )
+    expected = bits.view(ml_dtypes.float8_e8m0fnu).astype(np.float32)
+    np.testing.assert_array_equal(found, np.repeat(expected[:, None], 2, 1))
+
+
+def test_whole_numbers_are_no_scales(tmp_path: Path) -> None:
+    codes = np.zeros((2, 2), np.uint8).view(ml_dtypes.float8_e4m3fn)
+    with pytest.raises(CheckpointError, match=r"'m\.weight_scale_inv': expected .* got int8"):
+        _fp8(tmp_path, {}, weight=codes, weight_scale_inv=np.ones((1, 1), np.int8))
+
+
+def test_a_scale_of_activations_is_none_of_weights(tmp_path: Path) -> None:
+    """Transformers takes the codes themselves for numbers there."""
+    codes = np.zeros((2, 2), np.uint8).view(ml_dtypes.float8_e4m3fn)
+    tensors = {"m.weight": codes, "m.input_scale": np.ones(1, np.float32)}
+    save_file(tensors, tmp_path / "m.safetensors")
+    assert not Fp8(SafetensorsFile(tmp_path / "m.safetensors"), {}).holds("m", "weight")
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,8 @@ DAMAGED = {
     "huge shape": (raw({"a": entry("F32", [2**62, 8], 0, 8)}, bytes(8)), "tensor 'a': shape"),
     "unknown dtype": (raw({"a": entry("Q9", [2], 0, 8)}, bytes(8)), "'a': expected a dtype.*'Q9'"),
     "quantised": (
-        raw({"a": entry("F8_E8M0", [8], 0, 8)}, bytes(8)),
-        "got 'F8_E8M0', of weights that are quantised",
+        raw({"a": entry("F4_E2M1", [8], 0, 4)}, bytes(4)),
+        "got 'F4_E2M1', of weights that are quantised",
     ),
     "negative shape": (
         raw({"a": entry("F32", [-2], 0, 8)}, bytes(8)),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["METHODS", "Made", "write_quantised"]
+__all__ = ["METHODS", "Made", "float8_blocks", "write_quantised"]
 
 GROUP = 8
 SIZES = {"hidden_size": 64, "intermediate_size": 128, "head_dim": 16}
@@ -31,6 +31,7 @@ CODES = {
     "int32": "I32",
     "int64": "I64",
     "float8_e4m3fn": "F8_E4M3",
+    "float8_e8m0fnu": "F8_E8M0",
 }
 Made = tuple[dict[str, np.ndarray], np.ndarray]
 """Tensors of one weight by the ends of their names, and the numbers in them."""
@@ -114,14 +115,17 @@ def float8_rows(weight: np.ndarray) -> Made:
     return {"weight": codes, "weight_scale": scales}, codes.astype(np.float32) * scales
 
 
-def float8_blocks(weight: np.ndarray) -> Made:
-    """FP8 with scales for blocks of 32 by 32, the last ones cut off."""
+def float8_blocks(weight: np.ndarray, size: int = 32, powers: type | None = None) -> Made:
+    """FP8 with scales for square blocks, the last ones cut off; powers of two as bytes or E8M0."""
     out, width = weight.shape
-    scales = np.random.default_rng(1).uniform(0.5, 2, (-(-out // 32), -(-width // 32)))
-    scales = scales.astype(np.float32)
-    spread = np.repeat(np.repeat(scales, 32, 0)[:out], 32, 1)[:, :width]
+    scales = np.random.default_rng(1).uniform(0.5, 2, (-(-out // size), -(-width // size)))
+    stored = scales = scales.astype(np.float32)
+    if powers is not None:
+        bits = np.random.default_rng(2).integers(118, 130, scales.shape).astype(np.uint8)
+        stored, scales = bits.view(powers), bits.view(ml_dtypes.float8_e8m0fnu).astype(np.float32)
+    spread = np.repeat(np.repeat(scales, size, 0)[:out], size, 1)[:, :width]
     codes = (weight / spread).astype(ml_dtypes.float8_e4m3fn)
-    return {"weight": codes, "weight_scale_inv": scales}, codes.astype(np.float32) * spread
+    return {"weight": codes, "weight_scale_inv": stored}, codes.astype(np.float32) * spread
 
 
 def bnb8(weight: np.ndarray) -> Made:
@@ -193,6 +197,21 @@ METHODS: dict[str, tuple[dict[str, Any], Callable[[np.ndarray], Made], str]] = {
     "float8 blocks": (
         {"quant_method": "fp8", "weight_block_size": [32, 32]},
         float8_blocks,
+        "e4m3",
+    ),
+    "float8 blocks, powers of two": (
+        {"quant_method": "fp8", "weight_block_size": [32, 32], "scale_fmt": "ue8m0"},
+        lambda w: float8_blocks(w, powers=ml_dtypes.float8_e8m0fnu),
+        "e4m3",
+    ),
+    "float8 blocks, powers of two in bytes": (
+        {"quant_method": "fp8", "weight_block_size": [32, 32], "scale_fmt": "ue8m0"},
+        lambda w: float8_blocks(w, powers=np.uint8),
+        "e4m3",
+    ),
+    "float8 blocks of the usual size": (
+        {"quant_method": "fp8"},
+        lambda w: float8_blocks(w, 128),
         "e4m3",
     ),
     "bitsandbytes, 8 bits": (

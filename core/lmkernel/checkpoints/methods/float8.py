@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from lmkernel.checkpoints.coded import Coded
+from lmkernel.checkpoints.dtypes import POWERS
 from lmkernel.checkpoints.methods.method import Method, require_fit, rows_of
 from lmkernel.errors import CheckpointError
 
@@ -20,24 +21,29 @@ if TYPE_CHECKING:
 __all__ = ["Fp8", "float8_codes"]
 
 _KEY = "weight_block_size"
+_BLOCK = (128, 128)
+"""Rows and columns of a block where the key is not there, as in transformers."""
+_SCALES = ("weight_scale_inv", "weight_scale")
 
 
 @final
 class Fp8(Method):
-    """E4M3 with ``weight_scale_inv`` for blocks, or ``weight_scale`` for rows or all."""
+    """E4M3 with ``weight_scale_inv`` for blocks, or ``weight_scale`` for rows or all.
+
+    Scales are floating numbers, or powers of two in a byte each (E8M0, ``scale_fmt: "ue8m0"``).
+    """
 
     markers = ("weight",)
-    beside = (
-        "weight_scale_inv",
-        "weight_scale",
-        "input_scale",
-        "activation_scale",
-        "input_scale_ub",
-    )
+    beside = (*_SCALES, "input_scale", "activation_scale", "input_scale_ub")
 
     def __init__(self, tensors: Tensors, said: Mapping[str, Any]) -> None:
         super().__init__(tensors, said)
         self._block = _block_size(said.get(_KEY))
+
+    def holds(self, module: str, marker: str) -> bool:
+        """Whether there are scales of the weight."""
+        del marker
+        return any(f"{module}.{end}" in self.names for end in _SCALES)
 
     def shape(self, module: str) -> tuple[int, int]:
         """``(out, in)``."""
@@ -46,8 +52,23 @@ class Fp8(Method):
 
     def read(self, module: str) -> Coded:
         """The codes, with scales for each group of each row."""
-        end = next(e for e in self.beside if f"{module}.{e}" in self.names)
-        return float8_codes(self.tensors, module, self.floats(module, end), self._block)
+        end = next(end for end in _SCALES if f"{module}.{end}" in self.names)
+        scales, block = self._scales(module, end), self._block
+        if _KEY not in self.said and not _are_of_rows(scales, self.shape(module)):
+            block = _BLOCK
+        return float8_codes(self.tensors, module, scales, block)
+
+    def _scales(self, module: str, end: str) -> NDArray[np.float32]:
+        stored = self.part(module, end)
+        if stored.dtype == np.uint8:
+            powers: NDArray[np.float32] = POWERS[stored]
+            return powers
+        if stored.dtype.kind != "f":
+            raise CheckpointError(
+                f"tensor '{module}.{end}': expected floating numbers, or powers of two in bytes, "
+                f"got {stored.dtype}"
+            )
+        return stored.astype(np.float32)
 
 
 def _block_size(said: Any) -> tuple[int, int] | None:
@@ -58,6 +79,17 @@ def _block_size(said: Any) -> tuple[int, int] | None:
     if [*map(type, sizes)] != [int, int] or min(sizes) < 1:
         raise CheckpointError(f"{_KEY}: expected two whole numbers of at least 1, got {said!r:.80}")
     return sizes[0], sizes[1]
+
+
+def _grid(block: tuple[int, int], shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many blocks a weight ``(out, in)`` has, the last ones cut off."""
+    return -(-shape[0] // block[0]), -(-shape[1] // block[1])
+
+
+def _are_of_rows(scales: NDArray[np.float32], shape: tuple[int, int]) -> bool:
+    """Whether they are for rows or for all."""
+    rows = scales.shape[:1] == shape[:1] and scales.shape != _grid(_BLOCK, shape)
+    return rows or scales.size == 1
 
 
 def float8_codes(
@@ -87,8 +119,7 @@ def _spread_blocks(
     scales: NDArray[np.float32], block: tuple[int, int], shape: tuple[int, ...], module: str
 ) -> NDArray[np.float32]:
     """Those of each row, ``(out, groups)``, from one for each block of a weight ``(out, in)``."""
-    out, width = shape
-    expected = (-(-out // block[0]), -(-width // block[1]))
+    (out, width), expected = shape, _grid(block, shape)
     if scales.shape != expected:
         raise CheckpointError(
             f"{module}: {_KEY}: expected scales {expected} for blocks {list(block)!s:.80} of a "

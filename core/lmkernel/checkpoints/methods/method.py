@@ -62,9 +62,15 @@ class Method(ABC):
 
 
 def rows_of(scales: NDArray[Any], out: int) -> NDArray[Any]:
-    """One for all, or one a row, or several, as ``(out, groups)``."""
+    """One for all, or one a row, or several, as ``(out, groups)``.
+
+    Raises:
+        ValueError: they are for something else.
+    """
     if scales.size == 1:
         return np.full((out, 1), scales.reshape(-1)[0])
+    if scales.shape[0] != out:
+        raise ValueError(f"expected one of all, or of each of {out} rows, got {scales.shape}")
     return scales.reshape(out, -1)
 
 
