@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any, final, get_args
 
 import numpy as np
@@ -21,11 +22,23 @@ if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
     from lmkernel.verification.sequences import Question
 
-__all__ = ["KINDS", "PER_TOKEN", "RowAnswer", "read_answer", "take_apart"]
+__all__ = [
+    "KINDS",
+    "PER_TOKEN",
+    "RowAnswer",
+    "as_array",
+    "read_answer",
+    "require_numbers",
+    "take_apart",
+    "whole_numbers",
+]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PER_TOKEN = frozenset({"token_log_probs", "best_log_probs"})
 """What is one number for each position."""
+_WHOLE = ("int", "uint")
+_NUMBERS = (*_WHOLE, "float", "bfloat")
+"""How the names of their dtypes begin."""
 _BATCHED = 3
 _HALF = 0.5 + 1e-3
 """Half a step, and what its own float32 rounds."""
@@ -68,9 +81,9 @@ def read_answer(named: Mapping[str, Any], where: str) -> Answer:
     """An answer of arrays by name: one of `KINDS`, and activations.
 
     Raises:
-        SubjectError: none of them or several, or something that is no array of numbers.
+        SubjectError: none of them or several, or something that is no array of real numbers.
     """
-    arrays = {name: _array(x, f"{where}: {name}") for name, x in named.items()}
+    arrays = {name: _real_numbers(x, f"{where}: {name}") for name, x in named.items()}
     given: list[Kind] = [kind for kind in KINDS if kind in arrays]
     if len(given) != 1:
         got = ", ".join(sorted(arrays)) or "nothing"
@@ -79,24 +92,75 @@ def read_answer(named: Mapping[str, Any], where: str) -> Answer:
     return Answer(values, given[0], arrays)
 
 
-def _array(value: Any, where: str) -> NDArray[Any]:
+def as_array(value: Any, where: str) -> NDArray[Any]:
+    """What came as an array, of whatever dtype.
+
+    Raises:
+        SubjectError: it is none.
+    """
     try:
-        made = np.asarray(value)
-        return made if made.dtype.kind == "f" else made.astype(np.float64)
+        return np.asarray(value)
     except (TypeError, ValueError) as error:
         told = f"{where}: expected an array of numbers, got {shown(value)}"
         raise SubjectError(f"{told}: {error}") from error
+
+
+def require_numbers(dtype: str, expected: str) -> None:
+    """Refuse a dtype, by its name, of anything but real numbers.
+
+    Raises:
+        SubjectError: what was expected, where, and the dtype.
+    """
+    if not dtype.startswith(_NUMBERS):
+        raise SubjectError(f"{expected}, got {dtype}")
+
+
+def whole_numbers(value: Any, where: str) -> list[int]:
+    """A list of token ids.
+
+    Raises:
+        SubjectError: something else than a list of whole numbers.
+    """
+    made = as_array(value, where)
+    if not made.size:
+        return []
+    require_numbers(made.dtype.name, f"{where}: expected whole numbers")
+    if made.ndim != 1:
+        raise SubjectError(f"{where}: expected a list of whole numbers, got the shape {made.shape}")
+    if not made.dtype.name.startswith(_WHOLE):
+        odd = made[~np.isfinite(made) | (made != np.floor(made))]
+        if odd.size:
+            raise SubjectError(f"{where}: expected whole numbers, got {odd[0]}")
+    return [int(i) for i in made]
+
+
+def _real_numbers(value: Any, where: str) -> NDArray[Any]:
+    made = _absent_as_nan(as_array(value, where))
+    require_numbers(made.dtype.name, f"{where}: expected real numbers")
+    return made if made.dtype.kind == "f" else made.astype(np.float64)
+
+
+def _absent_as_nan(made: NDArray[Any]) -> NDArray[Any]:
+    """JSON has no NaN, so null may stand where there is no number, as after the last token."""
+    if made.dtype != object or not all(x is None or _is_real(x) for x in made.flat):
+        return made
+    return made.astype(np.float64)
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def take_apart(question: Question, answer: Answer, config: ModelConfig) -> list[RowAnswer]:
     """The answer to each row of a question.
 
     Raises:
-        SubjectError: another shape than the question's, or a number that is not finite.
+        SubjectError: another shape than the question's, no real numbers, or one that is not finite.
     """
-    values, batch = np.asarray(answer.values), len(question.rows)
+    where, batch = f"question {question.name!r}", len(question.rows)
+    answer = _of_numbers(answer, where)
+    values = answer.values
     pooled, size = pools(config, answer.kind), _size(config, answer.kind, values)
-    where = f"question {question.name!r}"
     if answer.kind not in KINDS:
         raise SubjectError(f"{where}: expected one of {', '.join(KINDS)}, got {answer.kind!r}")
     if answer.kind not in HEADLESS and config.head is None:
@@ -121,6 +185,17 @@ def take_apart(question: Question, answer: Answer, config: ModelConfig) -> list[
             f"{where}: expected {answer.kind} of shape {expected}, got {values.shape}"
         )
     return [_row(question, number, values, answer, pooled=pooled) for number in range(batch)]
+
+
+def _of_numbers(answer: Answer, where: str) -> Answer:
+    """The answer of a subject that may have handed over anything."""
+    step = answer.step
+    return replace(
+        answer,
+        values=_real_numbers(answer.values, f"{where}: {answer.kind}"),
+        activations={n: _real_numbers(x, f"{where}: {n}") for n, x in answer.activations.items()},
+        step=None if step is None else _real_numbers(step, f"{where}: step"),
+    )
 
 
 def _size(config: ModelConfig, kind: Kind, values: NDArray[Any]) -> int:

@@ -15,7 +15,7 @@ from lmkernel.errors import (
 )
 from lmkernel.plugins import BackendSpec, SubjectSpec, default_registry
 from lmkernel.plugins.guard import plugin_code
-from lmkernel.verification.answers import RowAnswer, take_apart
+from lmkernel.verification.answers import RowAnswer, take_apart, whole_numbers
 from lmkernel.verification.arithmetic import check_arithmetic, dtype_of
 from lmkernel.verification.subject import Opening, Subject
 from lmkernel.verification.subjects.python import FunctionSubject
@@ -136,12 +136,14 @@ class OpenSubject:
         """What it makes of a text, or None."""
         with self._faults():
             made = self._subject.token_ids(text)
-            return None if made is None else [int(i) for i in made]
+            where = f"subject {self.name.text!r}, token ids"
+            return None if made is None else whole_numbers(made, where)
 
     def own_rows(self) -> Sequence[Sequence[int]]:
         """The ids of the rows that it has answered already; empty if it can be asked."""
         with self._faults():
-            return self._subject.own_rows()
+            where = f"subject {self.name.text!r}, its own rows"
+            return [whole_numbers(row, where) for row in self._subject.own_rows()]
 
     def versions(self) -> dict[str, str]:
         """The versions of what takes part."""

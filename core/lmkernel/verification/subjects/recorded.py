@@ -6,10 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-import numpy as np
-
-from lmkernel.errors import CheckpointError, SubjectError, shown
-from lmkernel.verification.answers import KINDS, PER_TOKEN
+from lmkernel.errors import CheckpointError, SubjectError
+from lmkernel.verification.answers import (
+    KINDS,
+    PER_TOKEN,
+    as_array,
+    require_numbers,
+    whole_numbers,
+)
 from lmkernel.verification.pictures_shown import SHOWN
 
 if TYPE_CHECKING:
@@ -22,9 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Stored", "read_ids", "read_values"]
 
-_WHOLE = ("int", "uint")
-_NUMBERS = (*_WHOLE, "float", "bfloat")
-"""How the names of their dtypes begin."""
 _POOLED = frozenset({"logits", "log_probs", "vectors"})
 """What is one vector for the row where the model's head pools, or of a sentence."""
 _WIDEST = 2**21
@@ -63,13 +64,8 @@ def read_ids(value: Any, where: str, count: int) -> list[int]:
         raise SubjectError(
             f"{where}: the ids are not those asked for: expected {count}, got the shape {shape}"
         )
-    _require(dtype, _NUMBERS, f"{where}: expected whole numbers")
-    made = read().ravel()
-    if not dtype.startswith(_WHOLE):
-        odd = made[~np.isfinite(made) | (made != np.floor(made))]
-        if odd.size:
-            raise SubjectError(f"{where}: expected whole numbers, got {odd[0]}")
-    return [int(i) for i in made]
+    require_numbers(dtype, f"{where}: expected whole numbers")
+    return whole_numbers(read().ravel(), where)
 
 
 def read_values(name: str, value: Any, where: str, question: Question) -> NDArray[Any]:
@@ -81,7 +77,7 @@ def read_values(name: str, value: Any, where: str, question: Question) -> NDArra
         SubjectError: no real numbers, or a shape that cannot be the answer's.
     """
     shape, dtype, read = _looked_at(value, where)
-    _require(dtype, _NUMBERS, f"{where}: expected real numbers")
+    require_numbers(dtype, f"{where}: expected real numbers")
     if isinstance(value, Stored):
         _check_shape(name, shape, where, question)
     return read()
@@ -89,17 +85,14 @@ def read_values(name: str, value: Any, where: str, question: Question) -> NDArra
 
 def _looked_at(value: Any, where: str) -> tuple[tuple[int, ...], str, Callable[[], NDArray[Any]]]:
     """The shape, the dtype's name, and what reads the values."""
+    if not isinstance(value, Stored):
+        made = as_array(value, where)
+        return made.shape, made.dtype.name, lambda: made
+    tensors, name = value.tensors, value.name
     try:
-        if isinstance(value, Stored):
-            tensors, name = value.tensors, value.name
-            return tensors.shape(name), tensors.dtype(name), lambda: _read(value)
-        made = np.asarray(value)
+        return tensors.shape(name), tensors.dtype(name), lambda: _read(value)
     except CheckpointError as error:
         raise SubjectError(str(error)) from error
-    except (TypeError, ValueError) as error:
-        told = f"{where}: expected an array of numbers, got {shown(value)}"
-        raise SubjectError(f"{told}: {error}") from error
-    return made.shape, made.dtype.name, lambda: made
 
 
 def _read(value: Stored) -> NDArray[Any]:
@@ -107,11 +100,6 @@ def _read(value: Stored) -> NDArray[Any]:
         return value.tensors.read(value.name)
     except CheckpointError as error:
         raise SubjectError(str(error)) from error
-
-
-def _require(dtype: str, kinds: tuple[str, ...], told: str) -> None:
-    if not dtype.startswith(kinds):
-        raise SubjectError(f"{told}, got {dtype}")
 
 
 def _check_shape(name: str, shape: tuple[int, ...], where: str, question: Question) -> None:

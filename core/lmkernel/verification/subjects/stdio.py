@@ -103,7 +103,8 @@ class StdioSubject(Subject):
     def token_ids(self, text: str) -> Sequence[int] | None:
         if "tokenizer" not in self._can:
             return None
-        return [int(i) for i in self._ask({"text": text}).get("ids", ())]
+        ids: Sequence[int] = self._ask({"text": text}).get("ids", ())
+        return ids
 
     def versions(self) -> Mapping[str, str]:
         return self._versions
