@@ -31,17 +31,21 @@ class Progress:
     Args:
         stream: usually standard error; None keeps silent.
         report: called in place of a stream.
+        quiet: whether a stream gets notes alone.
     """
 
-    def __init__(self, stream: TextIO | None = None, report: Report | None = None) -> None:
+    def __init__(
+        self, stream: TextIO | None = None, report: Report | None = None, *, quiet: bool = False
+    ) -> None:
         self._stream = None if stream is None else PatientStream(stream)
         self._report = report
+        self._quiet = quiet
 
     @property
     def live(self) -> bool:
         """Whether somebody is watching: the stream is a terminal, on which a bar can be drawn."""
         watched = self._stream is not None and self._stream.inner.isatty()
-        return watched and os.environ.get("TERM") != "dumb"
+        return watched and not self._quiet and os.environ.get("TERM") != "dumb"
 
     @property
     def stream(self) -> TextIO | None:
@@ -54,7 +58,12 @@ class Progress:
         return self._report
 
     def say(self, line: str) -> None:
-        """One line that stays; a bar that is being drawn goes on below it."""
+        """One line of progress that stays; a bar that is being drawn goes on below it."""
+        if not self._quiet:
+            self.note(line)
+
+    def note(self, line: str) -> None:
+        """One line about the result, such as what is not read: who is quiet says it too."""
         if self._report is not None:
             self._report(line, 0, 0)
         elif self._stream is not None and self.live:

@@ -147,3 +147,24 @@ def test_bar_has_the_columns_of_its_terminal(says: int, width: int) -> None:
         drawn = shown.read(4096).decode()
     lines = [line for line in re.split(r"[\r\n]+", drawn) if "working" in line]
     assert {len(line) for line in lines} == {width}
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, Terminal])
+def test_who_is_quiet_gets_notes_alone(kind: type[io.StringIO]) -> None:
+    stream = kind()
+    progress = Progress(stream, quiet=True)
+    progress.say("hello")
+    with progress.bar("working", 10) as advance:
+        progress.note("not read: notes.xml")
+        advance(10)
+    assert stream.getvalue() == "not read: notes.xml\n"
+    assert not progress.live
+
+
+def test_notes_stand_among_all_else() -> None:
+    stream, told = io.StringIO(), []
+    Progress(stream).note("not read: notes.xml")
+    Progress(report=lambda *said: told.append(said)).note("not read: notes.xml")
+    Progress().note("not read: notes.xml")
+    assert stream.getvalue() == "not read: notes.xml\n"
+    assert told == [("not read: notes.xml", 0, 0)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.cli.guarded import Ended
 from lmkernel.cli.options import add_backend_options
 from lmkernel.errors import InputError
+from lmkernel.progress import Progress
 
 if TYPE_CHECKING:
     import argparse
@@ -85,7 +86,7 @@ def add_run_options(
         metavar="NAME",
         help="record with this plugin too; repeatable",
     )
-    kept.add_argument("--quiet", action="store_true", help="show nothing while it runs")
+    kept.add_argument("--quiet", action="store_true", help="show no progress, only what is amiss")
     add_settings_options(parser)
 
 
@@ -154,7 +155,8 @@ def train(
 
     if args.processes is not None:
         _start_processes(args)
-    asked = {**short_settings(args, *names), "settings": args.set, "progress": not args.quiet}
+    progress = Progress(sys.stderr, quiet=args.quiet)
+    asked = {**short_settings(args, *names), "settings": args.set, "progress": progress}
     if not args.resume:
         return verb(**start, out=args.out, config=args.config, **asked)
     if args.config or args.out:

@@ -164,7 +164,7 @@ class _Runs:
         fitting = [fit_to_context(ids, context, room) for ids in self.prompts]
         cut = sum(len(a) < len(b) for a, b in zip(fitting, self.prompts, strict=True))
         if cut:
-            self._progress.say(
+            self._progress.note(
                 f"the model's context of {context} tokens has room for only the end of {cut} of "
                 f"{len(fitting)} prompts"
             )

@@ -138,7 +138,7 @@ def _model_of_run(folder: Path, progress: Progress) -> Path:
     if not there:
         raise InputError(f"{folder}: the run has no model and no checkpoint yet; resume it first")
     step, last = max(there)
-    progress.say(f"{folder}: the run is not at its end; this is its model after step {step}")
+    progress.note(f"{folder}: the run is not at its end; this is its model after step {step}")
     return last
 
 

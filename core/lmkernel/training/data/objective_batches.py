@@ -168,7 +168,7 @@ def tagging_batches(
     sizes = {"multiple": asked.multiple, **_sizes(asked)}
     missing = tagging.missing_measures(asked.labels)
     if missing and not shuffle and asked.progress is not None:
-        asked.progress.say(missing)
+        asked.progress.note(missing)
     return tagging.TaggedRows(examples, names=asked.labels, shuffle=shuffle, **sizes)
 
 
@@ -267,7 +267,7 @@ def transcripts_batches(
 ) -> Batches:
     """Rows of them."""
     if not shuffle and find_spec("jiwer") is None and asked.progress is not None:
-        asked.progress.say(
+        asked.progress.note(
             "the word error rate is not measured: jiwer is missing; pip install 'lmkernel[metrics]'"
         )
     return SpokenRows(

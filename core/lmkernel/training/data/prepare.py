@@ -219,7 +219,7 @@ class Preparation:
     def _open(self, source: str) -> Rows:
         rows = open_rows(source, blank_lines=self.data.blank_lines)
         for note in rows.notes:
-            self._say(note)
+            self._note(note)
         return rows
 
     def _examples(self, objective: Objective, rows: Rows) -> list[list[Any]]:
@@ -240,11 +240,11 @@ class Preparation:
 
     def _say_unused(self, rows: Rows, unused: UnusedColumns) -> None:
         if str(unused) and not is_built_in(rows.name):
-            self._say(f"{rows.name}: columns that are not used: {unused}")
+            self._note(f"{rows.name}: columns that are not used: {unused}")
 
-    def _say(self, line: str) -> None:
+    def _note(self, line: str) -> None:
         if self.progress is not None:
-            self.progress.say(line)
+            self.progress.note(line)
 
 
 @contextlib.contextmanager

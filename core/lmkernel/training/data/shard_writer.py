@@ -75,7 +75,7 @@ def token_shards(
             try:
                 return open_shards(folder)
             except CheckpointError as error:
-                progress.say(f"{error}; it is made again")
+                progress.note(f"{error}; it is made again")
         write_shards(
             folder,
             documents,

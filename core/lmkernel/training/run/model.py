@@ -45,7 +45,7 @@ def model_of(settings: RunSettings, progress: Progress) -> Origin:
         learn = functools.partial(_new_tokenizer, settings, progress)
         origin = new_origin(model.family, model.sizes, learn, objective)
         if not origin.config.context and model.context != type(model)().context:
-            progress.say(
+            progress.note(
                 f"a {model.family} model has no context of its own, so that of {model.context} "
                 "changes nothing; data.context says how long examples may be"
             )
@@ -67,7 +67,7 @@ def with_problem_type(origin: Origin, settings: RunSettings, progress: Progress)
     if wanted is None or wanted == had:
         return origin
     if had is not None and settings.lora is not None and not settings.merge:
-        progress.say(
+        progress.note(
             f"{origin.where}: {_PROBLEM} is {had!r}, and adapters, which are trained as "
             f"{wanted!r}, leave it so; --merge writes a model that says what was trained"
         )
@@ -86,7 +86,7 @@ def _usual_template(settings: RunSettings, origin: Origin, progress: Progress) -
     first = next(iter(open_rows(data.train, blank_lines=data.blank_lines)))
     if read_conversation(first, data.columns).texts:
         return ""
-    progress.say(
+    progress.note(
         f"{origin.where} has no chat template; it gets the one named {PLAIN}, and keeps it "
         "(--chat-template chooses another)"
     )

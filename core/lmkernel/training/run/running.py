@@ -123,7 +123,7 @@ class _Run:
         if recorder.traffic is not None:
             self._progress.say(describe_costs(recorder.traffic, work_of(session, self._state)))
         self._folder.restore(to_toml(session.settings))
-        attempt_loss_curve(self._folder.plot, self._folder.metrics, self._progress.say)
+        attempt_loss_curve(self._folder.plot, self._folder.metrics, self._progress.note)
         step, best = self._state.step, self._best.summary()
         if not self._complete:
             return Outcome(status="interrupted", step=step, model=None, best=best)
@@ -186,7 +186,7 @@ class _Run:
         )
         log = stack.enter_context(folder.open_metrics(step))
         display = stack.enter_context(Display(work, self._progress))
-        opened = open_trackers(settings.trackers, info, say=display.say)
+        opened = open_trackers(settings.trackers, info, say=self._progress.note)
         trackers = stack.enter_context(opened)
         tokens = math.prod(shape) * self._training.accumulate
         several = self._session.backend.distribution.processes.count > 1

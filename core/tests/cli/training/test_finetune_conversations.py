@@ -137,8 +137,10 @@ def test_b37_files_of_a_folder_that_are_not_read_are_named(
     folder.mkdir()
     (folder / "qa.json").write_text(json.dumps(PAIRS))
     (folder / "notes.docx").touch()
-    arguments = ("finetune", model, "--data", folder, *FEW, "--out", tmp_path / "t")
-    assert heard(capsys, *arguments) == f"{folder}: not read: notes.docx\n"
+    arguments = ("finetune", model, "--data", folder, *FEW, "--out")
+    assert heard(capsys, *arguments, tmp_path / "t") == f"{folder}: not read: notes.docx\n"
+    done(*arguments, tmp_path / "u", "--quiet")
+    assert capsys.readouterr().err == f"{folder}: not read: notes.docx\n"
 
 
 @pytest.mark.parametrize("command", ["finetune", "evaluate"])

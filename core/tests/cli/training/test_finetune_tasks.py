@@ -79,11 +79,14 @@ def test_scores(tmp_path: Path, bert: Path, capsys: Capture) -> None:
 def test_a_model_of_several_classes_gets_no_scores(
     tmp_path: Path, bert: Path, capsys: Capture
 ) -> None:
-    labelled = ({"text": "a", "second": "b", "label": n % 2, "score": 1} for n in range(8))
-    data, out = rows(tmp_path / "a.jsonl", labelled), tmp_path / "run"
-    base = ("--data", data, "--steps", "1", "--quiet", "--out")
-    done("finetune", bert, "--objective", "classification", *base, out)
-    message = said(capsys, "finetune", out, "--objective", "scores", *base, tmp_path / "t")
+    pair, out = {"text": "a", "second": "b"}, tmp_path / "run"
+    labelled = rows(tmp_path / "a.jsonl", ({**pair, "label": n % 2} for n in range(8)))
+    scored = rows(tmp_path / "b.jsonl", ({**pair, "score": 1} for _ in range(8)))
+    base = ("--steps", "1", "--quiet", "--out")
+    asked = ("--objective", "classification", "--data", labelled)
+    done("finetune", bert, *asked, *base, out)
+    asked = ("--objective", "scores", "--data", scored)
+    message = said(capsys, "finetune", out, *asked, *base, tmp_path / "t")
     assert message.endswith("expected a model with one output, or none yet, got classes 0, 1")
 
 
