@@ -73,6 +73,39 @@ def test_ids_and_texts_are_those_of_transformers(folder: Path) -> None:
         assert ours.decode(ids) == theirs.decode(ids, skip_special_tokens=True)
 
 
+@pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"additional_special_tokens": ["<q>", ">>deu<<"]},
+        {"added_tokens_decoder": {"%": {"content": "<q>", "lstrip": True, "special": True}}},
+        {
+            "bos_token": "<b>",
+            "mask_token": {"content": "<q>", "single_word": True, "__type": "AddedToken"},
+        },
+        {"pad_token": "<q>", "extra_special_tokens": {"image_token": "ten"}},
+    ],
+)
+def test_tokens_that_files_name_are_those_of_transformers(
+    folder: Path, tmp_path: Path, config: dict[str, Any]
+) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    old = json.loads((folder / "tokenizer_config.json").read_text())
+    free = len(json.loads((folder / "vocab.json").read_text()))
+    text = json.dumps({**old, **config}).replace("%", str(free))
+    (tmp_path / "tokenizer_config.json").write_text(text)
+    ours, theirs = load_tokenizer(tmp_path), MarianTokenizer.from_pretrained(tmp_path)
+    assert ours.vocab_size == len(theirs)
+    for text in (*TEXTS, "one<q> two", "<b> one <q>  two <pad></s>>>deu<< ten tens"):
+        ids = theirs(text)["input_ids"]
+        assert ours.encode(text) == ids, text
+        if not old["separate_vocabs"]:
+            for skip in (True, False):
+                expected = theirs.decode(ids, skip_special_tokens=skip)
+                assert ours.decode(ids, skip_special=skip) == expected, text
+
+
 NAMED = [
     ({"additional_special_tokens": ["<q>"]}, {}),
     ({"added_tokens_decoder": {"%": {"content": "<q>", "special": True, "lstrip": True}}}, {}),

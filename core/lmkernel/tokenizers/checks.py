@@ -10,7 +10,18 @@ from lmkernel.errors import InputError, shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["check_messages", "check_text", "token_text"]
+__all__ = ["SPECIAL_ROLES", "check_messages", "check_text", "token_text"]
+
+SPECIAL_ROLES = (
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+)
+"""In the order in which transformers adds those that a vocabulary lacks."""
 
 
 def check_text(text: object) -> None:

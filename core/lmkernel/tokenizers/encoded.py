@@ -29,7 +29,19 @@ class EncodedText:
 @final
 @dataclass(frozen=True)
 class SpecialToken:
-    """A token that is no part of a text."""
+    """A token that is found in a text before that is cut.
+
+    Args:
+        content: the token.
+        special: whether it is no part of a text.
+        lstrip, rstrip: whether the spaces on a side of it belong to it.
+        single_word: whether it is one only between spaces.
+        normalized: whether it is found in a normalised text.
+    """
 
     content: str
     special: bool = True
+    lstrip: bool = False
+    rstrip: bool = False
+    single_word: bool = False
+    normalized: bool = False

@@ -17,7 +17,7 @@ from lmkernel.errors import CheckpointError, InputError
 from lmkernel.files import read_file
 from lmkernel.tokenizers.check import MOST_IDS
 from lmkernel.tokenizers.encoded import EncodedText, SpecialToken
-from lmkernel.tokenizers.named_tokens import numbered_tokens
+from lmkernel.tokenizers.named_tokens import number_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -180,15 +180,7 @@ def _numbers(path: Path, config: Mapping[str, Any]) -> dict[str, int]:
             raise CheckpointError(f"{path}: {name!r:.60}: expected an id, got {number!r:.60}")
     if not numbers:
         raise CheckpointError(f"{path}: expected letters with their ids, got none")
-    names = {number: name for name, number in numbers.items()}
-    for text, (number, _) in numbered_tokens(path.parent, config).items():
-        taken = names.setdefault(number, text) != text or numbers.get(text, number) != number
-        if taken or not 0 <= number < MOST_IDS:
-            raise CheckpointError(
-                f"{path}: expected an id of its own for {text!r:.60}, which a file beside it adds, "
-                f"got {number}"
-            )
-        numbers[text] = number
+    number_tokens(numbers, path, config)
     return numbers
 
 

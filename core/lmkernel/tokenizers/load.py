@@ -16,14 +16,14 @@ from lmkernel.checkpoints.json_files import MOST_BYTES, parse_object, read_objec
 from lmkernel.errors import CheckpointError, InputError
 from lmkernel.files import is_there, read_file
 from lmkernel.tokenizers.check import check_document
-from lmkernel.tokenizers.checks import token_text
+from lmkernel.tokenizers.checks import SPECIAL_ROLES, token_text
 from lmkernel.tokenizers.class_settings import follow_class
 from lmkernel.tokenizers.letters import LETTERS, open_letters
 from lmkernel.tokenizers.library import library_code
-from lmkernel.tokenizers.named_tokens import add_named_tokens, warn_of_lacking
+from lmkernel.tokenizers.named_tokens import add_named_tokens
 from lmkernel.tokenizers.paired_pieces import open_pieces
 from lmkernel.tokenizers.pieces import open_unigrams
-from lmkernel.tokenizers.tokenizer import SPECIAL_ROLES, Tokenizer
+from lmkernel.tokenizers.tokenizer import Tokenizer
 from lmkernel.tokenizers.watched import open_library
 
 if TYPE_CHECKING:
@@ -107,9 +107,7 @@ def _library_tokenizer(folder: Path, config: dict[str, Any]) -> Any:
     for role, token in {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}.items():
         config.setdefault(role, token)
     if is_there(pair):
-        pair_backend = open_pieces(folder, config)
-        warn_of_lacking(pair_backend, folder, config)
-        return pair_backend
+        return open_pieces(folder, config)
     backend = open_unigrams(pieces, config)
     add_named_tokens(backend, folder, config)
     return backend

@@ -14,24 +14,24 @@ that before the others. A role's token is special; so is one that either file ca
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.checkpoints.json_files import read_object
 from lmkernel.errors import CheckpointError
-from lmkernel.tokenizers.checks import token_text
+from lmkernel.tokenizers.check import MOST_IDS
+from lmkernel.tokenizers.checks import SPECIAL_ROLES, token_text
 from lmkernel.tokenizers.library import library_code, tokenizers_package
-from lmkernel.tokenizers.tokenizer import SPECIAL_ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["add_named_tokens", "numbered_tokens", "warn_of_lacking"]
+__all__ = ["add_named_tokens", "number_tokens", "numbered_tokens", "special_tokens"]
 
 _CONFIG, _OLDER, _MAP = "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"
 _SIDES = ("lstrip", "rstrip", "normalized", "single_word")
-_EXTRA = ("additional_special_tokens", "extra_special_tokens")
+_EXTRA = ("extra_special_tokens", "additional_special_tokens")
+"""Keys of special tokens without a role; the second counts where the first has no list."""
 
 
 def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> None:
@@ -66,26 +66,39 @@ def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> N
             )
 
 
-def warn_of_lacking(backend: Any, folder: Path, config: Mapping[str, Any]) -> None:
-    """Warn of tokens that the files name and that lack in a vocabulary which takes no more.
+def special_tokens(folder: Path, config: Mapping[str, Any]) -> list[str]:
+    """The tokens with a role, and those that are called special without one.
 
     Args:
-        backend: what says the id of a token.
         folder: where the files are.
         config: ``tokenizer_config.json``, with the roles that are used.
 
     Raises:
         CheckpointError: a malformed entry.
     """
-    _refuse_splitting(folder, config)
-    named = (*numbered_tokens(folder, config), *_roles(folder, config), *_extra(folder, config))
-    lacking = [text for text in dict.fromkeys(named) if backend.token_to_id(text) is None]
-    if lacking:
-        warnings.warn(
-            f"{folder}: named as tokens and not in vocab.json, so that a text that has them is cut "
-            f"into other pieces: {lacking!r:.200}",
-            stacklevel=4,
-        )
+    return list(dict.fromkeys((*_roles(folder, config), *_extra(folder, config))))
+
+
+def number_tokens(numbers: dict[str, int], path: Path, config: Mapping[str, Any]) -> None:
+    """Give tokens of a ``vocab.json`` the ids that the files beside it say.
+
+    Args:
+        numbers: the ids of the vocabulary.
+        path: of the vocabulary.
+        config: ``tokenizer_config.json``.
+
+    Raises:
+        CheckpointError: a malformed entry, or an id that is another token's.
+    """
+    names = {number: name for name, number in numbers.items()}
+    for text, (number, _) in numbered_tokens(path.parent, config).items():
+        taken = names.setdefault(number, text) != text or numbers.get(text, number) != number
+        if taken or not 0 <= number < MOST_IDS:
+            raise CheckpointError(
+                f"{path}: expected an id of its own for {text!r:.60}, which a file beside it adds, "
+                f"got {number}"
+            )
+        numbers[text] = number
 
 
 def _refuse_splitting(folder: Path, config: Mapping[str, Any]) -> None:
@@ -157,6 +170,8 @@ def _extra(folder: Path, config: Mapping[str, Any]) -> list[str]:
                     f"{folder / file}: {key}: expected tokens, got {tokens!r:.80}"
                 )
             found += [token_text(token) for token in several]
+            if tokens and isinstance(tokens, list):
+                break
     return [text for text in found if text]
 
 

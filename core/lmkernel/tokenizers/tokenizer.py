@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.errors import InputError
 from lmkernel.tokenizers.beginning import beginning
 from lmkernel.tokenizers.chat_templates import DEFAULT, ChatTemplates
-from lmkernel.tokenizers.checks import check_text, token_text
+from lmkernel.tokenizers.checks import SPECIAL_ROLES, check_text, token_text
 from lmkernel.tokenizers.library import library_code
 from lmkernel.tokenizers.paired_pieces import PairedPieces
 from lmkernel.tokenizers.stream import TextStream
@@ -26,18 +26,8 @@ if TYPE_CHECKING:
 
     from lmkernel.tokenizers.letters import Letters
 
-__all__ = ["SPECIAL_ROLES", "Tokenizer"]
+__all__ = ["Tokenizer"]
 
-SPECIAL_ROLES = (
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "sep_token",
-    "pad_token",
-    "cls_token",
-    "mask_token",
-)
-"""In the order in which transformers adds those that a vocabulary lacks."""
 _IDS = 2**32  # the library counts in so many
 
 

@@ -58,6 +58,20 @@ def test_a_token_without_an_id_gets_the_next_one(tmp_path: Path, files: Any) -> 
     assert tokenizer.decode(ids) == "thecat"
 
 
+@pytest.mark.parametrize(
+    ("extra", "found"),
+    [(["<b>"], [None, 0]), ([], [0, None]), ({"image_token": "<b>"}, [1, 0])],
+)
+def test_of_two_keys_the_newer_one_counts_where_it_has_a_list(
+    tmp_path: Path, extra: Any, found: list[int | None]
+) -> None:
+    more = {"additional_special_tokens": ["<a>"], "extra_special_tokens": extra}
+    free = written(tmp_path, tokenizer_config=more)
+    made = load_tokenizer(tmp_path)
+    ids = [made.token_id(text) for text in ("<a>", "<b>")]
+    assert ids == [None if at is None else free + at for at in found]
+
+
 def test_roles_are_added_in_their_order(tmp_path: Path) -> None:
     more = {"mask_token": "<m>", "image_token": "<i>", "pad_token": "<p>", "sep_token": "<s>"}
     table = {"additional_special_tokens": ["<q>"]}

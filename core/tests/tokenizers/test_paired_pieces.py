@@ -37,6 +37,9 @@ class Processor:
             found += [f"▁{stem}", *(["s"] if stem != word else [])]
         return found
 
+    def decode_pieces(self, pieces: list[str]) -> str:
+        return "".join(pieces).replace("▁", " ").removeprefix(" ")
+
 
 class Library:
     SentencePieceProcessor = Processor
@@ -136,10 +139,79 @@ def test_what_names_no_token_is_refused(tmp_path: Path, said: dict[str, Any], me
         load_tokenizer(configured(tmp_path, **said))
 
 
-def test_a_token_that_is_named_and_lacks_is_told(tmp_path: Path) -> None:
-    said = {"additional_special_tokens": ["<q>", ">>deu<<"]}
-    with pytest.warns(UserWarning, match=r"not in vocab.json, .*: \['<q>'\]"):
+NINE = {"content": "<q>", "lstrip": True, "rstrip": True}
+
+
+@pytest.mark.parametrize(
+    ("said", "older", "special"),
+    [
+        ({"additional_special_tokens": ["<q>", ">>deu<<"]}, {}, True),
+        ({"extra_special_tokens": {"image_token": "<q>"}}, {}, True),
+        ({"mask_token": "<q>"}, {}, True),
+        ({"added_tokens_decoder": {"9": {"content": "<q>", "special": True}}}, {}, False),
+        ({}, {"<q>": 9}, False),
+    ],
+)
+def test_a_token_that_is_named_and_lacks_is_added(
+    tmp_path: Path, said: dict[str, Any], older: dict[str, int], special: bool
+) -> None:
+    """With the ids and texts of transformers' class, to which those with a role are special."""
+    (configured(tmp_path, **said) / "added_tokens.json").write_text(json.dumps(older))
+    made = load_tokenizer(tmp_path)
+    assert (made.token_id("<q>"), made.vocab_size) == (9, 10)
+    ids = made.encode("the<q>cat")
+    assert ids == [2, 9, 3, 0]
+    assert made.decode(ids) == ("the cat" if special else "the<q> cat")
+    assert made.for_targets.encode("die<q>") == [4, 9, 0]
+    (tmp_path / "again").mkdir()
+    made.save(tmp_path / "again")
+    again = load_tokenizer(tmp_path / "again")
+    assert again.digest == made.digest
+    assert again.decode(ids) == made.decode(ids)
+
+
+def test_flags_of_added_tokens_are_followed(tmp_path: Path) -> None:
+    words = {"10": {"content": "cat", "single_word": True}}
+    made = load_tokenizer(configured(tmp_path, added_tokens_decoder={"9": NINE, **words}))
+    assert made._backend._parts("the  <q> cats <q> a") == ["the", "<q>", "cats", "<q>", "a"]
+    assert made.encode("the cat") == [2, 10, 0]
+    assert made.encode("the cats") == [2, 3, 7, 0]
+    assert made.encode("cat the</s>>>deu<< cat") == [10, 2, 0, 6, 10, 0]
+
+
+def test_ids_are_behind_those_of_the_vocabulary_in_the_order_of_roles(tmp_path: Path) -> None:
+    vocab = {name: i for i, name in enumerate(PIECES[:-1])}
+    written(tmp_path, vocab=vocab)
+    said = {"sep_token": "<s>", "image_token": "<i>", "mask_token": "<m>", "bos_token": "<b>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(said))
+    made = load_tokenizer(tmp_path)
+    found = [made.token_id(text) for text in ("<b>", "<s>", "<pad>", "<m>", "<i>")]
+    assert found == [8, 9, 10, 11, 12]
+
+
+def test_an_end_of_another_name_ends_a_text(tmp_path: Path) -> None:
+    ends: list[dict[str, Any]] = [{"eos_token": "s"}, {"eos_token": "<e>"}]
+    made = load_tokenizer(configured(tmp_path, **ends[0]))
+    assert made.encode("the") == [2, 7]
+    with pytest.raises(CheckpointError, match=r"vocab\.json: the token '<e>' is missing"):
+        load_tokenizer(configured(tmp_path, **ends[1]))
+
+
+@pytest.mark.parametrize("number", [3, 2**22])
+def test_an_id_of_another_token_is_refused(tmp_path: Path, number: int) -> None:
+    said = {"added_tokens_decoder": {str(number): {"content": "<q>"}}}
+    with pytest.raises(CheckpointError, match=rf"an id of its own for '<q>', .* got {number}"):
         load_tokenizer(configured(tmp_path, **said))
+
+
+def test_a_target_of_its_own_ids_keeps_them(tmp_path: Path) -> None:
+    folder = written(tmp_path, separate=True)
+    said = {"separate_vocabs": True, "additional_special_tokens": ["<q>"]}
+    (folder / "tokenizer_config.json").write_text(json.dumps(said))
+    made = load_tokenizer(folder)
+    assert made.encode("the<q>") == [2, 9, 0]
+    assert made.for_targets.encode("die<q></s>") == [4, 9, 8, 8]
+    assert made.decode([4, 9, 3]) == "die Katze"
 
 
 @pytest.mark.parametrize("name", ["target.spm", "vocab.json"])
