@@ -14,7 +14,7 @@ from lmkernel.checkpoints.tensors import Tensors
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -48,7 +48,6 @@ class AdaptedTensors(Tensors):
         self._own: dict[str, str] = {}
         self._place_own()
         self._modules = self._weights()
-        self._warn_of_missing()
 
     @property
     def vocab(self) -> int | None:
@@ -146,12 +145,22 @@ class AdaptedTensors(Tensors):
             found[name] = module
         return found
 
-    def _warn_of_missing(self) -> None:
-        """Say which weight of a layer is listed for adapters and has none, as PEFT does."""
+    def warn_of_missing(self, names: Sequence[str]) -> None:
+        """Say which weight of a layer is listed for adapters and has none, as PEFT does.
+
+        Args:
+            names: the tensors that the model has; a checkpoint may hold layers that it has not.
+        """
+        if isinstance(self._base, AdaptedTensors):
+            self._base.warn_of_missing(names)
+        there = set(self._base.names())
         listed = (
             name
-            for name in self._base.names()
-            if name.endswith(_WEIGHT) and _IN_LAYER.search(name) and not self.is_adapted(name)
+            for name in names
+            if name in there
+            and name.endswith(_WEIGHT)
+            and _IN_LAYER.search(name)
+            and not self.is_adapted(name)
             if self._adapters.is_listed(name.removesuffix(_WEIGHT))
             if len(self._base.shape(name)) == _AXES
         )

@@ -97,6 +97,9 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
             key = _decoder_key(family, described, key) if part == "decoder" else key
             _check_layers(described, key, claimed, layered, names)
     check_sinusoids(config, rules, described.where, tensors)
+    if isinstance(tensors, AdaptedTensors):
+        unused = family.ignored(config)
+        tensors.warn_of_missing([name for name in names if not is_any(name, unused)])
     return _tie_as_stored(config, rules, described.where, tensors)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from small_families import written
 
 from lmkernel import load
@@ -57,6 +59,31 @@ def test_more_layers_than_that_are_refused(tmp_path: Path, layers: int, said: in
     whole = with_further(tmp_path, layers=layers, num_nextn_predict_layers=said)
     with pytest.raises(CheckpointError, match=r"num_hidden_layers: expected . layers, for there"):
         load(whole, backend="numpy")
+
+
+def adapted(folder: Path, base: Path, number: int = 1) -> Path:
+    """Adapters of one layer's ``o_proj``, as PEFT writes them, listed for every layer."""
+    module = f"model.layers.{number}.self_attn.o_proj"
+    out, width = open_model(base).tensors.shape(f"{module}.weight")
+    halves = {"A": np.ones((1, width), np.float32), "B": np.ones((out, 1), np.float32)}
+    folder.mkdir()
+    save_file(
+        {f"base_model.model.{module}.lora_{half}.weight": x for half, x in halves.items()},
+        folder / "adapter_model.safetensors",
+    )
+    said = {"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["o_proj"]}
+    said |= {"base_model_name_or_path": str(base), "layers_to_transform": [1, 2]}
+    (folder / "adapter_config.json").write_text(json.dumps(said))
+    return folder
+
+
+def test_they_need_no_adapters(tmp_path: Path) -> None:
+    """PEFT makes none, for transformers' class has no such layers."""
+    folder = adapted(tmp_path / "adapters", with_further(tmp_path, num_nextn_predict_layers=1))
+    load(folder, backend="numpy")
+    other = adapted(tmp_path / "others", tmp_path / "whole", number=2)
+    with pytest.warns(UserWarning, match=r"expected adapters of 'model\.layers\.1\.self_attn"):
+        load(other, backend="numpy")
 
 
 @pytest.mark.parametrize("key", ["num_nextn_predict_layers", "num_mtp_layers"])
