@@ -17,7 +17,10 @@ from lmkernel.errors import InputError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["with_count"]
+__all__ = ["FrameCounts", "with_count"]
+
+FrameCounts = dict[tuple[int, int, bytes], int]
+"""Numbers of frames by the size of a file, when it was changed last, and how it begins."""
 
 _HEAD = 4
 _MPEG_1 = 3
@@ -71,11 +74,12 @@ class _Frame:
         return cls(mpeg_1, size, side, bytes((head[1] & 0xFE, head[2] & 0x0C)))
 
 
-def with_count(file: BinaryIO) -> BinaryIO:
+def with_count(file: BinaryIO, counts: FrameCounts | None = None) -> BinaryIO:
     """An MP3 file whose length a decoder knows: itself, or behind a frame that says it.
 
     Args:
         file: any file; one that is no MP3 of layer III, or counts its frames, is given back.
+        counts: what was counted before; gets this one's.
 
     Raises:
         InputError: more tags, or more between frames, than a sound has.
@@ -86,8 +90,20 @@ def with_count(file: BinaryIO) -> BinaryIO:
     first = _Frame.of(head)
     if first is None or _is_counted(head, first):
         return file
-    said = _count_frame(head, first, _count(file, begin, first))
+    counts, seen = {} if counts is None else counts, (*_state(file), head)
+    if seen not in counts:
+        counts[seen] = _count(file, begin, first)
+    said = _count_frame(head, first, counts[seen])
     return cast("BinaryIO", io.BufferedReader(_Behind(said, file, begin)))
+
+
+def _state(file: BinaryIO) -> tuple[int, int]:
+    """A file's size, and when it was changed last; 0 where it is in memory."""
+    size = file.seek(0, os.SEEK_END)
+    try:
+        return size, os.fstat(file.fileno()).st_mtime_ns
+    except OSError:
+        return size, 0
 
 
 def _is_counted(head: bytes, first: _Frame) -> bool:

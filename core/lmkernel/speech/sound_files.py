@@ -18,7 +18,7 @@ import numpy as np
 
 from lmkernel.errors import InputError
 from lmkernel.files import open_regular, reading
-from lmkernel.speech.mpeg_frames import with_count
+from lmkernel.speech.mpeg_frames import FrameCounts, with_count
 from lmkernel.speech.sound_ends import OPEN_ENDED, check_end, samples_chunk
 from lmkernel.speech.sounds import (
     BLOCK,
@@ -90,7 +90,8 @@ class StoredSound:
         most_seconds: float = _MOST_SECONDS,
     ) -> None:
         self._opened, self._where = opened, where
-        with self._named(), opened() as file, _decoded(file) as found:
+        self._counts: FrameCounts = {}
+        with self._named(), opened() as file, _decoded(file, self._counts) as found:
             check_rate(found.rate)
             _check_length(found.count, found.rate, most_seconds)
             check_count(found.count)
@@ -114,7 +115,7 @@ class StoredSound:
 
     def _samples(self) -> Iterator[NDArray[np.float32]]:
         left = self._count
-        with self._opened() as file, _decoded(file) as found:
+        with self._opened() as file, _decoded(file, self._counts) as found:
             if (found.rate, found.count) != (self.rate, self._count):
                 raise InputError("the file was changed while it was read")
             for rows in found.rows:
@@ -211,8 +212,12 @@ def _is_sound(content: bytes) -> bool:
 
 
 @contextmanager
-def _decoded(file: BinaryIO) -> Iterator[_Decoded]:
+def _decoded(file: BinaryIO, counts: FrameCounts) -> Iterator[_Decoded]:
     """What a file holds.
+
+    Args:
+        file: at its beginning.
+        counts: of frames that were counted before; see `with_count`.
 
     Raises:
         InputError: no sound, or one that cannot be read.
@@ -224,7 +229,8 @@ def _decoded(file: BinaryIO) -> Iterator[_Decoded]:
         raise InputError("expected a sound (WAV, FLAC, OGG or MP3), got something else")
     waves = head[:4] == b"RIFF" and head[8:12] == b"WAVE"
     begin, size = samples_chunk(file) if waves else (0, 0)
-    with _wave(file, begin, size) if waves and _is_plain(file) else _by_library(file) as found:
+    plain = waves and _is_plain(file)
+    with _wave(file, begin, size) if plain else _by_library(file, counts) as found:
         yield found
 
 
@@ -266,11 +272,11 @@ def _wave(file: BinaryIO, begin: int, size: int) -> Iterator[_Decoded]:
 
 
 @contextmanager
-def _by_library(file: BinaryIO) -> Iterator[_Decoded]:
+def _by_library(file: BinaryIO, counts: FrameCounts) -> Iterator[_Decoded]:
     """The same of what libsndfile knows."""
     library = speech_library("soundfile")
     check_end(file)
-    counted = with_count(file)
+    counted = with_count(file, counts)
     counted.seek(0)
     try:
         with library.SoundFile(counted) as opened:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import soundfile
 
 from lmkernel.errors import InputError
+from lmkernel.speech import mpeg_frames
 from lmkernel.speech.mpeg_frames import with_count
-from lmkernel.speech.sound_files import sound_of_bytes
+from lmkernel.speech.sound_files import read_sound, sound_of_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TAG = b"ID3\4\0\0" + bytes((0, 0, 2, 0)) + bytes(256)
 """256 bytes in a tag of ID3."""
@@ -44,6 +50,29 @@ def test_all_of_a_stream_is_heard(rate: int, channels: int, mode: str, order: in
     loud = np.abs(found[: 3 * rate] if order > 0 else found[-3 * rate :]).mean()
     quiet = np.abs(found[-2 * rate :] if order > 0 else found[: 2 * rate]).mean()
     assert loud > 100 * quiet
+
+
+def test_frames_are_counted_once_for_a_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = without_count(np.zeros(90_000), 16000, "VARIABLE")
+    counted, count = [], mpeg_frames._count
+    monkeypatch.setattr(mpeg_frames, "_count", lambda *of: counted.append(of) or count(*of))
+    sound = sound_of_bytes(content, "a file")
+    first, second = (np.concatenate([*sound.blocks(sound.rate)]) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert len(counted) == 1
+
+
+@pytest.mark.parametrize("same_size", [False, True])
+def test_a_file_that_is_changed_between_is_counted_again(tmp_path: Path, same_size: bool) -> None:
+    path = tmp_path / "a.mp3"
+    content = without_count(np.zeros(90_000), 16000, "CONSTANT")
+    path.write_bytes(content)
+    sound = read_sound(path)
+    half = content[: len(content) // 2]
+    path.write_bytes(half.ljust(len(content), b"\0") if same_size else half)
+    os.utime(path, ns=(1, 1))  # whatever the resolution of the disk's clock is
+    with pytest.raises(InputError, match="the file was changed while it was read"):
+        list(sound.blocks(sound.rate))
 
 
 def test_tags_before_and_behind_are_no_sound() -> None:
