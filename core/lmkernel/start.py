@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import NoReturn
 
-__all__ = ["INTERRUPTED", "main"]
+__all__ = ["INTERRUPTED", "is_importing", "main"]
 
 INTERRUPTED = 130
 _IMPORTING = "<frozen importlib._bootstrap>"
@@ -60,11 +60,16 @@ def _raise_unless_importing(_: int, frame: FrameType | None) -> None:
     What is imported may be anything: C++ that crashes when an exception comes, or a callback in
     which the interpreter prints what is raised, and goes on.
     """
-    while frame is not None:
-        if frame.f_code.co_filename == _IMPORTING:
-            _say_and_leave()
-        frame = frame.f_back
+    if is_importing(frame):
+        _say_and_leave()
     raise KeyboardInterrupt
+
+
+def is_importing(frame: FrameType | None) -> bool:
+    """Whether a frame is part of an import."""
+    while frame is not None and frame.f_code.co_filename != _IMPORTING:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _is_of_an_interrupt(error: BaseException | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lmkernel.cli.chat.interrupts import Interrupts
 from lmkernel.cli.chat.keys import hold_keys
 from lmkernel.cli.chat.reading import message_reader
 from lmkernel.cli.chat.slash import Order, parse_order
@@ -23,10 +24,11 @@ def converse(conversation: Conversation) -> int:
     """Talk until the user leaves; the exit code."""
     reader = message_reader()
     note("/help says what there is besides questions, Ctrl-D leaves")
-    with reader.session():
+    with reader.session(), Interrupts() as interrupts:
         while True:
             try:
-                _respond(conversation, reader.read().strip())
+                with interrupts.expected():
+                    _respond(conversation, reader.read().strip(), interrupts)
             except EOFError:
                 return 0
             except KeyboardInterrupt:  # at the prompt, which begins anew
@@ -35,7 +37,7 @@ def converse(conversation: Conversation) -> int:
                 note(str(error))
 
 
-def _respond(conversation: Conversation, text: str) -> None:
+def _respond(conversation: Conversation, text: str, interrupts: Interrupts) -> None:
     """Answer a message, or do what it orders."""
     order = parse_order(text)
     if isinstance(order, Order):
@@ -43,14 +45,14 @@ def _respond(conversation: Conversation, text: str) -> None:
     else:
         turn = conversation.ask(order) if order else None
     if turn is not None:
-        _answer(conversation, turn)
+        _answer(conversation, turn, interrupts)
 
 
-def _answer(conversation: Conversation, turn: Turn) -> None:
+def _answer(conversation: Conversation, turn: Turn, interrupts: Interrupts) -> None:
     """Show an answer; whatever stops it, it stays as far as it came."""
     with hold_keys():
         try:
-            show(turn.answer)
+            show(interrupts.stopping(turn.answer))
         except KeyboardInterrupt:
             more = "/continue goes on, " if conversation.goes_on else ""
             note(f"[stopped; {more}/retry asks again]")
