@@ -32,7 +32,11 @@ _MULTIPLE = re.compile(r'"multipleOf": ([0-9.eE+-]+)')
 _LARGEST = 2**53
 """The library reads bounds as floating numbers, and cuts them to 64 bits without a word; up to here
 each is exact (RFC 8259, §6)."""
-_BOUND = re.compile(r'"((?:exclusiveM|m)(?:in|ax)imum)": ([0-9.eE+-]+)')
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+"""Words of a schema whose objects hold schemas by name."""
+_DESCRIBING = ("default", "examples")
+"""Words of values that no answer is kept to."""
 _REFUSAL = "expected a schema that can be kept to"
 
 
@@ -45,29 +49,48 @@ def json_rule(schema: Mapping[str, Any]) -> str:
     """A schema as a part of a rule of a grammar.
 
     Raises:
-        InputError: it cannot be written as JSON, or names values that would be others.
+        InputError: it cannot be written as JSON, or has bounds or values that would be others.
     """
     try:
-        _check_constants(schema)
+        _check_numbers(schema)
         # ours last: a schema that says of itself how white space is written could allow any text
         return f"%json {json.dumps({**schema, 'x-guidance': _COMPACT}, allow_nan=False)}"
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"expected a schema of JSON: {error}") from error
 
 
-def _check_constants(schema: Any, name: str = "") -> None:
-    """Refuse whole numbers within `const` and `enum`, which `name` is, that would be others."""
-    if isinstance(schema, Mapping):
-        for key, value in schema.items():
-            names_values = key == "const" or (key == "enum" and isinstance(value, list | tuple))
-            _check_constants(value, name or (key if names_values else ""))
-    elif isinstance(schema, list | tuple):
-        for value in schema:
-            _check_constants(value, name)
-    elif name and isinstance(schema, int) and abs(schema) > _LARGEST:
+def _check_numbers(schema: Any) -> None:
+    """Refuse a schema within which a bound or a value would be another number.
+
+    Raises:
+        InputError: see above; it names the word.
+    """
+    if isinstance(schema, list | tuple):
+        for one in schema:
+            _check_numbers(one)
+        return
+    for key, value in schema.items() if isinstance(schema, Mapping) else ():
+        if key == "const" or (key == "enum" and isinstance(value, list | tuple)):
+            _check_values(value, key)
+        elif key in _NAMED and isinstance(value, Mapping):  # whose keys are names, not words
+            _check_numbers(list(value.values()))
+        elif key in _BOUNDS and isinstance(value, int | float):
+            if abs(value) > _LARGEST:
+                expected = f"{key}: expected a number within ±2^53, {_LARGEST}"
+                raise InputError(f"{_REFUSAL}: {expected}, got {json.dumps(value):.40}")
+        elif key not in _DESCRIBING:
+            _check_numbers(value)
+
+
+def _check_values(value: Any, key: str) -> None:
+    """Refuse whole numbers of `const` and `enum`, at any depth, that would be others."""
+    if isinstance(value, Mapping | list | tuple):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            _check_values(one, key)
+    elif isinstance(value, int) and abs(value) > _LARGEST:
         raise InputError(
-            f"{_REFUSAL}: {name}: expected whole numbers within ±2^53, {_LARGEST}, "
-            f"got one of {schema.bit_length()} bits"
+            f"{_REFUSAL}: {key}: expected whole numbers within ±2^53, {_LARGEST}, "
+            f"got one of {value.bit_length()} bits"
         )
 
 
@@ -81,15 +104,6 @@ def _check_multiples(source: str) -> None:
             f"{_REFUSAL}: multipleOf: expected numbers that are together at most "
             f"{_MOST_MULTIPLES}, zeros at their ends apart, got {states:.3g}"
         )
-
-
-def _check_bounds(source: str) -> None:
-    """Refuse bounds that would be other numbers."""
-    for name, text in _BOUND.findall(source):
-        if abs(Decimal(text)) > _LARGEST:
-            raise InputError(
-                f"{_REFUSAL}: {name}: expected a number within ±2^53, {_LARGEST}, got {text:.40}"
-            )
 
 
 @final
@@ -167,7 +181,6 @@ class Grammar:
         if not tokens.tokenizer.eos_ids:
             raise InputError("answers of a form: expected a tokenizer whose texts end by a token")
         _check_multiples(source)
-        _check_bounds(source)
         limits = tokens.library.LLParserLimits(initial_lexer_fuel=_MOST_WORK, verbose_errors=False)
         with library_code(_REFUSAL, InputError):
             self._begun = tokens.library.LLMatcher(tokens.own, source, log_level=0, limits=limits)

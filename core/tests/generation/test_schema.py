@@ -117,6 +117,27 @@ def test_values_that_would_be_other_numbers_are_refused(model: LanguageModel, nu
             model.generate("the cat", json_schema=schema)
 
 
+@pytest.mark.parametrize("name", ["const", "enum", "maximum", "default", "properties"])
+def test_a_property_may_be_called_as_a_word_of_schemas_is(model: LanguageModel, name: str) -> None:
+    """What no answer is kept to may be any number: a value that is usual, or an example."""
+    more = {"default": 2**60, "examples": [{"const": 2**70}]}
+    inner = {"type": "integer", "minimum": 1, "maximum": 3, **more}
+    closed = {"required": [name], "additionalProperties": False}
+    schema = {"type": "object", "properties": {name: inner}, **closed}
+    for one in (schema, {"$defs": {name: schema}, "$ref": f"#/$defs/{name}"}):
+        answer = model.generate("the cat", json_schema=one, max_new_tokens=60)
+        assert [*json.loads(answer.text)] == [name]
+    for value in ({"const": [2**60]}, {"enum": [2**60]}, {"maximum": 2**60}):
+        wrong = {"properties": {name: {"items": value}}}
+        with pytest.raises(InputError, match="within ±2\\^53"):
+            model.generate("the cat", json_schema=wrong)
+
+
+def test_usual_values_are_no_bounds(model: LanguageModel) -> None:
+    schema = {"type": "boolean", "default": {"maximum": 1e300, "enum": [2**60]}}
+    assert model.generate("the cat", json_schema=schema).text in ("true", "false")
+
+
 def test_the_largest_value_is_kept_to(model: LanguageModel) -> None:
     assert model.generate("the cat", json_schema={"const": 2**53}).text == str(2**53)
 
