@@ -23,14 +23,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Dense", "Norm", "read_dense", "read_norm"]
 
-_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+def _gelu(x: NDArray[Any]) -> Any:
+    from scipy import special  # slow to import, and no other activation needs it
+
+    return x / 2 * (1 + special.erf(x / math.sqrt(2)))
+
+
 _ACTIVATIONS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {
         "Identity": lambda x: x,
         "Tanh": np.tanh,
         "ReLU": lambda x: np.maximum(x, 0),
         "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-        "GELU": lambda x: x / 2 * (1 + _erf(x / math.sqrt(2))),
+        "GELU": _gelu,
         "SiLU": lambda x: x / (1 + np.exp(-x)),
     }
 )
