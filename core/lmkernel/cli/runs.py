@@ -166,11 +166,16 @@ def train(
 
 
 def _start_processes(args: argparse.Namespace) -> None:
-    """Start this command as several processes, unless it is one of them; ends as they do."""
+    """Start this command as several processes, unless it is one of them; ends as they do.
+
+    A single one is not started: it is this one, and what was started alone could not tell.
+    """
     from lmkernel.distribution.environment import find_processes
     from lmkernel.distribution.launch import launch
 
     found = find_processes()
+    if found.count == args.processes == 1:
+        return
     if found.count == 1:
         command = [sys.executable, "-m", "lmkernel.cli", *args.arguments]
         raise Ended(launch(command, args.processes))

@@ -36,6 +36,23 @@ def test_a_run_leaves_settings_numbers_a_curve_checkpoints_and_a_model(run: Path
     assert (run / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("world", [{}, {"RANK": "0", "WORLD_SIZE": "1"}])
+def test_a_single_process_is_this_one(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: dict[str, str]
+) -> None:
+    def started(command: list[str], count: int) -> int:
+        raise AssertionError(f"{count} of {command}")
+
+    monkeypatch.setattr("lmkernel.distribution.launch.launch", started)
+    for name, value in world.items():
+        monkeypatch.setenv(name, value)
+    data = tmp_path / "story.txt"
+    done(*pretraining(data, tmp_path / "alone", "--processes", "1"))
+    assert contents(tmp_path / "alone" / "model") == contents(run / "model")
+    more = ("--objective", "causal", "--steps", "1", "--batch", "2", "--processes", "1")
+    done("finetune", run / "model", "--data", data, "--out", tmp_path / "tuned", *more)
+
+
 def test_progress_is_shown_on_standard_error(
     tmp_path: Path, text: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
