@@ -6,10 +6,12 @@ is refused here.
 
 from __future__ import annotations
 
+import base64
 import math
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import CheckpointError
+from lmkernel.tokenizers.charsmap import check_charsmap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,7 +44,8 @@ def check_document(document: Mapping[str, Any], where: str) -> None:
 
     Raises:
         CheckpointError: an id that is none, merges that contradict their prefix, pieces of
-            thousands of characters, or steps that make texts a thousand times as long.
+            thousands of characters, a table of characters that leads out of itself, pieces of no
+            length, or steps that make texts a thousand times as long.
     """
     model = document.get("model")
     if not isinstance(model, dict):
@@ -53,6 +56,13 @@ def check_document(document: Mapping[str, Any], where: str) -> None:
     _check_ids(_processor_tokens(document), f"{where}: post_processor")
     _check_merges(model, f"{where}: model.merges")
     check_pieces(_scored(model), f"{where}: model.vocab")
+    for step in steps_of(document.get("normalizer")):
+        _check_table(step.get("precompiled_charsmap"), f"{where}: normalizer")
+    for step in steps_of(document.get("pre_tokenizer")):
+        if step.get("type") == "FixedLength" and step.get("length") == 0:
+            raise CheckpointError(
+                f"{where}: pre_tokenizer: expected a chunk size (length) of 1 or more, got 0"
+            )
     for key in _GROWING:
         growth = math.prod(map(_growth, steps_of(document.get(key))))
         if growth > _MOST_GROWTH:
@@ -134,6 +144,15 @@ def _growth(step: Mapping[str, Any]) -> float:
     replaced = _size(pattern.get("String")) if isinstance(pattern, dict) else 1
     made = max(_size(step.get("content")), _size(step.get("prepend")))
     return max(1.0, made / max(1, replaced))
+
+
+def _check_table(text: Any, where: str) -> None:
+    """What is no text, or none in base 64, the library refuses."""
+    try:
+        data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except ValueError:
+        return
+    check_charsmap(data, where)
 
 
 def check_pieces(pieces: Iterable[Sequence[Any]], where: str) -> None:

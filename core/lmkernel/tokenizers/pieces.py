@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.checkpoints.json_files import MOST_BYTES
 from lmkernel.errors import CheckpointError, MissingDependencyError
 from lmkernel.files import read_file
+from lmkernel.tokenizers.charsmap import check_charsmap
 from lmkernel.tokenizers.check import check_pieces
 from lmkernel.tokenizers.library import library_code, tokenizers_package
 
@@ -59,6 +60,8 @@ def open_unigrams(path: Path, config: Mapping[str, Any]) -> tokenizers.Tokenizer
     blanks = [f"<extra_id_{i}>" for i in range(extra - 1, -1, -1)]
     pieces = [(piece.piece, piece.score) for piece in model.pieces]
     check_pieces(pieces, str(path))
+    charsmap = model.normalizer_spec.precompiled_charsmap
+    check_charsmap(charsmap, str(path))
     end = str(config.get("eos_token") or "</s>")
     ids = {piece: number for number, (piece, _) in enumerate(pieces)}
     if end not in ids:
@@ -69,8 +72,7 @@ def open_unigrams(path: Path, config: Mapping[str, Any]) -> tokenizers.Tokenizer
         vocab = [*pieces, *((blank, 0.0) for blank in blanks)]
         unknown = model.trainer_spec.unk_id
         made = library.Tokenizer(library.models.Unigram(vocab, unk_id=unknown, byte_fallback=False))
-        if model.normalizer_spec.precompiled_charsmap:
-            charsmap = model.normalizer_spec.precompiled_charsmap
+        if charsmap:
             made.normalizer = library.normalizers.Precompiled(charsmap)
         spaces = {"replacement": _SPACE, "prepend_scheme": "always", "split": True}
         made.pre_tokenizer = library.pre_tokenizers.Sequence(

@@ -31,7 +31,8 @@ class ModelProto:
         said = json.loads(data)
         self.pieces = [SimpleNamespace(piece=p, score=s, type=t) for p, s, t in said["pieces"]]
         self.trainer_spec = SimpleNamespace(model_type=said.get("kind", 1), unk_id=2)
-        self.normalizer_spec = SimpleNamespace(precompiled_charsmap=b"")
+        charsmap = bytes.fromhex(said.get("charsmap", ""))
+        self.normalizer_spec = SimpleNamespace(precompiled_charsmap=charsmap)
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,15 @@ def test_its_pieces_and_blanks_have_its_ids(tmp_path: Path) -> None:
     assert made.encode("<extra_id_0> the", special_tokens=False)[0] == 6
     assert made.decode([4, 4, 1]) == "the the"
     assert (made.vocab_size, made.eos_ids, made.pad_id) == (7, (1,), 0)
+
+
+def test_a_damaged_table_of_characters_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path, charsmap="08000000ffffffffffffffff")
+    with pytest.raises(CheckpointError, match=r"spiece\.model: precompiled_charsmap: expected a"):
+        load_tokenizer(tmp_path).encode("the")
+    assert capfd.readouterr().err == ""
 
 
 LISTED = {str(i): {"content": t, "special": True} for i, t in [(1, "</s>"), (6, "<extra_id_0>")]}
