@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, final
 
 from lmkernel.arguments import require_known
 from lmkernel.errors import InputError, shown
+from lmkernel.tokenizers.checks import check_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -136,6 +137,8 @@ class GenerationOptions:
         self._require("seed", "0 to 2**64 - 1", ok=0 <= self.seed < 1 << 64)
         self._require("ignore_eos", "True or False", ok=isinstance(self.ignore_eos, bool))
         self._require("stop", "without empty strings", ok=all(self.stop))
+        for stop in self.stop_strings:
+            check_text(stop, "stop")
         schema = self.json_schema
         self._require("json_schema", "a mapping", ok=schema is None or isinstance(schema, Mapping))
         free = schema is None

@@ -24,15 +24,21 @@ SPECIAL_ROLES = (
 """In the order in which transformers adds those that a vocabulary lacks."""
 
 
-def check_text(text: object) -> None:
-    """Refuse what is no text, and text that UTF-8 can't express."""
+def check_text(text: object, name: str = "") -> None:
+    """Refuse what is no text, and text that UTF-8 can't express.
+
+    Args:
+        text: what came.
+        name: of the argument, for the message.
+    """
+    argument = f"{name}: " * bool(name)
     if not isinstance(text, str):
-        raise InputError(f"expected a text, got {shown(text)}")
+        raise InputError(f"{argument}expected a text, got {shown(text)}")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InputError(
-            f"expected text that UTF-8 can express, got the lone surrogate "
+            f"{argument}expected text that UTF-8 can express, got the lone surrogate "
             f"U+{ord(text[error.start]):04X} at character {error.start}"
         ) from error
 

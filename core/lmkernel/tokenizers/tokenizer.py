@@ -140,7 +140,10 @@ class Tokenizer:
 
     def token_id(self, token: str) -> int | None:
         """The id of a token by its own text, or None where the vocabulary has none such."""
-        found: int | None = self._backend.token_to_id(token)
+        try:
+            found: int | None = self._backend.token_to_id(token)
+        except UnicodeEncodeError:  # of a lone surrogate, which no vocabulary holds
+            return None
         return found
 
     @property

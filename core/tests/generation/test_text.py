@@ -72,6 +72,11 @@ def test_one_string_is_one_stop() -> None:
     assert GenerationOptions(stop="zebra").stop_strings == ("zebra",)
 
 
+def test_a_stop_that_no_text_can_hold_is_refused() -> None:
+    with pytest.raises(InputError, match=r"stop: expected text .* lone surrogate U\+DC80 at"):
+        GenerationOptions(stop=["END", "\udc80x"])
+
+
 def test_what_only_looks_like_a_stop_is_given() -> None:
     assert "".join(generation("xENyEN", stop=("END",))) == "xENyEN"
 

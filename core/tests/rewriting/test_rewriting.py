@@ -78,6 +78,8 @@ def test_tokens_of_languages_stand_where_the_family_has_them(
 def test_what_a_model_is_not_told_is_refused(models: dict[str, lk.LanguageModel]) -> None:
     with pytest.raises(UnknownNameError, match=r"target language.*'xx'.*de_DE"):
         lk.translate(models["m2m 100"], "that", target="xx", **SHORT)
+    with pytest.raises(UnknownNameError, match=r"target language.*udc80.*de_DE"):
+        lk.translate(models["m2m 100"], "that", target="\udc80", **SHORT)
     with pytest.raises(InputError, match="expected both languages"):
         lk.translate(models["t5"], "that", target="German", **SHORT)
     for texts in ([], "", [""], " ", 3, [3], None):

@@ -68,6 +68,7 @@ def test_lone_surrogate_is_refused(tokenizer: Tokenizer, text: str) -> None:
         tokenizer.encode(text)
     with pytest.raises(InputError, match="lone surrogate"):
         tokenizer.chat([{"role": "user", "content": text}])
+    assert tokenizer.token_id(text) is None  # no vocabulary has it
 
 
 def test_special_token_outside_the_vocabulary_is_refused() -> None:
