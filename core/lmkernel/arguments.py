@@ -102,15 +102,19 @@ def require_count(name: str, value: object, *, least: int = 1, most: int | None 
         name: the argument, for the message.
         value: what came; a whole number of NumPy is one.
         least: the smallest that is allowed.
-        most: the largest; by default there is none.
+        most: the largest; by default the largest that sizes and places have on this machine.
 
     Raises:
         InputError: it is none.
     """
+    limit = sys.maxsize if most is None else most
     whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]  # a whole number
-        bounds = f"of at least {least}" if most is None else f"in {least} … {most}"
-        raise InputError(f"{name}: expected a whole number {bounds}, got {shown(value)}")
+    if whole and least <= value <= limit:  # type: ignore[operator]  # a whole number
+        return
+    bounds = f"in {least} … {limit}"
+    if most is None and not (whole and value > limit):  # type: ignore[operator]  # the same
+        bounds = f"of at least {least}"
+    raise InputError(f"{name}: expected a whole number {bounds}, got {shown(value)}")
 
 
 def require_number(name: str, value: object, *, above: float) -> None:

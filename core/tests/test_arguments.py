@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -204,6 +205,15 @@ def test_a_count_in_its_bounds_is_taken(value: object) -> None:
 def test_what_is_no_count_is_refused(value: object) -> None:
     with pytest.raises(InputError, match="count: expected a whole number in 1 … 3, got "):
         require_count("count", value, most=3)
+
+
+def test_a_count_that_no_size_can_be_is_refused() -> None:
+    require_count("count", sys.maxsize)
+    require_count("count", 1 << 64, most=1 << 64)
+    with pytest.raises(InputError, match=rf"count: expected .* in 1 … {sys.maxsize}, got "):
+        require_count("count", sys.maxsize + 1)
+    with pytest.raises(InputError, match="count: expected a whole number of at least 1, got 0"):
+        require_count("count", 0)
 
 
 @pytest.mark.parametrize("value", [0, float("nan"), True, "1", None])
