@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["add_named_tokens", "number_tokens", "numbered_tokens", "special_tokens"]
+__all__ = ["add_named_tokens", "number_tokens", "special_tokens"]
 
 _CONFIG, _OLDER, _MAP = "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"
 _SIDES = ("lstrip", "rstrip", "normalized", "single_word")
@@ -46,7 +46,7 @@ def add_named_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> N
         CheckpointError: a malformed entry, or an id that is another token's.
     """
     _refuse_splitting(folder, config)
-    numbered = numbered_tokens(folder, config)
+    numbered = _numbered_tokens(folder, config)
     roles, extra = _roles(folder, config), _extra(folder, config)
     there = {token.content: token for token in backend.get_added_tokens_decoder().values()}
     named = []
@@ -91,7 +91,7 @@ def number_tokens(numbers: dict[str, int], path: Path, config: Mapping[str, Any]
         CheckpointError: a malformed entry, or an id that is another token's.
     """
     names = {number: name for name, number in numbers.items()}
-    for text, (number, _) in numbered_tokens(path.parent, config).items():
+    for text, (number, _) in _numbered_tokens(path.parent, config).items():
         taken = names.setdefault(number, text) != text or numbers.get(text, number) != number
         if taken or not 0 <= number < MOST_IDS:
             raise CheckpointError(
@@ -109,7 +109,7 @@ def _refuse_splitting(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def numbered_tokens(
+def _numbered_tokens(
     folder: Path, config: Mapping[str, Any]
 ) -> dict[str, tuple[int, Mapping[str, Any] | None]]:
     """Tokens with an id and what is said of each, if anything, in the order of their ids.
