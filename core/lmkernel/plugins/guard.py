@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TextIO, cast, final
 
@@ -69,24 +69,40 @@ def _class_name(error: BaseException) -> str:
 
 @contextmanager
 def _redirect_prints(*, results: bool) -> Iterator[None]:
-    before, errors = _stream("stdout"), _stream("stderr")
-    aside = _Aside(before, before if results else errors or io.StringIO())
-    sys.stdout = cast("TextIO", aside)
+    out, errors = _stream("stdout"), _stream("stderr")
+    with (
+        _stand_in("stdout", out if results else errors or io.StringIO()),
+        nullcontext() if errors is None else _stand_in("stderr", errors),
+    ):
+        yield
+
+
+@contextmanager
+def _stand_in(name: str, aside: TextIO) -> Iterator[None]:
+    """Have an `_Aside` in the place of a standard stream."""
+    before = _stream(name)
+    place = _Aside(before, aside)
+    setattr(sys, name, place)
     try:
         yield
     finally:
-        aside.end()
+        place.end()
         # what a plugin or another thread has put in its place meanwhile stays, and reaches `before`
-        now = _stream("stdout")
-        if now is aside or not _is_stream(now):
-            sys.stdout = before
-        if not _is_stream(_stream("stderr")):
-            sys.stderr = errors
+        now = getattr(sys, name, None)
+        if now is place or not _is_stream(now):
+            setattr(sys, name, before)
 
 
 def _stream(name: str) -> Any:
-    """A standard stream, or None; a plugin may have deleted it."""
-    return getattr(sys, name, None)
+    """A standard stream, or None; a plugin may have deleted it.
+
+    One that stood in its place, and was left there by blocks that overlap in threads, is passed
+    over, so that no more and more of them stand before one another.
+    """
+    found = getattr(sys, name, None)
+    while type(found) is _Aside and found.ended:
+        found = found.own
+    return found
 
 
 def _is_stream(found: object) -> bool:
@@ -99,16 +115,21 @@ def _is_stream(found: object) -> bool:
 
 @final
 class _Aside:
-    """A standard output that is standard error in one thread, until its end.
+    """A standard stream that is another one in one thread, until its end.
 
     A plugin may keep it, as the default of an argument does, so after the end it is the one that
     was there before.
     """
 
-    def __init__(self, out: TextIO, aside: TextIO) -> None:
-        self._out = out
+    def __init__(self, own: TextIO, aside: TextIO) -> None:
+        self.own = own
         self._aside = aside
         self._thread: int | None = get_ident()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is the one that was there before, in every thread."""
+        return self._thread is None
 
     def end(self) -> None:
         self._thread = None
@@ -117,7 +138,7 @@ class _Aside:
         """Nothing: what it stands for is the program's."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._aside if get_ident() == self._thread else self._out, name)
+        return getattr(self._aside if get_ident() == self._thread else self.own, name)
 
 
 @contextmanager

@@ -64,6 +64,16 @@ def test_json_stays_json_and_nothing_ends_in_silence(site: Site, options: list[s
         assert all(f"{how} in {where}" in done.stderr for where in ("import", "hook", "create"))
 
 
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_list_comes_beside_a_plugin_that_closes_a_stream(site: Site, name: str) -> None:
+    site.add("closing", f"import sys; sys.{name}.close()")
+    environment = {**os.environ, "PYTHONPATH": str(site.folder)}
+    command = [sys.executable, "-m", "lmkernel.cli", "backends", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "numpy" in {row["name"] for row in json.loads(done.stdout)}
+
+
 def test_help_lists_the_commands_beside_a_plugin_that_exits(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,6 +144,22 @@ def test_blocks_that_overlap_in_threads_leave_standard_output(
     assert capsys.readouterr() == ("first has ended\nboth have ended\n", "")
 
 
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_blocks_that_overlap_leave_no_more_than_one_in_the_place_of_a_stream(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    before = getattr(sys, name)
+    monkeypatch.setattr(sys, name, before)  # puts it back
+    for _ in range(3):
+        first, second = plugin_code("first"), plugin_code("second")
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        second.__exit__(None, None, None)
+    with plugin_code("alone"):
+        assert getattr(sys, name).own is before
+
+
 @pytest.mark.parametrize("missing", ["stdout", "stderr"])
 def test_a_process_without_a_stream(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     monkeypatch.setattr(sys, missing, None)
@@ -183,11 +209,12 @@ def test_a_backend_that_warns_is_loaded_where_warnings_are_errors(site: Site) ->
     assert "warned in create" in [str(warning.message) for warning in shown]
 
 
-def test_a_plugin_that_closes_its_output_closes_nothing_of_the_programs(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_plugin_that_closes_a_stream_closes_nothing_of_the_programs(
+    capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     with plugin_code("plugin 'bad'"):
-        sys.stdout.close()
+        getattr(sys, name).close()
     print("out")
     print("err", file=sys.stderr)
     assert capsys.readouterr() == ("out\n", "err\n")
