@@ -21,6 +21,7 @@ from lmkernel.contract.optional import OptionalOps
 from lmkernel.contract.version import CONTRACT_VERSION
 from lmkernel.families.family import Family, find_family
 from lmkernel.families.plugin import FAMILIES
+from lmkernel.gguf.pre_tokenizers import PRE_TOKENIZERS
 from lmkernel.plugins import hookspecs, specs
 from lmkernel.plugins.registry import HOOKS
 
@@ -47,6 +48,15 @@ it. A model's context ends there, too, and verbs refuse longer rows: it takes ef
 `Model.forward` is given one.
 
 A family of your own is a table in a plugin: [Write a plugin](../plugins.md)."""
+GGUF_TEXT = """\
+## Tokenizers of GGUF files
+
+A file's own tokenizer is used: `tokenizer.ggml.model` is `llama` (sentencepiece) or `gpt2`
+(byte-level BPE). `tokenizer.ggml.pre` names how the latter splits a text into words, which is done
+as llama.cpp does, also where it simplifies a model's own expression; characters are composed for
+`qwen2` and `qwen35`, as by their models' own tokenizers and not by llama.cpp. A file without the
+key is read by `default`, with a warning; any other name is refused. White space after the special
+tokens of Phi-3 is left out, as by its own tokenizer. Names that are read:"""
 WIDTH = 96
 """Of a signature in one line."""
 MADE = "<!-- Made by docs/generate_reference.py: change the code, and run it again. -->"
@@ -79,7 +89,9 @@ def families_page() -> str:
         "|---|---|---|---|---|---|",
     )
     rows = [_family_row(name, load) for name, load in sorted(FAMILIES.items())]
-    return "\n\n".join([MADE, "# Families", FAMILY_TEXT, "\n".join([*head, *rows])]) + "\n"
+    names = ", ".join(f"`{name}`" for name in sorted(PRE_TOKENIZERS))
+    parts = [MADE, "# Families", FAMILY_TEXT, "\n".join([*head, *rows]), f"{GGUF_TEXT} {names}."]
+    return "\n\n".join(parts) + "\n"
 
 
 def _family_row(model_type: str, load: str) -> str:

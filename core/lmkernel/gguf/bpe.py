@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lmkernel.errors import CheckpointError
-from lmkernel.gguf.pre_tokenizers import pre_tokenizer_of
+from lmkernel.gguf.pre_tokenizers import pre_tokenizer_of, warn_of_no_name
 from lmkernel.gguf.vocabulary import TokenKind, Vocabulary, field, flag
 from lmkernel.tokenizers.check import check_pieces
 from lmkernel.tokenizers.library import library_code, tokenizers_package
@@ -27,6 +27,7 @@ def byte_level(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenizer:
         CheckpointError: merges that do not fit the vocabulary, or an unknown pre-tokeniser.
     """
     library = tokenizers_package()
+    warn_of_no_name(file)
     pre = pre_tokenizer_of(file)
     model = _bpe(file, vocabulary, _merges(file), ignore_merges=pre.ignore_merges)
     backend: tokenizers.Tokenizer = library.Tokenizer(model)

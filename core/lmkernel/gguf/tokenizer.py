@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from lmkernel.errors import CheckpointError
 from lmkernel.gguf.bpe import byte_level, sentencepiece
 from lmkernel.gguf.pre_tokenizers import pre_tokenizer_of
+from lmkernel.gguf.stripped import stripped_sides
 from lmkernel.gguf.vocabulary import TokenKind, Vocabulary, field, flag, read_vocabulary
 from lmkernel.tokenizers.library import tokenizers_package
 from lmkernel.tokenizers.tokenizer import Tokenizer
@@ -39,7 +40,7 @@ def gguf_tokenizer(file: GgufFile) -> Tokenizer:
     """
     vocabulary = read_vocabulary(file)
     backend = _model(file, vocabulary)
-    _add_tokens(backend, vocabulary)
+    _add_tokens(backend, file, vocabulary)
     flags = {role: _flag(file, vocabulary, role) for role in ("bos", "eos")}
     _add_ends(backend, vocabulary, flags)
     config = {
@@ -67,13 +68,17 @@ def _model(file: GgufFile, vocabulary: Vocabulary) -> tokenizers.Tokenizer:
     return _BUILDERS[model](file, vocabulary)
 
 
-def _add_tokens(backend: tokenizers.Tokenizer, vocabulary: Vocabulary) -> None:
+def _add_tokens(backend: tokenizers.Tokenizer, file: GgufFile, vocabulary: Vocabulary) -> None:
     """Add the tokens that are matched whole before a text is split: control and user-defined."""
-    added = tokenizers_package().AddedToken
+    added, sides = tokenizers_package().AddedToken, stripped_sides(file)
     special = vocabulary.of_kind(TokenKind.CONTROL, TokenKind.UNKNOWN)
     own = vocabulary.of_kind(TokenKind.USER_DEFINED)
-    backend.add_special_tokens([added(text, normalized=False, special=True) for text in special])
-    backend.add_tokens([added(text, normalized=False, special=False) for text in own])
+    backend.add_special_tokens(
+        [added(text, normalized=False, special=True, **sides(text)) for text in special]
+    )
+    backend.add_tokens(
+        [added(text, normalized=False, special=False, **sides(text)) for text in own]
+    )
 
 
 def _flag(file: GgufFile, vocabulary: Vocabulary, role: Literal["bos", "eos"]) -> bool:

@@ -34,7 +34,6 @@ LLAMA3 = (
 )
 PRE = {
     "gpt-2": pre_tokenizers.ByteLevel(add_prefix_space=False),
-    "default": pre_tokenizers.ByteLevel(add_prefix_space=False),
     "smollm": pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]  # noqa: FBT003 - no space before the text
     ),
