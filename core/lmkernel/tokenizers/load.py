@@ -133,7 +133,9 @@ def _backend(path: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
     data = read_file(path, MOST_BYTES)
     document = parse_object(data, str(path))
     check_document(document, str(path))
-    if follow_class(document, config, str(path.with_name("tokenizer_config.json"))):
+    if _follows_class(path.parent) and follow_class(
+        document, config, str(path.with_name("tokenizer_config.json"))
+    ):
         data = json.dumps(document).encode()
     with library_code(str(path)):
         backend: tokenizers.Tokenizer = open_library(data, document, str(path))
@@ -144,6 +146,14 @@ def _backend(path: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
             warnings.warn(text, stacklevel=4)
             backend.model.dropout = None
     return backend
+
+
+def _follows_class(folder: Path) -> bool:
+    """Whether the steps of ``tokenizer.json`` may be another than it says."""
+    from lmkernel.families.tokenizer_classes import keeps_steps
+
+    config = read_object(folder / "config.json", required=False)
+    return not keeps_steps(config.get("model_type"))
 
 
 def _templates(folder: Path, configured: Any) -> dict[str, str]:

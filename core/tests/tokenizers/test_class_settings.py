@@ -17,7 +17,7 @@ from tokenizers import (
     pre_tokenizers,
     processors,
 )
-from vocabulary_samples import write_directory
+from vocabulary_samples import SPACE, sentencepiece, write_directory
 
 from lmkernel.errors import CheckpointError
 from lmkernel.tokenizers import load_tokenizer
@@ -89,6 +89,97 @@ def test_the_end_of_a_roberta_follows_its_prefix(tmp_path: Path) -> None:
     assert json.loads(tokenizer.document)["post_processor"]["add_prefix_space"] is True
 
 
+LLAMA = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+
+
+def cut(folder: Path, text: str, said: dict[str, Any], library: Tokenizer | None = None) -> str:
+    """The tokens of a text, with a space between them."""
+    config = {"tokenizer_class": "LlamaTokenizer", **LLAMA, **said}
+    write_directory(folder, library or sentencepiece(), tokenizer_config__json=config)
+    tokenizer = load_tokenizer(folder)
+    return " ".join(map(tokenizer.token, tokenizer.encode(text)))
+
+
+FIRST, ALWAYS, NEVER = (
+    [f"{SPACE} h i", f"{SPACE} h i", f"<s> h i </s> {SPACE} h"],
+    [f"{SPACE} h i", f"{SPACE} h i", f"<s> {SPACE} h i </s> {SPACE} h"],
+    ["h i", f"{SPACE} h i", f"<s> h i </s> {SPACE} h"],
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "ids"),
+    [
+        ({}, FIRST),
+        ({"legacy": None, "add_prefix_space": None}, FIRST),
+        ({"legacy": False, "add_prefix_space": True}, FIRST),
+        ({"legacy": True}, ALWAYS),
+        ({"legacy": True, "tokenizer_class": "LlamaTokenizerFast"}, ALWAYS),
+        ({"legacy": True, "tokenizer_class": "CodeLlamaTokenizer"}, FIRST),
+        ({"add_prefix_space": False}, NEVER),
+        ({"add_prefix_space": False, "legacy": True}, NEVER),
+    ],
+)
+def test_a_llama_puts_a_space_where_its_class_does(
+    tmp_path: Path, said: dict[str, Any], ids: list[str]
+) -> None:
+    for text, tokens in zip(("hi", " hi", "<s>hi</s> h"), ids, strict=True):
+        assert cut(tmp_path, text, said) == tokens
+
+
+@pytest.mark.parametrize("prefix", [True, False])
+def test_a_llamas_text_comes_back_whole(tmp_path: Path, prefix: bool) -> None:
+    cut(tmp_path, "", {"add_prefix_space": prefix})
+    tokenizer = load_tokenizer(tmp_path)
+    for text in ("the cat", "hi 😀\n  hi", *([] if prefix else [" hi", "   x "])):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    tokenizer.save(saved)
+    assert load_tokenizer(saved).document == tokenizer.document
+
+
+def test_a_llamas_file_of_bytes_or_of_whole_words_stays_as_it_is(tmp_path: Path) -> None:
+    assert cut(tmp_path, "a", {"eos_token": None}, byte_level()) == "a"
+    assert json.loads(load_tokenizer(tmp_path).document)["pre_tokenizer"]["type"] == "ByteLevel"
+    assert cut(tmp_path, "A", {"eos_token": None}, bert()) == "a"
+
+
+@pytest.mark.parametrize("model", ["mistral", "phi3", "llava"])
+def test_a_model_without_a_class_of_its_own_keeps_the_steps(tmp_path: Path, model: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model}), "utf-8")
+    assert cut(tmp_path, "<s>hi", {}) == f"<s> {SPACE} h i"
+    assert cut(tmp_path, "hi", {"add_prefix_space": False}) == f"{SPACE} h i"
+
+
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize(
+    ("name", "said", "scheme"),
+    [
+        ("XLMRobertaTokenizer", True, "always"),
+        ("AlbertTokenizerFast", False, "never"),
+        ("DebertaV2Tokenizer", False, "first"),
+        ("XGLMTokenizer", None, "always"),
+        ("T5Tokenizer", False, "always"),
+    ],
+)
+def test_a_class_with_a_space_before_pieces_follows_its_prefix(
+    tmp_path: Path, name: str, said: bool | None, scheme: str, older: bool
+) -> None:
+    made = Tokenizer(models.Unigram([("[UNK]", 0.0), (SPACE, -1.0), ("a", -1.0)], 0))
+    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(SPACE)])
+    made.decoder = decoders.Metaspace(SPACE)
+    config = {"tokenizer_class": name, "add_prefix_space": said}
+    write_directory(tmp_path, made, tokenizer_config__json=config)
+    if older:  # files of before had no scheme
+        path = tmp_path / "tokenizer.json"
+        text = path.read_text("utf-8").replace("prepend_scheme", "add_prefix_space")
+        path.write_text(text.replace('"always"', "true"), "utf-8")
+    document = json.loads(load_tokenizer(tmp_path).document)
+    steps = [*document["pre_tokenizer"]["pretokenizers"], document["decoder"]]
+    assert [step["prepend_scheme"] for step in steps] == [scheme] * 2
+
+
 @pytest.mark.parametrize("name", ["PreTrainedTokenizerFast", "BloomTokenizer", None, 5])
 def test_other_classes_leave_the_steps_as_they_are(tmp_path: Path, name: object) -> None:
     config = {"tokenizer_class": name, "add_prefix_space": True}
@@ -103,6 +194,8 @@ def test_other_classes_leave_the_steps_as_they_are(tmp_path: Path, name: object)
         ("ElectraTokenizer", "strip_accents"),
         ("DistilBertTokenizer", "tokenize_chinese_chars"),
         ("RobertaTokenizerFast", "add_prefix_space"),
+        ("CamembertTokenizer", "add_prefix_space"),
+        ("LlamaTokenizer", "legacy"),
     ],
 )
 def test_what_is_no_flag_is_named(tmp_path: Path, name: str, key: str) -> None:
