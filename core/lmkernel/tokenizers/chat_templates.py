@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.errors import TemplateError
 from lmkernel.tokenizers.checks import check_messages, check_text
-from lmkernel.tokenizers.contents import PARTS, TEXT, as_texts, written_forms
+from lmkernel.tokenizers.contents import PARTS, TEXT, as_texts, with_reasoning, written_forms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +80,7 @@ class ChatTemplates:
     ) -> str:
         return self._renderer(name)(
             messages=[
-                {key: value for key, value in message.items() if value is not None}
+                with_reasoning({key: value for key, value in message.items() if value is not None})
                 for message in messages
             ],
             tools=None if tools is None else [dict(tool) for tool in tools],

@@ -1,7 +1,7 @@
-"""In which form a chat template writes what a message says: as a text, or as parts.
+"""What a message holds, in the form and under the names that a chat template knows.
 
 Some templates write a content that is a text, some one that is parts, such as those of models that
-are shown pictures, and some write both.
+are shown pictures, and some write both. What was thought before an answer has three names.
 """
 
 from __future__ import annotations
@@ -13,10 +13,22 @@ from lmkernel.errors import TemplateError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["PARTS", "TEXT", "as_texts", "text_parts", "written_forms"]
+__all__ = [
+    "PARTS",
+    "TEXT",
+    "as_texts",
+    "names_in_templates",
+    "text_parts",
+    "with_reasoning",
+    "written_forms",
+]
 
 TEXT, PARTS = "text", "parts"
 _WORD = "Well?"
+_REASONING = ("reasoning_content", "thinking", "reasoning")
+"""Names of what was thought; where a message has several, the first goes before."""
+_READ_REASONING = ("reasoning_content", "thinking")
+"""Those that templates read."""
 
 
 def written_forms(render: Callable[[list[dict[str, Any]]], str]) -> frozenset[str]:
@@ -54,6 +66,24 @@ def text_parts(text: str) -> list[dict[str, str]]:
 def as_texts(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Messages in which each content that is parts, and texts alone, is one text."""
     return [{**message, "content": _joined(message.get("content"))} for message in messages]
+
+
+def with_reasoning(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message with what was thought under each name that templates read, as in transformers.
+
+    Args:
+        message: without a value that is None.
+    """
+    found = [message[name] for name in _REASONING if name in message]
+    if not found:
+        return dict(message)
+    first, other = _READ_REASONING
+    return {other: found[0], **message, first: found[0]}
+
+
+def names_in_templates(key: str) -> tuple[str, ...]:
+    """The names under which a template finds what a message holds under one."""
+    return (key, *_READ_REASONING) if key in _REASONING else (key,)
 
 
 def _joined(content: Any) -> Any:

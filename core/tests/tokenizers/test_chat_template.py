@@ -180,3 +180,24 @@ def test_a_template_that_writes_parts_alone_is_known() -> None:
     assert ChatTemplates({"default": parts}, {}).writes_parts_alone
     assert not ChatTemplates({"default": both}, {}).writes_parts_alone
     assert not ChatTemplates({"default": "{{ messages[0].content }}"}, {}).writes_parts_alone
+
+
+@pytest.mark.parametrize("given", ["reasoning_content", "thinking", "reasoning"])
+@pytest.mark.parametrize("read", ["reasoning_content", "thinking"])
+def test_what_was_thought_is_found_under_the_name_that_a_template_reads(
+    given: str, read: str
+) -> None:
+    said = {"role": "assistant", "content": "4", given: "two and two"}
+    chats = ChatTemplates({"default": f"{{{{ messages[0].{read} }}}}"}, {})
+    assert chats.render([said]) == "two and two"
+    assert set(said) == {"role", "content", given}
+
+
+def test_of_several_names_of_a_thought_the_first_that_is_given_goes_before() -> None:
+    """As in transformers 5.24, where each name that is read is then filled."""
+    source = "{% set m = messages[0] %}{{ m.reasoning_content }} {{ m.thinking }} {{ m.reasoning }}"
+    chats = ChatTemplates({"default": source}, {})
+    said = {"role": "assistant", "content": "4", "reasoning_content": None}
+    assert chats.render([{**said, "reasoning": "r", "thinking": "t"}]) == "t t r"
+    assert chats.render([{**said, "thinking": "t", "reasoning_content": "c"}]) == "c t "
+    assert chats.render([said]) == "  "

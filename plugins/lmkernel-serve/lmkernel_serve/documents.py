@@ -109,6 +109,7 @@ class Message(Document):
     name: str | None = None
     refusal: None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
 

@@ -125,3 +125,17 @@ def test_a_thought_is_told_again(thinker: Any, write: Write, kept: bool) -> None
     text = model.tokenizer.chat(messages)
     assert second.usage is not None
     assert second.usage.input_tokens == len(model.tokenizer.encode(text, special_tokens=False))
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_a_chat_goes_on_after_a_thought_by_either_name(thinker: Any, name: str) -> None:
+    """vLLM calls it `reasoning`, where others have `reasoning_content`."""
+    client, model = thinker
+    said = {"role": "assistant", "content": "4"}
+    asked: list[Any] = [*QUESTION, {**said, name: "two and two"}, {"role": "user", "content": "?"}]
+    answer = client.chat.completions.create(model="thinker", messages=asked, max_tokens=1)
+    asked[1] = {**said, "reasoning_content": "two and two"}
+    text = model.tokenizer.chat(asked)
+    assert "<think>two and two</think>" in text
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens == len(model.tokenizer.encode(text, special_tokens=False))

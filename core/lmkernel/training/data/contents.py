@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lmkernel.errors import InputError
 from lmkernel.structured.rendering import with_argument_objects
 from lmkernel.tokenizers.checks import check_messages
-from lmkernel.tokenizers.contents import text_parts
+from lmkernel.tokenizers.contents import names_in_templates, text_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +75,7 @@ def note_unused(row: Row, said: Conversation, tokenizer: Tokenizer, unused: Unus
     unused.note(row, said.columns.difference(tools))
     keys = dict.fromkeys(key for message in said.messages for key in message if key not in _READ)
     for key in keys:
-        if not _is_named(tokenizer, key):
+        if not any(_is_named(tokenizer, name) for name in names_in_templates(key)):
             unused.add(f"{key} of messages")
 
 

@@ -115,3 +115,12 @@ def test_what_the_template_does_not_write_is_named() -> None:
     assert learn(BARE, ASKED, {**SAID, **more}, **values)[1] == named
     knows = "{{ '' if tools }}" + CALLING
     assert learn(knows, ASKED, {**SAID, **more}, **values)[1] == "id, reasoning_content of messages"
+
+
+@pytest.mark.parametrize("given", ["reasoning_content", "thinking", "reasoning"])
+def test_what_was_thought_is_learned_under_each_of_its_names(given: str) -> None:
+    thinking = (
+        "{% for m in messages %}{{ m.reasoning_content or '' }}{{ m.content }}<end>{% endfor %}"
+    )
+    assert learn(thinking, ASKED, {**SAID, given: "r"}) == ("q<end>ra<end>", "")
+    assert learn(BARE, ASKED, {**SAID, given: "r"})[1] == f"{given} of messages"
