@@ -192,7 +192,7 @@ class _Reader:
         return [] if piece is None else [piece]
 
     def _echo(self, request: Request, tokens: Sequence[ScoredToken]) -> list[Piece]:
-        if not self._plan.prompts:
+        if not self._plan.echo:
             return []
         text = self._plan.prompts[list(self._plan.requests).index(request)]
         reason = "" if request.choices else "length"

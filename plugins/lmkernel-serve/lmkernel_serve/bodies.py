@@ -8,6 +8,8 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel_serve.offsets import TextOffsets
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -129,8 +131,18 @@ class CompletionBodies(ChoiceBodies):
 
     def __init__(self, served: Served, plan: Plan) -> None:
         super().__init__(served, plan)
-        self._offsets: dict[int, int] = {}
-        self._firsts = [r.prompt[0] for r in plan.requests for _ in range(max(r.choices, 1))]
+        choices = [max(request.choices, 1) for request in plan.requests]
+        self._firsts = [
+            request.prompt[0]
+            for request, most in zip(plan.requests, choices, strict=True)
+            for _ in range(most)
+        ]
+        special = served.model.tokenizer.special_ids if plan.prompts else frozenset()
+        self._offsets = [
+            TextOffsets(text, served.token_bytes, special)
+            for text, most in zip(plan.prompts, choices, strict=bool(plan.prompts))
+            for _ in range(most)
+        ]
 
     def whole(self, pieces: Sequence[Piece], usage: Usage) -> dict[str, Any]:
         """The answer that is no stream; of several, those of the likeliest tokens."""
@@ -176,19 +188,18 @@ class CompletionBodies(ChoiceBodies):
             "text_offset": [],
         }
         if piece.echo:  # a prompt's first token follows nothing
-            self._add(found, piece.index, self._firsts[piece.index], None, None)
+            self._add(found, piece, self._firsts[piece.index], None, None)
         for token in piece.tokens:
             best = {self._spelt(i): max(p, LEAST) for i, p in reversed(token.alternatives)}
             best[self._spelt(token.id)] = max(token.log_prob, LEAST)
-            self._add(found, piece.index, token.id, max(token.log_prob, LEAST), best)
+            self._add(found, piece, token.id, max(token.log_prob, LEAST), best)
         return found
 
-    def _add(self, found: dict[str, Any], index: int, token: int, own: Any, best: Any) -> None:
-        offset = self._offsets.get(index, 0)
-        spelt = self._spelt(token)
-        for name, value in zip(found, (spelt, own, best, offset), strict=True):
+    def _add(self, found: dict[str, Any], piece: Piece, token: int, own: Any, best: Any) -> None:
+        offsets = self._offsets[piece.index]
+        offset = offsets.of_prompt(token) if piece.echo else offsets.of_answer(token)
+        for name, value in zip(found, (self._spelt(token), own, best, offset), strict=True):
             found[name].append(value)
-        self._offsets[index] = offset + len(self._served.token_bytes(token).decode(errors="ignore"))
 
     def _spelt(self, token: int) -> str:
         """A token's text; of one that ends inside a character, its bytes as OpenAI writes them."""

@@ -41,7 +41,8 @@ class Plan:
 
     Args:
         requests: one for each prompt.
-        prompts: the text of each prompt where answers repeat it; else none.
+        prompts: the text of each prompt where answers repeat it or say where in it and them a
+            token stands; else none.
         continues: whether an answer's text goes on from that of its prompt.
         logprobs: how many alternatives are shown for each token; None for no log-probabilities.
         stream: whether pieces are sent as they come.
@@ -50,6 +51,7 @@ class Plan:
         thinks_after: the prompt of an answer that may begin with a thought; None where none may.
         begun: the text that an answer has begun with already.
         kept: how many of each prompt's answers are given, the likeliest; 0 for all.
+        echo: whether answers repeat their prompts.
     """
 
     requests: Sequence[Request]
@@ -62,6 +64,7 @@ class Plan:
     thinks_after: str | None = None
     begun: str = ""
     kept: int = 0
+    echo: bool = False
 
 
 def plan_chat(served: Served, document: ChatDocument, answer: Sequence[int] = ()) -> Plan:
@@ -152,10 +155,10 @@ def plan_completion(served: Served, document: CompletionDocument) -> Plan:
         requests.append(
             _request(served, document, ids, options, document.logprobs, made, score=score)
         )
-        if document.echo:
+        if document.echo or document.logprobs is not None:
             texts.append(_text(served, prompt))
     plan = _plan(document, requests, texts, continues=True, logprobs=document.logprobs)
-    return replace(plan, kept=kept if most else 0)
+    return replace(plan, kept=kept if most else 0, echo=bool(document.echo))
 
 
 def _plan(

@@ -141,6 +141,26 @@ def test_a_prompt_is_scored(
     assert answer.usage.prompt_tokens == len(tokens)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("prompt", ["the cat", "the cat sat on 你好"])
+def test_tokens_stand_where_they_do_after_the_prompt(
+    client: openai.OpenAI, model: LanguageModel, prompt: str, stream: bool
+) -> None:
+    """Whether it is repeated or not, as in OpenAI's interface."""
+    whole = offsets_of(client, prompt=prompt, echo=True, logprobs=0, stream=stream)
+    own = offsets_of(client, prompt=prompt, logprobs=0, stream=stream)
+    assert own[0] == len(prompt)
+    assert own == whole[len(model.token_ids(prompt)) :]
+    assert whole[0] == 0
+    assert whole == sorted(whole)
+
+
+def offsets_of(client: openai.OpenAI, *, stream: bool, **changes: Any) -> list[int]:
+    answer = complete(client, stream=stream, **changes)
+    choices = [one.choices[0] for one in (answer if stream else [answer])]
+    return [offset for one in choices if one.logprobs for offset in one.logprobs.text_offset]
+
+
 def test_prompts_of_every_form(client: openai.OpenAI, model: LanguageModel) -> None:
     texts = ["the cat", "on the mat, 12"]
     expected = [model.generate(text, max_new_tokens=20).text for text in texts]
