@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable, Mapping  # noqa: TC003 - read when fields are checked
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, final
 
@@ -11,16 +13,17 @@ from lmkernel.arguments import is_absent
 from lmkernel.composed import assemble
 from lmkernel.composed.alone import Alone
 from lmkernel.composed.border import with_checked_border
+from lmkernel.contract.distribution import Distribution  # noqa: TC001 - read when fields are checked
+from lmkernel.contract.fields import check_fields
+from lmkernel.contract.mandatory import MandatoryOps  # noqa: TC001 - as before
 from lmkernel.errors import CapabilityError, InputError, PluginError, shown
 from lmkernel.plugins.registry import Registry, default_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Sequence
 
     from lmkernel.contract.capabilities import Capabilities
-    from lmkernel.contract.distribution import Distribution, Mesh, Processes
-    from lmkernel.contract.mandatory import MandatoryOps
+    from lmkernel.contract.distribution import Mesh, Processes
     from lmkernel.contract.optional import Ops
     from lmkernel.plugins.specs import BackendSpec
 
@@ -54,6 +57,9 @@ class BackendParts:
             with a `lmkernel.native.NativeModel` and its host parameters by dotted name.
         distribution: the engine that holds arrays in parts, of what
             `lmkernel.plugins.BackendSpec.distribute` names; None on one process.
+
+    Raises:
+        PluginError: a field of another type; the message names it.
     """
 
     mandatory: MandatoryOps
@@ -64,6 +70,9 @@ class BackendParts:
     strict: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     native: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     distribution: Distribution | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, BackendParts, "BackendParts.")
 
 
 @final

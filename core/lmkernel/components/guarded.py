@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
 
+from lmkernel.contract.fields import check_fields
 from lmkernel.errors import PluginError, shown
 from lmkernel.interfaces.parts import Loss
 from lmkernel.interfaces.trainer import Callback, StepResult, Trainer, TrainingState
@@ -70,8 +71,7 @@ class GuardedTrainer(Guarded, Trainer):
         return self._ask("declare", Mapping | list)
 
     def start(self, values: Mapping[str, NDArray[Any]]) -> TrainingState:
-        made: TrainingState = self._ask("start", TrainingState, values)
-        return made
+        return self._state("start", values)
 
     def restore(
         self,
@@ -80,9 +80,7 @@ class GuardedTrainer(Guarded, Trainer):
         optimizer: Mapping[str, NDArray[Any]],
         step: int,
     ) -> TrainingState:
-        given = values, trained, optimizer, step
-        made: TrainingState = self._ask("restore", TrainingState, *given)
-        return made
+        return self._state("restore", values, trained, optimizer, step)
 
     def step(
         self, state: TrainingState, batches: Sequence[Batch]
@@ -90,6 +88,8 @@ class GuardedTrainer(Guarded, Trainer):
         made: tuple[TrainingState, StepResult] = self._ask("step", tuple, state, batches)
         if [type(part) for part in made] != [TrainingState, StepResult]:
             raise self._error("step", "expected a TrainingState and a StepResult, got others")
+        self._check("step", made[0], TrainingState)
+        self._check("step", made[1], StepResult)
         return made
 
     def fit(
@@ -104,13 +104,12 @@ class GuardedTrainer(Guarded, Trainer):
         told = [_Told(callback) for callback in callbacks]
         more = {"until": until, "accumulate": accumulate, "callbacks": told}
         try:
-            made: TrainingState = self._ask("fit", TrainingState, state, data, **more)
+            return self._state("fit", state, data, **more)
         except PluginError:
             for callback in told:
                 if callback.raised is not None:
                     raise callback.raised from None
             raise
-        return made
 
     def evaluate(self, state: TrainingState, data: Batches) -> dict[str, float]:
         made: dict[str, float] = self._ask("evaluate", dict, state, data)
@@ -131,6 +130,16 @@ class GuardedTrainer(Guarded, Trainer):
 
     def weights(self, state: TrainingState) -> dict[str, NDArray[Any]]:
         return self._arrays("weights", state)
+
+    def _state(self, method: str, *given: Any, **more: Any) -> TrainingState:
+        """What a method gives that gives a state."""
+        made: TrainingState = self._ask(method, TrainingState, *given, **more)
+        self._check(method, made, TrainingState)
+        return made
+
+    def _check(self, method: str, made: object, kind: type) -> None:
+        """Refuse a field of another type."""
+        check_fields(made, kind, f"{self._what}, {method}: {kind.__name__}.")
 
     def _arrays(self, method: str, state: TrainingState) -> dict[str, NDArray[Any]]:
         """What a method gives that gives arrays by name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from lmkernel.contract.fields import check_fields
 from lmkernel.errors import CapabilityError, as_text, shown
 
 __all__ = ["FLOATING", "REPEATABLE", "WIDE", "Capabilities", "DType"]
@@ -44,6 +45,7 @@ class Capabilities:
     bitwise: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_fields(self, Capabilities, "capabilities.")
         _require(self.dtypes, "dtypes", "float32", "float64")
         for kind, dtypes in self.device_dtypes.items():
             _require(dtypes, f"device_dtypes of {kind}", "float32")

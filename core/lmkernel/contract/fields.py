@@ -1,14 +1,17 @@
-"""Checks the fields of a dataclass against its own annotations.
+"""Checks the fields of a dataclass that a plugin hands over against its own annotations.
 
-Of annotations it knows what specifications use: classes, `Literal`, ``tuple[X, ...]``,
-``dict[K, V]``, and dataclasses, whose fields are checked as well.
+Of annotations it knows what these dataclasses use: classes, functions, numbers, `Literal`, unions,
+``tuple[X, ...]``, ``dict[K, V]``, ``Mapping[K, V]``, and dataclasses, whose fields are checked too.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping
+from numbers import Real
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from lmkernel.errors import PluginError, shown
 
@@ -26,8 +29,9 @@ def check_fields(record: object, kind: type, where: str) -> None:
     for name, (hint, written) in _annotations(kind).items():
         value = getattr(record, name)
         if not _fits(value, hint):
+            got, at = _at_fault(value, hint)
             raise PluginError(
-                f"{where}{name}: expected {written}, got {shown(value)} ({type(value).__name__})"
+                f"{where}{name}: expected {written}, got {shown(got)} ({type(got).__name__}){at}"
             )
         if isinstance(hint, type) and dataclasses.is_dataclass(hint):
             check_fields(value, hint, f"{where}{name}.")
@@ -47,15 +51,48 @@ def _spelling(hint: Any, annotation: str) -> str:
     return annotation
 
 
+def _at_fault(value: object, hint: Any) -> tuple[object, str]:
+    """What is wrong, and under which key, where it is one value of a table."""
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind in (dict, Mapping) and _is_table(value, kind):
+        for key, item in value.items():  # type: ignore[attr-defined]  # as just seen
+            if _fits(key, inner[0]) and not _fits(item, inner[1]):
+                return item, f" at {shown(key)}"
+    return value, ""
+
+
 def _fits(value: object, hint: Any) -> bool:
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is Literal:
+    inner, kind = get_args(hint), get_origin(hint)
+    if kind is Literal:
         return value in inner
-    if origin is tuple:
+    if kind in (Union, UnionType):
+        return any(_fits(value, one) for one in inner)
+    if kind is tuple:
         return type(value) is tuple and all(_fits(item, inner[0]) for item in value)
-    if origin is dict:
-        return type(value) is dict and all(
-            _fits(key, inner[0]) and _fits(item, inner[1]) for key, item in value.items()
+    if kind in (dict, Mapping):
+        return _is_table(value, kind) and all(
+            _fits(key, inner[0]) and _fits(item, inner[1])
+            for key, item in value.items()  # type: ignore[attr-defined]  # as just seen
         )
-    # a subclass of a plain type may do anything wherever it is used later
-    return type(value) is hint if hint in (str, int, bool) else issubclass(type(value), hint)
+    return callable(value) if kind is Callable else _is_of(value, hint)
+
+
+def _is_table(value: object, kind: Any) -> bool:
+    return issubclass(type(value), Mapping) if kind is Mapping else type(value) is dict
+
+
+def _is_of(value: object, hint: Any) -> bool:
+    """Whether it is of a class, or a number, or may be anything."""
+    kind = type(value)
+    if hint in (str, int, bool):  # a subclass may do anything wherever it is used later
+        return kind is hint
+    if hint is float:
+        return issubclass(kind, Real) and not issubclass(kind, bool)
+    return hint is Any or issubclass(kind, hint) or _stands_for(value, hint)
+
+
+def _stands_for(value: object, hint: type) -> bool:
+    """Whether it has each method of an abstract class, as what wraps another does."""
+    names: frozenset[str] = getattr(hint, "__abstractmethods__", frozenset())
+    has_all = all(callable(getattr(value, name, None)) for name in names)
+    return bool(names) and has_all and not issubclass(type(value), type)

@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, final
 
+from lmkernel.contract.fields import check_fields
+
 if TYPE_CHECKING:
     from lmkernel.backend import Backend
     from lmkernel.contract.mandatory import Array
@@ -29,10 +31,16 @@ class Init:
 
     ``"zeros"``, ``"ones"`` (times ``scale``), ``"normal"`` (standard deviation ``scale``),
     ``"uniform"`` (±``scale``) or ``"glorot_uniform"`` (Glorot & Bengio 2010, eq. 16).
+
+    Raises:
+        PluginError: a field of another type; the message names it.
     """
 
     kind: Literal["zeros", "ones", "normal", "uniform", "glorot_uniform"] = "zeros"
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, Init, "Init.")
 
 
 @final
@@ -46,6 +54,9 @@ class Param:
         axes: the logical name of each axis, such as ``("vocab", "embed")``.
         linear: whether `Ops.linear` alone uses the parameter, so that inference may pack it.
         fuse: a name under which siblings with the same one are packed together, rows after rows.
+
+    Raises:
+        PluginError: a field of another type; the message names it.
     """
 
     shape: tuple[int, ...]
@@ -53,6 +64,9 @@ class Param:
     axes: tuple[str, ...]
     linear: bool = False
     fuse: str = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self, Param, "Param.")
 
 
 class Factory(Protocol):

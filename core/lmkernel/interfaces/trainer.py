@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping  # noqa: TC003 - read when fields are checked
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from lmkernel.contract.mandatory import Array, Tree  # noqa: TC001 - read when fields are checked
 from lmkernel.interfaces.component import Component
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from lmkernel.contract.mandatory import Array, Tree
     from lmkernel.training.data import Batch, Batches
 
 __all__ = ["Callback", "StepResult", "Trainer", "TrainingState"]

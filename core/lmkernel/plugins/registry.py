@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, final
 import pluggy
 
 from lmkernel.arguments import is_absent
+from lmkernel.contract.fields import check_fields
 from lmkernel.contract.version import check_contract
 from lmkernel.errors import (
     ContractVersionError,
@@ -30,7 +31,6 @@ from lmkernel.errors import (
     shown,
 )
 from lmkernel.plugins import hookspecs
-from lmkernel.plugins.fields import check_fields
 from lmkernel.plugins.guard import plugin_code
 from lmkernel.plugins.installed import installed_plugins
 from lmkernel.plugins.specs import (

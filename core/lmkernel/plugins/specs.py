@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from lmkernel.contract.capabilities import Capabilities  # noqa: TC001 - read when fields are checked
+from lmkernel.contract.fields import check_fields
 from lmkernel.errors import LmkernelError, PluginError, shown
-from lmkernel.plugins.fields import check_fields
 from lmkernel.plugins.guard import plugin_code
 
 __all__ = [
@@ -96,9 +96,12 @@ class Spec:
         return self._call(self.load, *arguments)
 
     def _call(self, where: str, *arguments: Any) -> Any:
-        made = _import_attribute(self, where)
-        with plugin_code(f"{self.what} {self.name!r}, {where}", LmkernelError):
-            return made(*arguments)
+        made, what = _import_attribute(self, where), f"{self.what} {self.name!r}, {where}"
+        with plugin_code(what, LmkernelError):
+            try:
+                return made(*arguments)
+            except PluginError as error:  # of what it makes, which does not know the name
+                raise PluginError(f"{what}: {error}") from error
 
 
 def _is_name(text: str) -> bool:

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 STATE = TrainingState(0, {}, {}, {})
 RESULT = StepResult(loss=1.0, count=1.0, norm=1.0, rate=0.1)
+
+
+def odd(record: Any, **fields: object) -> Any:
+    """A record with fields of other types."""
+    return replace(record, **fields)
+
+
 GIVEN: dict[str, Any] = {"start": STATE, "restore": STATE, "step": (STATE, RESULT), "fit": STATE}
 GIVEN |= {"evaluate": {"loss": 1.0}, "predict": np.ones(2), "declare": {}}
 GIVEN |= {name: {"w": np.ones(2)} for name in ("trained", "optimizer_values", "weights")}
@@ -159,7 +166,10 @@ def test_what_a_trainer_raises_is_named(method: str, monkeypatch: pytest.MonkeyP
     [
         ("declare", 3, r"expected .*Mapping \| list, got int"),
         ("start", {}, "expected TrainingState, got dict"),
+        ("start", odd(STATE, step="1"), r"TrainingState.step: expected int, got '1' \(str\)"),
+        ("restore", odd(STATE, frozen=[]), r"TrainingState.frozen: expected Mapping.*, got \[\].*"),
         ("step", (STATE,), "expected a TrainingState and a StepResult, got others"),
+        ("step", (STATE, odd(RESULT, loss=None)), "StepResult.loss: expected float, got None.*"),
         ("evaluate", {}, "loss: expected a number, got None"),
         ("evaluate", {"loss": 1.0, "x": "y"}, "x: expected a number, got 'y'"),
         ("predict", [1.0], "expected ndarray, got list"),
