@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from lmkernel.plugins.places import package_of, places_of
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -26,17 +27,13 @@ def find_place(error: BaseException, package: str) -> str:
         error: what was raised.
         package: the backend's own package, such as ``"lmkernel_torch"``.
     """
-    frames = list(traceback.walk_tb(error.__traceback__))
-    own = [pair for pair in frames if _package(pair[0]) == package]
-    if not frames:
+    places = places_of(error)
+    own = [place for place in places if package_of(place) == package]
+    if not places:
         return ""
-    frame, line = (own or frames)[-1]
+    frame, line = (own or places)[-1]
     place = f"{Path(frame.f_code.co_filename).name}:{line}"
     return f"{place} in {_describe_call(frame)}" if own else place
-
-
-def _package(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _describe_call(frame: FrameType) -> str:

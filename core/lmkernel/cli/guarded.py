@@ -6,13 +6,13 @@ Built-in commands run as they are.
 from __future__ import annotations
 
 import sys
-import traceback
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, final
 
 from lmkernel.cli.streams import give_descriptor_back, takes_output
 from lmkernel.errors import LmkernelError, PluginError, shown
 from lmkernel.plugins.guard import describe, plugin_code
+from lmkernel.plugins.places import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,23 +59,33 @@ def work_code(spec: CommandSpec) -> AbstractContextManager[None]:
     """Run a block in which a command works, once its arguments are read.
 
     A built-in one ends by its result: what it calls, such as a backend's operation, must not end
-    the program, which would look like success.
+    the program, which would look like success. Our own errors, the user's Ctrl-C, want of memory,
+    what is wrong with a named file, and what the core itself raises are raised as they are.
 
     Raises:
-        PluginError: ``SystemExit`` came; names the line that raised it.
+        PluginError: a plugin raised anything else; names it, what it was asked for, and its line.
+            Or ``SystemExit`` came; names the line that raised it.
     """
-    return _unended() if spec.load.startswith(_OURS) else nullcontext()
+    return _named() if spec.load.startswith(_OURS) else nullcontext()
 
 
 @contextmanager
-def _unended() -> Iterator[None]:
+def _named() -> Iterator[None]:
     try:
         yield
-    except Ended:
+    except (Ended, LmkernelError, KeyboardInterrupt, MemoryError):
         raise
-    except SystemExit as stop:
-        frame = traceback.extract_tb(stop.__traceback__)[-1]
-        raise PluginError(f"{frame.filename}, line {frame.lineno}: {describe(stop)}") from stop
+    except BaseException as error:
+        from lmkernel.cli.culprit import culprit
+
+        of_a_file = isinstance(error, OSError) and error.filename is not None
+        where = "" if of_a_file else culprit(error)
+        if not where and isinstance(error, SystemExit):
+            frame, line = places_of(error)[-1]
+            where = f"{frame.f_code.co_filename}, line {line}"
+        if not where:
+            raise
+        raise PluginError(f"{where}: {describe(error)}") from error
 
 
 @contextmanager
