@@ -10,7 +10,7 @@ from lmkernel.cli.command import Command
 from lmkernel.cli.style import paint, painter
 from lmkernel.listing.backends import backends, selected_backend
 from lmkernel.plugins import BackendSpec, default_registry
-from lmkernel.plugins.registry import ENVIRONMENT_VARIABLE
+from lmkernel.plugins.registry import ENVIRONMENT_VARIABLE, HOOKS
 
 if TYPE_CHECKING:
     import argparse
@@ -33,16 +33,16 @@ class Backends(Command):
     def run(self, args: argparse.Namespace) -> int:
         """Print the list; the code is 1 if a probed backend is broken."""
         found = backends(probe=args.probe)
-        _warn()
+        _find_faults()
         text = found.text(painter(sys.stdout))
         print(json.dumps(found.json(), indent=2) if args.json else text)
         return int(not found.works)
 
 
-def _warn() -> None:
-    label = paint("warning:", "yellow", sys.stderr)
-    for _, error in default_registry().problems:
-        print(f"lmkernel: {label} {' '.join(str(error).split())}", file=sys.stderr)
+def _find_faults() -> None:
+    """Ask every plugin for all that it registers; what is wrong is told as it is found."""
+    for kind in HOOKS:
+        default_registry().all(kind)
     if selected_backend() not in default_registry().all(BackendSpec):
         text = f"{ENVIRONMENT_VARIABLE} selects {selected_backend()!r}, which is not registered"
-        print(f"lmkernel: {label} {text}", file=sys.stderr)
+        print(f"lmkernel: {paint('warning:', 'yellow', sys.stderr)} {text}", file=sys.stderr)

@@ -26,6 +26,7 @@ from lmkernel.cli.streams import (
 from lmkernel.cli.style import paint
 from lmkernel.errors import LmkernelError, PluginError, UnknownNameError, printable
 from lmkernel.plugins import CommandSpec, default_registry
+from lmkernel.plugins.registry import tell_faults
 from lmkernel.results import columns
 from lmkernel.start import INTERRUPTED
 
@@ -61,7 +62,8 @@ def _attempt(arguments: list[str], registry: Registry | None) -> int:
     try:
         with (registry or default_registry()).use() as plugins, warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]  # by position alone
-            return _run(arguments, plugins)
+            with tell_faults(plugins, lambda error: _show_warning(str(error))):
+                return _run(arguments, plugins)
     except SystemExit as stop:  # argparse, after help or a usage error; or a plugin's command
         return _leave(stop.code)
     except KeyboardInterrupt:

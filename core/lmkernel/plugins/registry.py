@@ -46,9 +46,9 @@ from lmkernel.plugins.specs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["DEFAULT_BACKEND", "ENVIRONMENT_VARIABLE", "HOOKS", "Registry"]
+__all__ = ["DEFAULT_BACKEND", "ENVIRONMENT_VARIABLE", "HOOKS", "Registry", "tell_faults"]
 
 ENVIRONMENT_VARIABLE = "LMKERNEL_BACKEND"
 DEFAULT_BACKEND = "numpy"
@@ -200,6 +200,7 @@ class Registry:
         known = self._problems.setdefault(plugin, [])
         if str(error) not in map(str, known):
             known.append(error)
+            _TELL.get()(error)
 
     def _fault_of(self, key: str) -> LmkernelError | None:
         """The fault of the plugin that would have served this key, if one is on record."""
@@ -244,6 +245,27 @@ class _Implementations:
 
 
 _IN_USE: ContextVar[Registry | None] = ContextVar("lmkernel_registry", default=None)
+_TELL: ContextVar[Callable[[LmkernelError], object]] = ContextVar(
+    "lmkernel_faults", default=lambda _: None
+)
+
+
+@contextmanager
+def tell_faults(registry: Registry, tell: Callable[[LmkernelError], object]) -> Iterator[None]:
+    """Tell of each fault of a plugin that is known, and inside the block of others as found.
+
+    Args:
+        registry: that of the plugins.
+        tell: called with each in this thread or task.
+    """
+    for errors in list(registry._problems.values()):  # noqa: SLF001 - of this file's own class
+        for error in errors:
+            tell(error)
+    token = _TELL.set(tell)
+    try:
+        yield
+    finally:
+        _TELL.reset(token)
 
 
 def default_registry() -> Registry:
