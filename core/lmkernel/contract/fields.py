@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Mapping
 from numbers import Real
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, final, get_args, get_origin, get_type_hints
 
 from lmkernel.errors import PluginError, shown
 
@@ -26,23 +26,42 @@ def check_fields(record: object, kind: type, where: str) -> None:
         kind: the dataclass whose fields are checked; those of subclasses are their own.
         where: what the record is, for the message: ``"backend 'mine': "``.
     """
-    for name, (hint, written) in _annotations(kind).items():
+    for name, field in _fields(kind).items():
         value = getattr(record, name)
-        if not _fits(value, hint):
-            got, at = _at_fault(value, hint)
+        if not field.fits(value):
+            got, at = _at_fault(value, field.hint)
             raise PluginError(
-                f"{where}{name}: expected {written}, got {shown(got)} ({type(got).__name__}){at}"
+                f"{where}{name}: expected {field.written}, "
+                f"got {shown(got)} ({type(got).__name__}){at}"
             )
-        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-            check_fields(value, hint, f"{where}{name}.")
+        if field.is_record:
+            check_fields(value, field.hint, f"{where}{name}.")
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class _Field:
+    """An annotation: as a type, as a reader is told of it, and as a test."""
+
+    hint: Any
+    written: str
+    fits: Callable[[Any], bool]
+    is_record: bool
 
 
 @functools.cache
-def _annotations(kind: type) -> dict[str, tuple[Any, str]]:
-    """Each field's annotation, as a type and as a reader is told of it."""
+def _fields(kind: type) -> dict[str, _Field]:
+    """What each field is annotated with."""
     hints = get_type_hints(kind)
-    fields = dataclasses.fields(kind)
-    return {f.name: (hints[f.name], _spelling(hints[f.name], str(f.type))) for f in fields}
+    return {
+        f.name: _Field(
+            hint := hints[f.name],
+            _spelling(hint, str(f.type)),
+            _test_of(hint),
+            isinstance(hint, type) and dataclasses.is_dataclass(hint),
+        )
+        for f in dataclasses.fields(kind)
+    }
 
 
 def _spelling(hint: Any, annotation: str) -> str:
@@ -51,44 +70,55 @@ def _spelling(hint: Any, annotation: str) -> str:
     return annotation
 
 
-def _at_fault(value: object, hint: Any) -> tuple[object, str]:
+def _at_fault(value: Any, hint: Any) -> tuple[object, str]:
     """What is wrong, and under which key, where it is one value of a table."""
-    kind, inner = get_origin(hint), get_args(hint)
+    kind = get_origin(hint)
     if kind in (dict, Mapping) and _is_table(value, kind):
-        for key, item in value.items():  # type: ignore[attr-defined]  # as just seen
-            if _fits(key, inner[0]) and not _fits(item, inner[1]):
+        is_key, is_item = map(_test_of, get_args(hint))
+        for key, item in value.items():
+            if is_key(key) and not is_item(item):
                 return item, f" at {shown(key)}"
     return value, ""
 
 
-def _fits(value: object, hint: Any) -> bool:
-    inner, kind = get_args(hint), get_origin(hint)
+@functools.cache
+def _test_of(hint: Any) -> Callable[[Any], bool]:
+    """What tells whether a value is of a type."""
+    kind, inner = get_origin(hint), get_args(hint)
     if kind is Literal:
-        return value in inner
+        return lambda value: value in inner
+    if kind is Callable:
+        return callable
     if kind in (Union, UnionType):
-        return any(_fits(value, one) for one in inner)
+        tests = [_test_of(one) for one in inner]
+        return lambda value: any(test(value) for test in tests)
     if kind is tuple:
-        return type(value) is tuple and all(_fits(item, inner[0]) for item in value)
+        is_item = _test_of(inner[0])
+        return lambda value: type(value) is tuple and all(map(is_item, value))
     if kind in (dict, Mapping):
-        return _is_table(value, kind) and all(
-            _fits(key, inner[0]) and _fits(item, inner[1])
-            for key, item in value.items()  # type: ignore[attr-defined]  # as just seen
+        is_key, is_item = map(_test_of, inner)
+        return lambda value: (
+            _is_table(value, kind) and all(map(is_key, value)) and all(map(is_item, value.values()))
         )
-    return callable(value) if kind is Callable else _is_of(value, hint)
+    return _test_of_class(hint)
+
+
+def _test_of_class(hint: Any) -> Callable[[Any], bool]:
+    if hint is Any:
+        return lambda _: True
+    if hint in (str, int, bool):  # a subclass may do anything wherever it is used later
+        return lambda value: type(value) is hint
+    if hint is float:
+        return lambda value: type(value) is float or _is_real(type(value))
+    return lambda value: issubclass(type(value), hint) or _stands_for(value, hint)
 
 
 def _is_table(value: object, kind: Any) -> bool:
     return issubclass(type(value), Mapping) if kind is Mapping else type(value) is dict
 
 
-def _is_of(value: object, hint: Any) -> bool:
-    """Whether it is of a class, or a number, or may be anything."""
-    kind = type(value)
-    if hint in (str, int, bool):  # a subclass may do anything wherever it is used later
-        return kind is hint
-    if hint is float:
-        return issubclass(kind, Real) and not issubclass(kind, bool)
-    return hint is Any or issubclass(kind, hint) or _stands_for(value, hint)
+def _is_real(kind: type) -> bool:
+    return issubclass(kind, Real) and not issubclass(kind, bool)
 
 
 def _stands_for(value: object, hint: type) -> bool:
