@@ -287,6 +287,41 @@ def test_file_is_replaced(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file"]
 
 
+def test_a_link_stays_and_its_file_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"1")
+    (tmp_path / "link").symlink_to("real")
+    write_whole(tmp_path / "link", b"2")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"2"
+    assert sorted(names(tmp_path)) == ["link", "real"]
+
+
+def test_a_pipe_is_written_into_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        require_writable(pipe, RunError)
+        write_whole(pipe, b"1")
+        assert os.read(reader, 9) == b"1"
+    finally:
+        os.close(reader)
+    with pytest.raises(RunError, match="pipe: cannot be written: No such device"):
+        write_whole(pipe, b"2", RunError)  # nobody reads
+    assert pipe.is_fifo()
+    assert names(tmp_path) == ["pipe"]
+
+
+def test_a_device_stays(tmp_path: Path) -> None:
+    """By its link: as root, the device itself would be replaced where this fails."""
+    link = tmp_path / "nothing"
+    link.symlink_to(os.devnull)
+    require_writable(link, RunError)
+    write_whole(link, b"1")
+    assert link.is_char_device()
+    assert link.is_symlink()
+
+
 def test_file_stays_when_the_disk_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_whole(tmp_path / "file", b"1")
     monkeypatch.setattr(os, "fsync", refuse)

@@ -127,19 +127,26 @@ def _replace(made: Path, path: Path) -> None:
 
 
 def write_whole(path: Path, data: bytes, error: type[LmkernelError] = CheckpointError) -> None:
-    """Write a file in place of what was there.
+    """Write a file in place of what was there; what a link leads to is replaced, the link stays.
+
+    A device or a pipe, such as ``/dev/null``, is no file that another could replace: the data go
+    into it.
 
     Raises:
-        error: the disk refuses.
+        error: the disk refuses, or nobody reads the pipe.
     """
     try:
-        with workspace(path) as made:
+        if _takes_streams(path):
+            _write_into(path, data)
+            return
+        place = Path(os.path.realpath(path))
+        with workspace(place) as made:
             with made.open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            made.replace(path)
-            _flush_names(path.parent)
+            made.replace(place)
+            _flush_names(place.parent)
     except (OSError, ValueError) as reason:  # a name may hold what no name may
         raise unwritable(path, reason, error) from reason
 
@@ -151,11 +158,28 @@ def require_writable(path: Path, error: type[LmkernelError]) -> None:
         error: the disk refuses.
     """
     try:
+        if _takes_streams(path):
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return
         there = next(folder for folder in path.absolute().parents if folder.exists())
         with workspace(there / path.name) as made:
             made.touch()
     except (OSError, ValueError) as reason:
         raise unwritable(path, reason, error) from reason
+
+
+def _takes_streams(path: Path) -> bool:
+    """Whether a device, a pipe or a socket is there: neither a file nor a folder."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _write_into(path: Path, data: bytes) -> None:
+    # opened without waiting, so that a pipe that nobody reads refuses in place of waiting for ever
+    handle = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(handle, "wb") as file:  # noqa: PTH123 - a number, not a path
+        os.set_blocking(handle, True)
+        file.write(data)
 
 
 def unwritable(path: Path, reason: OSError | ValueError, error: type[_E]) -> _E:

@@ -138,6 +138,8 @@ def _place(out: str | os.PathLike[str], *, overwrite: bool) -> Path:
     path = user_path(path_text(out, "out"))
     if path.is_dir():
         raise InputError(f"{path}: expected a file to make, got a folder")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: expected a file to make, got a device or a pipe")
     if path.exists() and not overwrite:
         raise InputError(f"{path} is there already; overwrite (--overwrite) replaces it")
     require_writable(path, InputError)
