@@ -13,7 +13,13 @@ import pytest
 import torch
 from letters import letters
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from lmkernel import load
 from lmkernel.cli.main import main
@@ -150,3 +156,34 @@ def test_a_table_and_the_head_that_is_tied_to_it_are_adapted_alike(tmp_path: Pat
     assert ours.config.head is not None
     assert ours.config.head.tied
     np.testing.assert_allclose(ours.logits(IDS), logits(model, IDS)[0], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:.*fan_in_fan_out.*:UserWarning")  # of both
+@pytest.mark.filterwarnings("ignore:.*(tie_word_embeddings|embedding_layers).*:UserWarning")
+@pytest.mark.parametrize("flag", [True, False])
+@pytest.mark.parametrize("targets", [["attn.c_proj"], ["c_fc"], ["c_attn", "lm_head"], ["q_proj"]])
+def test_the_model_says_how_a_weight_is_stored(
+    tmp_path: Path, targets: list[str], *, flag: bool
+) -> None:
+    """Whatever ``fan_in_fan_out`` says: PEFT goes by the module's class."""
+    sizes = {"vocab_size": 61, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2}
+    torch.manual_seed(5)
+    base: Any = (
+        LlamaForCausalLM(LlamaConfig(**sizes, intermediate_size=40))
+        if targets == ["q_proj"]
+        else GPT2LMHeadModel(GPT2Config(**sizes, n_positions=32))
+    )
+    base.save_pretrained(tmp_path / "base")
+    letters().save(tmp_path / "base")
+    model: Any = get_peft_model(base, LoraConfig(r=4, target_modules=targets))
+    for value in model.parameters():
+        if value.requires_grad:
+            torch.nn.init.normal_(value, std=0.3)
+    model.save_pretrained(tmp_path / "adapters")
+    written = tmp_path / "adapters" / "adapter_config.json"
+    said = {"base_model_name_or_path": f"{tmp_path / 'base'}", "fan_in_fan_out": flag}
+    written.write_text(json.dumps({**json.loads(written.read_text()), **said}))
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    expected = logits(PeftModel.from_pretrained(plain, tmp_path / "adapters"), IDS)
+    found = load(tmp_path / "adapters", backend="numpy").logits([IDS])
+    np.testing.assert_allclose(found, expected, atol=2e-5)

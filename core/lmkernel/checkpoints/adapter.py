@@ -14,7 +14,7 @@ from lmkernel.checkpoints.tensors import Tensors
 from lmkernel.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -48,6 +48,7 @@ class AdaptedTensors(Tensors):
         self._own: dict[str, str] = {}
         self._place_own()
         self._modules = self._weights()
+        self._turned = frozenset(filter(self._seems_turned, self._modules))
 
     @property
     def vocab(self) -> int | None:
@@ -82,6 +83,7 @@ class AdaptedTensors(Tensors):
         if name not in self._modules:
             return self._read(name, dtype)
         addition = self._adapters.addition(self._modules[name])
+        addition = addition.T if name in self._turned else addition
         whole = (self._read(name) + addition).astype(np.float32)
         return to_dtype(whole, dtype, f"{self._adapters.where}: {name!r}")
 
@@ -140,10 +142,41 @@ class AdaptedTensors(Tensors):
                 continue  # it is the table, which is adapted alike
             if name is None:
                 raise self._adapters.refuse(f"{PREFIX}{module}.lora_A.weight")
-            if self.shape(name) != wanted:
+            if self.shape(name) not in (wanted, wanted[::-1]):
                 raise self._mismatch(module, self.shape(name), wanted)
             found[name] = module
         return found
+
+    def _seems_turned(self, name: str) -> bool:
+        """Whether a weight is stored (in, out), as far as its shape, or else the files, say."""
+        module = self._modules[name]
+        wanted = self._adapters.shapes[module]
+        if wanted != wanted[::-1]:
+            return self.shape(name) != wanted
+        return self._adapters.transposed and not self._adapters.is_table(module)
+
+    def follow_layout(self, transposed: Collection[str]) -> None:
+        """Add what is added to each weight as the model stores it, whatever the adapters say.
+
+        Args:
+            transposed: the model's tensors that are stored (in, out), other than tables of tokens.
+
+        Raises:
+            CheckpointError: adapters are of a weight that is stored the other way.
+        """
+        if isinstance(self._base, AdaptedTensors):
+            self._base.follow_layout(transposed)
+        self._turned = frozenset(self._modules).intersection(transposed)
+        for name, module in self._modules.items():
+            wanted = self._adapters.shapes[module]
+            wanted = wanted[::-1] if name in self._turned else wanted
+            if self.shape(name) != wanted:
+                raise self._mismatch(module, self.shape(name), wanted)
+        said = self._adapters.transposed
+        for name, module in self._modules.items():
+            if (name in self._turned) != said and not self._adapters.is_table(module):
+                self._adapters.warn_of_layout(module, transposed=not said)
+                return
 
     def warn_of_missing(self, names: Sequence[str]) -> None:
         """Say which weight of a layer is listed for adapters and has none, as PEFT does.

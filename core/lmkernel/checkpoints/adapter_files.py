@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+import warnings
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -84,7 +85,9 @@ class AdapterFiles:
     Attributes:
         base: name or path of the model that they adapt.
         where: the file of tensors, for messages.
-        shapes: of each adapted module's weight, by the module's name in that model.
+        shapes: of each adapted module's weight, by the module's name in that model: (out, in), and
+            of a table of tokens (vocab, width).
+        transposed: what the configuration says of the weights: that they are stored (in, out).
         own: the name in ``tensors`` of each tensor that takes the place of the model's, by the
             model's name for it.
         tied: modules of ``shapes`` whose adapters are those of a table of tokens, turned, as those
@@ -115,11 +118,11 @@ class AdapterFiles:
         self._check_tied()
 
     def addition(self, module: str) -> NDArray[np.float64]:
-        """What is added to a module's weight, of its shape, in float64."""
+        """What is added to a module's weight, of the shape in `shapes`, in float64."""
         a, b = (self.tensors.read(name).astype(np.float64) for name in self._halves[module])
         with np.errstate(over="ignore", invalid="ignore"):
             whole: NDArray[np.float64] = (b @ a) * self._scales[module]
-        whole = whole.T if self._is_turned(module) else whole
+        whole = whole.T if self.is_table(module) else whole
         if np.abs(whole).max(initial=0) <= np.finfo(np.float32).max:  # NaN is not either
             return whole
         raise CheckpointError(
@@ -130,6 +133,10 @@ class AdapterFiles:
     def is_listed(self, module: str) -> bool:
         """Whether ``target_modules`` lists a module of the model, which then has adapters."""
         return is_listed(self._config, module)
+
+    def is_table(self, module: str) -> bool:
+        """Whether a module is a table of tokens, which is stored (in, out) in every model."""
+        return self._halves[module][0].endswith(_PAIRS[1][0])
 
     def refuse(self, name: str) -> CheckpointError:
         """What to raise for a tensor that is no adapter of a weight of the model."""
@@ -203,7 +210,7 @@ class AdapterFiles:
             raise self._error(key, what, self._config[key])
 
     def _tied_modules(self) -> frozenset[str]:
-        tables = [m for m, halves in self._halves.items() if halves[0].endswith(_PAIRS[1][0])]
+        tables = [module for module in self._halves if self.is_table(module)]
         others = self._halves.keys() - set(tables)
         return frozenset(m for m in others if any(self._mirrors(m, table) for table in tables))
 
@@ -218,15 +225,11 @@ class AdapterFiles:
 
     def _check_tied(self) -> None:
         """What is tied is added as often as to its table."""
-        tables = (m for m, halves in self._halves.items() if halves[0].endswith(_PAIRS[1][0]))
+        tables = (module for module in self._halves if self.is_table(module))
         scales = {self._scales[module] for module in (*self.tied, *tables)}
         if self.tied and len(scales) > 1:
             what = "one scale for a table of tokens and what is tied to it"
             raise self._error(_TIES, what, sorted(scales))
-
-    def _is_turned(self, module: str) -> bool:
-        """Whether a weight is stored as (in, out), as tables of tokens are."""
-        return self.transposed or self._halves[module][0].endswith(_PAIRS[1][0])
 
     def _shape(self, module: str) -> tuple[int, int]:
         halves = self._halves[module]
@@ -241,7 +244,7 @@ class AdapterFiles:
                 f"{self.where}: module {module!r}: expected lora_A (rank, in) and "
                 f"lora_B (out, rank), got {a} and {b}"
             )
-        return (a[1], b[0]) if self._is_turned(module) else (b[0], a[1])
+        return (a[1], b[0]) if self.is_table(module) else (b[0], a[1])
 
     def _scale(self, module: str) -> float:
         rank, there = self._number("r", module), self.tensors.shape(self._halves[module][0])[0]
@@ -286,6 +289,15 @@ class AdapterFiles:
         if value is not None and not isinstance(value, bool):
             raise self._error(key, "true or false", value)
         return bool(value)
+
+    def warn_of_layout(self, module: str, *, transposed: bool) -> None:
+        """Say that a weight is stored otherwise than the configuration has it, as PEFT does."""
+        way = "(in, out)" if transposed else "(out, in)"
+        warnings.warn(
+            f"{self._config_at}: fan_in_fan_out is {str(self.transposed).lower()}, and the model "
+            f"stores the weight of {module!r} as {way}: its adapters are added as it is stored",
+            stacklevel=2,
+        )
 
     def _error(self, key: str, expected: str, got: object) -> CheckpointError:
         return CheckpointError(f"{self._config_at}: {key}: expected {expected}, got {got!r:.100}")

@@ -98,9 +98,16 @@ def agreed_config(family: Family, described: HfConfig, tensors: Tensors) -> Mode
             _check_layers(described, key, claimed, layered, names)
     check_sinusoids(config, rules, described.where, tensors)
     if isinstance(tensors, AdaptedTensors):
+        tensors.follow_layout(_transposed(rules, names))
         unused = family.ignored(config)
         tensors.warn_of_missing([name for name in names if not is_any(name, unused)])
     return _tie_as_stored(config, rules, described.where, tensors)
+
+
+def _transposed(rules: Sequence[Rule], names: Sequence[str]) -> set[str]:
+    """The tensors that the family stores (in, out)."""
+    turned = [n.replace("{i}", "*") for rule in rules if rule.transpose for n in _names(rule)]
+    return {name for name in names if is_any(name, turned)}
 
 
 def _headed(
