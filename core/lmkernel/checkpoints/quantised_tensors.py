@@ -146,6 +146,7 @@ def open_quantised(tensors: Tensors, config: Mapping[str, Any], where: str) -> T
         raise CheckpointError(f"{where}: {key}.{error}") from error
     if method is None:
         raise refuse_quantised(config, where)
+    method.where = f"{where}: {key}"
     return _QuantisedTensors(tensors, method, where)
 
 

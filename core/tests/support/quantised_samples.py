@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["METHODS", "Made", "float8_blocks", "write_quantised"]
+__all__ = ["METHODS", "Made", "float8_blocks", "gptq_symmetric", "write_quantised"]
 
 GROUP = 8
 SIZES = {"hidden_size": 64, "intermediate_size": 128, "head_dim": 16}
@@ -76,6 +76,20 @@ def gptq(weight: np.ndarray, bits: int = 4, less: int = 1, order: bool = False) 
         "g_idx": (back // GROUP).astype(np.int32),
     }
     return tensors, numbers[:, back]
+
+
+def gptq_symmetric(weight: np.ndarray, bits: int = 4, less: int = 1) -> Made:
+    """The same where the middle of the codes stands for 0."""
+    half, step = 1 << (bits - 1), np.abs(_groups(weight, GROUP)).max(-1) / ((1 << (bits - 1)) - 1)
+    scales = np.maximum(step, 1e-3).astype(np.float16)
+    spread = np.repeat(scales.astype(np.float32), GROUP, 1)
+    codes = np.clip(np.rint(weight / spread) + half, 0, 2 * half - 1).astype(np.int64)
+    tensors = {
+        "qweight": _in_words(codes, bits).T,
+        "qzeros": _in_words(np.full(scales.T.shape, half - less), bits),
+        "scales": scales.T,
+    }
+    return tensors, (codes - half).astype(np.float32) * spread
 
 
 def awq(weight: np.ndarray) -> Made:

@@ -30,10 +30,12 @@ class Method(ABC):
     Attributes:
         markers: endings of the tensors that hold codes.
         beside: endings of the others that belong to them, as whole names or up to a star.
+        where: the file and key of the configuration's words, for messages.
     """
 
     markers: tuple[str, ...]
     beside: tuple[str, ...]
+    where: str = "quantization_config"
 
     def __init__(self, tensors: Tensors, said: Mapping[str, Any]) -> None:
         self.tensors, self.said = tensors, said

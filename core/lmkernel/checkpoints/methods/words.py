@@ -5,6 +5,7 @@ Layouts: as AutoGPTQ, GPTQModel and AutoAWQ store them.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = ["Awq", "Gptq"]
 _AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)
 """Where in a word the codes of eight neighbours are."""
 _NIBBLE = 4
+_SECOND = "gptq_v2"
 
 
 @final
@@ -28,6 +30,7 @@ class Gptq(Method):
 
     markers = ("qweight",)
     beside = ("qzeros", "scales", "g_idx", "bias_unused")
+    _told = False
 
     @property
     def _bits(self) -> int:
@@ -42,7 +45,7 @@ class Gptq(Method):
         """The first format keeps zeros less one; the second as they are."""
         codes = fields_of_words(self.part(module, "qweight"), self._bits, 0).T
         zeros = fields_of_words(self.part(module, "qzeros"), self._bits, 1).T
-        if self.said.get("checkpoint_format", "gptq") != "gptq_v2":
+        if self._keeps_less(zeros, module):
             zeros = (zeros + np.uint8(1)) & np.uint8((1 << self._bits) - 1)
         scales = self.floats(module, "scales").T
         columns, groups = None, scales.shape[1]
@@ -53,6 +56,28 @@ class Gptq(Method):
         return require_fit(
             Coded(f"int{self._bits}", codes, scales, zeros[:, :groups], columns), module
         )
+
+    def _keeps_less(self, stored: NDArray[np.uint8], module: str) -> bool:
+        """Whether zeros are stored less one, as the format says.
+
+        Symmetric ones say it themselves, being the middle of the codes, and go before the format:
+        there are files of the second format that name the first.
+        """
+        said = str(self.said.get("checkpoint_format", "gptq"))
+        less, middle = said != _SECOND, 1 << (self._bits - 1)
+        found = [middle - one for one in (0, 1) if stored.size and (stored == middle - one).all()]
+        # transformers' class, too, has sym where nothing says
+        if self.said.get("sym", True) is not True or found in ([], [middle - less]):
+            return less
+        if not self._told:
+            self._told = True
+            warnings.warn(
+                f"{self.where}.checkpoint_format: expected the format of the zeros, which in "
+                f"symmetric codes are stored as {middle - less} by {said!r}, got {found[0]} in "
+                f"{module!r}: read as of {_SECOND if less else 'gptq'!r}",
+                stacklevel=2,
+            )
+        return not less
 
 
 @final
