@@ -107,6 +107,7 @@ def hf_configuration(
         before = kept.get(key)
         own = ids if "vocab_size" in written[key] else {}
         written[key] = {**own, **(before if isinstance(before, dict) else {}), **written[key]}
+    written = {k: value for k, value in written.items() if value is not None or k not in _ABSENT}
     if check:
         again = family.read(HfConfig(written, "the configuration to be written"))
         lost = _difference(_essential(config), _essential(again), "ModelConfig")
@@ -119,6 +120,9 @@ _LAST = 1e-10
 """How far, as a share, a number may be off that a family has computed."""
 _STORED = ("dtype", "torch_dtype", "transformers_version")
 """Keys that describe the files they were read from, not the model."""
+_ABSENT = ("layer_types",)
+"""Keys that are left out where they are null: transformers' ``AutoConfig`` goes by whether this one
+is there, and takes a Mistral for a Ministral, which has to have a window."""
 
 
 def _special_ids(tokenizer: Tokenizer | None, vocab: int) -> dict[str, Any]:

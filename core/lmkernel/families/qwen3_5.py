@@ -10,6 +10,7 @@ from lmkernel.config import AttentionConfig, DeltaConfig, LayerConfig, NormConfi
 from lmkernel.families.gated import GATED_KEYS, LAYER, GatedFamily, Traits, decoder_of
 from lmkernel.families.names import Rule, in_groups, layer_rules, with_optional_prefix
 from lmkernel.families.qwen3 import NORMS
+from lmkernel.families.windows import FULL, LINEAR, layer_kinds
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Qwen35"]
 
-_FULL, _LINEAR = "full_attention", "linear_attention"
 _DELTA = MappingProxyType(
     {
         "linear_attn.in_proj_qkv": "attention.mixed",
@@ -83,14 +83,14 @@ class Qwen35(GatedFamily):
             head_dim=config.whole("linear_value_head_dim"),
             delta=delta,
         )
-        layers = {_LINEAR: LayerConfig(attention=own), _FULL: LayerConfig()}
+        layers = {LINEAR: LayerConfig(attention=own), FULL: LayerConfig()}
         different = tuple(layers[kind] for kind in _kinds(config))
         return replace(model, decoder=replace(stack, different=different))
 
     def own_keys(self, config: ModelConfig) -> dict[str, Any]:
         stack = decoder_of(config)
         parts = [stack.layer(i).attention for i in range(stack.layers)]
-        kinds = [_FULL if part.delta is None else _LINEAR for part in parts]
+        kinds = [FULL if part.delta is None else LINEAR for part in parts]
         found = {"layer_types": kinds}
         for part in parts:
             if part.delta is not None:
@@ -143,14 +143,7 @@ def _sizes(own: AttentionConfig, delta: DeltaConfig) -> dict[str, Any]:
     }
 
 
-def _kinds(config: HfConfig) -> list[str]:
+def _kinds(config: HfConfig) -> tuple[str, ...]:
     """The kind of each layer; one of four, or of another number, is full where nothing says."""
-    layers, every = config.listed_layers(), config.whole("full_attention_interval", 4)
-    kinds = config.names("layer_types")
-    for kind in kinds:
-        if kind not in (_FULL, _LINEAR):
-            raise config.error("layer_types", f"{_FULL} or {_LINEAR}", kind)
-    if kinds and len(kinds) != layers:
-        expected = f"num_hidden_layers={layers} kinds, one for each layer"
-        raise config.error("layer_types", expected, f"{len(kinds)} of them")
-    return [*kinds] or [_LINEAR if (i + 1) % every else _FULL for i in range(layers)]
+    every = config.whole("full_attention_interval", 4)
+    return layer_kinds(config, lambda i: LINEAR if (i + 1) % every else FULL, (FULL, LINEAR))

@@ -28,6 +28,7 @@ from lmkernel.families.mixtures import (
 from lmkernel.families.names import Rule
 from lmkernel.families.qwen2 import QWEN_KEYS
 from lmkernel.families.qwen3 import NORMS
+from lmkernel.families.windows import FULL, SLIDING, layer_kinds, with_windows, write_kinds
 
 if TYPE_CHECKING:
     from lmkernel.config import ModelConfig
@@ -84,7 +85,7 @@ def _written(config: ModelConfig) -> dict[str, Any]:
 
 @final
 class Qwen2Moe(GatedFamily):
-    """``model_type`` ``"qwen2_moe"``."""
+    """``model_type`` ``"qwen2_moe"``; windows are usually of every other of the first layers."""
 
     model_type, class_name = "qwen2_moe", "Qwen2MoeForCausalLM"
     more = (*_EXPERTS, *_SHARED)
@@ -101,9 +102,7 @@ class Qwen2Moe(GatedFamily):
         qkv_bias=True,
         **SPARSE_KEYS,
         **BALANCE_KEYS,
-        # transformers gives the windows of this family to layers of its own choosing
-        inert=(*INERT, "sliding_window", "max_window_layers", "layer_types"),
-        refused={"use_sliding_window": False},
+        inert=INERT,
     )
     carried = MappingProxyType({"qkv_bias": "decoder.attention.bias"})
     layout = GgufArchitecture(
@@ -120,11 +119,19 @@ class Qwen2Moe(GatedFamily):
     def adapt(self, model: ModelConfig, config: HfConfig) -> ModelConfig:
         shared = config.whole("shared_expert_intermediate_size")
         experts = ExpertsConfig(**_experts(config, "num_experts"), shared=shared, shared_gate=True)
+        model = with_windows(config, model, self._kinds(config))
         return with_experts(model, experts, sparse_layers(config))
 
+    @staticmethod
+    def _kinds(config: HfConfig) -> tuple[str, ...]:
+        used = config.flag("use_sliding_window", default=False) and config.has("sliding_window")
+        last = config.whole("max_window_layers", least=0) if used else 0
+        return layer_kinds(config, lambda i: FULL if i % 2 or i >= last else SLIDING)
+
     def own_keys(self, config: ModelConfig) -> dict[str, Any]:
-        shared = experts_of(config)[0].shared
-        return {**_written(config), "shared_expert_intermediate_size": shared}
+        shared, kinds = experts_of(config)[0].shared, write_kinds(decoder_of(config), None)
+        used = {"use_sliding_window": kinds["sliding_window"] is not None}
+        return {**_written(config), **used, **kinds, "shared_expert_intermediate_size": shared}
 
 
 @final

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, final
 from lmkernel.checkpoints.adapter import AdaptedTensors
 from lmkernel.checkpoints.renamed import RenamedTensors
 from lmkernel.errors import CheckpointError
+from lmkernel.families.config_keys import warn_of_unknown
 from lmkernel.plugins import FamilySpec, default_registry
 
 if TYPE_CHECKING:
@@ -48,12 +49,14 @@ class _Composite:
         named: what else a file may call that part.
         usual: what keys of the part are where a file has none, if its family has others.
         tied: whether the head is the table of tokens where a file says nothing.
+        unread: keys of the part that its family reads, and transformers' class of both does not.
     """
 
     part: str
     named: tuple[str, ...] = ()
     usual: Mapping[str, Any] = field(default_factory=dict)
     tied: bool = False
+    unread: tuple[str, ...] = ()
 
 
 _QWEN2_VL = MappingProxyType(
@@ -73,7 +76,7 @@ _QWEN3_VL = MappingProxyType({"max_position_embeddings": 128000, "rope_theta": 5
 _COMPOSITES: Mapping[str, _Composite] = MappingProxyType(
     {
         "gemma3": _Composite("gemma3_text", tied=True),
-        "mistral3": _Composite("mistral", tied=True),
+        "mistral3": _Composite("mistral", tied=True, unread=("layer_types",)),
         "qwen2_vl": _Composite("qwen2", ("qwen2_vl_text", "qwen2_vl"), _QWEN2_VL),
         "qwen2_5_vl": _Composite("qwen2", ("qwen2_5_vl_text", "qwen2_5_vl"), _QWEN2_VL),
         "qwen3_vl": _Composite("qwen3", ("qwen3_vl_text",), _QWEN3_VL),
@@ -130,7 +133,9 @@ def text_values(values: dict[str, Any], where: str) -> dict[str, Any]:
         raise CheckpointError(f"{where}: {_TEXT}.{_TYPE}: expected {known}, got {named!r:.80}")
     shared = {key: values[key] for key in _SHARED if values.get(key) is not None}
     tied = {_TIED: values.get(_TIED, part.get(_TIED, composite.tied))}
-    own = {key: value for key, value in part.items() if _is_of_texts(key)}
+    unread = [key for key in composite.unread if key in part]
+    warn_of_unknown(f"{where}: {_TEXT}", unread)
+    own = {k: value for k, value in part.items() if _is_of_texts(k) and k not in unread}
     said = {**shared, **own, **tied, _TYPE: composite.part}
     return _with_one_position(said, composite.usual)
 

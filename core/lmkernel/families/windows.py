@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FULL",
+    "LINEAR",
     "SLIDING",
     "WINDOW_KEYS",
     "kinds_of",
@@ -30,8 +31,8 @@ __all__ = [
     "write_window",
 ]
 
-FULL, SLIDING = "full_attention", "sliding_attention"
-_OLD: Mapping[str, str] = MappingProxyType({"attention": FULL})
+FULL, SLIDING, LINEAR = "full_attention", "sliding_attention", "linear_attention"
+_OLD: Mapping[str, str] = MappingProxyType({"attention": FULL, "mamba": LINEAR})
 WINDOW_KEYS: Mapping[str, Any] = MappingProxyType(
     {
         "use_sliding_window": False,
@@ -43,8 +44,15 @@ WINDOW_KEYS: Mapping[str, Any] = MappingProxyType(
 """The keys that are read here, with what they are where a file does not have them."""
 
 
-def layer_kinds(config: HfConfig, usual: Callable[[int], str]) -> tuple[str, ...]:
+def layer_kinds(
+    config: HfConfig, usual: Callable[[int], str], known: tuple[str, str] = (FULL, SLIDING)
+) -> tuple[str, ...]:
     """The kind of each layer: that of ``layer_types``, or else the usual one of its number.
+
+    Args:
+        config: with all its keys.
+        usual: the kind of a layer where no list is there.
+        known: the kinds of the family.
 
     Raises:
         CheckpointError: an unknown kind, or another number of them than of layers.
@@ -52,9 +60,9 @@ def layer_kinds(config: HfConfig, usual: Callable[[int], str]) -> tuple[str, ...
     layers = config.whole("num_hidden_layers")
     kinds = tuple(_OLD.get(kind, kind) for kind in config.names("layer_types"))
     for kind in kinds:
-        if kind not in (FULL, SLIDING):
-            raise config.error("layer_types", f"{FULL} or {SLIDING}", kind)
-    if kinds and len(kinds) != layers:
+        if kind not in known:
+            raise config.error("layer_types", " or ".join(known), kind)
+    if len(kinds) != layers and config.has("layer_types"):
         expected = f"num_hidden_layers={layers} kinds, one for each layer"
         raise config.error("layer_types", expected, f"{len(kinds)} of them")
     return kinds or tuple(map(usual, range(config.listed_layers())))
@@ -93,15 +101,18 @@ def write_kinds(stack: TransformerConfig, without: int | None) -> dict[str, Any]
     return {"sliding_window": max(windows) or without, "layer_types": kinds_of(stack)}
 
 
-def with_windows(config: HfConfig, model: ModelConfig) -> ModelConfig:
+def with_windows(
+    config: HfConfig, model: ModelConfig, kinds: Sequence[str] | None = None
+) -> ModelConfig:
     """A model with the window that a configuration, with all its keys, gives some of its layers.
 
-    Without ``layer_types``, layers from number ``max_window_layers`` on have a window.
+    Without ``layer_types``, layers from number ``max_window_layers`` on have a window, unless the
+    family has other ``kinds``.
 
     Raises:
         CheckpointError: the keys contradict each other.
     """
-    kinds, window = _kinds(config), _window(config)
+    kinds, window = kinds or _kinds(config), _window(config)
     stack = decoder_of(model)
     if SLIDING not in kinds:
         return model
