@@ -35,7 +35,8 @@ class ConfigKeys:
         read: keys that are read, each with what it is where a file does not have it.
         refused: keys of which one value alone is supported, each with that value.
         nullable: keys that are read and may be null, though they are something else by default.
-        inert: keys that change nothing here, whatever they say.
+        inert: keys that change nothing here, whatever they say; of a key that is refused in all
+            families, too, such as ``is_causal`` in those in which every token sees every other.
         aliases: other names of keys, each with the name that it stands for.
         parts: keys that hold objects, such as those of two towers, each with the keys inside.
         instead: RoPE's usual keys that are passed over, each with the one that is read instead.
@@ -95,12 +96,23 @@ class ConfigKeys:
             value = values.pop(alias)
             if values.setdefault(key, value) != value:
                 raise config.error(alias, f"{values[key]!r}, which {key} says", value)
-        for key in values.keys() & self.read.keys() - self.nullable:
+        for key in values.keys() & self.read.keys():
             if values[key] is None and self.read[key] is not None:
-                raise config.error(key, f"a value, such as {self.read[key]!r}", None)
-        config.refuse(**{**_COMMON.refused, **self.refused})
+                if key not in self.nullable:
+                    raise config.error(key, f"a value, such as {self.read[key]!r}", None)
+                if isinstance(self.read[key], bool):  # null is a value there, which is not true
+                    values[key] = False
+        self._refuse(config)
         _check_dtype(config)
         return HfConfig({**self.read, **values}, config.where)
+
+    def _refuse(self, config: HfConfig) -> None:
+        every = {**_COMMON.refused, **self.refused}
+        refused = {key: usual for key, usual in every.items() if key not in self.inert}
+        for key, usual in refused.items():
+            if usual is True and config.values.get(key, usual) is None:  # not true, as above
+                raise config.error(key, f"{usual!r}, all that is supported", None)
+        config.refuse(**refused)
 
     def unknown(self, config: HfConfig) -> list[str]:
         """The keys that it has no place for."""
@@ -119,7 +131,13 @@ class ConfigKeys:
 _COMMON = ConfigKeys(
     read={},
     refused=MappingProxyType(
-        {"is_encoder_decoder": False, "per_layer_config": None, "pruned_heads": {}}
+        {
+            "is_encoder_decoder": False,
+            # transformers then masks nothing where a token sees those before it alone
+            "is_causal": True,
+            "per_layer_config": None,
+            "pruned_heads": {},
+        }
     ),
     inert=key_set(
         # which files there are, and who wrote them; ids are read with the tokenizer

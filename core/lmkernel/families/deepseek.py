@@ -169,12 +169,14 @@ class _Deepseek(GatedFamily):
 
     def new(self, sizes: Sizes) -> dict[str, Any]:
         head = max(2, sizes.width // sizes.heads)
+        turned = 2 * (head // 4 + 1)
         return {
             **super().new(sizes),
+            "head_dim": turned,
             "kv_lora_rank": 2 * head,
             "q_lora_rank": None,
             "qk_nope_head_dim": head,
-            "qk_rope_head_dim": 2 * (head // 4 + 1),
+            "qk_rope_head_dim": turned,
             "v_head_dim": head,
             "first_k_dense_replace": 1,
             "moe_intermediate_size": max(1, sizes.inner // 4),
@@ -271,6 +273,7 @@ class DeepseekV3(_Deepseek):
         norm_topk_prob=True,
         moe_intermediate_size=2048,
         rope_interleave=True,
+        head_dim=None,
         num_nextn_predict_layers=None,
         nullable=(
             *("v_head_dim", "n_group", "topk_group", "num_experts_per_tok"),
@@ -282,6 +285,13 @@ class DeepseekV3(_Deepseek):
             "num_mtp_layers": "num_nextn_predict_layers",
         },
     )
+
+    def read(self, config: HfConfig) -> ModelConfig:
+        described = self.keys.complete(config)
+        turned = described.whole("qk_rope_head_dim")
+        if described.whole("head_dim", turned) != turned:  # of which its angles are made
+            raise config.error("head_dim", f"qk_rope_head_dim={turned}", config.values["head_dim"])
+        return super().read(config)
 
     def _has_groups(self, config: HfConfig) -> bool:
         return config.has("n_group")

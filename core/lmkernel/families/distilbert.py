@@ -97,7 +97,7 @@ class DistilBert(EncoderFamily):
             "num_labels": 2,
         },
         # a sinusoidal table is kept in the file like a learned one
-        inert=key_set("qa_dropout attention_dropout sinusoidal_pos_embds tie_weights_"),
+        inert=key_set("qa_dropout attention_dropout sinusoidal_pos_embds tie_weights_ is_causal"),
         aliases={
             "hidden_size": "dim",
             "num_attention_heads": "n_heads",

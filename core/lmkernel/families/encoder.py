@@ -73,7 +73,7 @@ ENCODER_KEYS = ConfigKeys(
     # training, and the pooler of models before 2019, of which there was one kind
     inert=key_set(
         "attention_probs_dropout_prob pooler_fc_size pooler_num_attention_heads "
-        "pooler_num_fc_layers pooler_size_per_head pooler_type directionality"
+        "pooler_num_fc_layers pooler_size_per_head pooler_type directionality is_causal"
     ),
 )
 """The keys of BERT, from which others differ."""

@@ -97,9 +97,7 @@ class Falcon(Family):
     )
 
     def read(self, config: HfConfig) -> ModelConfig:
-        # transformers takes null for most of these, and then goes by its default
-        values = {key: value for key, value in config.values.items() if value is not None}
-        config = self.keys.complete(type(config)(values, config.where))
+        config = self.keys.complete(config)
         width = config.whole("n_embed", config.whole("hidden_size"))
         heads, vocab = config.whole("num_attention_heads"), config.whole("vocab_size")
         context, head_dim = config.whole("max_position_embeddings"), max(1, width // heads)

@@ -69,6 +69,7 @@ class GptNeoX(Family):
             "pad_token_id": None,
             "use_parallel_residual": True,
             "attention_bias": True,
+            "head_dim": None,
             "rotary_pct": None,
             "rotary_emb_base": None,
         },
@@ -94,7 +95,9 @@ class GptNeoX(Family):
         width, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
         vocab, context = config.whole("vocab_size"), config.whole("max_position_embeddings")
         named = type(config)(config.values, config.where, _NAMES)
-        rotary = read_rope(named, max(1, width // heads), context, partial=0.25)
+        # a share of it is turned, though a head's size is another key's
+        of = config.whole("head_dim", max(1, width // heads))
+        rotary = read_rope(named, of, context, partial=0.25)
         bias = config.flag("attention_bias", default=True)
         return ModelConfig(
             embedding=EmbeddingConfig(width=width, vocab=vocab, positions="rotary", rotary=rotary),

@@ -128,7 +128,7 @@ class ModernBert(EncoderFamily):
         inert=key_set(
             "initializer_cutoff_factor mlp_dropout deterministic_flash_attn sparse_prediction "
             "sparse_pred_ignore_index reference_compile repad_logits_with_grad "
-            "position_embedding_type layer_norm_eps"
+            "position_embedding_type layer_norm_eps is_causal"
         ),
     )
 

@@ -51,7 +51,7 @@ TOWER_KEYS = ConfigKeys(
         "layer_norm_eps": 1e-6,
     },
     # training
-    inert=frozenset({"initializer_range", "initializer_factor"}),
+    inert=frozenset({"initializer_range", "initializer_factor", "is_causal"}),
 )
 """The keys of a tower of pictures, with SigLIP's defaults."""
 QUICK: Mapping[str, Any] = MappingProxyType({"hidden_act": _QUICK, "layer_norm_eps": 1e-5})

@@ -84,7 +84,11 @@ class Qwen35(GatedFamily):
             delta=delta,
         )
         layers = {LINEAR: LayerConfig(attention=own), FULL: LayerConfig()}
-        different = tuple(layers[kind] for kind in _kinds(config))
+        kinds = _kinds(config)
+        if LINEAR in kinds and stack.mlp.activation != "silu":  # their convolution has it, too
+            expected = f"silu, where there are layers of {LINEAR}"
+            raise config.error("hidden_act", expected, config.values["hidden_act"])
+        different = tuple(layers[kind] for kind in kinds)
         return replace(model, decoder=replace(stack, different=different))
 
     def own_keys(self, config: ModelConfig) -> dict[str, Any]:

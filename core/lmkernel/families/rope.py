@@ -84,9 +84,10 @@ def read_rope(
     original = context
     if _ORIGINAL in _MORE.get(kind, ()):
         original = holder.whole(_ORIGINAL, context, least=2)  # its logarithm divides
-    if kind == "llama3" and found["high_freq_factor"] <= found["low_freq_factor"]:
-        expected = f"more than low_freq_factor={found['low_freq_factor']}"
-        raise table.error("high_freq_factor", expected, found["high_freq_factor"])
+    if kind == "llama3":
+        low, high = table.positive_number("low_freq_factor"), found["high_freq_factor"]
+        if high <= low:
+            raise table.error("high_freq_factor", f"more than low_freq_factor={low}", high)
     if kind == "yarn":
         found |= _yarn(table, found["factor"])
     if kind == "longrope":

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from lmkernel.config import AttentionPoolConfig, HeadConfig, PairConfig
-from lmkernel.families.config_keys import ConfigKeys
+from lmkernel.families.config_keys import ConfigKeys, key_set
 from lmkernel.families.encoder_heads import leaf_rules, norm_of
 from lmkernel.families.names import Rule
 from lmkernel.families.picture_tower import TOWER_KEYS, network_of
@@ -35,9 +35,9 @@ class Siglip(TowersFamily):
     token = False
     keys = ConfigKeys(
         read={"architectures": None, "text_config": None, "vision_config": None},
-        inert=frozenset({"initializer_factor", "text_config_dict", "vision_config_dict"}),
+        inert=key_set("initializer_factor text_config_dict vision_config_dict is_causal"),
         parts={
-            "text_config": TEXT_KEYS.but(projection_size=None),
+            "text_config": TEXT_KEYS.but(projection_size=None, inert=("is_causal",)),
             "vision_config": TOWER_KEYS.but(refused={"vision_use_head": True}),
         },
     )

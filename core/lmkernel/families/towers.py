@@ -46,7 +46,7 @@ TEXT_KEYS = ConfigKeys(
         "hidden_act": "gelu_pytorch_tanh",
         "layer_norm_eps": 1e-6,
     },
-    inert=TOWER_KEYS.inert,
+    inert=TOWER_KEYS.inert - {"is_causal"},
 )
 """The keys of a tower of texts."""
 

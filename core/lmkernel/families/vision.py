@@ -55,7 +55,7 @@ VISION_KEYS = ConfigKeys(
         "id2label": None,
         "num_labels": 2,
     },
-    inert=frozenset({"attention_probs_dropout_prob"}),
+    inert=frozenset({"attention_probs_dropout_prob", "is_causal"}),
 )
 """The keys that encoders of pictures have in common."""
 

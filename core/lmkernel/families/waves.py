@@ -63,7 +63,7 @@ WAVE_KEYS = ConfigKeys(
         "mask_time_min_masks mask_feature_prob mask_feature_length mask_feature_min_masks "
         "ctc_loss_reduction ctc_zero_infinity "
         # how many convolutions there are, which their sizes say, and other heads
-        "num_feat_extract_layers use_weighted_layer_sum classifier_proj_size"
+        "num_feat_extract_layers use_weighted_layer_sum classifier_proj_size is_causal"
     ),
 )
 """The keys that they have in common."""

@@ -10,6 +10,7 @@ from small import HF_CONFIG
 from lmkernel.config import TransformerConfig
 from lmkernel.errors import CheckpointError, LmkernelError
 from lmkernel.families.family import Family, HfConfig, find_family
+from lmkernel.families.plugin import FAMILIES
 
 LLAMA = {
     "vocab_size": 32000,
@@ -186,6 +187,15 @@ def test_b04_no_key_that_is_read_is_dropped(name: str, key: str) -> None:
         ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "expected False, all that is"),
         ("gpt2", {"n_embd": 24, "hidden_size": 48}, "hidden_size: expected 24, which n_embd says"),
         ("bert", {"pruned_heads": {"1": [0]}}, "pruned_heads: expected {}, all that is supported"),
+        ("llama", {"is_causal": False}, "is_causal: expected True, all that is supported, got F"),
+        ("llama", {"is_causal": None}, "is_causal: expected True, all that is supported, got None"),
+        ("opt", {"is_causal": 0}, "is_causal: expected True, all that is supported, got 0"),
+        ("t5", {"is_causal": False}, "is_causal: expected True, all that is supported, got F"),
+        ("opt", {"layer_norm_elementwise_affine": None}, "affine: expected True, all that is supp"),
+        ("falcon", {"vocab_size": None}, "vocab_size: expected a value, such as 65024, got None"),
+        ("falcon", {"layer_norm_epsilon": None}, "the key 'layer_norm_epsilon' is missing"),
+        ("qwen3_5_text", {"hidden_act": "gelu"}, "hidden_act: expected silu, where there are lay"),
+        ("deepseek_v3", {"head_dim": 8}, "head_dim: expected qk_rope_head_dim=64, got 8"),
     ],
 )
 def test_b04_what_is_not_supported_is_refused_by_name(
@@ -201,6 +211,58 @@ def test_b04_null_is_no_window_where_the_class_allows_it() -> None:
     assert isinstance(decoder, TransformerConfig)
     assert decoder.attention.window is None
     assert read("qwen2", num_key_value_heads=None).decoder.attention.kv_heads == 32
+
+
+def test_b04_a_causal_tower_of_texts_says_so() -> None:
+    with pytest.raises(CheckpointError, match=r"text_config: is_causal: expected True, all that"):
+        read("clip", text_config={"is_causal": False})
+    keys = family("siglip").keys
+    assert keys is not None
+    for part in keys.parts.values():
+        part.complete(HfConfig({"is_causal": False}))  # their tokens and patches see each other
+
+
+FLAGS = [
+    (name, key)
+    for name in FAMILIES
+    for keys in [family(name).keys]
+    for key in sorted(keys.nullable if keys else ())
+    if keys and isinstance(keys.read[key], bool)
+]
+
+
+def test_b04_there_are_flags_that_may_be_null() -> None:
+    assert {("falcon", "parallel_attn"), ("deepseek_v3", "rope_interleave")} <= {*FLAGS}
+
+
+@pytest.mark.parametrize(("name", "key"), FLAGS)
+def test_b04_null_is_not_true(name: str, key: str) -> None:
+    assert read(name, **{key: None}) == read(name, **{key: False})
+
+
+@pytest.mark.parametrize(
+    "name", ["bert", "distilbert", "modernbert", "deberta-v2", "vit", "dinov2", "wav2vec2"]
+)
+@pytest.mark.parametrize("said", [False, True, None])
+def test_b04_where_everything_is_seen_causality_says_nothing(name: str, said: bool | None) -> None:
+    assert read(name, is_causal=said) == read(name)
+    keys = family(name).keys
+    assert keys is not None
+    assert keys.unknown(HfConfig({"is_causal": said})) == []
+
+
+def test_b04_layers_that_all_attend_have_any_activation() -> None:
+    kinds = {"num_hidden_layers": 1, "layer_types": ["full_attention"]}
+    decoder = read("qwen3_5_text", hidden_act="gelu", **kinds).decoder
+    assert isinstance(decoder, TransformerConfig)
+    assert decoder.mlp.activation == "gelu"
+
+
+def test_b04_a_share_of_the_size_that_is_named_is_turned() -> None:
+    sizes = {"hidden_size": 64, "num_attention_heads": 2}
+    for size, turned in ((None, 8), (16, 4), (64, 16)):
+        embedding = read("gpt_neox", **sizes, head_dim=size).embedding
+        assert embedding.rotary.dim == turned
 
 
 def test_b04_another_name_of_a_key_is_read() -> None:

@@ -44,6 +44,8 @@ def rotary(**changes: Any) -> RotaryConfig:
             {**LLAMA3, "low_freq_factor": 4.0},
             "high_freq_factor: expected more than low_",
         ),
+        ({**LLAMA3, "low_freq_factor": -1.0}, "low_freq_factor: expected a number above 0"),
+        ({**LLAMA3, "low_freq_factor": 0}, "low_freq_factor: expected a number above 0"),
         ({**LLAMA3, "factor": "8"}, "factor: expected a number, got '8'"),
         ({"rope_type": "longrope", "short_factor": [1.0] * 4}, "long_factor: expected a list of 4"),
         ({**LONG, "short_factor": [1.0] * 3}, "short_factor: expected a list of 4 numbers"),
