@@ -41,11 +41,13 @@ class's default, known to change nothing, or refused by name (`test_config_keys.
 can be described by sizes alone, for `lmkernel pretrain --family`; *GGUF* files of the others are
 not read yet.
 
-Two things that no list of keys shows. OPT's `word_embed_proj_dim` is refused unless it is the
+Three things that no list of keys shows. OPT's `word_embed_proj_dim` is refused unless it is the
 `hidden_size`: OPT-350m is not read. And RoPE's `dynamic` scaling begins beyond
 `max_position_embeddings`, as in transformers, which reads no `original_max_position_embeddings` for
 it. A model's context ends there, too, and verbs refuse longer rows: it takes effect only where
-`Model.forward` is given one.
+`Model.forward` is given one. Falcon's biases by distance, where `alibi` is true, have the slopes of
+the paper (arXiv:2108.12409, §3), as Bloom's do: transformers rounds them to bfloat16 in Falcon
+alone, and adds the biases twice with `attn_implementation="eager"`.
 
 A family of your own is a table in a plugin: [Write a plugin](../plugins.md)."""
 GGUF_TEXT = """\
