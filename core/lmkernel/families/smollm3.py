@@ -48,6 +48,8 @@ class SmolLm3(GatedFamily):
         asked = config.flag("use_sliding_window", default=False) and config.has("sliding_window")
         window = config.whole("sliding_window") if asked else None
         kinds = layer_kinds(config, lambda i: FULL if turning[i] or window is None else SLIDING)
+        if window is None and SLIDING in kinds:
+            raise config.error("layer_types", f"{FULL} alone where there is no window", SLIDING)
         own = [
             {"rotary": 0 if turns else None, "window": window if kind == SLIDING else None}
             for turns, kind in zip(turning, kinds, strict=True)
