@@ -31,7 +31,9 @@ def culprit(error: BaseException) -> str:
         the core's own, or of a library that it calls.
     """
     beyond: list[Place] = []
-    for place in places_of(error):
+    # a generator that it leaves makes another error of a StopIteration
+    inner = error.__cause__ if isinstance(error.__cause__, StopIteration) else error
+    for place in places_of(inner):
         beyond = [] if package_of(place) == _CORE else [*beyond, place]
     for place in beyond:
         if specs := _specs_of(place):

@@ -107,6 +107,7 @@ def generate(
         (overriding("raise OSError('elsewhere')"), "linear", "OSError: elsewhere"),
         (overriding("raise GeneratorExit('odd')"), "linear", "GeneratorExit: odd"),
         (overriding("raise SystemExit(0)"), "linear", "SystemExit: 0"),
+        (overriding("raise StopIteration"), "linear", "RuntimeError: generator raised StopIt"),
         (overriding("parts.mandatory.matmul(x, x[:0])"), "linear", "ValueError: "),
         (DECORATED, "linear", "JSONDecodeError: Expecting value"),
         (COMPONENT, "Own.declare", "KeyError: 'width'"),

@@ -17,7 +17,7 @@ from lmkernel.families.qwen2 import Qwen2
 from lmkernel.families.qwen3 import Qwen3
 from lmkernel.families.qwen3_5 import Qwen35
 from lmkernel.families.qwen_moe import Qwen2Moe
-from lmkernel.families.smollm3 import SmolLM3
+from lmkernel.families.smollm3 import SmolLm3
 from lmkernel.families.text_parts import text_values
 
 WINDOWS = {"use_sliding_window": True, "sliding_window": 5}
@@ -126,7 +126,7 @@ def test_kinds_of_layers_that_are_none_are_refused(
 @pytest.mark.parametrize("window", [{"sliding_window": 5}, {"use_sliding_window": True}])
 def test_windows_of_smollm3_that_contradict_are_refused(window: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match="expected full_attention alone where there is no"):
-        read(SmolLM3(), layer_types=[FULL, SLIDING], no_rope_layers=[1, 1], **window)
+        read(SmolLm3(), layer_types=[FULL, SLIDING], no_rope_layers=[1, 1], **window)
 
 
 @pytest.mark.parametrize(
