@@ -31,18 +31,22 @@ def main() -> int:
     try:
         _on_interrupt(_raise_unless_importing)
         from lmkernel.cli.main import main as run
-        from lmkernel.cli.streams import open_standard_streams, use_own_descriptor
+        from lmkernel.cli.streams import end_output, open_standard_streams, use_own_descriptor
+        from lmkernel.plugins.process import has_threads
 
         open_standard_streams()
         use_own_descriptor()
         code = run()
         _on_interrupt(lambda *_: _leave())  # nothing is left to be tidied
+        end_output()
     except BaseException as error:
         if not _is_of_an_interrupt(error):
             raise
         _say_and_leave()
     if code == INTERRUPTED:
         _leave()
+    if has_threads():
+        _leave_threads(code)
     return code
 
 
@@ -86,9 +90,19 @@ def _say_and_leave() -> NoReturn:
         _leave()
 
 
-def _leave() -> NoReturn:
+def _leave_threads(code: int) -> NoReturn:
+    """End the process as Python does, but wait for no thread of a plugin, which may never end."""
+    import atexit
+
+    try:
+        atexit._run_exitfuncs()  # noqa: SLF001 - the only name that it has
+    finally:
+        _leave(code)
+
+
+def _leave(code: int = INTERRUPTED) -> NoReturn:
     """End the process now: a framework that was interrupted may crash or hang at its own end."""
     try:
         sys.stdout.flush()
     finally:
-        os._exit(INTERRUPTED)
+        os._exit(code)

@@ -12,12 +12,14 @@ from __future__ import annotations
 import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO, final
 
 from lmkernel.progress import PatientStream
 
 __all__ = [
+    "end_output",
     "finish_output",
     "give_descriptor_back",
     "open_standard_streams",
@@ -99,6 +101,15 @@ def give_descriptor_back() -> None:
     """Have number 1 be standard output again: a command of a plugin may put its results there."""
     if isinstance(sys.stdout, _OwnOutput):
         os.dup2(sys.stdout.fileno(), 1)
+
+
+def end_output() -> None:
+    """Have what is printed at the interpreter's end, once results are written, be an aside too."""
+    own = sys.__stdout__
+    if isinstance(own, _OwnOutput):
+        with suppress(OSError, ValueError):  # closed, or taken apart
+            own.flush()
+            os.dup2(2, own.fileno())
 
 
 def finish_output(code: int) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from lmkernel.errors import PluginError
 from lmkernel.plugins.guard import describe, plugin_code
+from lmkernel.plugins.process import kept_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -42,13 +43,22 @@ def installed_plugins(report: Report) -> Iterator[tuple[str, object]]:
         if name in names:
             name = f"{name} of {_distribution_name(point.dist) or 'another distribution'}"
         names.add(name)
+        tell = functools.partial(_tell, report, name)
         try:
-            with plugin_code(f"plugin {name!r} cannot be imported"), _keeping_modules():
+            with (
+                plugin_code(f"plugin {name!r} cannot be imported"),
+                _keeping_modules(),
+                kept_process(f"plugin {name!r}", tell),
+            ):
                 plugin = point.load()
         except PluginError as error:
             report(name, error)
         else:
             yield name, plugin
+
+
+def _tell(report: Report, name: str, text: str) -> None:
+    report(name, PluginError(text))
 
 
 @contextmanager

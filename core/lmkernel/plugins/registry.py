@@ -33,6 +33,7 @@ from lmkernel.errors import (
 from lmkernel.plugins import hookspecs
 from lmkernel.plugins.guard import plugin_code
 from lmkernel.plugins.installed import installed_plugins
+from lmkernel.plugins.process import kept_process
 from lmkernel.plugins.specs import (
     BackendSpec,
     CommandSpec,
@@ -182,7 +183,10 @@ class Registry:
         """Call one plugin's hook; leave out what cannot be served, and say why."""
         what = f"plugin {plugin!r}, {HOOKS[kind]}"
         try:
-            with plugin_code(what):
+            with (
+                plugin_code(what),
+                kept_process(what, lambda text: self._report(plugin, PluginError(text))),
+            ):
                 specs = _specs_of(hook)
         except PluginError as error:
             self._report(plugin, error)

@@ -7,15 +7,21 @@ field is checked against its annotation, and the error names the spec and the fi
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
+import warnings
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from lmkernel.contract.capabilities import Capabilities  # noqa: TC001 - read when fields are checked
 from lmkernel.contract.fields import check_fields
 from lmkernel.errors import LmkernelError, PluginError, shown
 from lmkernel.plugins.guard import plugin_code
+from lmkernel.plugins.process import kept_process
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 __all__ = [
     "BackendSpec",
@@ -97,7 +103,7 @@ class Spec:
 
     def _call(self, where: str, *arguments: Any) -> Any:
         made, what = _import_attribute(self, where), f"{self.what} {self.name!r}, {where}"
-        with plugin_code(what, LmkernelError):
+        with plugin_code(what, LmkernelError), _loading(self):
             try:
                 return made(*arguments)
             except PluginError as error:  # of what it makes, which does not know the name
@@ -116,8 +122,15 @@ def _is_place(text: str) -> bool:
 
 def _import_attribute(spec: Spec, where: str) -> Any:
     module, _, attribute = where.partition(":")
-    with plugin_code(f"{spec.what} {spec.name!r} cannot be loaded from {where!r}"):
+    told = f"{spec.what} {spec.name!r} cannot be loaded from {where!r}"
+    with plugin_code(told), _loading(spec):
         return getattr(importlib.import_module(module), attribute)
+
+
+def _loading(spec: Spec) -> AbstractContextManager[None]:
+    """A block in which a plugin's code is loaded or made, which changes nothing of the process."""
+    tell = functools.partial(warnings.warn, stacklevel=2)
+    return kept_process(f"{spec.what} {spec.name!r}", tell)
 
 
 @dataclass(frozen=True, kw_only=True)

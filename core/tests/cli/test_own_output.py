@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -72,6 +73,20 @@ def test_nor_does_one_whose_hook_does(loud: Site) -> None:
 def test_a_command_of_a_plugin_has_its_descriptor(loud: Site) -> None:
     loud.add("bad", f"{NOISE}\n{COMMAND}")
     assert run(loud, "loud") == ("first\nsecond\n", "noise\n")
+
+
+@pytest.mark.parametrize("does", ["sys.stdout.detach()", "sys.stdout.buffer.close()"])
+def test_an_output_that_a_command_takes_apart_is_one_sentence(loud: Site, does: str) -> None:
+    loud.add("bad", COMMAND.replace("import subprocess\n", f"import sys; {does}; return 0\n"))
+    done = subprocess.run(
+        [sys.executable, "-m", "lmkernel", "loud"],
+        env={**os.environ, "PYTHONPATH": str(loud.folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"lmkernel: error: command 'loud': ValueError: .*\n", done.stderr)
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
