@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, TypedDict, final
 
-from lmkernel.arguments import require_known
+from lmkernel.arguments import require_count, require_known
 from lmkernel.errors import InputError, shown
 from lmkernel.speech.vocabulary import TASKS
 
@@ -92,10 +92,9 @@ class SpeechOptions:
             raise InputError("prompt: expected none where windows are chunked")
         for name in ("timestamps", "words", "condition", "chunked"):
             self._require(name, "True or False", ok=isinstance(getattr(self, name), bool))
-        for name, least in (("num_beams", 1), ("max_new_tokens", 0), ("seed", 0), ("batch", 1)):
-            value = getattr(self, name)
-            self._require(name, f"{least} or more", ok=type(value) is int and value >= least)
-        self._require("seed", "0 to 2**64 - 1", ok=self.seed < 1 << 64)
+        for name, least in (("num_beams", 1), ("max_new_tokens", 0), ("batch", 1)):
+            require_count(name, getattr(self, name), least=least)
+        require_count("seed", self.seed, least=0, most=(1 << 64) - 1)
         given: Any = self.temperatures
         listed = isinstance(given, tuple | list) and bool(given)
         ok = listed and all(_is_number(t) and t >= 0 for t in given)
