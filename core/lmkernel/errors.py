@@ -30,6 +30,7 @@ __all__ = [
     "PluginError",
     "PullError",
     "RunError",
+    "SchemaError",
     "SubjectError",
     "TemplateError",
     "TrackerError",
@@ -166,6 +167,10 @@ class CheckpointError(LmkernelError):
 
 class InputError(LmkernelError, ValueError):
     """A prompt or argument that cannot be used; the message says what was expected."""
+
+
+class SchemaError(InputError):
+    """A JSON schema that no answer can be kept to, or whose reading has no bounds."""
 
 
 class CacheError(LmkernelError):

@@ -16,6 +16,7 @@ from lmkernel.cli.options import (
     read_prompt,
 )
 from lmkernel.cli.screen import note
+from lmkernel.errors import SchemaError
 from lmkernel.paths import user_path
 
 if TYPE_CHECKING:
@@ -51,10 +52,13 @@ class Generate(Command):
             schema = read_object(user_path(args.schema_file), required=True)
             options = options.replace(json_schema=schema)
         loaded = load(args)
-        answer = loaded.generate(prompt, options)
-        for piece in answer:
-            if not args.json:
-                print(piece, end="", flush=True)
+        try:
+            answer = loaded.generate(prompt, options)
+            for piece in answer:
+                if not args.json:
+                    print(piece, end="", flush=True)
+        except SchemaError as error:
+            raise SchemaError(f"{args.schema_file}: {error}") from error
         if args.json:
             backend = loaded.model.backend
             result = {

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Mapping
-from decimal import Decimal
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.errors import InputError, MissingDependencyError
+from lmkernel.errors import InputError, MissingDependencyError, SchemaError
+from lmkernel.structured.bounds import check_bounds
+from lmkernel.structured.messages import telling_part
+from lmkernel.structured.numbers import REFUSAL, check_multiples, check_numbers
 from lmkernel.tokenizers.library import library_code
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,18 +31,12 @@ _COMPACT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator
 """With any white space a small model may go on with it for ever."""
 _MOST_WORK = 200_000
 """A fifth of llguidance's own limit, which a pattern of a few characters uses up in seconds."""
-_MOST_MULTIPLES = 200_000
-"""The library has a state for each remainder, which no limit of its own counts."""
-_MULTIPLE = re.compile(r'"multipleOf": ([0-9.eE+-]+)')
-_LARGEST = 2**53
-"""The library reads bounds as floating numbers, and cuts them to 64 bits without a word; up to here
-each is exact (RFC 8259, §6)."""
-_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-_NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-"""Words of a schema whose objects hold schemas by name."""
-_DESCRIBING = ("default", "examples")
-"""Words of values that no answer is kept to."""
-_REFUSAL = "expected a schema that can be kept to"
+_MOST_SIZE = 2**20
+"""Of all schemas of a grammar: characters of texts, and values; each is read several times."""
+_DEEP = 500
+_LARGE_STACK = 2**28
+"""For schemas that refer to others, of which the library reads one within the other."""
+_SCHEMA = re.compile(r"^\w+: %json (.*)$", re.MULTILINE)
 
 
 def json_grammar(schema: Mapping[str, Any]) -> str:
@@ -49,61 +48,54 @@ def json_rule(schema: Mapping[str, Any]) -> str:
     """A schema as a part of a rule of a grammar.
 
     Raises:
-        InputError: it cannot be written as JSON, or has bounds or values that would be others.
+        SchemaError: it cannot be written as JSON, is long, or has bounds or values that would be
+            others.
     """
+    _check_size([schema])
     try:
-        _check_numbers(schema)
+        check_numbers(schema)
         # ours last: a schema that says of itself how white space is written could allow any text
         return f"%json {json.dumps({**schema, 'x-guidance': _COMPACT}, allow_nan=False)}"
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"expected a schema of JSON: {error}") from error
+        raise SchemaError(f"expected a schema of JSON: {error}") from error
 
 
-def _check_numbers(schema: Any) -> None:
-    """Refuse a schema within which a bound or a value would be another number.
-
-    Raises:
-        InputError: see above; it names the word.
-    """
-    if isinstance(schema, list | tuple):
-        for one in schema:
-            _check_numbers(one)
-        return
-    for key, value in schema.items() if isinstance(schema, Mapping) else ():
-        if key == "const" or (key == "enum" and isinstance(value, list | tuple)):
-            _check_values(value, key)
-        elif key in _NAMED and isinstance(value, Mapping):  # whose keys are names, not words
-            _check_numbers(list(value.values()))
-        elif key in _BOUNDS and isinstance(value, int | float):
-            if abs(value) > _LARGEST:
-                expected = f"{key}: expected a number within ±2^53, {_LARGEST}"
-                raise InputError(f"{_REFUSAL}: {expected}, got {json.dumps(value):.40}")
-        elif key not in _DESCRIBING:
-            _check_numbers(value)
+def _check_size(waiting: list[Any]) -> None:
+    """Refuse values that are long as JSON, also where one stands in many places."""
+    size = 0
+    while waiting:
+        one = waiting.pop()
+        size += len(one) if isinstance(one, str) else 1
+        if size > _MOST_SIZE:
+            raise SchemaError(
+                f"{REFUSAL}: expected at most {_MOST_SIZE} characters of texts and other values"
+            )
+        if isinstance(one, Mapping):
+            waiting += [part for pair in one.items() for part in pair]
+        elif isinstance(one, list | tuple):
+            waiting += one
 
 
-def _check_values(value: Any, key: str) -> None:
-    """Refuse whole numbers of `const` and `enum`, at any depth, that would be others."""
-    if isinstance(value, Mapping | list | tuple):
-        for one in value.values() if isinstance(value, Mapping) else value:
-            _check_values(one, key)
-    elif isinstance(value, int) and abs(value) > _LARGEST:
-        raise InputError(
-            f"{_REFUSAL}: {key}: expected whole numbers within ±2^53, {_LARGEST}, "
-            f"got one of {value.bit_length()} bits"
-        )
+def _checked_depth(source: str) -> int:
+    """How deep a grammar's schemas are; refuse those that would take long to read."""
+    try:
+        schemas = [json.loads(one) for one in _SCHEMA.findall(source)]
+        _check_size([*schemas])
+        return check_bounds(schemas)
+    except (InputError, ValueError) as error:
+        raise SchemaError(f"{REFUSAL}: {error}") from error
+    except RecursionError as error:
+        raise SchemaError(f"{REFUSAL}: its values are nested too deep") from error
 
 
-def _check_multiples(source: str) -> None:
-    """Refuse schemas whose numbers are multiples of very many: a few digits take minutes."""
-    found = [Decimal(text) for text in _MULTIPLE.findall(source)]
-    # zeros at the end are one state each, wherever the point stands
-    states = sum(int("".join(map(str, one.as_tuple().digits)).rstrip("0") or 0) for one in found)
-    if states > _MOST_MULTIPLES:
-        raise InputError(
-            f"{_REFUSAL}: multipleOf: expected numbers that are together at most "
-            f"{_MOST_MULTIPLES}, zeros at their ends apart, got {states:.3g}"
-        )
+def _with_large_stack(work: Callable[[], Any]) -> Any:
+    """What a function gives whose recursion would end the process in a usual stack."""
+    before = threading.stack_size(_LARGE_STACK)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(work).result()
+    finally:
+        threading.stack_size(before)
 
 
 @final
@@ -173,21 +165,23 @@ class Grammar:
         source: from `json_grammar` or `call_grammar`.
 
     Raises:
-        InputError: it is no grammar, such as one with a schema that is none, or no token ends a
-            text.
+        SchemaError: it is no grammar, such as one with a schema that is none.
+        InputError: no token ends a text.
     """
 
     def __init__(self, tokens: GrammarTokenizer, source: str) -> None:
         if not tokens.tokenizer.eos_ids:
             raise InputError("answers of a form: expected a tokenizer whose texts end by a token")
-        _check_multiples(source)
+        depth = _checked_depth(source)
+        check_multiples(source)
         limits = tokens.library.LLParserLimits(initial_lexer_fuel=_MOST_WORK, verbose_errors=False)
-        with library_code(_REFUSAL, InputError):
-            self._begun = tokens.library.LLMatcher(tokens.own, source, log_level=0, limits=limits)
+        begin = partial(tokens.library.LLMatcher, tokens.own, source, log_level=0, limits=limits)
+        with library_code(REFUSAL, SchemaError):
+            self._begun = begin() if depth <= _DEEP else _with_large_stack(begin)
             # the first mask takes longest, and whoever serves many asks for it elsewhere than here
             self._begun.compute_bitmask()
         if self._begun.is_error():
-            raise InputError(f"{_REFUSAL}: {self._begun.get_error()}"[:1000])
+            raise SchemaError(f"{REFUSAL}: {telling_part(self._begun.get_error())}"[:1000])
 
     def mask(self) -> GrammarMask:
         """The mask of one answer."""
@@ -210,15 +204,17 @@ class GrammarMask:
         """Logits with -inf for every token that the grammar does not allow next.
 
         Raises:
-            InputError: the grammar became too large to follow.
+            SchemaError: the grammar became too large to follow.
         """
-        with library_code("the grammar failed", InputError):
+        with library_code("the grammar failed", SchemaError):
             for token in answer[self._taken :]:
                 self._matcher.consume_token(token)
             self._taken = len(answer)
             bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         if self._matcher.is_error():
-            raise InputError(f"the grammar failed: {self._matcher.get_error()}"[:1000])
+            raise SchemaError(
+                f"the grammar failed: {telling_part(self._matcher.get_error())}"[:1000]
+            )
         allowed = np.unpackbits(bits, bitorder="little")[: len(logits)].astype(bool)
         masked = np.full(len(logits), -np.inf)
         masked[: len(allowed)][allowed] = logits[: len(allowed)][allowed]

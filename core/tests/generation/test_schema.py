@@ -79,6 +79,11 @@ def test_the_command_keeps_to_a_file(model: LanguageModel, tmp_path: Path) -> No
     done = subprocess.run([*command, "--json-schema", str(file)], capture_output=True, check=False)
     assert done.returncode == 1
     assert "schema.json" in done.stderr.decode()
+    file.write_text('{"type": "cat"}')
+    done = subprocess.run([*command, "--json-schema", str(file)], capture_output=True, check=False)
+    assert done.returncode == 1
+    said = done.stderr.decode().strip()
+    assert said.endswith("schema.json: expected a schema that can be kept to: Invalid type: cat")
 
 
 @pytest.mark.parametrize(

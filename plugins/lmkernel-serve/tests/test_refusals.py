@@ -70,6 +70,22 @@ REFUSED: list[tuple[str, Any, int, str]] = [
         400,
         "response_format: ",
     ),
+    (
+        CHAT,
+        {
+            "model": "tiny",
+            "messages": MESSAGES,
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {
+                    "name": "x",
+                    "schema": {"allOf": [{"pattern": f".*a{{{at}}}.*"} for at in range(15)]},
+                },
+            },
+        },
+        400,
+        "at most 8 patterns",
+    ),
     (CHAT, {"model": "tiny", "messages": MESSAGES, "stream_options": {}}, 400, "stream_options: "),
     (
         "/v1/completions",
