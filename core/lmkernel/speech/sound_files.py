@@ -135,6 +135,10 @@ class StoredSound:
         try:
             with reading(f"{self._where}:", InputError):
                 yield
+        except MemoryError as error:
+            raise InputError(
+                f"{self._where}: there is not enough memory for it: {error}"
+            ) from error
         except InputError as error:
             text = str(error)
             raise InputError(

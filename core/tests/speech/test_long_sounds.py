@@ -81,18 +81,29 @@ def test_what_is_read_is_a_block_at_a_time(kind: str, rate: int, channels: int) 
     assert most(lambda: read(content, 16000)) < bound
 
 
-def test_a_sample_a_second_is_resampled_in_parts() -> None:
-    content = silence(3000, "WAV", 1, 1)
-    assert read(content, 16000) == 3000 * 16000
-    # soxr takes 806 samples before it gives what it makes of them
+def test_the_lowest_rate_is_resampled_in_parts() -> None:
+    content = silence(1000, "WAV", 250, 1)
+    assert read(content, 16000) == 1000 * 16000
+    # soxr takes some hundreds of samples before it gives what it makes of them
     assert most(lambda: read(content, 16000)) < 4 * 1000 * 16000
 
 
-def test_no_rate_is_raised_beyond_what_is_resampled_in_parts() -> None:
-    sound = lmkernel.Sound(np.ones(3, np.float32), 2)
-    assert len(sound.at_rate(1 << 15).samples) == 3 << 14
-    with pytest.raises(InputError, match="expected a rate of at least 4 Hz, got 2"):
-        sound.at_rate(1 << 16)
+@pytest.mark.parametrize("rate", [1, 2, 7, 249])
+def test_a_rate_of_no_speech_is_refused(rate: int) -> None:
+    """A few kilobytes would be hours."""
+    with pytest.raises(InputError, match=f"rate of at least 250 Hz, got {rate}"):
+        read(silence(400, "WAV", rate, 1), 16000)
+    with pytest.raises(InputError, match=f"rate of at least 250 Hz, got {rate}"):
+        lmkernel.Sound(np.ones(3, np.float32), rate).at_rate(16000)
+
+
+def test_a_sound_that_no_memory_holds_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resampled(*_: object) -> None:
+        raise MemoryError("Unable to allocate 2.65 GiB")
+
+    monkeypatch.setattr("lmkernel.speech.sound_files.resampled", resampled)
+    with pytest.raises(InputError, match=r"a file: there is not enough memory .* 2\.65 GiB"):
+        read(silence(1, "WAV", 8000, 1), 16000)
 
 
 def script(monkeypatch: pytest.MonkeyPatch) -> None:
