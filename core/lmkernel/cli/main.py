@@ -62,7 +62,7 @@ def _attempt(arguments: list[str], registry: Registry | None) -> int:
     try:
         with (registry or default_registry()).use() as plugins, warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]  # by position alone
-            with tell_faults(plugins, lambda error: _show_warning(str(error))):
+            with tell_faults(lambda error: _show_warning(str(error))):
                 return _run(arguments, plugins)
     except SystemExit as stop:  # argparse, after help or a usage error; or a plugin's command
         return _leave(stop.code)

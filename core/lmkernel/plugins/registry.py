@@ -255,14 +255,13 @@ _TELL: ContextVar[Callable[[LmkernelError], object]] = ContextVar(
 
 
 @contextmanager
-def tell_faults(registry: Registry, tell: Callable[[LmkernelError], object]) -> Iterator[None]:
-    """Tell of each fault of a plugin that is known, and inside the block of others as found.
+def tell_faults(tell: Callable[[LmkernelError], object]) -> Iterator[None]:
+    """Tell of each fault of a plugin in use that is known, and inside the block of others as found.
 
     Args:
-        registry: that of the plugins.
         tell: called with each in this thread or task.
     """
-    for errors in list(registry._problems.values()):  # noqa: SLF001 - of this file's own class
+    for errors in list(default_registry()._problems.values()):  # noqa: SLF001 - of this file's own class
         for error in errors:
             tell(error)
     token = _TELL.set(tell)

@@ -59,7 +59,7 @@ def test_a_fault_is_told_as_it_is_found_and_not_after_the_block(site: Site) -> N
     site.add("worse", "raise ValueError('broken')")
     registry = Registry()
     told: list[LmkernelError] = []
-    with tell_faults(registry, told.append):
+    with registry.use(), tell_faults(told.append):
         assert [str(error)[:14] for error in told] == ["plugin 'worse'"]
         registry.all(SourceSpec)
         assert [str(error)[:12] for error in told[1:]] == ["plugin 'bad'"]
