@@ -1,8 +1,9 @@
-"""HTTP, opened so that a server can be neither too slow nor lead anywhere else.
+"""HTTP, opened so that a server can be neither too slow, nor endless, nor lead anywhere else.
 
 Constraints: a server that sends less than `FLOOR` bytes a second for `WINDOW` seconds is left, be
-it in the headers or in the body; nothing but HTTP is spoken; the token goes to the host that was
-asked and to no other. Proxies and certificates are those of Python's environment.
+it in the headers or in the body; one that sends more than `BESIDES` bytes that are no body is left
+too; nothing but HTTP is spoken; the token goes to the host that was asked and to no other. Proxies
+and certificates are those of Python's environment.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ FLOOR = 1000
 """Bytes a second that a server must send at least."""
 WINDOW = 30.0
 """Seconds over which they are counted."""
+BESIDES = 1 << 18
+"""Bytes of lines that an answer may have at a time: of its status, its headers, and its trailers.
+
+Each byte of the body gives one back, as the sizes of a body's chunks are lines too."""
 
 
 def new_opener() -> urllib.request.OpenerDirector:
@@ -88,12 +93,36 @@ class _Paced(io.RawIOBase):
         super().close()
 
 
+@final
+class _Reader(io.BufferedReader):
+    """Reads lines, which http.client does for all but the body, as long as they have an end."""
+
+    _left = BESIDES
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        self._left -= len(line)
+        if self._left < 0:
+            raise PullError(f"expected at most {BESIDES} bytes besides the answer's body, got more")
+        return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._body(super().read(size))
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self._body(super().read1(size))
+
+    def _body(self, data: bytes) -> bytes:
+        self._left = min(BESIDES, self._left + len(data))
+        return data
+
+
 class _Response(http.client.HTTPResponse):
     """An answer of which headers and body are paced alike."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fp = io.BufferedReader(_Paced(self.fp.detach()))
+        self.fp = _Reader(_Paced(self.fp.detach()))
 
 
 class _HttpConnection(http.client.HTTPConnection):
@@ -125,10 +154,10 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def http_error_302(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage
     ) -> Any:
+        fp.close()  # its body, which may have no end, would be read
         try:
             return super().http_error_302(req, fp, code, msg, headers)
-        except ValueError as error:
-            fp.close()
+        except (ValueError, http.client.InvalidURL) as error:
             raise PullError(f"the server redirects to no address: {error}") from error
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
@@ -145,6 +174,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         before, after = urlsplit(request.full_url), urlsplit(url)
         if (before.scheme, after.scheme) == ("https", "http"):
             raise ValueError(f"http, where https was asked: {url:.100}")
+        if not after.hostname or after.port == 0:  # a port that is no number is a ValueError
+            raise ValueError(f"no host or no port: {url:.100}")
         led = super().redirect_request(request, fp, code, message, headers, url)
         if led is not None and (before.scheme, before.netloc) != (after.scheme, after.netloc):
             led.remove_header("Authorization")

@@ -124,7 +124,7 @@ class Repository:
             try:
                 copy_body(url, self.headers, opened, size=file.size, advance=advance)
             except Refused as error:
-                raise PullError(_reason(error)) from error
+                raise PullError(_reason(error, f"{file.name}: ")) from error
             except PullError as error:
                 raise PullError(f"{file.name}: {error}") from error
             opened.seek(0)
@@ -199,7 +199,8 @@ def is_wanted(name: str) -> bool:
     return (kept and not left) or is_sentence_file(name)
 
 
-def _reason(error: Refused) -> str:
+def _reason(error: Refused, where: str = "") -> str:
+    """Why the whole repository is not given, or what was answered where."""
     kind = {k.lower(): v for k, v in error.headers.items()}.get("x-error-code", "")
     if kind == "GatedRepo":
         return "the repository is gated; accept its terms on its page and set HF_TOKEN"
@@ -207,4 +208,4 @@ def _reason(error: Refused) -> str:
         return "the repository has no such revision"
     if kind == "RepoNotFound" or error.code in (401, 403):
         return "the Hub knows no such repository, or it is private and HF_TOKEN is not set"
-    return str(error)
+    return f"{where}{error}"

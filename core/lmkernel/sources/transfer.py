@@ -145,10 +145,10 @@ def _pieces(response: Any, most: int) -> Iterator[bytes]:
 
 
 def _open(url: str, headers: Mapping[str, str]) -> Any:
-    request = urllib.request.Request(url)  # noqa: S310 - the opener knows HTTP alone
-    for name, value in {**headers, "Accept-Encoding": "identity"}.items():
-        request.add_header(name, value)
     try:
+        request = urllib.request.Request(url)  # noqa: S310 - the opener knows HTTP alone
+        for name, value in {**headers, "Accept-Encoding": "identity"}.items():
+            request.add_header(name, value)
         return new_opener().open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
@@ -159,7 +159,9 @@ def _open(url: str, headers: Mapping[str, str]) -> Any:
                 "the server's redirects have no end, or lead to no address of HTTP"
             ) from error
         raise Refused(error.code, dict(error.headers)) from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (ValueError, http.client.InvalidURL) as error:
+        raise PullError(f"expected an address of HTTP, got {url!r:.200}: {error}") from error
+    except (OSError, http.client.HTTPException) as error:
         cause = getattr(error, "reason", error)
         if isinstance(cause, SlowError):
             raise PullError(str(cause)) from error

@@ -103,6 +103,25 @@ def test_m1_large_file_has_the_announced_sha256(monkeypatch: pytest.MonkeyPatch)
         attempt(monkeypatch, hub, "weights of another hash", harmless=False)
 
 
+@pytest.mark.parametrize("where", ["http://a b/", "http://127.0.0.1:x/", "http://:80/"])
+def test_a_redirect_to_no_address_is_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    lead = handler("revision", lambda s: s.reply(302, {"Location": where}, b""))
+    with serve(served({}), lead) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        with pytest.raises(PullError, match="redirects to no address"):
+            pull(NAME, registry=Registry({"sources": plugin}))
+        assert len(hub.tokens) == 1
+
+
+@pytest.mark.parametrize("address", ["http://a b", "http://[::1", "http://127.0.0.1:x", "hub"])
+def test_an_address_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    with pytest.raises(PullError, match=r"^hf:org/tiny: expected an address of HTTP, got '"):
+        pull(NAME, registry=Registry({"sources": plugin}))
+
+
 def test_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

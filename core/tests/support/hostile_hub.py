@@ -124,6 +124,36 @@ def say_nothing(self: Any) -> None:
     self.close_connection = True
 
 
+def chunked(
+    before: bytes = b"", *, each: int, extension: bytes = b"", trailers: bytes = b""
+) -> Callable[[Any], object]:
+    """The weights in chunks, with what HTTP allows besides."""
+
+    def answer(self: Any) -> None:
+        content = weights(self)
+        pieces = [content[at : at + each] for at in range(0, len(content), each)]
+        chunks = [b"%x%b\r\n%b\r\n" % (len(p), extension, p) for p in pieces]
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        self.wfile.write(b"".join([before, head, *chunks, b"0\r\n", trailers, b"\r\n"]))
+
+    return answer
+
+
+CONTINUE, TRAILER = b"HTTP/1.1 100 Continue\r\n\r\n", b"X: y\r\n"
+
+
+def lead_at_length(self: Any) -> None:
+    """The first answer leads to the next, and has a body without an end."""
+    if self.times > 1:
+        self.reply(200, {}, weights(self))
+        return
+    self.send_response(302)
+    self.send_header("Location", f"{self.path}?next")
+    self.end_headers()
+    while True:
+        self.wfile.write(bytes(1 << 16))
+
+
 def lead(where: str) -> Callable[[Any], object]:
     return lambda self: self.reply(302, {"Location": where.format(path=self.path)}, b"")
 
@@ -198,6 +228,14 @@ HOSTILE: dict[str, Case] = {
     "redirect to a file": ("file", lead("file:///etc/passwd"), {}, "redirects have no end"),
     "redirect to FTP": ("file", lead("ftp://127.0.0.1/x"), {}, "redirects have no end"),
     "redirect to nowhere": ("file", lead("http://[::1"), {}, "redirects to no address"),
+    "redirect to a port that is a word": (
+        *("file", lead("http://127.0.0.1:x/"), {}),
+        "model.safetensors: the server redirects to no address",
+    ),
+    "redirect to no port": ("file", lead("http://127.0.0.1:99999/"), {}, "redirects to no address"),
+    "redirect to two words": ("file", lead("http://a b/"), {}, "redirects to no address"),
+    "redirect to no host": ("file", lead("http://:80/"), {}, "redirects to no address"),
+    "redirect to dots": ("file", lead("http://a..b/"), {}, "redirects to no address"),
     "revision that is a path": ("revision", say({"sha": "../../evil"}), {}, "40 hexadecimal"),
     "revision in capitals": ("revision", say({"sha": "A" * 40}), {}, "40 hexadecimal"),
     "revision that is a list": ("revision", say({"sha": ["a"]}), {}, "40 hexadecimal"),
@@ -223,7 +261,17 @@ HOSTILE: dict[str, Case] = {
     "slow headers": ("file", drip_headers, {}, "the server is too slow"),
     "silence": ("file", say_nothing, {}, "sent nothing for|no connection"),
     "always busy": ("file", busy(99), {}, "HTTP 503"),
-    "gone": ("file", lambda s: s.reply(404, {}, b""), {}, "HTTP 404"),
+    "gone": ("file", lambda s: s.reply(404, {}, b""), {}, "model.safetensors: .* HTTP 404"),
+    "gone beyond": (
+        *("file", lambda s: s.reply(416, {}, b""), {}),
+        "model.safetensors: .* HTTP 416",
+    ),
+    "interim answers": ("file", chunked(CONTINUE * 100_000, each=1000), {}, "bytes besides"),
+    "trailers": ("file", chunked(each=1000, trailers=TRAILER * 100_000), {}, "bytes besides"),
+    "chunks of little but extensions": (
+        *("file", chunked(each=1, extension=b";" + b"x" * 1000), {}),
+        "bytes besides",
+    ),
     "bomb": (
         "file",
         lambda s: s.reply(200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(1 << 20))),
@@ -244,6 +292,12 @@ HARMLESS: dict[str, Case] = {
     "busy at first": ("file", busy(2), {}, ""),
     "broken off": ("file", break_off, {}, ""),
     "broken off, and begun anew": ("file", begin_anew, {}, ""),
+    "chunks of a byte": ("file", chunked(each=1), {}, ""),
+    "some of all that is besides": (
+        *("file", chunked(CONTINUE * 9, each=1000, extension=b";a", trailers=TRAILER * 9)),
+        *({}, ""),
+    ),
+    "redirect with a body without end": ("file", lead_at_length, {}, ""),
     "names of other folders": (
         "tree",
         with_entries("../../e.safetensors", "/e.safetensors"),

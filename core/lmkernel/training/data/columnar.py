@@ -34,8 +34,8 @@ def parquet_rows(path: Path) -> Iterator[Row]:
     A dictionary and runs of equal values let a small file have any number of rows, and any size.
 
     Raises:
-        InputError: unreadable, not Parquet, pages that need too much memory, or its rows are a
-            hundred times as large.
+        InputError: unreadable, not Parquet, repeated column names, pages that need too much memory,
+            or its rows are a hundred times as large.
         MissingDependencyError: pyarrow is not installed.
     """
     arrow = _library("pyarrow", "parquet", str(path))
@@ -44,6 +44,7 @@ def parquet_rows(path: Path) -> Iterator[Row]:
         with open_regular(path, InputError) as opened:  # pyarrow would wait for a pipe
             most = max(_LEAST, _MOST_GROWTH * os.fstat(opened.fileno()).st_size)
             summary = parquet.read_metadata(path)
+            _check_names(summary.schema.to_arrow_schema().names, path)
             check_pages(opened, summary, most, path)
         with parquet.ParquetFile(path, read_dictionary=_texts(summary)) as file:
             number = 0
@@ -57,6 +58,12 @@ def parquet_rows(path: Path) -> Iterator[Row]:
         # text that is no UTF-8 and dates that Python has no word for are seen row by row
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: expected a Parquet file that can be read: {reason}") from error
+
+
+def _check_names(names: list[str], path: Path) -> None:
+    """Refuse two columns of one name; pyarrow itself refuses such fields of a struct."""
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}: expected distinct column names, got {names!r:.200}")
 
 
 def _texts(summary: Any) -> list[str]:

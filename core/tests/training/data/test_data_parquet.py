@@ -48,6 +48,35 @@ def test_missing_column_is_named(tmp_path: Path) -> None:
         next(iter(open_rows(path))).text("text")
 
 
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], ["text", "text"])
+    parquet.write_table(table, path)
+    with pytest.raises(
+        InputError, match=r"a\.parquet: expected distinct column names, got \['text', 'text'\]"
+    ):
+        list(open_rows(path))
+
+
+@pytest.mark.parametrize("rows", [1, 0])
+def test_two_fields_of_one_name_are_refused(tmp_path: Path, rows: int) -> None:
+    path = tmp_path / "a.parquet"
+    fields = pa.StructArray.from_arrays([pa.array(["a"]), pa.array(["b"])], ["role", "role"])
+    messages = pa.ListArray.from_arrays(pa.array([0, rows]), fields)
+    parquet.write_table(pa.table({"text": ["x"], "messages": messages}), path)
+    if not rows:  # nothing has two values
+        assert [row.values for row in open_rows(path)] == [{"text": "x", "messages": []}]
+        return
+    with pytest.raises(InputError, match=r"a\.parquet: row 1: column 'messages': .* duplicate"):
+        list(open_rows(path))
+
+
+def test_a_dot_in_a_name_is_no_field(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"a.b": ["x"], "a": [{"b": "y"}]}), path)
+    assert [row.values for row in open_rows(path)] == [{"a.b": "x", "a": {"b": "y"}}]
+
+
 @pytest.mark.parametrize("data", [b"", b"PAR1 no more", b"x" * 100])
 def test_damaged_file_is_named(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a.parquet"
