@@ -36,6 +36,8 @@ _MOST_SIZE = 2**20
 _DEEP = 500
 _LARGE_STACK = 2**28
 """For schemas that refer to others, of which the library reads one within the other."""
+_ONE_STACK = threading.Lock()
+"""The size of the next thread's stack is the process's."""
 _SCHEMA = re.compile(r"^\w+: %json (.*)$", re.MULTILINE)
 
 
@@ -90,12 +92,13 @@ def _checked_depth(source: str) -> int:
 
 def _with_large_stack(work: Callable[[], Any]) -> Any:
     """What a function gives whose recursion would end the process in a usual stack."""
-    before = threading.stack_size(_LARGE_STACK)
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(work).result()
-    finally:
-        threading.stack_size(before)
+    with _ONE_STACK, ThreadPoolExecutor(1) as pool:
+        before = threading.stack_size(_LARGE_STACK)
+        try:
+            begun = pool.submit(work)  # which starts the thread
+        finally:
+            threading.stack_size(before)
+        return begun.result()
 
 
 @final
