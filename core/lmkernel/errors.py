@@ -30,7 +30,6 @@ __all__ = [
     "PluginError",
     "PullError",
     "RunError",
-    "SchemaError",
     "SubjectError",
     "TemplateError",
     "TrackerError",
@@ -167,10 +166,6 @@ class CheckpointError(LmkernelError):
 
 class InputError(LmkernelError, ValueError):
     """A prompt or argument that cannot be used; the message says what was expected."""
-
-
-class SchemaError(InputError):
-    """A JSON schema that no answer can be kept to, or whose reading has no bounds."""
 
 
 class CacheError(LmkernelError):

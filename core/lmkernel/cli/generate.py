@@ -16,7 +16,6 @@ from lmkernel.cli.options import (
     read_prompt,
 )
 from lmkernel.cli.screen import note
-from lmkernel.errors import SchemaError
 from lmkernel.paths import user_path
 
 if TYPE_CHECKING:
@@ -52,6 +51,8 @@ class Generate(Command):
             schema = read_object(user_path(args.schema_file), required=True)
             options = options.replace(json_schema=schema)
         loaded = load(args)
+        from lmkernel.structured import SchemaError
+
         try:
             answer = loaded.generate(prompt, options)
             for piece in answer:

@@ -3,6 +3,7 @@
 from lmkernel.structured.call_grammar import call_grammar
 from lmkernel.structured.formats import CallFormat, call_format
 from lmkernel.structured.grammar import Grammar, GrammarMask, GrammarTokenizer, json_grammar
+from lmkernel.structured.messages import SchemaError
 from lmkernel.structured.reader import CallReader, Part
 from lmkernel.structured.rendering import format_of, render_with_tools
 from lmkernel.structured.thoughts import ThoughtReader, template_thinks
@@ -15,6 +16,7 @@ __all__ = [
     "GrammarMask",
     "GrammarTokenizer",
     "Part",
+    "SchemaError",
     "ThoughtReader",
     "Tool",
     "call_format",

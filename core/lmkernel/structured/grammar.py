@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from lmkernel.errors import InputError, MissingDependencyError, SchemaError
+from lmkernel.errors import InputError, MissingDependencyError
 from lmkernel.structured.bounds import check_bounds
-from lmkernel.structured.messages import telling_part
-from lmkernel.structured.numbers import REFUSAL, check_multiples, check_numbers
+from lmkernel.structured.messages import REFUSAL, SchemaError, telling_part
+from lmkernel.structured.numbers import check_multiples, check_numbers
 from lmkernel.tokenizers.library import library_code
 
 if TYPE_CHECKING:

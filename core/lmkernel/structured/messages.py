@@ -1,10 +1,14 @@
-"""What llguidance says of a schema, in words of who wrote it."""
+"""Refusals of a schema, in words of who wrote it."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["telling_part"]
+from lmkernel.errors import InputError
+
+__all__ = ["REFUSAL", "SchemaError", "telling_part"]
+
+REFUSAL = "expected a schema that can be kept to"
 
 _EXCERPT = re.compile(r"\n *\d+ [|] .*|\n *\d+: .*|<non-verbose/>", re.DOTALL)
 """Our own grammar around the schema, and a stack of the library's functions."""
@@ -20,6 +24,10 @@ _OWN_WORDS = (
     ("fuel exhausted when checking relevance", "its alternatives are too many"),
     ("too many expressions constructed", "a pattern is too large to follow"),
 )
+
+
+class SchemaError(InputError):
+    """A JSON schema that no answer can be kept to, or whose reading has no bounds."""
 
 
 def telling_part(message: str) -> str:

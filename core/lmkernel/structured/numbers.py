@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from lmkernel.errors import SchemaError
+from lmkernel.structured.messages import REFUSAL, SchemaError
 
-__all__ = ["REFUSAL", "check_multiples", "check_numbers"]
+__all__ = ["check_multiples", "check_numbers"]
 
 _MOST_MULTIPLES = 200_000
 """The library has a state for each remainder, which no limit of its own counts."""
@@ -23,7 +23,6 @@ _NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentS
 """Words of a schema whose objects hold schemas by name."""
 _DESCRIBING = ("default", "examples")
 """Words of values that no answer is kept to."""
-REFUSAL = "expected a schema that can be kept to"
 
 
 def check_numbers(schema: Any) -> None:

@@ -7,8 +7,14 @@ from typing import Any
 import pytest
 from vocabulary_samples import byte_level
 
-from lmkernel.errors import SchemaError
-from lmkernel.structured import Grammar, GrammarTokenizer, Tool, call_grammar, json_grammar
+from lmkernel.structured import (
+    Grammar,
+    GrammarTokenizer,
+    SchemaError,
+    Tool,
+    call_grammar,
+    json_grammar,
+)
 from lmkernel.structured.formats import HERMES
 from lmkernel.tokenizers import Tokenizer
 
