@@ -129,10 +129,26 @@ def test_topics_are_sorted_english_text() -> None:
         ("a.csv", b"a,a\n1,2\n", "line 1: expected distinct column names, got"),
         ("a.csv", b",a,a\n1,2,3\n", "line 1: expected distinct column names, got"),
         ("a.csv", b"\n1,2\n", "line 1: expected distinct column names, got"),
-        ("a.csv", gzip.compress(b"a\n1\n"), "got a file that is compressed by gzip; unpack it"),
-        ("a.jsonl", gzip.compress(b'{"a": 1}\n'), "got a file that is compressed by gzip; unpack"),
-        ("a.json", gzip.compress(b'[{"a": 1}]'), "got a file that is compressed by gzip; unpack"),
-        ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n'), "got a file that is compressed by gzip; un"),
+        (
+            "a.csv",
+            gzip.compress(b"a\n1\n", mtime=0),
+            "got a file that is compressed by gzip; unpack it",
+        ),
+        (
+            "a.jsonl",
+            gzip.compress(b'{"a": 1}\n', mtime=0),
+            "got a file that is compressed by gzip; unpack",
+        ),
+        (
+            "a.json",
+            gzip.compress(b'[{"a": 1}]', mtime=0),
+            "got a file that is compressed by gzip; unpack",
+        ),
+        (
+            "a.jsonl.gz",
+            gzip.compress(b'{"a": 1}\n', mtime=0),
+            "got a file that is compressed by gzip; un",
+        ),
         ("a.csv", b'a\n"x\n', "line 2: expected a CSV record, unexpected end of data"),
     ],
 )
